@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ring.h - where requests come from and replies go: one interface, three
+ * providers (ring_uring.c, ring_socket.c, ring_paste.c).
+ *
+ *        kernel                        ring                        worker
+ *   TCP payload, in order  --->  events: ACCEPT DATA EOF ..  --->  ring_wait()
+ *   of all connections           DATA = <conn, buf, off, len>      parses in place
+ *   free buffers           <---  ring_give(buf)              <---  from the pool
+ *   replies                <---  ring_send(conn, iov)        <---  after the fence
+ *                                leave in the next ring_wait()
+ *
+ * One thread owns a ring; only ring_wake() may be called from others.  All calls
+ * but ring_wait queue their work; one ring_wait moves everything for all
+ * connections, with one system call where the provider can.
+ *
+ * Buffers.  The worker gives names from its pool, as many as the ring wants (its
+ * window); a DATA event hands one back, filled: from then on it is the worker's
+ * (pool_hold).  A provider that has no buffer stops reading: TCP's window closes
+ * and nothing is lost; it goes on by itself when buffers are given.
+ *
+ * Connections are named by handles 0 .. conns_max-1.  A handle lives from
+ * RING_ACCEPT to RING_CLOSED; RING_CLOSED comes once, after ring_close(), when no
+ * operation of the kernel refers to the connection or its send memory any more.
+ * After ring_close no other event for the handle is delivered, but DATA buffers
+ * that were filled in between are returned to the ring's window by itself.
+ *
+ * Order.  DATA of one connection arrive in stream order; RING_EOF after the last.
+ */
+#ifndef RING_H
+#define RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "blk.h"
+
+enum ring_kind {
+	RING_ACCEPT,	/* conn is new; res: index of the listener it came from */
+	RING_DATA,	/* buf, off, len: bytes of conn, len > 0 */
+	RING_EOF,	/* the peer sends no more (it may still read) */
+	RING_ERROR,	/* reading failed, res = -errno; nothing more is read */
+	RING_SENT,	/* the send is complete, res = 0; or -errno: it will never be */
+	RING_CLOSED,	/* the handle may be given out again */
+	RING_SYNCED,	/* a blk_aio chain is complete: cookie, res = 0 or -errno */
+	RING_WOKEN,	/* ring_wake was called (any number of times) */
+};
+
+struct ring_event {
+	uint8_t  kind;
+	uint32_t conn;
+	uint32_t buf;
+	uint16_t off;
+	uint16_t len;	/* 4096 fits */
+	int32_t  res;
+	void	*cookie;
+};
+
+struct ring_params {
+	unsigned  conns_max;
+	uint8_t  *pool_base;	/* of buffer 0 of the whole pool */
+	size_t	  pool_len;	/* bytes */
+	uint32_t  buf_size;
+	uint32_t  first_buf, nbufs;	/* this worker's share */
+	const int *listeners;	/* descriptors, non-blocking, listening */
+	unsigned  nlisteners;
+	unsigned  cpu;		/* the worker's index, for messages */
+};
+
+struct ring_stats {
+	uint64_t syscalls;	/* entries into the kernel */
+	uint64_t waits;		/* batches */
+	uint64_t data;		/* DATA events */
+	uint64_t bytes_in, bytes_out;
+	uint64_t sends;
+	uint64_t starved;	/* times that reading stopped for want of buffers */
+	uint64_t bytes_copied;	/* payload bytes copied on the way into the buffers (one copy by the kernel for uring and socket) */
+};
+
+struct ring;
+struct ring_ops {
+	const char *name;	/* "uring", "socket", "paste" */
+	/* 0, or -errno with one sentence in why (what is missing, what to do). */
+	int  (*open)(struct ring **r, const struct ring_params *p, char *why, size_t why_len);
+	void (*close)(struct ring *r);
+	/* A buffer for the kernel to fill.  false: the window is full (keep it). */
+	bool (*give)(struct ring *r, uint32_t buf);
+	/* Submit what is queued, then wait for at least one event, at most timeout_ms
+	 * (-1: no limit, 0: only look).  Number of events, 0 on timeout, or -errno
+	 * (EINTR is 0). */
+	int  (*wait)(struct ring *r, struct ring_event *ev, unsigned max, int timeout_ms);
+	/* One send in flight per connection; the memory (not the iovec array) stays
+	 * until RING_SENT.  Partial sends are continued inside.  n <= RING_IOV_MAX. */
+	void (*send)(struct ring *r, uint32_t conn, const struct iovec *iov, unsigned n);
+	void (*pause)(struct ring *r, uint32_t conn);	/* read no more of it; DATA already on the way still come */
+	void (*resume)(struct ring *r, uint32_t conn);
+	void (*shutdown)(struct ring *r, uint32_t conn);	/* no more sends: FIN after what was sent */
+	void (*close_conn)(struct ring *r, uint32_t conn);	/* at once (also ends a send) -> RING_CLOSED */
+	void (*accept)(struct ring *r, bool on);	/* stop or go on accepting */
+	void (*wake)(struct ring *r);			/* from any thread or signal handler */
+	/* The peer's address as text, for messages. */
+	void (*peer)(struct ring *r, uint32_t conn, char *buf, size_t n);
+	/* Where the lane's commits go (class fsync). */
+	struct blk_aio *(*aio)(struct ring *r);
+	/* Counters since open. */
+	void (*stats)(const struct ring *r, struct ring_stats *s);
+};
+#define RING_IOV_MAX 8u
+
+extern const struct ring_ops ring_uring, ring_socket;
+
+#endif

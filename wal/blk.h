@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * blk.h - the seam to block storage: every open, write, sync, rename that the
+ * promise depends on goes through this table.  blk_file.c is the kernel's;
+ * blk_sim.c records, injects faults, and can produce any state that a power cut
+ * may leave: unsynced writes dropped, kept, reordered, torn at sectors (512
+ * bytes); directory operations not yet synced done or not done; after a sync
+ * that failed, any of these for ever (the pages are clean: a retry writes
+ * nothing, though reads still show the data).
+ */
+#ifndef WAL_BLK_H
+#define WAL_BLK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct blk_file;		/* an open file; defined by each provider */
+
+enum { BLK_RDONLY = 0, BLK_RDWR = 1, BLK_CREATE = 2 /* O_EXCL */ };
+
+struct blk_ops {
+	void *ctx;
+	int	(*open)(void *ctx, const char *path, int flags, struct blk_file **f);
+	void	(*close)(struct blk_file *f);
+	int	(*size)(struct blk_file *f, uint64_t *bytes);
+	/* Read exactly n bytes (0) or -errno; -ENODATA at the end of the file. */
+	int	(*read)(struct blk_file *f, void *p, size_t n, uint64_t off);
+	/* Write all of iov (any n; split at IOV_MAX inside; short writes and EINTR
+	 * continued).  0 or -errno.  iov may be modified. */
+	int	(*write)(struct blk_file *f, struct iovec *iov, unsigned n, uint64_t off);
+	int	(*sync)(struct blk_file *f);		/* fdatasync */
+	int	(*fd)(struct blk_file *f);		/* for the rings; -1 in the simulator */
+	int	(*mkdir)(void *ctx, const char *path);	/* 0 if it is there */
+	int	(*rename)(void *ctx, const char *from, const char *to);
+	int	(*unlink)(void *ctx, const char *path);
+	int	(*sync_dir)(void *ctx, const char *path);
+	/* Calls back with each name but . and ..; 0 or -errno (or what cb returned). */
+	int	(*list)(void *ctx, const char *path, int (*cb)(void *arg, const char *name), void *arg);
+	/* An exclusive lock for the life of the process: 0, -EWOULDBLOCK. */
+	int	(*lock)(struct blk_file *f);
+};
+extern const struct blk_ops blk_file_ops;
+
+/*
+ * A commit to block storage that may complete later: write all of iov, then
+ * sync, as one chain; a short or failed write must not be followed by a sync
+ * that reports success.  The ring provides it (io_uring: linked requests; the
+ * socket ring: blk's write and sync, done inside submit).  Completion (0 or
+ * -errno) is reported with the cookie, in the submitting thread, never from inside
+ * submit (the rings: event RING_SYNCED; the owner then calls lane_synced).  Memory and files stay untouched until then.  One is in flight
+ * per lane at a time.
+ */
+struct blk_aio {
+	int (*submit)(struct blk_aio *a, const struct blk_ops *blk, struct blk_file *f,
+		      struct iovec *iov, unsigned n, uint64_t off, void *cookie);
+};
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pm.h - the seam to persistent memory: every map, store, flush and fence that
+ * the promise depends on goes through this table.  pm_nvmm.c is libpmem (and the
+ * only file that includes it); pm_sim.c records and can produce any state that
+ * a power cut may leave.
+ *
+ * Model (x86): an aligned 8-byte store is atomic; stores to one cache line (64
+ * bytes) become durable in program order; a line that was written may reach the
+ * medium at any time by itself; flush (clwb, clflushopt or clflush, whichever the
+ * CPU has) starts its way, and it counts only after the next fence (sfence).
+ */
+#ifndef WAL_PM_H
+#define WAL_PM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum wal_class {		/* weakest to strongest; the numbers are durable */
+	WAL_NONE = 1,		/* stores nothing, names no record */
+	WAL_VOLATILE = 2,	/* code and instructions of nvmm, survives a process crash */
+	WAL_FSYNC = 3,
+	WAL_NVMM = 4,
+	WAL_NVMM_EADR = 5,
+};
+const char *wal_class_name(enum wal_class c);		/* "nvmm-eadr", .. */
+int wal_class_parse(const char *name, enum wal_class *c);	/* 0, -EINVAL ("auto" is not one) */
+
+struct pm_map {
+	uint8_t *addr;
+	size_t	 len;
+	bool	 created;	/* the file was not there, or was empty */
+	void	*priv;
+};
+
+struct pm_ops {
+	void *ctx;
+	/* Map `len` bytes of path from `off` shared, creating the file if it is not
+	 * there (a shorter file is -EFBIG unless empty; never truncates).  want_sync:
+	 * MAP_SYNC or device-dax must be proven, else -EOPNOTSUPP.  path NULL:
+	 * anonymous memory.  0 or -errno. */
+	int  (*map)(void *ctx, const char *path, uint64_t off, size_t len,
+		    bool want_sync, struct pm_map *m);
+	void (*unmap)(void *ctx, struct pm_map *m);
+	/* Store n bytes (n, dst and src multiples of 8) as ascending 8-byte stores. */
+	void (*store)(void *ctx, void *dst, const void *src, size_t n);
+	void (*zero)(void *ctx, void *dst, size_t n);		/* the same, of zeros */
+	void (*flush)(void *ctx, const void *p, size_t n);	/* no fence in it */
+	void (*fence)(void *ctx);
+};
+extern const struct pm_ops pm_nvmm;
+
+/* What class `path` (a directory for files, or a device-dax) can give: WAL_NVMM*
+ * or WAL_FSYNC (a directory on something with a sync that means something) or
+ * WAL_VOLATILE (tmpfs, ramfs).  why: one sentence.  PMEM_IS_PMEM_FORCE in the
+ * environment is refused (-EPERM) rather than honoured.  0 or -errno. */
+int pm_probe(const char *path, enum wal_class *found, char *why, size_t why_len);
+
+#endif

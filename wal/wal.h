@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * wal.h - a store: open (which recovers), lanes, checkpoint, read-back, close.
+ * The public header of wal/.  0 or -errno, or one of WAL_E*; wal_strerror() turns
+ * any of them into words.
+ *
+ * Threads: wal_open and wal_close by one; each lane (lane.h) by its worker;
+ * wal_background by one thread of its own (the checkpointer); wal_read_* and
+ * wal_stats by any.
+ */
+#ifndef WAL_WAL_H
+#define WAL_WAL_H
+
+#include "blk.h"
+#include "format.h"
+#include "lane.h"
+#include "pm.h"
+#include "pool.h"
+
+enum {				/* errors of our own, negative */
+	WAL_EFORMAT = -2001,	/* not a store, or damaged beyond use */
+	WAL_EVERSION = -2002,	/* another format version */
+	WAL_EBYTEORDER = -2003,	/* another machine's byte order */
+	WAL_EBUSY = -2004,	/* another process has it open */
+	WAL_EWALMISSING = -2005,/* the store has a WAL attached that was not given or not found */
+	WAL_EMISMATCH = -2006,	/* the wal belongs to another store */
+	WAL_ENODIR = -2007,	/* no store there (read-only open) */
+	WAL_EWEAK = -2008,	/* the place cannot give the class asked for */
+};
+const char *wal_strerror(int err);
+
+struct wal_report;		/* recover.h: what was found and done */
+
+struct wal_options {
+	const char	*store_dir;
+	const char	*nvmm_path;	/* directory or device-dax; NULL: none */
+	enum wal_class	 class;		/* resolved, never "auto" */
+	unsigned	 lanes;		/* one per worker */
+	uint64_t	 pool_bytes;	/* all lanes together */
+	unsigned	 buf_size;
+	uint64_t	 segment_bytes;
+	uint64_t	 retain_bytes;	/* per store, 0: no limit */
+	uint64_t	 retain_ms;	/* 0: no limit */
+	uint64_t	 record_bytes_max;	/* largest record; segments must hold one */
+	const struct pm_ops  *pm;	/* NULL: pm_nvmm */
+	const struct blk_ops *blk;	/* NULL: blk_file_ops */
+	uint64_t	(*now_ms)(void);	/* wall clock; NULL: the system's */
+	/* Called now and then while recovering: bytes done and in all (0: unknown). */
+	void		(*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
+	void		*progress_arg;
+};
+
+struct wal;
+/* Creates the store where there is none, recovers, and is ready for appends.  *why
+ * (may be NULL; at most why_len bytes) says in words what stopped it, with the
+ * path and what to do. */
+int  wal_open(struct wal **w, const struct wal_options *o, char *why, size_t why_len);
+const struct wal_report *wal_open_report(const struct wal *w);
+/* Checkpoints everything, detaches, closes.  The workers have stopped. */
+int  wal_close(struct wal *w);
+
+enum wal_class wal_class(const struct wal *w);
+struct lane *wal_lane(struct wal *w, unsigned i);
+struct pool *wal_pool(struct wal *w, unsigned i);
+uint8_t *wal_pool_base(const struct wal *w, size_t *len);	/* to register with a ring */
+/* fsync: where the worker's commits go.  Before the first append. */
+void wal_lane_aio(struct wal *w, unsigned i, struct blk_aio *aio);
+
+/* One pass of the checkpointer over all lanes: moves committed records of the
+ * nvmm classes into the segments (gathered writes of at most `slice_bytes`, then
+ * sync, head, and so on); prepares the next segment of each lane; applies
+ * retention.  Returns what is left to do: 0 nothing, 1 call again now, or
+ * -errno for a failure that is final for a lane (the others go on). */
+int  wal_background(struct wal *w, uint64_t slice_bytes);
+
+/* Read-back.  Only what is in synced segments is found; for the nvmm classes
+ * wal_unsettled() tells whether records of the lane still wait for a checkpoint. */
+bool wal_unsettled(const struct wal *w, unsigned lane, uint64_t seq);
+struct wal_record {
+	unsigned lane;
+	uint64_t seq, time_ms;
+	const uint8_t *data;	/* head and body; valid until the next call with the cursor */
+	uint32_t len;
+};
+struct wal_cursor;
+/* A cursor at the first record of the lane with sequence >= seq. */
+int  wal_read_open(struct wal *w, unsigned lane, uint64_t seq, struct wal_cursor **c);
+/* 1: *r is the next record; 0: no more now; -EIO etc.  A record whose CRC fails is
+ * skipped and counted (wal_read_damaged). */
+int  wal_read_next(struct wal_cursor *c, struct wal_record *r);
+uint64_t wal_read_damaged(const struct wal_cursor *c);
+void wal_read_close(struct wal_cursor *c);
+/* Bounds of a lane: the oldest sequence still held and the newest durable one
+ * (oldest > newest: none).  Anything in [1, oldest) has expired.  -ENOENT: no such
+ * lane.  Lanes of earlier starts with more workers are still there. */
+int  wal_read_bounds(struct wal *w, unsigned lane, uint64_t *oldest, uint64_t *newest);
+
+struct wal_lane_stats {
+	uint64_t records, bytes;		/* appended since start */
+	uint64_t durable_seq, settled_seq;	/* settled: in synced segments */
+	uint64_t commits;			/* batches made durable */
+	uint64_t checkpoints, checkpoint_bytes;
+	uint64_t segments, segment_bytes;	/* files held, their size */
+	uint64_t oldest_seq, oldest_ms;
+	uint64_t gathered_bytes;
+	uint64_t expired_records;
+	int	 failed;			/* 0 or -errno */
+	int	 nospace;			/* 1 while there is no room for the next segment */
+	unsigned fill_pct;
+};
+unsigned wal_lanes(const struct wal *w);	/* lanes that the store knows, old ones too */
+int  wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s);
+
+#endif
