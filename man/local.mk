@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# man/: one page per program and per file format: dist_man_MANS += %D%/name.8

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# src/: the server.  Add a line per module, header beside its source.
+noinst_LIBRARIES += libpasted.a
+libpasted_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(LLHTTP_CFLAGS) $(BSD_CFLAGS)
+libpasted_a_SOURCES = %D%/ring.h
+
+if LLHTTP_FROM_SOURCE
+# llhttp as the package node-llhttp ships it, compiled here and not warned about.
+noinst_LIBRARIES += libllhttp.a
+libllhttp_a_CFLAGS = -O2 -w $(LLHTTP_CFLAGS) $(SANITIZE_CFLAGS)
+nodist_libllhttp_a_SOURCES = %D%/llhttp/api.c %D%/llhttp/http.c %D%/llhttp/llhttp.c
+CLEANFILES += $(nodist_libllhttp_a_SOURCES)
+$(nodist_libllhttp_a_SOURCES): %D%/llhttp/%.c: $(LLHTTP_SOURCE)/%.c
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $< $@
+LLHTTP_LINK = libllhttp.a
+else
+LLHTTP_LINK = $(LLHTTP_LIBS)
+endif
+
+SRC_LIBS = libpasted.a $(LLHTTP_LINK) $(URING_LIBS) $(BSD_LIBS)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Crash tests over the simulators of both seams.

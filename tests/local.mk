@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# tests/: unit programs exit 0 or not; scripts also 77 (skipped, with the reason
+# as their last line) and 99 (could not be set up).  Each finds in its environment
+# top_srcdir, top_builddir (both absolute), PASTED and PASTED_RECOVER.
+#
+# A unit test is one line in unit/local.mk: UNIT_TESTS += %D%/test_name
+UNIT_TESTS =
+UNIT_LIBS = $(SRC_LIBS) libwalsim.a $(WAL_LIBS) $(CMOCKA_LIBS)
+SCRIPT_TESTS =
+
+include %D%/unit/local.mk
+include %D%/crash/local.mk
+include %D%/e2e/local.mk
+include %D%/tidy/local.mk
+include %D%/bench/local.mk
+
+if HAVE_CMOCKA
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+endif
+TESTS += $(SCRIPT_TESTS)
+
+TEST_EXTENSIONS = .sh .py
+SH_LOG_COMPILER = sh
+PY_LOG_COMPILER = $(PYTHON3)
+AM_TESTS_ENVIRONMENT = \
+	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
+	top_builddir='$(abs_top_builddir)'; export top_builddir; \
+	PASTED='$(abs_top_builddir)/pasted'; export PASTED; \
+	PASTED_RECOVER='$(abs_top_builddir)/pasted-recover'; export PASTED_RECOVER; \
+	MANDOC='$(MANDOC)'; export MANDOC; \
+	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
+EXTRA_DIST += $(SCRIPT_TESTS)

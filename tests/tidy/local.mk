@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Rules of the house, checked: SCRIPT_TESTS += %D%/name.sh

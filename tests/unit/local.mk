@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Unit tests (cmocka): UNIT_TESTS += %D%/test_name, its source is test_name.c.

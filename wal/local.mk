@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# wal/: the durable formats.  Add a line per module, header beside its source.
+noinst_LIBRARIES += libwal.a
+libwal_a_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+libwal_a_SOURCES = %D%/format.h %D%/pm.h %D%/blk.h %D%/pool.h %D%/lane.h %D%/segment.h %D%/wal.h
+
+# The simulators behind the seams: tests only.
+check_LIBRARIES += libwalsim.a
+libwalsim_a_SOURCES =
+
+WAL_LIBS = libwal.a $(PMEM_LIBS)
