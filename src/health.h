@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * health.h - whether the server can keep its promise now, and if not, why:
+ * /-/livez and /-/readyz.
+ *
+ * A set of conditions, each with fixed words and an errno.  Ready means: none is
+ * set.  Any thread may set, clear or read, without a lock; a condition's errno is
+ * that of its first setter and is written before the condition shows.
+ */
+#ifndef HEALTH_H
+#define HEALTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(name, word, what, what to do).  Set and cleared by: see the right. */
+#define HEALTH_TABLE(X) \
+	X(STARTING, "starting", "the server is starting", "wait")	/* main, from the first to the last step */ \
+	X(RECOVERING, "recovering", "the log of the last run is being replayed", "wait") /* main, around wal_open */ \
+	X(DRAINING, "draining", "the server is shutting down", "use another one")	/* the signal's handling */ \
+	X(LANE_FAILED, "lane-failed", "a write or sync of the log failed and is never retried", \
+	  "look at the storage, then restart") /* the worker or the checkpointer; never cleared */ \
+	X(NOSPACE, "no-space", "no room for the next segment of the log", \
+	  "make room, or set a retention; goes on by itself") /* the checkpointer, over all lanes */ \
+	X(CHECKPOINT, "checkpoint-failing", "records do not get from the write-ahead log to the segments", \
+	  "look at the storage")	/* the checkpointer */
+
+enum health_condition {
+#define X(name, word, what, todo) HEALTH_##name,
+	HEALTH_TABLE(X)
+#undef X
+	HEALTH_CONDITIONS
+};
+
+struct health {				/* all zero: ready */
+	uint32_t set;			/* bit per condition */
+	int32_t  err[HEALTH_CONDITIONS];	/* 0 or -errno (or WAL_E*) */
+	uint64_t done, total;		/* of recovery, bytes; total 0: unknown */
+};
+
+void health_set(struct health *h, enum health_condition c, int err);
+void health_clear(struct health *h, enum health_condition c);
+void health_progress(struct health *h, uint64_t done, uint64_t total);
+
+static inline bool health_is(const struct health *h, enum health_condition c)
+{
+	return __atomic_load_n(&h->set, __ATOMIC_ACQUIRE) >> c & 1;
+}
+
+static inline bool health_ready(const struct health *h)
+{
+	return __atomic_load_n(&h->set, __ATOMIC_ACQUIRE) == 0;
+}
+
+/* The body of /-/readyz, at most HEALTH_TEXT bytes with the NUL: "ready\n", or a
+ * line per reason.  Returns the status to send with it, 200 or 503; *len: bytes
+ * without the NUL. */
+#define HEALTH_TEXT 1024u
+int health_text(const struct health *h, char *buf, size_t n, size_t *len);
+
+/* One word for a human: "ready", "starting", "recovering", "draining", "stuck". */
+const char *health_word(const struct health *h);
+
+/* The word of one condition ("no-space"), and its bits, to list them. */
+const char *health_condition_word(enum health_condition c);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * service.h - the one thread that answers what may take long: everything under
+ * /-/ but livez and readyz (which the worker answers itself, from health.h).
+ *
+ * Workers never block.  A worker hands a request over with service_ask and goes
+ * on; the thread makes the answer piece by piece; each piece is complete HTTP
+ * bytes that the worker sends as they are:
+ *
+ *        worker                          service thread
+ *   service_ask  ----------------->  route, look up, read
+ *                <---- wake(worker)  piece 1: head and the beginning
+ *   service_ready: send r->data
+ *   RING_SENT: service_next ------>
+ *                <---- wake(worker)  piece 2 .. r->last
+ *   RING_SENT of the last: service_end
+ *
+ * One piece exists per request at a time, so a slow reader costs one piece
+ * (SERVICE_PIECE bytes) and nothing else.  The queues between the two threads have
+ * one writer and one reader each and take no lock; a request's fields belong to
+ * the side whose turn it is: to the thread from ask or next until the piece comes
+ * out of service_ready, to the worker from then until next or end.
+ *
+ * service_end is called exactly once for each request, in any state: also when
+ * the connection died while the piece was still being made (it is then never
+ * delivered), but not while the ring may still read r->data (that is, after
+ * RING_SENT or RING_CLOSED).
+ */
+#ifndef SERVICE_H
+#define SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "counters.h"
+#include "health.h"
+#include "../wal/wal.h"
+
+#define SERVICE_PIECE	(256u << 10)	/* bytes of a piece, at most */
+#define SERVICE_REQS	256u		/* in being, all workers together */
+#define SERVICE_TARGET	256u		/* a longer target is 404: nothing has such a name */
+
+struct service;
+
+struct service_req {		/* what the worker may look at */
+	uint32_t conn;
+	uint32_t conn_gen;	/* as given to service_ask */
+	unsigned worker;
+	const char *data;	/* the piece */
+	size_t	 len;		/* > 0 */
+	bool	 last;		/* no piece follows */
+	bool	 close_after;	/* close the connection after the last piece */
+	bool	 truncated;	/* the answer broke off: close without the polite end */
+	int	 status;	/* of the answer: count_status() once, with the first piece */
+	void	*cookie;	/* the worker's, if it wants one; NULL at first */
+};
+
+/* What the thread works with.  Everything named here stays valid and unchanged
+ * until service_stop; strings are UTF-8. */
+struct service_env {
+	struct wal	*wal;		/* NULL: class none */
+	enum wal_class	 class;
+	unsigned	 nworkers;
+	const struct counters *const *counters;	/* [nworkers] */
+	const struct health *health;
+	const char	*version;	/* "0.1.0" */
+	const char	*class_why;	/* one sentence; may be NULL */
+	const char	*ring;		/* "uring" */
+	const char	*store;		/* directory; NULL: none */
+	const char	*nvmm;		/* path; NULL: none */
+	const char	*listen;	/* addresses, separated by ", " */
+	unsigned	 buf_size;
+	unsigned	 settle_ms;	/* wait for a checkpoint at most so long; 0: 5000 */
+	/* Callbacks, called by the service thread. */
+	void		(*wake)(void *arg, unsigned worker);	/* makes it call service_ready: ring_wake */
+	void		(*kick_checkpoint)(void *arg);		/* someone waits for a checkpoint; may be NULL */
+	void		*arg;
+};
+
+/* 0 or -errno. */
+int  service_start(struct service **s, const struct service_env *env);
+/* The workers have stopped; what is in being is dropped, also what was not ended. */
+void service_stop(struct service *s);
+
+/* ---- by the worker, without waiting ---- */
+
+/* method and target are copied (NUL-terminated; target as in the request line, in
+ * origin form).  NULL: too many in being (503, refused_busy). */
+struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn,
+				uint32_t conn_gen, const char *method, const char *target,
+				bool http11, bool keep_alive);
+/* A request of this worker whose piece is ready, or NULL.  One load when there is
+ * none.  Call until NULL after RING_WOKEN. */
+struct service_req *service_ready(struct service *s, unsigned worker);
+/* The piece (not the last) was sent: make the next one. */
+void service_next(struct service_req *r);
+void service_end(struct service_req *r);
+
+#endif
