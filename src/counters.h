@@ -84,7 +84,7 @@ enum {
  * two, in microseconds.  Bucket i < 4 holds exactly i us; from there bucket
  * 4 * o + q holds [(4 + q) << (o - 1), (5 + q) << (o - 1)).
  */
-#define LATENCY_BUCKETS 96u		/* the last is for all from 58 s on */
+#define LATENCY_BUCKETS 96u		/* the last is for all from 29 s on */
 
 struct counters {
 #define X(field, metric, labels, type, help) uint64_t field;

@@ -35,7 +35,7 @@
 
 #include "counters.h"
 #include "health.h"
-#include "../wal/wal.h"
+#include "wal.h"
 
 #define SERVICE_PIECE	(256u << 10)	/* bytes of a piece, at most */
 #define SERVICE_REQS	256u		/* in being, all workers together */

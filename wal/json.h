@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * json.h - a record as one line of JSON: what `pasted-recover dump --json` and
+ * /-/records/<lane>-<from>..<to> write, byte for byte the same.
+ *
+ *   {"record":"0-17","time":"2026-11-21T00:38:20.123Z","method":"POST",
+ *    "target":"/orders","headers":[["Host","x"],["Content-Type","text/plain"]],
+ *    "body":"aGVsbG8="}
+ *
+ * on one line, ended by a newline.  Headers are an array of [name, value], as they
+ * came and in their order, so that repeated ones survive.  The body is base64
+ * (RFC 4648, padded).  Bytes of method, target and headers above 0x7e are written
+ * as \u0080 .. \u00ff (\u007f too), one escape per byte (Latin-1): text.encode("latin-1") gives the
+ * bytes back whatever they were.  A record whose head cannot be read (no empty
+ * line, no request line) has method and target null, no headers, and all its
+ * bytes in body.
+ *
+ * Records that should be there and are not are lines too:
+ *
+ *   {"gap":"0-18..19","reason":"damaged"}
+ *
+ * The encoder is pulled: it fills what room it is given and goes on from there,
+ * so a record of any size needs no memory of its own.
+ */
+#ifndef WAL_JSON_H
+#define WAL_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The parts of a stored record; all point into its bytes. */
+struct record_view {
+	const char *method, *target;	/* NULL: no request line */
+	size_t	 method_len, target_len;
+	const char *headers;		/* the first header line, or NULL */
+	size_t	 headers_len;		/* up to and with the last header's CRLF */
+	const uint8_t *body;
+	size_t	 body_len;
+};
+void record_view(struct record_view *v, const uint8_t *data, size_t len);
+
+struct record_header {
+	const char *name, *value;
+	size_t	 name_len, value_len;	/* value without the white space around it */
+};
+/* Iterates over v's headers from *at (0 at first): false at the end. */
+bool record_header_next(const struct record_view *v, size_t *at, struct record_header *h);
+/* The first header of that name (any case): false when there is none. */
+bool record_header_find(const struct record_view *v, const char *name, struct record_header *h);
+
+struct json_record {		/* an encoder under way; no field is the caller's */
+	struct record_view v;
+	unsigned state;
+	size_t	 at;		/* in the headers */
+	struct record_header h;
+	unsigned mode;		/* of the token: as it is, string, base64 */
+	const uint8_t *p;	/* what of it is left */
+	size_t	 n;
+	char	 lit[96];
+};
+
+/* data must stay until the encoder is done. */
+void json_record_start(struct json_record *j, unsigned lane, uint64_t seq, uint64_t time_ms,
+		       const uint8_t *data, size_t len);
+/* Writes up to n bytes (n >= JSON_ROOM) of what is left into buf; returns how many;
+ * 0: the line is complete. */
+size_t json_record_more(struct json_record *j, char *buf, size_t n);
+#define JSON_ROOM 128u
+
+/* The line of records from..to of the lane that are not there; to < from means
+ * the one record `from`.  reason is a fixed word or sentence without quotes.
+ * Returns the length (< n; n >= JSON_ROOM + strlen(reason)). */
+size_t json_gap(char *buf, size_t n, unsigned lane, uint64_t from, uint64_t to,
+		const char *reason);
+
+/* ms since 1970 as 2026-11-21T00:38:20.123Z; always 24 characters and the NUL for
+ * the years to 9999, later ones are clamped. */
+#define JSON_TIME 25u
+void json_time(char buf[JSON_TIME], uint64_t ms);
+
+#endif
