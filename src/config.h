@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * config.h - the command line and the file, as one struct that never changes.
+ *
+ * Every setting is one row of the table in config.c; --help is printed from it and
+ * tests/tidy holds pasted.conf(5) against it.  The command line wins over the file,
+ * and its --listen replace the file's.  Whatever is wrong is refused with its place
+ * (option, or file and line), the reason, and what would be accepted.
+ */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "listen.h"
+#include "pm.h"
+
+#define CONFIG_CLASS_AUTO 0		/* else an enum wal_class */
+enum config_ring { CONFIG_RING_AUTO, CONFIG_RING_URING, CONFIG_RING_SOCKET, CONFIG_RING_PASTE };
+
+struct config {
+	struct listen_addr listen[LISTEN_MAX];
+	unsigned nlisten;
+	char	*store;
+	char	*nvmm;			/* directory or device-dax; NULL: none given */
+	unsigned class;			/* CONFIG_CLASS_AUTO, WAL_NVMM (eadr too), WAL_FSYNC, .. */
+	unsigned ring;			/* enum config_ring */
+	unsigned workers;		/* 1 .. LANES_MAX, "auto" resolved */
+	uint64_t pool_bytes;		/* all workers together, "auto" resolved */
+	unsigned buf_size;		/* 2048 or 4096 */
+
+	uint64_t segment_bytes;
+	uint64_t retain_bytes;		/* 0: no limit */
+	uint64_t retain_ms;		/* 0: no limit */
+	uint64_t head_bytes_max;	/* request line and fields: 431 beyond */
+	uint64_t body_bytes_max;	/* 413 beyond */
+	unsigned conns_max;		/* per worker */
+	unsigned header_timeout_ms;	/* for a whole head, from its first byte: 408 */
+	unsigned body_timeout_ms;	/* without a byte of the body: 408 */
+	unsigned idle_timeout_ms;	/* between requests: closed */
+	unsigned write_timeout_ms;	/* a reply that is not taken: closed */
+	unsigned checkpoint_ms;		/* longest time between two checkpoints */
+	unsigned drain_ms;		/* at SIGTERM, for what is in flight */
+
+	bool	 doctor;
+};
+
+enum config_verdict {
+	CONFIG_RUN,		/* start (or --doctor) */
+	CONFIG_DONE,		/* --help or --version was printed to out: exit 0 */
+	CONFIG_WRONG,		/* the reason was printed to err: exit 64 */
+};
+/* On CONFIG_RUN *c is complete and the caller's to free. */
+enum config_verdict config_load(struct config *c, int argc, char *const *argv,
+				FILE *out, FILE *err);
+void config_free(struct config *c);
+
+/* The setting's value for messages and the page: "auto", "uring", .. */
+const char *config_ring_name(unsigned ring);
+
+#endif

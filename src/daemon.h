@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * daemon.h - what a process owes to its surroundings: signals, limits, service manager.
+ *
+ * There are no signal handlers.  daemon_signals() blocks the signals before the
+ * first thread is made; the main thread takes them with daemon_wait().  So nothing
+ * is ever interrupted, and no global variable is needed.
+ */
+#ifndef DAEMON_H
+#define DAEMON_H
+
+#include <signal.h>
+
+struct daemon {
+	sigset_t taken;		/* SIGTERM, SIGINT, SIGHUP (unless ignored), and SIGUSR1 */
+};
+
+/* Call before any other thread exists. */
+void daemon_signals(struct daemon *d);
+
+enum daemon_event { DAEMON_TIMEOUT, DAEMON_STOP, DAEMON_WOKEN };
+/* Waits for a signal, timeout_ms at most (-1: for ever). */
+enum daemon_event daemon_wait(const struct daemon *d, int timeout_ms);
+/* From any thread: daemon_wait returns DAEMON_WOKEN (a worker has ended). */
+void daemon_wake(void);
+
+/* Raise the limit of open files to want if the system lets us; what it is now. */
+unsigned long daemon_raise_files(unsigned long want);
+
+/* sd_notify(3): "READY=1", "STOPPING=1", "STATUS=..".  Nothing without a manager. */
+void daemon_notify(const char *state);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* diag.c - messages: one line, one write; and the end in must_fail(). */
+#include "diag.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "must.h"
+
+#define LINE_MAX_BYTES 1024
+
+static void put_line(enum diag_level level, uint64_t skipped, const char *fmt, va_list ap)
+{
+	char line[LINE_MAX_BYTES];
+	const size_t cap = sizeof(line) - 1;		/* room for the newline */
+	size_t n = 0;
+	int k;
+
+	if (getenv("JOURNAL_STREAM"))
+		n = (size_t)snprintf(line, cap, "<%d>", level);
+	n += (size_t)snprintf(line + n, cap - n, "pasted: ");
+	k = vsnprintf(line + n, cap - n, fmt, ap);
+	if (k > 0)
+		n += (size_t)k < cap - n ? (size_t)k : cap - n - 1;
+	if (skipped) {
+		k = snprintf(line + n, cap - n, " (%llu more not shown)",
+			     (unsigned long long)skipped);
+		if (k > 0)
+			n += (size_t)k < cap - n ? (size_t)k : cap - n - 1;
+	}
+	for (size_t i = 0; i < n; i++)			/* a client's bytes may be in it */
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
+	line[n++] = '\n';
+	while (write(STDERR_FILENO, line, n) < 0 && errno == EINTR)
+		;
+}
+
+void diag(enum diag_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	put_line(level, 0, fmt, ap);
+	va_end(ap);
+}
+
+static uint64_t monotonic_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Relaxed throughout: the counters guard nothing but themselves, and a line more
+ * or less at a race is no matter. */
+void diag_limited(struct diag_limit *l, enum diag_level level, const char *fmt, ...)
+{
+	uint64_t now = monotonic_ms();
+	uint64_t next = atomic_load_explicit(&l->next_ms, memory_order_relaxed);
+	va_list ap;
+
+	if (now < next || !atomic_compare_exchange_strong_explicit(&l->next_ms, &next,
+			now + 1000, memory_order_relaxed, memory_order_relaxed)) {
+		atomic_fetch_add_explicit(&l->skipped, 1, memory_order_relaxed);
+		return;
+	}
+	va_start(ap, fmt);
+	put_line(level, atomic_exchange_explicit(&l->skipped, 0, memory_order_relaxed), fmt, ap);
+	va_end(ap);
+}
+
+void must_fail(const char *expr, const char *file, int line, const char *func)
+{
+	diag(DIAG_ERR, "%s:%d: %s: this cannot happen: %s", file, line, func, expr);
+	abort();
+}
