@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* checkpoint.c - see checkpoint.h. */
+#include "checkpoint.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "diag.h"
+#include "health.h"
+#include "wal.h"
+#include "worker.h"
+
+struct checkpoint {
+	struct wal *wal;
+	struct health *health;
+	unsigned interval_ms;
+	uint64_t slice_bytes;
+	int efd;
+	atomic_bool kicked;		/* a write to efd is on its way: saves the next */
+	atomic_bool stop;
+	pthread_t thread;
+	pthread_mutex_t lock;		/* the list of workers */
+	struct worker *workers[LANES_MAX];
+	unsigned nworkers;
+};
+
+void checkpoint_kick(struct checkpoint *c)
+{
+	uint64_t one = 1;
+
+	if (!atomic_exchange(&c->kicked, true) && write(c->efd, &one, sizeof(one)) < 0)
+		atomic_store(&c->kicked, false);
+}
+
+static void wake_hungry(struct checkpoint *c)
+{
+	pthread_mutex_lock(&c->lock);
+	for (unsigned i = 0; i < c->nworkers; i++)
+		if (atomic_exchange(&c->workers[i]->hungry, false))
+			worker_wake(c->workers[i]);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* What the lanes say of the disk, for readyz. */
+static void look(struct checkpoint *c)
+{
+	struct wal_lane_stats s;
+	bool nospace = false;
+
+	for (unsigned i = 0; i < wal_lanes(c->wal); i++) {
+		if (wal_stats(c->wal, i, &s))
+			continue;
+		nospace |= s.nospace;
+		if (s.failed && !health_is(c->health, HEALTH_LANE_FAILED)) {
+			health_set(c->health, HEALTH_LANE_FAILED, s.failed);
+			diag_err("lane %u: %s; it acknowledges nothing any more, a failed write or sync is "
+				 "never retried: look at the storage, then restart", i, wal_strerror(s.failed));
+		}
+	}
+	if (nospace == health_is(c->health, HEALTH_NOSPACE))
+		return;
+	if (nospace) {
+		health_set(c->health, HEALTH_NOSPACE, -ENOSPC);
+		diag_err("no room for the next segment of the log: requests that change state get 507 "
+			 "until there is; make room or set retain-bytes");
+	} else {
+		health_clear(c->health, HEALTH_NOSPACE);
+		diag_info("there is room for the log again");
+	}
+}
+
+static void *run(void *arg)
+{
+	struct checkpoint *c = arg;
+	struct pollfd p = { .fd = c->efd, .events = POLLIN };
+	uint64_t n;
+
+	while (!atomic_load(&c->stop)) {
+		if (poll(&p, 1, (int)c->interval_ms) > 0 && read(c->efd, &n, sizeof(n)) < 0)
+			diag_warn("checkpointer: eventfd: %s", strerror(errno));
+		atomic_store(&c->kicked, false);
+		int r;
+		do {
+			r = wal_background(c->wal, c->slice_bytes);
+			wake_hungry(c);
+		} while (r > 0 && !atomic_load(&c->stop));
+		look(c);
+	}
+	return NULL;
+}
+
+int checkpoint_start(struct checkpoint **out, struct wal *wal, struct health *health,
+		     unsigned interval_ms, uint64_t slice_bytes)
+{
+	struct checkpoint *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	c->wal = wal;
+	c->health = health;
+	c->interval_ms = interval_ms;
+	c->slice_bytes = slice_bytes;
+	pthread_mutex_init(&c->lock, NULL);
+	c->efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->efd < 0) {
+		err = -errno;
+		goto err_free;
+	}
+	err = -pthread_create(&c->thread, NULL, run, c);
+	if (err)
+		goto err_efd;
+	pthread_setname_np(c->thread, "pasted-ckpt");
+	*out = c;
+	return 0;
+
+err_efd:
+	close(c->efd);
+err_free:
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+	return err;
+}
+
+void checkpoint_workers(struct checkpoint *c, struct worker *const *w, unsigned n)
+{
+	pthread_mutex_lock(&c->lock);
+	for (unsigned i = 0; i < n; i++)
+		c->workers[i] = w[i];
+	c->nworkers = n;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void checkpoint_stop(struct checkpoint *c)
+{
+	uint64_t one = 1;
+
+	atomic_store(&c->stop, true);
+	if (write(c->efd, &one, sizeof(one)) < 0)
+		diag_warn("checkpointer: eventfd: %s", strerror(errno));
+	pthread_join(c->thread, NULL);
+	close(c->efd);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * checkpoint.h - the checkpointer: one thread beside the workers that moves
+ * committed records from the WAL to the segments (which gives their buffers back),
+ * prepares segments and applies retention, in every class but none.
+ *
+ * It runs each interval, and at once when a worker runs low or a reader waits
+ * (checkpoint_kick).  It never makes a worker wait: what it has moved shows in the
+ * lane (lane_reclaim), and a worker that asked for it is woken.
+ */
+#ifndef CHECKPOINT_H
+#define CHECKPOINT_H
+
+#include <stdint.h>
+
+struct checkpoint;
+struct health;
+struct wal;
+struct worker;
+
+int  checkpoint_start(struct checkpoint **c, struct wal *wal, struct health *health,
+		      unsigned interval_ms, uint64_t slice_bytes);
+/* Who is woken; before that nobody is.  n <= LANES_MAX.  NULL, 0: nobody again. */
+void checkpoint_workers(struct checkpoint *c, struct worker *const *w, unsigned n);
+void checkpoint_kick(struct checkpoint *c);	/* any thread; at most one system call */
+void checkpoint_stop(struct checkpoint *c);	/* after its current pass; frees */
+
+#endif

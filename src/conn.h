@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * conn.h - a connection's life.
+ *
+ * One conn per handle of the ring, in the worker's array, touched by the worker's
+ * thread only.  Input are filled buffers, parsed in place in the order they came;
+ * when a connection may not go on (conn_steps.h: a state that waits) they queue in
+ * `in` and the ring is told to pause.
+ *
+ * Output is a stream of bytes with three marks, all counted from the start of the
+ * connection:
+ *
+ *     out_sent  <=  out_ready  <=  out_end
+ *        |             |              `- replies made so far
+ *        |             `- may leave: what they promise is durable
+ *        `- has left
+ *
+ * and at most one send in flight, which ends at out_flight.
+ */
+#ifndef CONN_H
+#define CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "http.h"
+#include "pool.h"
+
+struct worker;
+struct service_req;
+struct reply_block;
+
+enum conn_state {
+#define STEP(name, waits, what) CONN_##name,
+#include "conn_steps.h"
+#undef STEP
+	CONN_STATES
+};
+
+TAILQ_HEAD(conn_list, conn);
+
+#define CONN_MAGIC 0x434f4e4eu
+
+struct conn {
+	uint32_t magic;			/* CONN_MAGIC while open */
+	uint32_t handle;
+	uint32_t gen;			/* of the handle's uses */
+	uint8_t  state;			/* enum conn_state */
+
+	bool eof : 1;			/* the peer sends no more */
+	bool paused : 1;		/* the ring was told not to read */
+	bool sending : 1;		/* a send is in flight */
+	bool service_sending : 1;	/* and it is the service's piece */
+	bool last_reply : 1;		/* close when all output has left */
+	bool fin : 1;			/* our side is shut down */
+	bool closing : 1;		/* ring_close was called */
+	bool record : 1;		/* the request is being recorded */
+	bool first_byte : 1;		/* a request has begun */
+	bool maybe_record : 1;		/* by its first byte it may be of a mutable method */
+	bool on_sendq : 1;
+	bool on_waitq : 1;
+	bool expect : 1;		/* owes a 100 Continue */
+	bool in_body : 1;
+
+	TAILQ_ENTRY(conn) sendq, waitq, timer;
+	struct http http;
+	struct frags rec;		/* the record being received */
+	int refuse;			/* status to answer when the request is read, 0: none */
+	const char *refuse_why;
+
+	uint32_t in_first, in_last;	/* slots not parsed yet, FRAG_NIL: none */
+
+	struct reply_block *out_first, *out_last;
+	uint64_t out_sent, out_flight, out_ready, out_end;
+	uint32_t npending;		/* replies that wait to be durable */
+	struct service_req *service;
+
+	uint64_t since_ns;		/* when it began to wait for room */
+	uint64_t discarded;		/* bytes read only to be thrown away */
+
+	uint64_t deadline_ns;		/* 0: none; may be later than its bucket */
+	uint32_t timer_bucket;		/* TIMER_NONE: in none */
+};
+
+/* Events of the ring. */
+void conn_open(struct worker *w, uint32_t handle);
+void conn_data(struct worker *w, struct conn *c, uint32_t buf, uint16_t off, uint16_t len);
+void conn_eof(struct worker *w, struct conn *c);
+void conn_error(struct worker *w, struct conn *c);
+void conn_sent(struct worker *w, struct conn *c, int res);
+void conn_closed(struct worker *w, struct conn *c);
+void conn_timeout(struct worker *w, struct conn *c);
+
+/* The service has made a piece for it. */
+void conn_service_ready(struct worker *w, struct conn *c);
+/* The lane or pool made progress; it was on the wait queue. */
+void conn_retry(struct worker *w, struct conn *c);
+/* A stop: idle ones go, the others get their last reply. */
+void conn_drain(struct worker *w, struct conn *c);
+/* End it at once, whatever it does. */
+void conn_kill(struct worker *w, struct conn *c);
+/* Output that may leave: queue it for the ring at the end of the batch. */
+void conn_sendable(struct worker *w, struct conn *c);
+/* Hand its output to the ring; called for each of w->sendq. */
+void conn_flush(struct worker *w, struct conn *c);
+/* Take back what was not ready (the lane failed) and end with a 503. */
+void conn_unpromise(struct worker *w, struct conn *c);
+
+/* conn_fsm.c: go on with what there is. */
+void conn_run(struct worker *w, struct conn *c);
+void conn_set_deadline(struct worker *w, struct conn *c, unsigned ms);
+const char *conn_state_name(enum conn_state s);
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* reply.c - see reply.h. */
+#include "reply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "conn.h"
+#include "must.h"
+
+#define ROOM(b) (sizeof((b)->data) - (b)->used)
+
+int reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name, unsigned lane, bool named)
+{
+	memset(p, 0, sizeof(*p));
+	p->blocks = (size_t)conns_max + REPLY_EXTRA;
+	p->mem_len = p->blocks * sizeof(*p->mem);
+	p->extra_left = REPLY_EXTRA;
+	p->lane = lane;
+	p->named = named;
+	snprintf(p->class_name, sizeof(p->class_name), "%s", class_name);
+	p->mem = mmap(NULL, p->mem_len, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p->mem == MAP_FAILED) {
+		p->mem = NULL;
+		return -errno;
+	}
+	return 0;
+}
+
+void reply_fini(struct reply_pool *p)
+{
+	if (p->mem)
+		munmap(p->mem, p->mem_len);
+	p->mem = NULL;
+}
+
+void reply_clock(struct reply_pool *p, uint64_t wall_ms)
+{
+	time_t s = (time_t)(wall_ms / 1000);
+	struct tm tm;
+
+	if ((uint64_t)s == p->date_s)
+		return;
+	p->date_s = (uint64_t)s;
+	gmtime_r(&s, &tm);
+	p->date_len = (unsigned)strftime(p->date, sizeof(p->date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+}
+
+static struct reply_block *block_get(struct reply_pool *p, struct conn *c)
+{
+	struct reply_block *b;
+
+	if (c->out_first) {		/* not its first: pipelining */
+		if (!p->extra_left)
+			return NULL;
+		p->extra_left--;
+	}
+	if ((b = p->free)) {
+		p->free = b->next;
+	} else {
+		must(p->fresh < p->blocks);
+		b = &p->mem[p->fresh++];
+	}
+	b->next = NULL;
+	b->start = c->out_end;
+	b->used = 0;
+	if (c->out_last)
+		c->out_last->next = b;
+	else
+		c->out_first = b;
+	c->out_last = b;
+	return b;
+}
+
+/* The first of the list goes; if more follow, one extra is free again. */
+static void block_drop_first(struct reply_pool *p, struct conn *c)
+{
+	struct reply_block *b = c->out_first;
+
+	c->out_first = b->next;
+	if (c->out_first)
+		p->extra_left++;
+	else
+		c->out_last = NULL;
+	b->next = p->free;
+	p->free = b;
+}
+
+bool reply_room(struct reply_pool *p, struct conn *c)
+{
+	if (c->out_last && ROOM(c->out_last) >= REPLY_MAX)
+		return true;
+	return block_get(p, c) != NULL;
+}
+
+static char *put(char *o, const char *s, size_t n)
+{
+	memcpy(o, s, n);
+	return o + n;
+}
+#define PUT(o, lit) put((o), (lit), sizeof(lit) - 1)
+
+static char *put_u64(char *o, uint64_t v)
+{
+	char d[20];
+	unsigned n = 0;
+
+	do
+		d[n++] = (char)('0' + v % 10);
+	while (v /= 10);
+	while (n)
+		*o++ = d[--n];
+	return o;
+}
+
+static char *head_start(struct conn *c)
+{
+	must(c->out_last && ROOM(c->out_last) >= REPLY_MAX);
+	return c->out_last->data + c->out_last->used;
+}
+
+static void head_end(struct conn *c, const char *end)
+{
+	struct reply_block *b = c->out_last;
+	size_t n = (size_t)(end - (b->data + b->used));
+
+	must(n <= REPLY_MAX);
+	b->used += (uint32_t)n;
+	c->out_end += n;
+}
+
+static char *put_connection(char *o, bool close, bool old)
+{
+	if (close)
+		return PUT(o, "Connection: close\r\n");
+	if (old)
+		return PUT(o, "Connection: keep-alive\r\n");
+	return o;
+}
+
+void reply_recorded(struct reply_pool *p, struct conn *c, uint64_t seq, bool close, bool old)
+{
+	char name[32], *e = name, *o = head_start(c);
+	size_t nlen, clen = strlen(p->class_name);
+
+	if (p->named) {
+		e = put_u64(e, p->lane);
+		*e++ = '-';
+		e = put_u64(e, seq);
+	}
+	nlen = (size_t)(e - name);
+	o = PUT(o, "HTTP/1.1 200 OK\r\n");
+	o = put(o, p->date, p->date_len);
+	o = PUT(o, "Content-Type: application/json\r\nContent-Length: ");
+	o = put_u64(o, clen + (p->named ? nlen + sizeof("{\"record\":\"\",\"class\":\"\"}\n") - 1
+				       : sizeof("{\"class\":\"\"}\n") - 1));
+	if (p->named) {
+		o = PUT(o, "\r\nPasted-Record: ");
+		o = put(o, name, nlen);
+	}
+	o = PUT(o, "\r\nPasted-Class: ");
+	o = put(o, p->class_name, clen);
+	o = PUT(o, "\r\n");
+	o = put_connection(o, close, old);
+	if (p->named) {
+		o = PUT(o, "\r\n{\"record\":\"");
+		o = put(o, name, nlen);
+		o = PUT(o, "\",\"class\":\"");
+	} else {
+		o = PUT(o, "\r\n{\"class\":\"");
+	}
+	o = put(o, p->class_name, clen);
+	o = PUT(o, "\"}\n");
+	head_end(c, o);
+}
+
+const char *reply_reason(int status)
+{
+	switch (status) {
+	case 200: return "OK";
+	case 204: return "No Content";
+	case 400: return "Bad Request";
+	case 404: return "Not Found";
+	case 405: return "Method Not Allowed";
+	case 408: return "Request Timeout";
+	case 411: return "Length Required";
+	case 413: return "Content Too Large";
+	case 414: return "URI Too Long";
+	case 417: return "Expectation Failed";
+	case 431: return "Request Header Fields Too Large";
+	case 500: return "Internal Server Error";
+	case 501: return "Not Implemented";
+	case 503: return "Service Unavailable";
+	case 505: return "HTTP Version Not Supported";
+	case 507: return "Insufficient Storage";
+	default:  return "Error";
+	}
+}
+
+void reply_status(struct reply_pool *p, struct conn *c, int status, const char *why, struct reply_opt r)
+{
+	char body[120], *o = head_start(c);
+	size_t blen = 0;
+
+	if (status != 204)
+		blen = (size_t)snprintf(body, sizeof(body), "{\"status\":%d,\"error\":\"%.80s\"}\n", status, why);
+	if (status == 200)		/* livez, readyz: plain words */
+		blen = (size_t)snprintf(body, sizeof(body), "%.100s\n", why);
+	o = PUT(o, "HTTP/1.1 ");
+	o = put_u64(o, (uint64_t)status);
+	*o++ = ' ';
+	o = put(o, reply_reason(status), strlen(reply_reason(status)));
+	o = PUT(o, "\r\n");
+	o = put(o, p->date, p->date_len);
+	if (status != 204) {
+		if (status == 200)
+			o = PUT(o, "Content-Type: text/plain\r\nContent-Length: ");
+		else
+			o = PUT(o, "Content-Type: application/json\r\nContent-Length: ");
+		o = put_u64(o, blen);
+		o = PUT(o, "\r\n");
+	}
+	if (r.extra)
+		o = put(o, r.extra, strlen(r.extra));
+	if (r.retry_after_s) {
+		o = PUT(o, "Retry-After: ");
+		o = put_u64(o, r.retry_after_s);
+		o = PUT(o, "\r\n");
+	}
+	o = put_connection(o, r.close, r.old);
+	o = PUT(o, "\r\n");
+	if (!r.head)
+		o = put(o, body, blen);
+	head_end(c, o);
+}
+
+void reply_continue(struct reply_pool *p, struct conn *c)
+{
+	(void)p;
+	head_end(c, PUT(head_start(c), "HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
+unsigned reply_iov(const struct conn *c, struct iovec *iov, unsigned n, uint64_t *end)
+{
+	unsigned k = 0;
+
+	*end = c->out_sent;
+	for (struct reply_block *b = c->out_first; b && k < n; b = b->next) {
+		uint64_t stop = b->start + b->used;
+
+		if (stop > c->out_ready)
+			stop = c->out_ready;
+		if (stop <= *end)
+			break;
+		iov[k].iov_base = b->data + (*end - b->start);
+		iov[k].iov_len = stop - *end;
+		*end = stop;
+		k++;
+	}
+	return k;
+}
+
+void reply_sent(struct reply_pool *p, struct conn *c, uint64_t upto)
+{
+	c->out_sent = upto;
+	while (c->out_first && c->out_first->start + c->out_first->used <= upto &&
+	       (c->out_first->next || upto == c->out_end))
+		block_drop_first(p, c);
+}
+
+void reply_truncate(struct reply_pool *p, struct conn *c, uint64_t to)
+{
+	struct reply_block *b, *keep = NULL;
+
+	for (b = c->out_first; b && b->start <= to; b = b->next)
+		keep = b;
+	if (!keep)
+		return;
+	while ((b = keep->next)) {
+		keep->next = b->next;
+		b->next = p->free;
+		p->free = b;
+		p->extra_left++;
+	}
+	keep->used = (uint32_t)(to - keep->start);
+	c->out_last = keep;
+	c->out_end = to;
+}
+
+void reply_free(struct reply_pool *p, struct conn *c)
+{
+	while (c->out_first)
+		block_drop_first(p, c);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* timers.c - the wheel of timers.h. */
+#include "timers.h"
+
+#define TICK_NS (TIMER_TICK_MS * 1000000ull)
+
+void timers_init(struct timers *t, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < TIMER_BUCKETS; i++)
+		TAILQ_INIT(&t->bucket[i]);
+	t->tick = now_ns / TICK_NS;
+	t->armed = 0;
+}
+
+void timers_del(struct timers *t, struct conn *c)
+{
+	if (c->timer_bucket == TIMER_NONE)
+		return;
+	TAILQ_REMOVE(&t->bucket[c->timer_bucket], c, timer);
+	c->timer_bucket = TIMER_NONE;
+	t->armed--;
+}
+
+/* The bucket whose turn comes at or after the deadline, at most one round away. */
+static void put(struct timers *t, struct conn *c)
+{
+	uint64_t tick = c->deadline_ns / TICK_NS + 1;
+
+	if (tick <= t->tick)
+		tick = t->tick + 1;
+	if (tick > t->tick + TIMER_BUCKETS - 1)
+		tick = t->tick + TIMER_BUCKETS - 1;
+	c->timer_bucket = tick & (TIMER_BUCKETS - 1);
+	TAILQ_INSERT_TAIL(&t->bucket[c->timer_bucket], c, timer);
+	t->armed++;
+}
+
+void timers_set(struct timers *t, struct conn *c, uint64_t now_ns, uint64_t deadline_ns)
+{
+	uint64_t old = c->deadline_ns;
+
+	(void)now_ns;
+	c->deadline_ns = deadline_ns;
+	if (!deadline_ns) {
+		timers_del(t, c);
+		return;
+	}
+	if (c->timer_bucket != TIMER_NONE) {
+		if (deadline_ns >= old)
+			return;
+		timers_del(t, c);
+	}
+	put(t, c);
+}
+
+struct conn *timers_expired(struct timers *t, uint64_t now_ns)
+{
+	uint64_t now = now_ns / TICK_NS;
+
+	if (!t->armed) {
+		t->tick = now;
+		return NULL;
+	}
+	while (t->tick < now) {
+		struct conn_list *b = &t->bucket[(t->tick + 1) & (TIMER_BUCKETS - 1)];
+		struct conn *c;
+
+		/* A connection that moves on goes to a later bucket (put: at least
+		 * tick + 2 here), so this empties the list. */
+		while ((c = TAILQ_FIRST(b))) {
+			timers_del(t, c);
+			if (c->deadline_ns <= now_ns) {
+				c->deadline_ns = 0;
+				return c;
+			}
+			t->tick++;
+			put(t, c);
+			t->tick--;
+		}
+		t->tick++;
+	}
+	return NULL;
+}
+
+int timers_wait_ms(const struct timers *t, uint64_t now_ns)
+{
+	if (!t->armed)
+		return -1;
+	/* The next bucket that holds anything, at most a second away. */
+	uint64_t k = 1;
+	while (k < 1000 / TIMER_TICK_MS && TAILQ_EMPTY(&t->bucket[(t->tick + k) & (TIMER_BUCKETS - 1)]))
+		k++;
+	uint64_t at = (t->tick + k) * TICK_NS;
+	return at <= now_ns ? 0 : (int)((at - now_ns) / 1000000 + 1);
+}

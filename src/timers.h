@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * timers.h - deadlines of many connections: a wheel of buckets of TIMER_TICK_MS.
+ *
+ * Moving a deadline further away only changes conn.deadline_ns (one store per
+ * request); the connection stays in its bucket and is moved on when that comes up.
+ * An earlier deadline moves it at once.
+ */
+#ifndef TIMERS_H
+#define TIMERS_H
+
+#include "conn.h"
+
+#define TIMER_TICK_MS	50u
+#define TIMER_BUCKETS	1024u		/* a power of two; further away: comes up, moves on */
+#define TIMER_NONE	UINT32_MAX
+
+struct timers {
+	struct conn_list bucket[TIMER_BUCKETS];
+	uint64_t tick;			/* the last one that was run */
+	uint64_t armed;
+};
+
+void timers_init(struct timers *t, uint64_t now_ns);
+/* deadline_ns 0: none. */
+void timers_set(struct timers *t, struct conn *c, uint64_t now_ns, uint64_t deadline_ns);
+void timers_del(struct timers *t, struct conn *c);
+/* The next connection whose deadline has passed, taken off; NULL: none. */
+struct conn *timers_expired(struct timers *t, uint64_t now_ns);
+/* How long a wait may take, in ms; -1: for ever. */
+int timers_wait_ms(const struct timers *t, uint64_t now_ns);
+
+#endif

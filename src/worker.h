@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * worker.h - one per core: a ring, a lane, its connections, their timers.
+ *
+ * The loop (worker_run) is the data path of SYSTEM.md section 4, a batch at a time:
+ *
+ *   give free buffers to the ring
+ *   ring_wait            submits the replies of the last batch, brings events
+ *   each event           parse in place; name and flush what is recorded
+ *   lane_reclaim         buffers that a checkpoint has moved
+ *   lane_commit          fence, words, fence (nvmm) or write + sync (fsync)
+ *   release              replies whose sequence is durable are queued for the ring
+ *
+ * Everything a worker owns is touched by its thread only, but for: the stop flag,
+ * ring->wake, the counters (read by others), and the service's mailbox.
+ */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conn.h"
+#include "counters.h"
+#include "http.h"
+#include "reply.h"
+#include "ring.h"
+#include "timers.h"
+#include "wal.h"
+
+struct service;
+struct health;
+struct checkpoint;
+
+struct worker_env {			/* the same for all workers; must outlive them */
+	const struct ring_ops *ring;
+	struct wal *wal;
+	struct service *service;
+	struct health *health;
+	struct checkpoint *checkpoint;
+	struct http_limits limits;
+	unsigned conns_max;		/* per worker */
+	unsigned header_timeout_ms;	/* first byte of a request to the end of its head */
+	unsigned body_timeout_ms;	/* between two pieces of a body */
+	unsigned idle_timeout_ms;	/* between two requests */
+	unsigned write_timeout_ms;	/* without progress of a reply */
+	unsigned pushback_ms;		/* how long to push back before 503 */
+	unsigned drain_ms;		/* how long to finish what is in flight at a stop */
+	bool pin;			/* pin worker i to the i-th CPU it may run on */
+};
+
+/* A reply that waits for its record to be durable. */
+struct pending {
+	uint32_t conn, gen;
+	uint64_t seq;
+	uint64_t out_end;		/* the reply's end in the connection's output */
+	uint64_t t_ns;			/* when the request was complete */
+};
+#define PENDING_MAX 65536u		/* a power of two */
+
+/* A filled buffer that could not be parsed yet. */
+struct slot_node {
+	uint32_t buf;
+	uint16_t off, len;
+	uint32_t next;
+};
+
+struct worker {
+	const struct worker_env *env;
+	unsigned index;
+	int cpu;			/* to be pinned to, -1: none */
+	pthread_t thread;
+	const struct ring_ops *ops;
+	struct ring *ring;
+	struct lane *lane;
+	struct pool *pool;
+	struct counters *count;
+	const int *listeners;
+	unsigned nlisteners;
+
+	struct conn *conns;		/* [conns_max], by handle */
+	unsigned open;			/* connections */
+	struct conn_list sendq;		/* have output that may leave */
+	struct conn_list waitq;		/* wait for room in the lane */
+	struct timers timers;
+	struct reply_pool replies;
+	struct slot_node *slots;
+	uint32_t slot_free;
+
+	struct pending *pending;	/* FIFO by sequence */
+	uint64_t pend_head, pend_tail;
+
+	uint64_t now_ns;		/* monotonic, of this batch */
+	uint64_t wall_ms;
+	uint64_t dry_since_ns;		/* no free buffer since; 0: there are some */
+	bool refusing;			/* pool dry for too long: 503 from the reserve */
+	uint32_t reserve;		/* buffers kept back for that */
+	uint32_t given;			/* buffers with the kernel */
+	bool lane_dead;			/* its failure was dealt with */
+
+	atomic_int stop;		/* 0 run, 1 drain, 2 now */
+	bool draining;
+	uint64_t drain_end_ns;
+	atomic_bool hungry;		/* wake me when a checkpoint has moved something */
+
+	int start_err;			/* of the thread's start, with why */
+	char why[256];
+	pthread_mutex_t start_lock;	/* only for the start hand-shake */
+	pthread_cond_t start_cond;
+	int started;
+};
+
+/* Starts the worker's thread; returns when its ring is open. 0 or -errno, why says. */
+int  worker_start(struct worker **w, const struct worker_env *env, unsigned index, int cpu,
+		  const int *listeners, unsigned nlisteners, char *why, size_t why_len);
+/* Safe from any thread and from signal handlers. now: do not wait for what is in flight. */
+void worker_stop(struct worker *w, bool now);
+void worker_join(struct worker *w);	/* waits, then frees */
+void worker_wake(struct worker *w);
+const struct counters *worker_counters(const struct worker *w);
+void worker_ring_stats(const struct worker *w, struct ring_stats *s);
+
+#endif
