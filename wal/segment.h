@@ -3,18 +3,70 @@
  * segment.h - the segment log of one lane on block storage (format.h).
  *
  * One writer at a time: the worker (class fsync), the checkpointer (nvmm classes)
- * or recovery.  Any thread may read what is durable.  The next segment is prepared
- * (created or recycled, zeroed, synced) beforehand by seglog_prepare(), so that the
- * writer only ever overwrites.
+ * or recovery.  One background thread at a time calls seglog_prepare and
+ * seglog_retain, also while the writer appends.  Any thread may read what is
+ * durable.  The next segment is prepared (created or recycled, zeroed, synced)
+ * beforehand by seglog_prepare(), so that the writer only ever overwrites.
+ *
+ * The life of a file in STORE/log/LLL, each step synced before the next:
+ *
+ *   new-N    being created and filled with zeros          (removed at open)
+ *   spare-N  freed by retention, to be used again         (at most SEG_SPARES)
+ *   N.seg    all zeros: prepared, not used yet
+ *            header copies A and B valid: used.  The rotation writes both just
+ *            before the first batch, and the sync of that batch covers them: a
+ *            frame that was acknowledged always has its header.
+ *
+ * Hence a file N.seg whose header copies are both zero was never used, whatever
+ * else is in it.
  */
 #ifndef WAL_SEGMENT_H
 #define WAL_SEGMENT_H
+
+#include <stdbool.h>
 
 #include "blk.h"
 #include "format.h"
 #include "pool.h"
 
 struct seglog;
+struct seg_lane;		/* seg_scan.h */
+
+#define SEG_SPARES	1u	/* freed files kept per lane */
+#define SEG_BYTES_MIN	(64u << 10)
+#define SEG_BYTES_MAX	(4ull << 30)	/* offsets / 8 fit 32 bits with room to spare */
+
+/* ---- open and close ---- */
+struct seglog_options {
+	const struct blk_ops *blk;
+	const char	*dir;		/* STORE/log/LLL; there, and synced in its parent */
+	uint8_t		 uuid[16];
+	uint32_t	 lane;
+	uint64_t	 segment_bytes;	/* of new files; SEG_BYTES_MIN..MAX, multiple of 4096 */
+	bool		 idle;		/* nobody will append: no segment is created */
+	uint64_t	(*now_ms)(void);	/* NULL: the system's wall clock */
+	uint64_t	(*random)(void);	/* salts; NULL: getrandom */
+};
+/* Where to go on: seg_lane_resume() proposes what a scan found; recovery may choose an
+ * earlier `end` (and next_seq) when the WAL holds what follows it. */
+struct seglog_resume {
+	uint64_t segno;		/* the last used segment */
+	uint64_t end;		/* file offset where the next frame goes; 0: no used segment */
+	uint64_t dirty_end;	/* zeros from here to the end of the file (>= end) */
+	uint64_t batch_off;	/* where the last batch starts (<= end) */
+	uint64_t next_seq, next_batch;
+	uint64_t newest_ms;
+};
+/* After seg_scan_lane() of the same lane (which may be freed afterwards).  Before it
+ * returns: leftovers are gone; the bytes [end, dirty_end) are zero; the header and
+ * the last batch [batch_off, end) have been written again, because after a failed
+ * sync reads may show what the disk does not hold; all of it is synced, the
+ * directory too.  Then, unless idle, there is an active segment.  0 or -errno. */
+int  seglog_open(struct seglog **s, const struct seglog_options *o,
+		 const struct seg_lane *found, const struct seglog_resume *r);
+void seglog_close(struct seglog *s);	/* no cursor is open, no batch in flight */
+
+/* ---- the writer ---- */
 
 /* Where a frame's data are: either memory (gap frames, recovery) or frags. */
 struct seg_place {		/* made by seglog_place: where a batch goes */
@@ -33,12 +85,55 @@ struct seg_place seglog_place(const struct seglog *s);	/* where the next batch s
  * the batch number rises. */
 void seglog_synced(struct seglog *s, uint64_t off, uint64_t seq);
 /* Go to the prepared segment; -EAGAIN when it is not ready yet, -ENOSPC when the
- * disk had no room for it. */
+ * disk had no room for it; another -errno is final, as a failed write.  Only
+ * between batches: everything before is synced. */
 int  seglog_rotate(struct seglog *s);
 uint64_t seglog_room(const struct seglog *s);	/* bytes left in the active segment */
+uint64_t seglog_next_seq(const struct seglog *s);	/* after the last synced one */
+bool seglog_ready(const struct seglog *s);	/* a prepared segment waits */
+bool seglog_nospace(const struct seglog *s);	/* the last try to prepare one found no room */
+/* The largest record that a segment of the size in the options can hold. */
+uint64_t seg_record_max(uint64_t segment_bytes);
 
-/* Background: prepare the next segment; apply retention.  0 or -errno. */
+/* One batch at once, for recovery, tests, and whoever has memory instead of frags:
+ * frames, written, synced.  Rotates (and prepares) by itself, as often as needed.
+ * 0; -ENOSPC no room on the disk (nothing of the record that did not fit was
+ * written; *done, may be NULL, counts the synced ones); else -errno, final. */
+struct seg_rec {
+	uint16_t kind;		/* FRAME_RECORD, FRAME_GAP */
+	uint64_t seq, time_ms;
+	uint32_t len, data_crc;
+	const struct iovec *iov;	/* len bytes */
+	unsigned niov;
+};
+int  seglog_append(struct seglog *s, const struct seg_rec *r, unsigned n, unsigned *done);
+/* A batch of its own that explains the numbers from..to; goes on at to + 1 (or where
+ * it was, if that is higher). */
+int  seglog_append_gap(struct seglog *s, const struct gap_data *g);
+
+/* ---- background ---- */
+
+/* Work on the next segment: at most one slice of zeros (4 MiB) per call.  0: ready, or
+ * nothing to do; 1: call again; -ENOSPC (seglog_nospace() is set until a later call
+ * succeeds) or -errno. */
 int  seglog_prepare(struct seglog *s);
+/* Frees the oldest segments while the lane holds more than bytes_max (0: no limit), and
+ * those whose newest record is older than the wall time older_than_ms (0: no limit).
+ * Never the active one: a record in it expires after the next rotation, and that
+ * comes with the first append after its time is up (seglog_frame says -ENOSPC).
+ * 0 or -errno. */
 int  seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms);
+
+/* ---- any thread ---- */
+struct seglog_stats {
+	uint64_t segments, bytes;	/* files held (prepared and spare ones too), their size */
+	uint64_t oldest_seq;		/* what the oldest segment starts with */
+	uint64_t durable_seq;		/* newest synced (0: none yet) */
+	uint64_t oldest_ms, newest_ms;	/* when the oldest segment was begun; newest record, 0 unknown */
+	uint64_t expired_records;	/* since open: numbers that retention freed */
+	uint64_t rotations;
+	bool	 nospace;
+};
+void seglog_stat(struct seglog *s, struct seglog_stats *st);
 
 #endif

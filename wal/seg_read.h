@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * seg_read.h - read-back of what is synced, by sequence number, beside the writer.
+ *
+ * Any thread, any number of cursors; a cursor belongs to one thread at a time.  A
+ * cursor holds the segment file it reads: retention may drop it from the log, it is
+ * then unlinked (not recycled) and gone when the cursor has moved on.  Every segment
+ * that was read from gets a sparse index (one entry per SEG_INDEX_EVERY records), made
+ * on the first use; a log keeps SEG_INDEX_BYTES of them and drops the least recently
+ * used.  The checksum of the data is checked on every read.
+ */
+#ifndef WAL_SEG_READ_H
+#define WAL_SEG_READ_H
+
+#include <stdint.h>
+
+#include "format.h"
+#include "segment.h"
+
+#define SEG_INDEX_EVERY	64u
+#define SEG_INDEX_BYTES	(4u << 20)
+
+struct seg_cursor;
+/* At the first record with a number >= seq (which may not be there yet: that is the
+ * end, and seg_read_next finds it once it is synced).  0 or -errno. */
+int  seg_read_open(struct seglog *s, uint64_t seq, struct seg_cursor **c);
+int  seg_read_seek(struct seg_cursor *c, uint64_t seq);	/* the same cursor elsewhere */
+/* 1: the next record, data of h->len bytes valid until the next call; 0: no more now;
+ * -errno.  A record whose data are damaged is passed over and counted. */
+int  seg_read_next(struct seg_cursor *c, struct frame_header *h, const uint8_t **data);
+uint64_t seg_read_damaged(const struct seg_cursor *c);
+void seg_read_close(struct seg_cursor *c);
+
+/* Oldest number still held and newest synced one; oldest > newest: none. */
+void seg_read_bounds(struct seglog *s, uint64_t *oldest, uint64_t *newest);
+
+#endif

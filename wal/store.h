@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store.h - the file STORE/store: who the store is, whether a WAL is attached to it,
+ * and the lock that keeps a second process away.
+ *
+ * The block is kept twice; an update writes one copy, syncs, writes the other, syncs;
+ * the valid one with the higher generation counts.  So at any moment one copy is
+ * whole, and an update has happened when store_update returns 0 (after a failure:
+ * either the old or the new one is there).
+ */
+#ifndef WAL_STORE_H
+#define WAL_STORE_H
+
+#include <stdbool.h>
+
+#include "blk.h"
+#include "format.h"
+
+struct store {
+	const struct blk_ops *blk;
+	struct blk_file *file;
+	bool	 readonly;
+	bool	 a_bad, b_bad;		/* this copy was not valid at open */
+	struct store_block b;		/* as last read or written */
+	char	 dir[3072];
+};
+
+enum store_found {
+	STORE_NONE,		/* no directory, or nothing in it that is a store's */
+	STORE_BLANK,		/* the file is empty or all zero and log/ has no lane: a cut creation */
+	STORE_GOOD,
+	STORE_BAD,		/* no valid copy; or lanes without a store file */
+	STORE_VERSION,		/* a valid copy of another version */
+	STORE_ORDER,		/* of another byte order */
+};
+/* Looks only, without the lock.  0 (*found, and *b if GOOD) or -errno. */
+int  store_probe(const struct blk_ops *blk, const char *dir, enum store_found *found,
+		 struct store_block *b);
+
+/* why: at most why_len bytes of words with path and advice on failure (may be NULL).
+ * All return 0, -errno, or WAL_E*. */
+
+/* A new store in dir, whose last component is made if it is not there.  The directory
+ * may hold `lost+found`, `wal`, `pktbufs` and a BLANK store, nothing else
+ * (WAL_EFORMAT).  b: segment_bytes, wal_class and created_ms as given; uuid and the rest
+ * are filled in.  Locked and open afterwards. */
+int  store_create(struct store *s, const struct blk_ops *blk, const char *dir,
+		  const struct store_block *b, char *why, size_t why_len);
+/* An existing one.  Writing: locked (WAL_EBUSY), and a copy that is not valid is written
+ * again from the other.  WAL_ENODIR, WAL_EFORMAT, WAL_EVERSION, WAL_EBYTEORDER.
+ * readonly: no lock is kept, but WAL_EBUSY if another process has it. */
+int  store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool readonly,
+		char *why, size_t why_len);
+/* The next generation with these contents, on both copies. */
+int  store_update(struct store *s, uint32_t flags, uint32_t wal_class, const char *nvmm_path,
+		  uint64_t segment_bytes);
+void store_close(struct store *s);
+
+/* STORE/log/LLL into path (SEG_PATH_MAX bytes). */
+int  store_lane_path(const struct store *s, unsigned lane, char *path);
+/* Make the directories of lanes [0, n) that are not there; synced. */
+int  store_lanes_make(struct store *s, unsigned n);
+/* Which lanes have a directory: set[lane] = true (LANES_MAX entries); *n: highest + 1. */
+int  store_lanes_list(const struct blk_ops *blk, const char *dir, bool *set, unsigned *n);
+
+void store_block_encode(struct store_block *b);		/* magic, version, byte order, crc */
+int  store_block_check(const struct store_block *b);	/* 0, -ENODATA all zero, WAL_E* */
+
+#endif
