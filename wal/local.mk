@@ -3,6 +3,7 @@
 noinst_LIBRARIES += libwal.a
 libwal_a_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 libwal_a_SOURCES = %D%/format.h %D%/pm.h %D%/blk.h %D%/pool.h %D%/lane.h %D%/segment.h %D%/wal.h
+libwal_a_SOURCES += %D%/json.c %D%/json.h
 
 # The simulators behind the seams: tests only.
 check_LIBRARIES += libwalsim.a

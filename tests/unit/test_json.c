@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_json.c - a record as a line of JSON: the exact line, the same line in
+ * however small pieces, and odd records.
+ */
+#include "json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static size_t encode(const void *data, size_t len, char *out, size_t room, size_t step)
+{
+	struct json_record j;
+	size_t at = 0, n;
+
+	json_record_start(&j, 3, 17, 1795221500123u, data, len);
+	while (assert_true(at + step <= room), n = json_record_more(&j, out + at, step))
+		at += n;
+	out[at] = 0;
+	return at;
+}
+
+static void expect(const char *record, size_t len, const char *rest)
+{
+	char whole[4096], piece[4096], want[4096];
+	size_t n = encode(record, len, whole, sizeof whole, 2048), step;
+
+	snprintf(want, sizeof want, "{\"record\":\"3-17\",\"time\":\"2026-11-21T00:38:20.123Z\",%s\n", rest);
+	assert_string_equal(whole, want);
+	for (step = JSON_ROOM; step < JSON_ROOM + 20; step++) {
+		assert_int_equal(encode(record, len, piece, sizeof piece, step), n);
+		assert_string_equal(piece, whole);
+	}
+}
+#define EXPECT(record, rest) expect(record, sizeof(record) - 1, rest)
+
+static void test_lines(void **state)
+{
+	(void)state;
+	EXPECT("POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type:text/plain \r\n\r\nhello",
+	       "\"method\":\"POST\",\"target\":\"/orders\",\"headers\":[[\"Host\",\"x\"],"
+	       "[\"Content-Type\",\"text/plain\"]],\"body\":\"aGVsbG8=\"}");
+	EXPECT("PUT /a HTTP/1.0\r\n\r\n",
+	       "\"method\":\"PUT\",\"target\":\"/a\",\"headers\":[],\"body\":\"\"}");
+	/* repeated and empty headers survive, in order */
+	EXPECT("POST / HTTP/1.1\r\nA: 1\r\nA:\r\na: \t 2\r\n\r\nab",
+	       "\"method\":\"POST\",\"target\":\"/\",\"headers\":[[\"A\",\"1\"],[\"A\",\"\"],[\"a\",\"2\"]],"
+	       "\"body\":\"YWI=\"}");
+	/* quotes, backslashes, controls and high bytes */
+	EXPECT("POST /\"\\ HTTP/1.1\r\nX: \x01\xc3\xa9\xff\x7f\r\n\r\n\x00\xff\x80",
+	       "\"method\":\"POST\",\"target\":\"/\\\"\\\\\",\"headers\":"
+	       "[[\"X\",\"\\u0001\\u00c3\\u00a9\\u00ff\\u007f\"]],\"body\":\"AP+A\"}");
+	/* the body may look like a head */
+	EXPECT("POST / HTTP/1.1\r\nA: b\r\n\r\nC: d\r\n\r\n",
+	       "\"method\":\"POST\",\"target\":\"/\",\"headers\":[[\"A\",\"b\"]],\"body\":\"QzogZA0KDQo=\"}");
+}
+
+static void test_no_head(void **state)
+{
+	static const char none[] = "\"method\":null,\"target\":null,\"headers\":[],\"body\":\"";
+	static const struct { const char *record, *b64; } t[] = {
+		{ "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" },
+		{ "foob", "Zm9vYg==" },
+		{ "POST / HTTP/1.1\r\nA: b\r\n", "UE9TVCAvIEhUVFAvMS4xDQpBOiBiDQo=" },
+		{ "POST /\r\n\r\n", "UE9TVCAvDQoNCg==" },
+		{ " / HTTP/1.1\r\n\r\n", "IC8gSFRUUC8xLjENCg0K" },
+		{ "A  HTTP/1.1\r\n\r\n", "QSAgSFRUUC8xLjENCg0K" },
+		{ "\r\n\r\n", "DQoNCg==" },
+	};
+	char want[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		snprintf(want, sizeof want, "%s%s\"}", none, t[i].b64);
+		expect(t[i].record, strlen(t[i].record), want);
+	}
+}
+
+/* Far more than one piece; every length modulo 3. */
+static void test_large(void **state)
+{
+	static const char head[] = "POST /big HTTP/1.1\r\n\r\n";
+	size_t body, h = strlen(head);
+
+	(void)state;
+	for (body = 60000; body < 60003; body++) {
+		char *rec = malloc(h + body), *a = malloc(200000), *b = malloc(200000);
+		size_t n;
+
+		memcpy(rec, head, h);
+		for (size_t i = 0; i < body; i++)
+			rec[h + i] = (char)(i * 7 + i / 251);
+		n = encode(rec, h + body, a, 200000, 90000);
+		assert_int_equal(encode(rec, h + body, b, 200000, 1000), n);
+		assert_memory_equal(a, b, n + 1);
+		assert_int_equal(strlen(strstr(a, "\"body\":\"") + 8) - 3, (body + 2) / 3 * 4);
+		free(rec), free(a), free(b);
+	}
+}
+
+static void test_find(void **state)
+{
+	static const char rec[] = "POST / HTTP/1.1\r\ncontent-TYPE:  a/b ; c\r\nno colon\r\n\r\n";
+	struct record_header h;
+	struct record_view v;
+
+	(void)state;
+	record_view(&v, (const uint8_t *)rec, sizeof rec - 1);
+	assert_true(record_header_find(&v, "Content-Type", &h));
+	assert_int_equal(h.value_len, 7);
+	assert_memory_equal(h.value, "a/b ; c", 7);
+	assert_true(record_header_find(&v, "No Colon", &h));
+	assert_int_equal(h.value_len, 0);
+	assert_false(record_header_find(&v, "Content", &h));
+}
+
+static void test_time(void **state)
+{
+	static const struct { uint64_t ms; const char *text; } t[] = {
+		{ 0, "1970-01-01T00:00:00.000Z" },
+		{ 951782400000u, "2000-02-29T00:00:00.000Z" },
+		{ 951868799999u, "2000-02-29T23:59:59.999Z" },
+		{ 951868800000u, "2000-03-01T00:00:00.000Z" },
+		{ 1704067199001u, "2023-12-31T23:59:59.001Z" },
+		{ 4107542400000u, "2100-03-01T00:00:00.000Z" },
+		{ UINT64_MAX, "9999-12-31T23:59:59.999Z" },
+	};
+	char b[JSON_TIME];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		json_time(b, t[i].ms);
+		assert_string_equal(b, t[i].text);
+	}
+}
+
+static void test_gap(void **state)
+{
+	char b[256];
+	size_t n;
+
+	(void)state;
+	n = json_gap(b, sizeof b, 0, 5, 7, "damaged");
+	assert_int_equal(n, strlen(b));
+	assert_string_equal(b, "{\"gap\":\"0-5..7\",\"reason\":\"damaged\"}\n");
+	json_gap(b, sizeof b, 2, 5, 5, "x");
+	assert_string_equal(b, "{\"gap\":\"2-5\",\"reason\":\"x\"}\n");
+	json_gap(b, sizeof b, 255, UINT64_MAX, 0, "x");
+	assert_string_equal(b, "{\"gap\":\"255-18446744073709551615\",\"reason\":\"x\"}\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lines), cmocka_unit_test(test_no_head),
+		cmocka_unit_test(test_large), cmocka_unit_test(test_find),
+		cmocka_unit_test(test_time), cmocka_unit_test(test_gap),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
