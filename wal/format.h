@@ -45,8 +45,10 @@
  *   kind 2 SEAL   payload = nfrags:16 | crc:32           closes a record
  *   kind 3 CLOCK  payload = time_ms:48                   opens a batch
  *
- *   check = bits 8..15 of crc32c of the word with its check bits zero (the unit
- *   test shows that no flip of one or two of the 56 other bits keeps it).
+ *   check = the low byte of rol(c,4) ^ rol(c,5) ^ rol(c,6), where c = crc32c of
+ *   the word with its check bits zero and rol rotates 32 bits to the left (no byte
+ *   of c alone does it: the unit test shows that a word with any one or two of its
+ *   64 bits flipped fails its check).
  *
  * A record is the nfrags (>= 1) FRAG words right before its SEAL.  It is valid
  * if and only if all of them and the SEAL carry the lap of their position, and

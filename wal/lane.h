@@ -43,10 +43,10 @@ int lane_admit(const struct lane *l, uint64_t bytes);
 
 /* Name bytes [off, off+len) of buffer idx as the next bytes of the record: takes
  * a hold, joins it to the last frag when adjacent, continues the CRC, flushes the
- * cache lines.  A small piece (LANE_GATHER bytes or less, not adjacent) is copied
- * behind the last frag when that one's buffer belongs to this record's gathering
- * and has room, and counted in pool.gathered_bytes; so a client that sends in tiny
- * pieces holds no buffer per piece.  0; -ENOBUFS no node or buffer; -EFBIG. */
+ * cache lines.  A small piece (LANE_GATHER bytes or less, not adjacent, not the
+ * first) is copied into a buffer that is this record's own and counted in
+ * pool.gathered_bytes; so a client that sends in tiny pieces holds no buffer per
+ * piece.  0; -ENOBUFS no node or buffer; -EFBIG. */
 int lane_add(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uint32_t len);
 #define LANE_GATHER 256u
 
@@ -54,8 +54,8 @@ int lane_add(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uint32
 void lane_drop(struct lane *l, struct frags *r);
 
 /* The record is complete: its sequence number, and *r is empty again.  0: no room
- * right now (r unchanged; try again after lane_synced or lane_reclaim made
- * progress). */
+ * right now (r unchanged; commit, and try again after lane_synced or lane_reclaim
+ * made progress, or later: the next segment may have to be prepared first). */
 uint64_t lane_append(struct lane *l, struct frags *r);
 
 /* End of a batch.  now_ms: wall clock.  0 or -errno (the lane has failed). */

@@ -34,14 +34,17 @@ struct pm_map {
 	void	*priv;
 };
 
+enum { PM_SYNC = 1, PM_CREATE = 2 };
+
 struct pm_ops {
 	void *ctx;
-	/* Map `len` bytes of path from `off` shared, creating the file if it is not
-	 * there (a shorter file is -EFBIG unless empty; never truncates).  want_sync:
-	 * MAP_SYNC or device-dax must be proven, else -EOPNOTSUPP.  path NULL:
-	 * anonymous memory.  0 or -errno. */
+	/* Map `len` bytes of path from `off`, shared.  flags: PM_SYNC: MAP_SYNC or
+	 * device-dax must be proven, else -EOPNOTSUPP.  PM_CREATE: the file is created
+	 * or grown (never shrunk) to off + len, its blocks allocated and its name
+	 * durable; without it a missing file is -ENOENT, a shorter one -EFBIG.  path
+	 * NULL: anonymous memory.  0 or -errno. */
 	int  (*map)(void *ctx, const char *path, uint64_t off, size_t len,
-		    bool want_sync, struct pm_map *m);
+		    unsigned flags, struct pm_map *m);
 	void (*unmap)(void *ctx, struct pm_map *m);
 	/* Store n bytes (n, dst and src multiples of 8) as ascending 8-byte stores. */
 	void (*store)(void *ctx, void *dst, const void *src, size_t n);

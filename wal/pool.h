@@ -32,8 +32,10 @@ struct frags {			/* a record on its way: a list of frag nodes of the pool */
 	uint32_t n;
 	uint32_t crc;		/* running crc32c state of the bytes (see lane_add) */
 	uint64_t bytes;
+	uint32_t gather;	/* buffer that small pieces are copied into; FRAG_NIL: none */
+	uint32_t gather_off;	/* its first free byte */
 };
-#define FRAGS_INIT ((struct frags){ FRAG_NIL, FRAG_NIL, 0, 0xffffffffu, 0 })
+#define FRAGS_INIT ((struct frags){ FRAG_NIL, FRAG_NIL, 0, 0xffffffffu, 0, FRAG_NIL, 0 })
 
 struct frag_node {
 	struct frag f;

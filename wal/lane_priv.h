@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lane_priv.h - what a lane is made of; for lane.c, settle.c and wal.c only.
+ *
+ * nvmm classes.  The ring of words, by absolute position:
+ *
+ *	reclaimed_pos <= settled_pos <= committed_pos <= committed_pos + nstaged
+ *	|               |               |                |
+ *	words free      in segments,    in the wal,      staged in memory
+ *	before this     holds dropped   durable
+ *	                at reclaim
+ *
+ *	committed_pos + nstaged - reclaimed_pos <= entries
+ *
+ * The worker writes reclaimed_pos and committed_pos, the checkpointer settled_pos.
+ *
+ * fsync.  Two batches: one gathers while the other (if `flight`) is being written
+ * and synced.  Frames get their headers when their batch starts, since they carry
+ * its number and time.
+ */
+#ifndef WAL_LANE_PRIV_H
+#define WAL_LANE_PRIV_H
+
+#include <stdatomic.h>
+#include <sys/uio.h>
+
+#include "format.h"
+#include "lane.h"
+#include "pm.h"
+#include "segment.h"
+#include "walfile.h"
+
+#define LANE_BATCH_RECS	4096u
+#define LANE_BATCH_BYTES (8u << 20)
+/* A record of FRAGS_MAX always fits (untouched memory costs nothing). */
+#define LANE_BATCH_IOVS	(FRAGS_MAX + 8193u)
+
+struct lane_frame {		/* zeros that end the frame before, and the header */
+	uint8_t  pad[FRAME_ALIGN];
+	struct frame_header h;
+};
+static_assert(sizeof(struct lane_frame) == 56, "lane_frame");
+
+struct lane_rec {
+	uint64_t seq;
+	uint32_t len, data_crc;
+	uint32_t iov;		/* of its header */
+};
+
+struct lane_batch {
+	struct lane_frame *frames;	/* [LANE_BATCH_RECS] */
+	struct lane_rec *recs;		/* [LANE_BATCH_RECS] */
+	struct iovec *iov;		/* [LANE_BATCH_IOVS] */
+	unsigned nrec, niov;
+	uint64_t bytes;			/* as frames */
+	uint32_t first, last;		/* frag nodes of all its records: holds to be dropped */
+	uint64_t end_off;		/* in the segment, once started */
+};
+
+struct lane {
+	/* set at open */
+	unsigned	 id;
+	enum wal_class	 cls;
+	const struct pm_ops  *pm;
+	const struct blk_ops *blk;
+	struct blk_aio	*aio;		/* fsync: before the first append */
+	struct pool	*pool;
+	struct seglog	*seg;
+	struct walfile	*wal;		/* nvmm classes */
+	uint64_t	*ring;		/* nvmm classes; written through pm only */
+	uint64_t	 entries;
+	uint64_t	 record_max;	/* bytes */
+	uint64_t	 batch_max;	/* fsync: bytes gathered at most; fits an empty segment */
+	uint32_t	 frags_max;
+
+	/* the worker's */
+	uint64_t	 next_seq;
+	uint64_t	 reclaimed_pos, reclaimed_seq;
+	uint64_t	*stage;		/* [stage_max]; [0] is the CLOCK's place */
+	uint32_t	 nstaged, stage_max;	/* nstaged 0: nothing, else the CLOCK is counted */
+	struct lane_batch batch[2];
+	unsigned	 gather;	/* which batch gathers */
+	bool		 flight;	/* the other one is on its way */
+	bool		 full;		/* the active segment does not take what comes next */
+	int		 failed;	/* -errno, for good */
+
+	/* worker writes, others read */
+	_Atomic uint64_t committed_pos;	/* release after the words are durable */
+	_Atomic uint64_t durable_seq;
+	_Atomic uint64_t records, bytes, commits;
+
+	/* the checkpointer writes (fsync: the worker), others read */
+	_Alignas(64)
+	_Atomic uint64_t settled_pos;	/* release after both copies of the head are durable */
+	_Atomic uint64_t settled_seq;	/* highest sequence in synced segments */
+	_Atomic uint64_t checkpoints, checkpoint_bytes;
+	_Atomic int	 settle_failed;	/* -errno, for good */
+	_Atomic int	 nospace;	/* there is no room for the next segment */
+	uint64_t	 settle_time_ms;	/* of the batch that settled_pos is in */
+};
+
+struct lane_params {
+	unsigned	 id;
+	enum wal_class	 cls;
+	const struct pm_ops  *pm;	/* classes with a wal */
+	const struct blk_ops *blk;	/* classes that store */
+	struct blk_aio	*aio;		/* fsync; may be set later (l->aio) */
+	struct pool	*pool;
+	struct seglog	*seg;
+	struct walfile	*wal;		/* nvmm classes: after walfile_restart or walfile_create */
+	uint64_t	 next_seq;	/* fsync; the nvmm classes take the head's */
+	uint64_t	 record_bytes_max;
+	uint64_t	 segment_bytes;
+};
+int  lane_init(struct lane *l, const struct lane_params *p);	/* 0, -ENOMEM, -EINVAL */
+void lane_fini(struct lane *l);
+
+static inline bool lane_has_wal(const struct lane *l)
+{
+	return l->cls == WAL_VOLATILE || l->cls == WAL_NVMM || l->cls == WAL_NVMM_EADR;
+}
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mutant.h - names for the operations that durability rests on, so that a test
+ * build can leave out exactly one of them and see whether the tests notice.
+ *
+ *	if (!MUTANT(lane_data_fence))
+ *		pm->fence(pm->ctx);
+ *
+ * In the product MUTANT() is 0 and costs nothing.  With -DPASTED_MUTANT it is true
+ * for the one name in the environment variable PASTED_MUTANT, which is read once.
+ * A name stands at one place only; `grep -o 'MUTANT([a-z0-9_]*)'` is the list.
+ */
+#ifndef WAL_MUTANT_H
+#define WAL_MUTANT_H
+
+#ifdef PASTED_MUTANT
+#include <stdlib.h>
+#include <string.h>
+
+static inline int mutant_is(const char *name)
+{
+	static const char *chosen;
+
+	if (!chosen) {
+		chosen = getenv("PASTED_MUTANT");
+		if (!chosen)
+			chosen = "";
+	}
+	return !strcmp(chosen, name);
+}
+#define MUTANT(n) mutant_is(#n)
+#else
+#define MUTANT(n) 0
+#endif
+
+#endif

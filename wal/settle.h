@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * settle.h - one slice of the checkpoint of a lane (nvmm classes): committed records
+ * go from the packet buffers to the segment log with gathered writes, are synced,
+ * and the lane's head moves.
+ *
+ *	frames written -> synced -> head A, B durable -> settled_pos (the worker may
+ *	reuse words and buffers)
+ *
+ * Runs in the checkpointer's thread and shares with the worker only committed_pos
+ * (read), settled_pos and the failure (written).  A failed write or sync is final
+ * for the lane: nothing of it is settled any more, and the worker sees it in
+ * lane_failed().
+ */
+#ifndef WAL_SETTLE_H
+#define WAL_SETTLE_H
+
+#include "lane.h"
+
+struct settle;			/* scratch memory, one per checkpointing thread */
+int  settle_new(struct settle **st);	/* 0, -ENOMEM */
+void settle_free(struct settle *st);
+
+/* At most about slice_bytes (but at least one record).  0: nothing is left (of what
+ * was committed when it looked); 1: call again now; -EAGAIN: the next segment is not
+ * prepared yet (seglog_prepare, then again); -ENOSPC: there is no room for it (the
+ * lane pushes back until there is); any other -errno: final for the lane. */
+int  settle_slice(struct lane *l, struct settle *st, uint64_t slice_bytes);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * walfile.h - the files `wal` and `pktbufs` (or the one device-dax that holds
+ * both): mapped, checked, created, their heads written.  What the words in a ring
+ * mean is scan.h's and lane.h's business.
+ *
+ * Which copies of the superblock can be found, and what it means:
+ *
+ *	A		B		verdict
+ *	valid		the same	good
+ *	valid		zero, bad	good; B is reported, and written again (not read-only)
+ *	zero, bad	valid		good; the same for A
+ *	valid		another	WAL_EFORMAT: nothing we do leaves that behind
+ *	zero		zero		-ENOENT: blank; nothing was ever acknowledged
+ *	anything else			WAL_EVERSION, WAL_EBYTEORDER or WAL_EFORMAT
+ *
+ * "zero" looks at the magic alone: it is written last.  Heads: the valid copy with
+ * the higher gen; no valid copy: the lane's `lost` is set, its words cannot be
+ * told apart, and nothing of the lane may be overwritten by itself.
+ */
+#ifndef WAL_WALFILE_H
+#define WAL_WALFILE_H
+
+#include "format.h"
+#include "pm.h"
+
+struct walfile_lane {
+	uint64_t gen, pos, seq;	/* the durable head; written by whoever checkpoints the lane */
+	bool	 lost;		/* no copy was valid */
+	bool	 bad_a, bad_b;	/* that copy was not valid, as found */
+};
+
+struct walfile {
+	const struct pm_ops *pm;	/* NULL: read-only, mapped by ourselves */
+	struct pm_map	 wal, bufs;
+	struct wal_super super;		/* the valid one */
+	bool	 read_only;
+	bool	 super_bad_a, super_bad_b;	/* as found */
+	struct walfile_lane lane[LANES_MAX];	/* [super.lanes] */
+};
+
+struct walfile_want {		/* what a new wal shall be */
+	uint8_t	 uuid[16];
+	uint32_t lanes, buf_size;
+	uint64_t entries;	/* per lane; multiple of 8, at least 64 */
+	uint64_t bufs;		/* all lanes */
+	enum wal_class cls;	/* > WAL_FSYNC: MAP_SYNC must be proven */
+	uint64_t now_ms;
+	const uint64_t *next_seq;	/* [lanes], NULL: 1 each */
+};
+
+/* path: a directory (files path/wal, path/pktbufs) or a device-dax.  uuid NULL: any
+ * store's.  0; -ENOENT nothing there, or blank; -EOPNOTSUPP want_sync and no
+ * MAP_SYNC; WAL_EMISMATCH, WAL_EFORMAT (also: truncated, or pktbufs is missing),
+ * WAL_EVERSION, WAL_EBYTEORDER; -errno.  A damaged copy of the superblock is written
+ * again unless read_only.  *w is valid after 0 only. */
+int  walfile_open(struct walfile *w, const struct pm_ops *pm, const char *path,
+		  bool want_sync, const uint8_t uuid[16]);
+/* Never writes, not even by mistake (pm NULL: a mapping that cannot; pm given: for
+ * the simulator, mapped by it). */
+int  walfile_open_ro(struct walfile *w, const struct pm_ops *pm, const char *path,
+		     const uint8_t uuid[16]);
+/* Over nothing, over a blank wal, and over one whose lanes are all drained (the
+ * caller knows): magics go first, and come last.  Files grow, never shrink.  0 or
+ * as walfile_open. */
+int  walfile_create(struct walfile *w, const struct pm_ops *pm, const char *path,
+		    const struct walfile_want *want);
+void walfile_close(struct walfile *w);
+
+uint64_t walfile_bytes(uint32_t lanes, uint64_t entries);	/* of the file wal */
+
+static inline uint64_t *walfile_ring(const struct walfile *w, unsigned lane)
+{
+	return (uint64_t *)(w->wal.addr + WAL_RINGS) + lane * w->super.entries;
+}
+static inline uint32_t walfile_share(const struct walfile *w)	/* buffers per lane */
+{
+	return (uint32_t)(w->super.bufs / w->super.lanes);
+}
+
+/* Everything of the lane before `pos`, numbered below `seq`, is in synced segments:
+ * durable when it returns (copy A, then copy B). */
+void walfile_head(struct walfile *w, unsigned lane, uint64_t pos, uint64_t seq);
+/* At start, everything replayed: the head goes to the first position of the next lap
+ * with sequence seq, then the ring is zeroed.  For a lost head too (the lap after the
+ * highest that any word in the ring carries is not known then: the ring is zeroed
+ * first). */
+void walfile_restart(struct walfile *w, unsigned lane, uint64_t seq);
+
+#endif
