@@ -11,27 +11,30 @@
 
 #include "must.h"
 
-#define LINE_MAX_BYTES 1024
+#define LINE_BYTES 1024
+#define TAIL_BYTES 64		/* kept free for the count of what was left out */
+
+static size_t add(char *line, size_t at, size_t cap, const char *fmt, va_list ap)
+{
+	int n = vsnprintf(line + at, cap - at, fmt, ap);
+
+	if (n < 0)
+		return at;
+	return (size_t)n < cap - at ? at + (size_t)n : cap - 1;
+}
 
 static void put_line(enum diag_level level, uint64_t skipped, const char *fmt, va_list ap)
 {
-	char line[LINE_MAX_BYTES];
-	const size_t cap = sizeof(line) - 1;		/* room for the newline */
+	char line[LINE_BYTES];
 	size_t n = 0;
-	int k;
 
 	if (getenv("JOURNAL_STREAM"))
-		n = (size_t)snprintf(line, cap, "<%d>", level);
-	n += (size_t)snprintf(line + n, cap - n, "pasted: ");
-	k = vsnprintf(line + n, cap - n, fmt, ap);
-	if (k > 0)
-		n += (size_t)k < cap - n ? (size_t)k : cap - n - 1;
-	if (skipped) {
-		k = snprintf(line + n, cap - n, " (%llu more not shown)",
-			     (unsigned long long)skipped);
-		if (k > 0)
-			n += (size_t)k < cap - n ? (size_t)k : cap - n - 1;
-	}
+		n = (size_t)snprintf(line, sizeof(line), "<%d>", level);
+	n += (size_t)snprintf(line + n, sizeof(line) - n, "pasted: ");
+	n = add(line, n, sizeof(line) - TAIL_BYTES, fmt, ap);
+	if (skipped)
+		n += (size_t)snprintf(line + n, sizeof(line) - n, " (%llu more not shown)",
+				      (unsigned long long)skipped);
 	for (size_t i = 0; i < n; i++)			/* a client's bytes may be in it */
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';

@@ -3,6 +3,10 @@
 noinst_LIBRARIES += libpasted.a
 libpasted_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(LLHTTP_CFLAGS) $(BSD_CFLAGS)
 libpasted_a_SOURCES = %D%/ring.h
+libpasted_a_SOURCES += %D%/config.c %D%/config.h
+libpasted_a_SOURCES += %D%/daemon.c %D%/daemon.h
+libpasted_a_SOURCES += %D%/diag.c %D%/diag.h %D%/must.h
+libpasted_a_SOURCES += %D%/listen.c %D%/listen.h
 
 if LLHTTP_FROM_SOURCE
 # llhttp as the package node-llhttp ships it, compiled here and not warned about.

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * config.c - the table of settings, and what reads it: command line, file, --help.
+ *
+ * A value is set by one function whatever its source; a source is a place for
+ * messages ("--workers", "/etc/pasted.conf:12") and a number, so that a setting
+ * that is given twice in one source is refused and the command line, read first,
+ * wins over the file.  Defaults are texts in the table, set by the same function.
+ */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format.h"
+
+#define KIB ((uint64_t)1 << 10)
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
+#define TIB ((uint64_t)1 << 40)
+#define SECOND ((uint64_t)1000)
+#define DAY (24 * 3600 * SECOND)
+
+enum kind {
+	LISTEN,		/* struct listen_addr[], the only one that may be repeated */
+	PATH,		/* char * */
+	CHOICE,		/* unsigned: its place in `words` */
+	COUNT,		/* unsigned */
+	SIZE,		/* uint64_t, bytes */
+	TIME,		/* uint64_t, milliseconds */
+	TIME32,		/* unsigned, milliseconds */
+	ACTION,		/* command line only, not in the file */
+};
+
+enum { FROM_NOBODY, FROM_COMMAND_LINE, FROM_FILE, FROM_DEFAULT };
+
+struct setting {
+	const char *name;
+	enum kind kind;
+	size_t at;		/* offsetof in struct config */
+	const char *def;	/* default, as it would be written; NULL: none */
+	uint64_t min, max;
+	const char *words;	/* CHOICE: "a|b|c"; COUNT and SIZE: a word that means 0 */
+	const char *arg;	/* how --help writes the value */
+	const char *help;
+};
+
+#define AT(field) offsetof(struct config, field)
+
+static const struct setting settings[] = {
+	{ "listen", LISTEN, AT(listen), "127.0.0.1:8080", 0, 0, NULL, "ADDR:PORT",
+	  "address to serve, may be repeated; [::1]:8080 and unix:/path too, port 0: any free" },
+	{ "store", PATH, AT(store), "./pasted-store", 0, 0, NULL, "DIR",
+	  "where the segment log lives; made if it is not there" },
+	{ "nvmm", PATH, AT(nvmm), NULL, 0, 0, NULL, "DIR|/dev/daxX.Y",
+	  "persistent memory for the write-ahead log and the buffers" },
+	{ "class", CHOICE, AT(class), "auto", 0, 0, "auto|nvmm|fsync|volatile|none", NULL,
+	  "durability; auto takes the strongest found, volatile and none only by name" },
+	{ "ring", CHOICE, AT(ring), "auto", 0, 0, "auto|uring|socket|paste", NULL,
+	  "how requests come in; auto takes what the kernel allows" },
+	{ "workers", COUNT, AT(workers), "auto", 1, LANES_MAX, "auto", "N",
+	  "threads, each with a lane of its own; auto: one per CPU it may run on" },
+	{ "pool-size", SIZE, AT(pool_bytes), "auto", 1 * MIB, 64 * GIB, "auto", "BYTES",
+	  "packet buffers of all workers; auto: 256M, or 64M per worker if that is more" },
+	{ "buffer-size", CHOICE, AT(buf_size), "4096", 0, 0, "2048|4096", NULL,
+	  "bytes of one packet buffer" },
+	{ "segment-size", SIZE, AT(segment_bytes), "64M", 1 * MIB, 4 * GIB - 4096, NULL, "BYTES",
+	  "one segment file of the log" },
+	{ "retain-bytes", SIZE, AT(retain_bytes), "0", 0, 1024 * TIB, NULL, "BYTES",
+	  "oldest segments go beyond this much; 0: never" },
+	{ "retain-age", TIME, AT(retain_ms), "0", 0, 36500 * DAY, NULL, "TIME",
+	  "segments go when all in them is older; 0: never" },
+	{ "head-max", SIZE, AT(head_bytes_max), "16K", 1 * KIB, 64 * KIB, NULL, "BYTES",
+	  "largest request line and header fields; 431 beyond" },
+	{ "body-max", SIZE, AT(body_bytes_max), "16M", 0, 64 * MIB, NULL, "BYTES",
+	  "largest body; 413 beyond" },
+	{ "conns-max", COUNT, AT(conns_max), "16384", 1, 1000000, NULL, "N",
+	  "connections of one worker" },
+	{ "header-timeout", TIME32, AT(header_timeout_ms), "10s", 10, DAY, NULL, "TIME",
+	  "for a whole request head; 408 beyond" },
+	{ "body-timeout", TIME32, AT(body_timeout_ms), "30s", 10, DAY, NULL, "TIME",
+	  "without a byte of a body that was announced; 408 beyond" },
+	{ "idle-timeout", TIME32, AT(idle_timeout_ms), "60s", 10, DAY, NULL, "TIME",
+	  "a connection without a request; closed beyond" },
+	{ "write-timeout", TIME32, AT(write_timeout_ms), "30s", 10, DAY, NULL, "TIME",
+	  "a reply that the client does not take; closed beyond" },
+	{ "checkpoint-interval", TIME32, AT(checkpoint_ms), "200ms", 1, 3600 * SECOND, NULL, "TIME",
+	  "longest time until a record is moved from the write-ahead log to the segments" },
+	{ "drain-timeout", TIME32, AT(drain_ms), "10s", 0, 3600 * SECOND, NULL, "TIME",
+	  "at SIGTERM, for requests in flight" },
+	{ "config", ACTION, 0, NULL, 0, 0, NULL, "FILE",
+	  "read settings from FILE: one key = value a line, the same names" },
+	{ "doctor", ACTION, 0, NULL, 0, 0, NULL, NULL,
+	  "say what durability this machine gives, why, and what to change; then exit" },
+	{ "version", ACTION, 0, NULL, 0, 0, NULL, NULL, "print the version and exit" },
+	{ "help", ACTION, 0, NULL, 0, 0, NULL, NULL, "print this and exit" },
+};
+#define NSETTINGS (sizeof(settings) / sizeof(settings[0]))
+
+struct loader {
+	struct config *c;
+	FILE	*err;
+	const char *file;		/* --config, NULL if none */
+	unsigned char from[NSETTINGS];	/* who has set it */
+	unsigned line[NSETTINGS];	/* where in the file, 0: not there */
+};
+
+/* Where a value stands, for messages. */
+struct place {
+	int from;
+	const char *file;
+	unsigned line;
+};
+
+static const struct setting *find(const char *name)
+{
+	for (size_t i = 0; i < NSETTINGS; i++)
+		if (!strcmp(settings[i].name, name))
+			return &settings[i];
+	return NULL;
+}
+
+/* Always false, so that a caller can return it. */
+__attribute__((format(printf, 4, 5)))
+static bool refuse(const struct loader *ld, const struct place *p, const char *name,
+		   const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(ld->err, "pasted: ");
+	if (p && p->from == FROM_FILE)
+		fprintf(ld->err, "%s:%u: %s%s", p->file, p->line, name, *name ? ": " : "");
+	else if (*name)
+		fprintf(ld->err, "--%s: ", name);
+	va_start(ap, fmt);
+	vfprintf(ld->err, fmt, ap);
+	va_end(ap);
+	fputc('\n', ld->err);
+	return false;
+}
+
+/* ---- one value ---- */
+
+static void *field(struct config *c, const struct setting *s)
+{
+	return (char *)c + s->at;
+}
+
+/* A whole number and its unit's factor; -EINVAL, or -ERANGE beyond 64 bits. */
+static int parse_scaled(const char *text, uint64_t *v,
+			int (*unit)(const char *suffix, uint64_t n, uint64_t *factor))
+{
+	unsigned long long n;
+	uint64_t factor;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (errno)
+		return -ERANGE;
+	if (unit(end, n, &factor))
+		return -EINVAL;
+	return __builtin_mul_overflow(n, factor, v) ? -ERANGE : 0;
+}
+
+static int unit_none(const char *suffix, uint64_t n, uint64_t *factor)
+{
+	(void)n;
+	*factor = 1;
+	return *suffix ? -EINVAL : 0;
+}
+
+static int unit_size(const char *suffix, uint64_t n, uint64_t *factor)
+{
+	static const char letters[] = "KMGT";
+	const char *l;
+
+	(void)n;
+	*factor = 1;
+	if (!*suffix)
+		return 0;
+	l = strchr(letters, toupper((unsigned char)*suffix));
+	if (!l || suffix[1])
+		return -EINVAL;
+	*factor = (uint64_t)1 << (10 * (l - letters + 1));
+	return 0;
+}
+
+static int unit_time(const char *suffix, uint64_t n, uint64_t *factor)
+{
+	static const struct { const char *suffix; uint64_t ms; } units[] = {
+		{ "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", DAY },
+	};
+
+	*factor = 1;
+	if (!*suffix && n == 0)
+		return 0;			/* 0 needs no unit; nothing else goes without */
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (!strcmp(suffix, units[i].suffix)) {
+			*factor = units[i].ms;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* The largest unit that says it exactly. */
+static void print_scaled(enum kind kind, uint64_t v, char *buf, size_t n)
+{
+	static const struct { uint64_t f; const char *u; } sizes[] = {
+		{ TIB, "T" }, { GIB, "G" }, { MIB, "M" }, { KIB, "K" }, { 1, "" },
+	}, times[] = {
+		{ DAY, "d" }, { 3600000, "h" }, { 60000, "m" }, { 1000, "s" }, { 1, "ms" },
+	};
+	bool time = kind == TIME || kind == TIME32;
+	unsigned i = 0;
+
+	if (kind == COUNT || v == 0) {
+		snprintf(buf, n, "%llu", (unsigned long long)v);
+		return;
+	}
+	while (v % (time ? times : sizes)[i].f)
+		i++;
+	snprintf(buf, n, "%llu%s", (unsigned long long)(v / (time ? times : sizes)[i].f),
+		 (time ? times : sizes)[i].u);
+}
+
+static bool refuse_number(const struct loader *ld, const struct place *p,
+			  const struct setting *s, const char *value, bool range)
+{
+	char min[32], max[32];
+	const char *unit = s->kind == SIZE ? ", with K, M, G or T for powers of 1024" :
+			   s->kind == COUNT ? "" : ", with ms, s, m, h or d";
+
+	print_scaled(s->kind, s->min, min, sizeof(min));
+	print_scaled(s->kind, s->max, max, sizeof(max));
+	return refuse(ld, p, s->name, "\"%s\" is %s: accepted is %s to %s%s%s%s", value,
+		      range ? "out of range" : "not a number that is understood here",
+		      min, max, unit, s->words ? ", or " : "", s->words ? s->words : "");
+}
+
+static bool set_number(const struct loader *ld, const struct place *p,
+		       const struct setting *s, const char *value)
+{
+	uint64_t v = 0;
+	int err = 0;
+
+	if (!s->words || strcmp(value, s->words)) {
+		err = parse_scaled(value, &v, s->kind == COUNT ? unit_none :
+				   s->kind == SIZE ? unit_size : unit_time);
+		if (!err && (v < s->min || v > s->max))
+			err = -ERANGE;
+	}
+	if (err)
+		return refuse_number(ld, p, s, value, err == -ERANGE);
+	if (s->kind == COUNT || s->kind == TIME32)
+		*(unsigned *)field(ld->c, s) = (unsigned)v;
+	else
+		*(uint64_t *)field(ld->c, s) = v;
+	return true;
+}
+
+static bool set_choice(const struct loader *ld, const struct place *p,
+		       const struct setting *s, const char *value)
+{
+	size_t len = strlen(value);
+	unsigned i = 0;
+
+	for (const char *w = s->words; w; i++) {
+		size_t n = strcspn(w, "|");
+
+		if (n == len && !memcmp(w, value, n)) {
+			*(unsigned *)field(ld->c, s) = i;
+			return true;
+		}
+		w = w[n] ? w + n + 1 : NULL;
+	}
+	return refuse(ld, p, s->name, "\"%s\" is not one of them: accepted is %s", value, s->words);
+}
+
+static bool set_listen(const struct loader *ld, const struct place *p,
+		       const struct setting *s, const char *value)
+{
+	char why[256];
+
+	if (ld->c->nlisten == LISTEN_MAX)
+		return refuse(ld, p, s->name, "more than %u addresses", LISTEN_MAX);
+	if (listen_parse(value, &ld->c->listen[ld->c->nlisten], why, sizeof(why)))
+		return refuse(ld, p, s->name, "%s", why);
+	ld->c->nlisten++;
+	return true;
+}
+
+static bool set_path(const struct loader *ld, const struct place *p,
+		     const struct setting *s, const char *value)
+{
+	char **at = field(ld->c, s);
+
+	if (!*value)
+		return refuse(ld, p, s->name, "is empty: accepted is a path");
+	*at = strdup(value);
+	return *at || refuse(ld, p, s->name, "out of memory");
+}
+
+static bool set_value(const struct loader *ld, const struct place *p,
+		      const struct setting *s, const char *value)
+{
+	switch (s->kind) {
+	case LISTEN:
+		return set_listen(ld, p, s, value);
+	case PATH:
+		return set_path(ld, p, s, value);
+	case CHOICE:
+		return set_choice(ld, p, s, value);
+	case COUNT: case SIZE: case TIME: case TIME32:
+		return set_number(ld, p, s, value);
+	case ACTION:
+		break;
+	}
+	return false;
+}
+
+/* A value that a stronger source has overridden must still be a good one. */
+static bool check_only(const struct loader *ld, const struct place *p,
+		       const struct setting *s, const char *value)
+{
+	struct config scratch = { .nlisten = 0 };
+	struct loader other = { .c = &scratch, .err = ld->err };
+	bool ok = set_value(&other, p, s, value);
+
+	config_free(&scratch);
+	return ok;
+}
+
+/* Sets it unless a stronger source has: the order of reading is the precedence. */
+static bool give(struct loader *ld, const struct place *p, const struct setting *s,
+		 const char *value)
+{
+	size_t i = (size_t)(s - settings);
+
+	if (s->kind != LISTEN && p->from == FROM_FILE && ld->line[i])
+		return refuse(ld, p, s->name, "is there twice, first in line %u: leave one",
+			      ld->line[i]);
+	if (s->kind != LISTEN && p->from == ld->from[i])
+		return refuse(ld, p, s->name, "is there twice: give it once");
+	ld->line[i] = p->line;
+	if (ld->from[i] != FROM_NOBODY && ld->from[i] != p->from)
+		return check_only(ld, p, s, value);
+	ld->from[i] = (unsigned char)p->from;
+	return set_value(ld, p, s, value);
+}
+
+/* ---- the command line ---- */
+
+static void print_help(FILE *out)
+{
+	fprintf(out, "pasted - a durable HTTP ingest server\n\nusage: pasted [option]...\n\n");
+	for (size_t i = 0; i < NSETTINGS; i++) {
+		const struct setting *s = &settings[i];
+		const char *arg = s->arg ? s->arg : s->kind == CHOICE ? s->words : NULL;
+
+		fprintf(out, "  --%s%s%s%s\n      %s", s->name, arg ? " " : "", arg ? arg : "",
+			s->arg && s->words ? "|auto" : "", s->help);
+		if (s->def)
+			fprintf(out, " [%s]", s->def);
+		fputc('\n', out);
+	}
+	fprintf(out, "\nBYTES take K, M, G, T; TIME takes ms, s, m, h, d.  pasted(8), pasted.conf(5).\n");
+}
+
+/* --doctor, --version, --help, --config. */
+static bool act(struct loader *ld, const struct place *p, const struct setting *s,
+		const char *value, FILE *out, bool *done)
+{
+	if (!strcmp(s->name, "config")) {
+		if (ld->file)
+			return refuse(ld, p, s->name, "is there twice: give it once");
+		ld->file = value;
+	} else if (!strcmp(s->name, "doctor")) {
+		ld->c->doctor = true;
+	} else {
+		if (!strcmp(s->name, "version"))
+			fprintf(out, "pasted %s\n", PACKAGE_VERSION);
+		else
+			print_help(out);
+		*done = true;
+	}
+	return true;
+}
+
+static bool read_command_line(struct loader *ld, int argc, char *const *argv, FILE *out,
+			      bool *done)
+{
+	const struct place p = { .from = FROM_COMMAND_LINE };
+
+	for (int i = 1; i < argc && !*done; i++) {
+		const char *value = strchr(argv[i], '=');
+		const struct setting *s;
+		char name[32];
+		size_t n = value ? (size_t)(value - argv[i]) : strlen(argv[i]);
+		bool takes;
+
+		if (n < 2 || n - 2 >= sizeof(name) || memcmp(argv[i], "--", 2))
+			return refuse(ld, NULL, "", "\"%s\" is not an option: pasted --help lists them",
+				      argv[i]);
+		memcpy(name, argv[i] + 2, n - 2);
+		name[n - 2] = '\0';
+		s = find(name);
+		if (!s)
+			return refuse(ld, NULL, "", "unknown option --%s: pasted --help lists them",
+				      name);
+		takes = s->arg || s->kind != ACTION;
+		if (value && !takes)
+			return refuse(ld, &p, name, "takes no value");
+		if (value)
+			value++;
+		else if (takes && i + 1 < argc)
+			value = argv[++i];
+		if (takes && !value)
+			return refuse(ld, &p, name, "needs a value: %s",
+				      s->arg ? s->arg : s->words);
+		if (s->kind == ACTION ? !act(ld, &p, s, value, out, done) : !give(ld, &p, s, value))
+			return false;
+	}
+	return true;
+}
+
+/* ---- the file ---- */
+
+static char *trim(char *s)
+{
+	char *end;
+
+	while (isspace((unsigned char)*s))
+		s++;
+	end = s + strlen(s);
+	while (end > s && isspace((unsigned char)end[-1]))
+		end--;
+	*end = '\0';
+	return s;
+}
+
+/* A comment starts at a # that begins the line or follows white space. */
+static void cut_comment(char *s)
+{
+	for (char *h = s; (h = strchr(h, '#')); h++) {
+		if (h == s || isspace((unsigned char)h[-1])) {
+			*h = '\0';
+			return;
+		}
+	}
+}
+
+static bool read_line(struct loader *ld, const struct place *p, char *line)
+{
+	const struct setting *s;
+	char *key, *value;
+
+	cut_comment(line);
+	key = trim(line);
+	if (!*key)
+		return true;
+	value = strchr(key, '=');
+	if (!value)
+		return refuse(ld, p, "", "\"%s\" is not a setting: accepted is key = value", key);
+	*value++ = '\0';
+	key = trim(key);
+	value = trim(value);
+	s = find(key);
+	if (!s)
+		return refuse(ld, p, "", "unknown key \"%s\": accepted are the options that "
+			      "pasted --help lists, without the dashes", key);
+	if (s->kind == ACTION)
+		return refuse(ld, p, key, "goes on the command line only");
+	return give(ld, p, s, value);
+}
+
+static bool read_file(struct loader *ld)
+{
+	struct place p = { .from = FROM_FILE, .file = ld->file };
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+	bool ok = true;
+	FILE *f = fopen(ld->file, "re");
+
+	if (!f)
+		return refuse(ld, NULL, "config", "cannot read %s: %s", ld->file, strerror(errno));
+	while (ok && (n = getline(&line, &cap, f)) >= 0) {
+		p.line++;
+		if (strlen(line) != (size_t)n)
+			ok = refuse(ld, &p, "", "there is a NUL byte in the line: accepted is text");
+		else
+			ok = read_line(ld, &p, line);
+	}
+	if (ok && ferror(f))
+		ok = refuse(ld, NULL, "config", "cannot read %s: %s", ld->file, strerror(errno));
+	free(line);
+	fclose(f);
+	return ok;
+}
+
+/* ---- all together ---- */
+
+static void read_defaults(struct loader *ld)
+{
+	const struct place p = { .from = FROM_DEFAULT };
+
+	for (size_t i = 0; i < NSETTINGS; i++)
+		if (settings[i].def && ld->from[i] == FROM_NOBODY)
+			give(ld, &p, &settings[i], settings[i].def);
+}
+
+static unsigned cpus(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+
+	return n < 1 ? 1 : n > (int)LANES_MAX ? LANES_MAX : (unsigned)n;
+}
+
+/* From what was written to what is meant. */
+static void resolve(struct config *c)
+{
+	static const unsigned classes[] = {	/* in the order of the words */
+		CONFIG_CLASS_AUTO, WAL_NVMM, WAL_FSYNC, WAL_VOLATILE, WAL_NONE,
+	};
+	static const unsigned buf_sizes[] = { 2048, 4096 };
+
+	c->class = classes[c->class];
+	c->buf_size = buf_sizes[c->buf_size];
+	if (!c->workers)
+		c->workers = cpus();
+	if (!c->pool_bytes) {
+		c->pool_bytes = 64 * MIB * c->workers;
+		if (c->pool_bytes < 256 * MIB)
+			c->pool_bytes = 256 * MIB;
+	}
+}
+
+/* What no row of the table can say alone.  A record must fit into a segment, and
+ * twice into a worker's share of the buffers, so that the one that fills it can
+ * wait for the one before it. */
+static bool fits_together(const struct loader *ld)
+{
+	const struct config *c = ld->c;
+	uint64_t record = c->head_bytes_max + c->body_bytes_max;
+	uint64_t share = c->pool_bytes / c->workers / c->buf_size * c->buf_size;
+	uint64_t overhead = SEG_DATA + 2 * sizeof(struct frame_header) + FRAME_ALIGN;
+	char r[32], s[32];
+
+	print_scaled(SIZE, record, r, sizeof(r));
+	if (record + overhead > c->segment_bytes) {
+		print_scaled(SIZE, c->segment_bytes, s, sizeof(s));
+		return refuse(ld, NULL, "segment-size", "%s holds no record of head-max + body-max "
+			      "= %s: accepted is %llu or more, or a smaller body-max", s, r,
+			      (unsigned long long)(record + overhead));
+	}
+	if (2 * record > share) {
+		print_scaled(SIZE, c->pool_bytes, s, sizeof(s));
+		return refuse(ld, NULL, "pool-size", "%s for %u workers is too small for records "
+			      "of head-max + body-max = %s: accepted is %llu or more, fewer workers, "
+			      "or a smaller body-max", s, c->workers, r,
+			      (unsigned long long)((2 * record + c->buf_size) * c->workers));
+	}
+	return true;
+}
+
+enum config_verdict config_load(struct config *c, int argc, char *const *argv,
+				FILE *out, FILE *err)
+{
+	struct loader ld = { .c = c, .err = err };
+	bool done = false;
+
+	memset(c, 0, sizeof(*c));
+	if (!read_command_line(&ld, argc, argv, out, &done))
+		goto wrong;
+	if (done) {
+		config_free(c);
+		return CONFIG_DONE;
+	}
+	if (ld.file && !read_file(&ld))
+		goto wrong;
+	read_defaults(&ld);
+	resolve(c);
+	if (!fits_together(&ld))
+		goto wrong;
+	return CONFIG_RUN;
+wrong:
+	config_free(c);
+	return CONFIG_WRONG;
+}
+
+void config_free(struct config *c)
+{
+	free(c->store);
+	free(c->nvmm);
+	memset(c, 0, sizeof(*c));
+}
+
+const char *config_ring_name(unsigned ring)
+{
+	static const char *const names[] = { "auto", "uring", "socket", "paste" };
+
+	return ring < sizeof(names) / sizeof(names[0]) ? names[ring] : "?";
+}
