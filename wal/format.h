@@ -176,6 +176,8 @@ static_assert(WAL_RINGS == 40960, "rings");
 enum {
 	STORE_WAL_ATTACHED = 1,	/* records may be in the wal at nvmm_path: do not
 				 * start without it */
+	STORE_OPEN = 2,		/* open for writing, now or when the machine stopped; without
+				 * it the segments end cleanly: what does not is damage */
 };
 struct store_block {
 	uint64_t magic;
@@ -188,7 +190,8 @@ struct store_block {
 	uint32_t flags;
 	uint32_t wal_class;	/* enum wal_class of the last start */
 	char     nvmm_path[440];/* NUL-terminated; of the attached wal */
-	uint32_t zero;
+	uint32_t wal_id;	/* wal_super.crc of the attached wal: a wal that was left
+				 * behind by an earlier attachment is not taken for it */
 	uint32_t crc;		/* over all before */
 };
 static_assert(sizeof(struct store_block) == 512, "store_block");
