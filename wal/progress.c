@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * progress.c - the progress line of pasted-recover (progress.h).
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "progress.h"
+
+#define QUIET_MS	1000u	/* shorter work shows nothing */
+#define AGAIN_MS	250u
+#define MB		1000000.0
+
+static uint64_t monotonic_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void progress_init(struct progress *p, int fd, bool terminal)
+{
+	*p = (struct progress){ .fd = terminal ? fd : -1, .clock_ms = monotonic_ms };
+}
+
+unsigned progress_line(char *buf, unsigned n, const char *what, uint64_t done,
+		       uint64_t total, uint64_t elapsed_ms)
+{
+	double rate = elapsed_ms ? done / (elapsed_ms / 1000.0) : 0;
+	int len;
+
+	if (total && done > total)
+		done = total;
+	if (!total || rate <= 0)
+		len = snprintf(buf, n, "%s: %.0f MB, %.0f MB/s", what, done / MB, rate / MB);
+	else
+		len = snprintf(buf, n, "%s: %.0f of %.0f MB (%.0f %%), %.0f MB/s, %.0f s left",
+			       what, done / MB, total / MB, 100.0 * done / total, rate / MB,
+			       (total - done) / rate);
+	if (len < 0)
+		return 0;
+	return (unsigned)len < n ? (unsigned)len : n - 1;
+}
+
+static void put(const struct progress *p, const char *s, size_t n)
+{
+	if (write(p->fd, s, n) < 0)
+		return;		/* only a decoration */
+}
+
+void progress_report(void *arg, const char *what, uint64_t done, uint64_t total)
+{
+	struct progress *p = arg;
+	char line[160] = "\r\033[K";
+	uint64_t now;
+	unsigned n;
+
+	if (p->fd < 0)
+		return;
+	now = p->clock_ms();
+	if (!p->what || strcmp(p->what, what)) {
+		p->what = what;
+		p->start_ms = p->last_ms = now;
+	}
+	if (now - p->start_ms < QUIET_MS || now - p->last_ms < AGAIN_MS)
+		return;
+	p->last_ms = now;
+	n = progress_line(line + 4, sizeof(line) - 4, what, done, total, now - p->start_ms);
+	put(p, line, n + 4);
+	p->shown = true;
+}
+
+void progress_end(struct progress *p)
+{
+	if (p->shown)
+		put(p, "\r\033[K", 4);
+	p->shown = false;
+}

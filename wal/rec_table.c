@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rec_table.c - the two decision tables of recovery (recover.h), and the words for
+ * what they decide.  Pure: no row looks at anything but the facts.
+ *
+ * A row matches when each fact's bit is in its mask.  The rows are disjoint and
+ * cover every combination of facts that can be (attached and wal say something only
+ * when the store file is good; wal only when one is attached): the unit test walks
+ * through all of them.
+ */
+#include <stdlib.h>
+
+#include "recover.h"
+#include "wal.h"
+
+#define M(n)	(1u << (n))
+#define ANY	0xffu
+#define NEW	(M(RS_NONE) | M(RS_BLANK))
+#define GOOD	M(RS_GOOD)
+#define GO	(M(RT_READ) | M(RT_STORE) | M(RT_WAL_FREE))
+#define SOME	(M(RA_VOLATILE) | M(RA_LASTING))
+#define NO	M(false)
+#define YES	M(true)
+
+const struct rec_row rec_rows[] = {
+	/* label, words, store, attached, wal, want, give_up, action, error */
+	{ "busy", "another process has the store open",
+	  M(RS_BUSY), ANY, ANY, ANY, ANY, REC_REFUSE, WAL_EBUSY },
+	{ "other version", "the store was made by a version with another format",
+	  M(RS_VERSION), ANY, ANY, ANY, ANY, REC_REFUSE, WAL_EVERSION },
+	{ "other byte order", "the store was made on a machine with another byte order",
+	  M(RS_ORDER), ANY, ANY, ANY, ANY, REC_REFUSE, WAL_EBYTEORDER },
+	{ "not a store", "the file `store` has no valid copy",
+	  M(RS_BAD), ANY, ANY, ANY, ANY, REC_REFUSE, WAL_EFORMAT },
+	{ "no store", "there is no store here",
+	  NEW, ANY, ANY, M(RT_READ), ANY, REC_REFUSE, WAL_ENODIR },
+	{ "new store", "there is no store here: one is created",
+	  NEW, ANY, ANY, M(RT_STORE) | M(RT_WAL_FREE), ANY, REC_CREATE, 0 },
+	{ "wal of another store", "the place for the wal has the wal of another store",
+	  NEW | GOOD, ANY, ANY, M(RT_WAL_OTHER), ANY, REC_REFUSE, WAL_EMISMATCH },
+	{ "not a wal", "the place for the wal has something else in it",
+	  NEW | GOOD, ANY, ANY, M(RT_WAL_BAD), ANY, REC_REFUSE, WAL_EFORMAT },
+	{ "segments", "every record is in the segment log",
+	  GOOD, M(RA_NO), ANY, GO, ANY, REC_SEGMENTS, 0 },
+	{ "replay", "the attached wal is moved into the segment log",
+	  GOOD, SOME, M(RW_FOUND), GO, ANY, REC_REPLAY, 0 },
+	{ "volatile wal gone", "the attached wal was volatile and is gone",
+	  GOOD, M(RA_VOLATILE), M(RW_GONE), GO, ANY, REC_LOST, 0 },
+	{ "wal missing", "the attached wal is not there",
+	  GOOD, M(RA_LASTING), M(RW_GONE), GO, NO, REC_REFUSE, WAL_EWALMISSING },
+	{ "missing wal given up", "the attached wal is not there and was given up",
+	  GOOD, M(RA_LASTING), M(RW_GONE), GO, YES, REC_LOST, 0 },
+	{ "wal damaged", "no copy of the attached wal's superblock is valid",
+	  GOOD, SOME, M(RW_BAD), GO, NO, REC_REFUSE, WAL_EFORMAT },
+	{ "damaged wal given up", "the attached wal is damaged and was given up",
+	  GOOD, SOME, M(RW_BAD), GO, YES, REC_LOST, 0 },
+};
+const unsigned rec_rows_count = sizeof(rec_rows) / sizeof(rec_rows[0]);
+
+const struct rec_row *rec_decide(const struct rec_facts *f)
+{
+	const struct rec_row *found = NULL;
+
+	for (unsigned i = 0; i < rec_rows_count; i++) {
+		const struct rec_row *r = &rec_rows[i];
+
+		if (!(r->store & M(f->store)) || !(r->attached & M(f->attached)) ||
+		    !(r->wal & M(f->wal)) || !(r->want & M(f->want)) ||
+		    !(r->give_up & M(f->give_up)))
+			continue;
+		if (found)
+			abort();
+		found = r;
+	}
+	if (!found)
+		abort();
+	return found;
+}
+
+#define OK	(M(RSEG_NONE) | M(RSEG_WHOLE))
+#define TORN	M(RSEG_TORN)
+#define NONEW	(M(RLW_EMPTY) | M(RLW_BEHIND))
+
+const struct rec_lane_row rec_lane_rows[] = {
+	/* label, words, segs, wal, actions */
+	{ "new lane", "nothing was ever written",
+	  M(RSEG_NONE), M(RLW_NONE), 0 },
+	{ "whole", "every frame is there",
+	  M(RSEG_WHOLE), M(RLW_NONE), 0 },
+	{ "torn", "the last batch is torn: what is whole in it stays",
+	  TORN, M(RLW_NONE), RL_EXPLAIN },
+	{ "lost", "the wal is lost: its numbers are skipped",
+	  OK, M(RLW_LOST), RL_SKIP },
+	{ "torn and lost", "the last batch is torn, the wal is lost",
+	  TORN, M(RLW_LOST), RL_EXPLAIN | RL_SKIP },
+	{ "settled", "the wal has nothing that the segments have not",
+	  OK, NONEW, RL_RESET },
+	{ "torn, settled", "the last batch is torn, the wal has nothing of it",
+	  TORN, NONEW, RL_EXPLAIN | RL_RESET },
+	{ "replay", "the wal has records that the segments have not",
+	  OK, M(RLW_AHEAD), RL_REPLAY | RL_RESET },
+	{ "torn, replay", "the last batch is torn, the wal has it",
+	  TORN, M(RLW_AHEAD), RL_CUT | RL_EXPLAIN | RL_REPLAY | RL_RESET },
+	{ "apart", "segments that the wal counts on are missing",
+	  OK, M(RLW_APART), RL_GAP | RL_REPLAY | RL_RESET },
+	{ "torn, apart", "the last batch is torn, segments are missing behind it",
+	  TORN, M(RLW_APART), RL_EXPLAIN | RL_GAP | RL_REPLAY | RL_RESET },
+};
+const unsigned rec_lane_rows_count = sizeof(rec_lane_rows) / sizeof(rec_lane_rows[0]);
+
+const struct rec_lane_row *rec_lane_decide(const struct rec_lane_facts *f)
+{
+	const struct rec_lane_row *found = NULL;
+
+	for (unsigned i = 0; i < rec_lane_rows_count; i++) {
+		const struct rec_lane_row *r = &rec_lane_rows[i];
+
+		if (!(r->segs & M(f->segs)) || !(r->wal & M(f->wal)))
+			continue;
+		if (found)
+			abort();
+		found = r;
+	}
+	if (!found)
+		abort();
+	return found;
+}
+
+const char *gap_reason_name(uint32_t reason)
+{
+	switch (reason) {
+	case GAP_TORN:
+		return "torn";
+	case GAP_DAMAGE:
+		return "damage";
+	case GAP_WAL_LOST:
+		return "wal-lost";
+	}
+	return "unknown";
+}
+
+uint64_t wal_report_damaged(const struct wal_report *r)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < r->findings; i++)
+		n += r->finding[i].state == RF_DAMAGE || r->finding[i].reason == GAP_DAMAGE;
+	return n;
+}
+
+static bool pending(const struct wal_report *r)
+{
+	if (r->unclean)
+		return true;
+	for (unsigned i = 0; i < r->lanes; i++)
+		if (r->lane[i].row && r->lane[i].row->actions & ~(unsigned)RL_RESET)
+			return true;
+	return false;
+}
+
+int wal_report_verdict(const struct wal_report *r)
+{
+	if (r->error)
+		return 3;
+	if (wal_report_damaged(r))
+		return 2;
+	return pending(r);
+}
+
+void wal_report_fini(struct wal_report *r)
+{
+	free(r->lane);
+	free(r->finding);
+	r->lane = NULL;
+	r->finding = NULL;
+	r->lanes = r->findings = 0;
+}

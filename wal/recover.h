@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * recover.h - from what is found in a store to what is done about it, and the
+ * report of both.
+ *
+ * Recovery is two total functions, each a table of labelled rows of which exactly
+ * one matches: rec_decide() for the store as a whole (its file, the WAL that its
+ * file says is attached, the place a new WAL shall go to), rec_lane_decide() for
+ * each lane (what its segments hold, what its part of the WAL holds).  Everything
+ * they look at is in struct rec_facts and struct rec_lane_facts; finding the
+ * facts, deciding and acting are three steps, and `pasted-recover check` is the
+ * first two.
+ */
+#ifndef WAL_RECOVER_H
+#define WAL_RECOVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "format.h"
+#include "pm.h"
+
+/* ---- the store as a whole ---- */
+
+enum rec_store {		/* STORE/store */
+	RS_NONE,		/* no such file (or no such directory), nothing in log/ */
+	RS_BLANK,		/* empty or all zero, nothing in log/: its creation was cut */
+	RS_GOOD,		/* a valid copy */
+	RS_BAD,			/* no valid copy, or lanes without a store file */
+	RS_VERSION,		/* a valid copy of another version */
+	RS_ORDER,		/* of another byte order */
+	RS_BUSY,		/* locked by another process */
+	RS_COUNT
+};
+enum rec_attached {		/* what the store file says */
+	RA_NO,			/* no record is anywhere but in the segments */
+	RA_VOLATILE,		/* records may be in a wal of class volatile */
+	RA_LASTING,		/* of class nvmm or nvmm-eadr */
+	RA_COUNT
+};
+enum rec_wal {			/* the attached wal: at the given path or the stored one */
+	RW_GONE,		/* not there, blank, or of another store or an earlier attachment */
+	RW_FOUND,		/* the one that is attached, readable */
+	RW_BAD,			/* something is there that was a wal and no copy is valid */
+	RW_COUNT
+};
+enum rec_want {			/* what the caller wants */
+	RT_READ,		/* look only */
+	RT_STORE,		/* write, no wal (class fsync; repair) */
+	RT_WAL_FREE,		/* write, a wal at a path that has none, or one of ours */
+	RT_WAL_OTHER,		/* write, a wal at a path that holds another store's wal */
+	RT_WAL_BAD,		/* write, a wal at a path that holds something else */
+	RT_COUNT
+};
+struct rec_facts {
+	uint8_t store;		/* enum rec_store */
+	uint8_t attached;	/* enum rec_attached; RA_NO unless RS_GOOD */
+	uint8_t wal;		/* enum rec_wal; RW_GONE unless attached */
+	uint8_t want;		/* enum rec_want */
+	bool	give_up;	/* the caller gives up what only a missing wal held */
+};
+enum rec_action {
+	REC_REFUSE,		/* with the row's error */
+	REC_CREATE,		/* a new store */
+	REC_SEGMENTS,		/* the segments are all there is */
+	REC_REPLAY,		/* segments, then the wal */
+	REC_LOST,		/* segments, then a GAP_WAL_LOST in every lane */
+};
+struct rec_row {
+	const char *label;
+	const char *words;	/* what it means, for people */
+	uint8_t store, attached, wal, want, give_up;	/* masks: bit n set = value n matches */
+	enum rec_action action;
+	int	 error;		/* of REC_REFUSE */
+};
+extern const struct rec_row rec_rows[];
+extern const unsigned rec_rows_count;
+const struct rec_row *rec_decide(const struct rec_facts *f);
+
+/* ---- one lane ---- */
+
+enum rec_segs {
+	RSEG_NONE,		/* no segment */
+	RSEG_WHOLE,		/* frames follow each other up to the end */
+	RSEG_TORN,		/* the last batch has holes, or something that is no frame behind it */
+	RSEG_COUNT
+};
+enum rec_lane_wal {
+	RLW_NONE,		/* no wal, or not this lane */
+	RLW_EMPTY,		/* no record from head.seq on */
+	RLW_BEHIND,		/* every record is in the segments already */
+	RLW_AHEAD,		/* records to replay, the first follows the segments' last */
+	RLW_APART,		/* head.seq is beyond the segments' last + 1: segments are missing */
+	RLW_LOST,		/* the whole wal is lost */
+	RLW_COUNT
+};
+struct rec_lane_facts {
+	uint8_t segs;		/* enum rec_segs */
+	uint8_t wal;		/* enum rec_lane_wal */
+};
+enum {				/* actions, in the order in which they are taken */
+	RL_EXPLAIN = 1,		/* explain the holes of the last batch, go on behind it */
+	RL_CUT = 2,		/* go on at the first hole that the wal fills */
+	RL_GAP = 4,		/* explain the numbers between the segments and head.seq */
+	RL_REPLAY = 8,		/* append the wal's records */
+	RL_SKIP = 16,		/* explain the numbers that a lost wal may have used */
+	RL_RESET = 32,		/* head to the next lap, zero the ring */
+};
+struct rec_lane_row {
+	const char *label;
+	const char *words;
+	uint8_t segs, wal;	/* masks */
+	unsigned actions;
+};
+extern const struct rec_lane_row rec_lane_rows[];
+extern const unsigned rec_lane_rows_count;
+const struct rec_lane_row *rec_lane_decide(const struct rec_lane_facts *f);
+
+/* How many numbers are skipped after the loss of a wal: more than a ring may have
+ * words (wal_open refuses larger ones), and easy to see. */
+#define REC_LOST_SKIP	1000000000ull
+
+/* ---- the report ---- */
+
+enum rec_place { RP_NOWHERE, RP_STORE, RP_SEGMENT, RP_WAL_SUPER, RP_WAL_HEAD, RP_WAL_RING };
+enum rec_state {
+	RF_EXPLAINED,		/* a GAP frame is on the disk */
+	RF_NEW,			/* a start writes (or this one wrote) the GAP frame */
+	RF_DAMAGE,		/* no frame explains it: found by looking */
+};
+struct rec_finding {		/* numbers without a record, or bytes that should be something */
+	unsigned lane;
+	uint64_t from_seq, to_seq;	/* inclusive; from > to: no number is missing */
+	uint32_t reason;		/* enum gap_reason */
+	uint8_t	 state;			/* enum rec_state */
+	uint8_t	 place;			/* enum rec_place */
+	uint64_t segno;			/* RP_SEGMENT */
+	uint64_t offset, bytes;		/* in the file; RP_WAL_RING: position and words */
+	const char *what;		/* a few words, static */
+};
+struct rec_lane_report {
+	unsigned lane;
+	const struct rec_lane_row *row;
+	uint64_t records, bytes;	/* in the segments, before anything was done */
+	uint64_t segments;
+	uint64_t oldest_seq;		/* 0: no record */
+	uint64_t next_seq;		/* the number the next record gets */
+	uint64_t replay_records, replay_bytes;	/* only in the wal */
+	uint64_t unsynced_bytes;	/* of the last batch: written again and synced */
+	uint64_t tail_bytes;		/* behind the last frame: what was never acknowledged */
+	uint64_t tail_words;		/* the same in the wal */
+};
+struct wal_report {
+	const struct rec_row *row;
+	struct rec_facts facts;
+	int	 error;			/* of a refusal, or of what failed on the way */
+	char	 why[512];		/* in words, with the path and what to do */
+	char	 nvmm_path[440];	/* where the attached wal is (or should be) */
+	enum wal_class wal_class;	/* of the last start; 0: unknown */
+	unsigned lanes;
+	struct rec_lane_report *lane;	/* [lanes], by number; lanes not there have row NULL */
+	unsigned findings;
+	struct rec_finding *finding;
+	bool	 unclean;		/* was not closed properly: work is pending */
+	uint64_t bytes_read;
+};
+/* 0 clean, 1 work pending (nothing acknowledged is lost), 2 damage, 3 not usable. */
+int  wal_report_verdict(const struct wal_report *r);
+uint64_t wal_report_damaged(const struct wal_report *r);	/* findings that are damage */
+const char *gap_reason_name(uint32_t reason);
+void wal_report_fini(struct wal_report *r);
+
+#endif

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * report.c - a recovery report in words (report.h).
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "json.h"
+#include "report.h"
+#include "wal.h"
+
+struct total {
+	uint64_t lanes, records, bytes, replay_records, replay_bytes, tail_bytes, tail_words;
+};
+
+static struct total totals(const struct wal_report *r)
+{
+	struct total t = { 0 };
+
+	for (unsigned i = 0; i < r->lanes; i++) {
+		const struct rec_lane_report *l = &r->lane[i];
+
+		if (!l->row)
+			continue;
+		t.lanes++;
+		t.records += l->records;
+		t.bytes += l->bytes;
+		t.replay_records += l->replay_records;
+		t.replay_bytes += l->replay_bytes;
+		t.tail_bytes += l->tail_bytes;
+		t.tail_words += l->tail_words;
+	}
+	return t;
+}
+
+const char *report_verdict_name(int verdict)
+{
+	static const char *const name[] = { "clean", "pending", "damaged", "unusable" };
+
+	return name[verdict];
+}
+
+static const char *state_name(unsigned state, bool did)
+{
+	switch (state) {
+	case RF_EXPLAINED:
+		return "explained";
+	case RF_NEW:
+		return did ? "explained" : "new";
+	}
+	return "found";
+}
+
+static bool is_damage(const struct rec_finding *f)
+{
+	return f->state == RF_DAMAGE || f->reason == GAP_DAMAGE;
+}
+
+/* Where a finding is, as "log/000/00000001.seg offset 8192, 512 bytes". */
+static void place(char *buf, size_t n, const struct rec_finding *f)
+{
+	switch (f->place) {
+	case RP_STORE:
+		snprintf(buf, n, "store offset %" PRIu64, f->offset);
+		break;
+	case RP_SEGMENT:
+		snprintf(buf, n, "log/%03u/%08" PRIx64 ".seg offset %" PRIu64 ", %" PRIu64 " bytes",
+			 f->lane, f->segno, f->offset, f->bytes);
+		break;
+	case RP_WAL_SUPER:
+		snprintf(buf, n, "wal offset %" PRIu64, f->offset);
+		break;
+	case RP_WAL_HEAD:
+		snprintf(buf, n, "wal head of lane %u, offset %" PRIu64, f->lane, f->offset);
+		break;
+	case RP_WAL_RING:
+		snprintf(buf, n, "wal lane %u position %" PRIu64 ", %" PRIu64 " words", f->lane,
+			 f->offset, f->bytes);
+		break;
+	default:
+		snprintf(buf, n, "-");
+	}
+}
+
+/* ---- what a start does ---- */
+
+static void step(FILE *f, bool json, unsigned *n, const char *text)
+{
+	if (json)
+		fprintf(f, "%s\"%s\"", *n ? "," : "", text);
+	else
+		fprintf(f, "  %s\n", text);
+	++*n;
+}
+
+static void lane_steps(FILE *f, const struct rec_lane_report *l, bool json, unsigned *n)
+{
+	static const struct { unsigned action; const char *text; } words[] = {
+		{ RL_EXPLAIN, "explain the holes of the last batch" },
+		{ RL_CUT, "go on at the first hole that the wal fills" },
+		{ RL_GAP, "explain the numbers of missing segments" },
+		{ RL_SKIP, "explain the numbers that the lost wal may have used" },
+	};
+	char text[160];
+
+	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (!(l->row->actions & words[i].action))
+			continue;
+		snprintf(text, sizeof(text), "lane %u: %s", l->lane, words[i].text);
+		step(f, json, n, text);
+	}
+	if (l->replay_records) {
+		snprintf(text, sizeof(text), "lane %u: move %" PRIu64 " records (%" PRIu64
+			 " bytes) from the wal into the segments", l->lane, l->replay_records,
+			 l->replay_bytes);
+		step(f, json, n, text);
+	}
+	if (l->tail_bytes || l->tail_words) {
+		snprintf(text, sizeof(text), "lane %u: cut what was never acknowledged: %" PRIu64
+			 " bytes of segments, %" PRIu64 " words of the wal", l->lane,
+			 l->tail_bytes, l->tail_words);
+		step(f, json, n, text);
+	}
+}
+
+static unsigned steps(FILE *f, const struct wal_report *r, bool json)
+{
+	unsigned n = 0;
+
+	if (r->error)
+		return 0;
+	if (r->row->action == REC_CREATE)
+		step(f, json, &n, "create the store");
+	if (r->unclean)
+		step(f, json, &n, "write the last batch of each lane again and sync it");
+	for (unsigned i = 0; i < r->lanes; i++)
+		if (r->lane[i].row)
+			lane_steps(f, &r->lane[i], json, &n);
+	return n;
+}
+
+/* ---- people ---- */
+
+static void people_lanes(FILE *f, const struct wal_report *r)
+{
+	fprintf(f, "%4s %9s %12s %15s %10s %10s %8s  %s\n", "lane", "segments", "records",
+		"bytes", "oldest", "next", "in wal", "state");
+	for (unsigned i = 0; i < r->lanes; i++) {
+		const struct rec_lane_report *l = &r->lane[i];
+
+		if (l->row)
+			fprintf(f, "%4u %9" PRIu64 " %12" PRIu64 " %15" PRIu64 " %10" PRIu64
+				" %10" PRIu64 " %8" PRIu64 "  %s\n", l->lane, l->segments,
+				l->records, l->bytes, l->oldest_seq, l->next_seq,
+				l->replay_records, l->row->label);
+	}
+}
+
+static void people_findings(FILE *f, const struct wal_report *r, bool damage, bool did)
+{
+	unsigned n = 0;
+	char at[128];
+
+	for (unsigned i = 0; i < r->findings; i++) {
+		const struct rec_finding *g = &r->finding[i];
+
+		if (is_damage(g) != damage)
+			continue;
+		if (!n++)
+			fprintf(f, "%s:\n", damage ? "damage" : "gaps");
+		place(at, sizeof(at), g);
+		if (g->from_seq <= g->to_seq)
+			fprintf(f, "  records %u-%" PRIu64 "..%" PRIu64, g->lane, g->from_seq,
+				g->to_seq);
+		else
+			fprintf(f, "  no record");
+		fprintf(f, ": %s (%s), %s: %s\n", gap_reason_name(g->reason),
+			state_name(g->state, did), at, g->what);
+	}
+}
+
+static void people_verdict(FILE *f, const struct wal_report *r, bool did)
+{
+	switch (wal_report_verdict(r)) {
+	case 0:
+		fprintf(f, "clean\n");
+		break;
+	case 1:
+		fprintf(f, did ? "repaired; nothing acknowledged was lost\n"
+			: "work is pending after a crash; nothing acknowledged is lost\n");
+		break;
+	default:
+		fprintf(f, "%" PRIu64 " places are damaged; every other record is there\n",
+			wal_report_damaged(r));
+	}
+}
+
+void report_people(FILE *f, const struct wal_report *r, const char *store, bool did)
+{
+	struct total t = totals(r);
+
+	if (r->error) {
+		fprintf(f, "%s: not usable: %s\n", store, r->why);
+		return;
+	}
+	fprintf(f, "store %s: %s\n", store, r->row->words);
+	if (r->nvmm_path[0])
+		fprintf(f, "wal: %s\n", r->nvmm_path);
+	people_lanes(f, r);
+	fprintf(f, "in all: %" PRIu64 " lanes, %" PRIu64 " records, %" PRIu64 " bytes; %" PRIu64
+		" more only in the wal\n", t.lanes, t.records, t.bytes, t.replay_records);
+	people_findings(f, r, false, did);
+	people_findings(f, r, true, did);
+	fprintf(f, did ? "done:\n" : "a start would:\n");
+	if (!steps(f, r, false))
+		fprintf(f, "  nothing\n");
+	people_verdict(f, r, did);
+}
+
+/* ---- JSON ---- */
+
+static void json_string(FILE *f, const char *s)
+{
+	fputc('"', f);
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			fprintf(f, "\\%c", c);
+		else if (c < 0x20 || c > 0x7e)
+			fprintf(f, "\\u%04x", c);
+		else
+			fputc(c, f);
+	}
+	fputc('"', f);
+}
+
+static void json_lanes(FILE *f, const struct wal_report *r)
+{
+	const char *sep = "";
+
+	fprintf(f, "\"lanes\":[");
+	for (unsigned i = 0; i < r->lanes; i++) {
+		const struct rec_lane_report *l = &r->lane[i];
+
+		if (!l->row)
+			continue;
+		fprintf(f, "%s{\"lane\":%u,\"segments\":%" PRIu64 ",\"records\":%" PRIu64
+			",\"bytes\":%" PRIu64 ",\"oldest\":%" PRIu64 ",\"next\":%" PRIu64
+			",\"wal_records\":%" PRIu64 ",\"wal_bytes\":%" PRIu64 ",\"tail_bytes\":%"
+			PRIu64 ",\"tail_words\":%" PRIu64 ",\"state\":", sep, l->lane, l->segments,
+			l->records, l->bytes, l->oldest_seq, l->next_seq, l->replay_records,
+			l->replay_bytes, l->tail_bytes, l->tail_words);
+		json_string(f, l->row->label);
+		fputc('}', f);
+		sep = ",";
+	}
+	fprintf(f, "],");
+}
+
+static void json_finding(FILE *f, const struct rec_finding *g, bool did, const char *sep)
+{
+	char at[128];
+
+	place(at, sizeof(at), g);
+	fprintf(f, "%s{\"lane\":%u", sep, g->lane);
+	if (g->from_seq <= g->to_seq)
+		fprintf(f, ",\"from\":%" PRIu64 ",\"to\":%" PRIu64, g->from_seq, g->to_seq);
+	fprintf(f, ",\"reason\":\"%s\",\"state\":\"%s\",\"place\":", gap_reason_name(g->reason),
+		state_name(g->state, did));
+	json_string(f, at);
+	fprintf(f, ",\"what\":");
+	json_string(f, g->what);
+	fputc('}', f);
+}
+
+/* gaps: numbers without a record, whatever the reason; damage: places. */
+static void json_findings(FILE *f, const struct wal_report *r, bool did)
+{
+	const char *sep = "";
+
+	fprintf(f, "\"gaps\":[");
+	for (unsigned i = 0; i < r->findings; i++) {
+		if (r->finding[i].from_seq > r->finding[i].to_seq)
+			continue;
+		json_finding(f, &r->finding[i], did, sep);
+		sep = ",";
+	}
+	fprintf(f, "],\"damage\":[");
+	sep = "";
+	for (unsigned i = 0; i < r->findings; i++) {
+		if (!is_damage(&r->finding[i]))
+			continue;
+		json_finding(f, &r->finding[i], did, sep);
+		sep = ",";
+	}
+	fprintf(f, "],");
+}
+
+void report_json(FILE *f, const struct wal_report *r, const char *store, bool did)
+{
+	struct total t = totals(r);
+	int verdict = wal_report_verdict(r);
+
+	fprintf(f, "{\"store\":");
+	json_string(f, store);
+	fprintf(f, ",\"verdict\":\"%s\",\"exit\":%d,", report_verdict_name(verdict),
+		did && verdict == 1 ? 0 : verdict);
+	fprintf(f, "\"error\":");
+	if (r->error)
+		json_string(f, r->why);
+	else
+		fprintf(f, "null");
+	fprintf(f, ",\"found\":");
+	json_string(f, r->row ? r->row->label : "error");
+	fprintf(f, ",\"class\":");
+	json_string(f, r->wal_class ? wal_class_name(r->wal_class) : "unknown");
+	fprintf(f, ",\"nvmm\":");
+	json_string(f, r->nvmm_path);
+	fprintf(f, ",\"records\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"wal_records\":%" PRIu64
+		",\"wal_bytes\":%" PRIu64 ",", t.records + t.replay_records,
+		t.bytes + t.replay_bytes, t.replay_records, t.replay_bytes);
+	json_lanes(f, r);
+	json_findings(f, r, did);
+	fprintf(f, "\"%s\":[", did ? "done" : "start");
+	steps(f, r, true);
+	fprintf(f, "]}\n");
+}
