@@ -59,10 +59,10 @@
 enum http_what { HTTP_MORE, HTTP_HEAD, HTTP_HEADERS, HTTP_BODY, HTTP_DONE, HTTP_ERROR };
 
 enum http_method {
-	HTTP_NONE,	/* not known yet */
-	HTTP_GET, HTTP_HEAD_METHOD, HTTP_OPTIONS,
-	HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE,	/* these are recorded */
-	HTTP_METHODS
+	METHOD_NONE,	/* not known yet */
+	METHOD_GET, METHOD_HEAD, METHOD_OPTIONS,
+	METHOD_POST, METHOD_PUT, METHOD_PATCH, METHOD_DELETE,	/* these are recorded */
+	METHODS
 };
 
 struct http_span { uint32_t off, len; };
@@ -103,35 +103,40 @@ struct http {
 	const struct http_limits *lim;
 	uint64_t left;		/* bytes to come: of the body or of this chunk */
 	uint64_t body_sum;	/* payload announced so far by chunk sizes */
-	uint64_t ll[16];	/* the llhttp state */
-	uint32_t headers;	/* field lines seen */
-	uint32_t extra_bytes;	/* trailers and chunk extensions seen */
+	_Alignas(8) unsigned char ll[112];	/* the llhttp state */
+	uint32_t headers;	/* field lines seen, of the head or of the trailers */
+	uint32_t extra_bytes;	/* of trailers and chunk extensions */
 	uint32_t raw_target_len;
-	uint8_t  state;		/* where in the grammar the next byte is */
-	uint8_t  word_pos;	/* in a fixed word, a percent triplet, a chunk size */
-	uint8_t  authority;	/* state of the check of host[:port] */
+	uint16_t seen;		/* bits: which known fields and options were there */
+	/* the check of the grammar, ahead of llhttp */
+	uint8_t  state;		/* what the next byte must be */
 	uint8_t  form;		/* of the target */
-	uint8_t  field;		/* which known field the current line is */
-	uint8_t  blanks;
-	uint8_t  val_len;	/* of val, saturating; without trailing blanks */
-	uint8_t  name_len;	/* of name, saturating */
-	uint16_t seen;		/* which known fields were there */
-	bool	 complete;	/* llhttp has said so */
-	char	 name[24];	/* of the method, of the field; lower case */
-	char	 val[16];	/* of a short known field; lower case */
+	uint8_t  word_pos;	/* in a fixed word, a percent triplet, a chunk size */
+	uint8_t  blanks;	/* empty lines skipped */
+	/* what llhttp reports */
+	uint8_t  host_state;	/* of the check of host[:port], here and in the target */
+	uint8_t  host_count;
+	uint8_t  field;		/* which known field the line is */
+	uint8_t  name_len;	/* of name, may be > sizeof(name): too long */
+	uint8_t  val_len;	/* of val, likewise */
+	bool	 val_gap;	/* blanks seen after val */
+	bool	 trailing;	/* in the trailers */
+	bool	 complete;	/* llhttp has seen the end: of the head, of the message */
+	char	 name[20];	/* of the method; of the field, lower case */
+	char	 val[13];	/* one word of a known field, lower case */
 };
 
 /* A connection's start. */
 void http_init(struct http *h, const struct http_limits *lim);
 
-/* See above.  *used and *sp are always set. */
+/* See above.  n <= UINT32_MAX.  *used and *sp are always set; on HTTP_ERROR to 0. */
 enum http_what http_step(struct http *h, uint8_t *p, size_t n, size_t *used,
 			 struct http_span *sp);
 
 /* Nothing of a request has been seen since the last DONE (or the start). */
 bool http_idle(const struct http *h);
 
-/* "GET" ..; "-" for HTTP_NONE. */
+/* "GET" ..; "-" for METHOD_NONE. */
 const char *http_method_name(unsigned method);
 
 #endif
