@@ -59,7 +59,7 @@ static void look(struct checkpoint *c)
 		nospace |= s.nospace;
 		if (s.failed && !health_is(c->health, HEALTH_LANE_FAILED)) {
 			health_set(c->health, HEALTH_LANE_FAILED, s.failed);
-			diag_err("lane %u: %s; it acknowledges nothing any more, a failed write or sync is "
+			diag(DIAG_ERR, "lane %u: %s; it acknowledges nothing any more, a failed write or sync is "
 				 "never retried: look at the storage, then restart", i, wal_strerror(s.failed));
 		}
 	}
@@ -67,11 +67,11 @@ static void look(struct checkpoint *c)
 		return;
 	if (nospace) {
 		health_set(c->health, HEALTH_NOSPACE, -ENOSPC);
-		diag_err("no room for the next segment of the log: requests that change state get 507 "
+		diag(DIAG_ERR, "no room for the next segment of the log: requests that change state get 507 "
 			 "until there is; make room or set retain-bytes");
 	} else {
 		health_clear(c->health, HEALTH_NOSPACE);
-		diag_info("there is room for the log again");
+		diag(DIAG_NOTE, "there is room for the log again");
 	}
 }
 
@@ -83,7 +83,7 @@ static void *run(void *arg)
 
 	while (!atomic_load(&c->stop)) {
 		if (poll(&p, 1, (int)c->interval_ms) > 0 && read(c->efd, &n, sizeof(n)) < 0)
-			diag_warn("checkpointer: eventfd: %s", strerror(errno));
+			diag(DIAG_WARN, "checkpointer: eventfd: %s", strerror(errno));
 		atomic_store(&c->kicked, false);
 		int r;
 		do {
@@ -143,7 +143,7 @@ void checkpoint_stop(struct checkpoint *c)
 
 	atomic_store(&c->stop, true);
 	if (write(c->efd, &one, sizeof(one)) < 0)
-		diag_warn("checkpointer: eventfd: %s", strerror(errno));
+		diag(DIAG_WARN, "checkpointer: eventfd: %s", strerror(errno));
 	pthread_join(c->thread, NULL);
 	close(c->efd);
 	pthread_mutex_destroy(&c->lock);

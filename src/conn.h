@@ -60,8 +60,11 @@ struct conn {
 	bool maybe_record : 1;		/* by its first byte it may be of a mutable method */
 	bool on_sendq : 1;
 	bool on_waitq : 1;
-	bool expect : 1;		/* owes a 100 Continue */
-	bool in_body : 1;
+	bool expect : 1;		/* the client may wait for 100 Continue */
+	bool in_body : 1;		/* between HTTP_HEADERS and HTTP_DONE */
+	bool append_wait : 1;		/* its wait in APPEND has begun */
+	bool service_ready : 1;		/* its piece is there, to be sent */
+	bool status_counted : 1;	/* of the service's answer */
 
 	TAILQ_ENTRY(conn) sendq, waitq, timer;
 	struct http http;
@@ -76,7 +79,6 @@ struct conn {
 	uint32_t npending;		/* replies that wait to be durable */
 	struct service_req *service;
 
-	uint64_t since_ns;		/* when it began to wait for room */
 	uint64_t discarded;		/* bytes read only to be thrown away */
 
 	uint64_t deadline_ns;		/* 0: none; may be later than its bucket */
@@ -94,8 +96,6 @@ void conn_timeout(struct worker *w, struct conn *c);
 
 /* The service has made a piece for it. */
 void conn_service_ready(struct worker *w, struct conn *c);
-/* The lane or pool made progress; it was on the wait queue. */
-void conn_retry(struct worker *w, struct conn *c);
 /* A stop: idle ones go, the others get their last reply. */
 void conn_drain(struct worker *w, struct conn *c);
 /* End it at once, whatever it does. */
@@ -106,6 +106,12 @@ void conn_sendable(struct worker *w, struct conn *c);
 void conn_flush(struct worker *w, struct conn *c);
 /* Take back what was not ready (the lane failed) and end with a 503. */
 void conn_unpromise(struct worker *w, struct conn *c);
+
+/* Internal to conn.c and conn_fsm.c. */
+void conn_pop_slot(struct worker *w, struct conn *c);
+void conn_said(struct worker *w, struct conn *c);
+void conn_send_piece(struct worker *w, struct conn *c);
+void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, bool close);
 
 /* conn_fsm.c: go on with what there is. */
 void conn_run(struct worker *w, struct conn *c);

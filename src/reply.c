@@ -12,6 +12,7 @@
 #include "conn.h"
 #include "must.h"
 
+#define REPLY_TEXT_MAX	300u
 #define ROOM(b) (sizeof((b)->data) - (b)->used)
 
 int reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name, unsigned lane, bool named)
@@ -202,27 +203,23 @@ const char *reply_reason(int status)
 	}
 }
 
-void reply_status(struct reply_pool *p, struct conn *c, int status, const char *why, struct reply_opt r)
+/* type NULL: no body, and no length of one. */
+static void reply_any(struct reply_pool *p, struct conn *c, int status, const char *type,
+		      const char *body, size_t len, struct reply_opt r)
 {
-	char body[120], *o = head_start(c);
-	size_t blen = 0;
+	char *o = head_start(c);
 
-	if (status != 204)
-		blen = (size_t)snprintf(body, sizeof(body), "{\"status\":%d,\"error\":\"%.80s\"}\n", status, why);
-	if (status == 200)		/* livez, readyz: plain words */
-		blen = (size_t)snprintf(body, sizeof(body), "%.100s\n", why);
 	o = PUT(o, "HTTP/1.1 ");
 	o = put_u64(o, (uint64_t)status);
 	*o++ = ' ';
 	o = put(o, reply_reason(status), strlen(reply_reason(status)));
 	o = PUT(o, "\r\n");
 	o = put(o, p->date, p->date_len);
-	if (status != 204) {
-		if (status == 200)
-			o = PUT(o, "Content-Type: text/plain\r\nContent-Length: ");
-		else
-			o = PUT(o, "Content-Type: application/json\r\nContent-Length: ");
-		o = put_u64(o, blen);
+	if (type) {
+		o = PUT(o, "Content-Type: ");
+		o = put(o, type, strlen(type));
+		o = PUT(o, "\r\nContent-Length: ");
+		o = put_u64(o, len);
 		o = PUT(o, "\r\n");
 	}
 	if (r.extra)
@@ -234,9 +231,23 @@ void reply_status(struct reply_pool *p, struct conn *c, int status, const char *
 	}
 	o = put_connection(o, r.close, r.old);
 	o = PUT(o, "\r\n");
-	if (!r.head)
-		o = put(o, body, blen);
+	if (type && !r.head)
+		o = put(o, body, len);
 	head_end(c, o);
+}
+
+void reply_status(struct reply_pool *p, struct conn *c, int status, const char *why, struct reply_opt r)
+{
+	char body[128];
+	int n = snprintf(body, sizeof(body), "{\"status\":%d,\"error\":\"%.80s\"}\n", status, why);
+
+	reply_any(p, c, status, status == 204 ? NULL : "application/json", body, (size_t)n, r);
+}
+
+void reply_text(struct reply_pool *p, struct conn *c, int status, const char *text, size_t len,
+		struct reply_opt r)
+{
+	reply_any(p, c, status, "text/plain", text, len < REPLY_TEXT_MAX ? len : REPLY_TEXT_MAX, r);
 }
 
 void reply_continue(struct reply_pool *p, struct conn *c)

@@ -48,9 +48,13 @@ void reply_clock(struct reply_pool *p, uint64_t wall_ms);	/* once per batch */
 bool reply_room(struct reply_pool *p, struct conn *c);
 /* The 200 of a recorded request. close: say so. old: HTTP/1.0. */
 void reply_recorded(struct reply_pool *p, struct conn *c, uint64_t seq, bool close, bool old);
-/* Any other status, with a short JSON body that says why. head: no body. */
+/* Any other status, with a short JSON body that says why (204: none). head: no
+ * body is sent. why: no quotes or control bytes in it. */
 struct reply_opt { bool close, old, head; unsigned retry_after_s; const char *extra; };
 void reply_status(struct reply_pool *p, struct conn *c, int status, const char *why, struct reply_opt o);
+/* The same with a text/plain body; it is cut to fit. */
+void reply_text(struct reply_pool *p, struct conn *c, int status, const char *text, size_t len,
+		struct reply_opt o);
 void reply_continue(struct reply_pool *p, struct conn *c);
 const char *reply_reason(int status);
 

@@ -35,11 +35,10 @@ static void put(struct timers *t, struct conn *c)
 	t->armed++;
 }
 
-void timers_set(struct timers *t, struct conn *c, uint64_t now_ns, uint64_t deadline_ns)
+void timers_set(struct timers *t, struct conn *c, uint64_t deadline_ns)
 {
 	uint64_t old = c->deadline_ns;
 
-	(void)now_ns;
 	c->deadline_ns = deadline_ns;
 	if (!deadline_ns) {
 		timers_del(t, c);

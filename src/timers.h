@@ -23,7 +23,7 @@ struct timers {
 
 void timers_init(struct timers *t, uint64_t now_ns);
 /* deadline_ns 0: none. */
-void timers_set(struct timers *t, struct conn *c, uint64_t now_ns, uint64_t deadline_ns);
+void timers_set(struct timers *t, struct conn *c, uint64_t deadline_ns);
 void timers_del(struct timers *t, struct conn *c);
 /* The next connection whose deadline has passed, taken off; NULL: none. */
 struct conn *timers_expired(struct timers *t, uint64_t now_ns);

@@ -41,6 +41,7 @@ struct worker_env {			/* the same for all workers; must outlive them */
 	struct health *health;
 	struct checkpoint *checkpoint;
 	struct http_limits limits;
+	struct counters *counters;	/* [workers], zeroed; the service reads them too */
 	unsigned conns_max;		/* per worker */
 	unsigned header_timeout_ms;	/* first byte of a request to the end of its head */
 	unsigned body_timeout_ms;	/* between two pieces of a body */
@@ -118,8 +119,7 @@ int  worker_start(struct worker **w, const struct worker_env *env, unsigned inde
 /* Safe from any thread and from signal handlers. now: do not wait for what is in flight. */
 void worker_stop(struct worker *w, bool now);
 void worker_join(struct worker *w);	/* waits, then frees */
-void worker_wake(struct worker *w);
-const struct counters *worker_counters(const struct worker *w);
-void worker_ring_stats(const struct worker *w, struct ring_stats *s);
+void worker_wake(struct worker *w);	/* any thread */
+uint64_t worker_clock_ns(void);		/* monotonic */
 
 #endif

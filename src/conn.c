@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * conn.c - a connection's life: opening, output, end.  What it does with its input
+ * is in conn_fsm.c.
+ */
+#include "conn.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "counters.h"
+#include "ingest.h"
+#include "must.h"
+#include "service.h"
+#include "worker.h"
+
+void conn_open(struct worker *w, uint32_t handle)
+{
+	struct conn *c = &w->conns[handle];
+	uint32_t gen = c->gen + 1;
+
+	must(c->magic != CONN_MAGIC);
+	memset(c, 0, sizeof(*c));
+	c->magic = CONN_MAGIC;
+	c->handle = handle;
+	c->gen = gen;
+	c->state = CONN_REQUEST;
+	c->rec = FRAGS_INIT;
+	c->in_first = c->in_last = FRAG_NIL;
+	c->timer_bucket = TIMER_NONE;
+	http_init(&c->http, &w->env->limits);
+	conn_set_deadline(w, c, w->env->idle_timeout_ms);
+	w->open++;
+	COUNT(w->count, conns_accepted, 1);
+	COUNT_SET(w->count, conns_open, w->open);
+}
+
+void conn_set_deadline(struct worker *w, struct conn *c, unsigned ms)
+{
+	timers_set(&w->timers, c, ms ? w->now_ns + ms * 1000000ull : 0);
+}
+
+/* ---- input ---- */
+
+void conn_data(struct worker *w, struct conn *c, uint32_t buf, uint16_t off, uint16_t len)
+{
+	uint32_t i = w->slot_free;
+	struct slot_node *s;
+
+	must(i != FRAG_NIL);
+	s = &w->slots[i];
+	w->slot_free = s->next;
+	*s = (struct slot_node){ .buf = buf, .off = off, .len = len, .next = FRAG_NIL };
+	pool_hold(w->pool, buf);
+	if (c->in_last == FRAG_NIL)
+		c->in_first = i;
+	else
+		w->slots[c->in_last].next = i;
+	c->in_last = i;
+	conn_run(w, c);
+}
+
+/* The first slot is used up. */
+void conn_pop_slot(struct worker *w, struct conn *c)
+{
+	uint32_t i = c->in_first;
+	struct slot_node *s = &w->slots[i];
+
+	c->in_first = s->next;
+	if (c->in_first == FRAG_NIL)
+		c->in_last = FRAG_NIL;
+	pool_drop(w->pool, s->buf);
+	s->next = w->slot_free;
+	w->slot_free = i;
+}
+
+void conn_eof(struct worker *w, struct conn *c)
+{
+	c->eof = true;
+	conn_run(w, c);
+}
+
+void conn_error(struct worker *w, struct conn *c)
+{
+	if (!http_idle(&c->http))
+		COUNT(w->count, vanished, 1);
+	conn_kill(w, c);
+}
+
+/* ---- output ---- */
+
+void conn_sendable(struct worker *w, struct conn *c)
+{
+	if (c->on_sendq || c->sending || c->closing)
+		return;
+	c->on_sendq = true;
+	TAILQ_INSERT_TAIL(&w->sendq, c, sendq);
+}
+
+void conn_flush(struct worker *w, struct conn *c)
+{
+	struct iovec iov[RING_IOV_MAX];
+	unsigned n;
+
+	TAILQ_REMOVE(&w->sendq, c, sendq);
+	c->on_sendq = false;
+	if (c->sending || c->closing)
+		return;
+	n = reply_iov(c, iov, RING_IOV_MAX, &c->out_flight);
+	if (!n)
+		return;
+	c->sending = true;
+	w->ops->send(w->ring, c->handle, iov, n);
+}
+
+/* What was made and promises nothing that is not durable. */
+void conn_said(struct worker *w, struct conn *c)
+{
+	if (c->npending)
+		return;			/* leaves when the one before it may */
+	c->out_ready = c->out_end;
+	conn_sendable(w, c);
+}
+
+void conn_send_piece(struct worker *w, struct conn *c)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)c->service->data, .iov_len = c->service->len };
+
+	c->sending = c->service_sending = true;
+	conn_set_deadline(w, c, w->env->write_timeout_ms);
+	w->ops->send(w->ring, c->handle, &iov, 1);
+}
+
+void conn_sent(struct worker *w, struct conn *c, int res)
+{
+	c->sending = false;
+	if (res < 0) {
+		c->service_sending = false;
+		conn_kill(w, c);
+		return;
+	}
+	if (!c->service_sending) {
+		reply_sent(&w->replies, c, c->out_flight);
+		if (c->out_ready > c->out_sent)
+			conn_sendable(w, c);
+		if (c->state != CONN_REQUEST)
+			conn_set_deadline(w, c, w->env->write_timeout_ms);
+	}
+	if (c->state != CONN_REQUEST)
+		conn_run(w, c);
+}
+
+void conn_unpromise(struct worker *w, struct conn *c)
+{
+	if (c->closing)
+		return;
+	ingest_drop(w, c);
+	c->npending = 0;
+	reply_truncate(&w->replies, c, c->out_ready);
+	if (!reply_room(&w->replies, c)) {
+		conn_kill(w, c);
+		return;
+	}
+	COUNT(w->count, refused_failed, 1);
+	conn_refuse(w, c, 503, "the log of this worker has failed", true);
+	conn_run(w, c);
+}
+
+/* ---- the end ---- */
+
+void conn_kill(struct worker *w, struct conn *c)
+{
+	if (c->closing)
+		return;
+	c->closing = true;
+	c->state = CONN_CLOSED;
+	timers_set(&w->timers, c, 0);
+	ingest_drop(w, c);
+	while (c->in_first != FRAG_NIL)
+		conn_pop_slot(w, c);
+	if (c->on_sendq)
+		TAILQ_REMOVE(&w->sendq, c, sendq);
+	if (c->on_waitq)
+		TAILQ_REMOVE(&w->waitq, c, waitq);
+	c->on_sendq = c->on_waitq = false;
+	if (c->service && !c->service_sending) {
+		service_end(c->service);
+		c->service = NULL;
+	}
+	w->ops->close_conn(w->ring, c->handle);
+}
+
+void conn_closed(struct worker *w, struct conn *c)
+{
+	must(c->closing);
+	if (c->service)
+		service_end(c->service);
+	reply_free(&w->replies, c);
+	c->magic = 0;
+	w->open--;
+	COUNT(w->count, conns_closed, 1);
+	COUNT_SET(w->count, conns_open, w->open);
+}

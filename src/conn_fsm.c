@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * conn_fsm.c - what a connection does with its input: one step function per state of
+ * conn_steps.h and one loop.  A step returns true to be called again (perhaps in
+ * another state), false when it can do nothing more until an event comes.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "conn.h"
+#include "counters.h"
+#include "health.h"
+#include "ingest.h"
+#include "must.h"
+#include "service.h"
+#include "worker.h"
+
+#define DISCARD_MAX	(256u << 10)	/* of a refused request, to keep the connection */
+#define LINGER_MAX	(1u << 20)	/* thrown away after the last reply */
+#define LINGER_MS	2000u
+
+static const struct { const char *name; bool waits; } states[] = {
+#define STEP(name, waits, what) { #name, waits },
+#include "conn_steps.h"
+#undef STEP
+};
+
+const char *conn_state_name(enum conn_state s)
+{
+	return states[s].name;
+}
+
+/* ---- replies that promise nothing ---- */
+
+/* A refusal; close: nothing more of this connection is parsed. */
+void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, bool close)
+{
+	const struct http_req *q = &c->http.req;
+
+	reply_status(&w->replies, c, status, why, (struct reply_opt){
+		.close = close, .old = q->minor == 0 && q->method != METHOD_NONE,
+		.head = q->method == METHOD_HEAD && !c->http.err.status,
+		.retry_after_s = status == 503 || status == 507 ? (status == 503 ? 1 : 10) : 0,
+		.extra = status == 405 ? "Allow: GET, HEAD, OPTIONS\r\n" : NULL,
+	});
+	count_status(w->count, status);
+	conn_said(w, c);
+	if (close) {
+		c->last_reply = true;
+		c->state = CONN_LINGER;
+		conn_set_deadline(w, c, w->env->write_timeout_ms);
+	}
+}
+
+/* A request is over: on to the next, or to the end. */
+static void next_request(struct worker *w, struct conn *c)
+{
+	bool close = !c->http.req.keep_alive || w->draining;
+
+	c->refuse = 0;
+	c->first_byte = c->maybe_record = c->in_body = c->expect = c->append_wait = false;
+	c->discarded = 0;
+	c->state = close ? CONN_LINGER : CONN_REQUEST;
+	c->last_reply = close;
+	conn_set_deadline(w, c, close ? w->env->write_timeout_ms : w->env->idle_timeout_ms);
+}
+
+static void refuse_later(struct worker *w, struct conn *c, int status, const char *why)
+{
+	ingest_drop(w, c);
+	c->refuse = status;
+	c->refuse_why = why;
+}
+
+/* ---- requests that change nothing ---- */
+
+static void answer_health(struct worker *w, struct conn *c)
+{
+	const struct http_req *q = &c->http.req;
+	char text[HEALTH_TEXT];
+	size_t len = 0;
+	int status = 200;
+
+	if (!strcmp(q->target, "/-/livez"))
+		strcpy(text, "alive\n"), len = 6;
+	else
+		status = health_text(w->env->health, text, sizeof(text), &len);
+	reply_text(&w->replies, c, status, text, len, (struct reply_opt){
+		.close = !q->keep_alive || w->draining, .old = q->minor == 0,
+		.head = q->method == METHOD_HEAD, .retry_after_s = status == 503 });
+	count_status(w->count, status);
+	conn_said(w, c);
+	next_request(w, c);
+}
+
+static bool is_health(const char *target)
+{
+	return !strcmp(target, "/-/livez") || !strcmp(target, "/-/readyz");
+}
+
+static void answer_read(struct worker *w, struct conn *c)
+{
+	const struct http_req *q = &c->http.req;
+
+	if (q->method == METHOD_OPTIONS) {
+		reply_status(&w->replies, c, 204, "", (struct reply_opt){
+			.close = !q->keep_alive || w->draining, .old = q->minor == 0,
+			.extra = q->own ? "Allow: GET, HEAD, OPTIONS\r\n"
+					: "Allow: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE\r\n" });
+		count_status(w->count, 204);
+		conn_said(w, c);
+		next_request(w, c);
+		return;
+	}
+	if (q->own && is_health(q->target)) {
+		answer_health(w, c);
+		return;
+	}
+	if (!q->own || q->target_len >= HTTP_TARGET_KEEP) {
+		conn_refuse(w, c, 404, "nothing here; records are read at /-/records/", !q->keep_alive || w->draining);
+		if (!c->last_reply)
+			next_request(w, c);
+		return;
+	}
+	c->service = service_ask(w->env->service, w->index, c->handle, c->gen, http_method_name(q->method),
+				 q->target, q->minor > 0, q->keep_alive && !w->draining);
+	if (!c->service) {
+		COUNT(w->count, refused_busy, 1);
+		conn_refuse(w, c, 503, "too many read-backs at once", !q->keep_alive || w->draining);
+		if (!c->last_reply)
+			next_request(w, c);
+		return;
+	}
+	c->status_counted = false;
+	c->state = CONN_SERVICE;
+	conn_set_deadline(w, c, 0);	/* the service has its own */
+}
+
+/* ---- the steps of a request ---- */
+
+/* The head is read, its last bytes are [off, off+len) of the slot's buffer. */
+static void head_read(struct worker *w, struct conn *c, struct slot_node *s, struct http_span sp)
+{
+	const struct http_req *q = &c->http.req;
+	const char *why = NULL;
+	int r;
+
+	c->in_body = true;
+	conn_set_deadline(w, c, w->env->body_timeout_ms);
+	if (q->own)
+		COUNT(w->count, requests_own, 1);
+	else if (q->recorded)
+		COUNT(w->count, requests_record, 1);
+	else
+		COUNT(w->count, requests_read, 1);
+	if (!q->recorded || q->own) {
+		ingest_drop(w, c);
+		if (q->recorded) {
+			refuse_later(w, c, 405, "what is under /-/ is the server's own");
+			return;
+		}
+		c->expect = q->expect_continue;
+		return;
+	}
+	c->record = true;
+	r = ingest_add(w, c, s->buf, s->off + sp.off, sp.len, &why);
+	if (!r)
+		r = ingest_admit(w, c, &why);
+	if (r == -EAGAIN) {
+		c->state = CONN_ADMIT;
+		conn_set_deadline(w, c, 0);
+		conn_set_deadline(w, c, w->env->pushback_ms);
+		return;
+	}
+	if (r)
+		refuse_later(w, c, r, why);
+	c->expect = q->expect_continue;
+}
+
+/* After the head, when admission is decided: the interim reply, or the final one at
+ * once if the client need not send its body.  false: the connection ends. */
+static bool answer_expect(struct worker *w, struct conn *c, bool more_input)
+{
+	const struct http_req *q = &c->http.req;
+
+	if (c->refuse && (c->expect || (q->has_body && (q->chunked ? c->discarded > DISCARD_MAX
+							: q->content_length > DISCARD_MAX)))) {
+		conn_refuse(w, c, c->refuse, c->refuse_why, true);
+		return false;
+	}
+	if (c->expect && !more_input) {
+		reply_continue(&w->replies, c);
+		count_status(w->count, 100);
+		conn_said(w, c);
+	}
+	c->expect = false;
+	return true;
+}
+
+static void body_read(struct worker *w, struct conn *c, struct slot_node *s, struct http_span sp)
+{
+	const char *why = NULL;
+	int r;
+
+	timers_set(&w->timers, c, w->now_ns + w->env->body_timeout_ms * 1000000ull);
+	if (c->record && w->refusing) {
+		COUNT(w->count, refused_pool, 1);
+		refuse_later(w, c, 503, "no free buffers; try again later");
+	}
+	if (c->record) {
+		r = ingest_add(w, c, s->buf, s->off + sp.off, sp.len, &why);
+		if (r)
+			refuse_later(w, c, r, why);
+	}
+	if (c->refuse)
+		c->discarded += sp.len;
+}
+
+static void request_complete(struct worker *w, struct conn *c)
+{
+	if (c->refuse) {
+		bool close = !c->http.req.keep_alive || w->draining;
+
+		conn_refuse(w, c, c->refuse, c->refuse_why, close);
+		if (!close)
+			next_request(w, c);
+	} else if (c->record) {
+		c->state = CONN_APPEND;
+	} else {
+		answer_read(w, c);
+	}
+}
+
+static bool request_bad(struct worker *w, struct conn *c)
+{
+	COUNT(w->count, requests_bad, 1);
+	ingest_drop(w, c);
+	conn_refuse(w, c, c->http.err.status, c->http.err.reason, true);
+	return true;
+}
+
+/* The input has ended: what was complete is answered, what was not is dropped. */
+static bool input_ended(struct worker *w, struct conn *c)
+{
+	if (!http_idle(&c->http) || c->in_body) {
+		COUNT(w->count, vanished, 1);
+		ingest_drop(w, c);
+	}
+	c->last_reply = true;
+	c->state = CONN_LINGER;
+	conn_set_deadline(w, c, w->env->write_timeout_ms);
+	return true;
+}
+
+static bool step_REQUEST(struct worker *w, struct conn *c)
+{
+	static uint8_t none[1];
+	struct slot_node *s = c->in_first == FRAG_NIL ? NULL : &w->slots[c->in_first];
+	struct slot_node empty = { 0 };
+	struct http_span sp;
+	enum http_what what;
+	size_t used;
+	uint8_t *p;
+
+	if (!s && !c->in_body)
+		return c->eof ? input_ended(w, c) : false;
+	if (!reply_room(&w->replies, c)) {
+		c->state = CONN_REPLY;
+		conn_set_deadline(w, c, w->env->write_timeout_ms);
+		return true;
+	}
+	if (!s)
+		s = &empty;
+	p = s == &empty ? none : pool_addr(w->pool, s->buf) + s->off;
+	what = http_step(&c->http, p, s->len, &used, &sp);
+
+	if (!c->first_byte && used && !http_idle(&c->http)) {
+		c->first_byte = true;
+		c->maybe_record = sp.len && (p[sp.off] == 'P' || p[sp.off] == 'D');
+		conn_set_deadline(w, c, 0);
+		conn_set_deadline(w, c, w->env->header_timeout_ms);
+	}
+	switch (what) {
+	case HTTP_HEAD: {
+		/* Mutable, as far as one can see: its bytes are part of the record. */
+		const char *why = NULL;
+		int r = c->maybe_record && !c->refuse ?
+			ingest_add(w, c, s->buf, s->off + sp.off, sp.len, &why) : 0;
+
+		if (r)
+			refuse_later(w, c, r, why);
+		break;
+	}
+	case HTTP_HEADERS:
+		if (!c->refuse)
+			head_read(w, c, s, sp);
+		else
+			c->in_body = true;
+		if (c->state == CONN_REQUEST && !answer_expect(w, c, s->len > used))
+			return true;
+		break;
+	case HTTP_BODY:
+		body_read(w, c, s, sp);
+		if (c->refuse && c->discarded > DISCARD_MAX && !answer_expect(w, c, true))
+			return true;
+		break;
+	case HTTP_DONE:
+		c->in_body = false;
+		request_complete(w, c);
+		break;
+	case HTTP_ERROR:
+		return request_bad(w, c);
+	case HTTP_MORE:
+		break;
+	}
+	if (s == &empty) {
+		/* Nothing was left and it wanted more. */
+		if (what == HTTP_MORE || what == HTTP_HEAD)
+			return c->eof && c->state == CONN_REQUEST ? input_ended(w, c) : false;
+		return true;
+	}
+	s->off += (uint16_t)used;
+	s->len -= (uint16_t)used;
+	if (!s->len && (what == HTTP_MORE || what == HTTP_HEAD || what == HTTP_DONE || what == HTTP_BODY || what == HTTP_HEADERS))
+		conn_pop_slot(w, c);
+	return true;
+}
+
+static void wait_for_lane(struct worker *w, struct conn *c)
+{
+	if (c->on_waitq)
+		return;
+	c->on_waitq = true;
+	TAILQ_INSERT_TAIL(&w->waitq, c, waitq);
+}
+
+static bool step_ADMIT(struct worker *w, struct conn *c)
+{
+	const char *why = NULL;
+	int r = ingest_admit(w, c, &why);
+
+	if (r == -EAGAIN) {
+		wait_for_lane(w, c);
+		return false;
+	}
+	if (r)
+		refuse_later(w, c, r, why);
+	c->state = CONN_REQUEST;
+	c->expect = c->http.req.expect_continue;
+	conn_set_deadline(w, c, w->env->body_timeout_ms);
+	answer_expect(w, c, c->in_first != FRAG_NIL);
+	return true;
+}
+
+static bool step_APPEND(struct worker *w, struct conn *c)
+{
+	if (lane_failed(w->lane)) {
+		ingest_drop(w, c);
+		COUNT(w->count, refused_failed, 1);
+		conn_refuse(w, c, 503, "the log of this worker has failed", true);
+		return true;
+	}
+	if (!ingest_done(w, c)) {
+		if (!c->on_waitq && !c->append_wait) {
+			c->append_wait = true;
+			conn_set_deadline(w, c, 0);
+			conn_set_deadline(w, c, w->env->pushback_ms);
+		}
+		wait_for_lane(w, c);
+		return false;
+	}
+	c->append_wait = false;
+	next_request(w, c);
+	return true;
+}
+
+static bool step_REPLY(struct worker *w, struct conn *c)
+{
+	if (!reply_room(&w->replies, c))
+		return false;
+	c->state = CONN_REQUEST;
+	conn_set_deadline(w, c, c->in_body ? w->env->body_timeout_ms : w->env->idle_timeout_ms);
+	return true;
+}
+
+/* Pieces go out behind the replies to earlier requests, one at a time. */
+static bool step_SERVICE(struct worker *w, struct conn *c)
+{
+	struct service_req *r = c->service;
+
+	if (c->service_sending && !c->sending) {	/* a piece has left */
+		bool last = r->last, close = r->close_after;
+
+		c->service_sending = false;
+		if (!last) {
+			c->service_ready = false;
+			service_next(r);
+			conn_set_deadline(w, c, 0);
+			return false;
+		}
+		c->service_ready = false;
+		if (r->truncated) {
+			conn_kill(w, c);
+			return false;
+		}
+		service_end(r);
+		c->service = NULL;
+		next_request(w, c);
+		if (close) {
+			c->last_reply = true;
+			c->state = CONN_LINGER;
+		}
+		return true;
+	}
+	if (c->service_ready && !c->sending && c->out_sent == c->out_end)
+		conn_send_piece(w, c);
+	return false;
+}
+
+static bool step_LINGER(struct worker *w, struct conn *c)
+{
+	while (c->in_first != FRAG_NIL) {
+		c->discarded += w->slots[c->in_first].len;
+		conn_pop_slot(w, c);
+	}
+	if (c->sending || c->npending || c->out_sent != c->out_end)
+		return false;
+	if (c->eof || c->discarded > LINGER_MAX) {
+		conn_kill(w, c);
+		return false;
+	}
+	if (!c->fin) {
+		c->fin = true;
+		w->ops->shutdown(w->ring, c->handle);
+		conn_set_deadline(w, c, 0);
+		conn_set_deadline(w, c, LINGER_MS);
+	}
+	return false;
+}
+
+static bool step_CLOSED(struct worker *w, struct conn *c)
+{
+	(void)w;
+	(void)c;
+	return false;
+}
+
+static bool (*const steps[])(struct worker *, struct conn *) = {
+#define STEP(name, waits, what) step_##name,
+#include "conn_steps.h"
+#undef STEP
+};
+
+void conn_run(struct worker *w, struct conn *c)
+{
+	while (steps[c->state](w, c))
+		;
+	if (c->closing)
+		return;
+	if (states[c->state].waits) {
+		if (!c->paused && c->in_first != FRAG_NIL) {
+			c->paused = true;
+			COUNT(w->count, paused, 1);
+			w->ops->pause(w->ring, c->handle);
+		}
+	} else if (c->paused) {
+		c->paused = false;
+		w->ops->resume(w->ring, c->handle);
+	}
+}
+
+/* ---- other events ---- */
+
+void conn_service_ready(struct worker *w, struct conn *c)
+{
+	if (!c->status_counted)
+		count_status(w->count, c->service->status);
+	c->status_counted = true;
+	c->service_ready = true;
+	conn_run(w, c);
+}
+
+void conn_drain(struct worker *w, struct conn *c)
+{
+	if (c->state != CONN_REQUEST || c->in_body || !http_idle(&c->http) || c->in_first != FRAG_NIL)
+		return;			/* its current request is its last */
+	c->last_reply = true;
+	c->state = CONN_LINGER;
+	conn_run(w, c);
+}
+
+void conn_timeout(struct worker *w, struct conn *c)
+{
+	switch ((enum conn_state)c->state) {
+	case CONN_REQUEST:
+		if (http_idle(&c->http) && !c->in_body) {
+			if (c->npending || c->sending) {
+				conn_set_deadline(w, c, w->env->idle_timeout_ms);
+				if (!c->sending)
+					return;
+				COUNT(w->count, timeout_send, 1);
+				conn_kill(w, c);
+				return;
+			}
+			COUNT(w->count, timeout_idle, 1);
+			c->last_reply = true;
+			c->state = CONN_LINGER;
+			conn_run(w, c);
+			return;
+		}
+		if (c->in_body)
+			COUNT(w->count, timeout_body, 1);
+		else
+			COUNT(w->count, timeout_head, 1);
+		ingest_drop(w, c);
+		if (!reply_room(&w->replies, c)) {
+			conn_kill(w, c);
+			return;
+		}
+		conn_refuse(w, c, 408, c->in_body ? "the body came too slowly" : "the head came too slowly", true);
+		conn_run(w, c);
+		return;
+	case CONN_ADMIT:
+	case CONN_APPEND:
+		if (c->on_waitq)
+			TAILQ_REMOVE(&w->waitq, c, waitq);
+		c->on_waitq = false;
+		COUNT(w->count, refused_lane, 1);
+		if (c->state == CONN_ADMIT) {
+			refuse_later(w, c, 503, "the log is full; try again later");
+			c->state = CONN_REQUEST;
+			c->expect = c->http.req.expect_continue;
+			conn_set_deadline(w, c, w->env->body_timeout_ms);
+			answer_expect(w, c, true);
+		} else {
+			ingest_drop(w, c);
+			conn_refuse(w, c, 503, "the log is full; try again later",
+				    !c->http.req.keep_alive || w->draining);
+			if (!c->last_reply)
+				next_request(w, c);
+		}
+		conn_run(w, c);
+		return;
+	case CONN_REPLY:
+	case CONN_SERVICE:
+	case CONN_LINGER:
+		if (!c->fin)
+			COUNT(w->count, timeout_send, 1);
+		conn_kill(w, c);
+		return;
+	case CONN_CLOSED:
+	case CONN_STATES:
+		return;
+	}
+}

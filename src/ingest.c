@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ingest.c - the durability rule (SYSTEM.md, invariants 1 and 4; lane.h has the
+ * order of flushes and fences below it).
+ *
+ * A reply to a recorded request is made as soon as the record has its name, but in
+ * the part of the connection's output that may not leave: between out_ready and
+ * out_end.  A FIFO in the order of the sequence numbers says where each ends.
+ * lane_durable() is the only thing that moves it: nothing here decides by itself
+ * that something is durable.
+ *
+ * When the lane has failed, what was promised in that part is taken back: the
+ * bytes may or may not be on the medium, so the client gets a 503, never a 2xx.
+ */
+#include "ingest.h"
+
+#include <errno.h>
+
+#include "conn.h"
+#include "counters.h"
+#include "diag.h"
+#include "health.h"
+#include "must.h"
+#include "worker.h"
+
+int ingest_admit(struct worker *w, struct conn *c, const char **why)
+{
+	const struct http_req *q = &c->http.req;
+	uint64_t bytes = q->headers_bytes + (q->chunked || !q->has_body ? 0 : q->content_length);
+
+	if (w->refusing) {
+		*why = "no free buffers; try again later";
+		COUNT(w->count, refused_pool, 1);
+		return 503;
+	}
+	switch (lane_admit(w->lane, bytes)) {
+	case 0:
+		return 0;
+	case -EAGAIN:
+		return -EAGAIN;
+	case -ENOSPC:
+		*why = "no room on the disk";
+		COUNT(w->count, refused_nospace, 1);
+		return 507;
+	case -EFBIG:
+		*why = "larger than a record can be";
+		return 413;
+	default:
+		*why = "the log of this worker has failed";
+		COUNT(w->count, refused_failed, 1);
+		return 503;
+	}
+}
+
+int ingest_add(struct worker *w, struct conn *c, uint32_t buf, uint32_t off, uint32_t len, const char **why)
+{
+	int r = len ? lane_add(w->lane, &c->rec, buf, off, len) : 0;
+
+	if (!r)
+		return 0;
+	ingest_drop(w, c);
+	if (r == -EFBIG) {
+		*why = "larger than a record can be";
+		return 413;
+	}
+	*why = "no free buffers; try again later";
+	COUNT(w->count, refused_pool, 1);
+	return 503;
+}
+
+void ingest_drop(struct worker *w, struct conn *c)
+{
+	if (c->rec.n)
+		lane_drop(w->lane, &c->rec);
+	c->record = false;
+}
+
+bool ingest_done(struct worker *w, struct conn *c)
+{
+	const struct http_req *q = &c->http.req;
+	bool close = !q->keep_alive || w->draining;
+	uint64_t bytes = c->rec.bytes, seq;
+
+	if (w->pend_tail - w->pend_head == PENDING_MAX)
+		return false;
+	seq = lane_append(w->lane, &c->rec);
+	if (!seq)
+		return false;
+	c->record = false;
+	reply_recorded(&w->replies, c, seq, close, q->minor == 0);
+	COUNT(w->count, recorded_bytes, bytes);
+	if (q->chunked)
+		COUNT(w->count, chunked, 1);
+	c->npending++;
+	w->pending[w->pend_tail++ & (PENDING_MAX - 1)] = (struct pending){
+		.conn = c->handle, .gen = c->gen, .seq = seq, .out_end = c->out_end, .t_ns = w->now_ns,
+	};
+	return true;
+}
+
+/* The lane acknowledges nothing any more: nobody gets what was about to be said. */
+static void fail(struct worker *w)
+{
+	struct pending *p;
+
+	if (w->lane_dead)
+		return;
+	w->lane_dead = true;
+	health_set(w->env->health, HEALTH_LANE_FAILED, lane_failed(w->lane));
+	diag(DIAG_ERR, "worker %u: %s; it acknowledges nothing any more: a failed write or sync is never "
+	     "retried. Look at the storage, then restart", w->index, wal_strerror(lane_failed(w->lane)));
+	while (w->pend_head != w->pend_tail) {
+		p = &w->pending[w->pend_head++ & (PENDING_MAX - 1)];
+		struct conn *c = &w->conns[p->conn];
+
+		if (c->magic == CONN_MAGIC && c->gen == p->gen && c->npending)
+			conn_unpromise(w, c);
+	}
+}
+
+void ingest_commit(struct worker *w)
+{
+	if (w->pend_head != w->pend_tail && !w->lane_dead)
+		lane_commit(w->lane, w->wall_ms);
+	if (lane_failed(w->lane))
+		fail(w);
+}
+
+void ingest_synced(struct worker *w, int res)
+{
+	lane_synced(w->lane, res, w->wall_ms);
+	if (lane_failed(w->lane))
+		fail(w);
+}
+
+static void latency(struct worker *w, uint64_t t_ns, uint64_t now_ns, uint64_t n)
+{
+	if (n)
+		count_latency(w->count, (now_ns - t_ns) / 1000, n);
+}
+
+void ingest_release(struct worker *w)
+{
+	uint64_t durable, now, run_t = 0, run_n = 0, n = 0;
+
+	if (w->pend_head == w->pend_tail)
+		return;
+	durable = lane_durable(w->lane);
+	now = worker_clock_ns();
+	while (w->pend_head != w->pend_tail) {
+		struct pending *p = &w->pending[w->pend_head & (PENDING_MAX - 1)];
+
+		if (p->seq > durable && p->seq != LANE_UNNAMED)
+			break;
+		w->pend_head++;
+		n++;
+		if (p->t_ns != run_t) {
+			latency(w, run_t, now, run_n);
+			run_t = p->t_ns;
+			run_n = 0;
+		}
+		run_n++;
+		struct conn *c = &w->conns[p->conn];
+		if (c->magic != CONN_MAGIC || c->gen != p->gen || c->closing)
+			continue;
+		must(c->npending > 0);
+		c->out_ready = --c->npending ? p->out_end : c->out_end;
+		conn_sendable(w, c);
+	}
+	if (!n)
+		return;
+	latency(w, run_t, now, run_n);
+	COUNT(w->count, recorded, n);
+	COUNT(w->count, status[COUNTER_STATUS_200], n);
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * worker.c - the loop of worker.h.
+ *
+ * When buffers run short, in this order (invariant 7):
+ *   1. half of them are held: the checkpointer is asked to hurry;
+ *   2. none is left for the kernel: reading stops by itself, TCP's windows close;
+ *   3. that lasts for pushback_ms: `refusing`.  The reserve goes to the kernel and
+ *      every request that would be recorded gets 503 and Retry-After; those that
+ *      were half received give their buffers back, so many large uploads at once
+ *      cannot wait for each other for ever;
+ *   4. an eighth is free again: back to normal.
+ */
+#include "worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "checkpoint.h"
+#include "diag.h"
+#include "health.h"
+#include "ingest.h"
+#include "must.h"
+#include "service.h"
+
+#define EVENTS_MAX	512u
+#define RESERVE_MAX	32u
+
+uint64_t worker_clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t wall_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* ---- buffers ---- */
+
+static void refill(struct worker *w)
+{
+	uint32_t keep = w->refusing ? 0 : w->reserve;
+
+	while (w->pool->nfree > keep) {
+		uint32_t idx = pool_take(w->pool);
+
+		if (!w->ops->give(w->ring, idx)) {
+			pool_put(w->pool, idx);
+			break;
+		}
+		w->given++;
+	}
+}
+
+static void watch_pool(struct worker *w)
+{
+	uint32_t there = w->pool->nfree + w->given;
+
+	if (there < w->pool->n / 2 || !TAILQ_EMPTY(&w->waitq)) {
+		atomic_store_explicit(&w->hungry, true, memory_order_relaxed);
+		if (w->env->checkpoint)
+			checkpoint_kick(w->env->checkpoint);
+	}
+	if (w->refusing) {
+		if (there > w->reserve + w->pool->n / 8)
+			w->refusing = false;
+	} else if (w->given || w->pool->nfree > w->reserve) {
+		w->dry_since_ns = 0;
+	} else if (!w->dry_since_ns) {
+		w->dry_since_ns = w->now_ns;
+	} else if (w->now_ns - w->dry_since_ns >= w->env->pushback_ms * 1000000ull) {
+		w->refusing = true;
+		w->dry_since_ns = 0;
+	}
+}
+
+/* ---- events ---- */
+
+static void service_pieces(struct worker *w)
+{
+	struct service_req *r;
+
+	while (w->env->service && (r = service_ready(w->env->service, w->index))) {
+		struct conn *c = &w->conns[r->conn];
+
+		must(c->magic == CONN_MAGIC && c->gen == r->conn_gen && c->service == r);
+		conn_service_ready(w, c);
+	}
+}
+
+static void event(struct worker *w, const struct ring_event *e)
+{
+	struct conn *c = &w->conns[e->conn];
+
+	switch ((enum ring_kind)e->kind) {
+	case RING_ACCEPT:
+		conn_open(w, e->conn);
+		if (w->draining)
+			conn_drain(w, c);
+		break;
+	case RING_DATA:
+		w->given--;
+		conn_data(w, c, e->buf, e->off, e->len);
+		break;
+	case RING_EOF:
+		conn_eof(w, c);
+		break;
+	case RING_ERROR:
+		conn_error(w, c);
+		break;
+	case RING_SENT:
+		conn_sent(w, c, e->res);
+		break;
+	case RING_CLOSED:
+		conn_closed(w, c);
+		break;
+	case RING_SYNCED:
+		ingest_synced(w, e->res);
+		break;
+	case RING_WOKEN:
+		service_pieces(w);
+		break;
+	}
+}
+
+static void retry_waiters(struct worker *w)
+{
+	struct conn_list now;
+	struct conn *c;
+
+	TAILQ_INIT(&now);
+	TAILQ_CONCAT(&now, &w->waitq, waitq);
+	/* Those that still have to wait go to the new waitq: one round, no loop. */
+	while ((c = TAILQ_FIRST(&now))) {
+		TAILQ_REMOVE(&now, c, waitq);
+		c->on_waitq = false;
+		conn_run(w, c);
+	}
+}
+
+static void run_timers(struct worker *w)
+{
+	struct conn *c;
+
+	while ((c = timers_expired(&w->timers, w->now_ns)))
+		conn_timeout(w, c);
+}
+
+static void flush_sends(struct worker *w)
+{
+	struct conn *c;
+
+	while ((c = TAILQ_FIRST(&w->sendq)))
+		conn_flush(w, c);
+}
+
+/* ---- the end ---- */
+
+static void start_drain(struct worker *w)
+{
+	w->draining = true;
+	w->drain_end_ns = w->now_ns + w->env->drain_ms * 1000000ull;
+	w->ops->accept(w->ring, false);
+	for (unsigned i = 0; i < w->env->conns_max; i++)
+		if (w->conns[i].magic == CONN_MAGIC)
+			conn_drain(w, &w->conns[i]);
+}
+
+static void kill_all(struct worker *w)
+{
+	for (unsigned i = 0; i < w->env->conns_max; i++)
+		if (w->conns[i].magic == CONN_MAGIC)
+			conn_kill(w, &w->conns[i]);
+}
+
+/* Whether the loop is over: drained, and what was started is durable or failed. */
+static bool finished(struct worker *w)
+{
+	int stop = atomic_load(&w->stop);
+
+	if (!stop)
+		return false;
+	if (!w->draining)
+		start_drain(w);
+	if (stop > 1 || w->now_ns >= w->drain_end_ns)
+		kill_all(w);
+	return !w->open && !lane_pending(w->lane);
+}
+
+/* ---- the loop ---- */
+
+static int wait_ms(struct worker *w)
+{
+	int ms = timers_wait_ms(&w->timers, w->now_ns);
+
+	if (w->draining || !TAILQ_EMPTY(&w->waitq) || w->dry_since_ns || w->refusing || !w->pool->nfree)
+		return ms < 0 || ms > 20 ? 20 : ms;
+	return ms;
+}
+
+static void show_pool(struct worker *w)
+{
+	struct ring_stats s;
+
+	w->ops->stats(w->ring, &s);
+	count_ring(w->count, &s);
+	COUNT_SET(w->count, pool_free, w->pool->nfree);
+	COUNT_SET(w->count, pool_kernel, w->given);
+	COUNT_SET(w->count, gathered_bytes, w->pool->gathered_bytes);
+}
+
+static int loop(struct worker *w)
+{
+	struct ring_event ev[EVENTS_MAX];
+	bool progress;
+	int n;
+
+	for (;;) {
+		refill(w);
+		n = w->ops->wait(w->ring, ev, EVENTS_MAX, wait_ms(w));
+		if (n < 0)
+			return n;
+		w->now_ns = worker_clock_ns();
+		w->wall_ms = wall_ms();
+		reply_clock(&w->replies, w->wall_ms);
+		progress = false;
+		for (int i = 0; i < n; i++) {
+			progress |= ev[i].kind == RING_SYNCED;
+			event(w, &ev[i]);
+		}
+		progress |= lane_reclaim(w->lane) > 0;
+		ingest_commit(w);
+		ingest_release(w);
+		if (!TAILQ_EMPTY(&w->waitq) && (progress || lane_failed(w->lane) || !lane_pending(w->lane))) {
+			retry_waiters(w);
+			ingest_commit(w);
+			ingest_release(w);
+		}
+		run_timers(w);
+		flush_sends(w);
+		watch_pool(w);
+		COUNT(w->count, batches, n > 0);
+		show_pool(w);
+		if (finished(w)) {
+			flush_sends(w);
+			return 0;
+		}
+		flush_sends(w);
+	}
+}
+
+static void started(struct worker *w, int err)
+{
+	pthread_mutex_lock(&w->start_lock);
+	w->started = 1;
+	w->start_err = err;
+	pthread_cond_signal(&w->start_cond);
+	pthread_mutex_unlock(&w->start_lock);
+}
+
+static void pin(struct worker *w)
+{
+	char name[16];
+	cpu_set_t set;
+
+	snprintf(name, sizeof(name), "pasted-%u", w->index);
+	pthread_setname_np(pthread_self(), name);
+	if (w->cpu < 0)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)w->cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		diag(DIAG_WARN, "worker %u: cannot be pinned to CPU %d: %s", w->index, w->cpu, strerror(errno));
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+	struct ring_params p = {
+		.conns_max = w->env->conns_max, .buf_size = w->pool->buf_size,
+		.first_buf = w->pool->first, .nbufs = w->pool->n,
+		.listeners = w->listeners, .nlisteners = w->nlisteners, .cpu = w->index,
+	};
+	int err;
+
+	pin(w);
+	p.pool_base = wal_pool_base(w->env->wal, &p.pool_len);
+	err = w->ops->open(&w->ring, &p, w->why, sizeof(w->why));
+	if (err) {
+		started(w, err);
+		return NULL;
+	}
+	wal_lane_aio(w->env->wal, w->index, w->ops->aio(w->ring));
+	w->now_ns = worker_clock_ns();
+	w->wall_ms = wall_ms();
+	timers_init(&w->timers, w->now_ns);
+	COUNT_SET(w->count, pool_buffers, w->pool->n);
+	started(w, 0);
+	err = loop(w);
+	if (err)
+		diag(DIAG_ERR, "worker %u: the ring failed: %s", w->index, strerror(-err));
+	w->ops->close(w->ring);
+	return NULL;
+}
+
+/* ---- by others ---- */
+
+static void *lazy(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static uint32_t nslots(const struct worker *w)
+{
+	return 2 * w->pool->n;
+}
+
+static void worker_free(struct worker *w)
+{
+	if (w->conns)
+		munmap(w->conns, w->env->conns_max * sizeof(*w->conns));
+	if (w->slots)
+		munmap(w->slots, nslots(w) * sizeof(*w->slots));
+	if (w->pending)
+		munmap(w->pending, PENDING_MAX * sizeof(*w->pending));
+	reply_fini(&w->replies);
+	pthread_mutex_destroy(&w->start_lock);
+	pthread_cond_destroy(&w->start_cond);
+	free(w);
+}
+
+static int worker_alloc(struct worker *w)
+{
+	enum wal_class class = wal_class(w->env->wal);
+
+	w->conns = lazy(w->env->conns_max * sizeof(*w->conns));
+	w->slots = lazy(nslots(w) * sizeof(*w->slots));
+	w->pending = lazy(PENDING_MAX * sizeof(*w->pending));
+	if (!w->conns || !w->slots || !w->pending)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < nslots(w); i++)
+		w->slots[i].next = i + 1 < nslots(w) ? i + 1 : FRAG_NIL;
+	return reply_init(&w->replies, w->env->conns_max, wal_class_name(class), w->index, class != WAL_NONE);
+}
+
+int worker_start(struct worker **out, const struct worker_env *env, unsigned index, int cpu,
+		 const int *listeners, unsigned nlisteners, char *why, size_t why_len)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int err;
+
+	if (!w)
+		return -ENOMEM;
+	w->env = env;
+	w->index = index;
+	w->cpu = env->pin ? cpu : -1;
+	w->ops = env->ring;
+	w->listeners = listeners;
+	w->nlisteners = nlisteners;
+	w->count = &env->counters[index];
+	w->lane = wal_lane(env->wal, index);
+	w->pool = wal_pool(env->wal, index);
+	w->reserve = w->pool->n / 8 < RESERVE_MAX ? w->pool->n / 8 : RESERVE_MAX;
+	TAILQ_INIT(&w->sendq);
+	TAILQ_INIT(&w->waitq);
+	pthread_mutex_init(&w->start_lock, NULL);
+	pthread_cond_init(&w->start_cond, NULL);
+	err = worker_alloc(w);
+	if (err)
+		goto fail;
+	err = -pthread_create(&w->thread, NULL, run, w);
+	if (err)
+		goto fail;
+	pthread_mutex_lock(&w->start_lock);
+	while (!w->started)
+		pthread_cond_wait(&w->start_cond, &w->start_lock);
+	pthread_mutex_unlock(&w->start_lock);
+	err = w->start_err;
+	if (err) {
+		pthread_join(w->thread, NULL);
+		goto fail;
+	}
+	*out = w;
+	return 0;
+
+fail:
+	snprintf(why, why_len, "worker %u: %s", index, w->why[0] ? w->why : strerror(-err));
+	worker_free(w);
+	return err;
+}
+
+void worker_wake(struct worker *w)
+{
+	w->ops->wake(w->ring);
+}
+
+void worker_stop(struct worker *w, bool now)
+{
+	atomic_store(&w->stop, now ? 2 : 1);
+	worker_wake(w);
+}
+
+void worker_join(struct worker *w)
+{
+	pthread_join(w->thread, NULL);
+	worker_free(w);
+}
