@@ -59,10 +59,10 @@
 enum http_what { HTTP_MORE, HTTP_HEAD, HTTP_HEADERS, HTTP_BODY, HTTP_DONE, HTTP_ERROR };
 
 enum http_method {
-	METHOD_NONE,	/* not known yet */
-	METHOD_GET, METHOD_HEAD, METHOD_OPTIONS,
-	METHOD_POST, METHOD_PUT, METHOD_PATCH, METHOD_DELETE,	/* these are recorded */
-	METHODS
+	HTTP_NONE,	/* not known yet */
+	HTTP_GET, HTTP_HEAD_METHOD, HTTP_OPTIONS,
+	HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE,	/* these are recorded */
+	HTTP_METHODS
 };
 
 struct http_span { uint32_t off, len; };
@@ -103,7 +103,7 @@ struct http {
 	const struct http_limits *lim;
 	uint64_t left;		/* bytes to come: of the body or of this chunk */
 	uint64_t body_sum;	/* payload announced so far by chunk sizes */
-	_Alignas(8) unsigned char ll[112];	/* the llhttp state */
+	_Alignas(8) unsigned char ll[112];	/* the state of llhttp */
 	uint32_t headers;	/* field lines seen, of the head or of the trailers */
 	uint32_t extra_bytes;	/* of trailers and chunk extensions */
 	uint32_t raw_target_len;
@@ -136,7 +136,7 @@ enum http_what http_step(struct http *h, uint8_t *p, size_t n, size_t *used,
 /* Nothing of a request has been seen since the last DONE (or the start). */
 bool http_idle(const struct http *h);
 
-/* "GET" ..; "-" for METHOD_NONE. */
+/* "GET" ..; "-" for HTTP_NONE. */
 const char *http_method_name(unsigned method);
 
 #endif
