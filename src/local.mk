@@ -3,6 +3,12 @@
 noinst_LIBRARIES += libpasted.a
 libpasted_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(LLHTTP_CFLAGS) $(BSD_CFLAGS)
 libpasted_a_SOURCES = %D%/ring.h
+libpasted_a_SOURCES += %D%/checkpoint.c %D%/checkpoint.h
+libpasted_a_SOURCES += %D%/conn.c %D%/conn.h %D%/conn_fsm.c %D%/conn_steps.h
+libpasted_a_SOURCES += %D%/ingest.c %D%/ingest.h
+libpasted_a_SOURCES += %D%/reply.c %D%/reply.h
+libpasted_a_SOURCES += %D%/timers.c %D%/timers.h
+libpasted_a_SOURCES += %D%/worker.c %D%/worker.h
 libpasted_a_SOURCES += %D%/config.c %D%/config.h
 libpasted_a_SOURCES += %D%/daemon.c %D%/daemon.h
 libpasted_a_SOURCES += %D%/diag.c %D%/diag.h %D%/must.h

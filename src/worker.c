@@ -68,8 +68,11 @@ static void watch_pool(struct worker *w)
 {
 	uint32_t there = w->pool->nfree + w->given;
 
-	if (there < w->pool->n / 2 || !TAILQ_EMPTY(&w->waitq)) {
-		atomic_store_explicit(&w->hungry, true, memory_order_relaxed);
+	if (there >= w->pool->n / 2 && TAILQ_EMPTY(&w->waitq)) {
+		w->asked = false;
+	} else if (!w->asked) {
+		w->asked = true;	/* once, until something came back */
+		atomic_store(&w->hungry, true);
 		if (w->env->checkpoint)
 			checkpoint_kick(w->env->checkpoint);
 	}
@@ -240,7 +243,10 @@ static int loop(struct worker *w)
 			progress |= ev[i].kind == RING_SYNCED;
 			event(w, &ev[i]);
 		}
-		progress |= lane_reclaim(w->lane) > 0;
+		if (lane_reclaim(w->lane)) {
+			progress = true;
+			w->asked = false;
+		}
 		ingest_commit(w);
 		ingest_release(w);
 		if (!TAILQ_EMPTY(&w->waitq) && (progress || lane_failed(w->lane) || !lane_pending(w->lane))) {

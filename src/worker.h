@@ -96,6 +96,7 @@ struct worker {
 	uint64_t now_ns;		/* monotonic, of this batch */
 	uint64_t wall_ms;
 	uint64_t dry_since_ns;		/* no free buffer since; 0: there are some */
+	bool asked;			/* the checkpointer to hurry */
 	bool refusing;			/* pool dry for too long: 503 from the reserve */
 	uint32_t reserve;		/* buffers kept back for that */
 	uint32_t given;			/* buffers with the kernel */
