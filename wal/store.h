@@ -48,7 +48,7 @@ int  store_create(struct store *s, const struct blk_ops *blk, const char *dir,
 		  const struct store_block *b, char *why, size_t why_len);
 /* An existing one.  Writing: locked (WAL_EBUSY), and a copy that is not valid is written
  * again from the other.  WAL_ENODIR, WAL_EFORMAT, WAL_EVERSION, WAL_EBYTEORDER.
- * readonly: no lock is kept, but WAL_EBUSY if another process has it. */
+ * readonly: locked too, nothing is written. */
 int  store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool readonly,
 		char *why, size_t why_len);
 /* The next generation with these contents, on both copies. */
