@@ -1,0 +1,546 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""harness - what every end-to-end test needs: a server, a client, a verdict.
+
+A test script is a list of functions marked with @case.  main() runs them, each in
+a folder of its own, and exits with what automake's driver wants: 0, 1, or 77 when
+nothing could be run (the reason is printed).  A case that is marked `each` runs
+once per combination of ring and class that this machine can do.
+
+Only what the programs promise in words is used here: command lines, replies,
+files' names never.  The client writes raw bytes, because the tests are about
+bytes; http.client would put them right.
+
+Environment
+  PASTED, PASTED_RECOVER      the programs
+  PASTED_TEST_DIR             where the folders go; on an ordinary disk (default: .)
+  PASTED_TEST_RINGS, _CLASSES restrict the combinations ("socket", "fsync")
+  PASTED_TEST_SLOW            a factor for every timeout (sanitizers, valgrind)
+  PASTED_TEST_KEEP            leave the folders behind
+  PASTED_TEST_ONLY            run only the cases whose name contains this
+"""
+import base64
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+SLOW = float(os.environ.get("PASTED_TEST_SLOW", "1"))
+PASTED = os.environ.get("PASTED", "")
+RECOVER = os.environ.get("PASTED_RECOVER", "")
+KIB, MIB = 1 << 10, 1 << 20
+
+
+class Skip(Exception):
+    """What is needed is not there; the text says what."""
+
+
+class Failed(AssertionError):
+    pass
+
+
+def check(cond, *what):
+    if not cond:
+        raise Failed(" ".join(str(w) for w in what) or "check failed")
+
+
+def equal(got, want, what=""):
+    if got != want:
+        raise Failed(f"{what}: got {brief(got)}, want {brief(want)}")
+
+
+def brief(v):
+    text = repr(v)
+    return text if len(text) < 300 else f"{text[:200]}... ({len(text)} characters)"
+
+
+# ---- what this machine can do -------------------------------------------------
+
+def have_uring():
+    """A plain io_uring_setup(2), so that a server that wrongly refuses is seen."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    params = ctypes.create_string_buffer(120)
+    fd = libc.syscall(425, 4, params)
+    if fd < 0:
+        return False
+    os.close(fd)
+    return True
+
+
+def fs_type(path):
+    out = subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True)
+    return out.stdout.strip()
+
+
+def shm_dir():
+    if fs_type("/dev/shm") != "tmpfs" or not os.access("/dev/shm", os.W_OK):
+        raise Skip("/dev/shm is not a tmpfs that can be written")
+    return tempfile.mkdtemp(prefix="pasted-e2e.", dir="/dev/shm")
+
+
+def combinations():
+    rings = os.environ.get("PASTED_TEST_RINGS", "uring socket").split()
+    classes = os.environ.get("PASTED_TEST_CLASSES", "fsync volatile").split()
+    return [(r, c) for r in rings for c in classes]
+
+
+# ---- processes -------------------------------------------------------------
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def free_port(family=socket.AF_INET):
+    with socket.socket(family) as s:
+        s.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_until(cond, seconds, what):
+    end = time.monotonic() + seconds * SLOW
+    while True:
+        v = cond()
+        if v:
+            return v
+        if time.monotonic() > end:
+            raise Failed(f"waited {seconds * SLOW:.0f} s in vain: {what}")
+        time.sleep(0.01)
+
+
+class Server:
+    """One pasted process.  Settings that are not asked for keep their defaults,
+    but for a small pool and small segments: the tests share a small machine."""
+
+    DEFAULTS = {"workers": "1", "pool-size": "16M", "segment-size": "16M", "body-max": "8M"}
+
+    def __init__(self, t, ring="auto", cls="auto", store=None, nvmm=None, listen=None,
+                 settings=None, args=(), env=None):
+        self.t, self.ring, self.cls = t, ring, cls
+        self.store = store or os.path.join(t.dir, "store")
+        self.nvmm = nvmm
+        if cls == "volatile" and not nvmm:
+            self.nvmm = t.shm()
+        self.port = 0 if listen else free_port()
+        self.listen = listen or [f"127.0.0.1:{self.port}"]
+        self.settings = dict(self.DEFAULTS)
+        self.settings.update(settings or {})
+        self.args, self.env = list(args), env
+        self.errors = os.path.join(t.dir, f"messages.{len(t.servers)}")
+        self.proc = None
+        t.servers.append(self)
+
+    def command(self):
+        cmd = [PASTED, "--store", self.store, "--class", self.cls, "--ring", self.ring]
+        for a in self.listen:
+            cmd += ["--listen", a]
+        if self.nvmm:
+            cmd += ["--nvmm", self.nvmm]
+        # What the command line has no option for goes through a file; both are tested.
+        words = {"workers", "pool-size", "buffer-size"}
+        rest = {k: v for k, v in self.settings.items() if k not in words}
+        for k in words & self.settings.keys():
+            cmd += [f"--{k}", str(self.settings[k])]
+        if rest:
+            conf = self.errors + ".conf"
+            with open(conf, "w") as f:
+                f.writelines(f"{k} = {v}\n" for k, v in rest.items())
+            cmd += ["--config", conf]
+        return cmd + self.args
+
+    def spawn(self):
+        env = dict(os.environ, **(self.env or {}))
+        with open(self.errors, "ab") as err:
+            self.proc = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=err,
+                                         stderr=err, env=env, preexec_fn=die_with_parent)
+        return self
+
+    def start(self, seconds=30):
+        self.spawn()
+        wait_until(self.ready, seconds, "the server is not ready: " + self.said()[-2000:])
+        return self
+
+    def ready(self):
+        check(self.proc.poll() is None, f"exited with {self.proc.returncode}:", self.said()[-2000:])
+        try:
+            with self.connect(timeout=5) as c:
+                return c.ask("GET", "/-/readyz").status == 200
+        except (OSError, EOFError):
+            return False
+
+    def said(self):
+        with open(self.errors, errors="replace") as f:
+            return f.read()
+
+    @property
+    def pid(self):
+        return self.proc.pid
+
+    def connect(self, timeout=30):
+        return Conn(self.listen[0], timeout)
+
+    def ask(self, *a, **k):
+        with self.connect() as c:
+            return c.ask(*a, **k)
+
+    def kill(self):
+        if self.proc and self.proc.poll() is None:
+            self.proc.kill()
+        if self.proc:
+            self.proc.wait()
+
+    def stop(self, sig=signal.SIGTERM, seconds=30):
+        """A clean end; the exit status."""
+        self.proc.send_signal(sig)
+        try:
+            return self.proc.wait(seconds * SLOW)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"still running {seconds} s after signal {sig}: " + self.said()[-2000:])
+
+    def stop_clean(self):
+        equal(self.stop(), 0, "exit status after SIGTERM; " + self.said()[-1500:])
+
+    def metrics(self):
+        r = self.ask("GET", "/-/metrics")
+        equal(r.status, 200, "/-/metrics")
+        return Metrics(r.body.decode())
+
+    def record(self, name):
+        return self.ask("GET", f"/-/records/{name}")
+
+    def status_kb(self, field):
+        with open(f"/proc/{self.pid}/status") as f:
+            return int(re.search(rf"^{field}:\s+(\d+)", f.read(), re.M).group(1))
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    # pasted-recover on this server's files (it must not be running)
+    def recover(self, verb, *args):
+        cmd = [RECOVER, verb, "--store", self.store]
+        if self.nvmm:
+            cmd += ["--nvmm", self.nvmm]
+        return subprocess.run(cmd + list(args), capture_output=True, timeout=120 * SLOW)
+
+    def dump(self, exits=(0, 1)):
+        """Every surviving record, in the order of the dump."""
+        out = self.recover("dump", "--json")
+        check(out.returncode in exits, f"dump exits {out.returncode}:", out.stderr[-1500:])
+        return records(out.stdout)
+
+
+class Record:
+    """A line of JSON about a record, from dump or from a range; its text is Latin-1."""
+
+    def __init__(self, line):
+        j = json.loads(line)
+        self.name, self.time = j["record"], j["time"]
+        self.method, self.target = j["method"], j["target"]
+        self.headers = [tuple(h) for h in j["headers"]]
+        self.body = base64.b64decode(j["body"], validate=True)
+        lane, seq = self.name.split("-")
+        self.lane, self.seq = int(lane), int(seq)
+
+
+def records(lines):
+    """The records among lines of JSON; lines that explain a gap are left out."""
+    return [Record(line) for line in lines.splitlines() if not line.startswith(b'{"gap"')]
+
+
+def gaps(lines):
+    return [json.loads(line) for line in lines.splitlines() if line.startswith(b'{"gap"')]
+
+
+class Metrics:
+    def __init__(self, text):
+        self.text, self.rows = text, {}
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                key, value = line.rsplit(" ", 1)
+                self.rows[key] = float(value)
+
+    def sum(self, name):
+        """Over all label sets.  A name that is not there is a failure."""
+        hits = [v for k, v in self.rows.items() if k == name or k.startswith(name + "{")]
+        check(hits, "no metric", name)
+        return sum(hits)
+
+    def any(self, pattern):
+        hits = [v for k, v in self.rows.items() if re.search(pattern, k)]
+        check(hits, "no metric matches", pattern)
+        return sum(hits)
+
+
+# ---- the client ----------------------------------------------------------------
+
+class Reply:
+    def __init__(self, version, status, reason, headers, body):
+        self.version, self.status, self.reason = version, status, reason
+        self.headers, self.body = headers, body
+
+    def get(self, name, default=None):
+        for k, v in self.headers:
+            if k.lower() == name.lower():
+                return v
+        return default
+
+    @property
+    def name(self):
+        return self.get("Pasted-Record")
+
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"<{self.status} {self.reason} {self.headers} {brief(self.body)}>"
+
+
+def connect_socket(addr, timeout):
+    m = re.fullmatch(r"\[(.+)\]:(\d+)", addr)
+    if m:
+        return socket.create_connection((m.group(1), int(m.group(2))), timeout)
+    m = re.fullmatch(r"([\d.]+):(\d+)", addr)
+    if m:
+        return socket.create_connection((m.group(1), int(m.group(2))), timeout)
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(timeout)
+    s.connect(addr.removeprefix("unix:"))
+    return s
+
+
+class Conn:
+    """A connection that sends what it is told and reads strictly."""
+
+    def __init__(self, addr, timeout=30):
+        self.sock = connect_socket(addr, timeout * SLOW)
+        if self.sock.family != socket.AF_UNIX:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buf = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.sock.close()
+
+    def abort(self):
+        """Reset instead of FIN."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.sock.close()
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def half_close(self):
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def more(self):
+        got = self.sock.recv(256 * KIB)
+        if not got:
+            raise EOFError("the server closed; left over: " + brief(self.buf))
+        self.buf += got
+
+    def until(self, mark):
+        while mark not in self.buf:
+            self.more()
+        out, _, self.buf = self.buf.partition(mark)
+        return out
+
+    def exactly(self, n):
+        while len(self.buf) < n:
+            self.more()
+        out, self.buf = self.buf[:n], self.buf[n:]
+        return out
+
+    def closed(self):
+        """True when the server closes without another byte."""
+        try:
+            return not self.buf and not self.sock.recv(1)
+        except ConnectionResetError:
+            return True
+
+    def reply(self, head=False):
+        lines = self.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        m = re.fullmatch(r"(HTTP/1\.[01]) (\d{3}) ([ -~]*)", lines[0])
+        check(m, "not a status line:", repr(lines[0]))
+        headers = []
+        for line in lines[1:]:
+            k, colon, v = line.partition(":")
+            check(colon and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", k), "not a header:", repr(line))
+            headers.append((k, v.strip()))
+        r = Reply(m.group(1), int(m.group(2)), m.group(3), headers, b"")
+        if head or r.status < 200 or r.status in (204, 304):
+            return r
+        if (r.get("Transfer-Encoding") or "").lower() == "chunked":
+            r.body = self.chunks()
+        elif r.get("Content-Length") is not None:
+            r.body = self.exactly(int(r.get("Content-Length")))
+        else:
+            check((r.get("Connection") or "").lower() == "close" or r.version == "HTTP/1.0",
+                  "a body without an end:", r)
+            with contextlib.suppress(EOFError):
+                while True:
+                    self.more()
+            r.body, self.buf = self.buf, b""
+        return r
+
+    def chunks(self):
+        out = []
+        while True:
+            n = int(self.until(b"\r\n").split(b";")[0], 16)
+            if n == 0:
+                while self.until(b"\r\n"):
+                    pass
+                return b"".join(out)
+            out.append(self.exactly(n))
+            equal(self.exactly(2), b"\r\n", "end of a chunk")
+
+    def ask(self, method, target, body=None, headers=(), **k):
+        self.send(request(method, target, body, headers, **k))
+        return self.reply(head=method == "HEAD")
+
+
+def request(method, target, body=None, headers=(), version="HTTP/1.1", chunk=0, host="test"):
+    """The bytes of a request; chunk: the size of its chunks, 0 for Content-Length."""
+    lines = [f"{method} {target} {version}"]
+    if host:
+        lines.append(f"Host: {host}")
+    lines += [f"{k}: {v}" for k, v in headers]
+    payload = b"" if body is None else body
+    if chunk:
+        lines.append("Transfer-Encoding: chunked")
+        payload = chunked(payload, chunk)
+    elif body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + payload
+
+
+def chunked(body, size):
+    out = []
+    for i in range(0, len(body), size):
+        piece = body[i:i + size]
+        out += [b"%x\r\n" % len(piece), piece, b"\r\n"]
+    return b"".join(out) + b"0\r\n\r\n"
+
+
+def post(c, target, body, headers=(), **k):
+    """A POST that must be recorded; the record's name."""
+    r = c.ask("POST", target, body, headers, **k)
+    equal(r.status, 200, f"POST {target} of {len(body)} bytes: {r}")
+    check(re.fullmatch(r"\d+-\d+", r.name or ""), "no record is named:", r)
+    return r.name
+
+
+def bytes_of(seed, n):
+    """n bytes that anyone who knows the seed can make again."""
+    return hashlib.shake_128(str(seed).encode()).digest(n)
+
+
+# ---- running -------------------------------------------------------------------
+
+CASES = []
+SKIPPED = []
+
+
+def case(title, each=False, rings=None, classes=None):
+    """each: once per ring and class; rings, classes: only these of them."""
+    def mark(f):
+        CASES.append((f, title, each, rings, classes))
+        return f
+    return mark
+
+
+class Test:
+    """One run of one case: its folder, its servers, how to get rid of them."""
+
+    def __init__(self, ring=None, cls=None):
+        self.ring, self.cls = ring, cls
+        base = os.path.abspath(os.environ.get("PASTED_TEST_DIR", "."))
+        self.dir = tempfile.mkdtemp(prefix="e2e.", dir=base)
+        self.servers, self.shms, self.undo = [], [], []
+
+    def shm(self):
+        self.shms.append(shm_dir())
+        return self.shms[-1]
+
+    def server(self, **k):
+        """A started server of this case's ring and class."""
+        return self.a_server(**k).start()
+
+    def a_server(self, **k):
+        k.setdefault("ring", self.ring or "auto")
+        k.setdefault("cls", self.cls or "fsync")
+        return Server(self, **k)
+
+    def needs(self):
+        if self.ring == "uring" and not have_uring():
+            raise Skip("io_uring_setup is not permitted here")
+        if self.cls == "fsync" and fs_type(self.dir) in ("tmpfs", "ramfs"):
+            raise Skip(f"{self.dir} is on a tmpfs: fsync means nothing there")
+
+    def end(self, keep):
+        for s in self.servers:
+            s.kill()
+        for f in reversed(self.undo):
+            f()
+        if keep:
+            print(f"#    left behind: {self.dir} {' '.join(self.shms)}")
+            return
+        for d in [self.dir] + self.shms:
+            shutil.rmtree(d, ignore_errors=True)
+
+
+def run_one(f, title, ring, cls):
+    t = Test(ring, cls)
+    where = f" [{ring} {cls}]" if ring else ""
+    began = time.monotonic()
+    verdict = "failed"
+    try:
+        t.needs()
+        f(t)
+        verdict = "ok"
+    except Skip as e:
+        verdict, where = "skipped", f"{where}: {e}"
+        SKIPPED.append(str(e))
+    except Exception:
+        traceback.print_exc(file=sys.stdout)
+        for s in t.servers:
+            if s.proc:
+                print(f"#    messages of the server ({s.proc.poll()}):", *s.said().splitlines()[-30:],
+                      sep="\n#      ")
+    finally:
+        t.end(verdict == "failed" and "PASTED_TEST_KEEP" in os.environ)
+    print(f"{verdict:8}{f.__name__}: {title}{where} ({time.monotonic() - began:.1f} s)", flush=True)
+    return verdict
+
+
+def main():
+    for name, path in (("PASTED", PASTED), ("PASTED_RECOVER", RECOVER)):
+        if not os.access(path, os.X_OK):
+            print(f"{name} does not name a program: {path!r}")
+            sys.exit(99)
+    only = os.environ.get("PASTED_TEST_ONLY", "")
+    seen = []
+    for f, title, each, rings, classes in CASES:
+        if only not in f.__name__:
+            continue
+        for ring, cls in combinations() if each else [(None, None)]:
+            if (rings is None or ring in rings) and (classes is None or cls in classes):
+                seen.append(run_one(f, title, ring, cls))
+    counts = {v: seen.count(v) for v in ("ok", "failed", "skipped")}
+    print(f"{counts['ok']} ok, {counts['failed']} failed, {counts['skipped']} skipped")
+    if not counts["failed"] and not counts["ok"]:
+        print("; ".join(dict.fromkeys(SKIPPED)) or "no case was chosen")
+        sys.exit(77)
+    sys.exit(1 if counts["failed"] else 0)
