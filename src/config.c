@@ -23,6 +23,7 @@
 #define GIB ((uint64_t)1 << 30)
 #define TIB ((uint64_t)1 << 40)
 #define SECOND ((uint64_t)1000)
+#define BODY_AUTO (16 * MIB)
 #define DAY (24 * 3600 * SECOND)
 
 enum kind {
@@ -76,8 +77,12 @@ static const struct setting settings[] = {
 	  "segments go when all in them is older; 0: never" },
 	{ "head-max", SIZE, AT(head_bytes_max), "16K", 1 * KIB, 64 * KIB, NULL, "BYTES",
 	  "largest request line and header fields; 431 beyond" },
-	{ "body-max", SIZE, AT(body_bytes_max), "16M", 0, 64 * MIB, NULL, "BYTES",
-	  "largest body; 413 beyond" },
+	{ "target-max", SIZE, AT(target_bytes_max), "8K", 16, 64 * KIB, NULL, "BYTES",
+	  "longest request target; 414 beyond" },
+	{ "headers-max", COUNT, AT(headers_max), "100", 1, 1000, NULL, "N",
+	  "most header fields of a request; 431 beyond" },
+	{ "body-max", SIZE, AT(body_bytes_max), "auto", 1, 64 * MIB, "auto", "BYTES",
+	  "largest body; 413 beyond; auto: 16M, or less where segments or buffers are small" },
 	{ "conns-max", COUNT, AT(conns_max), "16384", 1, 1000000, NULL, "N",
 	  "connections of one worker" },
 	{ "header-timeout", TIME32, AT(header_timeout_ms), "10s", 10, DAY, NULL, "TIME",
@@ -88,6 +93,8 @@ static const struct setting settings[] = {
 	  "a connection without a request; closed beyond" },
 	{ "write-timeout", TIME32, AT(write_timeout_ms), "30s", 10, DAY, NULL, "TIME",
 	  "a reply that the client does not take; closed beyond" },
+	{ "pushback-timeout", TIME32, AT(pushback_ms), "1s", 1, 60 * SECOND, NULL, "TIME",
+	  "without room for a record before 503; until then nothing is read" },
 	{ "checkpoint-interval", TIME32, AT(checkpoint_ms), "200ms", 1, 3600 * SECOND, NULL, "TIME",
 	  "longest time until a record is moved from the write-ahead log to the segments" },
 	{ "drain-timeout", TIME32, AT(drain_ms), "10s", 0, 3600 * SECOND, NULL, "TIME",
@@ -544,32 +551,33 @@ static void resolve(struct config *c)
 	}
 }
 
-/* What no row of the table can say alone.  A record must fit into a segment, and
- * twice into a worker's share of the buffers, so that the one that fills it can
- * wait for the one before it. */
+/* What no row of the table can say alone.  The largest record must fit into a
+ * segment, and into three quarters of a worker's share of the buffers, or it could never
+ * arrive. */
 static bool fits_together(const struct loader *ld)
 {
-	const struct config *c = ld->c;
-	uint64_t record = c->head_bytes_max + c->body_bytes_max;
+	struct config *c = ld->c;
+	const uint64_t overhead = SEG_DATA + 2 * sizeof(struct frame_header) + FRAME_ALIGN;
 	uint64_t share = c->pool_bytes / c->workers / c->buf_size * c->buf_size;
-	uint64_t overhead = SEG_DATA + 2 * sizeof(struct frame_header) + FRAME_ALIGN;
-	char r[32], s[32];
+	uint64_t in_segment = c->segment_bytes - overhead, in_pool = share / 4 * 3;
+	uint64_t room = in_segment < in_pool ? in_segment : in_pool;
+	char record[32], most[32];
 
-	print_scaled(SIZE, record, r, sizeof(r));
-	if (record + overhead > c->segment_bytes) {
-		print_scaled(SIZE, c->segment_bytes, s, sizeof(s));
-		return refuse(ld, NULL, "segment-size", "%s holds no record of head-max + body-max "
-			      "= %s: accepted is %llu or more, or a smaller body-max", s, r,
-			      (unsigned long long)(record + overhead));
+	if (!c->body_bytes_max && room > c->head_bytes_max) {
+		room -= c->head_bytes_max;
+		c->body_bytes_max = room < BODY_AUTO ? room : BODY_AUTO;
+		return true;
 	}
-	if (2 * record > share) {
-		print_scaled(SIZE, c->pool_bytes, s, sizeof(s));
-		return refuse(ld, NULL, "pool-size", "%s for %u workers is too small for records "
-			      "of head-max + body-max = %s: accepted is %llu or more, fewer workers, "
-			      "or a smaller body-max", s, c->workers, r,
-			      (unsigned long long)((2 * record + c->buf_size) * c->workers));
-	}
-	return true;
+	if (c->head_bytes_max + c->body_bytes_max <= room)
+		return true;
+	print_scaled(SIZE, c->head_bytes_max + c->body_bytes_max, record, sizeof(record));
+	print_scaled(SIZE, room, most, sizeof(most));
+	if (in_segment < in_pool)
+		return refuse(ld, NULL, "segment-size", "a record of head-max + body-max = %s does "
+			      "not fit: accepted are records up to %s, or larger segments", record, most);
+	return refuse(ld, NULL, "pool-size", "a record of head-max + body-max = %s does not fit "
+		      "into 3/4 of the share of each of %u workers: accepted are records up to %s, "
+		      "a larger pool, or fewer workers", record, c->workers, most);
 }
 
 enum config_verdict config_load(struct config *c, int argc, char *const *argv,

@@ -36,12 +36,15 @@ struct config {
 	uint64_t retain_bytes;		/* 0: no limit */
 	uint64_t retain_ms;		/* 0: no limit */
 	uint64_t head_bytes_max;	/* request line and fields: 431 beyond */
-	uint64_t body_bytes_max;	/* 413 beyond */
+	uint64_t target_bytes_max;	/* 414 beyond */
+	unsigned headers_max;		/* fields: 431 beyond */
+	uint64_t body_bytes_max;	/* 413 beyond; "auto" resolved */
 	unsigned conns_max;		/* per worker */
 	unsigned header_timeout_ms;	/* for a whole head, from its first byte: 408 */
 	unsigned body_timeout_ms;	/* without a byte of the body: 408 */
 	unsigned idle_timeout_ms;	/* between requests: closed */
 	unsigned write_timeout_ms;	/* a reply that is not taken: closed */
+	unsigned pushback_ms;		/* without room before 503 */
 	unsigned checkpoint_ms;		/* longest time between two checkpoints */
 	unsigned drain_ms;		/* at SIGTERM, for what is in flight */
 

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* choose.c - probe, then decide; see the table in choose.h. */
+#include "choose.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The store may not be there yet: its nearest folder that is tells what it will be on. */
+static void nearest_folder(const char *path, char *buf, size_t n)
+{
+	char *slash;
+
+	snprintf(buf, n, "%s", path);
+	while (access(buf, F_OK)) {
+		slash = strrchr(buf, '/');
+		if (!slash) {
+			snprintf(buf, n, ".");
+			return;
+		}
+		slash[slash == buf] = '\0';
+	}
+}
+
+void choose_probe(const struct config *c, struct findings *f)
+{
+	char dir[PATH_MAX];
+
+	memset(f, 0, sizeof(*f));
+	nearest_folder(c->store, dir, sizeof(dir));
+	f->store_err = pm_probe(dir, &f->store, f->store_why, sizeof(f->store_why));
+	if (c->nvmm)
+		f->nvmm_err = pm_probe(c->nvmm, &f->nvmm, f->nvmm_why, sizeof(f->nvmm_why));
+}
+
+static int decide(struct choice *out, enum wal_class class, const char *nvmm,
+		  const char *why)
+{
+	out->class = class;
+	out->nvmm = nvmm;
+	snprintf(out->why, sizeof(out->why), "%s", why);
+	return 0;
+}
+
+static const char *words(int err, const char *why)
+{
+	return *why ? why : strerror(-err);
+}
+
+/* auto and nvmm: is there persistent memory that proves itself? */
+static int choose_by_memory(const struct config *c, const struct findings *f, struct choice *out)
+{
+	const char *place = c->nvmm ? c->nvmm : c->store;
+	int err = c->nvmm ? f->nvmm_err : f->store_err;
+	enum wal_class found = c->nvmm ? f->nvmm : f->store;
+	const char *why = words(err, c->nvmm ? f->nvmm_why : f->store_why);
+
+	if (!err && found >= WAL_NVMM)
+		return decide(out, found, place, why);
+	if (c->class == CONFIG_CLASS_AUTO && !(c->nvmm && err))
+		return decide(out, WAL_FSYNC, NULL, why);
+	if (c->class == CONFIG_CLASS_AUTO)
+		snprintf(out->why, sizeof(out->why), "--nvmm %s cannot be used: %s: accepted is "
+			 "another folder or device, or no --nvmm; pasted --doctor says more",
+			 place, why);
+	else
+		snprintf(out->why, sizeof(out->why), "--class nvmm is more than %s can give: %s: "
+			 "accepted is --class auto or fsync, or a --nvmm on a DAX file system or "
+			 "a device-dax; pasted --doctor says more", place, why);
+	return -EOPNOTSUPP;
+}
+
+int choose_class(const struct config *c, const struct findings *f, struct choice *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (c->class == WAL_NONE)
+		return decide(out, WAL_NONE, NULL, "asked for by name: nothing is stored");
+	if (c->class == WAL_VOLATILE)
+		return decide(out, WAL_VOLATILE, c->nvmm ? c->nvmm : c->store,
+			      "asked for by name: survives a crash of the process, not of the machine");
+	if (!f->store_err && f->store < WAL_FSYNC) {
+		snprintf(out->why, sizeof(out->why), "--store %s forgets everything at a power cut: "
+			 "%s: accepted is a store on a disk, or --class volatile by name", c->store,
+			 f->store_why);
+		return -EOPNOTSUPP;
+	}
+	if (c->class == WAL_FSYNC)
+		return decide(out, WAL_FSYNC, NULL, "asked for by name");
+	return choose_by_memory(c, f, out);
+}
+
+/* ---- the ring ---- */
+
+/* Opening it is the only proof; a few buffers, no listener, then it is gone. */
+static int try_ring(const struct ring_ops *ops, const struct config *c, char *why, size_t why_len)
+{
+	const unsigned nbufs = 64;
+	struct ring_params p = {
+		.conns_max = 16, .buf_size = c->buf_size, .nbufs = nbufs,
+		.pool_len = (size_t)nbufs * c->buf_size,
+	};
+	struct ring *r;
+	int err;
+
+	p.pool_base = mmap(NULL, p.pool_len, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p.pool_base == MAP_FAILED) {
+		snprintf(why, why_len, "no memory");
+		return -ENOMEM;
+	}
+	err = ops->open(&r, &p, why, why_len);
+	if (!err)
+		ops->close(r);
+	munmap(p.pool_base, p.pool_len);
+	return err;
+}
+
+const struct ring_ops *choose_ring(const struct config *c, char *why, size_t why_len)
+{
+	char reason[CHOOSE_WHY / 2] = "";
+
+	*why = '\0';
+	switch (c->ring) {
+	case CONFIG_RING_SOCKET:
+		return &ring_socket;
+	case CONFIG_RING_PASTE:
+		snprintf(why, why_len, "--ring paste is not in this build: accepted is auto, uring "
+			 "or socket");
+		return NULL;
+	}
+	if (!try_ring(&ring_uring, c, reason, sizeof(reason)))
+		return &ring_uring;
+	if (c->ring == CONFIG_RING_AUTO) {
+		snprintf(why, why_len, "%s", reason);
+		return &ring_socket;
+	}
+	snprintf(why, why_len, "--ring uring cannot be had: %s: accepted is auto or socket", reason);
+	return NULL;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * choose.h - what is asked for meets what is there: the durability class and the ring.
+ *
+ * A class is found out, never assumed, and never weaker than what was asked for:
+ *
+ *   asked     store on     persistent memory    becomes
+ *   none      anything     anything             none
+ *   volatile  anything     anything             volatile
+ *   others    tmpfs        anything             refused: it forgets at a power cut
+ *   auto      disk         MAP_SYNC proven      nvmm or nvmm-eadr
+ *   auto      disk         none, or not proven  fsync
+ *   fsync     disk         anything             fsync
+ *   nvmm      disk         MAP_SYNC proven      nvmm or nvmm-eadr
+ *   nvmm      disk         none, or not proven  refused, with why
+ *
+ * Persistent memory is looked for at --nvmm, else in the store itself (which may be
+ * on a DAX file system).
+ */
+#ifndef CHOOSE_H
+#define CHOOSE_H
+
+#include <stddef.h>
+
+#include "config.h"
+#include "pm.h"
+#include "ring.h"
+
+#define CHOOSE_WHY 512u
+
+struct choice {
+	enum wal_class class;
+	const char *nvmm;		/* where wal and pktbufs go; NULL: nowhere */
+	char	 why[CHOOSE_WHY];	/* of the class, or of the refusal */
+};
+
+/* What was found, so that the decision is a function of it. */
+struct findings {
+	int	 store_err, nvmm_err;	/* pm_probe's */
+	enum wal_class store, nvmm;
+	char	 store_why[CHOOSE_WHY / 2], nvmm_why[CHOOSE_WHY / 2];
+};
+void choose_probe(const struct config *c, struct findings *f);
+
+/* 0, or -EOPNOTSUPP with the reason and what would be accepted in why. */
+int  choose_class(const struct config *c, const struct findings *f, struct choice *out);
+
+/* The ring asked for, or for auto the best that opens here.  NULL: why says.
+ * Also when auto did not get its first choice, why says. */
+const struct ring_ops *choose_ring(const struct config *c, char *why, size_t why_len);
+
+#endif
