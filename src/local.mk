@@ -5,6 +5,7 @@ libpasted_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(LLHTTP_CFLAGS) $(BSD_CFLAGS)
 libpasted_a_SOURCES = %D%/ring.h
 libpasted_a_SOURCES += %D%/checkpoint.c %D%/checkpoint.h
 libpasted_a_SOURCES += %D%/conn.c %D%/conn.h %D%/conn_fsm.c %D%/conn_steps.h
+libpasted_a_SOURCES += %D%/http.c %D%/http.h %D%/http_check.c %D%/http_check.h
 libpasted_a_SOURCES += %D%/ingest.c %D%/ingest.h
 libpasted_a_SOURCES += %D%/reply.c %D%/reply.h
 libpasted_a_SOURCES += %D%/timers.c %D%/timers.h
@@ -18,7 +19,7 @@ libpasted_a_SOURCES += %D%/listen.c %D%/listen.h
 if LLHTTP_FROM_SOURCE
 # llhttp as the package node-llhttp ships it, compiled here and not warned about.
 noinst_LIBRARIES += libllhttp.a
-libllhttp_a_CFLAGS = -O2 -w $(LLHTTP_CFLAGS) $(SANITIZE_CFLAGS)
+libllhttp_a_CFLAGS = -O2 -w -DLLHTTP_STRICT_MODE=1 $(LLHTTP_CFLAGS) $(SANITIZE_CFLAGS)
 nodist_libllhttp_a_SOURCES = %D%/llhttp/api.c %D%/llhttp/http.c %D%/llhttp/llhttp.c
 CLEANFILES += $(nodist_libllhttp_a_SOURCES)
 $(nodist_libllhttp_a_SOURCES): %D%/llhttp/%.c: $(LLHTTP_SOURCE)/%.c

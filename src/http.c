@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * http.c - HTTP/1 requests in place: what llhttp makes of the bytes that
+ * http_check.c accepted, and the steps.
+ *
+ * llhttp starts anew with each request, and does not see the payload of a message
+ * with Content-Length (counted here) nor chunk extensions.
+ */
+#include "http_check.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* llhttp calls its methods by the names that http.h uses. */
+#define HTTP_HEAD	LL_HEAD
+#define HTTP_GET	LL_GET
+#define HTTP_OPTIONS	LL_OPTIONS
+#define HTTP_POST	LL_POST
+#define HTTP_PUT	LL_PUT
+#define HTTP_PATCH	LL_PATCH
+#define HTTP_DELETE	LL_DELETE
+#include <llhttp.h>
+#undef HTTP_HEAD
+#undef HTTP_GET
+#undef HTTP_OPTIONS
+#undef HTTP_POST
+#undef HTTP_PUT
+#undef HTTP_PATCH
+#undef HTTP_DELETE
+
+static_assert(sizeof(llhttp_t) <= sizeof(((struct http *)0)->ll), "room for llhttp");
+static_assert(_Alignof(llhttp_t) <= 8, "alignment of llhttp");
+static_assert(sizeof(struct http) <= 640, "idle connections are small");
+
+enum field { FIELD_OTHER, FIELD_HOST, FIELD_LENGTH, FIELD_CODING, FIELD_CONNECTION, FIELD_EXPECT, FIELD_SECRET };
+
+/* Bits of h->seen; those below are 1 << enum field. */
+enum { SEEN_CLOSE = 1 << 8, SEEN_KEEP_ALIVE = 1 << 9, SEEN_CONTINUE = 1 << 10 };
+
+/* ---- llhttp: what the fields mean ---- */
+
+static llhttp_t *ll_of(struct http *h)
+{
+	return (llhttp_t *)h->ll;
+}
+
+static struct http *of_ll(llhttp_t *ll)
+{
+	return (struct http *)((char *)ll - offsetof(struct http, ll));
+}
+
+static int verdict(const struct http *h)
+{
+	return h->err.status ? -1 : 0;
+}
+
+/* Only bytes that differ from a letter in 0x20 alone become that letter, and "-"
+ * and digits stay: good for comparing tokens with known ones. */
+static char lower(char c)
+{
+	return c | 0x20;
+}
+
+static int on_name(llhttp_t *ll, const char *at, size_t len)
+{
+	struct http *h = of_ll(ll);
+
+	for (size_t i = 0; i < len && h->name_len <= sizeof(h->name); i++, h->name_len++)
+		if (h->name_len < sizeof(h->name))
+			h->name[h->name_len] = lower(at[i]);
+	return 0;
+}
+
+static unsigned find_field(const char *name, size_t len)
+{
+#define NAMED(s) (memcmp(name, s, sizeof(s) - 1) == 0)
+	switch (len) {
+	case 4:  return NAMED("host") ? FIELD_HOST : FIELD_OTHER;
+	case 6:  return NAMED("cookie") ? FIELD_SECRET : NAMED("expect") ? FIELD_EXPECT : FIELD_OTHER;
+	case 7:  return NAMED("cookie2") ? FIELD_SECRET : FIELD_OTHER;
+	case 10: return NAMED("connection") ? FIELD_CONNECTION : FIELD_OTHER;
+	case 13: return NAMED("authorization") ? FIELD_SECRET : FIELD_OTHER;
+	case 14: return NAMED("content-length") ? FIELD_LENGTH : FIELD_OTHER;
+	case 17: return NAMED("transfer-encoding") ? FIELD_CODING : FIELD_OTHER;
+	case 19: return NAMED("proxy-authorization") ? FIELD_SECRET : FIELD_OTHER;
+	}
+	return FIELD_OTHER;
+#undef NAMED
+}
+
+static int on_name_end(llhttp_t *ll)
+{
+	struct http *h = of_ll(ll);
+	unsigned bit;
+
+	h->field = find_field(h->name, h->name_len);
+	h->name_len = 0;
+	h->val_len = 0;
+	h->val_gap = false;
+	if (h->field < FIELD_HOST || h->field > FIELD_CODING)
+		return 0;
+
+	bit = 1u << h->field;
+	if (h->trailing)
+		http_fail(h, 400, "framing field in trailers");
+	else if (h->seen & bit)
+		http_fail(h, 400, "repeated Host, Content-Length or Transfer-Encoding");
+	h->seen |= bit;
+	if ((h->seen & (1u << FIELD_LENGTH)) && (h->seen & (1u << FIELD_CODING)))
+		http_fail(h, 400, "Content-Length beside Transfer-Encoding");
+	if (h->field == FIELD_CODING && h->req.minor == 0)
+		http_fail(h, 400, "Transfer-Encoding in HTTP/1.0");
+	h->host_state = HOST_START;
+	h->host_count = 0;
+	return verdict(h);
+}
+
+static bool val_is(const struct http *h, const char *word)
+{
+	return h->val_len == strlen(word) && memcmp(h->val, word, h->val_len) == 0;
+}
+
+static void connection_option(struct http *h)
+{
+	if (val_is(h, "close"))
+		h->seen |= SEEN_CLOSE;
+	else if (val_is(h, "keep-alive"))
+		h->seen |= SEEN_KEEP_ALIVE;
+	h->val_len = 0;
+	h->val_gap = false;
+}
+
+/* A word without the blanks around it; one with blanks inside is too long. */
+static void keep_word(struct http *h, char c)
+{
+	if (c == ' ' || c == '\t') {
+		h->val_gap = h->val_len > 0;
+		return;
+	}
+	if (h->val_gap)
+		h->val_len = sizeof(h->val) + 1;
+	if (h->val_len < sizeof(h->val))
+		h->val[h->val_len] = lower(c);
+	if (h->val_len <= sizeof(h->val))
+		h->val_len++;
+}
+
+static int on_value(llhttp_t *ll, const char *at, size_t len)
+{
+	struct http *h = of_ll(ll);
+
+	switch (h->field) {
+	case FIELD_SECRET:
+		memset((char *)(uintptr_t)at, '*', len);
+		break;
+	case FIELD_HOST:
+		for (size_t i = 0; i < len; i++)
+			if (!http_check_host(h, at[i])) {
+				http_fail(h, 400, "malformed Host");
+				break;
+			}
+		break;
+	case FIELD_CODING:
+	case FIELD_EXPECT:
+		for (size_t i = 0; i < len; i++)
+			keep_word(h, at[i]);
+		break;
+	case FIELD_CONNECTION:
+		for (size_t i = 0; i < len; i++)
+			if (at[i] == ',')
+				connection_option(h);
+			else
+				keep_word(h, at[i]);
+		break;
+	}
+	return verdict(h);
+}
+
+static int on_value_end(llhttp_t *ll)
+{
+	struct http *h = of_ll(ll);
+
+	if (h->trailing)
+		return 0;
+	if (h->field == FIELD_HOST && !http_host_ends(h))
+		http_fail(h, 400, "malformed Host");
+	else if (h->field == FIELD_CODING && !val_is(h, "chunked"))
+		http_fail(h, 501, "transfer coding not supported");
+	else if (h->field == FIELD_CONNECTION)
+		connection_option(h);
+	else if (h->field == FIELD_EXPECT && h->req.minor && !val_is(h, "100-continue"))
+		http_fail(h, 417, "expectation not supported");
+	else if (h->field == FIELD_EXPECT && h->req.minor)
+		h->seen |= SEEN_CONTINUE;
+	return verdict(h);
+}
+
+static int on_head_end(llhttp_t *ll)
+{
+	struct http *h = of_ll(ll);
+	struct http_req *r = &h->req;
+
+	ll->upgrade = 0;	/* an offer we do not take: no pause behind the message */
+	h->complete = true;
+	r->chunked = ll->flags & F_CHUNKED;
+	r->content_length = ll->flags & F_CONTENT_LENGTH ? ll->content_length : UINT64_MAX;
+	r->has_body = r->chunked || (ll->flags & F_CONTENT_LENGTH && ll->content_length > 0);
+	r->keep_alive = !(h->seen & SEEN_CLOSE) && (r->minor || h->seen & SEEN_KEEP_ALIVE);
+	r->expect_continue = r->has_body && h->seen & SEEN_CONTINUE;
+	if (r->minor && !(h->seen & (1u << FIELD_HOST)))
+		http_fail(h, 400, "no Host");
+	else if (ll->flags & F_CONTENT_LENGTH && ll->content_length > h->lim->body_bytes)
+		http_fail(h, 413, "body too large");
+	return verdict(h);
+}
+
+static int on_chunk_size(llhttp_t *ll)
+{
+	struct http *h = of_ll(ll);
+
+	h->left = ll->content_length;
+	h->complete = true;
+	if (h->left > h->lim->body_bytes - h->body_sum)
+		http_fail(h, 413, "body too large");
+	h->body_sum += h->left;
+	return verdict(h);
+}
+
+static int on_message_end(llhttp_t *ll)
+{
+	of_ll(ll)->complete = true;
+	return 0;
+}
+
+static const llhttp_settings_t callbacks = {
+	.on_header_field = on_name,
+	.on_header_field_complete = on_name_end,
+	.on_header_value = on_value,
+	.on_header_value_complete = on_value_end,
+	.on_headers_complete = on_head_end,
+	.on_chunk_header = on_chunk_size,
+	.on_message_complete = on_message_end,
+};
+
+/* Hands on what check accepted.  An error of check comes behind p[n - 1] and counts
+ * if llhttp has none before it.  false: in error. */
+static bool feed(struct http *h, const uint8_t *p, size_t n)
+{
+	struct http_err later = h->err;
+	llhttp_errno_t e;
+
+	h->err.status = 0;
+	e = n ? llhttp_execute(ll_of(h), (const char *)p, n) : HPE_OK;
+	if (!h->err.status && e != HPE_OK)
+		http_fail(h, e == HPE_INVALID_METHOD ? 501 : 400,
+		     e == HPE_INVALID_METHOD ? "method not supported" : llhttp_get_error_reason(ll_of(h)));
+	if (!h->err.status)
+		h->err = later;
+	return !h->err.status;
+}
+
+/* ---- steps ---- */
+
+void http_init(struct http *h, const struct http_limits *lim)
+{
+	memset(h, 0, sizeof(*h));
+	h->lim = lim;
+	h->state = ST_BLANK;
+}
+
+static void begin_request(struct http *h)
+{
+	memset(&h->req, 0, offsetof(struct http_req, target));
+	h->req.content_length = UINT64_MAX;
+	h->left = h->body_sum = 0;
+	h->headers = h->extra_bytes = h->raw_target_len = 0;
+	h->seen = 0;
+	h->form = 0;
+	h->word_pos = h->name_len = h->blanks = 0;
+	h->trailing = h->complete = false;
+	llhttp_init(ll_of(h), HTTP_REQUEST, &callbacks);
+	ll_of(h)->lenient_flags |= LENIENT_VERSION;	/* check_version decides */
+}
+
+static enum http_what step_head(struct http *h, uint8_t *p, size_t n)
+{
+	size_t took = http_check_head(h, p, n, h->lim->head_bytes - h->req.headers_bytes);
+	bool end = h->state == ST_HEAD_END;
+
+	if (!feed(h, p, took))
+		return HTTP_ERROR;
+	if (end != h->complete) {
+		http_fail(h, 400, "malformed head");
+		return HTTP_ERROR;
+	}
+	h->req.headers_bytes += took;
+	if (!end)
+		return took ? HTTP_HEAD : HTTP_MORE;
+	h->complete = false;
+	h->left = h->req.chunked || !h->req.has_body ? 0 : h->req.content_length;
+	h->state = h->req.chunked ? ST_SIZE : h->left ? ST_BODY : ST_DONE;
+	return HTTP_HEADERS;
+}
+
+/* Chunk framing to the first byte of payload or of the trailers: how many bytes. */
+static size_t step_framing(struct http *h, const uint8_t *p, size_t n)
+{
+	size_t i, from = 0;
+
+	for (i = 0; i < n && h->state != ST_CHUNK && !h->err.status; i++) {
+		bool ext = h->state >= ST_EXT && h->state <= ST_EXT_QUOTED_END;
+
+		http_check_framing(h, p[i]);
+		if (h->err.status)
+			break;
+		if (!ext && h->state == ST_EXT) {	/* llhttp sees no extension */
+			if (!feed(h, p + from, i - from))
+				return 0;
+		}
+		if (h->state >= ST_EXT && h->state <= ST_EXT_QUOTED_END) {
+			from = i + 1;
+			if (h->extra_bytes == h->lim->trailer_bytes) {
+				http_fail(h, 431, "chunk extensions too long");
+				break;
+			}
+			h->extra_bytes++;
+		}
+	}
+	if (!feed(h, p + from, i > from ? i - from : 0))
+		return 0;
+	if (h->state != ST_CHUNK)
+		return i;
+	if (!h->complete)
+		http_fail(h, 400, "malformed chunk");
+	h->complete = false;
+	if (h->left == 0) {
+		h->trailing = true;
+		h->headers = 0;
+		h->state = ST_LINE;
+	}
+	return i;
+}
+
+static size_t step_trailers(struct http *h, const uint8_t *p, size_t n)
+{
+	size_t took = http_check_head(h, p, n, (size_t)h->lim->trailer_bytes + 2 - h->extra_bytes);
+	bool end = h->state == ST_HEAD_END;
+
+	if (!feed(h, p, took))
+		return 0;
+	h->extra_bytes += took;
+	if (end)
+		h->state = ST_DONE;
+	if (end != h->complete)
+		http_fail(h, 400, "malformed trailers");
+	return took;
+}
+
+enum http_what http_step(struct http *h, uint8_t *p, size_t n, size_t *used, struct http_span *sp)
+{
+	enum http_what what = HTTP_MORE;
+	size_t i = 0, len = 0;
+
+	while (what == HTTP_MORE && !h->err.status) {
+		if (h->state == ST_DONE) {
+			what = HTTP_DONE;
+			h->state = ST_BLANK;
+			break;
+		}
+		if (i == n)
+			break;
+		if (h->state <= ST_BLANK_LF) {
+			i += http_check_blanks(h, p + i, n - i);
+			if (h->state == ST_METHOD)
+				begin_request(h);
+		} else if (h->state < ST_HEAD_END && !h->trailing) {
+			uint32_t before = h->req.headers_bytes;
+
+			what = step_head(h, p + i, n - i);
+			len = h->req.headers_bytes - before;
+		} else if (h->state < ST_HEAD_END) {
+			i += step_trailers(h, p + i, n - i);
+		} else if (h->state == ST_BODY || h->state == ST_CHUNK) {
+			len = n - i < h->left ? n - i : h->left;
+			if (h->state == ST_CHUNK && !feed(h, p + i, len))
+				break;
+			h->left -= len;
+			if (!h->left)
+				h->state = h->state == ST_BODY ? ST_DONE : ST_CHUNK_CR;
+			what = HTTP_BODY;
+		} else {
+			i += step_framing(h, p + i, n - i);
+		}
+	}
+	if (h->err.status) {
+		h->state = ST_ERROR;
+		*used = 0;
+		*sp = (struct http_span){ 0, 0 };
+		return HTTP_ERROR;
+	}
+	*sp = (struct http_span){ i, len };
+	*used = i + len;
+	return what;
+}
+
+bool http_idle(const struct http *h)
+{
+	return h->state <= ST_BLANK_LF;
+}
