@@ -1,3 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Unit tests (cmocka): UNIT_TESTS += %D%/test_name, its source is test_name.c.
 UNIT_TESTS += %D%/test_json
+UNIT_TESTS += %D%/test_reply
+UNIT_TESTS += %D%/test_timers

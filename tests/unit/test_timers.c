@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test_timers.c - the wheel: nobody early, nobody forgotten, later deadlines move. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "timers.h"
+
+#define MS 1000000ull
+#define N 500
+
+static struct timers t;
+static struct conn conns[N];
+
+static void fresh(uint64_t now)
+{
+	memset(conns, 0, sizeof(conns));
+	for (int i = 0; i < N; i++)
+		conns[i].timer_bucket = TIMER_NONE;
+	timers_init(&t, now);
+}
+
+static void never_early_never_forgotten(void **state)
+{
+	uint64_t due[N], now = 7777 * MS;
+	unsigned gone = 0;
+
+	(void)state;
+	fresh(now);
+	srand(1);
+	for (int i = 0; i < N; i++) {
+		due[i] = now + (uint64_t)(rand() % 200000) * MS;	/* up to several rounds */
+		timers_set(&t, &conns[i], due[i]);
+	}
+	while (gone < N) {
+		struct conn *c;
+		int ms = timers_wait_ms(&t, now);
+
+		assert_true(ms >= 0 && ms <= 1001);
+		now += (uint64_t)(ms ? ms : 1) * MS;
+		while ((c = timers_expired(&t, now))) {
+			uint64_t d = due[c - conns];
+
+			assert_true(d && d <= now);
+			assert_true(now - d <= 1100 * MS);
+			due[c - conns] = 0;
+			gone++;
+		}
+		assert_true(now < 400000 * MS);
+	}
+	assert_int_equal(timers_wait_ms(&t, now), -1);
+}
+
+static void later_moves_without_work_earlier_moves_at_once(void **state)
+{
+	(void)state;
+	fresh(0);
+	timers_set(&t, &conns[0], 100 * MS);
+	uint32_t b = conns[0].timer_bucket;
+	timers_set(&t, &conns[0], 5000 * MS);
+	assert_int_equal(conns[0].timer_bucket, b);
+	assert_null(timers_expired(&t, 4900 * MS));
+	timers_set(&t, &conns[0], 4950 * MS);
+	assert_ptr_equal(timers_expired(&t, 5100 * MS), &conns[0]);
+	assert_int_equal(t.armed, 0);
+}
+
+static void none_is_none(void **state)
+{
+	(void)state;
+	fresh(0);
+	timers_set(&t, &conns[1], 10 * MS);
+	timers_set(&t, &conns[1], 0);
+	assert_null(timers_expired(&t, 100000 * MS));
+	/* After a long pause without timers a new one is not late. */
+	timers_set(&t, &conns[2], 100200 * MS);
+	assert_null(timers_expired(&t, 100100 * MS));
+	assert_ptr_equal(timers_expired(&t, 100300 * MS), &conns[2]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(never_early_never_forgotten),
+		cmocka_unit_test(later_moves_without_work_earlier_moves_at_once),
+		cmocka_unit_test(none_is_none),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
