@@ -48,7 +48,7 @@ struct service_req {		/* what the worker may look at */
 	uint32_t conn_gen;	/* as given to service_ask */
 	unsigned worker;
 	const char *data;	/* the piece */
-	size_t	 len;		/* > 0 */
+	size_t	 len;		/* > 0, unless truncated */
 	bool	 last;		/* no piece follows */
 	bool	 close_after;	/* close the connection after the last piece */
 	bool	 truncated;	/* the answer broke off: close without the polite end */

@@ -282,6 +282,31 @@ size_t json_record_more(struct json_record *j, char *buf, size_t n)
 	}
 }
 
+static void move(void *pointer, const uint8_t *from, const uint8_t *to)
+{
+	uintptr_t p;
+
+	memcpy(&p, pointer, sizeof p);
+	if (!p)
+		return;
+	p = p - (uintptr_t)from + (uintptr_t)to;
+	memcpy(pointer, &p, sizeof p);
+}
+
+void json_record_move(struct json_record *j, const uint8_t *from, const uint8_t *to)
+{
+	if (from == to)
+		return;
+	move(&j->v.method, from, to);
+	move(&j->v.target, from, to);
+	move(&j->v.headers, from, to);
+	move(&j->v.body, from, to);
+	move(&j->h.name, from, to);
+	move(&j->h.value, from, to);
+	if (j->mode != PLAIN)	/* a plain token is a text of ours */
+		move(&j->p, from, to);
+}
+
 size_t json_gap(char *buf, size_t n, unsigned lane, uint64_t from, uint64_t to,
 		const char *reason)
 {

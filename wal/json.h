@@ -67,6 +67,8 @@ void json_record_start(struct json_record *j, unsigned lane, uint64_t seq, uint6
  * 0: the line is complete. */
 size_t json_record_more(struct json_record *j, char *buf, size_t n);
 #define JSON_ROOM 128u
+/* The data are at `to` now; the same bytes were at `from` (which may be gone). */
+void json_record_move(struct json_record *j, const uint8_t *from, const uint8_t *to);
 
 /* The line of records from..to of the lane that are not there; to < from means
  * the one record `from`.  reason is a fixed word or sentence without quotes.

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * answer.h - text that grows, and the head of an answer, for the service thread.
+ *
+ * Every answer says no-store (a store may be made anew with the same names) and
+ * nosniff; what clients have sent is given back with a policy that lets a browser
+ * run none of it.
+ */
+#ifndef ANSWER_H
+#define ANSWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* All zero: empty.  After a failed allocation `failed` is set and nothing is added
+ * any more. */
+struct text {
+	char  *p;
+	size_t n, cap;
+	bool   failed;
+};
+void text_add(struct text *t, const void *p, size_t n);
+void text_str(struct text *t, const char *s);
+void text_u64(struct text *t, uint64_t v);
+void text_f(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* s in quotes; controls and bytes that are not UTF-8 become '?'. */
+void text_json(struct text *t, const char *s);
+bool text_room(struct text *t, size_t n);	/* n bytes may be written at p + n */
+void text_free(struct text *t);
+
+struct asker {			/* how the client asked */
+	bool http11;
+	bool keep_alive;
+	bool head;		/* HEAD: no body */
+};
+
+struct answer {
+	int	    status;
+	const char *type;
+	const char *headers;	/* more of them, each with its CRLF; NULL: none */
+	uint64_t    len;	/* of the body; ANSWER_STREAM: not known */
+};
+#define ANSWER_STREAM UINT64_MAX
+
+enum answer_framing {		/* what follows the head */
+	ANSWER_PLAIN,		/* len bytes, or none for HEAD */
+	ANSWER_CHUNKS,
+	ANSWER_UNTIL_CLOSE,
+};
+/* Appends the head with the empty line.  *close: the connection ends after it. */
+enum answer_framing answer_head(struct text *t, const struct answer *a,
+				const struct asker *k, bool *close);
+
+/* A whole answer with a JSON body {"error": why}. */
+void answer_error(struct text *t, int status, const char *why, const char *headers,
+		  const struct asker *k, bool *close);
+
+/* "Sat, 21 Nov 2026 00:38:20 GMT". */
+#define ANSWER_DATE 40u
+void answer_date(char buf[ANSWER_DATE], uint64_t ms);
+
+#endif

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* readback.c - see readback.h. */
+#include "readback.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CHUNK_HEAD	8u		/* "00abcd\r\n" */
+#define CHUNK_END	7u		/* "\r\n" and "0\r\n\r\n" */
+#define GAP_ROOM	(JSON_ROOM + 128u)	/* a gap line with the longest reason */
+
+/* ---- names ---- */
+
+/* A decimal number without leading zeros, at most max; *p moves behind it. */
+static int number(const char **p, uint64_t max, uint64_t *v)
+{
+	const char *s = *p;
+	uint64_t x = 0;
+
+	if (*s < '0' || *s > '9' || (*s == '0' && s[1] >= '0' && s[1] <= '9'))
+		return -EINVAL;
+	for (; *s >= '0' && *s <= '9'; s++) {
+		if (x > max / 10 || x * 10 > max - (uint64_t)(*s - '0'))
+			return -EINVAL;
+		x = x * 10 + (uint64_t)(*s - '0');
+	}
+	*p = s;
+	*v = x;
+	return 0;
+}
+
+#define SEQ_MAX (UINT64_C(1) << 63)
+
+int read_name_parse(struct read_name *n, const char *rest)
+{
+	uint64_t lane;
+
+	memset(n, 0, sizeof *n);
+	n->kind = READ_LANES;
+	if (!*rest || !strcmp(rest, "/"))
+		return 0;
+	if (*rest++ != '/' || number(&rest, LANES_MAX - 1, &lane))
+		return -EINVAL;
+	n->lane = (unsigned)lane;
+	n->kind = READ_LANE;
+	if (!*rest)
+		return 0;
+	if (!strncmp(rest, "?tail=", 6)) {
+		rest += 6;
+		n->kind = READ_TAIL;
+		return number(&rest, SEQ_MAX, &n->from) || *rest ? -EINVAL : 0;
+	}
+	if (*rest++ != '-' || number(&rest, SEQ_MAX, &n->from))
+		return -EINVAL;
+	n->kind = READ_ONE;
+	if (!*rest)
+		return 0;
+	n->kind = READ_RANGE;
+	n->to = UINT64_MAX;
+	if (strncmp(rest, "..", 2))
+		return -EINVAL;
+	rest += 2;
+	if (!*rest)
+		return 0;
+	return number(&rest, SEQ_MAX, &n->to) || *rest || n->to < n->from ? -EINVAL : 0;
+}
+
+/* ---- the cursor, and what is kept between pieces ---- */
+
+static void let_go(struct readback *r)
+{
+	r->shared->held -= r->held;
+	r->held = 0;
+	if (r->cursor)
+		wal_read_close(r->cursor);
+	r->cursor = NULL;
+}
+
+static int look(struct readback *r, uint64_t seq)
+{
+	if (r->cursor)
+		return 0;
+	r->seen_damaged = 0;
+	return wal_read_open(r->shared->wal, r->name.lane, seq, &r->cursor);
+}
+
+/* After a piece: keep the record for the next one if all that is kept stays small. */
+static void keep_or_let_go(struct readback *r)
+{
+	struct readback_shared *s = r->shared;
+
+	s->held -= r->held;
+	r->held = 0;
+	if (r->cursor && s->held && s->held + r->rec.len > READBACK_HELD) {
+		let_go(r);
+	} else if (r->cursor) {
+		r->held = r->rec.len;
+		s->held += r->held;
+	}
+}
+
+/* The record that the last piece was cut from, again.  Records do not change, so
+ * the encoder goes on in the new copy. */
+static int get_again(struct readback *r)
+{
+	struct wal_record old = r->rec;
+	int e;
+
+	if (r->cursor)
+		return 0;
+	e = look(r, old.seq);
+	if (!e)
+		e = wal_read_next(r->cursor, &r->rec);
+	if (e < 0)
+		return e;
+	if (e == 0 || r->rec.seq != old.seq || r->rec.len != old.len)
+		return -ESTALE;
+	return 0;
+}
+
+/* ---- one record ---- */
+
+static void error(struct readback *r, struct text *t, int status, const char *why)
+{
+	r->status = status;
+	answer_error(t, status, why, status == 503 ? "Retry-After: 1\r\n" : NULL,
+		     &r->ask, &r->close_after);
+}
+
+/* A header of ours with a value of the client's: only if it is safe to send. */
+static bool add_value(struct text *t, const char *name, const char *p, size_t n)
+{
+	if (!n || n > 2048)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (p[i] < 0x20 || p[i] > 0x7e)
+			return false;
+	text_f(t, "%s: %.*s\r\n", name, (int)n, p);
+	return true;
+}
+
+static void one_head(struct readback *r, struct text *t, const struct record_view *v)
+{
+	struct text h = { 0 };
+	struct record_header x;
+	char buf[64];
+	bool typed;
+
+	typed = record_header_find(v, "Content-Type", &x) &&
+		add_value(&h, "Content-Type", x.value, x.value_len);
+	if (!typed)
+		text_str(&h, "Content-Type: application/octet-stream\r\n");
+	if (record_header_find(v, "Content-Encoding", &x))
+		add_value(&h, "Content-Encoding", x.value, x.value_len);
+	text_str(&h, "Content-Security-Policy: sandbox; default-src 'none'\r\n");
+	text_f(&h, "Pasted-Record: %u-%" PRIu64 "\r\nPasted-Class: %s\r\n",
+	       r->rec.lane, r->rec.seq, wal_class_name(r->shared->class));
+	json_time(buf, r->rec.time_ms);
+	text_f(&h, "Pasted-Time: %s\r\n", buf);
+	answer_date(buf, r->rec.time_ms);
+	text_f(&h, "Last-Modified: %s\r\n", buf);
+	add_value(&h, "Pasted-Method", v->method, v->method_len);
+	add_value(&h, "Pasted-Target", v->target, v->target_len);
+	text_add(&h, "", 1);
+	r->status = 200;
+	answer_head(t, &(struct answer){ 200, NULL, h.p, v->body_len }, &r->ask, &r->close_after);
+	t->failed |= h.failed;
+	text_free(&h);
+}
+
+/* Why there is no such record, or 0: it should be there. */
+static int one_status(struct readback *r, const char **why)
+{
+	uint64_t oldest, newest;
+	int e = wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest);
+
+	*why = "no such record";
+	if (e == -ENOENT || r->name.from == 0)
+		return 404;
+	*why = "the log cannot be read";
+	if (e)
+		return 500;
+	*why = "no such record: the number was not acknowledged yet";
+	if (r->name.from > newest)
+		return 404;
+	*why = "the record has expired";
+	return r->name.from < oldest ? 410 : 0;
+}
+
+/* Finds the record: 0, or the status that says why not. */
+static int one_find(struct readback *r, const char **why)
+{
+	int e, status = one_status(r, why);
+
+	if (status)
+		return status;
+	e = look(r, r->name.from);
+	if (!e)
+		e = wal_read_next(r->cursor, &r->rec);
+	if (e == 1 && r->rec.seq == r->name.from)
+		return 0;
+	if (e < 0) {
+		*why = "the log cannot be read";
+		return 500;
+	}
+	if (wal_read_damaged(r->cursor)) {
+		*why = "the record is damaged: its checksum fails; see pasted-recover check";
+		return 500;
+	}
+	status = one_status(r, why);	/* retention may have passed by */
+	if (status)
+		return status;
+	*why = "no such record: the number was skipped after a crash; see pasted-recover check";
+	return 404;
+}
+
+static enum readback_step one(struct readback *r, struct text *t, size_t room)
+{
+	struct record_view v;
+	const char *why;
+	int status;
+	size_t n;
+
+	status = r->begun ? 0 : one_find(r, &why);
+	if (status) {
+		error(r, t, status, why);
+		return READBACK_LAST;
+	}
+	if (r->begun && get_again(r)) {
+		r->truncated = true;	/* expired under a slow reader */
+		return READBACK_LAST;
+	}
+	record_view(&v, r->rec.data, r->rec.len);
+	if (!r->begun)
+		one_head(r, t, &v);
+	r->begun = true;
+	if (r->ask.head)
+		return READBACK_LAST;
+	n = v.body_len - r->at;
+	if (n > room - t->n)
+		n = room - t->n;
+	text_add(t, v.body + r->at, n);
+	r->at += n;
+	return r->at == v.body_len ? READBACK_LAST : READBACK_MORE;
+}
+
+/* ---- ranges ---- */
+
+/* Which records, and whether the answer is something else than lines. */
+static int range_bounds(struct readback *r, const char **why)
+{
+	uint64_t oldest, newest, n = r->name.from;
+	int e = wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest);
+
+	*why = e == -ENOENT ? "no such lane" : "the log cannot be read";
+	if (e)
+		return e == -ENOENT ? 404 : 500;
+	r->last = r->name.to < newest ? r->name.to : newest;
+	r->next = r->name.from ? r->name.from : 1;
+	if (r->name.kind == READ_TAIL) {
+		r->last = newest;
+		r->next = n > newest ? 1 : newest - n + 1;
+		if (r->next < oldest)
+			r->next = oldest;
+		return 0;
+	}
+	*why = "these records have expired";
+	return r->name.to < oldest && r->name.to != 0 ? 410 : 0;
+}
+
+static void gap(struct text *t, const struct readback *r, uint64_t to, const char *reason)
+{
+	if (text_room(t, GAP_ROOM))
+		t->n += json_gap(t->p + t->n, GAP_ROOM, r->name.lane, r->next, to, reason);
+}
+
+/* Goes to the next record; lines for what is missing before it.  false: the end. */
+static bool range_next(struct readback *r, struct text *t)
+{
+	uint64_t damaged, oldest, newest;
+	const char *reason = "absent";
+	int e = look(r, r->next);
+
+	if (!e)
+		e = wal_read_next(r->cursor, &r->rec);
+	if (e < 0) {
+		gap(t, r, r->last, wal_strerror(e));
+		r->next = r->last + 1;
+		return false;
+	}
+	damaged = wal_read_damaged(r->cursor);
+	if (damaged != r->seen_damaged)
+		reason = "damaged";
+	r->seen_damaged = damaged;
+	if (e == 1 && r->rec.seq == r->next) {
+		r->next++;
+		return true;
+	}
+	if (!wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest) && r->next < oldest) {
+		uint64_t to = oldest - 1 < r->last ? oldest - 1 : r->last;
+
+		if (e == 1 && r->rec.seq <= to)
+			to = r->rec.seq - 1;
+		gap(t, r, to, "expired");
+		r->next = to + 1;
+	}
+	if (r->next > r->last)
+		return false;
+	if (e == 0 || r->rec.seq > r->last) {
+		gap(t, r, r->last, reason);
+		r->next = r->last + 1;
+		return false;
+	}
+	if (r->rec.seq > r->next)
+		gap(t, r, r->rec.seq - 1, reason);
+	r->next = r->rec.seq + 1;
+	return true;
+}
+
+/* Lines, until there is no room for any; true: that was all. */
+static bool range_lines(struct readback *r, struct text *t, size_t room)
+{
+	size_t n;
+
+	while (!t->failed && room - t->n >= 2 * GAP_ROOM) {
+		if (r->in_record) {
+			n = room - t->n;
+			n = text_room(t, n) ? json_record_more(&r->json, t->p + t->n, n) : 0;
+			t->n += n;
+			r->in_record = n > 0;
+			continue;
+		}
+		if (r->next > r->last || r->next == 0)
+			return true;
+		if (!range_next(r, t))
+			continue;
+		json_record_start(&r->json, r->rec.lane, r->rec.seq, r->rec.time_ms,
+				  r->rec.data, r->rec.len);
+		r->in_record = true;
+	}
+	return false;
+}
+
+static void chunk_size(char *p, size_t n)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (int i = 5; i >= 0; i--, n >>= 4)
+		p[i] = hex[n & 15];
+	memcpy(p + 6, "\r\n", 2);
+}
+
+static enum readback_step range(struct readback *r, struct text *t, size_t room)
+{
+	const uint8_t *old = r->rec.data;
+	size_t chunk, start;
+	const char *why;
+	bool all;
+	int status;
+
+	if (!r->begun) {
+		status = range_bounds(r, &why);
+		if (status) {
+			error(r, t, status, why);
+			return READBACK_LAST;
+		}
+		r->status = 200;
+		r->begun = true;
+		r->framing = answer_head(t, &(struct answer){ 200, "application/x-ndjson",
+			"Content-Security-Policy: sandbox; default-src 'none'\r\n",
+			ANSWER_STREAM }, &r->ask, &r->close_after);
+		if (r->ask.head)
+			return READBACK_LAST;
+	} else if (r->in_record) {
+		if (get_again(r)) {
+			r->truncated = true;
+			return READBACK_LAST;
+		}
+		json_record_move(&r->json, old, r->rec.data);
+	}
+	chunk = t->n;
+	if (r->framing == ANSWER_CHUNKS)
+		text_add(t, "........", CHUNK_HEAD);	/* its size: below */
+	start = t->n;
+	all = range_lines(r, t, room - CHUNK_END);
+	if (t->failed)
+		return READBACK_LAST;
+	if (r->framing == ANSWER_CHUNKS && t->n == start)
+		t->n = chunk;
+	else if (r->framing == ANSWER_CHUNKS) {
+		chunk_size(t->p + chunk, t->n - start);
+		text_str(t, "\r\n");
+	}
+	if (all && r->framing == ANSWER_CHUNKS)
+		text_str(t, "0\r\n\r\n");
+	return all ? READBACK_LAST : READBACK_MORE;
+}
+
+/* ---- bounds ---- */
+
+static bool bounds_json(struct readback *r, struct text *t, unsigned lane)
+{
+	uint64_t oldest, newest;
+
+	if (wal_read_bounds(r->shared->wal, lane, &oldest, &newest))
+		return false;
+	text_f(t, "{\"lane\":%u,\"oldest\":%" PRIu64 ",\"newest\":%" PRIu64 "}", lane, oldest, newest);
+	return true;
+}
+
+static enum readback_step bounds(struct readback *r, struct text *t)
+{
+	struct text b = { 0 };
+	unsigned i, n = wal_lanes(r->shared->wal), shown = 0;
+
+	if (r->name.kind == READ_LANE) {
+		if (!bounds_json(r, &b, r->name.lane)) {
+			text_free(&b);
+			error(r, t, 404, "no such lane");
+			return READBACK_LAST;
+		}
+		text_str(&b, "\n");
+	} else {
+		text_f(&b, "{\"class\":\"%s\",\"lanes\":[", wal_class_name(r->shared->class));
+		for (i = 0; i < n && i < LANES_MAX; i++) {
+			size_t before = b.n;
+
+			if (shown)
+				text_str(&b, ",");
+			if (bounds_json(r, &b, i))
+				shown++;
+			else
+				b.n = before;
+		}
+		text_str(&b, "]}\n");
+	}
+	r->status = 200;
+	answer_head(t, &(struct answer){ 200, "application/json", NULL, b.n }, &r->ask, &r->close_after);
+	if (!r->ask.head)
+		text_add(t, b.p, b.n);
+	t->failed |= b.failed;
+	text_free(&b);
+	return READBACK_LAST;
+}
+
+/* ---- */
+
+void readback_open(struct readback *r, struct readback_shared *shared,
+		   const struct read_name *name, const struct asker *ask)
+{
+	memset(r, 0, sizeof *r);
+	r->shared = shared;
+	r->name = *name;
+	r->ask = *ask;
+}
+
+/* The newest record asked for is durable but not in a segment yet. */
+static bool must_wait(struct readback *r)
+{
+	uint64_t oldest, newest, last;
+
+	if (r->begun || r->name.kind < READ_ONE ||
+	    wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest) || newest < oldest)
+		return false;
+	last = r->name.kind == READ_ONE ? r->name.from : r->name.to;
+	if (r->name.kind == READ_TAIL || (r->name.kind == READ_RANGE && last > newest))
+		last = newest;
+	return last && last <= newest && wal_unsettled(r->shared->wal, r->name.lane, last);
+}
+
+enum readback_step readback_step(struct readback *r, struct text *t, size_t room)
+{
+	enum readback_step s;
+
+	if (r->shared->class == WAL_NONE || !r->shared->wal) {
+		error(r, t, 404, "class none stores nothing");
+		return READBACK_LAST;
+	}
+	if (must_wait(r))
+		return READBACK_WAIT;
+	if (r->name.kind < READ_ONE)
+		return bounds(r, t);
+	s = r->name.kind == READ_ONE ? one(r, t, room) : range(r, t, room);
+	if (s == READBACK_LAST)
+		let_go(r);
+	else
+		keep_or_let_go(r);
+	return s;
+}
+
+void readback_give_up(struct readback *r, struct text *t)
+{
+	error(r, t, 503, "the record is safe but no checkpoint has moved it yet; try again");
+}
+
+void readback_close(struct readback *r)
+{
+	let_go(r);
+}

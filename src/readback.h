@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * readback.h - GET of records, a piece at a time, from the synced segments.
+ *
+ *   /-/records                     the lanes and their bounds, JSON
+ *   /-/records/<lane>              one lane's bounds, JSON
+ *   /-/records/<lane>-<seq>        one record: its body with its Content-Type
+ *   /-/records/<lane>-<from>..<to> JSON lines (json.h), both ends included
+ *   /-/records/<lane>-<from>..     from there to the newest
+ *   /-/records/<lane>?tail=<n>     the newest n
+ *
+ * Numbers are decimal without leading zeros, lanes to 255, sequences and counts to
+ * 2^63; anything else is 400.
+ *
+ * One record: 200; 404 it never was (or is not acknowledged yet); 410 it was and
+ * has expired; 500 it is there and its checksum fails; 503 it is acknowledged and
+ * no checkpoint has moved it in time (try again).
+ *
+ * A range covers what is durable when it is asked for.  Records in it that cannot
+ * be given are lines with "gap" and a reason, never silence: "expired", "damaged"
+ * (the checksum fails), "absent" (a number that a crash took before it was
+ * acknowledged, or a loss that pasted-recover reports), or the error that ended
+ * the reading.  A range that begins after the newest record is empty.
+ *
+ * Memory: a piece, and the record that it is cut from, while all together stay
+ * below READBACK_HELD bytes; beyond that a record is read again for each piece.
+ */
+#ifndef READBACK_H
+#define READBACK_H
+
+#include "answer.h"
+#include "json.h"
+#include "wal.h"
+
+#define READBACK_HELD (32u << 20)
+
+enum read_kind { READ_LANES, READ_LANE, READ_ONE, READ_RANGE, READ_TAIL };
+
+struct read_name {
+	enum read_kind kind;
+	unsigned lane;
+	uint64_t from, to;	/* READ_TAIL: from is the count; open range: to is UINT64_MAX */
+};
+/* rest: what follows "/-/records" in the target, query included.  0 or -EINVAL. */
+int read_name_parse(struct read_name *n, const char *rest);
+
+struct readback_shared {	/* one for all, used by one thread */
+	struct wal *wal;
+	enum wal_class class;
+	uint64_t held;		/* bytes of records kept between pieces */
+};
+
+struct readback {
+	struct readback_shared *shared;
+	struct asker ask;
+	struct read_name name;
+	bool	 begun;		/* the head is out */
+	enum answer_framing framing;
+	struct wal_cursor *cursor;
+	struct wal_record rec;	/* its data: valid while the cursor is open */
+	uint64_t held;		/* of shared->held */
+	uint64_t seen_damaged;	/* of this cursor */
+	uint64_t next, last;	/* sequences of the range still to come */
+	uint64_t at;		/* one record: bytes of the body sent */
+	bool	 in_record;	/* json has not written all of rec */
+	struct json_record json;
+	/* The answer, for who sends it. */
+	int	 status;
+	bool	 close_after, truncated;
+};
+
+enum readback_step { READBACK_MORE, READBACK_LAST, READBACK_WAIT };
+
+void readback_open(struct readback *r, struct readback_shared *shared,
+		   const struct read_name *name, const struct asker *ask);
+/* Appends the next piece, at most `room` bytes (>= 16384), to the empty t.
+ * READBACK_WAIT: nothing was written; a checkpoint must come first. */
+enum readback_step readback_step(struct readback *r, struct text *t, size_t room);
+/* Instead of waiting any longer: the whole answer, 503. */
+void readback_give_up(struct readback *r, struct text *t);
+void readback_close(struct readback *r);
+
+#endif
