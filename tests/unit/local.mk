@@ -3,3 +3,4 @@
 UNIT_TESTS += %D%/test_json
 UNIT_TESTS += %D%/test_reply
 UNIT_TESTS += %D%/test_timers
+UNIT_TESTS += %D%/test_crc32c %D%/test_codec
