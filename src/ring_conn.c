@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ring_conn.c - table, lists, wake-up and commits of the socket rings (ring_conn.h).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "must.h"
+#include "mutant.h"
+#include "ring_conn.h"
+
+int rtable_init(struct rtable *t, uint32_t max)
+{
+	void *p;
+
+	if (!max || max > RCONN_MAX)
+		return -EINVAL;
+	p = mmap(NULL, (size_t)max * sizeof(struct rconn), PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	*t = (struct rtable){ .c = p, .max = max, .free = RCONN_NIL };
+	return 0;
+}
+
+void rtable_fini(struct rtable *t)
+{
+	if (t->c)
+		munmap(t->c, (size_t)t->max * sizeof(struct rconn));
+	t->c = NULL;
+}
+
+uint32_t rtable_get(struct rtable *t, int fd, uint16_t flags)
+{
+	uint32_t conn = t->free;
+	struct rconn *c;
+
+	if (conn != RCONN_NIL)
+		t->free = t->c[conn].link[LINK_READ].next;
+	else if (t->fresh < t->max)
+		conn = t->fresh++;
+	else
+		return RCONN_NIL;
+	c = &t->c[conn];
+	must(!c->flags && !c->ops);
+	c->fd = fd;
+	c->flags = flags;
+	c->iov_n = c->iov_at = 0;
+	c->link[LINK_READ].next = c->link[LINK_WRITE].next = RCONN_OFF;
+	t->open++;
+	return conn;
+}
+
+void rtable_put(struct rtable *t, uint32_t conn)
+{
+	struct rconn *c = &t->c[conn];
+
+	must(c->flags && !c->ops);
+	must(c->link[LINK_READ].next == RCONN_OFF && c->link[LINK_WRITE].next == RCONN_OFF);
+	c->flags = 0;
+	c->fd = -1;
+	c->gen++;
+	c->link[LINK_READ].next = t->free;
+	t->free = conn;
+	t->open--;
+}
+
+void rlist_push(struct rtable *t, struct rlist *l, uint32_t conn)
+{
+	struct rlink *k = &t->c[conn].link[l->pair];
+
+	if (k->next != RCONN_OFF)
+		return;
+	k->next = RCONN_NIL;
+	k->prev = l->last;
+	if (l->last == RCONN_NIL)
+		l->first = conn;
+	else
+		t->c[l->last].link[l->pair].next = conn;
+	l->last = conn;
+}
+
+void rlist_remove(struct rtable *t, struct rlist *l, uint32_t conn)
+{
+	struct rlink *k = &t->c[conn].link[l->pair];
+
+	if (k->next == RCONN_OFF)
+		return;
+	if (k->prev == RCONN_NIL)
+		l->first = k->next;
+	else
+		t->c[k->prev].link[l->pair].next = k->next;
+	if (k->next == RCONN_NIL)
+		l->last = k->prev;
+	else
+		t->c[k->next].link[l->pair].prev = k->prev;
+	k->next = RCONN_OFF;
+}
+
+uint32_t rlist_pop(struct rtable *t, struct rlist *l)
+{
+	uint32_t conn = l->first;
+
+	if (conn != RCONN_NIL)
+		rlist_remove(t, l, conn);
+	return conn;
+}
+
+void rconn_send_set(struct rconn *c, const struct iovec *iov, unsigned n)
+{
+	must(n && n <= RING_IOV_MAX);
+	memcpy(c->iov, iov, n * sizeof(*iov));
+	c->iov_n = n;
+	c->iov_at = 0;
+}
+
+bool rconn_send_done(struct rconn *c, size_t n)
+{
+	while (c->iov_at < c->iov_n) {
+		struct iovec *v = &c->iov[c->iov_at];
+
+		if (n < v->iov_len) {
+			v->iov_base = (char *)v->iov_base + n;
+			v->iov_len -= n;
+			return false;
+		}
+		n -= v->iov_len;
+		c->iov_at++;
+	}
+	must(n == 0);
+	return true;
+}
+
+void ring_stats_copy(const struct ring_stats *from, struct ring_stats *to)
+{
+	const uint64_t *f = (const uint64_t *)from;
+	uint64_t *t = (uint64_t *)to;
+
+	static_assert(sizeof(*from) % sizeof(uint64_t) == 0, "counters only");
+	for (size_t i = 0; i < sizeof(*from) / sizeof(uint64_t); i++)
+		t[i] = __atomic_load_n(&f[i], __ATOMIC_RELAXED);
+}
+
+int rwake_init(struct rwake *w)
+{
+	atomic_init(&w->set, false);
+	w->fd = eventfd(0, EFD_CLOEXEC);
+	return w->fd < 0 ? -errno : 0;
+}
+
+void rwake_fini(struct rwake *w)
+{
+	if (w->fd >= 0)
+		close(w->fd);
+	w->fd = -1;
+}
+
+void rwake_set(struct rwake *w)
+{
+	static const uint64_t one = 1;
+	int err = errno;	/* we may be in a signal handler */
+
+	/* What the caller published before is seen by who takes the wake-up: either
+	 * our write is still to be read, or (set already) rwake_taken's exchange
+	 * comes after ours and acquires what ours released. */
+	if (!atomic_exchange(&w->set, true)) {
+		while (write(w->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+			;
+	}
+	errno = err;
+}
+
+void rwake_taken(struct rwake *w)
+{
+	atomic_exchange(&w->set, false);
+}
+
+static int raio_submit(struct blk_aio *aio, const struct blk_ops *blk, struct blk_file *f,
+		       struct iovec *iov, unsigned n, uint64_t off, void *cookie)
+{
+	struct raio *a = (struct raio *)aio;
+
+	if (a->state != RAIO_IDLE)
+		return -EBUSY;
+	a->blk = blk;
+	a->f = f;
+	a->iov = iov;
+	a->n = n;
+	a->off = off;
+	a->cookie = cookie;
+	a->state = RAIO_QUEUED;
+	return 0;
+}
+
+void raio_init(struct raio *a)
+{
+	*a = (struct raio){ .aio = { .submit = raio_submit }, .state = RAIO_IDLE };
+}
+
+int raio_write(struct raio *a)
+{
+	int res;
+
+	must(a->state == RAIO_QUEUED);
+	res = a->blk->write(a->f, a->iov, a->n, a->off);
+	if (res)
+		raio_done(a, res);
+	return res;
+}
+
+void raio_sync(struct raio *a)
+{
+	raio_done(a, MUTANT(ring_sync) ? 0 : a->blk->sync(a->f));
+}
+
+void raio_done(struct raio *a, int res)
+{
+	a->res = res > 0 ? 0 : res;
+	a->state = RAIO_DONE;
+}
+
+bool raio_take(struct raio *a, struct ring_event *ev)
+{
+	if (a->state != RAIO_DONE)
+		return false;
+	*ev = (struct ring_event){ .kind = RING_SYNCED, .res = a->res, .cookie = a->cookie };
+	a->state = RAIO_IDLE;
+	return true;
+}
+
+bool ring_accept_again(int err)
+{
+	switch (err) {
+	case -EAGAIN:
+	case -EINTR:
+	case -ECANCELED:
+	case -ECONNABORTED:	/* the one at the head of the queue is gone: go on */
+	case -EPERM:		/* a firewall rule */
+	case -EPROTO:		/* pending errors of the new socket (accept(2)) */
+	case -ENOPROTOOPT:
+	case -ENETDOWN:
+	case -EHOSTDOWN:
+	case -ENONET:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+		return true;
+	}
+	return false;
+}
+
+uint64_t ring_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+void ring_peer_text(int fd, char *buf, size_t n)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	char ip[INET6_ADDRSTRLEN] = "?";
+
+	if (getpeername(fd, (struct sockaddr *)&ss, &len)) {
+		snprintf(buf, n, "gone");
+	} else if (ss.ss_family == AF_INET) {
+		const struct sockaddr_in *a = (const void *)&ss;
+
+		inet_ntop(AF_INET, &a->sin_addr, ip, sizeof(ip));
+		snprintf(buf, n, "%s:%u", ip, ntohs(a->sin_port));
+	} else if (ss.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *a = (const void *)&ss;
+
+		inet_ntop(AF_INET6, &a->sin6_addr, ip, sizeof(ip));
+		snprintf(buf, n, "[%s]:%u", ip, ntohs(a->sin6_port));
+	} else {
+		snprintf(buf, n, "unix");
+	}
+}
+
+void ring_listener_nodelay(int fd)
+{
+	int one = 1;
+
+	/* fails on a Unix socket, which has no such delay */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
+int ring_nonblock(int fd, bool on)
+{
+	int fl = fcntl(fd, F_GETFL);
+
+	if (fl < 0)
+		return -errno;
+	fl = on ? fl | O_NONBLOCK : fl & ~O_NONBLOCK;
+	return fcntl(fd, F_SETFL, fl) ? -errno : 0;
+}

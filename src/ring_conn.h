@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ring_conn.h - what the rings over kernel sockets (ring_uring.c, ring_socket.c)
+ * have in common: the table of connections, lists through it, the wake-up, and
+ * the synchronous half of a commit to block storage.
+ *
+ * The table is one anonymous mapping of conns_max entries.  Handles are given out
+ * again last in, first out, and fresh ones in order, so the memory that was ever
+ * touched is that of the most connections open at once.
+ *
+ * A list holds connections by handle, through one of two pairs of links, and each
+ * entry knows whether that pair is in use: adding twice or removing what is not
+ * there does nothing.
+ */
+#ifndef RING_CONN_H
+#define RING_CONN_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "ring.h"
+
+#define RCONN_NIL	UINT32_MAX	/* end of a list */
+#define RCONN_OFF	(UINT32_MAX - 1) /* in link.next: on no list of this pair */
+#define RCONN_MAX	(1u << 24)
+
+enum { LINK_READ, LINK_WRITE, LINKS };
+
+struct rlink {
+	uint32_t next, prev;
+};
+
+struct rconn {
+	int	 fd;
+	uint32_t gen;		/* of the handle's uses: tells old completions from new */
+	struct rlink link[LINKS];
+	uint16_t flags;		/* each provider's own; 0: the handle is free */
+	uint8_t	 ops;		/* operations in the kernel that refer to the entry */
+	uint8_t	 iov_n;		/* of the send: what is left to do is iov[iov_at..iov_n) */
+	uint8_t	 iov_at;
+	struct iovec iov[RING_IOV_MAX];
+	struct msghdr msg;	/* names iov for sendmsg */
+};
+static_assert(sizeof(struct rconn) <= 256, "memory per idle connection");
+
+struct rtable {
+	struct rconn *c;
+	uint32_t max;
+	uint32_t fresh;		/* handles from here on were never used */
+	uint32_t free;		/* list of used ones, through link[LINK_READ].next */
+	uint32_t open;
+};
+
+struct rlist {
+	uint32_t first, last;
+	uint8_t	 pair;		/* LINK_READ or LINK_WRITE */
+};
+#define RLIST_INIT(pair) ((struct rlist){ RCONN_NIL, RCONN_NIL, (pair) })
+
+int  rtable_init(struct rtable *t, uint32_t max);
+void rtable_fini(struct rtable *t);
+/* A new entry for fd with flags (not 0) and nothing else set; RCONN_NIL: all in use. */
+uint32_t rtable_get(struct rtable *t, int fd, uint16_t flags);
+void rtable_put(struct rtable *t, uint32_t conn);
+
+void rlist_push(struct rtable *t, struct rlist *l, uint32_t conn);
+void rlist_remove(struct rtable *t, struct rlist *l, uint32_t conn);
+uint32_t rlist_pop(struct rtable *t, struct rlist *l);	/* RCONN_NIL: empty */
+
+/* The send: set it, take n bytes off its front (true: nothing is left). */
+void rconn_send_set(struct rconn *c, const struct iovec *iov, unsigned n);
+bool rconn_send_done(struct rconn *c, size_t n);
+
+/* Counters: written by the ring's thread only, read by any. */
+static inline void count_add(uint64_t *counter, uint64_t n)
+{
+	/* relaxed: a reader wants a whole number, not an order */
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+void ring_stats_copy(const struct ring_stats *from, struct ring_stats *to);
+
+/* An eventfd which is written once however often it is asked for. */
+struct rwake {
+	int fd;
+	atomic_bool set;
+};
+int  rwake_init(struct rwake *w);
+void rwake_fini(struct rwake *w);
+void rwake_set(struct rwake *w);	/* from any thread or signal handler */
+/* The eventfd was read: from now on rwake_set writes again. */
+void rwake_taken(struct rwake *w);
+
+/*
+ * A commit on its way: queued by submit, written and synced by the provider in its
+ * next wait (after the replies that wait there have left), reported with cookie.
+ */
+enum raio_state { RAIO_IDLE, RAIO_QUEUED, RAIO_SYNCING, RAIO_DONE };
+struct raio {
+	struct blk_aio aio;	/* first: the owner casts back */
+	enum raio_state state;
+	const struct blk_ops *blk;
+	struct blk_file *f;
+	struct iovec *iov;
+	unsigned n;
+	uint64_t off;
+	void *cookie;
+	int res;
+};
+void raio_init(struct raio *a);
+/* Write all of it: short writes are continued by blk->write, so it is whole or an
+ * error, and after an error there is no sync.  The result is also in a->res. */
+int  raio_write(struct raio *a);
+/* Sync in this thread.  Never tried again: after an error the pages are clean and
+ * a second sync would say success. */
+void raio_sync(struct raio *a);
+/* The sync has ended with res. */
+void raio_done(struct raio *a, int res);
+/* If it is done: the event for it, and idle again. */
+bool raio_take(struct raio *a, struct ring_event *ev);
+
+/* Whether accepting may go on at once after the error.  Not: the process or the
+ * machine is out of something (EMFILE, ENFILE, ENOMEM ..), the next try would fail
+ * too; wait until a connection closes, or RING_BACKOFF_MS. */
+bool ring_accept_again(int err);
+#define RING_BACKOFF_MS 100
+uint64_t ring_now_ms(void);		/* monotonic, coarse */
+
+/* Addresses. */
+void ring_peer_text(int fd, char *buf, size_t n);
+/* TCP_NODELAY on a listener is inherited by what it accepts; no call per connection. */
+void ring_listener_nodelay(int fd);
+/* O_NONBLOCK on or off. 0 or -errno. */
+int  ring_nonblock(int fd, bool on);
+
+#endif
