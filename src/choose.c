@@ -10,8 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The store may not be there yet: its nearest folder that is tells what it will be on. */
-static void nearest_folder(const char *path, char *buf, size_t n)
+void choose_nearest(const char *path, char *buf, size_t n)
 {
 	char *slash;
 
@@ -31,7 +30,7 @@ void choose_probe(const struct config *c, struct findings *f)
 	char dir[PATH_MAX];
 
 	memset(f, 0, sizeof(*f));
-	nearest_folder(c->store, dir, sizeof(dir));
+	choose_nearest(c->store, dir, sizeof(dir));
 	f->store_err = pm_probe(dir, &f->store, f->store_why, sizeof(f->store_why));
 	if (c->nvmm)
 		f->nvmm_err = pm_probe(c->nvmm, &f->nvmm, f->nvmm_why, sizeof(f->nvmm_why));

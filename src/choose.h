@@ -41,6 +41,8 @@ struct findings {
 	char	 store_why[CHOOSE_WHY / 2], nvmm_why[CHOOSE_WHY / 2];
 };
 void choose_probe(const struct config *c, struct findings *f);
+/* path, or the nearest above it that is there: a store may not have been made yet. */
+void choose_nearest(const char *path, char *buf, size_t n);
 
 /* 0, or -EOPNOTSUPP with the reason and what would be accepted in why. */
 int  choose_class(const struct config *c, const struct findings *f, struct choice *out);

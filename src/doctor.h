@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * doctor.h - pasted --doctor: what durability this machine gives, why, and what to
+ * change.  Looks only; starts nothing and writes nothing that stays.
+ */
+#ifndef DOCTOR_H
+#define DOCTOR_H
+
+#include <stdio.h>
+
+#include "config.h"
+
+int doctor_run(const struct config *c, FILE *out);	/* what to exit with: 0 */
+
+#endif

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pasted.c - main(): the list of what is started, and its mirror image.
+ *
+ * steps[] below is the program.  Each step says itself what went wrong and returns
+ * the exit status for it; what was started before it is then stopped in mirror
+ * order, which is also what SIGTERM does.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "checkpoint.h"
+#include "choose.h"
+#include "config.h"
+#include "daemon.h"
+#include "diag.h"
+#include "doctor.h"
+#include "health.h"
+#include "listen.h"
+#include "recover.h"
+#include "service.h"
+#include "waiting.h"
+#include "wal.h"
+#include "worker.h"
+
+/* Descriptors besides connections: listeners, rings, segments, files. */
+#define FILES_BESIDES 256
+/* What a checkpoint moves between two looks at what else there is to do. */
+#define CHECKPOINT_SLICE (1u << 20)
+
+struct server {
+	struct config config;
+	struct daemon daemon;
+	struct choice choice;
+	const struct ring_ops *ring;
+	struct health health;
+	struct listeners listeners;
+	char	 addresses[LISTEN_MAX * LISTEN_TEXT_MAX];
+	struct waiting *waiting;
+	struct wal *wal;
+	struct checkpoint *checkpoint;
+	struct counters *counters;		/* [workers] */
+	const struct counters *counters_of[LANES_MAX];
+	struct service *service;
+	struct worker_env env;
+	struct worker *workers[LANES_MAX];
+	unsigned started, joined;		/* of them */
+	int	 status;			/* to exit with */
+};
+
+/* ---- what is there ---- */
+
+static int start_choice(struct server *s)
+{
+	struct findings found;
+	char why[CHOOSE_WHY];
+
+	choose_probe(&s->config, &found);
+	if (choose_class(&s->config, &found, &s->choice)) {
+		diag(DIAG_ERR, "%s", s->choice.why);
+		return EX_CONFIG;
+	}
+	s->ring = choose_ring(&s->config, why, sizeof(why));
+	if (!s->ring) {
+		diag(DIAG_ERR, "%s", why);
+		return EX_CONFIG;
+	}
+	if (*why)
+		diag(DIAG_NOTE, "ring %s, because: %s", s->ring->name, why);
+	return 0;
+}
+
+static int start_limits(struct server *s)
+{
+	unsigned long want = (unsigned long)s->config.conns_max * s->config.workers + FILES_BESIDES;
+	unsigned long have = daemon_raise_files(want);
+
+	if (have < want)
+		diag(DIAG_NOTE, "%lu files may be open at once, conns-max wants %lu: more clients "
+		     "than that will wait; raise the limit (ulimit -n, LimitNOFILE=)", have, want);
+	return 0;
+}
+
+/* ---- the door ---- */
+
+static int start_listeners(struct server *s)
+{
+	char why[512];
+
+	if (listeners_open(&s->listeners, s->config.listen, s->config.nlisten, s->config.workers,
+			   why, sizeof(why))) {
+		diag(DIAG_ERR, "%s", why);
+		return EXIT_FAILURE;
+	}
+	listeners_print(&s->listeners, s->addresses, sizeof(s->addresses));
+	return 0;
+}
+
+static void stop_listeners(struct server *s)
+{
+	listeners_close(&s->listeners);
+}
+
+static void end_waiting(struct server *s)
+{
+	if (s->waiting)
+		waiting_stop(s->waiting);
+	s->waiting = NULL;
+}
+
+static int start_waiting(struct server *s)
+{
+	int err = waiting_start(&s->waiting, &s->listeners, &s->health);
+
+	if (err)
+		diag(DIAG_ERR, "cannot start a thread: %s", strerror(-err));
+	return err ? EXIT_FAILURE : 0;
+}
+
+/* ---- the store ---- */
+
+static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
+{
+	struct server *s = arg;
+
+	(void)what;
+	health_progress(&s->health, done, total);
+}
+
+/* What the last run left, if it left anything. */
+static void tell_recovery(const struct wal_report *r)
+{
+	unsigned long long records = 0, tail = 0;
+	uint64_t damaged = wal_report_damaged(r);
+
+	if (!r->unclean && !damaged)
+		return;
+	for (unsigned i = 0; i < r->lanes; i++) {
+		records += r->lane[i].replay_records;
+		tail += r->lane[i].tail_bytes;
+	}
+	diag(damaged ? DIAG_WARN : DIAG_NOTE, "recovered from a crash: %llu records from the "
+	     "write-ahead log, %llu bytes cut that were never acknowledged, %llu places damaged%s",
+	     records, tail, (unsigned long long)damaged,
+	     damaged ? ": pasted-recover check lists them" : "");
+}
+
+static int start_store(struct server *s)
+{
+	const struct config *c = &s->config;
+	const struct wal_options o = {
+		.store_dir = c->store, .nvmm_path = s->choice.nvmm, .class = s->choice.class,
+		.lanes = c->workers, .pool_bytes = c->pool_bytes, .buf_size = c->buf_size,
+		.segment_bytes = c->segment_bytes, .retain_bytes = c->retain_bytes,
+		.retain_ms = c->retain_ms,
+		.record_bytes_max = c->head_bytes_max + c->body_bytes_max,
+		.progress = progress, .progress_arg = s,
+	};
+	char why[512] = "";
+	int err;
+
+	health_set(&s->health, HEALTH_RECOVERING, 0);
+	err = wal_open(&s->wal, &o, why, sizeof(why));
+	health_clear(&s->health, HEALTH_RECOVERING);
+	if (err) {
+		diag(DIAG_ERR, "cannot open the store: %s", *why ? why : wal_strerror(err));
+		return EXIT_FAILURE;
+	}
+	if (s->choice.class != WAL_NONE)
+		tell_recovery(wal_open_report(s->wal));
+	return 0;
+}
+
+static void stop_store(struct server *s)
+{
+	int err = wal_close(s->wal);
+
+	if (!err)
+		return;
+	diag(DIAG_ERR, "the store was not closed in order: %s; what was acknowledged is still "
+	     "there, the next start recovers it", wal_strerror(err));
+	s->status = EXIT_FAILURE;
+}
+
+/* ---- the threads beside the workers ---- */
+
+static int start_checkpoint(struct server *s)
+{
+	int err;
+
+	if (s->choice.class == WAL_NONE)
+		return 0;
+	err = checkpoint_start(&s->checkpoint, s->wal, &s->health, s->config.checkpoint_ms,
+			       CHECKPOINT_SLICE);
+	if (err)
+		diag(DIAG_ERR, "cannot start the checkpointer: %s", strerror(-err));
+	return err ? EXIT_FAILURE : 0;
+}
+
+static void stop_checkpoint(struct server *s)
+{
+	if (s->checkpoint)
+		checkpoint_stop(s->checkpoint);
+}
+
+static void wake_worker(void *arg, unsigned worker)
+{
+	struct server *s = arg;
+
+	worker_wake(s->workers[worker]);
+}
+
+static void kick_checkpoint(void *arg)
+{
+	struct server *s = arg;
+
+	if (s->checkpoint)
+		checkpoint_kick(s->checkpoint);
+}
+
+static int start_service(struct server *s)
+{
+	bool stores = s->choice.class != WAL_NONE;
+	const struct service_env env = {
+		.wal = stores ? s->wal : NULL, .class = s->choice.class,
+		.nworkers = s->config.workers, .counters = s->counters_of, .health = &s->health,
+		.version = PACKAGE_VERSION, .class_why = s->choice.why, .ring = s->ring->name,
+		.store = stores ? s->config.store : NULL, .nvmm = s->choice.nvmm,
+		.listen = s->addresses, .buf_size = s->config.buf_size,
+		.wake = wake_worker, .kick_checkpoint = kick_checkpoint, .arg = s,
+	};
+	size_t bytes = s->config.workers * sizeof(*s->counters);
+	int err;
+
+	s->counters = aligned_alloc(_Alignof(struct counters), bytes);
+	if (!s->counters) {
+		diag(DIAG_ERR, "no memory for the counters");
+		return EXIT_FAILURE;
+	}
+	memset(s->counters, 0, bytes);
+	for (unsigned i = 0; i < s->config.workers; i++)
+		s->counters_of[i] = &s->counters[i];
+	err = service_start(&s->service, &env);
+	if (err) {
+		diag(DIAG_ERR, "cannot start the service thread: %s", strerror(-err));
+		free(s->counters);
+	}
+	return err ? EXIT_FAILURE : 0;
+}
+
+static void stop_service(struct server *s)
+{
+	service_stop(s->service);
+	free(s->counters);
+}
+
+/* ---- the workers ---- */
+
+static void fill_env(struct server *s)
+{
+	const struct config *c = &s->config;
+
+	s->env = (struct worker_env){
+		.ring = s->ring, .wal = s->wal, .service = s->service, .health = &s->health,
+		.checkpoint = s->checkpoint, .counters = s->counters,
+		.limits = {
+			.head_bytes = (uint32_t)c->head_bytes_max,
+			.target_bytes = (uint32_t)c->target_bytes_max,
+			.headers = c->headers_max,
+			.trailer_bytes = (uint32_t)c->head_bytes_max,
+			.body_bytes = c->body_bytes_max,
+		},
+		.conns_max = c->conns_max, .header_timeout_ms = c->header_timeout_ms,
+		.body_timeout_ms = c->body_timeout_ms, .idle_timeout_ms = c->idle_timeout_ms,
+		.write_timeout_ms = c->write_timeout_ms, .pushback_ms = c->pushback_ms,
+		.drain_ms = c->drain_ms,
+	};
+}
+
+/* The CPUs that this process may run on; fewer workers than CPUs are not pinned,
+ * the scheduler knows better who else is there. */
+static bool cpu_list(unsigned workers, int *cpu)
+{
+	cpu_set_t set;
+	unsigned n = 0;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return false;
+	for (int i = 0; i < CPU_SETSIZE && n < workers; i++)
+		if (CPU_ISSET(i, &set))
+			cpu[n++] = i;
+	return n == workers && CPU_COUNT(&set) == (int)workers;
+}
+
+static void stop_workers(struct server *s)
+{
+	if (s->checkpoint)
+		checkpoint_workers(s->checkpoint, NULL, 0);
+	for (unsigned i = s->joined; i < s->started; i++)
+		worker_stop(s->workers[i], false);
+	for (; s->joined < s->started; s->joined++)
+		worker_join(s->workers[s->joined]);
+}
+
+static int start_workers(struct server *s)
+{
+	int cpu[LANES_MAX], err;
+	char why[256] = "";
+
+	end_waiting(s);
+	fill_env(s);
+	s->env.pin = cpu_list(s->config.workers, cpu);
+	for (unsigned i = 0; i < s->config.workers; i++) {
+		err = worker_start(&s->workers[i], &s->env, i, s->env.pin ? cpu[i] : -1,
+				   listeners_of(&s->listeners, i), s->listeners.n,
+				   why, sizeof(why));
+		if (err) {
+			diag(DIAG_ERR, "cannot start worker %u: %s", i, *why ? why : strerror(-err));
+			stop_workers(s);
+			return EXIT_FAILURE;
+		}
+		s->started++;
+	}
+	if (s->checkpoint)
+		checkpoint_workers(s->checkpoint, s->workers, s->started);
+	return 0;
+}
+
+/* ---- up, and down ---- */
+
+static void tell_ready(struct server *s)
+{
+	const char *nvmm = s->choice.nvmm;
+
+	diag(DIAG_NOTE, "class=%s (%s) ring=%s workers=%u store=%s%s%s listening on %s",
+	     wal_class_name(s->choice.class), s->choice.why, s->ring->name, s->config.workers,
+	     s->choice.class == WAL_NONE ? "none" : s->config.store,
+	     nvmm ? " nvmm=" : "", nvmm ? nvmm : "", s->addresses);
+	daemon_notify("READY=1\nSTATUS=ready");
+}
+
+/* Joins on its own thread, so that main hears a second signal meanwhile. */
+static void *join_workers(void *arg)
+{
+	struct server *s = arg;
+
+	for (; s->joined < s->started; s->joined++)
+		worker_join(s->workers[s->joined]);
+	daemon_wake();
+	return NULL;
+}
+
+static void drain(struct server *s)
+{
+	pthread_t joiner;
+
+	health_set(&s->health, HEALTH_DRAINING, 0);
+	daemon_notify("STOPPING=1\nSTATUS=finishing what is in flight");
+	if (s->checkpoint)
+		checkpoint_workers(s->checkpoint, NULL, 0);
+	for (unsigned i = 0; i < s->started; i++)
+		worker_stop(s->workers[i], false);
+	if (pthread_create(&joiner, NULL, join_workers, s))
+		return;				/* stop_workers joins, unhastened */
+	if (daemon_wait(&s->daemon, -1) == DAEMON_STOP) {
+		diag(DIAG_NOTE, "second signal: not waiting for requests in flight");
+		/* pthread_join is where the joiner can be cancelled, so those from
+		 * s->joined on are still whole. */
+		pthread_cancel(joiner);
+		pthread_join(joiner, NULL);
+		for (unsigned i = s->joined; i < s->started; i++)
+			worker_stop(s->workers[i], true);
+		return;
+	}
+	pthread_join(joiner, NULL);
+}
+
+static int serve(struct server *s)
+{
+	health_clear(&s->health, HEALTH_STARTING);
+	tell_ready(s);
+	/* A worker that ends by itself has said why; a server with a lane that nobody
+	 * serves helps no one. */
+	if (daemon_wait(&s->daemon, -1) == DAEMON_WOKEN)
+		s->status = EXIT_FAILURE;
+	drain(s);
+	return 0;
+}
+
+static const struct step {
+	int  (*start)(struct server *s);	/* 0, or what to exit with */
+	void (*stop)(struct server *s);
+} steps[] = {
+	{ start_choice,		NULL },
+	{ start_limits,		NULL },
+	{ start_listeners,	stop_listeners },
+	{ start_waiting,	end_waiting },
+	{ start_store,		stop_store },
+	{ start_checkpoint,	stop_checkpoint },
+	{ start_service,	stop_service },
+	{ start_workers,	stop_workers },
+	{ serve,		NULL },
+};
+
+static int run(struct server *s)
+{
+	const int n = sizeof(steps) / sizeof(steps[0]);
+	int i, err = 0;
+
+	health_set(&s->health, HEALTH_STARTING, 0);
+	daemon_signals(&s->daemon);
+	for (i = 0; i < n && !err; i++)
+		err = steps[i].start(s);
+	if (err)
+		i--;				/* it cleaned up behind itself */
+	while (i-- > 0)
+		if (steps[i].stop)
+			steps[i].stop(s);
+	return err ? err : s->status;
+}
+
+int main(int argc, char **argv)
+{
+	static struct server s;
+	int status;
+
+	switch (config_load(&s.config, argc, argv, stdout, stderr)) {
+	case CONFIG_RUN:
+		break;
+	case CONFIG_DONE:
+		return fflush(stdout) ? EXIT_FAILURE : 0;
+	case CONFIG_WRONG:
+		return EX_USAGE;
+	}
+	if (s.config.doctor)
+		status = doctor_run(&s.config, stdout);
+	else
+		status = run(&s);
+	config_free(&s.config);
+	return status;
+}
