@@ -1,3 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Measurements, not part of make check: make bench.
-bench: all
+# Measurements, not part of make check: make bench, make bench-quick.  BENCH names rows.
+EXTRA_PROGRAMS = %D%/post_probe %D%/fdatasync_probe
+%C%_post_probe_SOURCES = %D%/post_probe.c
+%C%_post_probe_LDADD =
+%C%_fdatasync_probe_SOURCES = %D%/fdatasync_probe.c
+%C%_fdatasync_probe_LDADD =
+EXTRA_DIST += %D%/run.py %D%/loads.py %D%/post.lua
+CLEANFILES += $(EXTRA_PROGRAMS)
+
+bench: all $(EXTRA_PROGRAMS)
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/run.py $(BENCH)
+bench-quick: all $(EXTRA_PROGRAMS)
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/run.py --quick $(BENCH)
+.PHONY: bench-quick
