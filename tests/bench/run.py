@@ -148,9 +148,9 @@ def row_checkpoint(b):
         wrk(s, 50, 1)
         s.settle()
     for _ in range(b.rounds):
-        moved = off.metric(r"pasted_checkpoints?_total")
+        moved = off.metric(r"pasted_lane_checkpoints_total")
         quiet = wrk(off, 50, 1)
-        moved = off.metric(r"pasted_checkpoints?_total") - moved
+        moved = off.metric(r"pasted_lane_checkpoints_total") - moved
         off.settle()
         runs.append((wrk(on, 50, 1), quiet, moved))
     on_p99, off_p99 = (median([r[i] for r in runs], "p99") for i in (0, 1))

@@ -486,7 +486,7 @@ class Test:
     def needs(self):
         if self.ring == "uring" and not have_uring():
             raise Skip("io_uring_setup is not permitted here")
-        if self.cls == "fsync" and fs_type(self.dir) in ("tmpfs", "ramfs"):
+        if self.cls in (None, "fsync") and fs_type(self.dir) in ("tmpfs", "ramfs"):
             raise Skip(f"{self.dir} is on a tmpfs: fsync means nothing there")
 
     def end(self, keep):
