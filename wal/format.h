@@ -80,8 +80,9 @@
  * the 8-byte magic of copy A, flushed, fenced; then of copy B.  Both magics zero:
  * nothing was ever acknowledged, the wal is created afresh.  At start, after
  * everything was replayed into the segments, the head goes to the first position
- * of the next lap, and then the ring is zeroed, so that no stale word can ever
- * meet its lap number again.
+ * of the lap behind all that the ring can hold (position head.pos + entries - 1 is
+ * the last), and then the ring is zeroed, so that no stale word can ever meet its
+ * lap number again.
  *
  * ---------------------------------------------------------------------------
  * The segment log

@@ -41,8 +41,8 @@ struct pm_ops {
 	/* Map `len` bytes of path from `off`, shared.  flags: PM_SYNC: MAP_SYNC or
 	 * device-dax must be proven, else -EOPNOTSUPP.  PM_CREATE: the file is created
 	 * or grown (never shrunk) to off + len, its blocks allocated and its name
-	 * durable; without it a missing file is -ENOENT, a shorter one -EFBIG.  path
-	 * NULL: anonymous memory.  0 or -errno. */
+	 * durable; without it a missing or empty file is -ENOENT, a shorter one -EFBIG.
+	 * path NULL: anonymous memory.  0 or -errno. */
 	int  (*map)(void *ctx, const char *path, uint64_t off, size_t len,
 		    unsigned flags, struct pm_map *m);
 	void (*unmap)(void *ctx, struct pm_map *m);

@@ -68,6 +68,16 @@ static bool is_dax(const struct stat *st)
 	return S_ISCHR(st->st_mode) && dax_attr(st->st_rdev, "size") > 0;
 }
 
+/* virtio-pmem behind a device-dax: the host's page cache, which no flush of ours
+ * empties. */
+static bool is_virtual(dev_t dev)
+{
+	char link[64], target[PATH_MAX];
+
+	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u", major(dev), minor(dev));
+	return realpath(link, target) && strstr(target, "/virtio");
+}
+
 static int sync_parent(const char *path)
 {
 	char dir[PATH_MAX];
@@ -118,6 +128,8 @@ static int open_file(const char *path, uint64_t end, unsigned flags, struct stat
 	else if (S_ISREG(st->st_mode)) {
 		if ((uint64_t)st->st_size < end)
 			err = flags & PM_CREATE ? grow(fd, path, end) : -EFBIG;
+		if (!st->st_size && !(flags & PM_CREATE))
+			err = -ENOENT;
 	} else if (!is_dax(st))
 		err = -EOPNOTSUPP;
 	else if (dax_attr(st->st_rdev, "size") < end)
@@ -142,6 +154,10 @@ static int map_file(const char *path, uint64_t off, size_t len, unsigned flags, 
 	if (S_ISCHR(st.st_mode)) {	/* is memory; maps in units of its alignment only */
 		uint64_t align = dax_attr(st.st_rdev, "align");
 
+		if (flags & PM_SYNC && is_virtual(st.st_rdev)) {
+			close(fd);
+			return -EOPNOTSUPP;
+		}
 		if (!align)
 			align = dax_attr(st.st_rdev, "device/align");
 		if (align < DAX_ALIGN)
@@ -352,6 +368,11 @@ int pm_probe(const char *path, enum wal_class *found, char *why, size_t why_len)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return probe_dir(path, found, why, why_len);
+	if (is_dax(&st) && is_virtual(st.st_rdev)) {
+		snprintf(why, why_len, "%s is virtio-pmem: only its host can make it durable; put a "
+			 "file system on it and give a directory", path);
+		return -EOPNOTSUPP;
+	}
 	if (is_dax(&st)) {
 		found_nvmm(path, "is a device-dax", found, why, why_len);
 		return 0;

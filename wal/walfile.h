@@ -81,10 +81,9 @@ static inline uint32_t walfile_share(const struct walfile *w)	/* buffers per lan
 /* Everything of the lane before `pos`, numbered below `seq`, is in synced segments:
  * durable when it returns (copy A, then copy B). */
 void walfile_head(struct walfile *w, unsigned lane, uint64_t pos, uint64_t seq);
-/* At start, everything replayed: the head goes to the first position of the next lap
- * with sequence seq, then the ring is zeroed.  For a lost head too (the lap after the
- * highest that any word in the ring carries is not known then: the ring is zeroed
- * first). */
+/* At start, everything replayed: the head goes to the first position of the lap
+ * behind all that the ring can hold, with sequence seq; then the ring is zeroed.  A
+ * lost head does not tell that lap: the ring is zeroed first. */
 void walfile_restart(struct walfile *w, unsigned lane, uint64_t seq);
 
 #endif
