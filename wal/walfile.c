@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * walfile.c - the wal and its packet buffers: mapped, judged, created; heads.
+ *
+ * Two of everything that decides, and never both in doubt: a copy is stored, flushed
+ * and fenced before the other is touched.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codec.h"
+#include "mutant.h"
+#include "wal.h"
+#include "walfile.h"
+
+#define SUPERS_BYTES (2 * WAL_PAGE)
+
+struct place {			/* where a path's two parts are */
+	char	 wal[PATH_MAX], bufs[PATH_MAX];
+	bool	 device;	/* one device: buffers behind the wal */
+};
+
+static int place_of(struct place *p, const char *path)
+{
+	struct stat st;
+
+	p->device = stat(path, &st) == 0 && S_ISCHR(st.st_mode);
+	if (snprintf(p->wal, sizeof(p->wal), p->device ? "%s" : "%s/wal", path) >= PATH_MAX ||
+	    snprintf(p->bufs, sizeof(p->bufs), p->device ? "%s" : "%s/pktbufs", path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+uint64_t walfile_bytes(uint32_t lanes, uint64_t entries)
+{
+	return WAL_RINGS + lanes * entries * sizeof(uint64_t);
+}
+
+static uint64_t bufs_off(const struct place *p, uint32_t lanes, uint64_t entries)
+{
+	uint64_t end = walfile_bytes(lanes, entries);
+
+	return p->device ? (end + DAX_ALIGN - 1) / DAX_ALIGN * DAX_ALIGN : 0;
+}
+
+/* ---- mapping ---- */
+
+static int map_ro(const char *path, uint64_t off, size_t len, struct pm_map *m)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	void *p;
+	int err = 0;
+
+	*m = (struct pm_map){ 0 };
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st))
+		err = -errno;
+	else if (S_ISREG(st.st_mode) && st.st_size == 0)
+		err = -ENOENT;
+	else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < off + len)
+		err = -EFBIG;
+	else if (!S_ISREG(st.st_mode))
+		len = (len + DAX_ALIGN - 1) / DAX_ALIGN * DAX_ALIGN;
+	if (!err) {
+		p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, (off_t)off);
+		if (p == MAP_FAILED)
+			err = -errno;
+		else
+			*m = (struct pm_map){ .addr = p, .len = len };
+	}
+	close(fd);
+	return err;
+}
+
+static int map_part(struct walfile *w, const char *path, uint64_t off, size_t len, unsigned flags,
+		    struct pm_map *m)
+{
+	if (!w->pm)
+		return map_ro(path, off, len, m);
+	return w->pm->map(w->pm->ctx, path, off, len, flags, m);
+}
+
+static void unmap_part(struct walfile *w, struct pm_map *m)
+{
+	if (w->pm)
+		w->pm->unmap(w->pm->ctx, m);
+	else if (m->addr)
+		munmap(m->addr, m->len);
+	*m = (struct pm_map){ 0 };
+}
+
+static int map_both(struct walfile *w, const struct place *p, unsigned flags)
+{
+	const struct wal_super *s = &w->super;
+	int err = map_part(w, p->wal, 0, walfile_bytes(s->lanes, s->entries), flags, &w->wal);
+
+	if (err)
+		return err;
+	err = map_part(w, p->bufs, bufs_off(p, s->lanes, s->entries), s->bufs * s->buf_size, flags,
+		       &w->bufs);
+	if (err)
+		unmap_part(w, &w->wal);
+	return err;
+}
+
+void walfile_close(struct walfile *w)
+{
+	unmap_part(w, &w->bufs);
+	unmap_part(w, &w->wal);
+}
+
+/* ---- storing ---- */
+
+static void persist(struct walfile *w, uint64_t off, const void *src, size_t n)
+{
+	w->pm->store(w->pm->ctx, w->wal.addr + off, src, n);
+	w->pm->flush(w->pm->ctx, w->wal.addr + off, n);
+	w->pm->fence(w->pm->ctx);
+}
+
+static const uint32_t super_off[2] = { WAL_SUPER_A, WAL_SUPER_B };
+
+static uint32_t head_off(int copy, unsigned lane)
+{
+	return (copy ? WAL_HEADS_B : WAL_HEADS_A) + lane * (uint32_t)sizeof(struct wal_head);
+}
+
+void walfile_head(struct walfile *w, unsigned lane, uint64_t pos, uint64_t seq)
+{
+	struct walfile_lane *l = &w->lane[lane];
+	const struct pm_ops *pm = w->pm;
+	uint8_t *a = w->wal.addr + head_off(0, lane), *b = w->wal.addr + head_off(1, lane);
+	struct wal_head h;
+
+	head_encode(&h, lane, l->gen + 1, pos, seq);
+	pm->store(pm->ctx, a, &h, sizeof(h));
+	if (!MUTANT(head_a_flush))
+		pm->flush(pm->ctx, a, sizeof(h));
+	/* Before B changes, so that a torn A leaves B as it was. */
+	if (!MUTANT(head_a_fence))
+		pm->fence(pm->ctx);
+	if (!MUTANT(head_b_store))
+		pm->store(pm->ctx, b, &h, sizeof(h));
+	/* Before words and buffers are used again: B alone must do if A is damaged, and
+	 * the next A may not be torn while B is older than what was freed. */
+	if (!MUTANT(head_b_flush))
+		pm->flush(pm->ctx, b, sizeof(h));
+	if (!MUTANT(head_b_fence))
+		pm->fence(pm->ctx);
+	*l = (struct walfile_lane){ .gen = l->gen + 1, .pos = pos, .seq = seq };
+}
+
+static void zero_ring(struct walfile *w, unsigned lane)
+{
+	const struct pm_ops *pm = w->pm;
+	size_t n = w->super.entries * sizeof(uint64_t);
+
+	if (MUTANT(restart_zero))
+		return;
+	pm->zero(pm->ctx, walfile_ring(w, lane), n);
+	if (!MUTANT(restart_zero_flush))
+		pm->flush(pm->ctx, walfile_ring(w, lane), n);
+	if (!MUTANT(restart_zero_fence))
+		pm->fence(pm->ctx);
+}
+
+void walfile_restart(struct walfile *w, unsigned lane, uint64_t seq)
+{
+	uint64_t entries = w->super.entries;
+	uint64_t lap = (w->lane[lane].pos + entries - 1) / entries + 1;
+
+	if (w->lane[lane].lost) {
+		zero_ring(w, lane);
+		walfile_head(w, lane, 0, seq);
+		return;
+	}
+	/* Head first: until it has moved, the words are what recovery would need. */
+	if (MUTANT(restart_order))
+		zero_ring(w, lane);
+	walfile_head(w, lane, MUTANT(restart_lap) ? w->lane[lane].pos : lap * entries, seq);
+	zero_ring(w, lane);
+}
+
+/* ---- what is there ---- */
+
+static int super_error(enum super_state a, enum super_state b)
+{
+	if (a == SUPER_VERSION || b == SUPER_VERSION)
+		return WAL_EVERSION;
+	if (a == SUPER_ORDER || b == SUPER_ORDER)
+		return WAL_EBYTEORDER;
+	return WAL_EFORMAT;
+}
+
+/* The table in walfile.h.  base: the first two pages. */
+static int judge_supers(struct walfile *w, const uint8_t *base)
+{
+	struct wal_super s[2];
+	enum super_state st[2];
+
+	for (int i = 0; i < 2; i++) {
+		memcpy(&s[i], base + super_off[i], sizeof(s[i]));
+		st[i] = super_decode(&s[i]);
+	}
+	if (st[0] == SUPER_BLANK && st[1] == SUPER_BLANK)
+		return -ENOENT;
+	if (st[0] != SUPER_VALID && st[1] != SUPER_VALID)
+		return super_error(st[0], st[1]);
+	if (st[0] == SUPER_VALID && st[1] == SUPER_VALID && memcmp(&s[0], &s[1], sizeof(s[0])))
+		return WAL_EFORMAT;
+	w->super = s[st[0] != SUPER_VALID];
+	w->super_bad_a = st[0] != SUPER_VALID;
+	w->super_bad_b = st[1] != SUPER_VALID;
+	return 0;
+}
+
+static void load_head(struct walfile *w, unsigned lane)
+{
+	struct walfile_lane *l = &w->lane[lane];
+	struct wal_head h[2];
+	bool ok[2];
+
+	for (int i = 0; i < 2; i++) {
+		memcpy(&h[i], w->wal.addr + head_off(i, lane), sizeof(h[i]));
+		ok[i] = head_decode(&h[i], lane);
+	}
+	*l = (struct walfile_lane){ .lost = !ok[0] && !ok[1], .bad_a = !ok[0], .bad_b = !ok[1] };
+	if (!l->lost) {
+		const struct wal_head *best = &h[!ok[0] || (ok[1] && h[1].gen > h[0].gen)];
+
+		l->gen = best->gen;
+		l->pos = best->pos;
+		l->seq = best->seq;
+	}
+}
+
+static int open_common(struct walfile *w, const char *path, unsigned flags, const uint8_t *uuid)
+{
+	struct pm_map peek;
+	struct place p;
+	int err = place_of(&p, path);
+
+	if (!err)
+		err = map_part(w, p.wal, 0, SUPERS_BYTES, flags, &peek);
+	if (err)
+		return err == -EFBIG ? WAL_EFORMAT : err;
+	err = judge_supers(w, peek.addr);
+	unmap_part(w, &peek);
+	if (err)
+		return err;
+	if (uuid && memcmp(uuid, w->super.store_uuid, 16))
+		return WAL_EMISMATCH;
+	err = map_both(w, &p, flags);
+	if (err)	/* cut short, or the buffers are gone */
+		return err == -EFBIG || err == -ENOENT ? WAL_EFORMAT : err;
+	for (unsigned i = 0; i < w->super.lanes; i++)
+		load_head(w, i);
+	return 0;
+}
+
+int walfile_open(struct walfile *w, const struct pm_ops *pm, const char *path,
+		 bool want_sync, const uint8_t uuid[16])
+{
+	int err;
+
+	*w = (struct walfile){ .pm = pm };
+	err = open_common(w, path, want_sync ? PM_SYNC : 0, uuid);
+	if (err)
+		return err;
+	for (int i = 0; i < 2; i++)	/* the other copy is valid meanwhile */
+		if ((i ? w->super_bad_b : w->super_bad_a) && !MUTANT(super_repair))
+			persist(w, super_off[i], &w->super, sizeof(w->super));
+	return 0;
+}
+
+int walfile_open_ro(struct walfile *w, const struct pm_ops *pm, const char *path,
+		    const uint8_t uuid[16])
+{
+	*w = (struct walfile){ .pm = pm, .read_only = true };
+	return open_common(w, path, 0, uuid);
+}
+
+/* ---- creation ---- */
+
+static void fill_super(struct wal_super *s, const struct walfile_want *want)
+{
+	*s = (struct wal_super){
+		.lanes = want->lanes, .buf_size = want->buf_size, .entries = want->entries,
+		.bufs = want->bufs, .created_ms = want->now_ms, .wal_class = want->cls,
+	};
+	memcpy(s->store_uuid, want->uuid, 16);
+	super_encode(s);
+}
+
+/* Everything but the magics; no order in it, one fence at the end. */
+static void write_body(struct walfile *w, const struct walfile_want *want)
+{
+	const struct pm_ops *pm = w->pm;
+	struct wal_super s = w->super;
+	uint64_t len = walfile_bytes(s.lanes, s.entries);
+	struct wal_head h;
+
+	s.magic = 0;
+	pm->zero(pm->ctx, w->wal.addr + WAL_HEADS_A, len - WAL_HEADS_A);
+	for (int copy = 0; copy < 2; copy++) {
+		pm->store(pm->ctx, w->wal.addr + super_off[copy], &s, sizeof(s));
+		for (unsigned i = 0; i < s.lanes; i++) {
+			head_encode(&h, i, 1, 0, want->next_seq ? want->next_seq[i] : 1);
+			pm->store(pm->ctx, w->wal.addr + head_off(copy, i), &h, sizeof(h));
+		}
+	}
+	if (!MUTANT(create_body_flush))
+		pm->flush(pm->ctx, w->wal.addr, len);
+	if (!MUTANT(create_body_fence))
+		pm->fence(pm->ctx);
+	for (unsigned i = 0; i < s.lanes; i++)
+		w->lane[i] = (struct walfile_lane){ .gen = 1, .seq = want->next_seq ? want->next_seq[i] : 1 };
+}
+
+int walfile_create(struct walfile *w, const struct pm_ops *pm, const char *path,
+		   const struct walfile_want *want)
+{
+	static const uint64_t none = 0;
+	struct place p;
+	int err = place_of(&p, path);
+
+	*w = (struct walfile){ .pm = pm };
+	fill_super(&w->super, want);
+	if (!err && super_decode(&w->super) != SUPER_VALID)
+		err = -EINVAL;
+	if (!err)
+		err = map_both(w, &p, PM_CREATE | (want->cls > WAL_FSYNC ? PM_SYNC : 0));
+	if (err)
+		return err;
+	for (int i = 0; i < 2; i++)
+		if (!MUTANT(create_magic_zero))
+			persist(w, super_off[i], &none, sizeof(none));
+	write_body(w, want);
+	for (int i = 0; i < 2; i++)
+		persist(w, super_off[i], &w->super.magic, sizeof(w->super.magic));
+	return 0;
+}
