@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Sourced by quickstart and check with $top set: packages, and the build in ./build.
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		env DEBIAN_FRONTEND=noninteractive "$@"
+	elif command -v sudo >/dev/null; then
+		sudo env DEBIAN_FRONTEND=noninteractive "$@"
+	else
+		echo "cannot install packages: neither root nor sudo; as root: $*" >&2
+		return 1
+	fi
+}
+
+is_installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# packages_for KIND...: one line per package, alternatives separated by |
+packages_for() {
+	for kind; do
+		awk -v kind="$kind" '$1 == kind { print $2 }' "$top/packages.txt"
+	done | sort -u
+}
+
+# Which of a|b is there already, else which could be.
+choose_package() {
+	for p in $(echo "$1" | tr '|' ' '); do
+		is_installed "$p" && { echo "$p"; return; }
+	done
+	for p in $(echo "$1" | tr '|' ' '); do
+		apt-cache show "$p" >/dev/null 2>&1 && { echo "$p"; return; }
+	done
+	echo "${1##*|}"
+}
+
+missing_packages() {
+	for line in $(packages_for "$@"); do
+		p=$(choose_package "$line")
+		is_installed "$p" || echo "$p"
+	done
+}
+
+install_packages() {
+	[ -n "$(missing_packages "$@")" ] || return 0
+	as_root apt-get -qq update || return 1
+	missing=$(missing_packages "$@")
+	echo "installing:" $missing
+	# shellcheck disable=SC2086 # a list
+	as_root apt-get -qq -y --no-install-recommends install $missing >/dev/null
+}
+
+# build TARGET...: out of tree, in ./build.  What configure is told is in $configure_flags.
+build() {
+	if [ ! -x "$top/configure" ] || [ ! -e "$top/Makefile.in" ]; then
+		(cd "$top" && autoreconf -fi >/dev/null) || return 1
+	fi
+	mkdir -p "$top/build" || return 1
+	if [ ! -e "$top/build/Makefile" ]; then
+		# shellcheck disable=SC2086 # flags
+		(cd "$top/build" && ../configure -q $configure_flags) || return 1
+	fi
+	make -s -C "$top/build" -j "${JOBS:-$(nproc)}" "$@"
+}
