@@ -3,6 +3,11 @@
 noinst_LIBRARIES += libpasted.a
 libpasted_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(LLHTTP_CFLAGS) $(BSD_CFLAGS)
 libpasted_a_SOURCES = %D%/ring.h
+libpasted_a_SOURCES += %D%/answer.c %D%/answer.h %D%/counters.h
+libpasted_a_SOURCES += %D%/health.c %D%/health.h
+libpasted_a_SOURCES += %D%/metrics.c %D%/metrics.h
+libpasted_a_SOURCES += %D%/readback.c %D%/readback.h
+libpasted_a_SOURCES += %D%/service.c %D%/service.h
 libpasted_a_SOURCES += %D%/checkpoint.c %D%/checkpoint.h
 libpasted_a_SOURCES += %D%/conn.c %D%/conn.h %D%/conn_fsm.c %D%/conn_steps.h
 libpasted_a_SOURCES += %D%/http.c %D%/http.h %D%/http_check.c %D%/http_check.h

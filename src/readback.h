@@ -32,7 +32,7 @@
 #include "json.h"
 #include "wal.h"
 
-#define READBACK_HELD (32u << 20)
+#define READBACK_HELD (16u << 20)
 
 enum read_kind { READ_LANES, READ_LANE, READ_ONE, READ_RANGE, READ_TAIL };
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * metrics.h - what the server knows about itself, as text: /-/metrics in
+ * Prometheus' format (version 0.0.4), /-/stats as JSON for the page.
+ *
+ * Both are made from the tables in counters.h (per worker) and metrics.c (per
+ * lane, from wal_stats), so nothing is counted that is not shown.
+ */
+#ifndef METRICS_H
+#define METRICS_H
+
+#include "answer.h"
+#include "service.h"
+
+/* started_ms: wall clock of the start. */
+void metrics_text(struct text *t, const struct service_env *env, uint64_t started_ms);
+void stats_json(struct text *t, const struct service_env *env, uint64_t started_ms);
+
+/* The latency below which q (0..1) of all in the histogram are, in microseconds,
+ * interpolated within its bucket; 0 when it is empty. */
+double latency_quantile(const uint64_t bucket[LATENCY_BUCKETS], double q);
+
+#endif

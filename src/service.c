@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * service.c - see service.h.
+ *
+ * Per worker there are two queues of messages, one in each direction, and a fixed
+ * set of requests.  A message is a request's index and what to do:
+ *
+ *   ask, next, end   worker to thread; at most two of one request are under way
+ *                    (ask or next, and end)
+ *   piece, freed     thread to worker; likewise at most two, in this order
+ *
+ * so queues of twice the number of requests never overflow.  The request's fields
+ * are handed over with the message: written before the tail is stored (release),
+ * read after it was loaded (acquire).  A request is free again when the worker has
+ * seen `freed`, which comes after every piece of it: a piece of an earlier life is
+ * never taken for one of this.
+ */
+#include "service.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "answer.h"
+#include "must.h"
+#include "metrics.h"
+#include "readback.h"
+#include "../www/page.h"
+
+#define WAIT_POLL_MS	5	/* how often a request that waits looks again */
+#define KICK_MS		20	/* how often the checkpointer hears of it */
+
+enum message { ASK, NEXT, END, PIECE = 0, FREED };
+
+struct queue {			/* one writer, one reader */
+	uint32_t mask;
+	uint32_t *cell;		/* request << 2 | message */
+	uint32_t head __attribute__((aligned(64)));	/* the reader's */
+	uint32_t tail __attribute__((aligned(64)));	/* the writer's */
+};
+
+enum source { NOTHING, BLOB, RECORDS };
+
+struct req {
+	struct service_req pub;	/* first: the worker's handle */
+	struct service *s;
+	uint32_t index;
+	bool ended;		/* the worker's: deliver no more of it */
+	/* Written by service_ask. */
+	char method[16];
+	char target[SERVICE_TARGET + 1];
+	bool target_whole;
+	struct asker ask;
+	/* The thread's. */
+	enum source source;
+	struct text out;	/* the piece */
+	struct text owned;	/* the blob, when it was made for this request */
+	const char *blob;
+	size_t blob_len, blob_at;
+	struct readback read;
+	bool waiting;		/* on the list: */
+	struct req *wait_next;
+	uint64_t wait_end_ms;
+};
+
+struct port {			/* of one worker */
+	struct queue in, out;
+	struct req *reqs;
+	uint32_t *free, nfree;	/* a stack of indices, the worker's */
+	uint32_t *stash, nstash, stash_at;	/* pieces met while looking for freed ones */
+};
+
+struct service {
+	struct service_env env;
+	struct readback_shared shared;
+	uint64_t started_ms;
+	unsigned per_worker;
+	struct port *ports;
+	struct req *waiting;
+	uint64_t kicked_ms;
+	int bell;		/* eventfd: there are messages, or stop */
+	int stop;
+	pthread_t thread;
+};
+
+/* ---- queues ---- */
+
+static int queue_init(struct queue *q, uint32_t n)
+{
+	uint32_t size = 1;
+
+	while (size < n)
+		size *= 2;
+	q->mask = size - 1;
+	q->head = q->tail = 0;
+	q->cell = calloc(size, sizeof *q->cell);
+	return q->cell ? 0 : -ENOMEM;
+}
+
+static void queue_push(struct queue *q, uint32_t index, enum message m)
+{
+	uint32_t tail = q->tail;	/* ours alone */
+
+	/* Acquire: the reader has read the cell before we write it again. */
+	must(tail - __atomic_load_n(&q->head, __ATOMIC_ACQUIRE) <= q->mask);
+	q->cell[tail & q->mask] = index << 2 | (uint32_t)m;
+	/* Release: who sees the tail sees the cell and the request. */
+	__atomic_store_n(&q->tail, tail + 1, __ATOMIC_RELEASE);
+}
+
+static bool queue_pop(struct queue *q, uint32_t *index, enum message *m)
+{
+	uint32_t head = q->head, x;
+
+	if (head == __atomic_load_n(&q->tail, __ATOMIC_ACQUIRE))
+		return false;
+	x = q->cell[head & q->mask];
+	*index = x >> 2;
+	*m = (enum message)(x & 3);
+	/* Release: the cell is free once we have read it. */
+	__atomic_store_n(&q->head, head + 1, __ATOMIC_RELEASE);
+	return true;
+}
+
+static uint64_t clock_ms(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Never blocks: the counter of the eventfd saturates, and then it has rung. */
+static void ring_bell(struct service *s)
+{
+	uint64_t one = 1;
+	ssize_t n = write(s->bell, &one, sizeof one);
+
+	(void)n;
+}
+
+/* ---- the thread: answers ---- */
+
+static void blob(struct req *r, int status, const char *type, const char *headers,
+		 const void *p, size_t n)
+{
+	r->source = BLOB;
+	r->blob = p;
+	r->blob_len = r->ask.head ? 0 : n;
+	r->blob_at = 0;
+	r->pub.status = status;
+	answer_head(&r->out, &(struct answer){ status, type, headers, n },
+		    &r->ask, &r->pub.close_after);
+}
+
+static void page(struct req *r)
+{
+	blob(r, 200, "text/html; charset=utf-8",
+	     "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "
+	     "script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
+	     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+	     "Referrer-Policy: no-referrer\r\n", page_html, page_html_len);
+}
+
+static void metrics(struct req *r)
+{
+	metrics_text(&r->owned, &r->s->env, r->s->started_ms);
+	blob(r, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, r->owned.p, r->owned.n);
+}
+
+static void stats(struct req *r)
+{
+	stats_json(&r->owned, &r->s->env, r->s->started_ms);
+	blob(r, 200, "application/json", NULL, r->owned.p, r->owned.n);
+}
+
+static void refuse(struct req *r, int status, const char *why, const char *headers)
+{
+	r->source = BLOB;
+	r->blob_len = r->blob_at = 0;
+	r->pub.status = status;
+	answer_error(&r->out, status, why, headers, &r->ask, &r->pub.close_after);
+}
+
+static void records(struct req *r, const char *rest)
+{
+	struct read_name name;
+
+	if (read_name_parse(&name, rest)) {
+		refuse(r, 400, "a record is <lane>-<number>, a range <lane>-<from>..<to>, "
+		       "the newest are <lane>?tail=<count>", NULL);
+		return;
+	}
+	r->source = RECORDS;
+	readback_open(&r->read, &r->s->shared, &name, &r->ask);
+}
+
+/* Which answer it is; fills r->out with its head unless records are read. */
+static void route(struct req *r)
+{
+	static const char allow[] = "Allow: GET, HEAD, OPTIONS\r\n";
+	static const char recs[] = "/-/records";
+	static const struct { const char *path; void (*make)(struct req *r); } pages[] = {
+		{ "/-", page }, { "/-/", page }, { "/-/metrics", metrics }, { "/-/stats", stats },
+	};
+	size_t n = strcspn(r->target, "?");
+	const char *rest = r->target + sizeof recs - 1;
+
+	r->ask.head = !strcmp(r->method, "HEAD");
+	if (!strcmp(r->method, "OPTIONS")) {
+		blob(r, 204, NULL, allow, NULL, 0);
+		return;
+	}
+	if (!r->ask.head && strcmp(r->method, "GET")) {
+		refuse(r, 405, "this path is read only", allow);
+		return;
+	}
+	if (r->target_whole && !strncmp(r->target, recs, sizeof recs - 1) &&
+	    (!*rest || *rest == '/')) {
+		records(r, rest);
+		return;
+	}
+	for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+		if (r->target_whole && strlen(pages[i].path) == n &&
+		    !strncmp(r->target, pages[i].path, n)) {
+			pages[i].make(r);
+			return;
+		}
+	refuse(r, 404, "no such page; /-/ has one", NULL);
+}
+
+static void make_blob(struct req *r)
+{
+	size_t n = r->blob_len - r->blob_at;
+
+	if (n > SERVICE_PIECE - r->out.n)
+		n = SERVICE_PIECE - r->out.n;
+	text_add(&r->out, r->blob + r->blob_at, n);
+	r->blob_at += n;
+	r->pub.last = r->blob_at == r->blob_len;
+}
+
+/* Puts r on the list of those that wait for a checkpoint; the first time it also
+ * sets the time limit. */
+static void wait_for_checkpoint(struct req *r, uint64_t now)
+{
+	struct service *s = r->s;
+
+	if (r->waiting)
+		return;
+	r->waiting = true;
+	r->wait_end_ms = now + s->env.settle_ms;
+	r->wait_next = s->waiting;
+	s->waiting = r;
+}
+
+static void unwait(struct req *r)
+{
+	struct req **p = &r->s->waiting;
+
+	if (!r->waiting)
+		return;
+	while (*p != r)
+		p = &(*p)->wait_next;
+	*p = r->wait_next;
+	r->waiting = false;
+}
+
+static void deliver(struct req *r)
+{
+	struct service *s = r->s;
+
+	unwait(r);
+	if (r->out.failed || r->owned.failed) {	/* no memory: nothing sane can be sent */
+		r->pub.truncated = r->pub.last = r->pub.close_after = true;
+		r->out.n = 0;
+	}
+	r->pub.data = r->out.p;
+	r->pub.len = r->out.n;
+	queue_push(&s->ports[r->pub.worker].out, r->index, PIECE);
+	s->env.wake(s->env.arg, r->pub.worker);
+}
+
+/* The next piece, or a place on the waiting list. */
+static void make(struct req *r)
+{
+	uint64_t now;
+
+	if (r->source == BLOB) {
+		make_blob(r);
+		deliver(r);
+		return;
+	}
+	switch (readback_step(&r->read, &r->out, SERVICE_PIECE)) {
+	case READBACK_WAIT:
+		now = clock_ms(CLOCK_MONOTONIC);
+		wait_for_checkpoint(r, now);
+		if (now < r->wait_end_ms)
+			return;
+		readback_give_up(&r->read, &r->out);
+		r->pub.last = true;
+		break;
+	case READBACK_LAST:
+		r->pub.last = true;
+		break;
+	case READBACK_MORE:
+		break;
+	}
+	r->pub.status = r->read.status;
+	r->pub.close_after = r->read.close_after | r->read.truncated;
+	r->pub.truncated = r->read.truncated;
+	deliver(r);
+}
+
+static void forget(struct req *r)
+{
+	unwait(r);
+	if (r->source == RECORDS)
+		readback_close(&r->read);
+	r->source = NOTHING;
+	text_free(&r->out);
+	text_free(&r->owned);
+}
+
+static void handle(struct port *p, uint32_t index, enum message m)
+{
+	struct req *r = &p->reqs[index];
+
+	switch (m) {
+	case ASK:
+		route(r);
+		make(r);
+		break;
+	case NEXT:
+		r->out.n = 0;
+		make(r);
+		break;
+	default:
+		forget(r);
+		queue_push(&p->out, index, FREED);
+	}
+}
+
+/* ---- the thread: the loop ---- */
+
+/* A message of each worker in turn; true: there were some. */
+static bool round_of_messages(struct service *s)
+{
+	bool any = false;
+	enum message m;
+	uint32_t index;
+
+	for (unsigned w = 0; w < s->env.nworkers; w++)
+		if (queue_pop(&s->ports[w].in, &index, &m)) {
+			handle(&s->ports[w], index, m);
+			any = true;
+		}
+	return any;
+}
+
+static void look_again(struct service *s)
+{
+	struct req *r, *next;
+
+	for (r = s->waiting; r; r = next) {
+		next = r->wait_next;
+		make(r);
+	}
+}
+
+static void kick(struct service *s)
+{
+	uint64_t now = clock_ms(CLOCK_MONOTONIC);
+
+	if (!s->env.kick_checkpoint || (s->kicked_ms && now - s->kicked_ms < KICK_MS))
+		return;
+	s->kicked_ms = now;
+	s->env.kick_checkpoint(s->env.arg);
+}
+
+static void *run(void *arg)
+{
+	struct service *s = arg;
+	struct pollfd p = { .fd = s->bell, .events = POLLIN };
+	uint64_t n, looked_ms = 0, now;
+
+	while (!__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
+		bool any = round_of_messages(s);
+
+		if (s->waiting) {
+			kick(s);
+			now = clock_ms(CLOCK_MONOTONIC);
+			if (now - looked_ms >= WAIT_POLL_MS) {
+				looked_ms = now;
+				look_again(s);
+			}
+		} else {
+			s->kicked_ms = 0;
+		}
+		/* The bell is emptied before the queues are looked at again, so a
+		 * message that came in between rings it once more. */
+		if (!any && poll(&p, 1, s->waiting ? WAIT_POLL_MS : -1) > 0 &&
+		    read(s->bell, &n, sizeof n) < 0)
+			must(errno == EAGAIN || errno == EINTR);
+	}
+	return NULL;
+}
+
+/* ---- start and stop ---- */
+
+static int port_init(struct service *s, unsigned w)
+{
+	struct port *p = &s->ports[w];
+	uint32_t n = s->per_worker;
+
+	p->reqs = calloc(n, sizeof *p->reqs);
+	p->free = calloc(n, sizeof *p->free);
+	p->stash = calloc(n, sizeof *p->stash);
+	if (!p->reqs || !p->free || !p->stash ||
+	    queue_init(&p->in, 2 * n) || queue_init(&p->out, 2 * n))
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		p->reqs[i].s = s;
+		p->reqs[i].index = i;
+		p->reqs[i].pub.worker = w;
+		p->free[p->nfree++] = n - 1 - i;
+	}
+	return 0;
+}
+
+static void service_free(struct service *s)
+{
+	for (unsigned w = 0; s->ports && w < s->env.nworkers; w++) {
+		struct port *p = &s->ports[w];
+
+		for (unsigned i = 0; p->reqs && i < s->per_worker; i++)
+			forget(&p->reqs[i]);
+		free(p->reqs);
+		free(p->free);
+		free(p->stash);
+		free(p->in.cell);
+		free(p->out.cell);
+	}
+	free(s->ports);
+	if (s->bell >= 0)
+		close(s->bell);
+	free(s);
+}
+
+static int start_thread(struct service *s)
+{
+	sigset_t all, old;
+	int e;
+
+	sigfillset(&all);	/* signals are main's */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	e = -pthread_create(&s->thread, NULL, run, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!e)
+		pthread_setname_np(s->thread, "service");
+	return e;
+}
+
+int service_start(struct service **out, const struct service_env *env)
+{
+	struct service *s = calloc(1, sizeof *s);
+	int e = 0;
+
+	must(env->nworkers > 0);
+	if (!s)
+		return -ENOMEM;
+	s->env = *env;
+	if (!s->env.settle_ms)
+		s->env.settle_ms = 5000;
+	s->shared.wal = env->wal;
+	s->shared.class = env->class;
+	s->started_ms = clock_ms(CLOCK_REALTIME);
+	s->per_worker = SERVICE_REQS / env->nworkers;
+	if (s->per_worker < 4)
+		s->per_worker = 4;
+	s->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (s->bell < 0)
+		e = -errno;
+	s->ports = aligned_alloc(64, env->nworkers * sizeof *s->ports);
+	if (s->ports)
+		memset(s->ports, 0, env->nworkers * sizeof *s->ports);
+	else if (!e)
+		e = -ENOMEM;
+	for (unsigned w = 0; !e && w < env->nworkers; w++)
+		e = port_init(s, w);
+	if (!e)
+		e = start_thread(s);
+	if (e)
+		service_free(s);
+	else
+		*out = s;
+	return e;
+}
+
+void service_stop(struct service *s)
+{
+	if (!s)
+		return;
+	__atomic_store_n(&s->stop, 1, __ATOMIC_RELEASE);
+	ring_bell(s);
+	pthread_join(s->thread, NULL);
+	service_free(s);
+}
+
+/* ---- the worker's side ---- */
+
+/* The next piece from the queue that is still wanted; freed requests go to the
+ * stack on the way. */
+static struct req *take(struct port *p)
+{
+	enum message m;
+	uint32_t index;
+
+	while (queue_pop(&p->out, &index, &m)) {
+		if (m == FREED)
+			p->free[p->nfree++] = index;
+		else if (!p->reqs[index].ended)
+			return &p->reqs[index];
+	}
+	return NULL;
+}
+
+struct service_req *service_ready(struct service *s, unsigned worker)
+{
+	struct port *p = &s->ports[worker];
+	struct req *r;
+
+	if (p->stash_at < p->nstash)
+		return &p->reqs[p->stash[p->stash_at++]].pub;
+	p->nstash = p->stash_at = 0;
+	r = take(p);
+	return r ? &r->pub : NULL;
+}
+
+/* No request is free: look for freed ones behind pieces that wait to be fetched.
+ * A request is in the stash once at most. */
+static void look_for_free(struct port *p)
+{
+	struct req *r;
+
+	memmove(p->stash, p->stash + p->stash_at, (p->nstash - p->stash_at) * sizeof *p->stash);
+	p->nstash -= p->stash_at;
+	p->stash_at = 0;
+	while (!p->nfree && (r = take(p)))
+		p->stash[p->nstash++] = r->index;
+}
+
+static void unstash(struct port *p, uint32_t index)
+{
+	uint32_t i, n = p->stash_at;
+
+	for (i = p->stash_at; i < p->nstash; i++)
+		if (p->stash[i] != index)
+			p->stash[n++] = p->stash[i];
+	p->nstash = n;
+}
+
+struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn,
+				uint32_t conn_gen, const char *method, const char *target,
+				bool http11, bool keep_alive)
+{
+	struct port *p = &s->ports[worker];
+	struct req *r;
+	size_t n;
+
+	if (!p->nfree)
+		look_for_free(p);
+	if (!p->nfree)
+		return NULL;
+	r = &p->reqs[p->free[--p->nfree]];
+	r->pub = (struct service_req){ .conn = conn, .conn_gen = conn_gen, .worker = worker };
+	r->ended = false;
+	n = strnlen(method, sizeof r->method - 1);
+	memcpy(r->method, method, n);
+	r->method[n] = 0;
+	n = strnlen(target, SERVICE_TARGET);
+	memcpy(r->target, target, n);
+	r->target[n] = 0;
+	r->target_whole = !target[n];
+	r->ask = (struct asker){ .http11 = http11, .keep_alive = keep_alive };
+	queue_push(&p->in, r->index, ASK);
+	ring_bell(s);
+	return &r->pub;
+}
+
+static void tell(struct service_req *pub, enum message m)
+{
+	struct req *r = (struct req *)pub;
+
+	queue_push(&r->s->ports[pub->worker].in, r->index, m);
+	ring_bell(r->s);
+}
+
+void service_next(struct service_req *r)
+{
+	tell(r, NEXT);
+}
+
+void service_end(struct service_req *pub)
+{
+	struct req *r = (struct req *)pub;
+
+	r->ended = true;
+	unstash(&r->s->ports[pub->worker], r->index);
+	tell(pub, END);
+}
