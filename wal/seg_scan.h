@@ -55,7 +55,8 @@ struct seg_walk {
 	uint64_t base;
 	size_t	 have;
 	uint64_t read_bytes;		/* counters */
-	uint64_t bad_pages;		/* pages that could not be read (taken as zeros) */
+	uint64_t bad_pages, bad_off;	/* pages that could not be read; the last one's place */
+	uint64_t tail;			/* see seg_walk_tail */
 };
 struct seg_frame {
 	struct frame_header h;
@@ -63,6 +64,7 @@ struct seg_frame {
 	const uint8_t *data;		/* h.len bytes, until the next call; NULL if not asked for */
 	bool	 data_ok;		/* its checksum is right (when asked for) */
 	uint64_t hole_off, hole_bytes;	/* right in front of it; 0 bytes: none */
+	bool	 hole_unreadable;	/* the device refused some of it */
 };
 /* From `off` (SEG_DATA or the start of a frame); read_bytes: piece size (0: 1 MiB).
  * 0 or -ENOMEM. */
@@ -71,9 +73,10 @@ int  seg_walk_init(struct seg_walk *w, const struct blk_ops *blk, struct blk_fil
 /* 1: *fr; 0: no more frame (w->off is behind the last one; see seg_walk_tail); -errno
  * (not for pages that cannot be read: those are holes).  data: read and check it. */
 int  seg_walk_next(struct seg_walk *w, struct seg_frame *fr, bool data);
-/* After 0: the end of the last non-zero byte in [w->off, limit), rounded up to 8; w->off if
- * there is none. */
+/* After 0: the end of the last non-zero byte in [w->off, limit), rounded up to 8; w->off
+ * if there is none. */
 uint64_t seg_walk_tail(const struct seg_walk *w);
+void seg_walk_extend(struct seg_walk *w, uint64_t limit);	/* there is more to look at */
 void seg_walk_fini(struct seg_walk *w);
 
 /* ---- a lane ---- */

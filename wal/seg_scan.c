@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * seg_scan.c - the scan of a lane: which segments there are, what is in them, what is
+ * missing, where to go on (seg_scan.h).
+ *
+ * Three passes.  Headers: each file gets a state; they decide which segment is the last
+ * one used.  Frames: of each used segment in order (quick: only of the last), noting
+ * holes and gaps as they come.  Verdict: only now is the last batch known, so only now
+ * can a hole be called torn or damage, or explained.
+ */
+#include "seg_scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crc32c.h"
+#include "wal.h"
+
+struct scan {
+	const struct seg_scan_options *o;
+	struct seg_lane *l;
+	uint64_t expect;	/* the number after the highest named so far; 0 unknown */
+	uint64_t synced_batch;	/* batches before this were synced (a segment was begun after) */
+	uint64_t total, done;	/* bytes to read, for progress */
+	size_t	 open_hole;	/* index + 1 of a hole whose numbers are not known yet */
+};
+
+/* ---- pass 1: headers ---- */
+
+/* One copy: 0, -ENODATA all zero, WAL_E*; a page that cannot be read is WAL_EFORMAT. */
+static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
+		     struct seg_header *h)
+{
+	int err = blk->read(f, h, sizeof(*h), off);
+
+	if (err == -ENOMEM || err == -EBADF)
+		return err;
+	return err ? WAL_EFORMAT : seg_header_check(h);
+}
+
+static bool of_another_format(int err)
+{
+	return err == WAL_EVERSION || err == WAL_EBYTEORDER;
+}
+
+static bool is_mine(const struct scan *sc, const struct seg_info *si, const struct seg_header *h)
+{
+	return (!sc->o->uuid || !memcmp(h->store_uuid, sc->o->uuid, sizeof(h->store_uuid))) &&
+	       h->lane == sc->o->lane && h->segno == si->segno;
+}
+
+static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
+{
+	struct seg_header a, b;
+	int ea, eb;
+
+	if (sc->o->blk->size(f, &si->bytes))
+		si->bytes = 0;
+	if (si->bytes < SEG_BYTES_MIN) {	/* files get their name at full size */
+		si->state = SEG_HEADER_LOST;
+		return 0;
+	}
+	ea = read_copy(sc->o->blk, f, SEG_HDR_A, &a);
+	eb = read_copy(sc->o->blk, f, SEG_HDR_B, &b);
+	if (ea && eb) {
+		if (of_another_format(ea) || of_another_format(eb))
+			return of_another_format(ea) ? ea : eb;
+		if (ea > -1000 && ea != -ENODATA)
+			return ea;
+		si->state = ea == -ENODATA && eb == -ENODATA ? SEG_PREPARED : SEG_HEADER_LOST;
+		return 0;
+	}
+	si->h = ea ? b : a;
+	si->a_bad = ea;
+	si->b_bad = eb;
+	si->state = is_mine(sc, si, &si->h) ? SEG_USED : SEG_FOREIGN;
+	return 0;
+}
+
+static int find_segments(struct scan *sc)
+{
+	struct seg_lane *l = sc->l;
+	char path[SEG_PATH_MAX];
+	uint64_t *segnos;
+	size_t n;
+	int err = seg_list(sc->o->blk, sc->o->dir, &segnos, &n);
+
+	if (err == -ENOENT)
+		return 0;
+	if (!err && n) {
+		l->segs = calloc(n, sizeof(*l->segs));
+		if (!l->segs)
+			err = -ENOMEM;
+	}
+	for (size_t i = 0; i < n && !err; i++) {
+		struct seg_info *si = &l->segs[l->nsegs++];
+		struct blk_file *f;
+
+		si->segno = segnos[i];
+		err = seg_path(path, sc->o->dir, si->segno);
+		if (!err)
+			err = sc->o->blk->open(sc->o->blk->ctx, path, BLK_RDONLY, &f);
+		if (err)
+			break;
+		err = read_header(sc, si, f);
+		sc->o->blk->close(f);
+		if (si->state == SEG_USED)
+			l->tail = i;
+	}
+	free(segnos);
+	for (size_t i = 0; l->tail != SIZE_MAX && i < l->tail; i++)
+		if (l->segs[i].state == SEG_PREPARED)	/* a later one was used: so was this */
+			l->segs[i].state = SEG_HEADER_LOST;
+	return err;
+}
+
+/* ---- pass 2: frames ---- */
+
+static struct seg_hole *hole_add(struct scan *sc, const struct seg_info *si, uint8_t kind,
+				 uint64_t off, uint64_t bytes)
+{
+	struct seg_lane *l = sc->l;
+	struct seg_hole *more;
+
+	if ((l->nholes & (l->nholes - 1)) == 0) {
+		more = realloc(l->holes, (l->nholes ? l->nholes * 2 : 1) * sizeof(*more));
+		if (!more)
+			return NULL;
+		l->holes = more;
+	}
+	more = &l->holes[l->nholes++];
+	*more = (struct seg_hole){ .segno = si->segno, .off = off, .bytes = bytes,
+		.kind = kind, .from_seq = 1, .to_seq = 0 };
+	return more;
+}
+
+static int gap_add(struct scan *sc, const struct seg_info *si, const struct seg_frame *fr)
+{
+	struct seg_lane *l = sc->l;
+	struct seg_gap *more;
+
+	if ((l->ngaps & (l->ngaps - 1)) == 0) {
+		more = realloc(l->gaps, (l->ngaps ? l->ngaps * 2 : 1) * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		l->gaps = more;
+	}
+	more = &l->gaps[l->ngaps++];
+	*more = (struct seg_gap){ .segno = si->segno, .off = fr->off, .batch = fr->h.batch,
+		.time_ms = fr->h.time_ms };
+	memcpy(&more->g, fr->data, sizeof(more->g));
+	return 0;
+}
+
+/* What stands in front of a frame, if anything.  A hole in front of a GAP frame takes the
+ * numbers that turn out to be missing at the next record. */
+static int note_hole(struct scan *sc, const struct seg_info *si, const struct seg_frame *fr)
+{
+	bool record = fr->h.kind == FRAME_RECORD;
+	bool missing = record && sc->expect && fr->h.seq > sc->expect;
+	struct seg_hole *h;
+
+	if (!fr->hole_bytes && missing && sc->open_hole) {
+		h = &sc->l->holes[sc->open_hole - 1];
+	} else if (fr->hole_bytes || missing) {
+		h = hole_add(sc, si, fr->hole_unreadable ? SEG_HOLE_UNREADABLE : SEG_HOLE_HEADER,
+			     fr->hole_off, fr->hole_bytes);
+		if (!h)
+			return -ENOMEM;
+		h->batch = fr->h.batch;
+		if (!record)
+			sc->open_hole = sc->l->nholes;
+	} else {
+		return 0;
+	}
+	if (missing) {
+		h->from_seq = sc->expect;
+		h->to_seq = fr->h.seq - 1;
+	}
+	return 0;
+}
+
+static int take_frame(struct scan *sc, struct seg_info *si, struct seg_walk *w,
+		      const struct seg_frame *fr)
+{
+	struct seg_lane *l = sc->l;
+	struct gap_data g = { 0 };
+	struct seg_hole *h;
+	int err = note_hole(sc, si, fr);
+
+	if (err)
+		return err;
+	if (fr->h.batch != l->last_batch) {
+		l->last_batch = fr->h.batch;
+		l->batch_off = fr->off;
+	}
+	l->newest_ms = fr->h.time_ms;
+	if (!fr->data_ok) {
+		h = hole_add(sc, si, SEG_HOLE_DATA, fr->off, frame_bytes(fr->h.len));
+		if (!h)
+			return -ENOMEM;
+		h->batch = fr->h.batch;
+		if (fr->h.kind == FRAME_RECORD)
+			h->from_seq = h->to_seq = fr->h.seq;
+	} else if (fr->h.kind == FRAME_GAP) {
+		err = gap_add(sc, si, fr);
+		memcpy(&g, fr->data, sizeof(g));
+		if (g.to_seq > w->last_seq && g.to_seq < 1ull << 62)
+			w->last_seq = g.to_seq;
+	} else {
+		si->records++;
+		si->record_bytes += fr->h.len;
+		if (sc->o->record)
+			err = sc->o->record(sc->o->arg, si, fr);
+	}
+	if (fr->h.kind == FRAME_RECORD)
+		sc->open_hole = 0;
+	if (w->last_seq >= sc->expect)
+		sc->expect = w->last_seq + 1;
+	return err;
+}
+
+static void tell_progress(struct scan *sc, uint64_t in_segment)
+{
+	if (sc->o->progress)
+		sc->o->progress(sc->o->arg, sc->done + in_segment, sc->total);
+}
+
+static int walk_segment(struct scan *sc, struct seg_info *si, struct blk_file *f, bool tail)
+{
+	uint64_t limit = si->h.bytes < si->bytes ? si->h.bytes : si->bytes, told = 0, dirty;
+	struct seg_lane *l = sc->l;
+	struct seg_hole *h;
+	struct seg_frame fr;
+	struct seg_walk w;
+	int err = seg_walk_init(&w, sc->o->blk, f, &si->h, SEG_DATA, limit, 0);
+
+	if (err)
+		return err;
+	w.last_seq = si->h.first_seq - 1;
+	w.last_batch = si->h.first_batch;
+	l->batch_off = SEG_DATA;
+	sc->open_hole = 0;
+	while ((err = seg_walk_next(&w, &fr, true)) > 0) {
+		err = take_frame(sc, si, &w, &fr);
+		if (err)
+			break;
+		if (w.read_bytes - told >= 64u << 20)
+			tell_progress(sc, told = w.read_bytes);
+	}
+	si->read = true;
+	si->end = w.off;
+	si->last_seq = w.last_seq >= si->h.first_seq ? w.last_seq : 0;
+	dirty = seg_walk_tail(&w);
+	l->read_bytes += w.read_bytes;
+	seg_walk_fini(&w);
+	if (err)
+		return err;
+	if (limit < si->h.bytes) {	/* cut short: nobody knows what was there */
+		h = hole_add(sc, si, SEG_HOLE_TAIL, limit, si->h.bytes - limit);
+		if (!h)
+			return -ENOMEM;
+		dirty = si->h.bytes;
+	} else if (dirty > si->end && !tail) {
+		h = hole_add(sc, si, SEG_HOLE_HEADER, si->end, dirty - si->end);
+		if (!h)
+			return -ENOMEM;
+		sc->open_hole = l->nholes;
+	}
+	if (tail) {
+		l->end = si->end;
+		l->dirty_end = dirty;
+		if (l->last_batch < si->h.first_batch)
+			l->batch_off = l->end;
+	}
+	return 0;
+}
+
+/* Between the segment before and si: files or numbers missing? */
+static int note_seam(struct scan *sc, const struct seg_info *before, const struct seg_info *si)
+{
+	uint64_t first = si->h.first_seq;
+	bool missing = sc->expect && first > sc->expect;
+	struct seg_info gone = { .segno = before ? before->segno + 1 : 0 };
+	struct seg_hole *h;
+
+	if (!before)
+		return 0;
+	if (gone.segno != si->segno)
+		h = hole_add(sc, &gone, SEG_HOLE_SEGMENT, 0, 0);
+	else if (missing && sc->open_hole)
+		h = &sc->l->holes[sc->open_hole - 1];
+	else if (missing)
+		h = hole_add(sc, before, SEG_HOLE_TAIL, before->end, 0);
+	else
+		return 0;
+	if (!h)
+		return -ENOMEM;
+	if (missing) {
+		h->from_seq = sc->expect;
+		h->to_seq = first - 1;
+	}
+	return 0;
+}
+
+static int note_copies(struct scan *sc, const struct seg_info *si)
+{
+	struct seg_hole *h = NULL;
+
+	if (!si->a_bad && !si->b_bad)
+		return 0;
+	h = hole_add(sc, si, SEG_HOLE_COPY, si->a_bad ? SEG_HDR_A : SEG_HDR_B, WAL_PAGE);
+	if (!h)
+		return -ENOMEM;
+	h->batch = si->h.first_batch;	/* they came with it */
+	return 0;
+}
+
+/* The numbers in a file whose header is lost cannot be trusted; but none that stands
+ * there shall be given to another record. */
+static int skim_lost(struct scan *sc, struct seg_info *si, struct blk_file *f)
+{
+	struct seg_header none = { .lane = sc->o->lane };
+	struct seg_lane *l = sc->l;
+	struct frame_header h;
+	struct seg_walk w;
+	uint8_t *page = malloc(WAL_PAGE + sizeof(h));
+	int err = page ? seg_walk_init(&w, sc->o->blk, f, &none, 0, si->bytes, WAL_PAGE) : -ENOMEM;
+
+	for (uint64_t off = 0; !err && off + FRAME_ALIGN <= si->bytes; off += WAL_PAGE) {
+		size_t n = si->bytes - off < WAL_PAGE + sizeof(h) ? si->bytes - off :
+			   WAL_PAGE + sizeof(h);
+
+		if (sc->o->blk->read(f, page, n, off))
+			continue;
+		for (size_t i = 0; i < WAL_PAGE && i + sizeof(h) <= n; i += FRAME_ALIGN) {
+			memcpy(&h, page + i, sizeof(h));
+			if (h.magic != FRAME_MAGIC || h.lane != sc->o->lane || h.flags ||
+			    h.seq < l->next_seq || h.seq - l->next_seq > 1ull << 40 ||
+			    h.batch < l->next_batch || h.batch - l->next_batch > 1ull << 40)
+				continue;
+			l->next_seq = h.seq + 1;
+			l->next_batch = h.batch + 1;
+		}
+	}
+	if (page && err != -ENOMEM)
+		seg_walk_fini(&w);
+	free(page);
+	return err;
+}
+
+static int with_file(struct scan *sc, struct seg_info *si,
+		     int (*fn)(struct scan *sc, struct seg_info *si, struct blk_file *f))
+{
+	char path[SEG_PATH_MAX];
+	struct blk_file *f;
+	int err = seg_path(path, sc->o->dir, si->segno);
+
+	if (!err)
+		err = sc->o->blk->open(sc->o->blk->ctx, path, BLK_RDONLY, &f);
+	if (err)
+		return err;
+	err = fn(sc, si, f);
+	sc->o->blk->close(f);
+	sc->done += si->bytes;
+	tell_progress(sc, 0);
+	return err;
+}
+
+static int walk_one(struct scan *sc, struct seg_info *si, struct blk_file *f)
+{
+	return walk_segment(sc, si, f, si == &sc->l->segs[sc->l->tail]);
+}
+
+static bool to_be_read(const struct scan *sc, size_t i)
+{
+	return sc->l->segs[i].state == SEG_USED && (!sc->o->quick || i == sc->l->tail);
+}
+
+static int read_segments(struct scan *sc)
+{
+	struct seg_lane *l = sc->l;
+	struct seg_info *before = NULL;
+	int err = 0;
+
+	for (size_t i = 0; i < l->nsegs; i++)
+		if (to_be_read(sc, i))
+			sc->total += l->segs[i].bytes;
+	for (size_t i = 0; i < l->nsegs && !err; i++) {
+		struct seg_info *si = &l->segs[i];
+
+		if (si->state != SEG_USED)
+			continue;
+		err = note_seam(sc, before, si);
+		if (!err)
+			err = note_copies(sc, si);
+		if (!before)
+			l->oldest_seq = si->h.first_seq;
+		before = si;
+		sc->synced_batch = si->h.first_batch;
+		sc->open_hole = 0;
+		if (!to_be_read(sc, i)) {
+			sc->expect = 0;
+			continue;
+		}
+		if (sc->expect < si->h.first_seq)
+			sc->expect = si->h.first_seq;
+		if (!err)
+			err = with_file(sc, si, walk_one);
+		l->records += si->records;
+		l->bytes += si->record_bytes;
+	}
+	return err;
+}
+
+/* Files without a usable header: in the middle the seam has told of them already. */
+static int note_lost(struct scan *sc)
+{
+	struct seg_lane *l = sc->l;
+	size_t first = 0;
+	int err = 0;
+
+	while (l->tail != SIZE_MAX && l->segs[first].state != SEG_USED)
+		first++;
+	for (size_t i = 0; i < l->nsegs && !err; i++) {
+		struct seg_info *si = &l->segs[i];
+		bool behind = l->tail == SIZE_MAX || i > l->tail;
+		bool lost = si->state == SEG_HEADER_LOST || si->state == SEG_FOREIGN;
+
+		if (!lost || (!behind && i > first))
+			continue;
+		if (!hole_add(sc, si, SEG_HOLE_SEGMENT, 0, si->bytes))
+			return -ENOMEM;
+		if (behind && si->state == SEG_HEADER_LOST)
+			err = with_file(sc, si, skim_lost);
+	}
+	return err;
+}
+
+/* ---- pass 3: verdict ---- */
+
+static bool explained(const struct seg_lane *l, const struct seg_hole *h)
+{
+	uint64_t n = h->from_seq;
+
+	if (h->from_seq > h->to_seq) {		/* no number is missing: by its place */
+		for (size_t i = 0; i < l->ngaps; i++)
+			if (l->gaps[i].segno == h->segno && l->gaps[i].g.offset == h->off &&
+			    l->gaps[i].g.bytes == h->bytes && h->bytes)
+				return true;
+		return false;
+	}
+	while (n <= h->to_seq) {
+		uint64_t next = n;
+
+		for (size_t i = 0; i < l->ngaps; i++)
+			if (l->gaps[i].g.from_seq <= n && l->gaps[i].g.to_seq >= next)
+				next = l->gaps[i].g.to_seq + 1;
+		if (next == n)
+			return false;
+		n = next;
+	}
+	return true;
+}
+
+static void give_verdict(struct scan *sc)
+{
+	struct seg_lane *l = sc->l;
+	uint64_t last = l->last_batch;
+
+	if (sc->synced_batch > last)
+		last = sc->synced_batch;
+	for (size_t i = 0; i < l->nholes; i++) {
+		struct seg_hole *h = &l->holes[i];
+
+		if (h->kind != SEG_HOLE_COPY && explained(l, h))
+			h->state = SEG_HOLE_EXPLAINED;
+		else if (h->batch >= last && last)
+			h->state = SEG_HOLE_TORN;
+		else
+			h->state = SEG_HOLE_DAMAGE;
+	}
+}
+
+int seg_scan_lane(const struct seg_scan_options *o, struct seg_lane *l)
+{
+	struct scan sc = { .o = o, .l = l };
+	int err;
+
+	*l = (struct seg_lane){ .lane = o->lane, .next_seq = 1, .next_batch = 1,
+		.tail = SIZE_MAX };
+	err = find_segments(&sc);
+	if (!err)
+		err = read_segments(&sc);
+	if (sc.expect > l->next_seq)
+		l->next_seq = sc.expect;
+	l->next_batch = l->last_batch + 1 > sc.synced_batch ? l->last_batch + 1 : sc.synced_batch;
+	if (!l->next_batch)
+		l->next_batch = 1;
+	if (!err)
+		err = note_lost(&sc);
+	if (err) {
+		seg_lane_free(l);
+		return err;
+	}
+	give_verdict(&sc);
+	return 0;
+}
+
+void seg_lane_free(struct seg_lane *l)
+{
+	free(l->segs);
+	free(l->holes);
+	free(l->gaps);
+	memset(l, 0, sizeof(*l));
+}
+
+void seg_lane_resume(const struct seg_lane *l, struct seglog_resume *r)
+{
+	*r = (struct seglog_resume){ .next_seq = l->next_seq, .next_batch = l->next_batch,
+		.newest_ms = l->newest_ms };
+	if (l->tail == SIZE_MAX)
+		return;
+	r->segno = l->segs[l->tail].segno;
+	r->end = l->end;
+	r->dirty_end = l->dirty_end;
+	r->batch_off = l->batch_off;
+}
+
+const char *seg_hole_words(enum seg_hole_kind k)
+{
+	static const char *const words[] = {
+		[SEG_HOLE_HEADER] = "bytes that are no frame",
+		[SEG_HOLE_DATA] = "data with a wrong checksum",
+		[SEG_HOLE_UNREADABLE] = "the device cannot read it",
+		[SEG_HOLE_TAIL] = "records missing at the end of the segment",
+		[SEG_HOLE_SEGMENT] = "segment missing or without a valid header",
+		[SEG_HOLE_COPY] = "one copy of the segment's header is damaged",
+	};
+
+	return (size_t)k < sizeof(words) / sizeof(words[0]) ? words[k] : "?";
+}
