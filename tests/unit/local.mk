@@ -4,3 +4,5 @@ UNIT_TESTS += %D%/test_json
 UNIT_TESTS += %D%/test_reply
 UNIT_TESTS += %D%/test_timers
 UNIT_TESTS += %D%/test_crc32c %D%/test_codec
+UNIT_TESTS += %D%/test_readback
+tests_unit_test_readback_SOURCES = %D%/test_readback.c %D%/fake_wal.h

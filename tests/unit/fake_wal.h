@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fake_wal.h - a store in memory behind the reading half of wal.h, for tests of
+ * what reads it.  Every record that a cursor shows is a fresh copy that dies with
+ * the next call, so that a pointer kept too long is found by the sanitizer.
+ *
+ * It defines all of wal.h's symbols that src/ reads with, so the linker takes
+ * none of them from the library.
+ */
+#ifndef FAKE_WAL_H
+#define FAKE_WAL_H
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wal.h"
+
+#define FAKE_LANES	2u
+#define FAKE_SEQS	64u
+
+struct fake_rec {
+	char  *data;		/* NULL: the number was skipped */
+	size_t len;
+	bool   damaged;
+};
+
+static struct fake {
+	struct fake_rec rec[FAKE_LANES][FAKE_SEQS];	/* [0] unused */
+	uint64_t oldest[FAKE_LANES], newest[FAKE_LANES], settled[FAKE_LANES];
+	uint64_t break_at;	/* reading this number is -EIO; 0: none */
+	int cursors, opened;
+} fake;
+
+struct wal_cursor {
+	unsigned lane;
+	uint64_t seq, damaged;
+	char *copy;
+};
+
+static void fake_reset(void)
+{
+	for (unsigned l = 0; l < FAKE_LANES; l++)
+		for (unsigned i = 0; i < FAKE_SEQS; i++)
+			free(fake.rec[l][i].data);
+	memset(&fake, 0, sizeof fake);
+	for (unsigned l = 0; l < FAKE_LANES; l++)
+		fake.oldest[l] = 1;
+}
+
+static uint64_t fake_add_bytes(unsigned lane, const void *data, size_t len)
+{
+	uint64_t seq = ++fake.newest[lane];
+	struct fake_rec *r = &fake.rec[lane][seq];
+
+	if (data) {
+		r->data = malloc(len + 1);
+		memcpy(r->data, data, len);
+		r->len = len;
+	}
+	fake.settled[lane] = seq;
+	return seq;
+}
+
+/* A POST with that body, and more header lines if any. */
+static uint64_t fake_add(unsigned lane, const char *headers, const char *body)
+{
+	char b[4096];
+	int n = snprintf(b, sizeof b, "POST /a HTTP/1.1\r\nHost: x\r\n%s\r\n%s", headers, body);
+
+	return fake_add_bytes(lane, b, (size_t)n);
+}
+
+const char *wal_strerror(int err)
+{
+	return strerror(-err);
+}
+
+int wal_read_open(struct wal *w, unsigned lane, uint64_t seq, struct wal_cursor **c)
+{
+	(void)w;
+	*c = calloc(1, sizeof **c);
+	(*c)->lane = lane;
+	(*c)->seq = seq > fake.oldest[lane] ? seq : fake.oldest[lane];
+	fake.cursors++;
+	fake.opened++;
+	return 0;
+}
+
+int wal_read_next(struct wal_cursor *c, struct wal_record *r)
+{
+	free(c->copy);
+	c->copy = NULL;
+	for (; c->seq <= __atomic_load_n(&fake.settled[c->lane], __ATOMIC_ACQUIRE); c->seq++) {
+		struct fake_rec *f = &fake.rec[c->lane][c->seq];
+
+		if (fake.break_at == c->seq)
+			return -EIO;
+		if (f->damaged)
+			c->damaged++;
+		if (!f->data || f->damaged)
+			continue;
+		c->copy = malloc(f->len + 1);
+		memcpy(c->copy, f->data, f->len);
+		*r = (struct wal_record){ c->lane, c->seq++, 1700000000000u, (uint8_t *)c->copy,
+					  (uint32_t)f->len };
+		return 1;
+	}
+	return 0;
+}
+
+uint64_t wal_read_damaged(const struct wal_cursor *c)
+{
+	return c->damaged;
+}
+
+void wal_read_close(struct wal_cursor *c)
+{
+	fake.cursors--;
+	free(c->copy);
+	free(c);
+}
+
+int wal_read_bounds(struct wal *w, unsigned lane, uint64_t *oldest, uint64_t *newest)
+{
+	(void)w;
+	if (lane >= FAKE_LANES)
+		return -ENOENT;
+	*oldest = fake.oldest[lane];
+	*newest = fake.newest[lane];
+	return 0;
+}
+
+bool wal_unsettled(const struct wal *w, unsigned lane, uint64_t seq)
+{
+	(void)w;
+	return seq > __atomic_load_n(&fake.settled[lane], __ATOMIC_ACQUIRE);
+}
+
+unsigned wal_lanes(const struct wal *w)
+{
+	(void)w;
+	return FAKE_LANES;
+}
+
+int wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s)
+{
+	(void)w;
+	memset(s, 0, sizeof *s);
+	s->records = fake.newest[lane];
+	s->durable_seq = fake.newest[lane];
+	s->settled_seq = fake.settled[lane];
+	s->oldest_seq = fake.oldest[lane];
+	s->fill_pct = 7 + lane;
+	s->failed = lane ? -EIO : 0;
+	return 0;
+}
+
+/* The store: never looked into. */
+#define FAKE_WAL ((struct wal *)&fake)
+
+#endif

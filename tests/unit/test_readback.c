@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_readback.c - names of records, one record with every outcome, ranges with
+ * every kind of hole, and the same bytes in pieces of any size.
+ */
+#include "readback.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "fake_wal.h"
+
+#define ROOM 16384u
+
+static struct readback_shared shared;
+static struct asker ask;
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_reset();
+	shared = (struct readback_shared){ FAKE_WAL, WAL_FSYNC, 0 };
+	ask = (struct asker){ .http11 = true, .keep_alive = true };
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	assert_int_equal(fake.cursors, 0);
+	assert_int_equal(shared.held, 0);
+	fake_reset();
+	return 0;
+}
+
+struct got {
+	char *all, *body;
+	size_t n, body_len;
+	int status, pieces;
+	bool close, truncated, waits;
+};
+
+/* Asks and joins the pieces.  between: called between two of them. */
+static struct got get_between(const char *rest, size_t room, void (*between)(void))
+{
+	struct text all = { 0 }, t = { 0 };
+	enum readback_step s;
+	struct readback r;
+	struct read_name name;
+	struct got g = { 0 };
+
+	assert_int_equal(read_name_parse(&name, rest), 0);
+	readback_open(&r, &shared, &name, &ask);
+	do {
+		t.n = 0;
+		s = readback_step(&r, &t, room);
+		assert_true(t.n <= room);
+		assert_false(t.failed);
+		text_add(&all, t.p, t.n);
+		g.pieces++;
+		if (between && s == READBACK_MORE)
+			between();
+	} while (s == READBACK_MORE);
+	g.waits = s == READBACK_WAIT;
+	g.status = r.status;
+	g.close = r.close_after;
+	g.truncated = r.truncated;
+	readback_close(&r);
+	text_free(&t);
+	g.n = all.n;
+	text_add(&all, "", 1);
+	g.all = all.p;
+	g.body = strstr(g.all, "\r\n\r\n");
+	if (g.body) {
+		g.body += 4;
+		g.body_len = g.n - (size_t)(g.body - g.all);
+	}
+	return g;
+}
+
+static struct got get(const char *rest)
+{
+	return get_between(rest, ROOM, NULL);
+}
+
+/* The body without its chunks, in place. */
+static void dechunk(struct got *g)
+{
+	char *from = g->body, *to = g->body, *end;
+	unsigned long n;
+
+	assert_non_null(strstr(g->all, "Transfer-Encoding: chunked\r\n"));
+	while ((n = strtoul(from, &end, 16))) {
+		assert_memory_equal(end, "\r\n", 2);
+		memmove(to, end + 2, n);
+		to += n;
+		from = end + 2 + n + 2;
+		assert_memory_equal(from - 2, "\r\n", 2);
+	}
+	assert_ptr_equal(end + 4, g->all + g->n);
+	assert_memory_equal(end, "\r\n\r\n", 4);
+	*to = 0;
+	g->body_len = (size_t)(to - g->body);
+}
+
+static void expect_status(const char *rest, int status, const char *in_body)
+{
+	struct got g = get(rest);
+
+	assert_int_equal(g.status, status);
+	assert_int_equal(atoi(g.all + 9), status);
+	assert_non_null(strstr(g.body, in_body));
+	assert_false(g.close);
+	free(g.all);
+}
+
+/* Body lines only. */
+static void expect_lines(const char *rest, const char *lines)
+{
+	struct got g = get(rest);
+
+	assert_int_equal(g.status, 200);
+	dechunk(&g);
+	assert_string_equal(g.body, lines);
+	free(g.all);
+}
+
+#define LINE(seq, b64) "{\"record\":\"0-" #seq "\",\"time\":\"2023-11-14T22:13:20.000Z\"," \
+	"\"method\":\"POST\",\"target\":\"/a\",\"headers\":[[\"Host\",\"x\"]],\"body\":\"" b64 "\"}\n"
+
+static void test_names(void **state)
+{
+	static const char *const bad[] = {
+		"x", "//", "/0-", "/-1", "/0-1.", "/0-1...", "/0-1..2..3", "/0-1..x", "/0-1 ",
+		"/0-01", "/00-1", "/256-1", "/0-9223372036854775809", "/0-99999999999999999999",
+		"/0-2..1", "/0-+1", "/0--1", "/0-1?x", "/0?tail", "/0?tail=", "/0?tail=-1", "/0?tail=1&x",
+		"/0-1/", "/../0-1", "/0-..5", "/%30-1", "?tail=1", "/0/", "/0-1..2?tail=3", "/0x1-1",
+	};
+	struct read_name n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (read_name_parse(&n, bad[i]) != -EINVAL)
+			fail_msg("taken: %s", bad[i]);
+	assert_int_equal(read_name_parse(&n, ""), 0);
+	assert_int_equal(n.kind, READ_LANES);
+	assert_int_equal(read_name_parse(&n, "/"), 0);
+	assert_int_equal(n.kind, READ_LANES);
+	assert_int_equal(read_name_parse(&n, "/255"), 0);
+	assert_int_equal(n.kind, READ_LANE);
+	assert_int_equal(n.lane, 255);
+	assert_int_equal(read_name_parse(&n, "/7-9223372036854775808"), 0);
+	assert_int_equal(n.kind, READ_ONE);
+	assert_true(n.from == UINT64_C(1) << 63);
+	assert_int_equal(read_name_parse(&n, "/0-0..0"), 0);
+	assert_int_equal(n.kind, READ_RANGE);
+	assert_int_equal(read_name_parse(&n, "/3-4..5"), 0);
+	assert_true(n.kind == READ_RANGE && n.lane == 3 && n.from == 4 && n.to == 5);
+	assert_int_equal(read_name_parse(&n, "/3-4.."), 0);
+	assert_true(n.to == UINT64_MAX);
+	assert_int_equal(read_name_parse(&n, "/3?tail=20"), 0);
+	assert_true(n.kind == READ_TAIL && n.from == 20);
+}
+
+static void test_one(void **state)
+{
+	struct got g;
+
+	(void)state;
+	fake_add(0, "Content-Type: text/plain; charset=utf-8\r\n", "hello");
+	g = get("/0-1");
+	assert_int_equal(g.status, 200);
+	assert_string_equal(g.body, "hello");
+	assert_non_null(strstr(g.all, "HTTP/1.1 200 OK\r\n"));
+	assert_non_null(strstr(g.all, "\r\nContent-Type: text/plain; charset=utf-8\r\n"));
+	assert_non_null(strstr(g.all, "\r\nContent-Length: 5\r\n"));
+	assert_non_null(strstr(g.all, "\r\nPasted-Record: 0-1\r\n"));
+	assert_non_null(strstr(g.all, "\r\nPasted-Class: fsync\r\n"));
+	assert_non_null(strstr(g.all, "\r\nPasted-Time: 2023-11-14T22:13:20.000Z\r\n"));
+	assert_non_null(strstr(g.all, "\r\nLast-Modified: Tue, 14 Nov 2023 22:13:20 GMT\r\n"));
+	assert_non_null(strstr(g.all, "\r\nPasted-Method: POST\r\n"));
+	assert_non_null(strstr(g.all, "\r\nPasted-Target: /a\r\n"));
+	assert_non_null(strstr(g.all, "\r\nDate: "));
+	assert_null(strstr(g.all, "Connection:"));
+	free(g.all);
+
+	ask.head = true;
+	g = get("/0-1");
+	assert_int_equal(g.body_len, 0);
+	assert_non_null(strstr(g.all, "\r\nContent-Length: 5\r\n"));
+	free(g.all);
+
+	ask = (struct asker){ .http11 = false, .keep_alive = false };
+	g = get("/0-1");
+	assert_true(g.close);
+	assert_non_null(strstr(g.all, "\r\nConnection: close\r\n"));
+	free(g.all);
+	ask.keep_alive = true;
+	g = get("/0-1");
+	assert_false(g.close);
+	assert_non_null(strstr(g.all, "\r\nConnection: keep-alive\r\n"));
+	free(g.all);
+}
+
+/* What a client sent as a header cannot become one of ours. */
+static void test_unsafe_headers(void **state)
+{
+	static const char split[] = "POST /a\x01 HTTP/1.1\r\nContent-Type: a\rSet-Cookie: b\r\n\r\nx";
+	static const char none[] = "garbage";
+	struct got g;
+
+	(void)state;
+	fake_add_bytes(0, split, sizeof split - 1);
+	fake_add_bytes(0, none, sizeof none - 1);
+	fake_add(0, "Content-Type: a/b\xff\r\n", "y");
+	g = get("/0-1");
+	assert_string_equal(g.body, "x");
+	assert_null(strstr(g.all, "Set-Cookie"));
+	assert_null(strstr(g.all, "Pasted-Target"));
+	assert_non_null(strstr(g.all, "\r\nContent-Type: application/octet-stream\r\n"));
+	free(g.all);
+	g = get("/0-2");
+	assert_string_equal(g.body, "garbage");
+	assert_non_null(strstr(g.all, "\r\nContent-Type: application/octet-stream\r\n"));
+	free(g.all);
+	g = get("/0-3");
+	assert_non_null(strstr(g.all, "\r\nContent-Type: application/octet-stream\r\n"));
+	free(g.all);
+}
+
+static void test_one_not_there(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		fake_add(0, "", "b");
+	free(fake.rec[0][4].data);
+	fake.rec[0][4].data = NULL;
+	fake.rec[0][5].damaged = true;
+	fake.oldest[0] = 3;
+	expect_status("/0-0", 404, "no such record");
+	expect_status("/0-2", 410, "expired");
+	expect_status("/0-3", 200, "b");
+	expect_status("/0-4", 500, "damaged");	/* not told apart from 5 behind it */
+	expect_status("/0-5", 500, "damaged");
+	expect_status("/0-7", 404, "not acknowledged yet");
+	expect_status("/1-1", 404, "not acknowledged yet");
+	expect_status("/2-1", 404, "no such record");
+	fake.rec[0][5].damaged = false;
+	expect_status("/0-4", 404, "skipped");
+	fake.break_at = 6;
+	expect_status("/0-6", 500, "cannot be read");
+	shared.class = WAL_NONE;
+	expect_status("/0-6", 404, "class none");
+	expect_status("", 404, "class none");
+}
+
+static void test_wait(void **state)
+{
+	static const char *const waits[] = { "/0-3", "/0-1..3", "/0-1..", "/0?tail=1", "/0-3..9" };
+	static const char *const not[] = { "/0-2", "/0-1..2", "/0", "", "/0-4" };
+	struct readback r;
+	struct read_name n;
+	struct text t = { 0 };
+	struct got g;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		fake_add(0, "", "b");
+	fake.settled[0] = 2;
+	for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+		g = get(waits[i]);
+		assert_true(g.waits);
+		assert_int_equal(g.n, 0);
+		free(g.all);
+	}
+	for (size_t i = 0; i < sizeof not / sizeof *not; i++) {
+		g = get(not[i]);
+		assert_false(g.waits);
+		free(g.all);
+	}
+	read_name_parse(&n, "/0-3");
+	readback_open(&r, &shared, &n, &ask);
+	assert_int_equal(readback_step(&r, &t, ROOM), READBACK_WAIT);
+	readback_give_up(&r, &t);
+	assert_int_equal(r.status, 503);
+	text_add(&t, "", 1);
+	assert_non_null(strstr(t.p, "\r\nRetry-After: "));
+	text_free(&t);
+	readback_close(&r);
+	fake.settled[0] = 3;
+	expect_status("/0-3", 200, "b");
+}
+
+static void test_range(void **state)
+{
+	struct got g;
+
+	(void)state;
+	fake_add(0, "", "a"), fake_add(0, "", "b"), fake_add(0, "", "c");
+	expect_lines("/0-1..3", LINE(1, "YQ==") LINE(2, "Yg==") LINE(3, "Yw=="));
+	expect_lines("/0-0..1", LINE(1, "YQ=="));
+	expect_lines("/0-2..", LINE(2, "Yg==") LINE(3, "Yw=="));
+	expect_lines("/0-2..99", LINE(2, "Yg==") LINE(3, "Yw=="));
+	expect_lines("/0?tail=1", LINE(3, "Yw=="));
+	expect_lines("/0?tail=0", "");
+	expect_lines("/0?tail=9223372036854775808", LINE(1, "YQ==") LINE(2, "Yg==") LINE(3, "Yw=="));
+	expect_lines("/0-4..", "");
+	expect_lines("/0-4..9", "");
+	expect_lines("/0-0..0", "");
+	expect_lines("/1-1..", "");
+	expect_status("/2-1..2", 404, "no such lane");
+	expect_status("/2?tail=1", 404, "no such lane");
+
+	ask.head = true;
+	g = get("/0-1..3");
+	assert_int_equal(g.body_len, 0);
+	assert_null(strstr(g.all, "Transfer-Encoding"));
+	assert_null(strstr(g.all, "Content-Length"));
+	assert_false(g.close);
+	free(g.all);
+
+	ask = (struct asker){ .http11 = false, .keep_alive = true };
+	g = get("/0-1..2");
+	assert_string_equal(g.body, LINE(1, "YQ==") LINE(2, "Yg=="));
+	assert_true(g.close);
+	free(g.all);
+}
+
+static void test_range_holes(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 9; i++)
+		fake_add(0, "", "a");
+	fake.oldest[0] = 3;
+	fake.rec[0][4].damaged = true;
+	fake.rec[0][5].damaged = true;
+	free(fake.rec[0][7].data);
+	fake.rec[0][7].data = NULL;
+	free(fake.rec[0][9].data);
+	fake.rec[0][9].data = NULL;
+	expect_lines("/0-1..", "{\"gap\":\"0-1..2\",\"reason\":\"expired\"}\n" LINE(3, "YQ==")
+		     "{\"gap\":\"0-4..5\",\"reason\":\"damaged\"}\n" LINE(6, "YQ==")
+		     "{\"gap\":\"0-7\",\"reason\":\"absent\"}\n" LINE(8, "YQ==")
+		     "{\"gap\":\"0-9\",\"reason\":\"absent\"}\n");
+	expect_lines("/0-4..5", "{\"gap\":\"0-4..5\",\"reason\":\"damaged\"}\n");
+	expect_lines("/0-5..5", "{\"gap\":\"0-5\",\"reason\":\"damaged\"}\n");
+	expect_lines("/0-7..7", "{\"gap\":\"0-7\",\"reason\":\"absent\"}\n");
+	expect_lines("/0-9..", "{\"gap\":\"0-9\",\"reason\":\"absent\"}\n");
+	expect_lines("/0?tail=2", LINE(8, "YQ==") "{\"gap\":\"0-9\",\"reason\":\"absent\"}\n");
+	expect_lines("/0?tail=50", LINE(3, "YQ==")
+		     "{\"gap\":\"0-4..5\",\"reason\":\"damaged\"}\n" LINE(6, "YQ==")
+		     "{\"gap\":\"0-7\",\"reason\":\"absent\"}\n" LINE(8, "YQ==")
+		     "{\"gap\":\"0-9\",\"reason\":\"absent\"}\n");
+	expect_status("/0-1..2", 410, "expired");
+	fake.break_at = 6;
+	expect_lines("/0-3..", LINE(3, "YQ==") "{\"gap\":\"0-4..9\",\"reason\":\"Input/output error\"}\n");
+	fake.oldest[0] = 10;	/* all has expired */
+	expect_lines("/0-8..", "{\"gap\":\"0-8..9\",\"reason\":\"expired\"}\n");
+	expect_lines("/0?tail=3", "");
+	expect_status("/0-8", 410, "expired");
+}
+
+/* Records larger than a piece, and many small ones: the joined pieces are the same
+ * for every size of piece, with the cursor kept and with it lost in between. */
+static void crowd(void)
+{
+	shared.held = READBACK_HELD;	/* others keep much: nothing more may be kept */
+}
+
+static void test_pieces(void **state)
+{
+	size_t big = 300000, rooms[] = { ROOM, 20011, 65536, 262144 };
+	char *rec = malloc(big + 64);
+	struct got whole, g, one;
+	int n = sprintf(rec, "PUT /big HTTP/1.1\r\n\r\n"), pass;
+
+	(void)state;
+	for (size_t i = 0; i < big; i++)
+		rec[(size_t)n + i] = (char)(i * 31 + i / 256);
+	fake_add(0, "", "small");
+	fake_add_bytes(0, rec, (size_t)n + big);
+	for (int i = 0; i < 50; i++)
+		fake_add(0, "X: y\r\n", "more");
+	whole = get_between("/0-1..", 4u << 20, NULL);
+	assert_int_equal(whole.pieces, 1);
+	dechunk(&whole);
+	for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++)
+		for (pass = 0; pass < 2; pass++) {
+			if (pass)
+				crowd();
+			g = get_between("/0-1..", rooms[i], NULL);
+			assert_true(g.pieces > 1);
+			dechunk(&g);
+			assert_int_equal(g.body_len, whole.body_len);
+			assert_memory_equal(g.body, whole.body, g.body_len);
+			free(g.all);
+
+			fake.opened = 0;
+			one = get_between("/0-2", rooms[i], NULL);
+			assert_int_equal(one.body_len, big);
+			assert_memory_equal(one.body, rec + n, big);
+			assert_int_equal(fake.opened, pass ? one.pieces : 1);
+			free(one.all);
+			shared.held = 0;
+		}
+	free(whole.all);
+	free(rec);
+}
+
+static void expire(void)
+{
+	shared.held = READBACK_HELD;
+	fake.oldest[0] = 3;
+}
+
+/* Retention passes a slow reader: the answer breaks off, and says so to its sender. */
+static void test_expires_under_reader(void **state)
+{
+	char *rec = calloc(1, 100000);
+	struct got g;
+
+	(void)state;
+	fake_add(0, "", "a");
+	fake_add_bytes(0, rec, 100000);
+	fake_add(0, "", "a");
+	crowd();
+	g = get_between("/0-2", ROOM, expire);
+	assert_true(g.truncated);
+	free(g.all);
+	fake.oldest[0] = 1;
+	crowd();
+	g = get_between("/0-2..", ROOM, expire);
+	assert_true(g.truncated);
+	free(g.all);
+	shared.held = 0;
+	free(rec);
+}
+
+static void test_bounds(void **state)
+{
+	struct got g;
+
+	(void)state;
+	fake_add(0, "", "a");
+	g = get("");
+	assert_string_equal(g.body, "{\"class\":\"fsync\",\"lanes\":[{\"lane\":0,\"oldest\":1,\"newest\":1},"
+			    "{\"lane\":1,\"oldest\":1,\"newest\":0}]}\n");
+	free(g.all);
+	g = get("/0");
+	assert_string_equal(g.body, "{\"lane\":0,\"oldest\":1,\"newest\":1}\n");
+	free(g.all);
+	expect_status("/2", 404, "no such lane");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names), TEST(test_one), TEST(test_unsafe_headers),
+		TEST(test_one_not_there), TEST(test_wait), TEST(test_range), TEST(test_range_holes),
+		TEST(test_pieces), TEST(test_expires_under_reader), TEST(test_bounds),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
