@@ -52,6 +52,10 @@ const struct rec_row rec_rows[] = {
 	  GOOD, M(RA_LASTING), M(RW_GONE), GO, YES, REC_LOST, 0 },
 	{ "wal damaged", "no copy of the attached wal's superblock is valid",
 	  GOOD, SOME, M(RW_BAD), GO, NO, REC_REFUSE, WAL_EFORMAT },
+	{ "head lost", "a lane's head in the attached wal has no valid copy",
+	  GOOD, SOME, M(RW_HEADLESS), GO, NO, REC_REFUSE, WAL_EFORMAT },
+	{ "lost head given up", "a lane's head in the attached wal is lost and was given up",
+	  GOOD, SOME, M(RW_HEADLESS), GO, YES, REC_REPLAY, 0 },
 	{ "damaged wal given up", "the attached wal is damaged and was given up",
 	  GOOD, SOME, M(RW_BAD), GO, YES, REC_LOST, 0 },
 };

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "blk.h"
 #include "format.h"
 #include "pm.h"
 
@@ -43,6 +44,7 @@ enum rec_wal {			/* the attached wal: at the given path or the stored one */
 	RW_GONE,		/* not there, blank, or of another store or an earlier attachment */
 	RW_FOUND,		/* the one that is attached, readable */
 	RW_BAD,			/* something is there that was a wal and no copy is valid */
+	RW_HEADLESS,		/* the right one, but a lane's head has no valid copy */
 	RW_COUNT
 };
 enum rec_want {			/* what the caller wants */
@@ -92,7 +94,7 @@ enum rec_lane_wal {
 	RLW_BEHIND,		/* every record is in the segments already */
 	RLW_AHEAD,		/* records to replay, the first follows the segments' last */
 	RLW_APART,		/* head.seq is beyond the segments' last + 1: segments are missing */
-	RLW_LOST,		/* the whole wal is lost */
+	RLW_LOST,		/* the wal is lost, or the lane's head in it */
 	RLW_COUNT
 };
 struct rec_lane_facts {
@@ -170,5 +172,32 @@ int  wal_report_verdict(const struct wal_report *r);
 uint64_t wal_report_damaged(const struct wal_report *r);	/* findings that are damage */
 const char *gap_reason_name(uint32_t reason);
 void wal_report_fini(struct wal_report *r);
+
+/* ---- on the files alone (pasted-recover) ---- */
+
+struct rec_tool {
+	const char *store_dir;
+	const char *nvmm_path;		/* NULL: the one in the store file */
+	bool	 give_up;		/* of wal_repair: go on without a lasting wal that is
+					 * missing or damaged, and lose what only it held */
+	const struct pm_ops  *pm;	/* NULL: the product's */
+	const struct blk_ops *blk;
+	uint64_t (*now_ms)(void);
+	void	(*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
+	void	*progress_arg;
+};
+/* All fill *r (wal_report_fini it), whatever they return; 0, -errno or WAL_E* (which
+ * is r->error too, and r->why has the words).
+ *
+ * Look only: nothing is written. */
+int  wal_check(const struct rec_tool *t, struct wal_report *r);
+/* Every surviving record, lane by lane, in order, once, whether it is in the segments
+ * or only in the wal.  record: data is len bytes, valid until it returns; non-zero
+ * ends the dump and is returned (negative: as an error). */
+int  wal_dump(const struct rec_tool *t, struct wal_report *r,
+	      int (*record)(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
+			    const uint8_t *data, uint32_t len), void *arg);
+/* What a start does, and then a clean close: no wal is attached afterwards. */
+int  wal_repair(const struct rec_tool *t, struct wal_report *r);
 
 #endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rec_act.c - does what recovery has decided.
+ *
+ * Order: the segments of every lane are put right and synced, then take what the wal
+ * has; only when all lanes have everything may the caller touch the wal (next lap,
+ * another geometry) or the store file's word that one is attached.  So until the
+ * last step a crash finds either the same facts again or ones that lead to the same
+ * records: nothing here is remembered, everything is found again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crc32c.h"
+#include "rec_priv.h"
+
+/* Opens what rec_find looked at for writing. */
+static int open_store(struct rec *r)
+{
+	struct store_block b = { .segment_bytes = r->segment_bytes, .wal_class = r->cls,
+				 .created_ms = r->now_ms() };
+	char why[256] = "";
+	int err;
+
+	if (r->store_open)
+		return 0;
+	err = store_create(&r->store, r->blk, r->store_dir, &b, why, sizeof(why));
+	if (err)
+		return rec_fail(r, err, "%s", why[0] ? why : wal_strerror(err));
+	r->store_open = true;
+	return 0;
+}
+
+static int open_wal(struct rec *r)
+{
+	int err;
+
+	if (!r->wal)
+		return 0;
+	walfile_close(r->wal);
+	memset(r->wal, 0, sizeof(*r->wal));
+	err = walfile_open(r->wal, r->pm, r->wal_path, r->want_sync &&
+			   r->nvmm_path && !strcmp(r->nvmm_path, r->wal_path), r->store.b.uuid);
+	if (!err)
+		return 0;
+	free(r->wal);
+	r->wal = NULL;
+	return rec_fail(r, err, "%s: the wal cannot be opened for writing: %s", r->wal_path,
+			wal_strerror(err));
+}
+
+/* ---- one lane ---- */
+
+static unsigned new_holes(const struct rec *r, const struct rec_lane *l)
+{
+	uint32_t reason;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < l->segs.nholes; i++)
+		n += rec_hole_is_new(r, l, i, &reason);
+	return n;
+}
+
+static int explain(struct rec *r, unsigned lane, unsigned n)
+{
+	struct rec_lane *l = &r->lane[lane];
+	struct gap_data *g = calloc(n + 1, sizeof(*g));
+	struct seg_rec *rec = calloc(n + 1, sizeof(*rec));
+	struct iovec *iov = calloc(n + 1, sizeof(*iov));
+	unsigned k = 0;
+	uint32_t reason;
+	int err = -ENOMEM;
+
+	if (!g || !rec || !iov)
+		goto out;
+	for (size_t i = 0; i < l->segs.nholes; i++) {
+		const struct seg_hole *h = &l->segs.holes[i];
+
+		if (rec_hole_is_new(r, l, i, &reason))
+			g[k++] = (struct gap_data){ h->from_seq, h->to_seq, reason, 0, h->off,
+						    h->bytes };
+	}
+	if (l->keep_tail)
+		g[k++] = (struct gap_data){ l->base, l->base - 1, GAP_DAMAGE, 0, l->segs.end,
+					    l->segs.dirty_end - l->segs.end };
+	for (unsigned i = 0; i < k; i++)
+		rec[i] = rec_gap(r, &g[i], &iov[i]);
+	err = seglog_append(l->log, rec, k, NULL);
+out:
+	free(g);
+	free(rec);
+	free(iov);
+	return err;
+}
+
+static int skip(struct rec_lane *l, uint64_t to_seq, uint32_t reason)
+{
+	struct gap_data g = { .from_seq = seglog_next_seq(l->log), .to_seq = to_seq,
+			      .reason = reason };
+
+	return seglog_append_gap(l->log, &g);
+}
+
+static int open_log(struct rec *r, unsigned lane, bool idle)
+{
+	struct rec_lane *l = &r->lane[lane];
+	struct seglog_resume at;
+	char path[SEG_PATH_MAX];
+	struct seglog_options o = {
+		.blk = r->blk, .dir = path, .lane = lane, .idle = idle, .now_ms = r->now_ms,
+		.segment_bytes = r->segment_bytes ? r->segment_bytes : r->store.b.segment_bytes,
+	};
+	int err = store_lane_path(&r->store, lane, path);
+
+	if (err)
+		return err;
+	memcpy(o.uuid, r->store.b.uuid, sizeof(o.uuid));
+	seg_lane_resume(&l->segs, &at);
+	if (l->cut != REC_NO_CUT) {
+		at.end = l->segs.holes[l->cut].off;
+		at.next_seq = l->base;
+		if (at.batch_off > at.end)
+			at.batch_off = at.end;
+	} else if (l->keep_tail) {
+		at.end = at.dirty_end;
+	}
+	return seglog_open(&l->log, &o, &l->segs, &at);
+}
+
+static int act_lane(struct rec *r, unsigned lane)
+{
+	struct rec_lane *l = &r->lane[lane];
+	unsigned actions = r->rep->lane[lane].row->actions;
+	unsigned holes = new_holes(r, l);
+	bool idle = lane >= r->lanes_wanted && !holes && !l->keep_tail &&
+		    !(actions & (RL_GAP | RL_SKIP | RL_REPLAY));
+	int err = open_log(r, lane, idle);
+
+	if (!err && (holes || l->keep_tail))
+		err = explain(r, lane, holes);
+	if (!err && actions & RL_GAP)
+		err = skip(l, l->head_seq - 1, GAP_DAMAGE);
+	if (!err && actions & RL_REPLAY)
+		err = rec_wal_replay(r, lane, actions & RL_GAP ? l->head_seq : l->base);
+	if (!err && actions & RL_SKIP)
+		err = skip(l, seglog_next_seq(l->log) + REC_LOST_SKIP - 1, GAP_WAL_LOST);
+	if (err)
+		return rec_fail(r, err, "%s/log/%03u: %s", r->store_dir, lane, wal_strerror(err));
+	l->next_seq = seglog_next_seq(l->log);
+	return 0;
+}
+
+int rec_act(struct rec *r)
+{
+	int err = open_store(r);
+
+	if (!err)
+		err = open_wal(r);
+	if (!err)
+		err = store_lanes_make(&r->store, r->lanes);
+	for (unsigned i = 0; i < r->lanes && !err; i++)
+		if (r->lane[i].there)
+			err = act_lane(r, i);
+	if (err && !r->rep->error)
+		rec_fail(r, err, "%s: %s", r->store_dir, wal_strerror(err));
+	return err;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rec_lane.c - one lane: what its segments and its part of the wal hold, which row
+ * of the table that is, and the findings for the report.  Writes nothing.
+ *
+ * With a wal, head.seq divides the numbers: below it the segments are all there is
+ * (everything was synced, so a hole is damage); from it on the wal counts, and what
+ * the segments hold of them is a checkpoint that was cut.  Such a batch is taken
+ * over as far as it is whole; at its first hole (the `cut`) the segments are cut,
+ * and the wal's records follow.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "rec_priv.h"
+
+/* The numbers of the hole, and whether it explains itself: a header copy is written
+ * again at open and needs no frame. */
+static bool hole_open(const struct seg_hole *h)
+{
+	return h->state == SEG_HOLE_TORN && h->kind != SEG_HOLE_COPY;
+}
+
+bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, uint32_t *reason)
+{
+	const struct seg_hole *h = &l->segs.holes[i];
+	bool synced = !r->rep->unclean || (l->has_wal && h->from_seq <= h->to_seq &&
+					   h->from_seq < l->head_seq);
+
+	if (!hole_open(h) || i >= l->cut)
+		return false;
+	*reason = synced ? GAP_DAMAGE : GAP_TORN;
+	return true;
+}
+
+/* The first hole that the wal may fill: its numbers are the wal's business, and it
+ * is in the segment that recovery goes on with. */
+static size_t cut_candidate(const struct rec_lane *l)
+{
+	for (size_t i = 0; l->segs.tail != SIZE_MAX && i < l->segs.nholes; i++) {
+		const struct seg_hole *h = &l->segs.holes[i];
+
+		if (hole_open(h) && h->from_seq <= h->to_seq && h->from_seq >= l->head_seq &&
+		    h->segno == l->segs.segs[l->segs.tail].segno)
+			return i;
+	}
+	return REC_NO_CUT;
+}
+
+/* ---- the wal's part ---- */
+
+struct count {
+	struct rec *r;
+	struct rec_lane_report *rep;
+	unsigned lane;
+};
+
+static int count_item(void *arg, const struct rec_item *x)
+{
+	struct count *c = arg;
+	struct rec_finding g = {
+		.lane = c->lane, .from_seq = x->seq, .to_seq = x->to_seq, .reason = GAP_DAMAGE,
+		.state = x->seq <= x->to_seq ? RF_NEW : RF_DAMAGE, .place = RP_WAL_RING,
+		.offset = x->it->pos, .bytes = x->it->end - x->it->pos,
+		.what = scan_why_text(x->it->why),
+	};
+
+	if (!x->nfrags)
+		return rec_note(c->r, &g);
+	c->rep->replay_records++;
+	c->rep->replay_bytes += x->len;
+	return 0;
+}
+
+static int find_ring(struct rec *r, unsigned lane, struct rec_lane_report *rep)
+{
+	struct rec_lane *l = &r->lane[lane];
+	struct count c = { r, rep, lane };
+	struct scan s;
+	size_t cand;
+	int err;
+
+	l->head_seq = r->wal->lane[lane].seq;
+	cand = cut_candidate(l);
+	l->base = cand == REC_NO_CUT ? l->segs.next_seq : l->segs.holes[cand].from_seq;
+	err = rec_wal_walk(r, lane, l->base, &s, count_item, &c);
+	if (err)
+		return err;
+	l->wal_next = s.next_seq;
+	rep->tail_words = s.torn_words;
+	if (cand != REC_NO_CUT && l->wal_next > l->base)
+		l->cut = cand;
+	else
+		l->base = l->segs.next_seq;
+	return 0;
+}
+
+/* ---- facts ---- */
+
+static uint8_t segs_fact(const struct seg_lane *s)
+{
+	if (s->tail == SIZE_MAX)
+		return RSEG_NONE;
+	for (size_t i = 0; i < s->nholes; i++)
+		if (hole_open(&s->holes[i]))
+			return RSEG_TORN;
+	return s->dirty_end > s->end ? RSEG_TORN : RSEG_WHOLE;
+}
+
+static uint8_t wal_fact(const struct rec *r, unsigned lane)
+{
+	const struct rec_lane *l = &r->lane[lane];
+
+	if (r->rep->row->action == REC_LOST)
+		return RLW_LOST;
+	if (!r->wal || lane >= r->wal->super.lanes)
+		return RLW_NONE;
+	if (!l->has_wal)
+		return RLW_LOST;	/* its head is, and was given up */
+	if (l->head_seq > l->base)
+		return RLW_APART;
+	if (l->wal_next > l->base)
+		return RLW_AHEAD;
+	return l->wal_next == l->head_seq ? RLW_EMPTY : RLW_BEHIND;
+}
+
+/* ---- findings ---- */
+
+static int note_holes(struct rec *r, unsigned lane)
+{
+	struct rec_lane *l = &r->lane[lane];
+	int err = 0;
+
+	for (size_t i = 0; i < l->segs.nholes && !err; i++) {
+		const struct seg_hole *h = &l->segs.holes[i];
+		struct rec_finding g = {
+			.lane = lane, .from_seq = h->from_seq, .to_seq = h->to_seq,
+			.reason = GAP_DAMAGE, .state = RF_DAMAGE, .place = RP_SEGMENT,
+			.segno = h->segno, .offset = h->off, .bytes = h->bytes,
+			.what = seg_hole_words(h->kind),
+		};
+
+		if (rec_hole_is_new(r, l, i, &g.reason))
+			g.state = RF_NEW;
+		else if (h->state != SEG_HOLE_DAMAGE)
+			continue;	/* explained (see its gap), or cut */
+		err = rec_note(r, &g);
+	}
+	return err;
+}
+
+static int note_gaps(struct rec *r, unsigned lane)
+{
+	const struct seg_lane *s = &r->lane[lane].segs;
+	int err = 0;
+
+	for (size_t i = 0; i < s->ngaps && !err; i++) {
+		const struct seg_gap *p = &s->gaps[i];
+		struct rec_finding g = {
+			.lane = lane, .from_seq = p->g.from_seq, .to_seq = p->g.to_seq,
+			.reason = p->g.reason, .state = RF_EXPLAINED, .place = RP_SEGMENT,
+			.segno = p->segno, .offset = p->g.bytes ? p->g.offset : p->off,
+			.bytes = p->g.bytes, .what = "explained by a frame in the log",
+		};
+
+		err = rec_note(r, &g);
+	}
+	return err;
+}
+
+/* What the decision itself will explain: numbers that no place stands for. */
+static int note_numbers(struct rec *r, unsigned lane)
+{
+	const struct rec_lane *l = &r->lane[lane];
+	struct rec_finding g = { .lane = lane, .state = RF_NEW, .from_seq = l->base };
+	unsigned actions = r->rep->lane[lane].row->actions;
+	int err = 0;
+
+	if (actions & RL_GAP) {
+		g.to_seq = l->head_seq - 1;
+		g.reason = GAP_DAMAGE;
+		g.what = "segments that the wal counts on are missing";
+		err = rec_note(r, &g);
+	}
+	if (actions & RL_SKIP && !err) {
+		g.to_seq = g.from_seq + REC_LOST_SKIP - 1;
+		g.reason = GAP_WAL_LOST;
+		g.what = "the wal is lost; more numbers than it can have held";
+		err = rec_note(r, &g);
+	}
+	return err;
+}
+
+static int note_tail(struct rec *r, unsigned lane, struct rec_lane_report *rep)
+{
+	struct rec_lane *l = &r->lane[lane];
+	const struct seg_lane *s = &l->segs;
+	uint64_t end = l->cut == REC_NO_CUT ? s->end : s->holes[l->cut].off;
+
+	if (s->tail == SIZE_MAX || s->dirty_end <= end)
+		return 0;
+	/* After a clean close nothing is torn: what does not read was acknowledged. */
+	l->keep_tail = !r->rep->unclean && l->cut == REC_NO_CUT;
+	if (!l->keep_tail) {
+		rep->tail_bytes = s->dirty_end - end;
+		return 0;
+	}
+	return rec_note(r, &(struct rec_finding){
+		.lane = lane, .from_seq = l->base, .to_seq = l->base - 1, .reason = GAP_DAMAGE,
+		.state = RF_NEW, .place = RP_SEGMENT, .segno = s->segs[s->tail].segno,
+		.offset = end, .bytes = s->dirty_end - end,
+		.what = "bytes that are no frame, behind the last one" });
+}
+
+/* ---- all together ---- */
+
+static void lane_progress(void *arg, uint64_t done, uint64_t total)
+{
+	(void)total;
+	rec_progress(arg, done);
+}
+
+static int find_segs(struct rec *r, unsigned lane)
+{
+	struct seg_lane *s = &r->lane[lane].segs;
+	char path[SEG_PATH_MAX];
+	struct seg_scan_options o = {
+		.blk = r->blk, .dir = path, .uuid = r->store.b.uuid, .lane = lane,
+		.quick = !r->full, .progress = lane_progress, .arg = r,
+	};
+	int err;
+
+	if (!r->store_open) {		/* a store to be created */
+		memset(s, 0, sizeof(*s));
+		s->tail = SIZE_MAX;
+		s->next_seq = s->next_batch = 1;
+		return 0;
+	}
+	err = store_lane_path(&r->store, lane, path);
+	if (!err)
+		err = seg_scan_lane(&o, s);
+	if (err)
+		return rec_fail(r, err, "%s: %s", path, wal_strerror(err));
+	r->base_done += s->read_bytes;
+	r->rep->bytes_read += s->read_bytes;
+	return 0;
+}
+
+int rec_lane_find(struct rec *r, unsigned lane)
+{
+	struct rec_lane *l = &r->lane[lane];
+	struct rec_lane_report *rep = &r->rep->lane[lane];
+	int err;
+
+	rep->lane = lane;
+	err = find_segs(r, lane);
+	if (err)
+		return err;
+	l->base = l->segs.next_seq;
+	if (l->has_wal)
+		err = find_ring(r, lane, rep);
+	if (err)
+		return err;
+	l->facts = (struct rec_lane_facts){ segs_fact(&l->segs), wal_fact(r, lane) };
+	rep->row = rec_lane_decide(&l->facts);
+	rep->records = l->segs.records;
+	rep->bytes = l->segs.bytes;
+	rep->segments = l->segs.nsegs;
+	rep->oldest_seq = l->segs.oldest_seq;
+	if (l->segs.tail != SIZE_MAX)
+		rep->unsynced_bytes = l->segs.end - l->segs.batch_off;
+	rep->next_seq = l->base;
+	if (l->has_wal && l->wal_next > rep->next_seq)
+		rep->next_seq = l->wal_next;
+	if (rep->row->actions & RL_SKIP)
+		rep->next_seq += REC_LOST_SKIP;
+	err = note_gaps(r, lane);
+	if (!err)
+		err = note_holes(r, lane);
+	if (!err)
+		err = note_tail(r, lane, rep);
+	return err ? err : note_numbers(r, lane);
+}

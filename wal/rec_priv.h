@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rec_priv.h - a recovery under way; for recover.c, rec_lane.c, rec_act.c,
+ * rec_tool.c and wal.c only.
+ *
+ *	rec_find()	the facts, the decisions, the report: writes nothing but what
+ *			opening the store file does (its lock; a bad copy of its block)
+ *	rec_act()	what was decided; the store is then open, every lane that is
+ *			there has its segment log open and everything in it, and an
+ *			attached wal is drained
+ *	rec_end()	closes what is still open
+ *
+ * Who owns the parts after rec_act: the caller takes logs, walfile and store out of
+ * struct rec (and clears them there), rec_end closes what was not taken.
+ */
+#ifndef WAL_REC_PRIV_H
+#define WAL_REC_PRIV_H
+
+#include "recover.h"
+#include "scan.h"
+#include "seg_scan.h"
+#include "segment.h"
+#include "store.h"
+#include "wal.h"
+#include "walfile.h"
+
+#define REC_NO_CUT	SIZE_MAX
+
+struct rec_lane {
+	bool	 there;			/* has a directory, a ring in the wal, or will have a worker */
+	bool	 has_wal;		/* a ring in the wal with a head */
+	struct rec_lane_facts facts;
+	struct seg_lane segs;
+	size_t	 cut;			/* the hole from which on the wal has it; or REC_NO_CUT */
+	bool	 keep_tail;		/* what is behind the last frame stays and is explained */
+	uint64_t base;			/* next number of the segments, after the cut */
+	uint64_t head_seq, wal_next;	/* the wal has [head_seq, wal_next) */
+	struct seglog *log;		/* after rec_act */
+	uint64_t next_seq;		/* after rec_act */
+};
+
+struct rec {
+	/* set by the caller */
+	const struct pm_ops  *pm;
+	const struct blk_ops *blk;
+	bool	 pm_custom;		/* a simulator: probe nothing */
+	const char *store_dir, *nvmm_path;	/* nvmm_path may be NULL */
+	bool	 read_only;
+	bool	 full;			/* read every segment, not only the last */
+	bool	 give_up;
+	bool	 want_wal;		/* a wal shall be attached at nvmm_path */
+	bool	 want_sync;		/* and be in real persistent memory */
+	unsigned lanes_wanted;		/* workers to come */
+	uint64_t segment_bytes;		/* 0: as the store says */
+	enum wal_class cls;		/* the class asked for */
+	uint64_t (*now_ms)(void);
+	void	(*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
+	void	*progress_arg;
+
+	struct wal_report *rep;
+	struct store store;
+	bool	 store_open;
+	struct walfile *wal;		/* the attached one; NULL: none */
+	char	 wal_path[sizeof(((struct store_block *)0)->nvmm_path)];
+	unsigned lanes;			/* highest lane that is there, + 1 */
+	struct rec_lane lane[LANES_MAX];
+	uint64_t done, total, base_done;	/* progress, bytes */
+	const char *what;
+};
+
+int  rec_find(struct rec *r);
+int  rec_act(struct rec *r);
+void rec_end(struct rec *r);
+
+/* recover.c: notes the refusal or failure in the report and returns err. */
+int  rec_fail(struct rec *r, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+int  rec_note(struct rec *r, const struct rec_finding *f);	/* 0, -ENOMEM */
+void rec_progress(struct rec *r, uint64_t done);		/* of the step under way */
+
+/* rec_lane.c: facts, decision and report of one lane. */
+int  rec_lane_find(struct rec *r, unsigned lane);
+/* Whether the hole gets a GAP frame, and its reason. */
+bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, uint32_t *reason);
+
+/* rec_wal.c: the records of a lane of the wal numbered >= from, in order; damage (numbers
+ * < from left out) as an item without frags.  *s is the scan, at its end afterwards. */
+struct rec_item {
+	uint64_t seq, to_seq;		/* to_seq: of damage, inclusive; seq > to_seq: none lost */
+	uint64_t time_ms;
+	uint32_t len, data_crc;
+	uint32_t nfrags;		/* 0: damage */
+	const struct scan *s;
+	const struct scan_item *it;
+};
+int  rec_wal_walk(struct rec *r, unsigned lane, uint64_t from, struct scan *s,
+		  int (*cb)(void *arg, const struct rec_item *x), void *arg);
+/* Appends those records to the lane's log, with GAP frames for the damage. */
+int  rec_wal_replay(struct rec *r, unsigned lane, uint64_t from);
+/* A GAP frame's record; g must stay. */
+struct seg_rec rec_gap(const struct rec *r, const struct gap_data *g, struct iovec *iov);
+
+#endif

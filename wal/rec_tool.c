@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rec_tool.c - recovery on the files alone: look, list what survives, repair
+ * (recover.h).  check and dump open everything for reading only.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "rec_priv.h"
+
+static uint64_t wall_clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static struct rec *rec_of(const struct rec_tool *t, struct wal_report *rep, bool read_only)
+{
+	struct rec *r = calloc(1, sizeof(*r));
+
+	memset(rep, 0, sizeof(*rep));
+	if (!r) {
+		rep->error = -ENOMEM;
+		return NULL;
+	}
+	r->pm = t->pm ? t->pm : &pm_nvmm;
+	r->blk = t->blk ? t->blk : &blk_file_ops;
+	r->pm_custom = t->pm != NULL;
+	r->store_dir = t->store_dir;
+	r->nvmm_path = t->nvmm_path;
+	r->read_only = read_only;
+	r->full = true;
+	r->give_up = t->give_up;
+	r->now_ms = t->now_ms ? t->now_ms : wall_clock_ms;
+	r->progress = t->progress;
+	r->progress_arg = t->progress_arg;
+	r->rep = rep;
+	return r;
+}
+
+int wal_check(const struct rec_tool *t, struct wal_report *rep)
+{
+	struct rec *r = rec_of(t, rep, true);
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	err = rec_find(r);
+	rec_end(r);
+	free(r);
+	return err;
+}
+
+/* ---- dump ---- */
+
+struct dump {
+	struct rec *r;
+	unsigned lane;
+	uint64_t until;			/* numbers from here on come from the wal */
+	uint64_t time_ms;
+	uint8_t *buf;			/* a record of the wal, put together */
+	size_t	 cap;
+	int	(*record)(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
+			  const uint8_t *data, uint32_t len);
+	void	*arg;
+};
+
+static int dump_frame(void *arg, const struct seg_info *seg, const struct seg_frame *fr)
+{
+	struct dump *d = arg;
+
+	(void)seg;
+	d->time_ms = fr->h.time_ms;
+	if (fr->h.seq >= d->until)
+		return 0;
+	return d->record(d->arg, d->lane, fr->h.seq, fr->h.time_ms, fr->data, fr->h.len);
+}
+
+static int dump_item(void *arg, const struct rec_item *x)
+{
+	struct dump *d = arg;
+	size_t at = 0;
+
+	if (!x->nfrags)
+		return 0;
+	if (x->len > d->cap) {
+		uint8_t *more = realloc(d->buf, x->len);
+
+		if (!more)
+			return -ENOMEM;
+		d->buf = more;
+		d->cap = x->len;
+	}
+	for (uint32_t i = 0; i < x->nfrags; i++) {
+		struct frag f = scan_frag(x->s, x->it, i);
+
+		memcpy(d->buf + at, scan_addr(x->s, &f), f.len);
+		at += f.len;
+	}
+	if (x->time_ms)
+		d->time_ms = x->time_ms;
+	return d->record(d->arg, d->lane, x->seq, d->time_ms, d->buf, x->len);
+}
+
+static int dump_lane(struct dump *d)
+{
+	struct rec_lane *l = &d->r->lane[d->lane];
+	unsigned actions = d->r->rep->lane[d->lane].row->actions;
+	struct seg_lane again;
+	struct scan s;
+	char path[SEG_PATH_MAX];
+	struct seg_scan_options o = {
+		.blk = d->r->blk, .dir = path, .uuid = d->r->store.b.uuid, .lane = d->lane,
+		.record = dump_frame, .arg = d,
+	};
+	int err = store_lane_path(&d->r->store, d->lane, path);
+
+	if (err)
+		return err;
+	d->until = l->cut == REC_NO_CUT ? UINT64_MAX : l->base;
+	d->time_ms = 0;
+	err = seg_scan_lane(&o, &again);
+	seg_lane_free(&again);
+	if (err || !(actions & RL_REPLAY))
+		return err;
+	return rec_wal_walk(d->r, d->lane, actions & RL_GAP ? l->head_seq : l->base, &s,
+			    dump_item, d);
+}
+
+int wal_dump(const struct rec_tool *t, struct wal_report *rep,
+	     int (*record)(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
+			   const uint8_t *data, uint32_t len), void *arg)
+{
+	struct dump d = { .r = rec_of(t, rep, true), .record = record, .arg = arg };
+	int err;
+
+	if (!d.r)
+		return -ENOMEM;
+	err = rec_find(d.r);
+	d.r->progress = NULL;		/* the output shows how far it is */
+	for (; !err && d.lane < d.r->lanes; d.lane++)
+		if (d.r->lane[d.lane].there)
+			err = dump_lane(&d);
+	if (err && !rep->error)
+		rec_fail(d.r, err, "%s: %s", t->store_dir, wal_strerror(err));
+	rec_end(d.r);
+	free(d.r);
+	free(d.buf);
+	return err;
+}
+
+/* ---- repair ---- */
+
+int wal_repair(const struct rec_tool *t, struct wal_report *rep)
+{
+	struct rec *r = rec_of(t, rep, false);
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	err = rec_find(r);
+	if (!err && rep->row->action == REC_CREATE)
+		err = rec_fail(r, WAL_ENODIR, "%s: no store there", t->store_dir);
+	if (!err)
+		err = rec_act(r);
+	if (!err) {
+		/* Every record is in synced segments: no wal is needed any more. */
+		r->store.b.wal_id = 0;
+		err = store_update(&r->store, 0, r->store.b.wal_class, "",
+				   r->store.b.segment_bytes);
+		if (err)
+			rec_fail(r, err, "%s/store: cannot be written: %s", t->store_dir,
+				 wal_strerror(err));
+	}
+	rec_end(r);
+	free(r);
+	return err;
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * recover.c - recovery of a store as a whole: finds the facts, asks the table
+ * (rec_table.c), says in words what stops it.  The lanes are rec_lane.c's business,
+ * doing what was decided is rec_act.c's.
+ *
+ * Which wal is the attached one.  The store file names a path and the wal's id; the
+ * caller may name another path, because what was mounted at one place can be mounted
+ * at another.  A wal counts as attached only if it has the store's uuid and the id:
+ * a wal that an earlier attachment left behind has the uuid too.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rec_priv.h"
+
+int rec_fail(struct rec *r, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(r->rep->why, sizeof(r->rep->why), fmt, ap);
+	va_end(ap);
+	r->rep->error = err;
+	return err;
+}
+
+int rec_note(struct rec *r, const struct rec_finding *f)
+{
+	struct wal_report *p = r->rep;
+	struct rec_finding *more;
+
+	if (!(p->findings & (p->findings - 1))) {	/* 0, 1, 2, 4 ..: grow */
+		unsigned cap = p->findings ? 2 * p->findings : 1;
+
+		more = realloc(p->finding, cap * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		p->finding = more;
+	}
+	p->finding[p->findings++] = *f;
+	return 0;
+}
+
+void rec_progress(struct rec *r, uint64_t done)
+{
+	r->done = r->base_done + done;
+	if (r->progress)
+		r->progress(r->progress_arg, r->what, r->done, r->total);
+}
+
+/* One of two copies is not valid.  It costs nothing: the other counts, and a start
+ * writes this one again.  may_tear: a crash can leave that behind. */
+static int bad_copy(struct rec *r, enum rec_place place, unsigned lane, uint64_t offset,
+		    bool may_tear, const char *what)
+{
+	return rec_note(r, &(struct rec_finding){
+		.lane = lane, .from_seq = 1, .to_seq = 0, .place = place, .offset = offset,
+		.reason = may_tear ? GAP_TORN : GAP_DAMAGE,
+		.state = may_tear ? RF_NEW : RF_DAMAGE, .what = what });
+}
+
+/* ---- the store file ---- */
+
+static int find_store(struct rec *r, struct rec_facts *f)
+{
+	static const uint8_t map[] = {
+		[STORE_NONE] = RS_NONE, [STORE_BLANK] = RS_BLANK, [STORE_GOOD] = RS_GOOD,
+		[STORE_BAD] = RS_BAD, [STORE_VERSION] = RS_VERSION, [STORE_ORDER] = RS_ORDER,
+	};
+	enum store_found found;
+	struct store_block b;
+	char why[256] = "";
+	int err;
+
+	err = store_probe(r->blk, r->store_dir, &found, &b);
+	if (err)
+		return rec_fail(r, err, "%s: cannot be looked at: %s", r->store_dir,
+				wal_strerror(err));
+	f->store = map[found];
+	if (found != STORE_GOOD)
+		return 0;
+	err = store_open(&r->store, r->blk, r->store_dir, r->read_only, why, sizeof(why));
+	if (err == WAL_EBUSY) {
+		f->store = RS_BUSY;
+		return 0;
+	}
+	if (err)
+		return rec_fail(r, err, "%s", why[0] ? why : wal_strerror(err));
+	r->store_open = true;
+	r->rep->wal_class = r->store.b.wal_class;
+	r->rep->unclean = r->store.b.flags & STORE_OPEN;
+	if (r->store.a_bad)
+		err = bad_copy(r, RP_STORE, 0, 0, r->rep->unclean, "copy A of the store block");
+	if (!err && r->store.b_bad)
+		err = bad_copy(r, RP_STORE, 0, 4096, r->rep->unclean, "copy B of the store block");
+	return err;
+}
+
+/* ---- the attached wal ---- */
+
+static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
+{
+	const struct store_block *b = &r->store.b;
+	struct walfile *w;
+	int err;
+
+	if (!path || !*path || *verdict == RW_FOUND || *verdict == RW_HEADLESS)
+		return 0;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	err = walfile_open_ro(w, r->pm_custom ? r->pm : NULL, path, b->uuid);
+	if (!err && w->super.crc == b->wal_id) {
+		*verdict = RW_FOUND;
+		for (unsigned i = 0; i < w->super.lanes; i++)
+			if (w->lane[i].lost)
+				*verdict = RW_HEADLESS;
+		r->wal = w;
+		snprintf(r->wal_path, sizeof(r->wal_path), "%s", path);
+		return 0;
+	}
+	if (!err)
+		walfile_close(w);
+	free(w);
+	switch (err) {
+	case 0:			/* ours, but of an earlier attachment */
+	case -ENOENT:
+	case -ENOTDIR:
+	case WAL_EMISMATCH:
+		return 0;
+	case WAL_EFORMAT:
+	case WAL_EVERSION:
+	case WAL_EBYTEORDER:
+		if (!strcmp(path, b->nvmm_path))
+			*verdict = RW_BAD;
+		return 0;
+	}
+	return rec_fail(r, err, "%s: the wal cannot be read: %s", path, wal_strerror(err));
+}
+
+static int wal_copies(struct rec *r)
+{
+	const struct walfile *w = r->wal;
+	int err = 0;
+
+	if (w->super_bad_a)
+		err = bad_copy(r, RP_WAL_SUPER, 0, WAL_SUPER_A, false, "copy A of the superblock");
+	if (!err && w->super_bad_b)
+		err = bad_copy(r, RP_WAL_SUPER, 0, WAL_SUPER_B, false, "copy B of the superblock");
+	for (unsigned i = 0; i < w->super.lanes && !err; i++) {
+		const struct walfile_lane *l = &w->lane[i];
+		uint64_t at = i * sizeof(struct wal_head);
+
+		if (l->bad_a)
+			err = bad_copy(r, RP_WAL_HEAD, i, WAL_HEADS_A + at, !l->lost,
+				       "copy A of the head");
+		if (!err && l->bad_b)
+			err = bad_copy(r, RP_WAL_HEAD, i, WAL_HEADS_B + at, !l->lost,
+				       "copy B of the head");
+	}
+	return err;
+}
+
+static int find_wal(struct rec *r, struct rec_facts *f)
+{
+	const struct store_block *b = &r->store.b;
+	int err;
+
+	if (f->store != RS_GOOD || !(b->flags & STORE_WAL_ATTACHED))
+		return 0;
+	f->attached = b->wal_class == WAL_VOLATILE ? RA_VOLATILE : RA_LASTING;
+	snprintf(r->rep->nvmm_path, sizeof(r->rep->nvmm_path), "%s", b->nvmm_path);
+	err = try_wal(r, b->nvmm_path, &f->wal);
+	if (!err)
+		err = try_wal(r, r->nvmm_path, &f->wal);
+	if (err || !r->wal)
+		return err;
+	snprintf(r->rep->nvmm_path, sizeof(r->rep->nvmm_path), "%s", r->wal_path);
+	return wal_copies(r);
+}
+
+/* Where a new wal shall go. */
+static int find_target(struct rec *r, struct rec_facts *f)
+{
+	static const uint8_t nobody[16];
+	struct walfile *w;
+	int err;
+
+	f->want = r->read_only ? RT_READ : r->want_wal ? RT_WAL_FREE : RT_STORE;
+	if (f->want != RT_WAL_FREE || (r->wal && !strcmp(r->wal_path, r->nvmm_path)))
+		return 0;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	err = walfile_open_ro(w, r->pm_custom ? r->pm : NULL, r->nvmm_path,
+			      r->store_open ? r->store.b.uuid : nobody);
+	if (!err)
+		walfile_close(w);
+	free(w);
+	switch (err) {
+	case 0:
+	case -ENOENT:
+		return 0;
+	case WAL_EMISMATCH:
+		f->want = RT_WAL_OTHER;
+		return 0;
+	case WAL_EFORMAT:
+	case WAL_EVERSION:
+	case WAL_EBYTEORDER:
+		f->want = RT_WAL_BAD;
+		return 0;
+	}
+	return rec_fail(r, err, "%s: cannot hold the wal: %s", r->nvmm_path, wal_strerror(err));
+}
+
+/* ---- words ---- */
+
+static int refuse(struct rec *r)
+{
+	const struct rec_facts *f = &r->rep->facts;
+	const struct rec_row *row = r->rep->row;
+	const char *wal = r->rep->nvmm_path, *dir = r->store_dir;
+
+	switch (row->error) {
+	case WAL_EBUSY:
+		return rec_fail(r, row->error, "%s: in use by another process; stop it first, or "
+				"give another store", dir);
+	case WAL_ENODIR:
+		return rec_fail(r, row->error, "%s: no store there", dir);
+	case WAL_EVERSION:
+		return rec_fail(r, row->error, "%s: made by a version of pasted with another format; "
+				"use that version", dir);
+	case WAL_EBYTEORDER:
+		return rec_fail(r, row->error, "%s: made on a machine with another byte order; "
+				"read it there", dir);
+	case WAL_EWALMISSING:
+		return rec_fail(r, row->error, "%s: records may be in the wal at %s (class %s), which "
+				"is not there; mount it, or say --nvmm with its new place; if it is "
+				"gone for ever, `pasted-recover repair --give-up-wal` goes on without it",
+				dir, wal, wal_class_name(r->store.b.wal_class));
+	case WAL_EMISMATCH:
+		return rec_fail(r, row->error, "%s: has the wal of another store; give another place, "
+				"or remove the files wal and pktbufs there if nothing needs them",
+				r->nvmm_path);
+	}
+	if (f->store != RS_GOOD && f->store != RS_NONE && f->store != RS_BLANK)
+		return rec_fail(r, row->error, "%s: not a store, or damaged beyond use: no copy in its "
+				"file `store` is valid", dir);
+	if (f->want == RT_WAL_BAD)
+		return rec_fail(r, row->error, "%s: holds something that is no wal; give another place, "
+				"or remove (device-dax: zero the start of) it", r->nvmm_path);
+	return rec_fail(r, row->error, "%s: %s; if it cannot be restored, `pasted-recover repair "
+			"--give-up-wal` goes on without what only it held", wal, row->words);
+}
+
+/* ---- all together ---- */
+
+static int lanes_there(struct rec *r)
+{
+	bool set[LANES_MAX] = { false };
+	unsigned n = 0;
+	int err;
+
+	if (r->store_open) {
+		err = store_lanes_list(r->blk, r->store_dir, set, &n);
+		if (err)
+			return rec_fail(r, err, "%s/log: cannot be listed: %s", r->store_dir,
+					wal_strerror(err));
+	}
+	for (unsigned i = 0; i < LANES_MAX; i++) {
+		struct rec_lane *l = &r->lane[i];
+
+		l->has_wal = r->wal && i < r->wal->super.lanes && !r->wal->lane[i].lost;
+		l->there = set[i] || i < r->lanes_wanted || (r->wal && i < r->wal->super.lanes);
+		l->cut = REC_NO_CUT;
+		if (l->there)
+			r->lanes = i + 1;
+	}
+	r->rep->lane = calloc(r->lanes ? r->lanes : 1, sizeof(*r->rep->lane));
+	if (!r->rep->lane)
+		return -ENOMEM;
+	r->rep->lanes = r->lanes;
+	return 0;
+}
+
+/* For the progress line only: about how much there is to read. */
+static void estimate(struct rec *r)
+{
+	char path[SEG_PATH_MAX];
+	uint64_t *no;
+	size_t n;
+
+	r->what = r->read_only ? "checking" : "recovering";
+	for (unsigned i = 0; r->store_open && i < r->lanes; i++) {
+		if (!r->lane[i].there || store_lane_path(&r->store, i, path) ||
+		    seg_list(r->blk, path, &no, &n))
+			continue;
+		if (!r->full && n > 1)
+			n = 1;
+		r->total += n * r->store.b.segment_bytes;
+		free(no);
+	}
+	if (r->wal)
+		r->total += r->wal->super.bufs * r->wal->super.buf_size;
+}
+
+int rec_find(struct rec *r)
+{
+	struct rec_facts *f = &r->rep->facts;
+	int err;
+
+	*f = (struct rec_facts){ .give_up = r->give_up };
+	if ((err = find_store(r, f)) || (err = find_wal(r, f)) || (err = find_target(r, f)))
+		goto out;
+	r->rep->row = rec_decide(f);
+	if (r->rep->row->action == REC_REFUSE)
+		return refuse(r);
+	if ((err = lanes_there(r)))
+		goto out;
+	estimate(r);
+	for (unsigned i = 0; i < r->lanes && !err; i++)
+		if (r->lane[i].there)
+			err = rec_lane_find(r, i);
+out:
+	if (err && !r->rep->error)
+		rec_fail(r, err, "%s: %s", r->store_dir, wal_strerror(err));
+	return err;
+}
+
+void rec_end(struct rec *r)
+{
+	for (unsigned i = 0; i < LANES_MAX; i++) {
+		seg_lane_free(&r->lane[i].segs);
+		if (r->lane[i].log)
+			seglog_close(r->lane[i].log);
+		r->lane[i].log = NULL;
+	}
+	if (r->wal) {
+		walfile_close(r->wal);
+		free(r->wal);
+		r->wal = NULL;
+	}
+	if (r->store_open)
+		store_close(&r->store);
+	r->store_open = false;
+}

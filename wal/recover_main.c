@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * recover_main.c - pasted-recover: what a crash left in a store, from the files alone
+ * (pasted-recover(8)).  The work is done by recover.h; here are the command line and
+ * the output.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "progress.h"
+#include "recover.h"
+#include "report.h"
+#include "wal.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "0"
+#endif
+
+enum { EXIT_UNUSABLE = 3, EXIT_USAGE = 64 };
+enum command { CHECK, DUMP, REPAIR };
+
+struct options {
+	enum command command;
+	const char *store, *nvmm;
+	bool	 json, give_up;
+};
+
+static const char usage_text[] =
+	"usage: pasted-recover [check|dump|repair] --store DIR [--nvmm PATH] [--json]\n"
+	"\n"
+	"  check   look only: what is there, what is missing and why, what a start would do\n"
+	"  dump    write every surviving record in order\n"
+	"  repair  do what a start does, and report\n"
+	"\n"
+	"  --store DIR     the store\n"
+	"  --nvmm PATH     where its wal is; default: the place noted in the store\n"
+	"  --json          one JSON object (dump: one per record and line)\n"
+	"  --give-up-wal   repair: go on without a wal that is lost, and what only it held\n"
+	"\n"
+	"exit: 0 clean, 1 work pending after a crash (nothing acknowledged is lost),\n"
+	"      2 damage found, 3 not a usable store, 64 wrong usage\n";
+
+static int usage(const char *problem, const char *what)
+{
+	fprintf(stderr, "pasted-recover: %s%s\n\n%s", problem, what, usage_text);
+	return EXIT_USAGE;
+}
+
+static int parse_command(struct options *o, int argc, char **argv)
+{
+	static const char *const names[] = { "check", "dump", "repair" };
+
+	if (optind == argc)
+		return 0;
+	for (unsigned i = 0; i < 3; i++) {
+		if (!strcmp(argv[optind], names[i])) {
+			o->command = i;
+			optind++;
+			return optind == argc ? 0 : usage("too many words: ", argv[optind]);
+		}
+	}
+	return usage("no such command: ", argv[optind]);
+}
+
+/* 0: go on; else the exit code, negative for 0. */
+static int parse(struct options *o, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "store", required_argument, NULL, 's' },
+		{ "nvmm", required_argument, NULL, 'n' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "give-up-wal", no_argument, NULL, 'g' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 }
+	};
+	int c, err;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			o->store = optarg;
+			break;
+		case 'n':
+			o->nvmm = optarg;
+			break;
+		case 'j':
+			o->json = true;
+			break;
+		case 'g':
+			o->give_up = true;
+			break;
+		case 'h':
+			fputs(usage_text, stdout);
+			return -1;
+		case 'V':
+			puts("pasted-recover " PACKAGE_VERSION);
+			return -1;
+		default:
+			fputs(usage_text, stderr);
+			return EXIT_USAGE;
+		}
+	}
+	err = parse_command(o, argc, argv);
+	if (err)
+		return err;
+	if (!o->store)
+		return usage("--store DIR is missing", "");
+	if (o->give_up && o->command != REPAIR)
+		return usage("--give-up-wal goes with repair only", "");
+	return 0;
+}
+
+/* ---- dump ---- */
+
+static int dump_json(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
+		     const uint8_t *data, uint32_t len)
+{
+	struct json_record j;
+	char buf[16384];
+	size_t n;
+
+	json_record_start(&j, lane, seq, time_ms, data, len);
+	while ((n = json_record_more(&j, buf, sizeof(buf))))
+		if (fwrite(buf, 1, n, arg) != n)
+			return errno ? -errno : -EIO;
+	return 0;
+}
+
+/* "# 0-17 2026-11-21T00:38:20.123Z 1150\n", that many bytes, a newline. */
+static int dump_raw(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
+		    const uint8_t *data, uint32_t len)
+{
+	char when[JSON_TIME];
+
+	json_time(when, time_ms);
+	if (fprintf(arg, "# %u-%" PRIu64 " %s %" PRIu32 "\n", lane, seq, when, len) < 0 ||
+	    fwrite(data, 1, len, arg) != len || fputc('\n', arg) == EOF)
+		return errno ? -errno : -EIO;
+	return 0;
+}
+
+static int run_dump(const struct options *o, const struct rec_tool *t, struct wal_report *r)
+{
+	int err = wal_dump(t, r, o->json ? dump_json : dump_raw, stdout);
+	int verdict;
+
+	if (!err && fflush(stdout))
+		err = errno ? -errno : -EIO;
+	progress_end(t->progress_arg);
+	if (err) {
+		fprintf(stderr, "pasted-recover: %s\n", r->error ? r->why : wal_strerror(err));
+		return EXIT_UNUSABLE;
+	}
+	verdict = wal_report_verdict(r);
+	if (verdict == 2)
+		fprintf(stderr, "pasted-recover: %" PRIu64 " places are damaged: see `pasted-recover "
+			"check`\n", wal_report_damaged(r));
+	return verdict;
+}
+
+/* ---- check, repair ---- */
+
+static int run_report(const struct options *o, const struct rec_tool *t, struct wal_report *r)
+{
+	bool did = o->command == REPAIR;
+	int verdict;
+
+	if (did)
+		wal_repair(t, r);
+	else
+		wal_check(t, r);
+	progress_end(t->progress_arg);
+	verdict = wal_report_verdict(r);
+	if (verdict == EXIT_UNUSABLE)
+		fprintf(stderr, "pasted-recover: %s\n", r->why[0] ? r->why : wal_strerror(r->error));
+	if (o->json)
+		report_json(stdout, r, o->store, did);
+	else if (verdict != EXIT_UNUSABLE)
+		report_people(stdout, r, o->store, did);
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "pasted-recover: the report could not be written\n");
+		return EXIT_UNUSABLE;
+	}
+	return did && verdict == 1 ? 0 : verdict;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct progress p;
+	struct wal_report r = { 0 };
+	struct rec_tool t = { .progress = progress_report, .progress_arg = &p };
+	int code = parse(&o, argc, argv);
+
+	if (code)
+		return code < 0 ? 0 : code;
+	progress_init(&p, STDERR_FILENO, isatty(STDERR_FILENO));
+	t.store_dir = o.store;
+	t.nvmm_path = o.nvmm;
+	t.give_up = o.give_up;
+	code = o.command == DUMP ? run_dump(&o, &t, &r) : run_report(&o, &t, &r);
+	wal_report_fini(&r);
+	return code;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * wal_priv.h - what an open store is made of; for wal.c and wal_read.c only.
+ *
+ * Everything but the atomics inside lanes and logs is set in wal_open and not
+ * changed until wal_close, so any thread may look at it.
+ */
+#ifndef WAL_WAL_PRIV_H
+#define WAL_WAL_PRIV_H
+
+#include "lane_priv.h"
+#include "recover.h"
+#include "settle.h"
+#include "store.h"
+#include "wal.h"
+
+struct wal {
+	enum wal_class cls;
+	const struct pm_ops  *pm;
+	const struct blk_ops *blk;
+	uint64_t (*now_ms)(void);
+	uint64_t segment_bytes, retain_bytes, retain_ms, record_max;
+	struct store	 store;
+	bool		 store_open;
+	struct walfile	*wal;			/* nvmm classes */
+	struct pm_map	 memory;		/* the pool of the others */
+	uint8_t		*base;			/* the pool */
+	size_t		 base_len;
+	unsigned	 nlanes;		/* with a worker */
+	unsigned	 known;			/* with a log, highest + 1; >= nlanes */
+	struct lane	*lane;			/* [nlanes] */
+	struct pool	*pool;			/* [nlanes] */
+	struct seglog	*log[LANES_MAX];	/* NULL: no such lane */
+	unsigned	 logs;
+	struct settle	*settle;		/* the checkpointer's scratch */
+	struct wal_report report;
+};
+
+static inline bool wal_has_wal(enum wal_class c)
+{
+	return c == WAL_VOLATILE || c == WAL_NVMM || c == WAL_NVMM_EADR;
+}
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * wal_read.c - looking at an open store: read-back and figures (wal.h).  Any thread.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "seg_read.h"
+#include "wal_priv.h"
+
+#define relaxed(v) atomic_load_explicit(&(v), memory_order_relaxed)
+
+struct wal_cursor {
+	struct seg_cursor *c;
+	unsigned lane;
+};
+
+static struct seglog *log_of(const struct wal *w, unsigned lane)
+{
+	return lane < w->known ? w->log[lane] : NULL;
+}
+
+bool wal_unsettled(const struct wal *w, unsigned lane, uint64_t seq)
+{
+	const struct lane *l;
+
+	if (!w->wal || lane >= w->nlanes)
+		return false;
+	l = &w->lane[lane];
+	return seq > relaxed(l->settled_seq) && seq <= lane_durable(l);
+}
+
+int wal_read_open(struct wal *w, unsigned lane, uint64_t seq, struct wal_cursor **out)
+{
+	struct seglog *log = log_of(w, lane);
+	struct wal_cursor *c;
+	int err;
+
+	*out = NULL;
+	if (!log)
+		return -ENOENT;
+	c = malloc(sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->lane = lane;
+	err = seg_read_open(log, seq, &c->c);
+	if (err) {
+		free(c);
+		return err;
+	}
+	*out = c;
+	return 0;
+}
+
+int wal_read_next(struct wal_cursor *c, struct wal_record *r)
+{
+	struct frame_header h;
+	const uint8_t *data;
+	int got = seg_read_next(c->c, &h, &data);
+
+	if (got == 1)
+		*r = (struct wal_record){ c->lane, h.seq, h.time_ms, data, h.len };
+	return got;
+}
+
+uint64_t wal_read_damaged(const struct wal_cursor *c)
+{
+	return seg_read_damaged(c->c);
+}
+
+void wal_read_close(struct wal_cursor *c)
+{
+	if (!c)
+		return;
+	seg_read_close(c->c);
+	free(c);
+}
+
+int wal_read_bounds(struct wal *w, unsigned lane, uint64_t *oldest, uint64_t *newest)
+{
+	struct seglog *log = log_of(w, lane);
+
+	if (!log)
+		return -ENOENT;
+	seg_read_bounds(log, oldest, newest);
+	if (lane < w->nlanes && lane_durable(&w->lane[lane]) > *newest)
+		*newest = lane_durable(&w->lane[lane]);
+	return 0;
+}
+
+unsigned wal_lanes(const struct wal *w)
+{
+	return w->known > w->nlanes ? w->known : w->nlanes;
+}
+
+static void lane_stats(const struct wal *w, unsigned i, struct wal_lane_stats *s)
+{
+	const struct lane *l = &w->lane[i];
+
+	s->records = relaxed(l->records);
+	s->bytes = relaxed(l->bytes);
+	s->commits = relaxed(l->commits);
+	s->durable_seq = lane_durable(l);
+	s->settled_seq = relaxed(l->settled_seq);
+	s->checkpoints = relaxed(l->checkpoints);
+	s->checkpoint_bytes = relaxed(l->checkpoint_bytes);
+	/* The worker's plain counter: a figure, read as it happens to be. */
+	s->gathered_bytes = __atomic_load_n(&w->pool[i].gathered_bytes, __ATOMIC_RELAXED);
+	s->failed = lane_failed(l);
+	s->nospace |= relaxed(l->nospace);
+	s->fill_pct = lane_fill_pct(l);
+}
+
+int wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s)
+{
+	struct seglog *log = log_of(w, lane);
+	struct seglog_stats st;
+
+	memset(s, 0, sizeof(*s));
+	if (!log && lane >= w->nlanes)
+		return -ENOENT;
+	if (log) {
+		seglog_stat(log, &st);
+		s->segments = st.segments;
+		s->segment_bytes = st.bytes;
+		s->oldest_seq = st.oldest_seq;
+		s->oldest_ms = st.oldest_ms;
+		s->durable_seq = s->settled_seq = st.durable_seq;
+		s->expired_records = st.expired_records;
+		s->nospace = st.nospace;
+	}
+	if (lane < w->nlanes)
+		lane_stats(w, lane, s);
+	return 0;
+}
