@@ -44,7 +44,6 @@ static_assert(sizeof(struct lane_frame) == 56, "lane_frame");
 struct lane_rec {
 	uint64_t seq;
 	uint32_t len, data_crc;
-	uint32_t iov;		/* of its header */
 };
 
 struct lane_batch {
@@ -75,16 +74,16 @@ struct lane {
 
 	/* the worker's */
 	uint64_t	 next_seq;
-	uint64_t	 reclaimed_pos, reclaimed_seq;
 	uint64_t	*stage;		/* [stage_max]; [0] is the CLOCK's place */
 	uint32_t	 nstaged, stage_max;	/* nstaged 0: nothing, else the CLOCK is counted */
 	struct lane_batch batch[2];
 	unsigned	 gather;	/* which batch gathers */
 	bool		 flight;	/* the other one is on its way */
 	bool		 full;		/* the active segment does not take what comes next */
-	int		 failed;	/* -errno, for good */
 
-	/* worker writes, others read */
+	/* the worker writes, others read */
+	_Atomic int	 failed;	/* -errno, for good */
+	_Atomic uint64_t reclaimed_pos;
 	_Atomic uint64_t committed_pos;	/* release after the words are durable */
 	_Atomic uint64_t durable_seq;
 	_Atomic uint64_t records, bytes, commits;

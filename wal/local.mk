@@ -5,7 +5,8 @@ libwal_a_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 libwal_a_SOURCES = %D%/format.h %D%/pm.h %D%/blk.h %D%/pool.h %D%/lane.h %D%/segment.h %D%/wal.h
 libwal_a_SOURCES += %D%/json.c %D%/json.h
 libwal_a_SOURCES += %D%/mutant.h %D%/crc32c.c %D%/crc32c.h %D%/codec.c %D%/codec.h %D%/pm_nvmm.c %D%/pool.c
-libwal_a_SOURCES += %D%/lane_priv.h %D%/walfile.h %D%/scan.h %D%/settle.h
+libwal_a_SOURCES += %D%/lane.c %D%/lane_priv.h %D%/walfile.c %D%/walfile.h
+libwal_a_SOURCES += %D%/scan.c %D%/scan.h %D%/settle.c %D%/settle.h
 
 # The simulators behind the seams: tests only.
 check_LIBRARIES += libwalsim.a

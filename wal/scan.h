@@ -36,7 +36,8 @@ struct scan_item {
 	enum scan_kind kind;
 	uint64_t pos, end;	/* the words [pos, end); a record's SEAL is at end - 1 */
 	/* RECORD: */
-	uint64_t seq, time_ms;	/* time_ms 0: its CLOCK was lost */
+	uint64_t seq;
+	uint64_t time_ms;	/* of the last CLOCK before it; 0: none is left */
 	uint32_t nfrags, data_crc;
 	uint64_t bytes;
 	/* DAMAGE: records seq .. seq + records - 1 are lost (records 0: none, only a
@@ -61,8 +62,9 @@ struct scan {			/* private, but for reading after SCAN_END: */
 	uint64_t clock_end;	/* behind the last CLOCK; nothing before it may be missing */
 	uint64_t seq;		/* of the next record */
 	uint64_t time_ms;
-	uint64_t start;		/* where the record now being read begins */
-	uint64_t bad_from;	/* start of the region under suspicion; UINT64_MAX: none */
+	uint64_t start;		/* behind the last SEAL or CLOCK */
+	uint64_t run;		/* from here to pos there are intact FRAGs only */
+	uint64_t bad_from;	/* start of the damage now being crossed; UINT64_MAX: none */
 	uint64_t bad_seals, bad_words;	/* in it: SEALs of lost records; words that may have been one */
 	enum scan_why why;
 	uint64_t budget;	/* candidates that may still be tried */

@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lane.c - append, commit, reclaim in one lane (lane.h; the picture is in
+ * lane_priv.h).
+ *
+ * The order that a reply rests on, nvmm classes, each step named after the mutant
+ * that leaves it out:
+ *
+ *	lane_data_flush    bytes of the record      (lane_add, as they are parsed)
+ *	lane_data_fence    before any word that names them
+ *	                   CLOCK, FRAG.. SEAL, FRAG.. SEAL ...
+ *	lane_words_flush
+ *	lane_words_fence   before durable moves, and with it the replies
+ *
+ * A hold on a buffer travels with the name: with the frag node while the record is
+ * received, with the FRAG word once it is staged, until lane_reclaim; in class fsync
+ * with the node until the batch is synced.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec.h"
+#include "lane_priv.h"
+#include "mutant.h"
+
+#define relaxed(v)		atomic_load_explicit(&(v), memory_order_relaxed)
+#define relaxed_store(v, x)	atomic_store_explicit(&(v), (x), memory_order_relaxed)
+/* One writer: no read-modify-write is needed. */
+#define count(v, x)		relaxed_store(v, relaxed(v) + (x))
+
+static const uint8_t zeros[FRAME_ALIGN];
+
+/* ---- frag nodes ---- */
+
+static uint32_t node_take(struct pool *p)
+{
+	uint32_t i = p->node_free;
+
+	if (i == FRAG_NIL || !p->nodes_left)
+		return FRAG_NIL;
+	p->node_free = p->nodes[i].next;
+	p->nodes_left--;
+	return i;
+}
+
+static void node_put(struct pool *p, uint32_t i)
+{
+	p->nodes[i].next = p->node_free;
+	p->node_free = i;
+	p->nodes_left++;
+}
+
+/* The nodes of a list back to the pool, with or without the holds that they have. */
+static void nodes_free(struct pool *p, uint32_t i, bool drop)
+{
+	while (i != FRAG_NIL) {
+		uint32_t next = p->nodes[i].next;
+
+		if (drop)
+			pool_drop(p, p->nodes[i].f.idx);
+		node_put(p, i);
+		i = next;
+	}
+}
+
+/* ---- receiving a record ---- */
+
+static void took(struct lane *l, struct frags *r, const uint8_t *bytes, uint32_t len)
+{
+	r->crc = crc32c_update(r->crc, bytes, len);
+	r->bytes += len;
+	if (lane_has_wal(l) && !MUTANT(lane_data_flush))
+		l->pm->flush(l->pm->ctx, bytes, len);
+}
+
+static int new_frag(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uint32_t len)
+{
+	struct pool *p = l->pool;
+	uint32_t i;
+
+	if (r->n >= l->frags_max)
+		return -EFBIG;
+	i = node_take(p);
+	if (i == FRAG_NIL)
+		return -ENOBUFS;
+	p->nodes[i] = (struct frag_node){ { idx, (uint16_t)off, (uint16_t)len }, FRAG_NIL };
+	if (r->last == FRAG_NIL)
+		r->first = i;
+	else
+		p->nodes[r->last].next = i;
+	r->last = i;
+	r->n++;
+	pool_hold(p, idx);
+	return 0;
+}
+
+static bool adjacent(const struct lane *l, const struct frags *r, uint32_t idx, uint32_t off)
+{
+	const struct frag *last = &l->pool->nodes[r->last].f;
+
+	return last->idx == idx && (uint32_t)last->off + last->len == off;
+}
+
+/* [off, off + len) of idx as bytes of the record: joined to the last frag if it ends
+ * where these begin. */
+static int name(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uint32_t len)
+{
+	struct frag *last;
+
+	if (!r->n || !adjacent(l, r, idx, off))
+		return new_frag(l, r, idx, off, len);
+	last = &l->pool->nodes[r->last].f;
+	last->len = (uint16_t)(last->len + len);
+	return 0;
+}
+
+/* Copy a small piece into the record's own buffer; the one it came in is not held. */
+static int gather_piece(struct lane *l, struct frags *r, const uint8_t *bytes, uint32_t len)
+{
+	struct pool *p = l->pool;
+	uint32_t idx = r->gather, off = r->gather_off;
+	bool fresh = idx == FRAG_NIL || off + len > p->buf_size;
+	int err;
+
+	if (fresh) {
+		idx = pool_take(p);
+		off = 0;
+		if (idx == FRAG_NIL)
+			return -ENOBUFS;
+	}
+	memcpy(pool_addr(p, idx) + off, bytes, len);
+	err = name(l, r, idx, off, len);
+	if (err) {
+		if (fresh)
+			pool_put(p, idx);
+		return err;
+	}
+	took(l, r, pool_addr(p, idx) + off, len);
+	r->gather = idx;
+	r->gather_off = off + len;
+	__atomic_store_n(&p->gathered_bytes, p->gathered_bytes + len, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int lane_add(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uint32_t len)
+{
+	int err;
+
+	if (!len)
+		return 0;
+	if (r->bytes + len > l->record_max)
+		return -EFBIG;
+	if (l->cls == WAL_NONE) {	/* counted, and that is all */
+		r->bytes += len;
+		return 0;
+	}
+	assert(off + len <= l->pool->buf_size);
+	if (len <= LANE_GATHER && r->n && !adjacent(l, r, idx, off))
+		return gather_piece(l, r, pool_addr(l->pool, idx) + off, len);
+	err = name(l, r, idx, off, len);
+	if (!err)
+		took(l, r, pool_addr(l->pool, idx) + off, len);
+	return err;
+}
+
+void lane_drop(struct lane *l, struct frags *r)
+{
+	nodes_free(l->pool, r->first, true);
+	*r = FRAGS_INIT;
+}
+
+/* ---- admission ---- */
+
+static uint64_t ring_free(const struct lane *l)
+{
+	return l->entries - (relaxed(l->committed_pos) + l->nstaged - relaxed(l->reclaimed_pos));
+}
+
+/* More frags than a request of that size has, but for a client that sends in pieces
+ * on purpose: LANE_GATHER bounds those. */
+static uint64_t frags_guess(const struct lane *l, uint64_t bytes)
+{
+	return bytes / (l->pool->buf_size / 2) + 8;
+}
+
+static int admit_wal(const struct lane *l, uint64_t frags)
+{
+	bool crowded = ring_free(l) < l->entries / 2 || l->pool->nfree < l->pool->n / 4;
+
+	if (relaxed(l->nospace) && crowded)
+		return -ENOSPC;
+	return ring_free(l) < frags + l->entries / 16 ? -EAGAIN : 0;
+}
+
+static int admit_fsync(const struct lane *l, uint64_t bytes)
+{
+	const struct lane_batch *b = &l->batch[l->gather];
+
+	if (relaxed(l->nospace) &&
+	    b->bytes + bytes + sizeof(struct frame_header) + FRAME_ALIGN > seglog_room(l->seg))
+		return -ENOSPC;
+	return l->flight && b->nrec == LANE_BATCH_RECS ? -EAGAIN : 0;
+}
+
+int lane_admit(const struct lane *l, uint64_t bytes)
+{
+	uint64_t frags;
+
+	if (lane_failed(l))
+		return -EIO;
+	if (bytes > l->record_max)
+		return -EFBIG;
+	if (l->cls == WAL_NONE)
+		return 0;
+	frags = frags_guess(l, bytes);
+	if (frags > l->frags_max || bytes > (uint64_t)l->pool->n * l->pool->buf_size / 2)
+		return -EFBIG;
+	if (l->pool->nodes_left < frags)
+		return -EAGAIN;
+	return lane_has_wal(l) ? admit_wal(l, frags) : admit_fsync(l, bytes);
+}
+
+/* ---- append, nvmm classes ---- */
+
+static uint64_t append_words(struct lane *l, struct frags *r)
+{
+	uint64_t base = relaxed(l->committed_pos), pos;
+	uint32_t n = l->nstaged ? l->nstaged : 1;	/* [0] is for the CLOCK */
+	uint64_t seq = l->next_seq;
+	uint32_t crc = seal_start(l->id, r->n, seq);
+
+	if (n + r->n + 1 > l->stage_max ||
+	    base + n + r->n + 1 - relaxed(l->reclaimed_pos) > l->entries)
+		return 0;
+	pos = base + n;
+	for (uint32_t i = r->first; i != FRAG_NIL; i = l->pool->nodes[i].next) {
+		uint64_t w = ent_frag(l->pool->nodes[i].f, ent_lap_of(pos++, l->entries));
+
+		crc = seal_word(crc, w);
+		l->stage[n++] = w;
+	}
+	l->stage[n++] = ent_seal(r->n, crc32c_final(r->crc) ^ crc32c_final(crc),
+				 ent_lap_of(pos, l->entries));
+	l->nstaged = n;
+	nodes_free(l->pool, r->first, false);	/* the words have the holds now */
+	return seq;
+}
+
+/* ---- append, fsync ---- */
+
+static uint64_t frame_bytes(uint64_t len)
+{
+	return (sizeof(struct frame_header) + len + FRAME_ALIGN - 1) & ~(uint64_t)(FRAME_ALIGN - 1);
+}
+
+static uint32_t frame_pad(uint64_t len)
+{
+	return (uint32_t)(frame_bytes(len) - sizeof(struct frame_header) - len);
+}
+
+static int fail(struct lane *l, int err)
+{
+	if (!relaxed(l->failed))
+		relaxed_store(l->failed, err);
+	return relaxed(l->failed);
+}
+
+/* To the next segment, which can be done between batches only.  0: it was. */
+static int rotate(struct lane *l)
+{
+	int err;
+
+	if (l->flight)
+		return -EBUSY;
+	err = seglog_rotate(l->seg);
+	relaxed_store(l->nospace, err == -ENOSPC);
+	if (err == -EAGAIN || err == -ENOSPC)
+		return err;
+	return err ? fail(l, err) : 0;
+}
+
+/* Whether `size` more bytes go into the active segment, behind what is on its way. */
+static bool fits(const struct lane *l, uint64_t size)
+{
+	uint64_t ahead = l->batch[l->gather].bytes;
+
+	if (l->flight)
+		ahead += l->batch[!l->gather].bytes;
+	return ahead + size <= seglog_room(l->seg);
+}
+
+/* Room for one more record in the gathering batch, or make it. */
+static bool gather_room(struct lane *l, const struct frags *r, uint64_t size)
+{
+	const struct lane_batch *b = &l->batch[l->gather];
+
+	/* its header, its frags, and the zeros at the end of all */
+	if (b->nrec == LANE_BATCH_RECS || b->niov + r->n + 2 > LANE_BATCH_IOVS)
+		return false;
+	if (b->nrec && b->bytes + size > l->batch_max)
+		return false;
+	if (!l->full && fits(l, size))
+		return true;
+	/* Full stays set until the segment is changed, or smaller records would go
+	 * past a large one for ever; not while the disk has no room for another. */
+	l->full = true;
+	if (b->nrec || l->flight)
+		return false;
+	if (rotate(l)) {
+		l->full = !relaxed(l->nospace);
+		return false;
+	}
+	l->full = false;
+	return fits(l, size);
+}
+
+/* Adds a frame: the zeros of the frame before it and its header lie side by side, so
+ * a record takes one vector more than it has frags. */
+static void gather_record(struct lane *l, struct frags *r, uint64_t seq)
+{
+	struct lane_batch *b = &l->batch[l->gather];
+	struct lane_frame *f = &b->frames[b->nrec];
+	uint32_t pad = b->nrec ? frame_pad(b->recs[b->nrec - 1].len) : 0;
+
+	b->recs[b->nrec] = (struct lane_rec){ seq, (uint32_t)r->bytes, crc32c_final(r->crc) };
+	memset(f->pad, 0, sizeof(f->pad));
+	b->iov[b->niov++] = (struct iovec){ f->pad + FRAME_ALIGN - pad, pad + sizeof(f->h) };
+	for (uint32_t i = r->first; i != FRAG_NIL; i = l->pool->nodes[i].next) {
+		struct frag g = l->pool->nodes[i].f;
+
+		b->iov[b->niov++] = (struct iovec){ pool_addr(l->pool, g.idx) + g.off, g.len };
+	}
+	if (b->last == FRAG_NIL)
+		b->first = r->first;
+	else
+		l->pool->nodes[b->last].next = r->first;
+	b->last = r->last;
+	b->nrec++;
+	b->bytes += frame_bytes(r->bytes);
+}
+
+static uint64_t append_frame(struct lane *l, struct frags *r)
+{
+	if (lane_failed(l) || !gather_room(l, r, frame_bytes(r->bytes)))
+		return 0;
+	gather_record(l, r, l->next_seq);
+	return l->next_seq;
+}
+
+uint64_t lane_append(struct lane *l, struct frags *r)
+{
+	uint64_t seq, bytes = r->bytes;
+
+	if (l->cls == WAL_NONE) {
+		count(l->records, 1);
+		count(l->bytes, bytes);
+		*r = FRAGS_INIT;
+		return LANE_UNNAMED;
+	}
+	assert(r->n);
+	seq = lane_has_wal(l) ? append_words(l, r) : append_frame(l, r);
+	if (!seq)
+		return 0;
+	l->next_seq = seq + 1;
+	count(l->records, 1);
+	count(l->bytes, bytes);
+	*r = FRAGS_INIT;
+	return seq;
+}
+
+/* ---- commit, nvmm classes ---- */
+
+/* Staged words [from, from + n) to the ring at pos, which does not wrap in them. */
+static void put_words(struct lane *l, uint64_t pos, uint32_t from, uint32_t n)
+{
+	uint64_t *slot = l->ring + pos % l->entries;
+
+	l->pm->store(l->pm->ctx, slot, l->stage + from, n * sizeof(*slot));
+	if (!MUTANT(lane_words_flush))
+		l->pm->flush(l->pm->ctx, slot, n * sizeof(*slot));
+}
+
+static int commit_words(struct lane *l, uint64_t now_ms)
+{
+	uint64_t pos = relaxed(l->committed_pos);
+	uint64_t to_end = l->entries - pos % l->entries;
+	uint32_t n = l->nstaged, head = n < to_end ? n : (uint32_t)to_end;
+
+	if (lane_failed(l))
+		return lane_failed(l);
+	if (!n)
+		return 0;
+	/* A word may reach the medium as soon as it is stored: the bytes it names
+	 * must be there. */
+	if (!MUTANT(lane_data_fence))
+		l->pm->fence(l->pm->ctx);
+	l->stage[0] = ent_clock(now_ms, ent_lap_of(pos, l->entries));
+	put_words(l, pos, 0, head);
+	if (head < n)
+		put_words(l, pos + head, head, n - head);
+	/* Replies leave after this; and no word of the next batch may be there
+	 * without all of these. */
+	if (!MUTANT(lane_words_fence))
+		l->pm->fence(l->pm->ctx);
+	l->nstaged = 0;
+	relaxed_store(l->durable_seq, l->next_seq - 1);
+	count(l->commits, 1);
+	/* release: the checkpointer reads the words below it */
+	atomic_store_explicit(&l->committed_pos, pos + n, memory_order_release);
+	return 0;
+}
+
+/* Every FRAG word that a checkpoint has passed gives its hold back.  One that went bad
+ * in the memory keeps its buffer until the next start. */
+static unsigned reclaim_words(struct lane *l)
+{
+	/* acquire: the head that says so is durable, and nobody reads the buffers */
+	uint64_t to = atomic_load_explicit(&l->settled_pos, memory_order_acquire);
+	uint64_t pos = relaxed(l->reclaimed_pos);
+	unsigned records = 0;
+
+	if (MUTANT(reclaim_wait))
+		to = relaxed(l->committed_pos);
+	for (; pos < to; pos++) {
+		uint64_t w = l->ring[pos % l->entries];
+
+		if (ent_kind(w) == ENT_FRAG && ent_ok(w))
+			pool_drop(l->pool, ent_frag_get(w).idx);
+		records += ent_kind(w) == ENT_SEAL;
+	}
+	relaxed_store(l->reclaimed_pos, pos);
+	return records;
+}
+
+/* ---- commit, fsync ---- */
+
+static void batch_reset(struct lane_batch *b)
+{
+	b->nrec = b->niov = 0;
+	b->bytes = 0;
+	b->first = b->last = FRAG_NIL;
+}
+
+/* Headers for all frames, from the segment's next batch on.  0; -ENOSPC: the segment
+ * takes no more (too old, or too full). */
+static int batch_headers(struct lane *l, struct lane_batch *b, uint64_t now_ms)
+{
+	uint32_t pad;
+
+	b->end_off = seglog_place(l->seg).off;
+	for (unsigned i = 0; i < b->nrec; i++) {
+		int err = seglog_frame(l->seg, &b->end_off, &b->frames[i].h, FRAME_RECORD,
+				       b->recs[i].seq, now_ms, b->recs[i].len,
+				       b->recs[i].data_crc, &pad);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Writes and syncs what was gathered; the other batch gathers from now on. */
+static int batch_start(struct lane *l, uint64_t now_ms)
+{
+	struct lane_batch *b = &l->batch[l->gather];
+	unsigned niov = b->niov;
+	uint32_t pad = frame_pad(b->recs[b->nrec - 1].len);
+	struct seg_place at;
+	int err = batch_headers(l, b, now_ms);
+
+	if (err == -ENOSPC) {
+		err = rotate(l);
+		if (err == -EAGAIN || err == -ENOSPC)
+			return 0;	/* the next commit tries again */
+		if (!err)
+			err = batch_headers(l, b, now_ms);
+	}
+	if (err)
+		return fail(l, err);
+	if (pad)
+		b->iov[niov++] = (struct iovec){ (void *)zeros, pad };
+	at = seglog_place(l->seg);
+	err = l->aio->submit(l->aio, l->blk, at.file, b->iov, niov, at.off, l);
+	if (err)
+		return fail(l, err);
+	l->flight = true;
+	l->gather = !l->gather;
+	if (MUTANT(lane_sync_wait))
+		relaxed_store(l->durable_seq, b->recs[b->nrec - 1].seq);
+	return 0;
+}
+
+static int commit_frames(struct lane *l, uint64_t now_ms)
+{
+	if (lane_failed(l))
+		return lane_failed(l);
+	if (l->flight)
+		return 0;
+	if (l->batch[l->gather].nrec)
+		return batch_start(l, now_ms);
+	/* There may be room for the next segment by now. */
+	if (relaxed(l->nospace) && seglog_ready(l->seg))
+		rotate(l);
+	return lane_failed(l);
+}
+
+int lane_synced(struct lane *l, int res, uint64_t now_ms)
+{
+	struct lane_batch *b = &l->batch[!l->gather];
+	uint64_t last = b->recs[b->nrec - 1].seq;
+
+	assert(l->flight);
+	l->flight = false;
+	if (res < 0 && !MUTANT(lane_sync_result))
+		return fail(l, res);	/* its buffers stay: nobody knows what the disk has */
+	seglog_synced(l->seg, b->end_off, last);
+	relaxed_store(l->durable_seq, last);
+	relaxed_store(l->settled_seq, last);
+	count(l->commits, 1);
+	nodes_free(l->pool, b->first, true);
+	batch_reset(b);
+	return commit_frames(l, now_ms);
+}
+
+int lane_commit(struct lane *l, uint64_t now_ms)
+{
+	if (lane_has_wal(l))
+		return commit_words(l, now_ms);
+	return l->cls == WAL_FSYNC ? commit_frames(l, now_ms) : 0;
+}
+
+/* ---- looking ---- */
+
+uint64_t lane_durable(const struct lane *l)
+{
+	return relaxed(l->durable_seq);
+}
+
+int lane_failed(const struct lane *l)
+{
+	int err = relaxed(l->failed);
+
+	return err ? err : relaxed(l->settle_failed);
+}
+
+bool lane_pending(const struct lane *l)
+{
+	return l->nstaged || l->flight || l->batch[l->gather].nrec;
+}
+
+unsigned lane_reclaim(struct lane *l)
+{
+	return lane_has_wal(l) ? reclaim_words(l) : 0;
+}
+
+unsigned lane_fill_pct(const struct lane *l)
+{
+	uint64_t used;
+
+	if (!lane_has_wal(l))
+		return 0;
+	/* reclaimed first: it may move meanwhile, but not past committed */
+	used = relaxed(l->reclaimed_pos);
+	used = relaxed(l->committed_pos) - used;
+	return used < l->entries ? (unsigned)(used * 100 / l->entries) : 100;
+}
+
+/* ---- open and close ---- */
+
+static int init_wal(struct lane *l, const struct lane_params *p)
+{
+	const struct walfile_lane *h = &p->wal->lane[p->id];
+
+	if (p->id >= p->wal->super.lanes || h->lost)
+		return -EINVAL;
+	l->ring = walfile_ring(p->wal, p->id);
+	l->entries = p->wal->super.entries;
+	l->frags_max = l->entries / 2 < FRAGS_MAX ? (uint32_t)(l->entries / 2) : FRAGS_MAX;
+	/* The longest record and its CLOCK and SEAL, and then some. */
+	l->stage_max = (uint32_t)(l->entries < FRAGS_MAX + 1024u ? l->entries : FRAGS_MAX + 1024u);
+	l->stage = malloc(l->stage_max * sizeof(*l->stage));
+	l->next_seq = h->seq;
+	relaxed_store(l->reclaimed_pos, h->pos);
+	relaxed_store(l->committed_pos, h->pos);
+	relaxed_store(l->settled_pos, h->pos);
+	return l->stage ? 0 : -ENOMEM;
+}
+
+static int init_fsync(struct lane *l, const struct lane_params *p)
+{
+	l->frags_max = FRAGS_MAX;
+	l->next_seq = p->next_seq;
+	l->batch_max = p->segment_bytes > SEG_DATA ? p->segment_bytes - SEG_DATA : 0;
+	if (l->batch_max > LANE_BATCH_BYTES)
+		l->batch_max = LANE_BATCH_BYTES;
+	for (int i = 0; i < 2; i++) {
+		struct lane_batch *b = &l->batch[i];
+
+		batch_reset(b);
+		b->frames = malloc(LANE_BATCH_RECS * sizeof(*b->frames));
+		b->recs = malloc(LANE_BATCH_RECS * sizeof(*b->recs));
+		b->iov = malloc(LANE_BATCH_IOVS * sizeof(*b->iov));
+		if (!b->frames || !b->recs || !b->iov)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int lane_init(struct lane *l, const struct lane_params *p)
+{
+	int err = 0;
+
+	memset(l, 0, sizeof(*l));
+	l->id = p->id;
+	l->cls = p->cls;
+	l->pm = p->pm;
+	l->blk = p->blk;
+	l->aio = p->aio;
+	l->pool = p->pool;
+	l->seg = p->seg;
+	l->wal = p->wal;
+	l->next_seq = 1;
+	/* A frame's length has 32 bits. */
+	l->record_max = p->record_bytes_max < UINT32_MAX ? p->record_bytes_max : UINT32_MAX;
+	if (lane_has_wal(l))
+		err = init_wal(l, p);
+	else if (l->cls == WAL_FSYNC)
+		err = init_fsync(l, p);
+	if (err)
+		lane_fini(l);
+	relaxed_store(l->durable_seq, l->next_seq - 1);
+	relaxed_store(l->settled_seq, l->next_seq - 1);
+	return err;
+}
+
+void lane_fini(struct lane *l)
+{
+	free(l->stage);
+	for (int i = 0; i < 2; i++) {
+		free(l->batch[i].frames);
+		free(l->batch[i].recs);
+		free(l->batch[i].iov);
+	}
+	l->stage = NULL;
+	memset(l->batch, 0, sizeof(l->batch));
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * settle.c - from the wal to the segment log, a slice at a time (settle.h).
+ *
+ * A slice is one batch of frames in one segment: gathered writes straight from the
+ * packet buffers, one sync, then the head.  The data are not read: each frame's
+ * data_crc comes out of the record's SEAL (format.h), so bytes that went bad in the
+ * buffer are found out by whoever reads the frame.
+ *
+ * Words are written by the worker and are re-checked as they are read; one that does
+ * not hold what it must is the end of the lane (-EBADMSG): the recovery of the next
+ * start is there to judge such things, with all other words still in place.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec.h"
+#include "lane_priv.h"
+#include "mutant.h"
+#include "settle.h"
+
+#define IOVS 1024u		/* what one pwritev takes */
+
+#define relaxed(v)		atomic_load_explicit(&(v), memory_order_relaxed)
+#define relaxed_store(v, x)	atomic_store_explicit(&(v), (x), memory_order_relaxed)
+
+struct settle {
+	struct lane_frame frames[IOVS];
+	struct iovec iov[IOVS];
+	unsigned nframes, niov;
+	uint32_t pad;		/* zeros that the frame before still needs */
+
+	/* the slice */
+	struct seg_place at;	/* where the next piece is written */
+	uint64_t off;		/* behind the last frame */
+	uint64_t pos, seq;	/* of the next record */
+	uint64_t time_ms;
+	uint64_t bytes;
+	unsigned records;
+};
+
+int settle_new(struct settle **st)
+{
+	*st = calloc(1, sizeof(**st));
+	return *st ? 0 : -ENOMEM;
+}
+
+void settle_free(struct settle *st)
+{
+	free(st);
+}
+
+/* ---- writing ---- */
+
+static int write_piece(struct lane *l, struct settle *st)
+{
+	uint64_t n = 0;
+	int err;
+
+	if (!st->niov)
+		return 0;
+	for (unsigned i = 0; i < st->niov; i++)
+		n += st->iov[i].iov_len;
+	err = l->blk->write(st->at.file, st->iov, st->niov, st->at.off);
+	st->at.off += n;
+	st->niov = st->nframes = 0;
+	return err;
+}
+
+static int put(struct lane *l, struct settle *st, const void *p, size_t n)
+{
+	int err = st->niov == IOVS ? write_piece(l, st) : 0;
+
+	if (!err)
+		st->iov[st->niov++] = (struct iovec){ (void *)p, n };
+	return err;
+}
+
+/* ---- one record ---- */
+
+struct waiting {		/* a record in the wal */
+	uint64_t pos;		/* of its first FRAG */
+	uint32_t nfrags, data_crc;
+	uint64_t bytes;
+};
+
+static uint64_t word_at(const struct lane *l, uint64_t pos)
+{
+	return l->ring[pos % l->entries];
+}
+
+static bool mine(const struct lane *l, struct frag f)
+{
+	return f.idx - l->pool->first < l->pool->n &&
+	       (uint32_t)f.off + f.len <= l->pool->buf_size;
+}
+
+static bool good(const struct lane *l, uint64_t pos, uint64_t w)
+{
+	return ent_ok(w) && ent_lap(w) == ent_lap_of(pos, l->entries);
+}
+
+/* The next record of what is committed below `to`: 0 or -EBADMSG. */
+static int next_record(struct lane *l, struct settle *st, uint64_t to, struct waiting *r)
+{
+	uint64_t pos = st->pos, w = 0;
+	uint32_t crc;
+
+	*r = (struct waiting){ 0 };
+	for (; pos < to && good(l, pos, w = word_at(l, pos)) && ent_kind(w) == ENT_CLOCK; pos++)
+		st->time_ms = ent_clock_ms(w);
+	r->pos = pos;
+	for (; pos < to && good(l, pos, w = word_at(l, pos)) && ent_kind(w) == ENT_FRAG; pos++) {
+		struct frag f = ent_frag_get(w);
+
+		if (!mine(l, f))
+			return -EBADMSG;
+		r->nfrags++;
+		r->bytes += f.len;
+	}
+	if (pos >= to || !good(l, pos, w) || ent_kind(w) != ENT_SEAL || !r->nfrags ||
+	    ent_seal_nfrags(w) != r->nfrags)
+		return -EBADMSG;
+	crc = seal_start(l->id, r->nfrags, st->seq);
+	for (uint32_t i = 0; i < r->nfrags; i++)
+		crc = seal_word(crc, word_at(l, r->pos + i));
+	r->data_crc = ent_seal_crc(w) ^ crc32c_final(crc);
+	return 0;
+}
+
+/* Its frame behind those of the slice.  -ENOSPC: not in this segment. */
+static int put_record(struct lane *l, struct settle *st, const struct waiting *r)
+{
+	struct lane_frame *f;
+	struct frame_header h;
+	uint64_t off = st->off;
+	uint32_t pad;
+	int err = seglog_frame(l->seg, &off, &h, FRAME_RECORD, st->seq, st->time_ms,
+			       (uint32_t)r->bytes, r->data_crc, &pad);
+
+	if (!err && st->niov == IOVS)	/* before a slot for the header is taken */
+		err = write_piece(l, st);
+	if (err)
+		return err;
+	f = &st->frames[st->nframes++];
+	memset(f->pad, 0, sizeof(f->pad));
+	f->h = h;
+	err = put(l, st, f->pad + FRAME_ALIGN - st->pad, st->pad + sizeof(f->h));
+	for (uint32_t i = 0; !err && i < r->nfrags; i++) {
+		struct frag g = ent_frag_get(word_at(l, r->pos + i));
+
+		err = put(l, st, pool_addr(l->pool, g.idx) + g.off, g.len);
+	}
+	st->pad = pad;
+	st->off = off;
+	st->pos = r->pos + r->nfrags + 1;
+	st->seq++;
+	st->bytes += r->bytes;
+	st->records++;
+	return err;
+}
+
+/* ---- the slice ---- */
+
+static void begin(struct lane *l, struct settle *st)
+{
+	st->nframes = st->niov = st->records = 0;
+	st->pad = 0;
+	st->bytes = 0;
+	st->at = seglog_place(l->seg);
+	st->off = st->at.off;
+	st->pos = relaxed(l->settled_pos);
+	st->seq = relaxed(l->settled_seq) + 1;
+	st->time_ms = l->settle_time_ms;
+}
+
+/* Frames for what is committed, up to the slice's size or the segment's end.  0;
+ * -ENOSPC: not even one record goes into this segment. */
+static int fill(struct lane *l, struct settle *st, uint64_t to, uint64_t slice_bytes)
+{
+	while (st->pos < to && (!st->records || st->bytes < slice_bytes)) {
+		struct waiting r;
+		uint64_t time_ms = st->time_ms;
+		int err = next_record(l, st, to, &r);
+
+		if (!err)
+			err = put_record(l, st, &r);
+		if (err == -ENOSPC) {
+			st->time_ms = time_ms;	/* its CLOCK is read again */
+			return st->records ? 0 : err;
+		}
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int write_and_sync(struct lane *l, struct settle *st)
+{
+	static const uint8_t zeros[FRAME_ALIGN];
+	int err = st->pad ? put(l, st, zeros, st->pad) : 0;
+
+	if (!err)
+		err = write_piece(l, st);
+	/* Before the head says that the records are elsewhere. */
+	if (!err && !MUTANT(settle_sync))
+		err = l->blk->sync(st->at.file);
+	return MUTANT(settle_sync_result) ? 0 : err;
+}
+
+static void publish(struct lane *l, struct settle *st)
+{
+	relaxed_store(l->settled_seq, st->seq - 1);
+	/* release: whoever sees it may reuse what is before it */
+	atomic_store_explicit(&l->settled_pos, st->pos, memory_order_release);
+}
+
+static int finish(struct lane *l, struct settle *st)
+{
+	int err;
+
+	if (MUTANT(settle_head_order))
+		walfile_head(l->wal, l->id, st->pos, st->seq);
+	err = write_and_sync(l, st);
+	if (err)
+		return err;
+	seglog_synced(l->seg, st->off, st->seq - 1);
+	if (MUTANT(settle_publish_order))
+		publish(l, st);
+	walfile_head(l->wal, l->id, st->pos, st->seq);
+	publish(l, st);
+	l->settle_time_ms = st->time_ms;
+	relaxed_store(l->checkpoints, relaxed(l->checkpoints) + 1);
+	relaxed_store(l->checkpoint_bytes, relaxed(l->checkpoint_bytes) + st->bytes);
+	return 0;
+}
+
+static int rotate(struct lane *l)
+{
+	int err = seglog_rotate(l->seg);
+
+	relaxed_store(l->nospace, err == -ENOSPC);
+	return err;
+}
+
+/* Final for the lane: what is in the wal stays there, for the next start. */
+static int fail(struct lane *l, int err)
+{
+	relaxed_store(l->settle_failed, err);
+	return err;
+}
+
+int settle_slice(struct lane *l, struct settle *st, uint64_t slice_bytes)
+{
+	/* acquire: the words below it are the worker's no more */
+	uint64_t to = atomic_load_explicit(&l->committed_pos, memory_order_acquire);
+	int err;
+
+	if (lane_failed(l))
+		return lane_failed(l);
+	begin(l, st);
+	if (st->pos == to)
+		return 0;
+	err = fill(l, st, to, slice_bytes);
+	if (err == -ENOSPC) {
+		err = rotate(l);
+		if (err == -EAGAIN || err == -ENOSPC)
+			return err;
+		if (!err) {
+			begin(l, st);
+			err = fill(l, st, to, slice_bytes);
+		}
+	}
+	if (!err)
+		err = finish(l, st);
+	return err ? fail(l, err) : st->pos < to;
+}
