@@ -7,6 +7,9 @@ libwal_a_SOURCES += %D%/json.c %D%/json.h
 libwal_a_SOURCES += %D%/mutant.h %D%/crc32c.c %D%/crc32c.h %D%/codec.c %D%/codec.h %D%/pm_nvmm.c %D%/pool.c
 libwal_a_SOURCES += %D%/lane.c %D%/lane_priv.h %D%/walfile.c %D%/walfile.h
 libwal_a_SOURCES += %D%/scan.c %D%/scan.h %D%/settle.c %D%/settle.h
+libwal_a_SOURCES += %D%/recover.c %D%/recover.h %D%/rec_priv.h %D%/rec_table.c %D%/rec_lane.c %D%/rec_wal.c
+libwal_a_SOURCES += %D%/rec_act.c %D%/rec_tool.c %D%/report.c %D%/report.h %D%/progress.c %D%/progress.h
+libwal_a_SOURCES += %D%/wal.c %D%/wal_priv.h %D%/wal_read.c
 
 # The simulators behind the seams: tests only.
 check_LIBRARIES += libwalsim.a
