@@ -21,7 +21,8 @@ struct scan {
 	const struct seg_scan_options *o;
 	struct seg_lane *l;
 	uint64_t expect;	/* the number after the highest named so far; 0 unknown */
-	uint64_t synced_batch;	/* batches before this were synced (a segment was begun after) */
+	uint64_t synced_batch;	/* batches before this were synced (a segment was begun after,
+				 * or a record of it is there) */
 	uint64_t total, done;	/* bytes to read, for progress */
 	size_t	 open_hole;	/* index + 1 of a hole whose numbers are not known yet */
 };
@@ -195,6 +196,10 @@ static int take_frame(struct scan *sc, struct seg_info *si, struct seg_walk *w,
 		l->last_batch = fr->h.batch;
 		l->batch_off = fr->off;
 	}
+	/* GAP frames prove nothing: recovery writes them behind a batch that may be torn,
+	 * and may be cut short before it has explained all of its holes. */
+	if (fr->h.kind == FRAME_RECORD)
+		sc->synced_batch = fr->h.batch;
 	l->newest_ms = fr->h.time_ms;
 	if (!fr->data_ok) {
 		h = hole_add(sc, si, SEG_HOLE_DATA, fr->off, frame_bytes(fr->h.len));
@@ -467,10 +472,8 @@ static bool explained(const struct seg_lane *l, const struct seg_hole *h)
 static void give_verdict(struct scan *sc)
 {
 	struct seg_lane *l = sc->l;
-	uint64_t last = l->last_batch;
+	uint64_t last = sc->synced_batch;
 
-	if (sc->synced_batch > last)
-		last = sc->synced_batch;
 	for (size_t i = 0; i < l->nholes; i++) {
 		struct seg_hole *h = &l->holes[i];
 
