@@ -38,8 +38,8 @@ void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, 
 	const struct http_req *q = &c->http.req;
 
 	reply_status(&w->replies, c, status, why, (struct reply_opt){
-		.close = close, .old = q->minor == 0 && q->method != METHOD_NONE,
-		.head = q->method == METHOD_HEAD && !c->http.err.status,
+		.close = close, .old = q->minor == 0 && q->method != HTTP_NONE,
+		.head = q->method == HTTP_HEAD_METHOD && !c->http.err.status,
 		.retry_after_s = status == 503 || status == 507 ? (status == 503 ? 1 : 10) : 0,
 		.extra = status == 405 ? "Allow: GET, HEAD, OPTIONS\r\n" : NULL,
 	});
@@ -87,7 +87,7 @@ static void answer_health(struct worker *w, struct conn *c)
 		status = health_text(w->env->health, text, sizeof(text), &len);
 	reply_text(&w->replies, c, status, text, len, (struct reply_opt){
 		.close = !q->keep_alive || w->draining, .old = q->minor == 0,
-		.head = q->method == METHOD_HEAD, .retry_after_s = status == 503 });
+		.head = q->method == HTTP_HEAD_METHOD, .retry_after_s = status == 503 });
 	count_status(w->count, status);
 	conn_said(w, c);
 	next_request(w, c);
@@ -102,7 +102,7 @@ static void answer_read(struct worker *w, struct conn *c)
 {
 	const struct http_req *q = &c->http.req;
 
-	if (q->method == METHOD_OPTIONS) {
+	if (q->method == HTTP_OPTIONS) {
 		reply_status(&w->replies, c, 204, "", (struct reply_opt){
 			.close = !q->keep_alive || w->draining, .old = q->minor == 0,
 			.extra = q->own ? "Allow: GET, HEAD, OPTIONS\r\n"
