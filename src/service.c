@@ -222,7 +222,7 @@ static void route(struct req *r)
 		return;
 	}
 	if (r->target_whole && !strncmp(r->target, recs, sizeof recs - 1) &&
-	    (!*rest || *rest == '/')) {
+	    (!*rest || *rest == '/' || *rest == '?')) {
 		records(r, rest);
 		return;
 	}
@@ -241,7 +241,8 @@ static void make_blob(struct req *r)
 
 	if (n > SERVICE_PIECE - r->out.n)
 		n = SERVICE_PIECE - r->out.n;
-	text_add(&r->out, r->blob + r->blob_at, n);
+	if (n)
+		text_add(&r->out, r->blob + r->blob_at, n);
 	r->blob_at += n;
 	r->pub.last = r->blob_at == r->blob_len;
 }

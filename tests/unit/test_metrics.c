@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_metrics.c - the histogram's arithmetic, every counter in the text, the form
+ * of the text, and the page's JSON.
+ */
+#include "metrics.h"
+
+#include <ctype.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "fake_wal.h"
+
+static struct counters count[2];
+static const struct counters *const counters[] = { &count[0], &count[1] };
+static struct health health;
+static struct service_env env = {
+	.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 2, .counters = counters,
+	.health = &health, .version = "1.2.3", .class_why = "it \"is\"\tso \xff\xc3\xa9",
+	.ring = "uring", .store = "/", .listen = "127.0.0.1:1", .buf_size = 2048,
+};
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(count, 0, sizeof count);
+	memset(&health, 0, sizeof health);
+	fake_reset();
+	fake_add(0, "", "x");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fake_reset();
+	return 0;
+}
+
+static char *text_of(void (*make)(struct text *, const struct service_env *, uint64_t))
+{
+	struct text t = { 0 };
+
+	make(&t, &env, 1700000000000u);
+	assert_false(t.failed);
+	text_add(&t, "", 1);
+	return t.p;
+}
+
+/* The value of the series that begins with `name` up to the space. */
+static double value(const char *text, const char *name)
+{
+	const char *p = text;
+	size_t n = strlen(name);
+
+	for (; p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
+		if (!strncmp(p, name, n) && p[n] == ' ')
+			return strtod(p + n, NULL);
+	fail_msg("no %s", name);
+	return 0;
+}
+
+static void test_buckets(void **state)
+{
+	uint64_t us;
+	unsigned i, last = 0;
+
+	(void)state;
+	for (us = 0; us < 70000; us++) {
+		i = latency_bucket(us);
+		assert_true(i == last || i == last + 1);
+		last = i;
+		assert_true(us < latency_above(i));
+		assert_true(i == 0 || us >= latency_above(i - 1));
+	}
+	for (i = 0; i < LATENCY_BUCKETS - 1; i++) {
+		assert_int_equal(latency_bucket(latency_above(i)), i + 1);
+		assert_int_equal(latency_bucket(latency_above(i) - 1), i);
+	}
+	assert_int_equal(latency_bucket(UINT64_MAX), LATENCY_BUCKETS - 1);
+}
+
+static void test_quantile(void **state)
+{
+	uint64_t b[LATENCY_BUCKETS] = { 0 };
+	double q;
+
+	(void)state;
+	assert_true(latency_quantile(b, .5) == 0);
+	b[latency_bucket(100)] = 99;
+	b[latency_bucket(5000)] = 1;
+	q = latency_quantile(b, .5);
+	assert_true(q >= 96 && q <= 112);
+	q = latency_quantile(b, .99);
+	assert_true(q >= 96 && q <= 112);
+	q = latency_quantile(b, .999);
+	assert_true(q >= 4096 && q <= 5120);
+	memset(b, 0, sizeof b);
+	b[LATENCY_BUCKETS - 1] = 1;
+	assert_true(latency_quantile(b, .5) > 2e7);
+}
+
+/* Each field gets a value of its own and is found again, once. */
+static void test_every_counter(void **state)
+{
+	char *t, name[128];
+	uint64_t v = 1000;
+
+	(void)state;
+#define X(field, metric, labels, type, help) COUNT(&count[1], field, v++);
+	COUNTER_TABLE(X)
+#undef X
+	for (unsigned i = 0; i < COUNTER_STATUSES; i++)
+		count[1].status[i] = 2000 + i;
+	t = text_of(metrics_text);
+	v = 1000;
+#define X(field, metric, labels, type, help) \
+	if (strcmp(#type, "internal")) { \
+		snprintf(name, sizeof name, "pasted_%s{worker=\"1\"%s%s}", metric, \
+			 *(labels) ? "," : "", labels); \
+		assert_true(value(t, name) == (double)v); \
+	} \
+	v++;
+	COUNTER_TABLE(X)
+#undef X
+	assert_true(value(t, "pasted_responses_total{worker=\"1\",status=\"100\"}") == 2000);
+	assert_true(value(t, "pasted_responses_total{worker=\"1\",status=\"other\"}") ==
+		    2000 + COUNTER_STATUS_OTHER);
+	assert_true(value(t, "pasted_connections_accepted_total{worker=\"0\"}") == 0);
+	free(t);
+}
+
+static void test_facts(void **state)
+{
+	char *t;
+
+	(void)state;
+	health_set(&health, HEALTH_NOSPACE, -ENOSPC);
+	count_latency(&count[0], 100, 3);
+	count_latency(&count[1], 3, 1);
+	count_status(&count[0], 507);
+	count_status(&count[0], 299);
+	t = text_of(metrics_text);
+	assert_true(value(t, "pasted_info{version=\"1.2.3\",class=\"nvmm\",ring=\"uring\",store=\"/\",workers=\"2\"}") == 1);
+	assert_true(value(t, "pasted_ready") == 0);
+	assert_true(value(t, "pasted_condition{reason=\"no-space\"}") == 1);
+	assert_true(value(t, "pasted_condition{reason=\"draining\"}") == 0);
+	assert_true(value(t, "pasted_responses_total{worker=\"0\",status=\"507\"}") == 1);
+	assert_true(value(t, "pasted_responses_total{worker=\"0\",status=\"other\"}") == 1);
+	assert_true(value(t, "pasted_durable_latency_seconds_bucket{le=\"4e-06\"}") == 1);
+	assert_true(value(t, "pasted_durable_latency_seconds_bucket{le=\"6.4e-05\"}") == 1);
+	assert_true(value(t, "pasted_durable_latency_seconds_bucket{le=\"0.000128\"}") == 4);
+	assert_true(value(t, "pasted_durable_latency_seconds_bucket{le=\"+Inf\"}") == 4);
+	assert_true(value(t, "pasted_durable_latency_seconds_count") == 4);
+	assert_true(value(t, "pasted_durable_latency_seconds_sum") == .000303);
+	assert_true(value(t, "pasted_lane_durable_sequence{lane=\"0\"}") == 1);
+	assert_true(value(t, "pasted_lane_fill_percent{lane=\"1\"}") == 8);
+	assert_true(value(t, "pasted_lane_failed_errno{lane=\"1\"}") == EIO);
+	free(t);
+}
+
+/* Each family: one HELP, one TYPE, then all its series in one piece. */
+static void test_form(void **state)
+{
+	char *t = text_of(metrics_text), *line, *next, seen[16384] = "", family[128] = "", name[160];
+
+	(void)state;
+	for (line = t; *line; line = next) {
+		next = strchr(line, '\n');
+		assert_non_null(next);
+		*next++ = 0;
+		if (!strncmp(line, "# HELP pasted_", 14)) {
+			sscanf(line + 7, "%127s", family);
+			snprintf(name, sizeof name, "|%s|", family);
+			assert_null(strstr(seen, name));
+			strcat(seen, name);
+			assert_true(strlen(line) > 8 + strlen(family));
+			snprintf(name, sizeof name, "# TYPE %s ", family);
+			assert_memory_equal(next, name, strlen(name));
+		} else if (*line != '#') {
+			assert_memory_equal(line, family, strlen(family));
+			assert_non_null(strrchr(line, ' '));
+			assert_true(isdigit((unsigned char)strrchr(line, ' ')[1]));
+		}
+	}
+	free(t);
+}
+
+/* Brackets pair, strings are closed: enough of a check without a parser. */
+static void balanced(const char *p)
+{
+	char stack[32];
+	unsigned n = 0;
+
+	for (; *p; p++) {
+		if (*p == '"') {
+			for (p++; *p != '"'; p += *p == '\\' ? 2 : 1)
+				assert_true((unsigned char)*p >= 0x20);
+		} else if (*p == '{' || *p == '[') {
+			assert_true(n < sizeof stack);
+			stack[n++] = *p == '{' ? '}' : ']';
+		} else if (*p == '}' || *p == ']') {
+			assert_true(n > 0 && stack[--n] == *p);
+			assert_int_not_equal(p[-1], ',');
+		}
+	}
+	assert_int_equal(n, 0);
+}
+
+static void test_stats(void **state)
+{
+	char *t;
+
+	(void)state;
+	COUNT(&count[0], recorded, 5);
+	COUNT(&count[1], recorded, 6);
+	count_latency(&count[1], 3, 7);
+	health_set(&health, HEALTH_LANE_FAILED, -EIO);
+	health_set(&health, HEALTH_NOSPACE, 0);
+	t = text_of(stats_json);
+	balanced(t);
+	assert_non_null(strstr(t, "\"recorded\":11,"));
+	assert_non_null(strstr(t, "\"class\":\"nvmm\""));
+	assert_non_null(strstr(t, "\"class_why\":\"it \\\"is\\\"?so ?\xc3\xa9\""));
+	assert_non_null(strstr(t, "\"nvmm\":null"));
+	assert_non_null(strstr(t, "\"buckets\":[[3,7]]"));
+	assert_non_null(strstr(t, "\"state\":\"stuck\""));
+	assert_non_null(strstr(t, "\"conditions\":[\"lane-failed\",\"no-space\"]"));
+	assert_non_null(strstr(t, "{\"lane\":1,"));
+	free(t);
+	env.wal = NULL;
+	t = text_of(stats_json);
+	balanced(t);
+	assert_non_null(strstr(t, "\"lanes\":[]"));
+	free(t);
+	free(text_of(metrics_text));
+	env.wal = FAKE_WAL;
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_buckets), TEST(test_quantile), TEST(test_every_counter), TEST(test_facts),
+		TEST(test_form), TEST(test_stats),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
