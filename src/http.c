@@ -105,11 +105,11 @@ static int on_name_end(llhttp_t *ll)
 		http_fail(h, 400, "framing field in trailers");
 	else if (h->seen & bit)
 		http_fail(h, 400, "repeated Host, Content-Length or Transfer-Encoding");
-	h->seen |= bit;
-	if ((h->seen & (1u << FIELD_LENGTH)) && (h->seen & (1u << FIELD_CODING)))
+	else if ((h->seen | bit) & (1u << FIELD_LENGTH) && (h->seen | bit) & (1u << FIELD_CODING))
 		http_fail(h, 400, "Content-Length beside Transfer-Encoding");
-	if (h->field == FIELD_CODING && h->req.minor == 0)
+	else if (h->field == FIELD_CODING && h->req.minor == 0)
 		http_fail(h, 400, "Transfer-Encoding in HTTP/1.0");
+	h->seen |= bit;
 	h->host_state = HOST_START;
 	h->host_count = 0;
 	return verdict(h);
