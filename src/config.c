@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "format.h"
+#include "segment.h"
 
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
@@ -69,7 +70,7 @@ static const struct setting settings[] = {
 	  "packet buffers of all workers; auto: 256M, or 64M per worker if that is more" },
 	{ "buffer-size", CHOICE, AT(buf_size), "4096", 0, 0, "2048|4096", NULL,
 	  "bytes of one packet buffer" },
-	{ "segment-size", SIZE, AT(segment_bytes), "64M", 1 * MIB, 4 * GIB - 4096, NULL, "BYTES",
+	{ "segment-size", SIZE, AT(segment_bytes), "64M", SEG_BYTES_MIN, SEG_BYTES_MAX, NULL, "BYTES",
 	  "one segment file of the log" },
 	{ "retain-bytes", SIZE, AT(retain_bytes), "0", 0, 1024 * TIB, NULL, "BYTES",
 	  "oldest segments go beyond this much; 0: never" },
@@ -81,7 +82,7 @@ static const struct setting settings[] = {
 	  "longest request target; 414 beyond" },
 	{ "headers-max", COUNT, AT(headers_max), "100", 1, 1000, NULL, "N",
 	  "most header fields of a request; 431 beyond" },
-	{ "body-max", SIZE, AT(body_bytes_max), "auto", 1, 64 * MIB, "auto", "BYTES",
+	{ "body-max", SIZE, AT(body_bytes_max), "auto", 1, 60 * MIB, "auto", "BYTES",
 	  "largest body; 413 beyond; auto: 16M, or less where segments or buffers are small" },
 	{ "conns-max", COUNT, AT(conns_max), "16384", 1, 1000000, NULL, "N",
 	  "connections of one worker" },
@@ -552,17 +553,20 @@ static void resolve(struct config *c)
 }
 
 /* What no row of the table can say alone.  The largest record must fit into a
- * segment, and into three quarters of a worker's share of the buffers, or it could never
- * arrive. */
+ * segment, and twice into a worker's share of the buffers, so that one can arrive
+ * while the one before it is moved. */
 static bool fits_together(const struct loader *ld)
 {
 	struct config *c = ld->c;
-	const uint64_t overhead = SEG_DATA + 2 * sizeof(struct frame_header) + FRAME_ALIGN;
 	uint64_t share = c->pool_bytes / c->workers / c->buf_size * c->buf_size;
-	uint64_t in_segment = c->segment_bytes - overhead, in_pool = share / 4 * 3;
+	uint64_t in_segment = seg_record_max(c->segment_bytes), in_pool = share / 2;
 	uint64_t room = in_segment < in_pool ? in_segment : in_pool;
 	char record[32], most[32];
 
+	if (c->segment_bytes % WAL_PAGE)
+		return refuse(ld, NULL, "segment-size", "%llu is not a multiple of %u: accepted is %llu",
+			      (unsigned long long)c->segment_bytes, WAL_PAGE,
+			      (unsigned long long)(c->segment_bytes / WAL_PAGE * WAL_PAGE));
 	if (!c->body_bytes_max && room > c->head_bytes_max) {
 		room -= c->head_bytes_max;
 		c->body_bytes_max = room < BODY_AUTO ? room : BODY_AUTO;
@@ -576,7 +580,7 @@ static bool fits_together(const struct loader *ld)
 		return refuse(ld, NULL, "segment-size", "a record of head-max + body-max = %s does "
 			      "not fit: accepted are records up to %s, or larger segments", record, most);
 	return refuse(ld, NULL, "pool-size", "a record of head-max + body-max = %s does not fit "
-		      "into 3/4 of the share of each of %u workers: accepted are records up to %s, "
+		      "twice into the share of each of %u workers: accepted are records up to %s, "
 		      "a larger pool, or fewer workers", record, c->workers, most);
 }
 

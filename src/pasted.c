@@ -155,7 +155,9 @@ static int start_store(struct server *s)
 {
 	const struct config *c = &s->config;
 	const struct wal_options o = {
-		.store_dir = c->store, .nvmm_path = s->choice.nvmm, .class = s->choice.class,
+		.store_dir = c->store, .class = s->choice.class,
+		/* In the class fsync: only to find what an earlier start left there. */
+		.nvmm_path = s->choice.nvmm ? s->choice.nvmm : c->nvmm,
 		.lanes = c->workers, .pool_bytes = c->pool_bytes, .buf_size = c->buf_size,
 		.segment_bytes = c->segment_bytes, .retain_bytes = c->retain_bytes,
 		.retain_ms = c->retain_ms,

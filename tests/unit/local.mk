@@ -14,3 +14,4 @@ UNIT_TESTS += %D%/test_service
 tests_unit_test_service_SOURCES = %D%/test_service.c %D%/fake_wal.h
 UNIT_TESTS += %D%/test_http
 %C%_test_http_SOURCES = %D%/test_http.c %D%/http_table.h %D%/http_outcome.h
+UNIT_TESTS += %D%/test_config
