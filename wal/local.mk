@@ -14,5 +14,6 @@ libwal_a_SOURCES += %D%/wal.c %D%/wal_priv.h %D%/wal_read.c
 # The simulators behind the seams: tests only.
 check_LIBRARIES += libwalsim.a
 libwalsim_a_SOURCES =
+libwalsim_a_SOURCES += %D%/pm_sim.c %D%/pm_sim.h
 
 WAL_LIBS = libwal.a $(PMEM_LIBS)

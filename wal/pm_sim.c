@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pm_sim.c - a recorder of stores, flushes and fences, and the states between them
+ * (pm_sim.h).
+ *
+ * Each file has three images of the same size: `mem` is what is mapped, `known` is
+ * what of it has been noted (they differ by what was written past us), `durable` is
+ * what no power cut takes away.  known = durable + all noted stores, in order.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "pm_sim.h"
+
+#define LINE 64u
+#define WORDS (LINE / 8)
+
+struct note {			/* one store */
+	uint64_t value;
+	uint8_t word;		/* in the line */
+};
+
+struct line {
+	struct note *notes;
+	uint32_t n, cap;
+	uint32_t flushed;	/* the first so many are under way */
+	bool listed;		/* in the file's list of lines with notes */
+};
+
+struct file {
+	struct file *next;
+	char	*path;
+	uint64_t len, room;	/* room: len rounded up to lines */
+	uint8_t	*mem, *known, *durable;
+	struct line *lines;
+	uint32_t *dirty;	/* lines with notes */
+	uint32_t ndirty;
+	unsigned mapped;
+};
+
+struct pm_sim {
+	struct pm_ops ops;
+	struct file *files;	/* in the order of creation */
+	uint64_t count, capacity;
+	int	(*step)(void *arg, enum pm_sim_op op);
+	void	*step_arg;
+	bool	 frozen, refuse_sync;
+	bool	 compared;	/* nothing happened since all files were compared */
+};
+
+const char *pm_sim_op_name(enum pm_sim_op op)
+{
+	static const char *const name[] = { "map", "store", "zero", "flush", "fence" };
+
+	return op < PM_SIM_OPS ? name[op] : "?";
+}
+
+static void *must_have(void *p)
+{
+	if (!p)
+		abort();
+	return p;
+}
+
+/* ---- files ---- */
+
+static struct file *find(const struct pm_sim *s, const char *path)
+{
+	for (struct file *f = s->files; f; f = f->next)
+		if (!strcmp(f->path, path))
+			return f;
+	return NULL;
+}
+
+/* The file that p is mapped from, and where in it; NULL: ordinary memory. */
+static struct file *find_addr(const struct pm_sim *s, const void *p, uint64_t *off)
+{
+	for (struct file *f = s->files; f; f = f->next)
+		if ((const uint8_t *)p >= f->mem && (const uint8_t *)p < f->mem + f->len) {
+			*off = (uint64_t)((const uint8_t *)p - f->mem);
+			return f;
+		}
+	return NULL;
+}
+
+static uint8_t *image(uint64_t room, const uint8_t *from, uint64_t len)
+{
+	uint8_t *p = must_have(aligned_alloc(4096, (room + 4095) / 4096 * 4096 + 4096));
+
+	if (len)
+		memcpy(p, from, len);
+	memset(p + len, 0, room - len);
+	return p;
+}
+
+static void resize_image(uint8_t **p, uint64_t room, uint64_t len)
+{
+	uint8_t *old = *p;
+
+	*p = image(room, old, len);
+	free(old);
+}
+
+static void forget_notes(struct file *f)
+{
+	for (uint64_t i = 0; i < f->room / LINE; i++)
+		free(f->lines[i].notes);
+	free(f->lines);
+	free(f->dirty);
+	f->lines = NULL;
+	f->dirty = NULL;
+	f->ndirty = 0;
+}
+
+static void new_notes(struct file *f)
+{
+	f->lines = must_have(calloc(f->room / LINE + 1, sizeof(*f->lines)));
+	f->dirty = must_have(calloc(f->room / LINE + 1, sizeof(*f->dirty)));
+}
+
+static struct file *new_file(struct pm_sim *s, const char *path, const uint8_t *from, uint64_t len)
+{
+	struct file *f = must_have(calloc(1, sizeof(*f))), **end = &s->files;
+
+	f->path = must_have(strdup(path));
+	f->len = len;
+	f->room = (len + LINE - 1) / LINE * LINE;
+	f->mem = image(f->room, from, len);
+	f->known = image(f->room, from, len);
+	f->durable = image(f->room, from, len);
+	new_notes(f);
+	while (*end)
+		end = &(*end)->next;
+	return *end = f;
+}
+
+static void free_file(struct file *f)
+{
+	forget_notes(f);
+	free(f->mem);
+	free(f->known);
+	free(f->durable);
+	free(f->path);
+	free(f);
+}
+
+/* To another length; what was in doubt is settled (a map that grows syncs). */
+static void set_len(struct file *f, uint64_t len)
+{
+	uint64_t room = (len + LINE - 1) / LINE * LINE, keep = len < f->len ? len : f->len;
+
+	assert(!f->mapped);
+	forget_notes(f);
+	resize_image(&f->mem, room, keep);
+	resize_image(&f->known, room, keep);
+	resize_image(&f->durable, room, keep);
+	memcpy(f->durable, f->mem, keep);
+	memcpy(f->known, f->mem, keep);
+	f->len = len;
+	f->room = room;
+	new_notes(f);
+}
+
+void pm_sim_free(struct pm_sim *s)
+{
+	while (s->files) {
+		struct file *next = s->files->next;
+
+		free_file(s->files);
+		s->files = next;
+	}
+	free(s);
+}
+
+/* ---- notes ---- */
+
+static void note(struct file *f, uint64_t i, uint8_t word, uint64_t value)
+{
+	struct line *l = &f->lines[i];
+
+	if (l->n == l->cap) {
+		l->cap = l->cap ? 2 * l->cap : WORDS;
+		l->notes = must_have(realloc(l->notes, l->cap * sizeof(*l->notes)));
+	}
+	l->notes[l->n++] = (struct note){ value, word };
+	memcpy(f->known + i * LINE + 8u * word, &value, 8);
+	if (!l->listed) {
+		l->listed = true;
+		f->dirty[f->ndirty++] = (uint32_t)i;
+	}
+}
+
+/* What changed in a line without a store. */
+static void compare_line(struct file *f, uint64_t i)
+{
+	uint64_t seen[WORDS], known[WORDS];
+
+	memcpy(seen, f->mem + i * LINE, LINE);
+	memcpy(known, f->known + i * LINE, LINE);
+	for (unsigned w = 0; w < WORDS; w++)
+		if (seen[w] != known[w])
+			note(f, i, (uint8_t)w, seen[w]);
+}
+
+static void compare_file(struct file *f)
+{
+	for (uint64_t off = 0; off < f->room; off += 4096) {
+		uint64_t n = f->room - off < 4096 ? f->room - off : 4096;
+
+		if (!memcmp(f->mem + off, f->known + off, n))
+			continue;
+		for (uint64_t i = off / LINE; i < (off + n) / LINE; i++)
+			compare_line(f, i);
+	}
+}
+
+static void compare_all(struct pm_sim *s)
+{
+	if (s->frozen || s->compared)
+		return;
+	for (struct file *f = s->files; f; f = f->next)
+		compare_file(f);
+	s->compared = true;
+}
+
+/* A word that keeps its value leaves no other state behind: not noted. */
+static void store_word(struct file *f, uint64_t off, uint64_t value)
+{
+	uint64_t i = off / LINE, known;
+
+	memcpy(f->mem + off, &value, 8);
+	memcpy(&known, f->known + off, 8);
+	if (known != value)
+		note(f, i, (uint8_t)(off % LINE / 8), value);
+}
+
+static void apply(uint8_t *line, const struct note *notes, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		memcpy(line + 8u * notes[i].word, &notes[i].value, 8);
+}
+
+static void fence_file(struct file *f)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t d = 0; d < f->ndirty; d++) {
+		struct line *l = &f->lines[f->dirty[d]];
+
+		apply(f->durable + (uint64_t)f->dirty[d] * LINE, l->notes, l->flushed);
+		l->n -= l->flushed;
+		memmove(l->notes, l->notes + l->flushed, l->n * sizeof(*l->notes));
+		l->flushed = 0;
+		if (l->n)
+			f->dirty[kept++] = f->dirty[d];
+		else
+			l->listed = false;
+	}
+	f->ndirty = kept;
+}
+
+/* ---- the operations ---- */
+
+void pm_sim_freeze(struct pm_sim *s)
+{
+	compare_all(s);
+	s->frozen = true;
+}
+
+bool pm_sim_frozen(const struct pm_sim *s)
+{
+	return s->frozen;
+}
+
+/* True: it happens in a live machine. */
+static bool begin(struct pm_sim *s, enum pm_sim_op op)
+{
+	if (s->frozen)
+		return false;
+	s->compared = false;
+	if (s->step && s->step(s->step_arg, op))
+		pm_sim_freeze(s);
+	s->compared = false;
+	s->count += !s->frozen;
+	return !s->frozen;
+}
+
+static uint64_t used(const struct pm_sim *s)
+{
+	uint64_t n = 0;
+
+	for (const struct file *f = s->files; f; f = f->next)
+		n += f->len;
+	return n;
+}
+
+static int make_room(struct pm_sim *s, struct file **f, const char *path, uint64_t end)
+{
+	uint64_t have = *f ? (*f)->len : 0;
+
+	if (*f && (*f)->mapped)
+		return -EBUSY;
+	if (s->capacity && used(s) + end - have > s->capacity)
+		return -ENOSPC;
+	if (!begin(s, PM_SIM_MAP))
+		return -EIO;
+	if (*f)
+		set_len(*f, end);
+	else
+		*f = new_file(s, path, NULL, end);
+	return 0;
+}
+
+static int sim_map(void *ctx, const char *path, uint64_t off, size_t len, unsigned flags,
+		   struct pm_map *m)
+{
+	struct pm_sim *s = ctx;
+	struct file *f = path ? find(s, path) : NULL;
+	int err;
+
+	*m = (struct pm_map){ .len = len, .created = !f || !f->len };
+	if (!path) {
+		m->addr = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		return m->addr == MAP_FAILED ? -ENOMEM : 0;
+	}
+	if (flags & PM_SYNC && s->refuse_sync)
+		return -EOPNOTSUPP;
+	if (!(flags & PM_CREATE) && (!f || !f->len))
+		return -ENOENT;
+	if (!f || f->len < off + len) {
+		err = flags & PM_CREATE ? make_room(s, &f, path, off + len) : -EFBIG;
+		if (err)
+			return err;
+	}
+	f->mapped++;
+	m->addr = f->mem + off;
+	m->priv = f;
+	return 0;
+}
+
+static void sim_unmap(void *ctx, struct pm_map *m)
+{
+	struct file *f = m->priv;
+
+	(void)ctx;
+	if (f)
+		f->mapped--;
+	else if (m->addr)
+		munmap(m->addr, m->len);
+	*m = (struct pm_map){ 0 };
+}
+
+static void store_any(struct pm_sim *s, enum pm_sim_op op, void *dst, const uint8_t *src, size_t n)
+{
+	uint64_t off = 0, value = 0;
+	struct file *f = find_addr(s, dst, &off);
+
+	assert(n % 8 == 0 && (uintptr_t)dst % 8 == 0);
+	if (!f || !begin(s, op)) {
+		if (src)
+			memcpy(dst, src, n);
+		else
+			memset(dst, 0, n);
+		return;
+	}
+	assert(off + n <= f->len);
+	for (uint64_t i = off / LINE; i <= (off + n - 1) / LINE; i++)
+		compare_line(f, i);
+	for (size_t at = 0; at < n; at += 8) {
+		if (src)
+			memcpy(&value, src + at, 8);
+		store_word(f, off + at, value);
+	}
+}
+
+static void sim_store(void *ctx, void *dst, const void *src, size_t n)
+{
+	store_any(ctx, PM_SIM_STORE, dst, src, n);
+}
+
+static void sim_zero(void *ctx, void *dst, size_t n)
+{
+	store_any(ctx, PM_SIM_ZERO, dst, NULL, n);
+}
+
+static void sim_flush(void *ctx, const void *p, size_t n)
+{
+	struct pm_sim *s = ctx;
+	uint64_t off = 0;
+	struct file *f = find_addr(s, p, &off);
+
+	if (!n || !f || !begin(s, PM_SIM_FLUSH))
+		return;
+	assert(off + n <= f->len);
+	for (uint64_t i = off / LINE; i <= (off + n - 1) / LINE; i++) {
+		compare_line(f, i);
+		f->lines[i].flushed = f->lines[i].n;
+	}
+}
+
+static void sim_fence(void *ctx)
+{
+	struct pm_sim *s = ctx;
+
+	if (!begin(s, PM_SIM_FENCE))
+		return;
+	for (struct file *f = s->files; f; f = f->next)
+		fence_file(f);
+}
+
+void pm_sim_dma(struct pm_sim *s, const void *p, size_t n)
+{
+	uint64_t off = 0;
+	struct file *f = find_addr(s, p, &off);
+
+	if (!n || !f || s->frozen)
+		return;
+	for (uint64_t i = off / LINE; i <= (off + n - 1) / LINE; i++)
+		compare_line(f, i);
+}
+
+struct pm_sim *pm_sim_new(void)
+{
+	struct pm_sim *s = must_have(calloc(1, sizeof(*s)));
+
+	s->ops = (struct pm_ops){
+		.ctx = s, .map = sim_map, .unmap = sim_unmap, .store = sim_store,
+		.zero = sim_zero, .flush = sim_flush, .fence = sim_fence,
+	};
+	return s;
+}
+
+const struct pm_ops *pm_sim_ops(struct pm_sim *s)
+{
+	return &s->ops;
+}
+
+void pm_sim_refuse_sync(struct pm_sim *s, bool refuse)
+{
+	s->refuse_sync = refuse;
+}
+
+void pm_sim_capacity(struct pm_sim *s, uint64_t bytes)
+{
+	s->capacity = bytes;
+}
+
+void pm_sim_step(struct pm_sim *s, int (*step)(void *arg, enum pm_sim_op op), void *arg)
+{
+	s->step = step;
+	s->step_arg = arg;
+}
+
+uint64_t pm_sim_count(const struct pm_sim *s)
+{
+	return s->count;
+}
+
+/* ---- crashes ---- */
+
+unsigned pm_sim_choices(struct pm_sim *s, uint64_t *states)
+{
+	unsigned n = 0;
+
+	s->compared = false;
+	compare_all(s);
+	*states = 1;
+	for (struct file *f = s->files; f; f = f->next)
+		for (uint32_t d = 0; d < f->ndirty; d++, n++)
+			if (__builtin_mul_overflow(*states, f->lines[f->dirty[d]].n + 1ull, states))
+				*states = UINT64_MAX;
+	return n;
+}
+
+struct pm_sim *pm_sim_killed(struct pm_sim *s)
+{
+	struct pm_sim *k = pm_sim_new();
+
+	compare_all(s);
+	for (struct file *f = s->files; f; f = f->next)
+		new_file(k, f->path, f->known, f->len);
+	return k;
+}
+
+struct pm_sim *pm_sim_cut(struct pm_sim *s, struct sim_pick *p)
+{
+	struct pm_sim *k = pm_sim_new();
+
+	compare_all(s);
+	for (struct file *f = s->files; f; f = f->next) {
+		struct file *g = new_file(k, f->path, f->durable, f->len);
+
+		for (uint32_t d = 0; d < f->ndirty; d++) {
+			const struct line *l = &f->lines[f->dirty[d]];
+
+			apply(g->mem + (uint64_t)f->dirty[d] * LINE, l->notes, p->pick(p, l->n + 1));
+		}
+		memcpy(g->known, g->mem, g->room);
+		memcpy(g->durable, g->mem, g->room);
+	}
+	return k;
+}
+
+static uint32_t edge_pick(struct sim_pick *p, uint32_t n)
+{
+	struct sim_edge *e = (struct sim_edge *)p;
+	unsigned at = e->at++;
+
+	if (e->which < 2)
+		return e->which ? n - 1 : 0;
+	return (at == (e->which - 2) / 2) == (e->which % 2 == 0) ? n - 1 : 0;
+}
+
+void sim_edge_init(struct sim_edge *e, unsigned which)
+{
+	*e = (struct sim_edge){ .p.pick = edge_pick, .which = which };
+}
+
+static int judge(struct pm_sim *s, struct sim_pick *p,
+		 int (*cb)(void *arg, struct pm_sim *image), void *arg, uint64_t *seen)
+{
+	struct pm_sim *k = pm_sim_cut(s, p);
+	int err = cb(arg, k);
+
+	pm_sim_free(k);
+	if (seen)
+		++*seen;
+	return err;
+}
+
+int pm_sim_states(struct pm_sim *s, uint64_t limit, uint64_t samples, uint64_t seed,
+		  int (*cb)(void *arg, struct pm_sim *image), void *arg, uint64_t *seen)
+{
+	uint64_t states;
+	unsigned n = pm_sim_choices(s, &states);
+	struct sim_edge edge;
+	struct sim_odo odo;
+	struct sim_rng rng;
+	int err = 0;
+
+	if (states <= limit) {
+		sim_odo_init(&odo);
+		do {
+			err = judge(s, &odo.p, cb, arg, seen);
+		} while (!err && sim_odo_next(&odo));
+		sim_odo_fini(&odo);
+		return err;
+	}
+	for (unsigned i = 0; !err && i < 2 * n + 2 && i < samples; i++) {
+		sim_edge_init(&edge, i);
+		err = judge(s, &edge.p, cb, arg, seen);
+	}
+	for (uint64_t i = 0; !err && i < samples; i++) {
+		sim_rng_init(&rng, seed + i);
+		err = judge(s, &rng.p, cb, arg, seen);
+	}
+	return err;
+}
+
+/* ---- looking and damaging ---- */
+
+uint8_t *pm_sim_bytes(struct pm_sim *s, const char *path, uint64_t *len)
+{
+	struct file *f = find(s, path);
+
+	if (f && len)
+		*len = f->len;
+	return f ? f->mem : NULL;
+}
+
+int pm_sim_flip(struct pm_sim *s, const char *path, uint64_t bit)
+{
+	struct file *f = find(s, path);
+
+	if (!f || bit / 8 >= f->len)
+		return -ENOENT;
+	f->mem[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	f->known[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	f->durable[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	return 0;
+}
+
+int pm_sim_truncate(struct pm_sim *s, const char *path, uint64_t len)
+{
+	struct file *f = find(s, path);
+
+	if (!f)
+		return -ENOENT;
+	if (f->mapped)
+		return -EBUSY;
+	set_len(f, len);
+	return 0;
+}
+
+int pm_sim_remove(struct pm_sim *s, const char *path)
+{
+	for (struct file **at = &s->files; *at; at = &(*at)->next) {
+		struct file *f = *at;
+
+		if (strcmp(f->path, path))
+			continue;
+		if (f->mapped)
+			return -EBUSY;
+		*at = f->next;
+		free_file(f);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int pm_sim_put(struct pm_sim *s, const char *path, const void *p, uint64_t len)
+{
+	int err = pm_sim_remove(s, path);
+
+	if (err && err != -ENOENT)
+		return err;
+	new_file(s, path, p, len);
+	return 0;
+}
+
+bool pm_sim_same(struct pm_sim *a, struct pm_sim *b, char *where, size_t n)
+{
+	for (int turn = 0; turn < 2; turn++) {
+		for (struct file *f = a->files; f; f = f->next) {
+			struct file *g = find(b, f->path);
+			uint64_t at = 0;
+
+			if (g && g->len == f->len && !memcmp(f->mem, g->mem, f->len))
+				continue;
+			while (g && at < f->len && at < g->len && f->mem[at] == g->mem[at])
+				at++;
+			snprintf(where, n, "%s at %llu", f->path, (unsigned long long)at);
+			return false;
+		}
+		struct pm_sim *t = a;
+
+		a = b;
+		b = t;
+	}
+	return true;
+}
