@@ -33,7 +33,6 @@
  */
 #include <errno.h>
 #include <liburing.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,8 +81,7 @@ struct ulistener {
 struct ring {
 	struct io_uring u;
 	struct ring_params p;
-	bool u_open, enabled, stopping;
-	pthread_t owner;	/* who waits; valid when enabled */
+	bool u_open, up, stopping;
 	uint32_t inflight;	/* operations in the kernel */
 
 	struct rtable t;
@@ -542,23 +540,6 @@ static bool commit(struct ring *r, struct ring_event *ev)
 
 /* ---- ring_wait ---- */
 
-/* The rest of the set-up, by the thread which will wait: it is the only one that
- * may submit then. */
-static int enable(struct ring *r)
-{
-	int err = 0;
-
-	if (r->u.flags & IORING_SETUP_R_DISABLED)
-		err = io_uring_enable_rings(&r->u);
-	if (err)
-		return err;
-	r->owner = pthread_self();
-	r->enabled = true;
-	io_uring_register_ring_fd(&r->u);	/* faster; goes without */
-	wake_start(r);
-	return 0;
-}
-
 /* One entry into the kernel, or none; have: events are there already. */
 static int enter(struct ring *r, int timeout_ms, bool have)
 {
@@ -587,8 +568,6 @@ static int uring_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 	int err;
 
 	must(max > 0);
-	if (!r->enabled && (err = enable(r)))
-		return err;
 	count_add(&r->st.waits, 1);
 	while (n < max && unpark(r, &ev[n]))
 		n++;
@@ -705,8 +684,7 @@ static void uring_stats(const struct ring *r, struct ring_stats *s)
 
 /* Flags to try, best first; all exist in 6.1, the last are for what refuses them. */
 static const unsigned setups[] = {
-	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED |
-		IORING_SETUP_SUBMIT_ALL,
+	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
 	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
 	0,
 };
@@ -829,15 +807,8 @@ static void drain(struct ring *r)
 
 static void uring_close(struct ring *r)
 {
-	if (r->enabled && pthread_equal(r->owner, pthread_self())) {
+	if (r->up)
 		drain(r);
-	} else {
-		/* Another thread waited, and has ended: the kernel has cancelled all
-		 * that was its, and waited for it.  Only descriptors are left. */
-		for (uint32_t i = 0; i < r->t.fresh; i++)
-			if ((r->t.c[i].flags & (F_OPEN | F_CLOSING)) == F_OPEN)
-				close(r->t.c[i].fd);
-	}
 	for (; r->park_n; r->park_n--)
 		close(r->park[r->park_at++ % PARK_MAX].fd);
 	if (r->u_open)
@@ -883,6 +854,9 @@ static int uring_open(struct ring **out, const struct ring_params *p, char *why,
 		uring_close(r);
 		return err;
 	}
+	io_uring_register_ring_fd(&r->u);	/* faster; goes without */
+	wake_start(r);
+	r->up = true;
 	*out = r;
 	return 0;
 }
