@@ -38,3 +38,8 @@ LLHTTP_LINK = $(LLHTTP_LIBS)
 endif
 
 SRC_LIBS = libpasted.a $(LLHTTP_LINK) $(URING_LIBS) $(BSD_LIBS)
+
+EXTRA_DIST += %D%/pasted.service
+if INSTALL_UNIT
+systemdsystemunit_DATA = %D%/pasted.service
+endif
