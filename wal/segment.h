@@ -117,8 +117,9 @@ int  seglog_append_gap(struct seglog *s, const struct gap_data *g);
  * nothing to do; 1: call again; -ENOSPC (seglog_nospace() is set until a later call
  * succeeds) or -errno. */
 int  seglog_prepare(struct seglog *s);
-/* Frees the oldest segments while the lane holds more than bytes_max (0: no limit), and
- * those whose newest record is older than the wall time older_than_ms (0: no limit).
+/* Frees the oldest segments while the lane's files (the prepared and the spare one too)
+ * hold more than bytes_max (0: no limit), and those whose newest record is older than
+ * the wall time older_than_ms (0: no limit).
  * Never the active one: a record in it expires after the next rotation, and that
  * comes with the first append after its time is up (seglog_frame says -ENOSPC).
  * 0 or -errno. */
@@ -126,10 +127,11 @@ int  seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
 
 /* ---- any thread ---- */
 struct seglog_stats {
-	uint64_t segments, bytes;	/* files held (prepared and spare ones too), their size */
+	uint64_t segments, bytes;	/* that hold records, their size */
 	uint64_t oldest_seq;		/* what the oldest segment starts with */
 	uint64_t durable_seq;		/* newest synced (0: none yet) */
-	uint64_t oldest_ms, newest_ms;	/* when the oldest segment was begun; newest record, 0 unknown */
+	uint64_t oldest_ms;		/* when the oldest segment was begun */
+	uint64_t newest_ms;		/* of the newest record; 0 unknown */
 	uint64_t expired_records;	/* since open: numbers that retention freed */
 	uint64_t rotations;
 	bool	 nospace;

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * seg_back.c - the background's part of a segment log: the next segment, retention,
+ * figures (segment.h).
+ *
+ * A file goes through its names in one direction and each step is synced before the
+ * next one relies on it:
+ *
+ *	new-N   --zeros, sync-->   N.seg prepared  --sync_dir-->  handed to the writer
+ *	spare-N --zeros, sync-->   N.seg prepared  --sync_dir-->  handed to the writer
+ *	N.seg oldest  --rename to spare-N (or unlink), sync_dir-->  the next oldest,
+ *	                                                            or overwritten
+ *
+ * So a crash never leaves an expired segment half overwritten under its old name, nor
+ * a hole among the segments that are left.
+ */
+#include "segment.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mutant.h"
+#include "segment_priv.h"
+
+#define SLICE_BYTES (4u << 20)
+
+static int blk_unlink(struct seglog *s, const char *name)
+{
+	char path[SEG_PATH_MAX];
+	int err = seg_name_path(path, s->dir, name);
+
+	return err ? err : s->o.blk->unlink(s->o.blk->ctx, path);
+}
+
+static int blk_rename(struct seglog *s, const char *from, const char *to)
+{
+	char a[SEG_PATH_MAX], b[SEG_PATH_MAX];
+	int err = seg_name_path(a, s->dir, from);
+
+	if (!err)
+		err = seg_name_path(b, s->dir, to);
+	return err ? err : s->o.blk->rename(s->o.blk->ctx, a, b);
+}
+
+/* ---- retention ---- */
+
+/* All files of the lane, what is being made included. */
+static uint64_t lane_bytes(struct seglog *s)
+{
+	uint64_t sum = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->nsegs; i++)
+		sum += s->segs[i]->bytes;
+	pthread_mutex_unlock(&s->lock);
+	sum += s->spare[0] ? s->o.segment_bytes : 0;
+	sum += s->prep.state != PREP_IDLE || seglog_ready(s) ? s->o.segment_bytes : 0;
+	return sum;
+}
+
+/* Take the oldest segment out of the list, unless it is the last one.  *again: nobody
+ * reads it, its file may be used again. */
+static bool take_oldest(struct seglog *s, uint64_t *segno, bool *again)
+{
+	struct seg *g;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->nsegs < 2) {
+		pthread_mutex_unlock(&s->lock);
+		return false;
+	}
+	g = s->segs[0];
+	s->nsegs--;
+	memmove(s->segs, s->segs + 1, s->nsegs * sizeof(*s->segs));
+	s->expired += s->segs[0]->first_seq - g->first_seq;
+	*segno = g->segno;
+	*again = !g->refs && !g->lost && g->bytes == s->o.segment_bytes;
+	g->retired = true;
+	if (!g->refs) {
+		if (g->index)
+			s->index_bytes -= g->index->cap * sizeof(*g->index->v);
+		seg_index_free(g->index);
+		free(g);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return true;
+}
+
+/* 1: one segment less; 0: there is only one; -errno.  keep: as a spare, if possible. */
+static int retire_oldest(struct seglog *s, bool keep)
+{
+	char name[32], spare[32];
+	uint64_t segno;
+	bool again;
+	int err;
+
+	if (!take_oldest(s, &segno, &again))
+		return 0;
+	snprintf(name, sizeof(name), "%08llx.seg", (unsigned long long)segno);
+	snprintf(spare, sizeof(spare), "spare-%08llx", (unsigned long long)segno);
+	keep = keep && again && !s->spare[0];
+	err = keep ? blk_rename(s, name, spare) : blk_unlink(s, name);
+	if (!err && !MUTANT(seg_retire_dir_sync))
+		err = s->o.blk->sync_dir(s->o.blk->ctx, s->dir);
+	if (err)
+		return err;
+	if (keep)
+		strcpy(s->spare, spare);
+	return 1;
+}
+
+static bool oldest_is_over(struct seglog *s, uint64_t older_than_ms)
+{
+	bool over;
+
+	pthread_mutex_lock(&s->lock);
+	/* the next one was begun after its newest record */
+	over = s->nsegs > 1 && s->segs[1]->created_ms < older_than_ms;
+	pthread_mutex_unlock(&s->lock);
+	return over;
+}
+
+int seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
+{
+	uint64_t newest = atomic_load_explicit(&s->newest_ms, memory_order_relaxed);
+	int err = 1;
+
+	s->bytes_max = bytes_max;
+	while (err == 1 && bytes_max && lane_bytes(s) > bytes_max) {
+		if (s->spare[0]) {
+			err = blk_unlink(s, s->spare);
+			s->spare[0] = 0;
+			err = err ? err : 1;
+		} else {
+			err = retire_oldest(s, false);
+		}
+	}
+	while (err >= 0 && older_than_ms && oldest_is_over(s, older_than_ms))
+		err = retire_oldest(s, true);
+	if (older_than_ms && newest && newest < older_than_ms && seglog_ready(s))
+		atomic_store_explicit(&s->want_rotate, true, memory_order_relaxed);
+	return err < 0 ? err : 0;
+}
+
+/* ---- the next segment ---- */
+
+/* Give up the file that is being made: nobody knows what the disk has of it. */
+static int prep_fail(struct seglog *s, int err)
+{
+	s->o.blk->close(s->prep.file);
+	s->prep.file = NULL;
+	s->prep.state = PREP_IDLE;
+	blk_unlink(s, s->prep.name);
+	return err;
+}
+
+static int prep_open(struct seglog *s, const char *name, int flags)
+{
+	char path[SEG_PATH_MAX];
+	uint64_t bytes = 0;
+	int err = seg_name_path(path, s->dir, name);
+
+	if (!err)
+		err = s->o.blk->open(s->o.blk->ctx, path, flags, &s->prep.file);
+	if (err)
+		return err;
+	snprintf(s->prep.name, sizeof(s->prep.name), "%s", name);
+	if (flags & BLK_CREATE)
+		return 0;
+	err = s->o.blk->size(s->prep.file, &bytes);
+	if (err || bytes != s->o.segment_bytes)		/* of an earlier size */
+		return prep_fail(s, err ? err : -ESTALE);
+	return 0;
+}
+
+static int prep_begin(struct seglog *s)
+{
+	char name[32];
+	int err = -ESTALE;
+
+	if (!s->spare[0] && s->bytes_max &&
+	    lane_bytes(s) + s->o.segment_bytes > s->bytes_max) {
+		err = retire_oldest(s, true);
+		if (err < 0)
+			return err;
+		err = -ESTALE;
+	}
+	if (s->spare[0]) {
+		strcpy(name, s->spare);
+		s->spare[0] = 0;
+		err = prep_open(s, name, BLK_RDWR);
+	}
+	if (err == -ESTALE || err == -ENOENT) {
+		snprintf(name, sizeof(name), "new-%08llx", (unsigned long long)s->next_segno);
+		err = prep_open(s, name, BLK_RDWR | BLK_CREATE);
+	}
+	if (err == -EEXIST)		/* could not be removed after a failure: next time */
+		blk_unlink(s, name);
+	if (err)
+		return err;
+	s->prep.segno = s->next_segno;
+	s->prep.pos = 0;
+	s->prep.state = PREP_FILL;
+	return 0;
+}
+
+static bool all_zero(const uint8_t *p, size_t n)
+{
+	return !n || (!p[0] && !memcmp(p, p + 1, n - 1));
+}
+
+/* Look through a slice of a file that should be zero; where it is not, fill from there. */
+static int prep_check(struct seglog *s, uint64_t n)
+{
+	uint8_t *buf = malloc(n);
+	int err = buf ? s->o.blk->read(s->prep.file, buf, n, s->prep.pos) : -ENOMEM;
+
+	if (!err && !all_zero(buf, n) && !MUTANT(seg_prepared_check))
+		s->prep.state = PREP_FILL;
+	else if (!err)
+		s->prep.pos += n;
+	free(buf);
+	return err;
+}
+
+static int prep_fill(struct seglog *s, uint64_t n)
+{
+	int err = 0;
+
+	if (MUTANT(seg_zero_fill))		/* the right size is all */
+		err = seg_write_zeros(s->o.blk, s->prep.file, s->prep.pos + n - WAL_PAGE, WAL_PAGE);
+	else
+		err = seg_write_zeros(s->o.blk, s->prep.file, s->prep.pos, n);
+	/* each slice, so that no commit waits behind a whole segment of zeros */
+	if (!err && !MUTANT(seg_zero_sync))
+		err = s->o.blk->sync(s->prep.file);
+	s->prep.pos += n;
+	return err;
+}
+
+static int prep_publish(struct seglog *s)
+{
+	char name[32];
+	struct seg *g = calloc(1, sizeof(*g));
+	int err = g ? 0 : -ENOMEM;
+
+	snprintf(name, sizeof(name), "%08llx.seg", (unsigned long long)s->prep.segno);
+	if (!err && strcmp(name, s->prep.name)) {
+		err = blk_rename(s, s->prep.name, name);
+		if (!err)
+			strcpy(s->prep.name, name);
+	}
+	if (!err && !MUTANT(seg_prepare_dir_sync))
+		err = s->o.blk->sync_dir(s->o.blk->ctx, s->dir);
+	if (!err) {
+		pthread_mutex_lock(&s->lock);
+		err = seg_reserve(s);
+		pthread_mutex_unlock(&s->lock);
+	}
+	if (err) {
+		free(g);
+		return err;
+	}
+	g->segno = s->prep.segno;
+	g->bytes = s->o.segment_bytes;
+	g->salt = seg_random(s);
+	g->end = SEG_DATA;
+	g->file = s->prep.file;
+	g->refs = 1;				/* the writer's */
+	s->prep.file = NULL;
+	s->prep.state = PREP_IDLE;
+	s->next_segno = g->segno + 1;
+	/* release: the writer that takes it sees all of the above */
+	atomic_store_explicit(&s->prepared, g, memory_order_release);
+	return 0;
+}
+
+static int prep_step(struct seglog *s)
+{
+	uint64_t n;
+	int err;
+
+	if (s->prep.state == PREP_IDLE) {
+		err = prep_begin(s);
+		return err ? err : 1;
+	}
+	n = s->o.segment_bytes - s->prep.pos;
+	if (n > SLICE_BYTES)
+		n = SLICE_BYTES;
+	if (n)
+		err = s->prep.state == PREP_CHECK ? prep_check(s, n) : prep_fill(s, n);
+	else
+		err = prep_publish(s);
+	if (err)
+		return prep_fail(s, err);
+	return n ? 1 : 0;
+}
+
+int seglog_prepare(struct seglog *s)
+{
+	int err;
+
+	if (seglog_ready(s) || (s->o.idle && !s->active))
+		return 0;
+	err = prep_step(s);
+	if (err == -EDQUOT)
+		err = -ENOSPC;
+	if (err <= 0)
+		atomic_store_explicit(&s->nospace, err == -ENOSPC, memory_order_relaxed);
+	return err;
+}
+
+/* ---- figures ---- */
+
+void seglog_stat(struct seglog *s, struct seglog_stats *st)
+{
+	*st = (struct seglog_stats){ .nospace = seglog_nospace(s) };
+	pthread_mutex_lock(&s->lock);
+	st->segments = s->nsegs;
+	for (size_t i = 0; i < s->nsegs; i++)
+		st->bytes += s->segs[i]->bytes;
+	if (s->nsegs) {
+		st->oldest_seq = s->segs[0]->first_seq;
+		st->oldest_ms = s->segs[0]->created_ms;
+	}
+	st->expired_records = s->expired;
+	pthread_mutex_unlock(&s->lock);
+	st->durable_seq = seglog_next_seq(s) - 1;
+	st->newest_ms = atomic_load_explicit(&s->newest_ms, memory_order_relaxed);
+	st->rotations = atomic_load_explicit(&s->rotations, memory_order_relaxed);
+}

@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * segment.c - the segment log of a lane: opening it where a scan left off, frames,
+ * rotation (segment.h).
+ *
+ * Invariants
+ *   - bytes behind the active segment's `end` are zero, or of the one batch in flight;
+ *   - `end` and durable_seq move only in seglog_synced, after the sync;
+ *   - a segment is used only after its file, all zeros, and its name are synced, so the
+ *     sync of a batch changes no metadata;
+ *   - its header is written before its first batch and synced by that batch's sync.
+ */
+#include "segment.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "crc32c.h"
+#include "mutant.h"
+#include "segment_priv.h"
+
+#define COPY_BYTES (1u << 20)
+
+static const uint8_t zeros[64 << 10];
+
+/* ---- small things ---- */
+
+static uint64_t wall_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+uint64_t seg_random(const struct seglog *s)
+{
+	uint64_t v = 0;
+
+	if (s->o.random)
+		return s->o.random();
+	while (getrandom(&v, sizeof(v), 0) != sizeof(v))
+		;
+	return v;
+}
+
+int seg_name_path(char *path, const char *dir, const char *name)
+{
+	int n = snprintf(path, SEG_PATH_MAX, "%s/%s", dir, name);
+
+	return n < 0 || n >= SEG_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+int seg_write_zeros(const struct blk_ops *blk, struct blk_file *f, uint64_t off, uint64_t n)
+{
+	int err = 0;
+
+	while (n && !err) {
+		struct iovec iov[64];
+		uint64_t part = 0;
+		unsigned k = 0;
+
+		for (; k < 64 && part < n; k++) {
+			uint64_t len = n - part < sizeof(zeros) ? n - part : sizeof(zeros);
+
+			iov[k] = (struct iovec){ (void *)zeros, len };
+			part += len;
+		}
+		err = blk->write(f, iov, k, off);
+		off += part;
+		n -= part;
+	}
+	return err;
+}
+
+uint64_t seg_record_max(uint64_t segment_bytes)
+{
+	uint64_t room = segment_bytes - SEG_DATA - sizeof(struct frame_header) - FRAME_ALIGN;
+
+	return room < UINT32_MAX ? room : UINT32_MAX;
+}
+
+static uint64_t end_of(const struct seg *g)
+{
+	/* relaxed: only the writer, who wrote it, comes here */
+	return atomic_load_explicit(&g->end, memory_order_relaxed);
+}
+
+/* ---- references ---- */
+
+int seg_ref(struct seglog *s, struct seg *g)
+{
+	char path[SEG_PATH_MAX];
+	int err = 0;
+
+	if (g->lost)
+		return -EIO;
+	if (!g->refs) {
+		err = seg_path(path, s->dir, g->segno);
+		if (!err)
+			err = s->o.blk->open(s->o.blk->ctx, path, BLK_RDONLY, &g->file);
+	}
+	if (!err)
+		g->refs++;
+	return err;
+}
+
+void seg_index_free(struct seg_index *x)
+{
+	if (x)
+		free(x->v);
+	free(x);
+}
+
+void seg_unref(struct seglog *s, struct seg *g)
+{
+	if (--g->refs)
+		return;
+	s->o.blk->close(g->file);
+	g->file = NULL;
+	if (!g->retired)
+		return;
+	if (g->index)
+		s->index_bytes -= g->index->cap * sizeof(*g->index->v);
+	seg_index_free(g->index);
+	free(g);
+}
+
+int seg_reserve(struct seglog *s)
+{
+	struct seg **more;
+
+	if (s->nsegs + 1 < s->cap)
+		return 0;
+	more = realloc(s->segs, (s->cap + 16) * sizeof(struct seg *));
+	if (!more)
+		return -ENOMEM;
+	s->segs = more;
+	s->cap += 16;
+	return 0;
+}
+
+/* ---- opening ---- */
+
+static int load_segments(struct seglog *s, const struct seg_lane *found, uint64_t next_seq)
+{
+	uint64_t first_seq = next_seq, created = UINT64_MAX;
+
+	s->cap = found->nsegs + 16;
+	s->segs = calloc(s->cap, sizeof(*s->segs));
+	if (!s->segs)
+		return -ENOMEM;
+	s->next_segno = 1;
+	for (size_t i = 0; i < found->nsegs; i++) {
+		const struct seg_info *si = &found->segs[i];
+		struct seg *g;
+
+		if (si->segno >= s->next_segno)
+			s->next_segno = si->segno + 1;
+		if (si->state == SEG_PREPARED)
+			continue;
+		g = calloc(1, sizeof(*g));
+		if (!g)
+			return -ENOMEM;
+		s->segs[s->nsegs++] = g;
+		g->segno = si->segno;
+		g->lost = si->state != SEG_USED;
+		g->first_seq = si->h.first_seq;
+		g->created_ms = si->h.created_ms;
+		g->salt = si->h.salt;
+		g->bytes = si->bytes;
+		g->end = si->read ? si->end : si->bytes < si->h.bytes ? si->bytes : si->h.bytes;
+		g->sealed = true;
+	}
+	for (size_t i = s->nsegs; i-- > 0; ) {	/* a lost one stands for no number */
+		if (s->segs[i]->lost) {
+			s->segs[i]->first_seq = first_seq;
+			s->segs[i]->created_ms = created;
+		}
+		first_seq = s->segs[i]->first_seq;
+		created = s->segs[i]->created_ms;
+	}
+	return 0;
+}
+
+static int sweep_one(void *arg, const char *name)
+{
+	struct seglog *s = arg;
+	char path[SEG_PATH_MAX];
+	int err;
+
+	if (!strncmp(name, "spare-", 6) && !s->spare[0] && strlen(name) < sizeof(s->spare)) {
+		strcpy(s->spare, name);
+		return 0;
+	}
+	if (strncmp(name, "spare-", 6) && strncmp(name, "new-", 4))
+		return 0;
+	err = seg_name_path(path, s->dir, name);
+	if (!err)
+		err = s->o.blk->unlink(s->o.blk->ctx, path);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* A prepared segment that an earlier start left: it is looked through before its use,
+ * since a batch that never was acknowledged may have been written to it. */
+static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
+{
+	char path[SEG_PATH_MAX];
+	int err = 0;
+
+	for (size_t i = 0; i < found->nsegs && !err; i++) {
+		const struct seg_info *si = &found->segs[i];
+
+		if (si->state != SEG_PREPARED)
+			continue;
+		err = seg_path(path, s->dir, si->segno);
+		if (err)
+			break;
+		if (!s->o.idle && i + 1 == found->nsegs && si->bytes == s->o.segment_bytes) {
+			err = s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR, &s->prep.file);
+			if (err)
+				break;
+			snprintf(s->prep.name, sizeof(s->prep.name), "%s", strrchr(path, '/') + 1);
+			s->prep.segno = si->segno;
+			s->prep.state = PREP_CHECK;
+			s->next_segno = si->segno;
+		} else if (!s->o.idle) {
+			err = s->o.blk->unlink(s->o.blk->ctx, path);
+		}
+	}
+	return err;
+}
+
+int seg_header_write(struct seglog *s, struct blk_file *f, struct seg_header *h)
+{
+	struct iovec iov[3] = {
+		{ h, sizeof(*h) },
+		{ (void *)zeros, SEG_HDR_B - SEG_HDR_A - sizeof(*h) },
+		{ h, sizeof(*h) },
+	};
+
+	seg_header_encode(h);
+	return s->o.blk->write(f, iov, 3, SEG_HDR_A);
+}
+
+/* Write [off, end) of the file again as it is; pages that cannot be read stay. */
+static int write_again(struct seglog *s, struct blk_file *f, uint64_t off, uint64_t end)
+{
+	uint8_t *buf = malloc(COPY_BYTES);
+	uint64_t step = COPY_BYTES;
+	int err = buf ? 0 : -ENOMEM;
+
+	while (off < end && !err) {
+		uint64_t n = step - off % step;
+
+		if (n > end - off)
+			n = end - off;
+		if (!s->o.blk->read(f, buf, n, off)) {
+			struct iovec iov = { buf, n };
+
+			err = s->o.blk->write(f, &iov, 1, off);
+		} else if (step > WAL_PAGE) {
+			step = WAL_PAGE;
+			continue;
+		}
+		off += n;
+	}
+	free(buf);
+	return err;
+}
+
+/* The tail as recovery wants it: nothing behind the end, the last batch certainly on
+ * the disk (reads may show pages whose sync failed before a restart). */
+static int resume_tail(struct seglog *s, const struct seg_lane *found,
+		       const struct seglog_resume *r)
+{
+	const struct seg_info *si = &found->segs[found->tail];
+	struct seg *g = s->segs[s->nsegs - 1];
+	struct seg_header h = si->h;
+	char path[SEG_PATH_MAX];
+	int err;
+
+	for (size_t i = 0; i < s->nsegs; i++)
+		if (s->segs[i]->segno == r->segno)
+			g = s->segs[i];
+	if (g->segno != r->segno || si->segno != r->segno || r->end > h.bytes ||
+	    r->batch_off > r->end || r->batch_off < SEG_DATA || r->dirty_end > h.bytes)
+		return -EINVAL;
+	err = seg_path(path, s->dir, g->segno);
+	if (!err)
+		err = s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR, &g->file);
+	if (err)
+		return err;
+	g->refs = 1;
+	s->active = g;
+	g->bytes = h.bytes;
+	g->end = r->end;
+	g->sealed = false;
+	if (r->dirty_end > r->end && !MUTANT(seg_tail_scrub))
+		err = seg_write_zeros(s->o.blk, g->file, r->end, r->dirty_end - r->end);
+	if (!err && (r->batch_off == SEG_DATA || si->a_bad || si->b_bad) &&
+	    !MUTANT(seg_resume_header))
+		err = seg_header_write(s, g->file, &h);
+	if (!err && !MUTANT(seg_resume_rewrite))
+		err = write_again(s, g->file, r->batch_off, r->end);
+	if (!err && !MUTANT(seg_resume_sync))
+		err = s->o.blk->sync(g->file);
+	return err;
+}
+
+/* A header that has one good copy gets the other back.  Not being able to is no reason
+ * not to start: the scan will tell of it again. */
+static void heal_copies(struct seglog *s, const struct seg_lane *found)
+{
+	char path[SEG_PATH_MAX];
+	struct blk_file *f;
+
+	for (size_t i = 0; i < found->nsegs; i++) {
+		const struct seg_info *si = &found->segs[i];
+		struct seg_header h = si->h;
+		struct iovec iov = { &h, sizeof(h) };
+
+		if (si->state != SEG_USED || i == found->tail || (!si->a_bad && !si->b_bad))
+			continue;
+		if (seg_path(path, s->dir, si->segno) ||
+		    s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR, &f))
+			continue;
+		if (!s->o.blk->write(f, &iov, 1, si->a_bad ? SEG_HDR_A : SEG_HDR_B) &&
+		    !MUTANT(seg_heal_sync))
+			s->o.blk->sync(f);
+		s->o.blk->close(f);
+	}
+}
+
+static int open_rest(struct seglog *s, const struct seg_lane *found,
+		     const struct seglog_resume *r)
+{
+	int err = load_segments(s, found, r->next_seq);
+
+	if (!err)
+		err = s->o.blk->list(s->o.blk->ctx, s->dir, sweep_one, s);
+	if (!err)
+		err = adopt_prepared(s, found);
+	if (!err && r->end)
+		err = found->tail == SIZE_MAX ? -EINVAL : resume_tail(s, found, r);
+	if (err)
+		return err;
+	heal_copies(s, found);
+	/* Names that are seen may not be durable: nothing may be built on them before. */
+	if (!MUTANT(seg_open_dir_sync))
+		err = s->o.blk->sync_dir(s->o.blk->ctx, s->dir);
+	while (!err && !s->o.idle && !s->active) {
+		err = seglog_prepare(s);
+		if (err >= 0)
+			err = err ? 0 : seglog_rotate(s);
+	}
+	return err;
+}
+
+int seglog_open(struct seglog **out, const struct seglog_options *o,
+		const struct seg_lane *found, const struct seglog_resume *r)
+{
+	struct seglog *s;
+	int err;
+
+	if (o->segment_bytes < SEG_BYTES_MIN || o->segment_bytes > SEG_BYTES_MAX ||
+	    o->segment_bytes % WAL_PAGE || r->next_seq < 1 || r->next_batch < 1)
+		return -EINVAL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->o = *o;
+	if (!s->o.now_ms)
+		s->o.now_ms = wall_ms;
+	s->dir = strdup(o->dir);
+	s->batch = r->next_batch;
+	s->durable_seq = r->next_seq - 1;
+	s->newest_ms = r->newest_ms;
+	pthread_mutex_init(&s->lock, NULL);
+	err = s->dir ? open_rest(s, found, r) : -ENOMEM;
+	if (err) {
+		seglog_close(s);
+		return err;
+	}
+	*out = s;
+	return 0;
+}
+
+void seglog_close(struct seglog *s)
+{
+	struct seg *p;
+
+	if (!s)
+		return;
+	p = atomic_load(&s->prepared);
+	if (p) {
+		s->o.blk->close(p->file);
+		free(p);
+	}
+	if (s->prep.state != PREP_IDLE)		/* its file is swept or looked through at open */
+		s->o.blk->close(s->prep.file);
+	if (s->active)
+		seg_unref(s, s->active);
+	for (size_t i = 0; i < s->nsegs; i++) {
+		seg_index_free(s->segs[i]->index);
+		free(s->segs[i]);
+	}
+	pthread_mutex_destroy(&s->lock);
+	free(s->segs);
+	free(s->dir);
+	free(s);
+}
+
+/* ---- the writer ---- */
+
+int seglog_frame(struct seglog *s, uint64_t *off, struct frame_header *h, uint16_t kind,
+		 uint64_t seq, uint64_t time_ms, uint32_t len, uint32_t data_crc, uint32_t *pad)
+{
+	const struct seg *g = s->active;
+	uint64_t size = frame_bytes(len);
+
+	if (!g || size > g->bytes - *off)
+		return -ENOSPC;
+	if (*off == end_of(g) && *off > SEG_DATA &&
+	    atomic_load_explicit(&s->want_rotate, memory_order_relaxed))
+		return -ENOSPC;
+	*h = (struct frame_header){ .kind = kind, .seq = seq, .time_ms = time_ms,
+		.batch = s->batch, .len = len, .data_crc = data_crc, .lane = s->o.lane };
+	frame_header_encode(h, g->salt);
+	*off += size;
+	*pad = (uint32_t)(size - sizeof(*h) - len);
+	s->frame_ms = time_ms;
+	return 0;
+}
+
+struct seg_place seglog_place(const struct seglog *s)
+{
+	if (!s->active)
+		return (struct seg_place){ NULL, 0 };
+	return (struct seg_place){ s->active->file, end_of(s->active) };
+}
+
+void seglog_synced(struct seglog *s, uint64_t off, uint64_t seq)
+{
+	s->batch++;
+	atomic_store_explicit(&s->newest_ms, s->frame_ms, memory_order_relaxed);
+	/* release: who sees the new end or number reads what is synced */
+	atomic_store_explicit(&s->active->end, off, memory_order_release);
+	if (seq > atomic_load_explicit(&s->durable_seq, memory_order_relaxed))
+		atomic_store_explicit(&s->durable_seq, seq, memory_order_release);
+}
+
+int seglog_rotate(struct seglog *s)
+{
+	/* acquire: the file is zero and synced, as the background left it */
+	struct seg *g = atomic_exchange_explicit(&s->prepared, NULL, memory_order_acquire);
+	struct seg_header h = { 0 };
+	int err;
+
+	if (!g)
+		return seglog_nospace(s) ? -ENOSPC : -EAGAIN;
+	g->first_seq = seglog_next_seq(s);
+	g->created_ms = s->o.now_ms();
+	memcpy(h.store_uuid, s->o.uuid, sizeof(h.store_uuid));
+	h.lane = s->o.lane;
+	h.segno = g->segno;
+	h.first_seq = g->first_seq;
+	h.first_batch = s->batch;
+	h.salt = g->salt;
+	h.bytes = g->bytes;
+	h.created_ms = g->created_ms;
+	err = seg_header_write(s, g->file, &h);	/* synced with the first batch */
+	if (err) {
+		s->o.blk->close(g->file);
+		free(g);
+		return s->failed = err == -EAGAIN || err == -ENOSPC ? -EIO : err;
+	}
+	pthread_mutex_lock(&s->lock);
+	if (s->active) {
+		/* release: the reader that sees this sees the last end */
+		atomic_store_explicit(&s->active->sealed, true, memory_order_release);
+		seg_unref(s, s->active);
+	}
+	s->segs[s->nsegs++] = g;		/* room was reserved when it was prepared */
+	s->active = g;
+	pthread_mutex_unlock(&s->lock);
+	atomic_store_explicit(&s->want_rotate, false, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->rotations, 1, memory_order_relaxed);
+	return 0;
+}
+
+uint64_t seglog_room(const struct seglog *s)
+{
+	return s->active ? s->active->bytes - end_of(s->active) : 0;
+}
+
+uint64_t seglog_next_seq(const struct seglog *s)
+{
+	return atomic_load_explicit(&s->durable_seq, memory_order_acquire) + 1;
+}
+
+bool seglog_ready(const struct seglog *s)
+{
+	return atomic_load_explicit(&s->prepared, memory_order_relaxed);
+}
+
+bool seglog_nospace(const struct seglog *s)
+{
+	return atomic_load_explicit(&s->nospace, memory_order_relaxed);
+}
+
+/* ---- one batch at once ---- */
+
+struct batch {
+	struct frame_header *h;
+	struct iovec *iov;
+	unsigned n, niov;
+	uint64_t start, end, last_seq;
+};
+
+static uint64_t last_number(const struct seg_rec *r)
+{
+	struct gap_data g;
+
+	if (r->kind != FRAME_GAP || !r->niov || r->iov[0].iov_len != sizeof(g))
+		return r->seq;
+	memcpy(&g, r->iov[0].iov_base, sizeof(g));
+	return g.to_seq;
+}
+
+/* Add frames of r until the segment is full. */
+static int batch_fill(struct seglog *s, struct batch *b, const struct seg_rec *r, unsigned n)
+{
+	struct seg_place at = seglog_place(s);
+
+	b->n = b->niov = 0;
+	b->last_seq = 0;
+	b->start = b->end = at.off;
+	while (b->n < n) {
+		const struct seg_rec *x = &r[b->n];
+		uint32_t pad;
+		int err = seglog_frame(s, &b->end, &b->h[b->n], x->kind, x->seq, x->time_ms,
+				       x->len, x->data_crc, &pad);
+
+		if (err)
+			return err;
+		b->iov[b->niov++] = (struct iovec){ &b->h[b->n], sizeof(*b->h) };
+		for (unsigned i = 0; i < x->niov; i++)
+			b->iov[b->niov++] = x->iov[i];
+		b->iov[b->niov++] = (struct iovec){ (void *)zeros, pad };
+		if (last_number(x) > b->last_seq)
+			b->last_seq = last_number(x);
+		b->n++;
+	}
+	return 0;
+}
+
+static int batch_commit(struct seglog *s, struct batch *b)
+{
+	struct blk_file *f = seglog_place(s).file;
+	int err = s->o.blk->write(f, b->iov, b->niov, b->start);
+
+	if (!err && !MUTANT(seg_append_sync))
+		err = s->o.blk->sync(f);
+	if (err)
+		return s->failed = err == -ENOSPC ? -EIO : err;
+	seglog_synced(s, b->end, b->last_seq);
+	return 0;
+}
+
+static int rotate_now(struct seglog *s)
+{
+	int err;
+
+	do
+		err = seglog_prepare(s);
+	while (err == 1);
+	return err ? err : seglog_rotate(s);
+}
+
+int seglog_append(struct seglog *s, const struct seg_rec *r, unsigned n, unsigned *done)
+{
+	struct batch b = { 0 };
+	unsigned niov = 0, at = 0;
+	int err = s->failed;
+
+	for (unsigned i = 0; i < n; i++)
+		niov += r[i].niov + 2;
+	b.h = malloc((n + 1) * sizeof(*b.h));
+	b.iov = malloc((niov + 1) * sizeof(*b.iov));
+	if (!b.h || !b.iov)
+		err = -ENOMEM;
+	while (at < n && !err) {
+		if (frame_bytes(r[at].len) > s->o.segment_bytes - SEG_DATA) {
+			err = -EFBIG;
+			break;
+		}
+		if (batch_fill(s, &b, r + at, n - at) == -ENOSPC && !b.n) {
+			err = rotate_now(s);
+			continue;
+		}
+		err = batch_commit(s, &b);
+		if (!err)
+			at += b.n;
+	}
+	free(b.h);
+	free(b.iov);
+	if (done)
+		*done = at;
+	return err;
+}
+
+int seglog_append_gap(struct seglog *s, const struct gap_data *g)
+{
+	struct iovec iov = { (void *)g, sizeof(*g) };
+	struct seg_rec r = { .kind = FRAME_GAP, .seq = g->from_seq, .time_ms = s->o.now_ms(),
+		.len = sizeof(*g), .data_crc = crc32c(g, sizeof(*g)), .iov = &iov, .niov = 1 };
+
+	return seglog_append(s, &r, 1, NULL);
+}

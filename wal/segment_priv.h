@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * segment_priv.h - what a segment log is made of; for segment.c, seg_back.c and
+ * seg_read.c only.
+ *
+ *	segs[0] .. segs[nsegs-1] = active      prepared      spare      prep
+ *	oldest     sealed until the last one   all zeros     freed      in the making
+ *
+ * The lock guards the list, the references and the indexes; the writer takes it when it
+ * rotates and never else.  What the writer publishes in between is in atomics.
+ */
+#ifndef WAL_SEGMENT_PRIV_H
+#define WAL_SEGMENT_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "seg_scan.h"
+#include "segment.h"
+
+struct seg_entry {		/* a record with number seq starts at off */
+	uint64_t seq, off;
+};
+struct seg_index {		/* every SEG_INDEX_EVERYth record up to `upto` */
+	struct seg_entry *v;
+	size_t	 n, cap;
+	uint64_t upto;		/* file offset that the walk has reached */
+	uint64_t last_seq;	/* of the last record before it */
+	unsigned since;		/* records since the last entry */
+};
+
+struct seg {
+	/* fixed before it is in the list */
+	uint64_t segno, first_seq, created_ms, bytes, salt;
+	bool	 lost;		/* no valid header: holds its place, nothing is read from it */
+	/* the writer's; release after the bytes before `end` are synced */
+	_Atomic uint64_t end;	/* of a sealed one that was not read at open: its size */
+	_Atomic bool sealed;	/* release: `end` is final */
+	/* under the lock */
+	unsigned refs;		/* cursors, the writer, the index builder */
+	bool	 retired;	/* not in the list any more: the last ref frees it */
+	struct blk_file *file;	/* open while refs > 0 */
+	struct seg_index *index;
+	uint64_t index_used;	/* when, for dropping the least recently used */
+};
+
+enum prep_state { PREP_IDLE, PREP_CHECK, PREP_FILL };
+
+struct seglog {
+	struct seglog_options o;
+	char	*dir;
+
+	/* the writer's */
+	struct seg *active;
+	uint64_t batch;		/* of the next batch */
+	uint64_t frame_ms;	/* time of the batch that is being made */
+	int	 failed;	/* of seglog_append: final */
+
+	_Atomic(struct seg *) prepared;	/* background -> writer */
+	_Atomic uint64_t durable_seq;	/* highest number named in synced frames */
+	_Atomic uint64_t newest_ms, rotations;
+	_Atomic bool nospace, want_rotate;
+
+	pthread_mutex_t lock;
+	struct seg **segs;
+	size_t	 nsegs, cap;
+	uint64_t index_bytes, index_clock;
+	uint64_t expired;
+
+	/* the background's */
+	uint64_t next_segno, bytes_max;
+	char	 spare[32];	/* name of a freed file that is durably out of the log; "" none */
+	struct {
+		enum prep_state state;
+		struct blk_file *file;
+		char	 name[32];	/* new-N, spare-N or N.seg */
+		uint64_t segno, pos;
+	} prep;
+};
+
+/* With the lock held.  seg_ref opens the file (0 or -errno). */
+int  seg_ref(struct seglog *s, struct seg *g);
+void seg_unref(struct seglog *s, struct seg *g);
+void seg_index_free(struct seg_index *x);
+int  seg_reserve(struct seglog *s);	/* room in the list for one more */
+
+/* dir/name into path; -ENAMETOOLONG. */
+int  seg_name_path(char *path, const char *dir, const char *name);
+int  seg_write_zeros(const struct blk_ops *blk, struct blk_file *f, uint64_t off, uint64_t n);
+uint64_t seg_random(const struct seglog *s);
+int  seg_header_write(struct seglog *s, struct blk_file *f, struct seg_header *h);
+
+#endif

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store.c - the file STORE/store and the directories of the lanes (store.h).
+ *
+ * Creation, each step synced before the next: STORE, STORE/log, the file with both
+ * copies, its name.  Before the last step nothing is built on it, so a store whose
+ * creation was cut is BLANK or not there, and is created again.
+ */
+#include "store.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "crc32c.h"
+#include "mutant.h"
+#include "seg_scan.h"
+#include "wal.h"
+
+#define COPY_A 0u
+#define COPY_B 4096u
+
+__attribute__((format(printf, 4, 5)))
+static int say(char *why, size_t n, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (why && n) {
+		va_start(ap, fmt);
+		vsnprintf(why, n, fmt, ap);
+		va_end(ap);
+	}
+	return err;
+}
+
+static int join(char *path, const char *dir, const char *name)
+{
+	int n = snprintf(path, SEG_PATH_MAX, "%s/%s", dir, name);
+
+	return n < 0 || n >= SEG_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* ---- codec ---- */
+
+static uint32_t block_crc(const struct store_block *b)
+{
+	return crc32c(b, offsetof(struct store_block, crc));
+}
+
+void store_block_encode(struct store_block *b)
+{
+	b->magic = STORE_MAGIC;
+	b->version = WAL_VERSION;
+	b->byte_order = WAL_BYTE_ORDER;
+	b->zero = 0;
+	b->crc = block_crc(b);
+}
+
+int store_block_check(const struct store_block *b)
+{
+	static const struct store_block zeros;
+
+	if (!memcmp(b, &zeros, sizeof(zeros)))
+		return -ENODATA;
+	if (b->magic == __builtin_bswap64(STORE_MAGIC))
+		return WAL_EBYTEORDER;
+	if (b->magic != STORE_MAGIC)
+		return WAL_EFORMAT;
+	if (b->crc != block_crc(b) && !MUTANT(store_crc_check))
+		return WAL_EFORMAT;
+	if (b->byte_order != WAL_BYTE_ORDER)
+		return WAL_EBYTEORDER;
+	if (b->version != WAL_VERSION)
+		return WAL_EVERSION;
+	if (!memchr(b->nvmm_path, 0, sizeof(b->nvmm_path)) ||
+	    b->segment_bytes < SEG_BYTES_MIN || b->segment_bytes > SEG_BYTES_MAX ||
+	    b->segment_bytes % WAL_PAGE)
+		return WAL_EFORMAT;
+	return 0;
+}
+
+/* ---- the two copies ---- */
+
+struct copies {
+	struct store_block a, b;
+	int	 ea, eb;	/* 0, -ENODATA zero or not there, WAL_E* */
+};
+
+static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
+		     struct store_block *b)
+{
+	int err = blk->read(f, b, sizeof(*b), off);
+
+	if (err == -EIO)
+		return WAL_EFORMAT;
+	return err ? err : store_block_check(b);
+}
+
+/* The copy that counts: 0 and *best, or what is wrong with both. */
+static int pick_copy(const struct blk_ops *blk, struct blk_file *f, struct copies *c,
+		     struct store_block *best)
+{
+	c->ea = read_copy(blk, f, COPY_A, &c->a);
+	c->eb = read_copy(blk, f, COPY_B, &c->b);
+	if (!c->ea && (c->eb || c->a.gen >= c->b.gen))
+		*best = c->a;
+	else if (!c->eb)
+		*best = c->b;
+	else if (c->ea == -ENODATA || c->eb == WAL_EVERSION || c->eb == WAL_EBYTEORDER)
+		return c->eb;
+	else
+		return c->ea;
+	return 0;
+}
+
+static int write_copy(struct store *s, uint64_t off)
+{
+	struct iovec iov = { &s->b, sizeof(s->b) };
+
+	return s->blk->write(s->file, &iov, 1, off);
+}
+
+/* Both copies, one after the other: at any moment one is whole on the disk. */
+static int write_both(struct store *s)
+{
+	int err;
+
+	store_block_encode(&s->b);
+	err = write_copy(s, COPY_A);
+	if (!err && !MUTANT(store_sync_a))
+		err = s->blk->sync(s->file);
+	if (!err)
+		err = write_copy(s, COPY_B);
+	if (!err && !MUTANT(store_sync_b))
+		err = s->blk->sync(s->file);
+	if (!err)
+		s->a_bad = s->b_bad = false;
+	return err;
+}
+
+/* ---- lanes ---- */
+
+struct lanes {
+	bool	*set;
+	unsigned n;
+};
+
+static int lane_one(void *arg, const char *name)
+{
+	struct lanes *l = arg;
+	unsigned lane;
+
+	if (strlen(name) != 3 || strspn(name, "0123456789") != 3)
+		return 0;
+	lane = (unsigned)atoi(name);
+	if (lane >= LANES_MAX)
+		return 0;
+	if (l->set)
+		l->set[lane] = true;
+	if (lane >= l->n)
+		l->n = lane + 1;
+	return 0;
+}
+
+int store_lanes_list(const struct blk_ops *blk, const char *dir, bool *set, unsigned *n)
+{
+	struct lanes l = { .set = set };
+	char path[SEG_PATH_MAX];
+	int err = join(path, dir, "log");
+
+	if (set)
+		memset(set, 0, LANES_MAX * sizeof(*set));
+	if (!err)
+		err = blk->list(blk->ctx, path, lane_one, &l);
+	*n = l.n;
+	return err == -ENOENT ? 0 : err;
+}
+
+int store_lane_path(const struct store *s, unsigned lane, char *path)
+{
+	int n = snprintf(path, SEG_PATH_MAX, "%s/log/%03u", s->dir, lane);
+
+	return n < 0 || n >= SEG_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+int store_lanes_make(struct store *s, unsigned n)
+{
+	char path[SEG_PATH_MAX];
+	int err = n <= LANES_MAX ? 0 : -EINVAL;
+
+	for (unsigned i = 0; i < n && !err; i++) {
+		err = store_lane_path(s, i, path);
+		if (!err)
+			err = s->blk->mkdir(s->blk->ctx, path);
+	}
+	if (!err)
+		err = join(path, s->dir, "log");
+	if (!err && !MUTANT(store_lanes_dir_sync))
+		err = s->blk->sync_dir(s->blk->ctx, path);
+	return err;
+}
+
+/* ---- looking ---- */
+
+static enum store_found found_of(int err)
+{
+	switch (err) {
+	case 0:
+		return STORE_GOOD;
+	case -ENODATA:
+		return STORE_BLANK;
+	case WAL_EVERSION:
+		return STORE_VERSION;
+	case WAL_EBYTEORDER:
+		return STORE_ORDER;
+	default:
+		return STORE_BAD;
+	}
+}
+
+int store_probe(const struct blk_ops *blk, const char *dir, enum store_found *found,
+		struct store_block *b)
+{
+	char path[SEG_PATH_MAX];
+	struct store_block best;
+	struct blk_file *f;
+	struct copies c;
+	unsigned lanes;
+	int err = store_lanes_list(blk, dir, NULL, &lanes);
+
+	if (err == -ENOTDIR) {
+		*found = STORE_BAD;
+		return 0;
+	}
+	if (!err)
+		err = join(path, dir, "store");
+	if (!err)
+		err = blk->open(blk->ctx, path, BLK_RDONLY, &f);
+	if (err == -ENOENT) {
+		*found = lanes ? STORE_BAD : STORE_NONE;
+		return 0;
+	}
+	if (err)
+		return err;
+	err = pick_copy(blk, f, &c, &best);
+	blk->close(f);
+	if (err < 0 && err > -1000 && err != -ENODATA)
+		return err;
+	*found = found_of(err);
+	if (*found == STORE_BLANK && lanes)
+		*found = STORE_BAD;
+	if (!err && b)
+		*b = best;
+	return 0;
+}
+
+/* ---- creating ---- */
+
+static int list_foreign(void *arg, const char *name)
+{
+	static const char *const fine[] = { "store", "log", "lost+found", "wal", "pktbufs" };
+
+	for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
+		if (!strcmp(name, fine[i]))
+			return 0;
+	snprintf(arg, 64, "%s", name);
+	return WAL_EFORMAT;
+}
+
+/* The directory, there, durable, and with nothing of anybody else's in it. */
+static int make_dir(struct store *s, char *why, size_t why_len)
+{
+	char parent[SEG_PATH_MAX], name[64] = "";
+	char *slash;
+	int err = s->blk->list(s->blk->ctx, s->dir, list_foreign, name);
+
+	if (err == WAL_EFORMAT)
+		return say(why, why_len, err, "%s is not empty and not a store (there is %s in it): "
+			   "name an empty or a new directory", s->dir, name);
+	if (err == -ENOENT) {
+		err = s->blk->mkdir(s->blk->ctx, s->dir);
+		if (err)
+			return say(why, why_len, err, "cannot make the directory %s: %s", s->dir,
+				   strerror(-err));
+	}
+	if (err)
+		return say(why, why_len, err, "cannot read the directory %s: %s", s->dir,
+			   strerror(-err));
+	snprintf(parent, sizeof(parent), "%s", s->dir);
+	slash = strrchr(parent, '/');
+	if (!slash)
+		strcpy(parent, ".");
+	else
+		slash[slash == parent] = 0;
+	/* also when it was there: its maker may have crashed */
+	if (!MUTANT(store_parent_dir_sync))
+		err = s->blk->sync_dir(s->blk->ctx, parent);
+	if (err == -EACCES)
+		err = 0;	/* not ours to open: the directory was given to us */
+	return err ? say(why, why_len, err, "cannot sync %s: %s", parent, strerror(-err)) : 0;
+}
+
+static int make_file(struct store *s)
+{
+	char path[SEG_PATH_MAX];
+	int err = join(path, s->dir, "log");
+
+	if (!err)
+		err = s->blk->mkdir(s->blk->ctx, path);
+	if (!err)
+		err = join(path, s->dir, "store");
+	if (!err)
+		err = s->blk->open(s->blk->ctx, path, BLK_RDWR | BLK_CREATE, &s->file);
+	if (err == -EEXIST)
+		err = s->blk->open(s->blk->ctx, path, BLK_RDWR, &s->file);
+	if (err)
+		return err;
+	err = s->blk->lock(s->file);
+	if (err)
+		return err == -EWOULDBLOCK ? WAL_EBUSY : err;
+	err = write_both(s);
+	if (!err && !MUTANT(store_create_dir_sync))
+		err = s->blk->sync_dir(s->blk->ctx, s->dir);
+	return err;
+}
+
+static int start(struct store *s, const struct blk_ops *blk, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	*s = (struct store){ .blk = blk };
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	if (!n || n >= sizeof(s->dir))
+		return n ? -ENAMETOOLONG : -ENOENT;
+	memcpy(s->dir, dir, n);
+	return 0;
+}
+
+int store_create(struct store *s, const struct blk_ops *blk, const char *dir,
+		 const struct store_block *b, char *why, size_t why_len)
+{
+	enum store_found found;
+	int err = start(s, blk, dir);
+
+	if (!err)
+		err = store_probe(blk, s->dir, &found, NULL);
+	if (err)
+		return say(why, why_len, err, "cannot look at %s: %s", dir, strerror(-err));
+	if (found != STORE_NONE && found != STORE_BLANK)
+		return say(why, why_len, WAL_EFORMAT, "%s holds a store (or what is left of one) "
+			   "already: nothing was changed", dir);
+	err = make_dir(s, why, why_len);
+	if (err)
+		return err;
+	s->b = (struct store_block){ .gen = 1, .created_ms = b->created_ms,
+		.segment_bytes = b->segment_bytes, .wal_class = b->wal_class };
+	while (getrandom(s->b.uuid, sizeof(s->b.uuid), 0) != sizeof(s->b.uuid))
+		;
+	err = make_file(s);
+	if (!err)
+		return 0;
+	store_close(s);
+	return say(why, why_len, err, "cannot create a store in %s: %s", dir, wal_strerror(err));
+}
+
+/* ---- opening ---- */
+
+static int complain(const struct store *s, int err, char *why, size_t n)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ENOTDIR:
+		return say(why, n, WAL_ENODIR, "there is no store in %s", s->dir);
+	case -EWOULDBLOCK:
+		return say(why, n, WAL_EBUSY, "another process has the store %s open", s->dir);
+	case -ENODATA:
+	case WAL_EFORMAT:
+		return say(why, n, WAL_EFORMAT, "%s/store has no valid copy of its block: it is "
+			   "not a store, or damaged beyond use", s->dir);
+	case WAL_EVERSION:
+		return say(why, n, err, "the store %s is of another format version than this "
+			   "program's (%u)", s->dir, WAL_VERSION);
+	case WAL_EBYTEORDER:
+		return say(why, n, err, "the store %s was written on a machine of the other byte "
+			   "order", s->dir);
+	default:
+		return say(why, n, err, "cannot open %s/store: %s", s->dir, strerror(-err));
+	}
+}
+
+int store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool readonly,
+	       char *why, size_t why_len)
+{
+	char path[SEG_PATH_MAX];
+	struct copies c;
+	int err = start(s, blk, dir);
+
+	s->readonly = readonly;
+	if (!err)
+		err = join(path, s->dir, "store");
+	if (!err)
+		err = blk->open(blk->ctx, path, readonly ? BLK_RDONLY : BLK_RDWR, &s->file);
+	if (!err)
+		err = blk->lock(s->file);
+	if (!err)
+		err = pick_copy(blk, s->file, &c, &s->b);
+	if (!err) {
+		s->a_bad = c.ea;
+		s->b_bad = c.eb;
+		/* Equal from here on: a copy that is behind or bad is written again, and
+		 * what is read is certainly on the disk. */
+		if (!readonly && !MUTANT(store_open_rewrite))
+			err = write_both(s);
+		s->a_bad = c.ea;
+		s->b_bad = c.eb;
+	}
+	if (!err)
+		return 0;
+	err = complain(s, err, why, why_len);
+	store_close(s);
+	return err;
+}
+
+int store_update(struct store *s, uint32_t flags, uint32_t wal_class, const char *nvmm_path,
+		 uint64_t segment_bytes)
+{
+	size_t n = nvmm_path ? strlen(nvmm_path) : 0;
+
+	if (s->readonly)
+		return -EROFS;
+	if (n >= sizeof(s->b.nvmm_path))
+		return -ENAMETOOLONG;
+	s->b.gen++;
+	s->b.flags = flags;
+	s->b.wal_class = wal_class;
+	s->b.segment_bytes = segment_bytes;
+	memset(s->b.nvmm_path, 0, sizeof(s->b.nvmm_path));
+	if (n)
+		memcpy(s->b.nvmm_path, nvmm_path, n);
+	return write_both(s);
+}
+
+void store_close(struct store *s)
+{
+	if (s->file)
+		s->blk->close(s->file);
+	s->file = NULL;
+}
