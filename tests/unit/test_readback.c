@@ -232,6 +232,8 @@ static void test_unsafe_headers(void **state)
 
 static void test_one_not_there(void **state)
 {
+	struct got g;
+
 	(void)state;
 	for (int i = 0; i < 6; i++)
 		fake_add(0, "", "b");
@@ -241,6 +243,9 @@ static void test_one_not_there(void **state)
 	fake.oldest[0] = 3;
 	expect_status("/0-0", 404, "no such record");
 	expect_status("/0-2", 410, "expired");
+	g = get("/0-2");
+	assert_memory_equal(g.all, "HTTP/1.1 410 Gone\r\n", 19);
+	free(g.all);
 	expect_status("/0-3", 200, "b");
 	expect_status("/0-4", 500, "damaged");	/* not told apart from 5 behind it */
 	expect_status("/0-5", 500, "damaged");
