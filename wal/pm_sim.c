@@ -91,6 +91,8 @@ static uint8_t *image(uint64_t room, const uint8_t *from, uint64_t len)
 {
 	uint8_t *p = must_have(aligned_alloc(4096, (room + 4095) / 4096 * 4096 + 4096));
 
+	if (!from)
+		len = 0;
 	if (len)
 		memcpy(p, from, len);
 	memset(p + len, 0, room - len);
