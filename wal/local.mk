@@ -20,3 +20,8 @@ libwalsim_a_SOURCES += %D%/blk_sim.c %D%/blk_sim.h %D%/sim_pick.c
 libwalsim_a_SOURCES += %D%/pm_sim.c %D%/pm_sim.h
 
 WAL_LIBS = libwal.a $(PMEM_LIBS)
+
+# The program for the files alone: wal/ and nothing else.
+sbin_PROGRAMS += pasted-recover
+pasted_recover_SOURCES = %D%/recover_main.c
+pasted_recover_LDADD = $(WAL_LIBS)
