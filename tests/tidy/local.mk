@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Rules of the house, checked: SCRIPT_TESTS += %D%/name.sh
-SCRIPT_TESTS += %D%/format_page.py
+SCRIPT_TESTS += %D%/deps.sh %D%/man.sh %D%/options.sh %D%/text.sh
+EXTRA_DIST += %D%/lint.sh

@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Dependencies point one way: a file includes headers of its own floor or of floors
+# below.  wal/ includes nothing of src/.  Each library has one file that includes it.
+set -u
+cd "$top_srcdir" || exit 99
+bad=0
+
+wrong() {
+	echo "$*"
+	bad=1
+}
+
+# The floor of a file of src/; a .c stands higher than its header where it has to
+# look up (reply.c: a connection's output).
+floor() {
+	case $1 in
+	pasted.c) echo 5 ;;
+	doctor.* | waiting.*) echo 4 ;;
+	worker.* | conn.* | conn_*.* | ingest.* | checkpoint.* | timers.* | reply.c) echo 3 ;;
+	service.* | readback.* | metrics.* | answer.*) echo 2 ;;
+	http*.* | ring*.* | reply.h | choose.* | counters.h | health.*) echo 1 ;;
+	config.* | listen.* | daemon.* | diag.* | must.h) echo 0 ;;
+	*) echo none ;;
+	esac
+}
+
+includes() {
+	sed -n 's/^[ \t]*#[ \t]*include[ \t]*"\([^"]*\)".*/\1/p' "$1"
+}
+
+files=0
+for f in src/*.[ch]; do
+	name=${f#src/}
+	here=$(floor "$name")
+	files=$((files + 1))
+	[ "$here" != none ] || wrong "$f: give it a floor in tests/tidy/deps.sh"
+	for i in $(includes "$f"); do
+		[ -e "src/$i" ] || continue
+		there=$(floor "$i")
+		[ "$there" = none ] || [ "$here" = none ] || [ "$there" -le "$here" ] ||
+			wrong "$f (floor $here) includes $i (floor $there)"
+	done
+done
+[ $files -gt 10 ] || wrong "only $files files were looked at"
+
+for f in wal/*.[ch]; do
+	for i in $(includes "$f"); do
+		[ -e "wal/$i" ] || wrong "$f includes $i, which is not in wal/"
+	done
+done
+
+# only HEADER FILE: no other file of src/ and wal/ includes it, and that one does
+only() {
+	found=$(grep -lE "^[ \t]*#[ \t]*include[ \t]*[<\"]$1[>\"]" src/*.[ch] wal/*.[ch] | tr '\n' ' ')
+	[ "$found" = "$2 " ] || wrong "$1 is included by ${found:-nobody }and should be by $2 only"
+}
+only liburing.h src/ring_uring.c
+only llhttp.h src/http.c
+only libpmem.h wal/pm_nvmm.c
+
+exit $bad

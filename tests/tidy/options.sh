@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# The table in config.c, as --help prints it, and pasted.conf(5) name the same settings
+# with the same defaults; pasted(8) names every option that is no setting.
+set -u
+conf=$top_srcdir/man/pasted.conf.5 main=$top_srcdir/man/pasted.8
+[ -x "$PASTED" ] || { echo "$PASTED is not there"; exit 99; }
+
+# "key default" per line.  --help: "  --key ARG", then "      text [default]".
+from_help() {
+	"$PASTED" --help | awk '
+		/^  --/ { key = substr($1, 3) }
+		/^      / && match($0, /\[[^]]*\]$/) {
+			print key, substr($0, RSTART + 1, RLENGTH - 2); key = "" }
+		/^      / && key == "nvmm" { print key, "none" }' | sort
+}
+
+# The page: ".It Cm key No = ..", then "Default: value" up to a point or a comma.
+from_page() {
+	awk '/^\.It Cm .* No = / { key = $3 }
+		/^Default: / { v = $2; sub(/[.,;]$/, "", v); print key, v; key = "" }' "$conf" | sort
+}
+
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+from_help >"$tmp/help"
+from_page >"$tmp/page"
+[ "$(wc -l <"$tmp/help")" -ge 20 ] || { echo "--help lists too few settings:"; cat "$tmp/help"; exit 1; }
+bad=0
+diff -u "$tmp/help" "$tmp/page" || { echo "--help (-) and pasted.conf.5 (+) differ"; bad=1; }
+for option in $("$PASTED" --help | awk '/^  --/ { print substr($1, 3) }'); do
+	grep -q "^$option " "$tmp/help" || grep -q "^\.It Fl -$option" "$main" ||
+		{ echo "--$option is in neither page"; bad=1; }
+done
+exit $bad
