@@ -56,7 +56,6 @@ void store_block_encode(struct store_block *b)
 	b->magic = STORE_MAGIC;
 	b->version = WAL_VERSION;
 	b->byte_order = WAL_BYTE_ORDER;
-	b->zero = 0;
 	b->crc = block_crc(b);
 }
 
