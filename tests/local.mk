@@ -13,6 +13,7 @@ include %D%/crash/local.mk
 include %D%/e2e/local.mk
 include %D%/tidy/local.mk
 include %D%/bench/local.mk
+include %D%/fuzz/local.mk
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)

@@ -5,6 +5,9 @@ EXTRA_PROGRAMS = %D%/post_probe %D%/fdatasync_probe
 %C%_post_probe_LDADD =
 %C%_fdatasync_probe_SOURCES = %D%/fdatasync_probe.c
 %C%_fdatasync_probe_LDADD =
+EXTRA_PROGRAMS += %D%/http_bench
+%C%_http_bench_SOURCES = %D%/http_bench.c
+%C%_http_bench_LDADD = libpasted.a $(LLHTTP_LINK)
 EXTRA_DIST += %D%/run.py %D%/loads.py %D%/post.lua
 CLEANFILES += $(EXTRA_PROGRAMS)
 

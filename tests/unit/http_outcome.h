@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "http.h"
 
@@ -90,6 +91,54 @@ static inline void outcome_request(struct outcome *o, struct outcome_parts *w, c
 		    (long long)r->content_length);
 }
 
+/*
+ * A second opinion on a head that was accepted, read the plain way: the lines, the
+ * framing fields and the secrets.  It knows less than the parser, but whatever the
+ * parser, it may not disagree.
+ */
+static inline void outcome_second_opinion(const char *head, size_t n, const struct http_req *r)
+{
+	unsigned lengths = 0, codings = 0, hosts = 0;
+	const char *line = memmem(head, n, "\r\n", 2), *end, *v;
+
+	OUTCOME_CHECK(n >= 4 && memcmp(head + n - 4, "\r\n\r\n", 4) == 0);
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = head[i];
+
+		OUTCOME_CHECK(c != '\n' || (i && head[i - 1] == '\r'));
+		OUTCOME_CHECK(c != '\r' || (i + 1 < n && head[i + 1] == '\n'));
+		OUTCOME_CHECK(c >= ' ' ? c != 0x7f : c == '\r' || c == '\n' || c == '\t');
+	}
+	OUTCOME_CHECK(line - head > 12 && memcmp(line - 9, " HTTP/1.", 8) == 0);
+	OUTCOME_CHECK(r->minor == (line[-1] != '0'));
+	for (line += 2; line[0] != '\r'; line = end + 2) {
+		end = memmem(line, (size_t)(head + n - line), "\r\n", 2);
+		v = memchr(line, ':', (size_t)(end - line));
+		OUTCOME_CHECK(v && v > line && !memchr(line, ' ', (size_t)(v - line)) && *line != '\t');
+#define IS_FIELD(s) (v - line == sizeof(s) - 1 && strncasecmp(line, s, sizeof(s) - 1) == 0)
+		hosts += IS_FIELD("host");
+		if (IS_FIELD("content-length")) {
+			lengths++;
+			OUTCOME_CHECK(strtoull(v + 1, NULL, 10) == r->content_length);
+		} else if (IS_FIELD("transfer-encoding")) {
+			codings++;
+			v += 1 + strspn(v + 1, " \t");
+			OUTCOME_CHECK(strncasecmp(v, "chunked", 7) == 0);
+			OUTCOME_CHECK(v + 7 + strspn(v + 7, " \t") == end);
+		} else if (IS_FIELD("cookie") || IS_FIELD("cookie2") || IS_FIELD("authorization") ||
+			   IS_FIELD("proxy-authorization")) {
+			v += 1 + strspn(v + 1, " \t");
+			OUTCOME_CHECK(v + strspn(v, "*") == end);
+		}
+#undef IS_FIELD
+	}
+	OUTCOME_CHECK(line + 2 == head + n);
+	OUTCOME_CHECK(lengths + codings <= 1 && hosts <= 1 && (hosts || !r->minor));
+	OUTCOME_CHECK(r->chunked == (codings == 1) && (r->minor || !codings));
+	OUTCOME_CHECK(lengths || r->content_length == UINT64_MAX);
+	OUTCOME_CHECK(r->recorded == !!strchr("PD", head[0]));
+}
+
 /* One step is what http.h says of it. */
 static inline void outcome_check_step(enum http_what what, const uint8_t *now, const uint8_t *was,
 				      size_t n, size_t used, struct http_span sp)
@@ -137,6 +186,7 @@ static inline bool outcome_piece(struct outcome *o, struct outcome_parts *w, str
 			OUTCOME_CHECK(w->head.len == h->req.headers_bytes);
 			if (what == HTTP_HEADERS) {
 				outcome_request(o, w, h);
+				outcome_second_opinion(w->head.text, w->head.len, &h->req);
 				w->in_body = true;
 			}
 			break;

@@ -34,7 +34,7 @@
 #define BOTH	"Content-Length beside Transfer-Encoding"
 #define CHUNK	"malformed chunk"
 #define METHOD	"method not supported"
-#define VERSION	"version not supported"
+#define OTHER_VERSION "version not supported"
 #define CODING	"transfer coding not supported"
 #define EXPECT	"expectation not supported"
 #define LONG_BODY "body too large"
@@ -99,10 +99,10 @@ OK("2.3", GET, "/", OLD, "", "GET / HTTP/1.0\r\n\r\n")
 OK("2.3", GET, "/", KA, "", "GET / HTTP/1.2\r\n" H E)
 OK("2.3", POST, "/", KA | REC, "ab", "POST / HTTP/1.9\r\n" H "Content-Length: 2\r\n\r\nab")
 BAD("2.3", 400, NO_HOST, "GET / HTTP/1.2\r\n\r\n")
-BAD("2.3", 505, VERSION, "GET / HTTP/2.0\r\n" H E)
-BAD("2.3", 505, VERSION, "GET / HTTP/0.9\r\n\r\n")
-BAD("2.3", 505, VERSION, "GET / HTTP/3\r\n\r\n")
-BAD("3.4 of RFC 9113", 505, VERSION, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+BAD("2.3", 505, OTHER_VERSION, "GET / HTTP/2.0\r\n" H E)
+BAD("2.3", 505, OTHER_VERSION, "GET / HTTP/0.9\r\n\r\n")
+BAD("2.3", 505, OTHER_VERSION, "GET / HTTP/3\r\n\r\n")
+BAD("3.4 of RFC 9113", 505, OTHER_VERSION, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 BAD("own", 501, METHOD, "PRI * HTTP/1.1\r\n" H E)
 BAD("own", 400, TARGET, "PRI ** HTTP/2.0\r\n\r\nSM\r\n\r\n")
 BAD("2.3", 400, LINE, "GET / http/1.1\r\n" H E)
