@@ -7,7 +7,7 @@ libpasted_a_SOURCES += %D%/answer.c %D%/answer.h %D%/counters.h
 libpasted_a_SOURCES += %D%/health.c %D%/health.h
 libpasted_a_SOURCES += %D%/metrics.c %D%/metrics.h
 libpasted_a_SOURCES += %D%/readback.c %D%/readback.h
-libpasted_a_SOURCES += %D%/service.c %D%/service.h
+libpasted_a_SOURCES += %D%/service.c %D%/service.h %D%/queue.h
 libpasted_a_SOURCES += %D%/checkpoint.c %D%/checkpoint.h
 libpasted_a_SOURCES += %D%/conn.c %D%/conn.h %D%/conn_fsm.c %D%/conn_steps.h
 libpasted_a_SOURCES += %D%/http.c %D%/http.h %D%/http_check.c %D%/http_check.h
@@ -38,6 +38,10 @@ LLHTTP_LINK = $(LLHTTP_LIBS)
 endif
 
 SRC_LIBS = libpasted.a $(LLHTTP_LINK) $(URING_LIBS) $(BSD_LIBS)
+
+sbin_PROGRAMS += pasted
+pasted_SOURCES = %D%/pasted.c
+pasted_LDADD = $(SRC_LIBS) $(WAL_LIBS)
 
 EXTRA_DIST += %D%/pasted.service
 if INSTALL_UNIT
