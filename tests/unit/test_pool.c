@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test_pool.c - who holds a buffer, and when it is free again. */
+#include "pool.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static uint8_t memory[16 * 2048];
+
+static void all_of_its_share_once(void **state)
+{
+	struct pool p;
+	bool seen[8] = { false };
+
+	(void)state;
+	assert_int_equal(pool_init(&p, memory, 2048, 4, 8), 0);
+	for (int i = 0; i < 8; i++) {
+		uint32_t idx = pool_take(&p);
+
+		assert_in_range(idx, 4, 11);
+		assert_false(seen[idx - 4]);
+		seen[idx - 4] = true;
+	}
+	assert_int_equal(pool_take(&p), FRAG_NIL);
+	pool_put(&p, 7);
+	assert_int_equal(pool_take(&p), 7);
+	pool_fini(&p);
+}
+
+static void the_last_drop_frees(void **state)
+{
+	struct pool p;
+	uint32_t idx;
+
+	(void)state;
+	assert_int_equal(pool_init(&p, memory, 2048, 0, 16), 0);
+	idx = pool_take(&p);
+	pool_hold(&p, idx);
+	pool_hold(&p, idx);
+	assert_int_equal(p.nfree, 15);
+	pool_drop(&p, idx);
+	assert_int_equal(p.nfree, 15);
+	pool_drop(&p, idx);
+	assert_int_equal(p.nfree, 16);
+	assert_int_equal(pool_take(&p), idx);	/* the warmest first */
+	pool_fini(&p);
+}
+
+static void names_are_places(void **state)
+{
+	struct pool p;
+
+	(void)state;
+	assert_int_equal(pool_init(&p, memory, 4096, 2, 4), 0);
+	assert_ptr_equal(pool_addr(&p, 0), memory);
+	assert_ptr_equal(pool_addr(&p, 3), memory + 3 * 4096);
+	pool_fini(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_of_its_share_once),
+		cmocka_unit_test(the_last_drop_frees),
+		cmocka_unit_test(names_are_places),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_walfile.c - creation, heads and restart through every crash, and every bit of
+ * what decides flipped.
+ */
+#include "walfile.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "codec.h"
+#include "pm_sim.h"
+#include "wal.h"
+
+#define DIR_NAME "/pm"
+#define ENTRIES 64
+
+static const uint64_t first_seq[2] = { 11, 22 };
+static const struct walfile_want want = {
+	.uuid = "0123456789abcde", .lanes = 2, .buf_size = 2048, .entries = ENTRIES, .bufs = 8,
+	.cls = WAL_NVMM, .now_ms = 99, .next_seq = first_seq,
+};
+
+static struct walfile w, v;
+
+static struct pm_sim *created(void)
+{
+	struct pm_sim *s = pm_sim_new();
+
+	assert_int_equal(walfile_create(&w, pm_sim_ops(s), DIR_NAME, &want), 0);
+	return s;
+}
+
+static int reopen(struct pm_sim *s)
+{
+	return walfile_open(&v, pm_sim_ops(s), DIR_NAME, true, want.uuid);
+}
+
+static void what_was_made_is_found(void **state)
+{
+	struct pm_sim *s = created();
+
+	(void)state;
+	assert_int_equal(w.lane[1].seq, 22);
+	walfile_close(&w);
+	assert_int_equal(reopen(s), 0);
+	assert_int_equal(v.super.lanes, 2);
+	assert_int_equal(v.super.entries, ENTRIES);
+	assert_int_equal(v.super.wal_class, WAL_NVMM);
+	assert_int_equal(walfile_share(&v), 4);
+	assert_int_equal(v.lane[0].seq, 11);
+	assert_int_equal(v.lane[1].seq, 22);
+	assert_int_equal(v.lane[1].pos, 0);
+	assert_false(v.lane[0].lost || v.super_bad_a || v.super_bad_b);
+	assert_int_equal(walfile_ring(&v, 1) - walfile_ring(&v, 0), ENTRIES);
+	walfile_close(&v);
+	pm_sim_free(s);
+}
+
+static void what_is_not_ours_is_refused(void **state)
+{
+	struct pm_sim *s = pm_sim_new();
+	uint8_t other[16] = "another";
+	struct wal_super *a, *b;
+
+	(void)state;
+	assert_int_equal(reopen(s), -ENOENT);
+	pm_sim_put(s, DIR_NAME "/wal", "", 0);
+	assert_int_equal(reopen(s), -ENOENT);
+	pm_sim_put(s, DIR_NAME "/wal", "short", 5);
+	assert_int_equal(reopen(s), WAL_EFORMAT);
+	pm_sim_free(s);
+
+	s = created();
+	walfile_close(&w);
+	assert_int_equal(walfile_open(&v, pm_sim_ops(s), DIR_NAME, true, other), WAL_EMISMATCH);
+	pm_sim_refuse_sync(s, true);
+	assert_int_equal(reopen(s), -EOPNOTSUPP);
+	assert_int_equal(walfile_open(&v, pm_sim_ops(s), DIR_NAME, false, NULL), 0);
+	walfile_close(&v);
+	pm_sim_refuse_sync(s, false);
+
+	a = (struct wal_super *)pm_sim_bytes(s, DIR_NAME "/wal", NULL);
+	b = (struct wal_super *)((uint8_t *)a + WAL_SUPER_B);
+	a->version = b->version = 2;
+	a->crc = b->crc = crc32c(a, offsetof(struct wal_super, crc));
+	assert_int_equal(reopen(s), WAL_EVERSION);
+	a->byte_order = b->byte_order = __builtin_bswap32(WAL_BYTE_ORDER);
+	assert_int_equal(reopen(s), WAL_EBYTEORDER);
+	memset(a, 0x55, sizeof(*a));
+	memset(b, 0xaa, sizeof(*b));
+	assert_int_equal(reopen(s), WAL_EFORMAT);
+	pm_sim_free(s);
+
+	s = created();		/* two that are valid and differ */
+	b = (struct wal_super *)(w.wal.addr + WAL_SUPER_B);
+	b->created_ms++;
+	super_encode(b);
+	walfile_close(&w);
+	assert_int_equal(reopen(s), WAL_EFORMAT);
+	pm_sim_free(s);
+}
+
+static void cut_short_is_refused(void **state)
+{
+	struct pm_sim *s = created();
+
+	(void)state;
+	walfile_close(&w);
+	pm_sim_truncate(s, DIR_NAME "/pktbufs", 8 * 2048 - 64);
+	assert_int_equal(reopen(s), WAL_EFORMAT);
+	pm_sim_remove(s, DIR_NAME "/pktbufs");
+	assert_int_equal(reopen(s), WAL_EFORMAT);
+	assert_null(pm_sim_bytes(s, DIR_NAME "/pktbufs", NULL));	/* nor was it made */
+	pm_sim_free(s);
+	s = created();
+	walfile_close(&w);
+	pm_sim_truncate(s, DIR_NAME "/wal", walfile_bytes(2, ENTRIES) - 64);
+	assert_int_equal(reopen(s), WAL_EFORMAT);
+	pm_sim_free(s);
+}
+
+static void one_flip_in_a_superblock(void **state)
+{
+	struct pm_sim *s = created();
+
+	(void)state;
+	walfile_close(&w);
+	for (int copy = 0; copy < 2; copy++)
+		for (uint64_t bit = 0; bit < 8 * sizeof(struct wal_super); bit++) {
+			pm_sim_flip(s, DIR_NAME "/wal", bit + (copy ? 8 * WAL_SUPER_B : 0));
+			assert_int_equal(walfile_open_ro(&v, pm_sim_ops(s), DIR_NAME, NULL), 0);
+			assert_int_equal(v.super_bad_a, copy == 0);
+			assert_int_equal(v.super_bad_b, copy == 1);
+			walfile_close(&v);
+			assert_int_equal(reopen(s), 0);		/* mends it */
+			walfile_close(&v);
+			assert_int_equal(reopen(s), 0);
+			assert_false(v.super_bad_a || v.super_bad_b);
+			walfile_close(&v);
+		}
+	pm_sim_free(s);
+}
+
+static void one_flip_in_a_head(void **state)
+{
+	struct pm_sim *s = created();
+
+	(void)state;
+	walfile_head(&w, 1, 17, 33);
+	walfile_close(&w);
+	for (int copy = 0; copy < 2; copy++)
+		for (uint64_t bit = 0; bit < 8 * sizeof(struct wal_head); bit++) {
+			uint64_t at = bit + 8 * (sizeof(struct wal_head) +
+						 (copy ? WAL_HEADS_B : WAL_HEADS_A));
+
+			pm_sim_flip(s, DIR_NAME "/wal", at);
+			assert_int_equal(walfile_open_ro(&v, pm_sim_ops(s), DIR_NAME, NULL), 0);
+			assert_int_equal(v.lane[1].bad_a, copy == 0);
+			assert_int_equal(v.lane[1].bad_b, copy == 1);
+			assert_false(v.lane[1].lost || v.lane[0].bad_a || v.lane[0].bad_b);
+			assert_int_equal(v.lane[1].pos, 17);
+			assert_int_equal(v.lane[1].seq, 33);
+			walfile_close(&v);
+			pm_sim_flip(s, DIR_NAME "/wal", at);
+		}
+	pm_sim_flip(s, DIR_NAME "/wal", 8 * WAL_HEADS_A);
+	pm_sim_flip(s, DIR_NAME "/wal", 8 * WAL_HEADS_B);
+	assert_int_equal(reopen(s), 0);
+	assert_true(v.lane[0].lost);
+	assert_false(v.lane[1].lost);
+	walfile_close(&v);
+	pm_sim_free(s);
+}
+
+/* ---- crashes ---- */
+
+static struct pm_sim *sim;
+static int (*look)(void *arg, struct pm_sim *image);
+static uint64_t looked;
+
+static int at_step(void *arg, enum pm_sim_op op)
+{
+	(void)arg, (void)op;
+	return pm_sim_states(sim, 300, 24, looked, look, NULL, &looked);
+}
+
+static void watch(struct pm_sim *s, int (*cb)(void *arg, struct pm_sim *image))
+{
+	sim = s;
+	look = cb;
+	looked = 0;
+	pm_sim_step(s, at_step, NULL);
+}
+
+/* And the state that was left when all was done. */
+static void watched(struct pm_sim *s)
+{
+	pm_sim_step(s, NULL, NULL);
+	assert_int_equal(pm_sim_states(s, 300, 24, looked, look, NULL, &looked), 0);
+	assert_in_range(looked, 10, 1000000);
+}
+
+static bool blank_allowed;
+
+static int blank_or_whole(void *arg, struct pm_sim *image)
+{
+	int err = reopen(image);
+
+	(void)arg;
+	if (err) {
+		assert_int_equal(err, -ENOENT);
+		assert_true(blank_allowed);
+		return 0;
+	}
+	assert_int_equal(v.super.lanes, want.lanes);
+	for (unsigned i = 0; i < v.super.lanes; i++) {
+		assert_false(v.lane[i].lost || v.lane[i].bad_a || v.lane[i].bad_b);
+		assert_int_equal(v.lane[i].seq, first_seq[i]);
+		for (unsigned e = 0; e < ENTRIES; e++)
+			assert_int_equal(walfile_ring(&v, i)[e], 0);
+	}
+	walfile_close(&v);
+	return 0;
+}
+
+static void creation_is_all_or_nothing(void **state)
+{
+	struct pm_sim *s = pm_sim_new();
+
+	(void)state;
+	blank_allowed = true;
+	watch(s, blank_or_whole);
+	assert_int_equal(walfile_create(&w, pm_sim_ops(s), DIR_NAME, &want), 0);
+	blank_allowed = false;
+	watched(s);
+	walfile_close(&w);
+	pm_sim_free(s);
+}
+
+static int old_blank_or_whole(void *arg, struct pm_sim *image)
+{
+	int err = walfile_open_ro(&v, pm_sim_ops(image), DIR_NAME, NULL);
+
+	if (!err && v.super.lanes == 1) {	/* the old one, still as it was */
+		assert_true(blank_allowed);
+		assert_int_equal(v.lane[0].seq, 500);
+		assert_int_equal(walfile_ring(&v, 0)[3], 0x1234);
+		walfile_close(&v);
+		return 0;
+	}
+	if (!err)
+		walfile_close(&v);
+	return blank_or_whole(arg, image);
+}
+
+static void another_geometry_is_all_or_nothing(void **state)
+{
+	struct walfile_want old = want;
+	uint64_t seq = 500, word = 0x1234;
+	struct pm_sim *s = pm_sim_new();
+	const struct pm_ops *pm = pm_sim_ops(s);
+
+	(void)state;
+	old.lanes = 1;
+	old.next_seq = &seq;
+	assert_int_equal(walfile_create(&w, pm, DIR_NAME, &old), 0);
+	pm->store(pm->ctx, walfile_ring(&w, 0) + 3, &word, 8);
+	pm->flush(pm->ctx, walfile_ring(&w, 0) + 3, 8);
+	pm->fence(pm->ctx);
+	walfile_close(&w);
+	blank_allowed = true;
+	watch(s, old_blank_or_whole);
+	assert_int_equal(walfile_create(&w, pm, DIR_NAME, &want), 0);
+	blank_allowed = false;
+	watched(s);
+	walfile_close(&w);
+	pm_sim_free(s);
+}
+
+static uint64_t low, high;	/* which head a crash may show */
+
+static int head_between(void *arg, struct pm_sim *image)
+{
+	(void)arg;
+	assert_int_equal(reopen(image), 0);
+	assert_false(v.lane[1].lost);
+	assert_in_range(v.lane[1].seq, low, high);
+	assert_int_equal(v.lane[1].pos, (v.lane[1].seq - 22) * 3);
+	walfile_close(&v);
+	return 0;
+}
+
+/* After it returned both copies say it: either may be lost. */
+static int head_twice(void *arg, struct pm_sim *image)
+{
+	(void)arg;
+	for (int copy = 0; copy < 2; copy++) {
+		uint64_t at = 8 * ((copy ? WAL_HEADS_B : WAL_HEADS_A) + sizeof(struct wal_head));
+
+		pm_sim_flip(image, DIR_NAME "/wal", at);
+		head_between(NULL, image);
+		pm_sim_flip(image, DIR_NAME "/wal", at);
+	}
+	return 0;
+}
+
+static void a_head_is_the_old_or_the_new(void **state)
+{
+	struct pm_sim *s = created();
+
+	(void)state;
+	for (uint64_t seq = 23; seq < 30; seq++) {
+		low = seq - 1;
+		high = seq;
+		watch(s, head_between);
+		walfile_head(&w, 1, (seq - 22) * 3, seq);
+		low = seq;
+		watched(s);
+		look = head_twice;
+		assert_int_equal(pm_sim_states(s, 300, 24, 0, look, NULL, NULL), 0);
+	}
+	walfile_close(&w);
+	pm_sim_free(s);
+}
+
+/* Until the head has moved every word is there; no word has the new head's lap. */
+static int words_or_new_lap(void *arg, struct pm_sim *image)
+{
+	uint64_t lap;
+
+	(void)arg;
+	assert_int_equal(reopen(image), 0);
+	if (v.lane[0].seq == 11) {
+		assert_int_not_equal(low, 12);
+		for (unsigned e = 0; e < ENTRIES; e++)
+			assert_true(ent_ok(walfile_ring(&v, 0)[e]));
+	} else {
+		assert_int_equal(v.lane[0].seq, 12);
+		assert_int_equal(v.lane[0].pos % ENTRIES, 0);
+		lap = ent_lap_of(v.lane[0].pos, ENTRIES);
+		for (unsigned e = 0; e < ENTRIES; e++) {
+			uint64_t word = walfile_ring(&v, 0)[e];
+
+			assert_true(word == 0 || ent_lap(word) != lap);
+			assert_true(word == 0 || low != 12);	/* all zero in the end */
+		}
+	}
+	walfile_close(&v);
+	return 0;
+}
+
+static void restart_goes_behind_every_word(void **state)
+{
+	(void)state;
+	for (uint64_t pos = 0; pos < 2 * ENTRIES; pos += 21) {
+		struct pm_sim *s = created();
+		const struct pm_ops *pm = pm_sim_ops(s);
+
+		walfile_head(&w, 0, pos, 11);
+		for (uint64_t p = pos; p < pos + ENTRIES; p++) {
+			uint64_t word = ent_clock(p, ent_lap_of(p, ENTRIES));
+
+			pm->store(pm->ctx, walfile_ring(&w, 0) + p % ENTRIES, &word, 8);
+		}
+		pm->flush(pm->ctx, walfile_ring(&w, 0), ENTRIES * 8);
+		pm->fence(pm->ctx);
+		low = 11;
+		watch(s, words_or_new_lap);
+		walfile_restart(&w, 0, 12);
+		low = 12;
+		watched(s);
+		walfile_close(&w);
+		pm_sim_free(s);
+	}
+}
+
+static void a_lost_head_restarts_on_an_empty_ring(void **state)
+{
+	struct pm_sim *s = created();
+
+	(void)state;
+	memset(walfile_ring(&w, 0), 0x77, ENTRIES * 8);
+	pm_sim_flip(s, DIR_NAME "/wal", 8 * WAL_HEADS_A);
+	pm_sim_flip(s, DIR_NAME "/wal", 8 * WAL_HEADS_B);
+	walfile_close(&w);
+	assert_int_equal(reopen(s), 0);
+	assert_true(v.lane[0].lost);
+	walfile_restart(&v, 0, 40);
+	walfile_close(&v);
+	assert_int_equal(reopen(s), 0);
+	assert_false(v.lane[0].lost);
+	assert_int_equal(v.lane[0].seq, 40);
+	assert_int_equal(walfile_ring(&v, 0)[7], 0);
+	walfile_close(&v);
+	pm_sim_free(s);
+}
+
+/* ---- real files ---- */
+
+static void on_real_files(void **state)
+{
+	char dir[] = "/tmp/test_walfile.XXXXXX", path[64];
+	struct walfile_want real = want;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	real.cls = WAL_VOLATILE;
+	assert_int_equal(walfile_open(&v, &pm_nvmm, dir, false, NULL), -ENOENT);
+	assert_int_equal(walfile_create(&w, &pm_nvmm, dir, &real), 0);
+	assert_true(w.wal.created);
+	memset(w.bufs.addr, 1, w.bufs.len);
+	walfile_head(&w, 0, 5, 77);
+	walfile_close(&w);
+	assert_int_equal(walfile_open_ro(&v, NULL, dir, want.uuid), 0);
+	assert_int_equal(v.lane[0].seq, 77);
+	assert_int_equal(v.bufs.addr[8 * 2048 - 1], 1);
+	walfile_close(&v);
+	assert_int_equal(walfile_open(&v, &pm_nvmm, dir, false, want.uuid), 0);
+	assert_int_equal(v.lane[0].pos, 5);
+	walfile_close(&v);
+	snprintf(path, sizeof(path), "%s/pktbufs", dir);
+	assert_int_equal(truncate(path, 100), 0);
+	assert_int_equal(walfile_open_ro(&v, NULL, dir, NULL), WAL_EFORMAT);
+	assert_int_equal(walfile_open(&v, &pm_nvmm, dir, false, NULL), WAL_EFORMAT);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/wal", dir);
+	unlink(path);
+	assert_int_equal(walfile_open_ro(&v, NULL, dir, NULL), -ENOENT);
+	rmdir(dir);
+}
+
+static void a_place_and_its_class(void **state)
+{
+	enum wal_class c = 0;
+	char why[256] = "";
+
+	(void)state;
+	unsetenv("PMEM_NO_FLUSH");
+	setenv("PMEM_IS_PMEM_FORCE", "1", 1);
+	assert_int_equal(pm_probe("/tmp", &c, why, sizeof(why)), -EPERM);
+	assert_non_null(strstr(why, "PMEM_IS_PMEM_FORCE"));
+	unsetenv("PMEM_IS_PMEM_FORCE");
+	assert_int_equal(pm_probe("/tmp", &c, why, sizeof(why)), 0);
+	assert_in_range(c, WAL_VOLATILE, WAL_NVMM_EADR);
+	assert_int_equal(pm_probe("/dev/null", &c, why, sizeof(why)), -ENOTDIR);
+	assert_int_equal(pm_probe("/nowhere/at/all", &c, why, sizeof(why)), -ENOENT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_made_is_found),
+		cmocka_unit_test(what_is_not_ours_is_refused),
+		cmocka_unit_test(cut_short_is_refused),
+		cmocka_unit_test(one_flip_in_a_superblock),
+		cmocka_unit_test(one_flip_in_a_head),
+		cmocka_unit_test(creation_is_all_or_nothing),
+		cmocka_unit_test(another_geometry_is_all_or_nothing),
+		cmocka_unit_test(a_head_is_the_old_or_the_new),
+		cmocka_unit_test(restart_goes_behind_every_word),
+		cmocka_unit_test(a_lost_head_restarts_on_an_empty_ring),
+		cmocka_unit_test(on_real_files),
+		cmocka_unit_test(a_place_and_its_class),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
