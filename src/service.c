@@ -10,10 +10,9 @@
  *   piece, freed     thread to worker; likewise at most two, in this order
  *
  * so queues of twice the number of requests never overflow.  The request's fields
- * are handed over with the message: written before the tail is stored (release),
- * read after it was loaded (acquire).  A request is free again when the worker has
- * seen `freed`, which comes after every piece of it: a piece of an earlier life is
- * never taken for one of this.
+ * are handed over with the message (queue.h).  A request is free again when the
+ * worker has seen `freed`, which comes after every piece of it: a piece of an
+ * earlier life is never taken for one of this.
  */
 #include "service.h"
 
@@ -30,20 +29,15 @@
 #include "answer.h"
 #include "must.h"
 #include "metrics.h"
+#include "queue.h"
 #include "readback.h"
 #include "../www/page.h"
 
 #define WAIT_POLL_MS	5	/* how often a request that waits looks again */
 #define KICK_MS		20	/* how often the checkpointer hears of it */
 
+/* In the low 2 bits of a queue's cell; the request's index is above. */
 enum message { ASK, NEXT, END, PIECE = 0, FREED };
-
-struct queue {			/* one writer, one reader */
-	uint32_t mask;
-	uint32_t *cell;		/* request << 2 | message */
-	uint32_t head __attribute__((aligned(64)));	/* the reader's */
-	uint32_t tail __attribute__((aligned(64)));	/* the writer's */
-};
 
 enum source { NOTHING, BLOB, RECORDS };
 
@@ -88,45 +82,6 @@ struct service {
 	int stop;
 	pthread_t thread;
 };
-
-/* ---- queues ---- */
-
-static int queue_init(struct queue *q, uint32_t n)
-{
-	uint32_t size = 1;
-
-	while (size < n)
-		size *= 2;
-	q->mask = size - 1;
-	q->head = q->tail = 0;
-	q->cell = calloc(size, sizeof *q->cell);
-	return q->cell ? 0 : -ENOMEM;
-}
-
-static void queue_push(struct queue *q, uint32_t index, enum message m)
-{
-	uint32_t tail = q->tail;	/* ours alone */
-
-	/* Acquire: the reader has read the cell before we write it again. */
-	must(tail - __atomic_load_n(&q->head, __ATOMIC_ACQUIRE) <= q->mask);
-	q->cell[tail & q->mask] = index << 2 | (uint32_t)m;
-	/* Release: who sees the tail sees the cell and the request. */
-	__atomic_store_n(&q->tail, tail + 1, __ATOMIC_RELEASE);
-}
-
-static bool queue_pop(struct queue *q, uint32_t *index, enum message *m)
-{
-	uint32_t head = q->head, x;
-
-	if (head == __atomic_load_n(&q->tail, __ATOMIC_ACQUIRE))
-		return false;
-	x = q->cell[head & q->mask];
-	*index = x >> 2;
-	*m = (enum message)(x & 3);
-	/* Release: the cell is free once we have read it. */
-	__atomic_store_n(&q->head, head + 1, __ATOMIC_RELEASE);
-	return true;
-}
 
 static uint64_t clock_ms(clockid_t id)
 {
@@ -284,7 +239,7 @@ static void deliver(struct req *r)
 	}
 	r->pub.data = r->out.p;
 	r->pub.len = r->out.n;
-	queue_push(&s->ports[r->pub.worker].out, r->index, PIECE);
+	queue_push(&s->ports[r->pub.worker].out, r->index << 2 | PIECE);
 	s->env.wake(s->env.arg, r->pub.worker);
 }
 
@@ -344,7 +299,7 @@ static void handle(struct port *p, uint32_t index, enum message m)
 		break;
 	default:
 		forget(r);
-		queue_push(&p->out, index, FREED);
+		queue_push(&p->out, index << 2 | FREED);
 	}
 }
 
@@ -354,12 +309,11 @@ static void handle(struct port *p, uint32_t index, enum message m)
 static bool round_of_messages(struct service *s)
 {
 	bool any = false;
-	enum message m;
-	uint32_t index;
+	uint32_t m;
 
 	for (unsigned w = 0; w < s->env.nworkers; w++)
-		if (queue_pop(&s->ports[w].in, &index, &m)) {
-			handle(&s->ports[w], index, m);
+		if (queue_pop(&s->ports[w].in, &m)) {
+			handle(&s->ports[w], m >> 2, (enum message)(m & 3));
 			any = true;
 		}
 	return any;
@@ -445,8 +399,8 @@ static void service_free(struct service *s)
 		free(p->reqs);
 		free(p->free);
 		free(p->stash);
-		free(p->in.cell);
-		free(p->out.cell);
+		queue_free(&p->in);
+		queue_free(&p->out);
 	}
 	free(s->ports);
 	if (s->bell >= 0)
@@ -520,14 +474,13 @@ void service_stop(struct service *s)
  * stack on the way. */
 static struct req *take(struct port *p)
 {
-	enum message m;
-	uint32_t index;
+	uint32_t m;
 
-	while (queue_pop(&p->out, &index, &m)) {
-		if (m == FREED)
-			p->free[p->nfree++] = index;
-		else if (!p->reqs[index].ended)
-			return &p->reqs[index];
+	while (queue_pop(&p->out, &m)) {
+		if ((m & 3) == FREED)
+			p->free[p->nfree++] = m >> 2;
+		else if (!p->reqs[m >> 2].ended)
+			return &p->reqs[m >> 2];
 	}
 	return NULL;
 }
@@ -590,7 +543,7 @@ struct service_req *service_ask(struct service *s, unsigned worker, uint32_t con
 	r->target[n] = 0;
 	r->target_whole = !target[n];
 	r->ask = (struct asker){ .http11 = http11, .keep_alive = keep_alive };
-	queue_push(&p->in, r->index, ASK);
+	queue_push(&p->in, r->index << 2 | ASK);
 	ring_bell(s);
 	return &r->pub;
 }
@@ -599,7 +552,7 @@ static void tell(struct service_req *pub, enum message m)
 {
 	struct req *r = (struct req *)pub;
 
-	queue_push(&r->s->ports[pub->worker].in, r->index, m);
+	queue_push(&r->s->ports[pub->worker].in, r->index << 2 | (uint32_t)m);
 	ring_bell(r->s);
 }
 
