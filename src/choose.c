@@ -27,11 +27,11 @@ void choose_nearest(const char *path, char *buf, size_t n)
 
 void choose_probe(const struct config *c, struct findings *f)
 {
-	char dir[PATH_MAX];
+	char dir[PATH_MAX], real[PATH_MAX];
 
 	memset(f, 0, sizeof(*f));
 	choose_nearest(c->store, dir, sizeof(dir));
-	f->store_err = pm_probe(dir, &f->store, f->store_why, sizeof(f->store_why));
+	f->store_err = pm_probe(realpath(dir, real) ? real : dir, &f->store, f->store_why, sizeof(f->store_why));
 	if (c->nvmm)
 		f->nvmm_err = pm_probe(c->nvmm, &f->nvmm, f->nvmm_why, sizeof(f->nvmm_why));
 }

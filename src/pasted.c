@@ -31,6 +31,8 @@
 
 /* Descriptors besides connections: listeners, rings, segments, files. */
 #define FILES_BESIDES 256
+/* Fewer connections per worker than this are worth a word. */
+#define CONNS_FEW 4096
 /* What a checkpoint moves between two looks at what else there is to do. */
 #define CHECKPOINT_SLICE (1u << 20)
 
@@ -39,6 +41,7 @@ struct server {
 	struct daemon daemon;
 	struct choice choice;
 	const struct ring_ops *ring;
+	unsigned conns_max;			/* what the limit of files leaves of the setting */
 	struct health health;
 	struct listeners listeners;
 	char	 addresses[LISTEN_MAX * LISTEN_TEXT_MAX];
@@ -76,14 +79,20 @@ static int start_choice(struct server *s)
 	return 0;
 }
 
+/* A connection is a file: no more of them than may be open. */
 static int start_limits(struct server *s)
 {
-	unsigned long want = (unsigned long)s->config.conns_max * s->config.workers + FILES_BESIDES;
+	struct config *c = &s->config;
+	unsigned long want = (unsigned long)c->conns_max * c->workers + FILES_BESIDES;
 	unsigned long have = daemon_raise_files(want);
+	unsigned long share = have > FILES_BESIDES ? (have - FILES_BESIDES) / c->workers : 0;
 
-	if (have < want)
-		diag(DIAG_NOTE, "%lu files may be open at once, conns-max wants %lu: more clients "
-		     "than that will wait; raise the limit (ulimit -n, LimitNOFILE=)", have, want);
+	s->conns_max = c->conns_max;
+	if (share < s->conns_max)
+		s->conns_max = share ? (unsigned)share : 1;
+	if (s->conns_max < c->conns_max && s->conns_max < CONNS_FEW)
+		diag(DIAG_WARN, "only %lu files may be open at once, so only %u connections per "
+		     "worker: raise the limit (ulimit -n, LimitNOFILE=)", have, s->conns_max);
 	return 0;
 }
 
@@ -278,7 +287,7 @@ static void fill_env(struct server *s)
 			.trailer_bytes = (uint32_t)c->head_bytes_max,
 			.body_bytes = c->body_bytes_max,
 		},
-		.conns_max = c->conns_max, .header_timeout_ms = c->header_timeout_ms,
+		.conns_max = s->conns_max, .header_timeout_ms = c->header_timeout_ms,
 		.body_timeout_ms = c->body_timeout_ms, .idle_timeout_ms = c->idle_timeout_ms,
 		.write_timeout_ms = c->write_timeout_ms, .pushback_ms = c->pushback_ms,
 		.drain_ms = c->drain_ms,
