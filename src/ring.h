@@ -10,9 +10,10 @@
  *   replies                <---  ring_send(conn, iov)        <---  after the fence
  *                                leave in the next ring_wait()
  *
- * One thread owns a ring; only ring_wake() may be called from others.  All calls
- * but ring_wait queue their work; one ring_wait moves everything for all
- * connections, with one system call where the provider can.
+ * One thread owns a ring: it opens, waits, calls and closes (the kernel may insist);
+ * only ring_wake() may be called from others.  All calls but ring_wait queue their
+ * work; one ring_wait moves everything for all connections, with one system call
+ * where the provider can.
  *
  * Buffers.  The worker gives names from its pool, as many as the ring wants (its
  * window); a DATA event hands one back, filled: from then on it is the worker's
@@ -23,7 +24,10 @@
  * RING_ACCEPT to RING_CLOSED; RING_CLOSED comes once, after ring_close(), when no
  * operation of the kernel refers to the connection or its send memory any more.
  * After ring_close no other event for the handle is delivered, but DATA buffers
- * that were filled in between are returned to the ring's window by itself.
+ * that were filled in between are returned to the ring's window by itself.  (Events
+ * that the last ring_wait had handed over already stand: a DATA among them names a
+ * buffer that is the worker's.)  In one batch a handle may be CLOSED and then
+ * ACCEPTed again.
  *
  * Order.  DATA of one connection arrive in stream order; RING_EOF after the last.
  */
@@ -64,7 +68,8 @@ struct ring_params {
 	size_t	  pool_len;	/* bytes */
 	uint32_t  buf_size;
 	uint32_t  first_buf, nbufs;	/* this worker's share */
-	const int *listeners;	/* descriptors, non-blocking, listening */
+	const int *listeners;	/* descriptors, listening; the ring sets or clears their
+				 * O_NONBLOCK as it needs, and they stay the caller's */
 	unsigned  nlisteners;
 	unsigned  cpu;		/* the worker's index, for messages */
 };
@@ -76,7 +81,8 @@ struct ring_stats {
 	uint64_t bytes_in, bytes_out;
 	uint64_t sends;
 	uint64_t starved;	/* times that reading stopped for want of buffers */
-	uint64_t bytes_copied;	/* payload bytes copied on the way into the buffers (one copy by the kernel for uring and socket) */
+	uint64_t bytes_copied;	/* payload bytes copied on the way into the buffers (one
+				 * copy by the kernel for uring and socket) */
 };
 
 struct ring;
@@ -84,25 +90,32 @@ struct ring_ops {
 	const char *name;	/* "uring", "socket", "paste" */
 	/* 0, or -errno with one sentence in why (what is missing, what to do). */
 	int  (*open)(struct ring **r, const struct ring_params *p, char *why, size_t why_len);
+	/* Cuts every connection; when it returns the kernel refers to no buffer and to
+	 * no send memory any more. */
 	void (*close)(struct ring *r);
 	/* A buffer for the kernel to fill.  false: the window is full (keep it). */
 	bool (*give)(struct ring *r, uint32_t buf);
 	/* Submit what is queued, then wait for at least one event, at most timeout_ms
-	 * (-1: no limit, 0: only look).  Number of events, 0 on timeout, or -errno
-	 * (EINTR is 0). */
+	 * (-1: no limit, 0: only look).  Number of events, or -errno: the ring is lost.
+	 * 0: timeout, a signal, or the ring only had work of its own: call again. */
 	int  (*wait)(struct ring *r, struct ring_event *ev, unsigned max, int timeout_ms);
 	/* One send in flight per connection; the memory (not the iovec array) stays
 	 * until RING_SENT.  Partial sends are continued inside.  n <= RING_IOV_MAX. */
 	void (*send)(struct ring *r, uint32_t conn, const struct iovec *iov, unsigned n);
 	void (*pause)(struct ring *r, uint32_t conn);	/* read no more of it; DATA already on the way still come */
 	void (*resume)(struct ring *r, uint32_t conn);
-	void (*shutdown)(struct ring *r, uint32_t conn);	/* no more sends: FIN after what was sent */
+	/* No more sends: FIN after what was sent, the send in flight included. */
+	void (*shutdown)(struct ring *r, uint32_t conn);
 	void (*close_conn)(struct ring *r, uint32_t conn);	/* at once (also ends a send) -> RING_CLOSED */
-	void (*accept)(struct ring *r, bool on);	/* stop or go on accepting */
+	/* Stop or go on accepting (at open: on).  After a stop an ACCEPT that was on its
+	 * way may still come.  By itself a ring stops while conns_max are open, and for
+	 * a while when descriptors or memory run out. */
+	void (*accept)(struct ring *r, bool on);
 	void (*wake)(struct ring *r);			/* from any thread or signal handler */
 	/* The peer's address as text, for messages. */
 	void (*peer)(struct ring *r, uint32_t conn, char *buf, size_t n);
-	/* Where the lane's commits go (class fsync). */
+	/* Where the lane's commits go (class fsync).  Written, and perhaps synced, in the
+	 * next wait, after the sends queued before it; one in flight, else -EBUSY. */
 	struct blk_aio *(*aio)(struct ring *r);
 	/* Counters since open. */
 	void (*stats)(const struct ring *r, struct ring_stats *s);
