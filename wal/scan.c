@@ -193,6 +193,36 @@ static uint64_t number(struct scan *s, const struct scan_item *it, uint32_t seal
 	return seq || !s->bad_seals ? seq : sealed_among(s, it, seal, s->seq, natural - 1);
 }
 
+/* What stands at pos, if it is not what should.  may_seal: it may have been a SEAL. */
+static enum scan_why judge(const struct scan *s, uint64_t pos, uint64_t w, bool *may_seal)
+{
+	*may_seal = true;
+	if (w == 0)
+		return SCAN_HOLE;
+	if (!intact(w))
+		return SCAN_WORD;
+	if (!of_lap(s, pos, w))
+		return SCAN_HOLE;
+	if (ent_kind(w) == ENT_FRAG && !mine(s, w)) {
+		*may_seal = false;
+		return SCAN_NAME;
+	}
+	if (ent_kind(w) == ENT_SEAL && ent_seal_nfrags(w) == 0)
+		return SCAN_ORDER;
+	return SCAN_FINE;
+}
+
+/* Damaged words in front of an intact SEAL that are frags by its count: no SEALs. */
+static uint64_t damaged_frags(const struct scan *s, uint32_t nfrags)
+{
+	uint64_t n = 0, from = s->pos - s->start < nfrags ? s->start : s->pos - nfrags;
+	bool may_seal;
+
+	for (uint64_t p = from; p < s->pos; p++)
+		n += judge(s, p, word_at(s, p), &may_seal) != SCAN_FINE && may_seal;
+	return n;
+}
+
 /* The SEAL at pos.  True: *it is to be reported (a record, or the damage before it). */
 static bool seal(struct scan *s, uint64_t w, struct scan_item *it)
 {
@@ -211,6 +241,8 @@ static bool seal(struct scan *s, uint64_t w, struct scan_item *it)
 	if (!rec.seq) {
 		damage(s, s->start, whole ? SCAN_CRC : SCAN_ORDER);
 		s->bad_seals++;
+		if (!whole)
+			s->bad_words -= damaged_frags(s, n);
 		return false;
 	}
 	*it = rec;
@@ -223,25 +255,6 @@ static bool seal(struct scan *s, uint64_t w, struct scan_item *it)
 }
 
 /* ---- the loop ---- */
-
-/* What stands at pos, if it is not what should.  may_seal: it may have been a SEAL. */
-static enum scan_why judge(const struct scan *s, uint64_t w, bool *may_seal)
-{
-	*may_seal = true;
-	if (w == 0)
-		return SCAN_HOLE;
-	if (!intact(w))
-		return SCAN_WORD;
-	if (!of_lap(s, s->pos, w))
-		return SCAN_HOLE;
-	if (ent_kind(w) == ENT_FRAG && !mine(s, w)) {
-		*may_seal = false;
-		return SCAN_NAME;
-	}
-	if (ent_kind(w) == ENT_SEAL && ent_seal_nfrags(w) == 0)
-		return SCAN_ORDER;
-	return SCAN_FINE;
-}
 
 static void clock(struct scan *s, uint64_t w)
 {
@@ -309,7 +322,7 @@ enum scan_kind scan_next(struct scan *s, struct scan_item *it)
 	while (!s->ended && s->pos < s->limit) {
 		uint64_t w = word_at(s, s->pos);
 		bool may_seal;
-		enum scan_why why = judge(s, w, &may_seal);
+		enum scan_why why = judge(s, s->pos, w, &may_seal);
 
 		/* Nothing proves that there ever was a word here. */
 		if (why == SCAN_HOLE && s->pos >= s->clock_end)

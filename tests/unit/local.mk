@@ -23,3 +23,4 @@ UNIT_TESTS += %D%/test_ring_socket %D%/test_ring_uring
 %C%_test_ring_uring_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_RING=ring_uring
 UNIT_TESTS += %D%/test_answer
 UNIT_TESTS += %D%/test_pool %D%/test_pm_sim %D%/test_walfile
+UNIT_TESTS += %D%/test_scan
