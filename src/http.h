@@ -16,15 +16,16 @@
  *
  * A request is HEAD* HEADERS BODY* DONE, with MORE anywhere in between.  MORE and
  * HEAD have eaten all n; after any other step call again, with n == 0 too (DONE
- * may wait for nothing).  Every step eats a byte or changes what comes next, so
- * the loop ends.  What is reported does not depend on how the stream is cut:
- * spans of a kind, joined, are the same, and so is the verdict.
+ * may wait for nothing).  Where there are bytes, only DONE and ERROR eat none, so
+ * the loop ends.  What is reported does not depend on how the stream is cut: spans
+ * of a kind, joined, are the same, and so is the verdict.
  *
  * Record.  The spans of HEAD and HEADERS, joined, are the head as it came, request
  * line to empty line; those of BODY are the payload without chunk framing and
  * trailers.  The values of Authorization, Proxy-Authorization, Cookie and Cookie2
  * are overwritten with '*' in p before the step returns the span they are in
- * (trailing blanks of the value too); nothing else in p is written.
+ * (trailing blanks of the value too), in trailers as well; nothing else in p is
+ * written.  Behind an error nothing has been overwritten: drop those bytes.
  *
  * Verdicts (RFC 9112, 9110; tests/unit/http_table.h has a row for each).  What is
  * ambiguous is refused, and after an error the parser is in error for ever: reply
@@ -37,7 +38,8 @@
  *     empty) or, for OPTIONS, `*`.  Its bytes are visible ASCII without " < > \ #
  *     and with whole percent triplets; [ ] ^ ` { | } pass, as browsers send them;
  *   - HTTP/1.2 to 1.9 is taken as 1.1; any other major number is 505;
- *   - exactly one Host in 1.1, at most one in 1.0; it may be empty;
+ *   - exactly one Host in 1.1, at most one in 1.0; it may be empty, and holds no
+ *     comma; of an IPv6 address only the characters and colons are checked;
  *   - Transfer-Encoding: one field, "chunked" and nothing else (501), not in
  *     HTTP/1.0 (400), not beside Content-Length (400).  Content-Length: one field,
  *     digits.  Neither: the body is empty, whatever the method;
