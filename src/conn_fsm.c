@@ -100,8 +100,11 @@ static bool is_health(const char *target)
 
 static void answer_read(struct worker *w, struct conn *c)
 {
-	const struct http_req *q = &c->http.req;
+	struct http_req *q = &c->http.req;
 
+	/* The parser leaves what a longer target before it left behind. */
+	if (q->target_len < HTTP_TARGET_KEEP)
+		q->target[q->target_len] = '\0';
 	if (q->method == HTTP_OPTIONS) {
 		reply_status(&w->replies, c, 204, "", (struct reply_opt){
 			.close = !q->keep_alive || w->draining, .old = q->minor == 0,
