@@ -52,10 +52,11 @@ install_packages() {
 
 # build TARGET...: out of tree, in ./build.  What configure is told is in $configure_flags.
 build() {
-	if [ ! -x "$top/configure" ] || [ ! -e "$top/Makefile.in" ]; then
-		(cd "$top" && autoreconf -fi >/dev/null) || return 1
-	fi
 	mkdir -p "$top/build" || return 1
+	if [ ! -x "$top/configure" ] || [ ! -e "$top/Makefile.in" ]; then
+		autoreconf -fi "$top" >"$top/build/autoreconf.log" 2>&1 ||
+			{ cat "$top/build/autoreconf.log" >&2; return 1; }
+	fi
 	if [ ! -e "$top/build/Makefile" ]; then
 		# shellcheck disable=SC2086 # flags
 		(cd "$top/build" && ../configure -q $configure_flags) || return 1
