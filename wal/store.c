@@ -356,7 +356,8 @@ int store_create(struct store *s, const struct blk_ops *blk, const char *dir,
 	err = make_dir(s, why, why_len);
 	if (err)
 		return err;
-	s->b = (struct store_block){ .gen = 1, .created_ms = b->created_ms,
+	/* Open from the start: a copy that a crash kept from being written is no damage. */
+	s->b = (struct store_block){ .gen = 1, .created_ms = b->created_ms, .flags = STORE_OPEN,
 		.segment_bytes = b->segment_bytes, .wal_class = b->wal_class };
 	while (getrandom(s->b.uuid, sizeof(s->b.uuid), 0) != sizeof(s->b.uuid))
 		;
