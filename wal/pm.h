@@ -34,7 +34,7 @@ struct pm_map {
 	void	*priv;
 };
 
-enum { PM_SYNC = 1, PM_CREATE = 2 };
+enum { PM_SYNC = 1, PM_CREATE = 2, PM_POPULATE = 4 };
 
 struct pm_ops {
 	void *ctx;
@@ -42,6 +42,8 @@ struct pm_ops {
 	 * device-dax must be proven, else -EOPNOTSUPP.  PM_CREATE: the file is created
 	 * or grown (never shrunk) to off + len, its blocks allocated and its name
 	 * durable; without it a missing or empty file is -ENOENT, a shorter one -EFBIG.
+	 * PM_POPULATE: where the pages are memory anyway (DAX, tmpfs) they are made
+	 * present, so that the first lap through them takes no page faults.
 	 * path NULL: anonymous memory.  0 or -errno. */
 	int  (*map)(void *ctx, const char *path, uint64_t off, size_t len,
 		    unsigned flags, struct pm_map *m);

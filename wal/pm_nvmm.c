@@ -33,6 +33,9 @@
 #ifndef MAP_SHARED_VALIDATE
 #define MAP_SHARED_VALIDATE 0x03
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MAP_SYNC
 #define MAP_SYNC 0x80000
 #endif
@@ -141,6 +144,13 @@ static int open_file(const char *path, uint64_t end, unsigned flags, struct stat
 	return fd;
 }
 
+static bool on_tmpfs(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 static int map_file(const char *path, uint64_t off, size_t len, unsigned flags, struct pm_map *m)
 {
 	int how = flags & PM_SYNC ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED;
@@ -173,6 +183,10 @@ static int map_file(const char *path, uint64_t off, size_t len, unsigned flags, 
 		/* Kernels without MAP_SHARED_VALIDATE say EINVAL. */
 		return flags & PM_SYNC && err == -EINVAL ? -EOPNOTSUPP : err;
 	}
+	/* Not in a page cache, where it would make every page dirty.  An old kernel
+	 * does not know it; then the first lap is slower. */
+	if (flags & PM_POPULATE && (flags & PM_SYNC || on_tmpfs(fd)))
+		madvise(p, len, MADV_POPULATE_WRITE);
 	close(fd);
 	m->addr = p;
 	m->len = len;
