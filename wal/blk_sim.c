@@ -721,7 +721,9 @@ struct blk_sim *blk_sim_killed(const struct blk_sim *s)
 		const struct inode *a = &s->ino[i];
 		struct inode *b = &t->ino[i];
 
-		b->used = a->used;
+		if (!a->used)
+			continue;
+		b->used = true;
 		b->dir = a->dir;
 		bytes_copy(&b->seen, &a->seen);
 		bytes_copy(&b->dur, &a->dur);
@@ -869,8 +871,8 @@ uint64_t blk_sim_used(const struct blk_sim *s)
 {
 	uint64_t used = 0;
 
-	for (unsigned i = 0; i < s->nino; i++)
-		used += s->ino[i].seen.len;
+	for (size_t i = 0; i < s->seen.n; i++)
+		used += s->ino[s->seen.v[i].ino].seen.len;
 	return used;
 }
 

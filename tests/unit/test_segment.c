@@ -1,0 +1,652 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_segment.c - the segment log: appending, rotation, recycling, retention, a full
+ * disk, failing syncs; and every crash of a small workload: in each state that a power
+ * cut may leave (sampled from seeds) or a SIGKILL leaves, what was synced is there, byte
+ * for byte, nothing is invented, and no damage is reported.
+ *
+ *   test_segment [SEED [STEP]]   replays the crashes from one seed (at one step)
+ */
+#include "seg_model.h"
+
+#include "seg_read.h"
+
+/* ---- plain life ---- */
+
+static void test_first_segment(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct model_found f;
+	struct seg_lane l;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	assert_int_equal(seglog_next_seq(s), 1);
+	assert_int_equal(seglog_place(s).off, SEG_DATA);
+	assert_int_equal(seglog_room(s), SEG_TEST_BYTES - SEG_DATA);
+	assert_int_equal(seglog_rotate(s), -EAGAIN);
+	assert_int_equal(model_append(s, 1, 5), 0);
+	assert_int_equal(seglog_next_seq(s), 6);
+	seglog_close(s);
+	assert_int_equal(model_scan(blk, false, &l, &f), 0);
+	assert_int_equal(f.n, 5);
+	assert_false(f.wrong);
+	assert_int_equal(l.next_seq, 6);
+	assert_int_equal(l.nsegs, 1);
+	assert_int_equal(l.nholes, 0);
+	assert_int_equal(l.end, l.dirty_end);
+	assert_int_equal(l.last_batch, 1);
+	assert_int_equal(l.batch_off, SEG_DATA);
+	seg_lane_free(&l);
+	blk_sim_free(sim);
+}
+
+static void test_frame_limits(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	uint64_t off = SEG_DATA, max = seg_record_max(SEG_TEST_BYTES);
+	struct frame_header h;
+	struct seglog *s;
+	uint32_t pad;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	assert_int_equal(seglog_frame(s, &off, &h, FRAME_RECORD, 1, 5, (uint32_t)max, 0, &pad), 0);
+	assert_true(off <= SEG_TEST_BYTES);
+	off = SEG_DATA;
+	assert_int_equal(seglog_frame(s, &off, &h, FRAME_RECORD, 1, 5, SEG_TEST_BYTES, 0, &pad),
+			 -ENOSPC);
+	assert_int_equal(off, SEG_DATA);
+	assert_int_equal(seglog_frame(s, &off, &h, FRAME_RECORD, 1, 5, 3, 77, &pad), 0);
+	assert_int_equal(pad, 5);
+	assert_int_equal(off, SEG_DATA + 56);
+	assert_int_equal(h.lane, LANE);
+	assert_int_equal(h.batch, 1);
+	assert_int_equal(h.data_crc, 77);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+static void test_rotation_and_restart(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct model_found f;
+	struct seg_lane l, quick;
+	uint64_t seq = 1;
+
+	(void)state;
+	model_dirs(blk);
+	for (int start = 0; start < 6; start++) {
+		struct seglog *s = model_start(blk);
+
+		assert_int_equal(seglog_next_seq(s), seq);
+		for (int i = 0; i < 12; i++, seq += 5)
+			assert_int_equal(model_append(s, seq, 5), 0);
+		seglog_close(s);
+	}
+	assert_int_equal(model_scan(blk, false, &l, &f), 0);
+	assert_true(l.nsegs > 3);
+	assert_int_equal(f.n, seq - 1);
+	assert_false(f.wrong);
+	assert_int_equal(l.nholes, 0);
+	assert_int_equal(model_scan(blk, true, &quick, NULL), 0);
+	assert_int_equal(quick.next_seq, l.next_seq);
+	assert_int_equal(quick.next_batch, l.next_batch);
+	assert_int_equal(quick.end, l.end);
+	assert_int_equal(quick.batch_off, l.batch_off);
+	assert_true(quick.read_bytes < l.read_bytes / 2);
+	seg_lane_free(&l);
+	seg_lane_free(&quick);
+	blk_sim_free(sim);
+}
+
+static int count_names(void *arg, const char *name)
+{
+	unsigned *n = arg;
+
+	if (strstr(name, ".seg"))
+		n[0]++;
+	else if (!strncmp(name, "spare-", 6))
+		n[1]++;
+	else
+		n[2]++;
+	return 0;
+}
+
+static void test_retention_by_size(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct seglog_stats st;
+	struct model_found f;
+	struct seg_lane l;
+	struct seglog *s;
+	uint64_t seq = 1, created;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	for (int i = 0; i < 60; i++, seq += 7) {
+		assert_int_equal(model_append(s, seq, 7), 0);
+		model_prepare(s);
+		assert_int_equal(seglog_retain(s, 4 * SEG_TEST_BYTES, 0), 0);
+		assert_true(blk_sim_used(sim) <= 5 * SEG_TEST_BYTES);
+		if (i == 30)
+			created = blk_sim_calls(sim, SIM_OPEN);
+	}
+	(void)created;
+	seglog_stat(s, &st);
+	assert_true(st.segments <= 4);
+	assert_true(st.oldest_seq > 1);
+	assert_int_equal(st.expired_records, st.oldest_seq - 1);
+	assert_int_equal(st.durable_seq, seq - 1);
+	seglog_close(s);
+	assert_int_equal(model_scan(blk, false, &l, &f), 0);
+	assert_int_equal(l.oldest_seq, st.oldest_seq);
+	assert_int_equal(f.n, seq - st.oldest_seq);
+	assert_false(f.wrong);
+	assert_int_equal(l.nholes, 0);
+	seg_lane_free(&l);
+	blk_sim_free(sim);
+}
+
+static void test_retention_by_age(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct seglog_stats st;
+	struct seglog *s;
+	uint64_t seq = 1, off, middle;
+	struct frame_header h;
+	uint32_t pad;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	for (int i = 0; i < 30; i++, seq += 7)
+		assert_int_equal(model_append(s, seq, 7), 0);
+	model_prepare(s);
+	seglog_stat(s, &st);
+	assert_true(st.segments > 2);
+	middle = (st.oldest_ms + st.newest_ms) / 2;
+	assert_int_equal(seglog_retain(s, 0, middle), 0);
+	seglog_stat(s, &st);
+	assert_true(st.oldest_seq > 1 && st.oldest_seq < seq);
+	assert_int_equal(seglog_retain(s, 0, st.newest_ms), 0);
+	seglog_stat(s, &st);
+	assert_true(st.segments >= 1 && st.segments <= 2);
+	/* all is too old: the active one goes at the first append after */
+	off = seglog_place(s).off;
+	assert_int_equal(seglog_frame(s, &off, &h, FRAME_RECORD, seq, 1, 1, 0, &pad), 0);
+	assert_int_equal(seglog_retain(s, 0, model_now() + 1), 0);
+	off = seglog_place(s).off;
+	assert_int_equal(seglog_frame(s, &off, &h, FRAME_RECORD, seq, 1, 1, 0, &pad), -ENOSPC);
+	assert_int_equal(model_append(s, seq, 1), 0);
+	assert_int_equal(seglog_retain(s, 0, model_now() + 1), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.oldest_seq, seq);
+	assert_int_equal(st.segments, 1);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+static void test_files_are_recycled(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	unsigned n[3] = { 0 };
+	struct seglog *s;
+	uint64_t seq = 1;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	for (int i = 0; i < 60; i++, seq += 7) {
+		assert_int_equal(model_append(s, seq, 7), 0);
+		model_prepare(s);
+		assert_int_equal(seglog_retain(s, 4 * SEG_TEST_BYTES, 0), 0);
+	}
+	/* at the limit every next segment is a renamed old one: none is unlinked */
+	assert_int_equal(blk_sim_calls(sim, SIM_UNLINK), 0);
+	assert_int_equal(blk->list(blk->ctx, LANE_DIR, count_names, n), 0);
+	assert_true(n[0] <= 4);
+	assert_int_equal(n[2], 0);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+static void test_leftovers_go(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	static uint8_t junk[SEG_TEST_BYTES];
+	unsigned n[3] = { 0 };
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	memset(junk, 0x5a, sizeof(junk));
+	blk_sim_put(sim, LANE_DIR "/new-00000009", junk, 1000);
+	blk_sim_put(sim, LANE_DIR "/spare-00000002", junk, 1000);
+	blk_sim_put(sim, LANE_DIR "/spare-00000003", junk, sizeof(junk));
+	blk_sim_put(sim, LANE_DIR "/spare-00000004", junk, sizeof(junk));
+	s = model_start(blk);
+	model_prepare(s);
+	assert_int_equal(model_append(s, 1, 7), 0);
+	assert_int_equal(blk->list(blk->ctx, LANE_DIR, count_names, n), 0);
+	assert_int_equal(n[0], 2);
+	assert_true(n[1] <= SEG_SPARES);
+	assert_int_equal(n[2], 0);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+static void test_no_space_and_back(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct seglog *s;
+	uint64_t seq = 1;
+	int err = 0;
+
+	(void)state;
+	model_dirs(blk);
+	blk_sim_capacity(sim, 2 * SEG_TEST_BYTES + 5000);
+	s = model_start(blk);
+	while (!(err = model_append(s, seq, 1)))
+		seq++;
+	assert_int_equal(err, -ENOSPC);
+	assert_true(seglog_nospace(s));
+	assert_int_equal(seglog_rotate(s), -ENOSPC);
+	assert_true(blk_sim_used(sim) <= 2 * SEG_TEST_BYTES);	/* the try gave its room back */
+	assert_int_equal(seglog_prepare(s), 1);
+	assert_int_equal(seglog_prepare(s), -ENOSPC);
+	blk_sim_capacity(sim, 0);
+	model_prepare(s);
+	assert_false(seglog_nospace(s));
+	assert_int_equal(model_append(s, seq, 1), 0);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+static void test_failed_sync_is_final(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	uint64_t syncs;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	assert_int_equal(model_append(s, 1, 3), 0);
+	blk_sim_fault(sim, SIM_SYNC, 1, 1, EIO);
+	assert_int_equal(model_append(s, 4, 3), -EIO);
+	assert_int_equal(seglog_next_seq(s), 4);
+	syncs = blk_sim_calls(sim, SIM_SYNC);
+	assert_int_equal(model_append(s, 4, 3), -EIO);
+	assert_int_equal(blk_sim_calls(sim, SIM_SYNC), syncs);	/* never again */
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* After a failed sync reads show what the disk does not hold: recovery writes it again. */
+static void test_failed_sync_then_kill_then_cut(void **state)
+{
+	unsigned kept = 0, gone = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		struct blk_sim *sim = blk_sim_new(), *killed, *cut;
+		const struct blk_ops *blk = blk_sim_ops(sim);
+		struct model_found f;
+		struct seg_lane l;
+		struct sim_rng rng;
+		struct seglog *s;
+
+		model_dirs(blk);
+		s = model_start(blk);
+		if (seed % 2)
+			assert_int_equal(model_append(s, 1, 3), 0);
+		blk_sim_fault(sim, SIM_SYNC, 1, 1, EIO);
+		assert_int_equal(model_append(s, seed % 2 ? 4 : 1, 3), -EIO);
+		seglog_close(s);
+		killed = blk_sim_killed(sim);
+		s = model_start(blk_sim_ops(killed));
+		assert_int_equal(seglog_next_seq(s), seed % 2 ? 7 : 4);
+		seglog_close(s);
+		sim_rng_init(&rng, seed);
+		cut = blk_sim_cut(killed, &rng.p);
+		assert_int_equal(model_scan(blk_sim_ops(cut), false, &l, &f), 0);
+		assert_int_equal(f.n, seed % 2 ? 6 : 3);
+		assert_int_equal(l.nholes, 0);
+		seg_lane_free(&l);
+		blk_sim_free(cut);
+		/* without the recovery it may be there or not */
+		cut = blk_sim_cut(sim, &rng.p);
+		assert_int_equal(model_scan(blk_sim_ops(cut), false, &l, &f), 0);
+		if (f.n == (seed % 2 ? 6 : 3))
+			kept++;
+		else
+			gone++;
+		seg_lane_free(&l);
+		blk_sim_free(cut);
+		blk_sim_free(killed);
+		blk_sim_free(sim);
+	}
+	assert_true(kept && gone);	/* the simulator does what this test is about */
+}
+
+static void test_every_call_fails_once(void **state)
+{
+	static const enum sim_op ops[] = {
+		SIM_OPEN, SIM_WRITE, SIM_SYNC, SIM_RENAME, SIM_UNLINK, SIM_SYNC_DIR, SIM_READ,
+	};
+
+	(void)state;
+	for (size_t o = 0; o < sizeof(ops) / sizeof(ops[0]); o++)
+		for (unsigned nth = 1; nth < 40; nth++) {
+			struct blk_sim *sim = blk_sim_new(), *cut;
+			const struct blk_ops *blk = blk_sim_ops(sim);
+			uint64_t seq = 1, synced = 0, oldest = 1;
+			struct seglog_stats st;
+			struct model_found f;
+			struct sim_rng rng;
+			struct seg_lane l;
+			struct seglog *s = NULL;
+
+			model_dirs(blk);
+			blk_sim_fault(sim, ops[o], nth, 1, EIO);
+			if (!model_scan(blk, false, &l, NULL)) {
+				if (model_open(blk, &l, &s))
+					s = NULL;
+				seg_lane_free(&l);
+			}
+			for (int i = 0; s && i < 14; i++, seq += 7) {
+				if (model_append(s, seq, 7))
+					break;
+				seglog_prepare(s);
+				seglog_retain(s, 3 * SEG_TEST_BYTES, 0);
+			}
+			if (s) {
+				seglog_stat(s, &st);
+				synced = st.durable_seq;
+				oldest = st.oldest_seq;
+				seglog_close(s);
+			}
+			sim_rng_init(&rng, nth);
+			cut = blk_sim_cut(sim, &rng.p);
+			if (synced) {
+				assert_int_equal(model_scan(blk_sim_ops(cut), false, &l, &f), 0);
+				for (uint64_t n = oldest; n <= synced; n++)
+					assert_int_equal(f.there[n], 1);
+				assert_false(f.wrong);
+				seg_lane_free(&l);
+			}
+			blk_sim_free(cut);
+			blk_sim_free(sim);
+		}
+}
+
+static void test_tail_is_scrubbed(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	static const char junk[] = "what a torn batch left behind";
+	struct iovec iov = { (void *)junk, sizeof(junk) };
+	struct seg_lane l;
+	struct seglog *s;
+	struct seg_place at;
+	struct sim_rng rng;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	assert_int_equal(model_append(s, 1, 3), 0);
+	at = seglog_place(s);
+	assert_int_equal(blk->write(at.file, &iov, 1, at.off + 5000), 0);
+	seglog_close(s);
+	assert_int_equal(model_scan(blk, false, &l, NULL), 0);
+	assert_true(l.dirty_end > at.off + 5000);
+	assert_int_equal(l.end, at.off);
+	seg_lane_free(&l);
+	s = model_start(blk);
+	seglog_close(s);
+	sim_rng_init(&rng, 1);
+	for (int i = 0; i < 10; i++) {
+		struct blk_sim *cut = blk_sim_cut(sim, &rng.p);
+
+		assert_int_equal(model_scan(blk_sim_ops(cut), false, &l, NULL), 0);
+		assert_int_equal(l.dirty_end, l.end);
+		assert_int_equal(l.next_seq, 4);
+		seg_lane_free(&l);
+		blk_sim_free(cut);
+	}
+	blk_sim_free(sim);
+}
+
+static void test_gap_frames(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct gap_data g = { .from_seq = 4, .to_seq = 1000, .reason = GAP_WAL_LOST };
+	struct model_found f;
+	struct seg_lane l;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	assert_int_equal(model_append(s, 1, 3), 0);
+	assert_int_equal(seglog_append_gap(s, &g), 0);
+	assert_int_equal(seglog_next_seq(s), 1001);
+	assert_int_equal(model_append(s, 1001, 3), 0);
+	seglog_close(s);
+	assert_int_equal(model_scan(blk, false, &l, &f), 0);
+	assert_int_equal(f.n, 6);
+	assert_int_equal(l.ngaps, 1);
+	assert_int_equal(l.gaps[0].g.to_seq, 1000);
+	assert_int_equal(l.nholes, 0);
+	assert_int_equal(l.next_seq, 1004);
+	seg_lane_free(&l);
+	blk_sim_free(sim);
+}
+
+/* ---- every crash ---- */
+
+struct crash {
+	struct blk_sim *sim;
+	struct seglog *log;	/* NULL while it is being opened */
+	uint64_t seed, step, only_step;
+	uint64_t synced;	/* highest number that was acknowledged */
+	uint64_t sent;		/* highest that was given to the log */
+	uint64_t floor;		/* lower ones may have expired */
+	const struct model_found *shown;	/* by an earlier start: they stay */
+	unsigned samples, depth;
+	uint64_t states, tails, torn;
+};
+
+#define WELL(c, cond) do { \
+	if (!(cond)) \
+		fail_msg("%s (seed %llu step %llu depth %u): test_segment %llu %llu", #cond, \
+			 (unsigned long long)(c)->seed, (unsigned long long)(c)->step, (c)->depth, \
+			 (unsigned long long)(c)->seed, (unsigned long long)(c)->step); \
+} while (0)
+
+static void judge_scan(struct crash *c, const struct seg_lane *l, const struct model_found *f)
+{
+	WELL(c, !f->wrong);
+	WELL(c, f->last <= c->sent);
+	for (uint64_t n = c->floor; n <= c->synced; n++)
+		WELL(c, f->there[n]);
+	for (uint64_t n = 0; c->shown && n < MODEL_SEQS; n++)
+		WELL(c, f->there[n] || !c->shown->there[n]);
+	WELL(c, model_holes(l, SEG_HOLE_DAMAGE) == 0);
+	WELL(c, l->next_seq > f->last);
+}
+
+static int crash_step(void *arg, enum sim_op op);
+
+/* One state: judge it, recover, append, judge again; crash in all that, once. */
+static void judge_image(struct crash *c, struct blk_sim *sim)
+{
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct model_found f, g;
+	struct seg_lane l;
+	uint64_t next;
+
+	c->states++;
+	WELL(c, model_scan(blk, false, &l, &f) == 0);
+	judge_scan(c, &l, &f);
+	c->tails += l.dirty_end > l.end;
+	c->torn += model_holes(&l, SEG_HOLE_TORN) > 0;
+
+	struct crash in = { .sim = sim, .seed = c->seed, .step = c->step, .synced = c->synced,
+		.sent = c->sent, .floor = c->floor, .samples = 1, .depth = c->depth + 1 };
+
+	if (c->depth == 0)
+		blk_sim_step(sim, crash_step, &in);
+	WELL(c, model_open(blk, &l, &in.log) == 0);
+	WELL(c, seglog_next_seq(in.log) == l.next_seq);
+	in.shown = &f;
+	WELL(c, model_explain(in.log, &l) == 0);
+	seg_lane_free(&l);
+	next = seglog_next_seq(in.log);
+	in.sent = next + 1;
+	WELL(c, model_append(in.log, next, 2) == 0);
+	blk_sim_step(sim, NULL, NULL);
+	seglog_close(in.log);
+	c->states += in.states;
+
+	struct sim_rng rng;
+	struct blk_sim *cut;
+
+	sim_rng_init(&rng, c->seed ^ c->states);
+	cut = blk_sim_cut(sim, &rng.p);
+	WELL(c, model_scan(blk_sim_ops(cut), false, &l, &g) == 0);
+	for (uint64_t n = 0; n < MODEL_SEQS; n++)
+		WELL(c, !f.there[n] || g.there[n]);	/* nothing that was shown goes away */
+	WELL(c, g.there[next] && g.there[next + 1] && g.last == next + 1);
+	WELL(c, model_holes(&l, SEG_HOLE_TORN) == 0 && model_holes(&l, SEG_HOLE_DAMAGE) == 0);
+	WELL(c, l.end == l.dirty_end);
+	seg_lane_free(&l);
+	blk_sim_free(cut);
+}
+
+static int crash_step(void *arg, enum sim_op op)
+{
+	struct crash *c = arg;
+	/* most is open while data wait for their sync */
+	unsigned samples = op == SIM_SYNC ? 4 * c->samples : c->samples;
+	struct seglog_stats st;
+	struct sim_rng rng;
+
+	if (c->depth == 0)
+		c->step++;
+	if (c->only_step && c->step != c->only_step)
+		return 0;
+	if (c->log) {
+		seglog_stat(c->log, &st);
+		if (st.oldest_seq > c->floor)
+			c->floor = st.oldest_seq;
+	}
+	sim_rng_init(&rng, c->seed * 1000003 + c->step);
+	for (unsigned i = 0; i <= samples; i++) {
+		struct blk_sim *image = i ? blk_sim_cut(c->sim, &rng.p) : blk_sim_killed(c->sim);
+
+		if (c->depth < 2)
+			judge_image(c, image);
+		blk_sim_free(image);
+	}
+	return 0;
+}
+
+static uint64_t argv_seed, argv_step;
+
+static uint64_t crash_run(uint64_t seed, uint64_t only_step, unsigned batches, unsigned samples,
+			  struct crash *out)
+{
+	struct crash c = { .sim = blk_sim_new(), .seed = seed, .samples = samples,
+		.only_step = only_step, .floor = 1 };
+	const struct blk_ops *blk = blk_sim_ops(c.sim);
+	struct sim_rng rng;
+	struct seg_lane l;
+	uint64_t seq = 1;
+
+	sim_rng_init(&rng, seed);
+	model_dirs(blk);
+	blk_sim_step(c.sim, crash_step, &c);
+	assert_int_equal(model_scan(blk, false, &l, NULL), 0);
+	assert_int_equal(model_open(blk, &l, &c.log), 0);
+	seg_lane_free(&l);
+	for (unsigned i = 0; i < batches; i++) {
+		unsigned n = 1 + sim_rng_next(&rng) % 8;
+
+		c.sent = seq + n - 1;
+		assert_int_equal(model_append(c.log, seq, n), 0);
+		seq += n;
+		c.synced = seq - 1;
+		if (sim_rng_next(&rng) % 2)
+			while (seglog_prepare(c.log) == 1)
+				;
+		if (sim_rng_next(&rng) % 3 == 0)
+			assert_int_equal(seglog_retain(c.log, 3 * SEG_TEST_BYTES, 0), 0);
+	}
+	blk_sim_step(c.sim, NULL, NULL);
+	seglog_close(c.log);
+	blk_sim_free(c.sim);
+	if (out)
+		*out = c;
+	return c.states;
+}
+
+static void test_every_crash(void **state)
+{
+	struct crash c;
+	uint64_t states = 0, tails = 0, torn = 0;
+
+	(void)state;
+	if (argv_seed) {
+		crash_run(argv_seed, argv_step, 24, 6, NULL);
+		return;
+	}
+	for (uint64_t seed = 1; seed <= 4; seed++) {
+		states += crash_run(seed, 0, 24, 2, &c);
+		tails += c.tails;
+		torn += c.torn;
+	}
+	print_message("%llu states, %llu with a torn batch, %llu with bytes behind the end\n",
+		      (unsigned long long)states, (unsigned long long)torn,
+		      (unsigned long long)tails);
+	assert_true(states > 1000 && tails && torn);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_first_segment),
+		cmocka_unit_test(test_frame_limits),
+		cmocka_unit_test(test_rotation_and_restart),
+		cmocka_unit_test(test_retention_by_size),
+		cmocka_unit_test(test_retention_by_age),
+		cmocka_unit_test(test_files_are_recycled),
+		cmocka_unit_test(test_leftovers_go),
+		cmocka_unit_test(test_no_space_and_back),
+		cmocka_unit_test(test_failed_sync_is_final),
+		cmocka_unit_test(test_failed_sync_then_kill_then_cut),
+		cmocka_unit_test(test_every_call_fails_once),
+		cmocka_unit_test(test_tail_is_scrubbed),
+		cmocka_unit_test(test_gap_frames),
+		cmocka_unit_test(test_every_crash),
+	};
+
+	argv_seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 0;
+	argv_step = argc > 2 ? strtoull(argv[2], NULL, 0) : 0;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
