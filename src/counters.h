@@ -37,7 +37,6 @@
 	X(recorded_bytes, "recorded_bytes_total", "", counter, "Bytes of those requests, head and body.") \
 	X(chunked, "chunked_requests_total", "", counter, "Recorded requests that came with chunk framing.") \
 	X(batches, "batches_total", "", counter, "Turns of the worker's loop that had work.") \
-	X(commits, "commits_total", "", counter, "Batches that were made durable.") \
 	X(refused_pool, "refused_total", "reason=\"pool\"", counter, \
 	  "Requests refused although nothing was wrong with them: pool (503, buffers), lane (503, log full), failed (503, lane failed), nospace (507), draining (503), busy (503, too many read-backs).") \
 	X(refused_lane, "refused_total", "reason=\"lane\"", counter, "") \

@@ -248,7 +248,7 @@ static enum readback_step one(struct readback *r, struct text *t, size_t room)
 
 /* ---- ranges ---- */
 
-/* Which records, and whether the answer is something else than lines. */
+/* Which records: 0, or the status that says why none. */
 static int range_bounds(struct readback *r, const char **why)
 {
 	uint64_t oldest, newest, n = r->name.from;
@@ -356,14 +356,11 @@ static enum readback_step range(struct readback *r, struct text *t, size_t room)
 {
 	const uint8_t *old = r->rec.data;
 	size_t chunk, start;
-	const char *why;
 	bool all;
-	int status;
 
 	if (!r->begun) {
-		status = range_bounds(r, &why);
-		if (status) {
-			error(r, t, status, why);
+		if (r->refused) {
+			error(r, t, r->refused, r->why);
 			return READBACK_LAST;
 		}
 		r->status = 200;
@@ -456,18 +453,19 @@ void readback_open(struct readback *r, struct readback_shared *shared,
 	r->ask = *ask;
 }
 
-/* The newest record asked for is durable but not in a segment yet. */
+/* The newest record asked for is durable but not in a segment yet.  A range is
+ * fixed before it waits: under load there is always a newer record. */
 static bool must_wait(struct readback *r)
 {
-	uint64_t oldest, newest, last;
-
-	if (r->begun || r->name.kind < READ_ONE ||
-	    wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest) || newest < oldest)
+	if (r->begun || r->name.kind < READ_ONE)
 		return false;
-	last = r->name.kind == READ_ONE ? r->name.from : r->name.to;
-	if (r->name.kind == READ_TAIL || (r->name.kind == READ_RANGE && last > newest))
-		last = newest;
-	return last && last <= newest && wal_unsettled(r->shared->wal, r->name.lane, last);
+	if (r->name.kind == READ_ONE)
+		return wal_unsettled(r->shared->wal, r->name.lane, r->name.from);
+	if (!r->fixed)
+		r->refused = range_bounds(r, &r->why);
+	r->fixed = true;
+	return !r->refused && r->next <= r->last &&
+	       wal_unsettled(r->shared->wal, r->name.lane, r->last);
 }
 
 enum readback_step readback_step(struct readback *r, struct text *t, size_t room)

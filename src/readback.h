@@ -60,6 +60,9 @@ struct readback {
 	struct wal_record rec;	/* its data: valid while the cursor is open */
 	uint64_t held;		/* of shared->held */
 	uint64_t seen_damaged;	/* of this cursor */
+	bool	 fixed;		/* the range is: records that come later are not in it */
+	int	 refused;	/* its status if it is none, with: */
+	const char *why;
 	uint64_t next, last;	/* sequences of the range still to come */
 	uint64_t at;		/* one record: bytes of the body sent */
 	bool	 in_record;	/* json has not written all of rec */

@@ -135,7 +135,8 @@ int wal_read_bounds(struct wal *w, unsigned lane, uint64_t *oldest, uint64_t *ne
 bool wal_unsettled(const struct wal *w, unsigned lane, uint64_t seq)
 {
 	(void)w;
-	return seq > __atomic_load_n(&fake.settled[lane], __ATOMIC_ACQUIRE);
+	return lane < FAKE_LANES && seq <= fake.newest[lane] &&
+	       seq > __atomic_load_n(&fake.settled[lane], __ATOMIC_ACQUIRE);
 }
 
 unsigned wal_lanes(const struct wal *w)

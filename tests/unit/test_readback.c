@@ -298,6 +298,33 @@ static void test_wait(void **state)
 	expect_status("/0-3", 200, "b");
 }
 
+/* Records go on coming while it waits: it waits for those it was asked for. */
+static void test_wait_under_load(void **state)
+{
+	static const char *const open_end[] = { "/0-1..", "/0?tail=2", "/0-1..9" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof open_end / sizeof *open_end; i++) {
+		struct readback r;
+		struct read_name n;
+		struct text t = { 0 };
+
+		fake_reset();
+		fake_add(0, "", "a"), fake_add(0, "", "b");
+		fake.settled[0] = 1;
+		read_name_parse(&n, open_end[i]);
+		readback_open(&r, &shared, &n, &ask);
+		assert_int_equal(readback_step(&r, &t, ROOM), READBACK_WAIT);
+		fake_add(0, "", "c");
+		fake.settled[0] = 2;
+		assert_int_equal(readback_step(&r, &t, ROOM), READBACK_LAST);
+		text_add(&t, "", 1);
+		assert_non_null(strstr(t.p, LINE(1, "YQ==") LINE(2, "Yg==") "\r\n0\r\n"));
+		text_free(&t);
+		readback_close(&r);
+	}
+}
+
 static void test_range(void **state)
 {
 	struct got g;
@@ -465,7 +492,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names), TEST(test_one), TEST(test_unsafe_headers),
-		TEST(test_one_not_there), TEST(test_wait), TEST(test_range), TEST(test_range_holes),
+		TEST(test_one_not_there), TEST(test_wait), TEST(test_wait_under_load), TEST(test_range), TEST(test_range_holes),
 		TEST(test_pieces), TEST(test_expires_under_reader), TEST(test_bounds),
 	};
 
