@@ -186,11 +186,32 @@ int store_lane_path(const struct store *s, unsigned lane, char *path)
 	return n < 0 || n >= SEG_PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
+static int sync_parent(const struct store *s)
+{
+	char parent[SEG_PATH_MAX];
+	char *slash;
+	int err = 0;
+
+	snprintf(parent, sizeof(parent), "%s", s->dir);
+	slash = strrchr(parent, '/');
+	if (!slash)
+		strcpy(parent, ".");
+	else
+		slash[slash == parent] = 0;
+	if (!MUTANT(store_parent_dir_sync))
+		err = s->blk->sync_dir(s->blk->ctx, parent);
+	return err == -EACCES ? 0 : err;	/* not ours to open: the directory was given to us */
+}
+
+/* The names above the lanes too: who created the store may have been killed before it
+ * came to them, and nothing may be built on a name that a power cut takes away. */
 int store_lanes_make(struct store *s, unsigned n)
 {
 	char path[SEG_PATH_MAX];
-	int err = n <= LANES_MAX ? 0 : -EINVAL;
+	int err = n <= LANES_MAX ? join(path, s->dir, "log") : -EINVAL;
 
+	if (!err)
+		err = s->blk->mkdir(s->blk->ctx, path);
 	for (unsigned i = 0; i < n && !err; i++) {
 		err = store_lane_path(s, i, path);
 		if (!err)
@@ -200,7 +221,9 @@ int store_lanes_make(struct store *s, unsigned n)
 		err = join(path, s->dir, "log");
 	if (!err && !MUTANT(store_lanes_dir_sync))
 		err = s->blk->sync_dir(s->blk->ctx, path);
-	return err;
+	if (!err && !MUTANT(store_dir_sync))
+		err = s->blk->sync_dir(s->blk->ctx, s->dir);
+	return err ? err : sync_parent(s);
 }
 
 /* ---- looking ---- */
@@ -273,8 +296,7 @@ static int list_foreign(void *arg, const char *name)
 /* The directory, there, durable, and with nothing of anybody else's in it. */
 static int make_dir(struct store *s, char *why, size_t why_len)
 {
-	char parent[SEG_PATH_MAX], name[64] = "";
-	char *slash;
+	char name[64] = "";
 	int err = s->blk->list(s->blk->ctx, s->dir, list_foreign, name);
 
 	if (err == WAL_EFORMAT)
@@ -289,18 +311,10 @@ static int make_dir(struct store *s, char *why, size_t why_len)
 	if (err)
 		return say(why, why_len, err, "cannot read the directory %s: %s", s->dir,
 			   strerror(-err));
-	snprintf(parent, sizeof(parent), "%s", s->dir);
-	slash = strrchr(parent, '/');
-	if (!slash)
-		strcpy(parent, ".");
-	else
-		slash[slash == parent] = 0;
 	/* also when it was there: its maker may have crashed */
-	if (!MUTANT(store_parent_dir_sync))
-		err = s->blk->sync_dir(s->blk->ctx, parent);
-	if (err == -EACCES)
-		err = 0;	/* not ours to open: the directory was given to us */
-	return err ? say(why, why_len, err, "cannot sync %s: %s", parent, strerror(-err)) : 0;
+	err = sync_parent(s);
+	return err ? say(why, why_len, err, "cannot sync the directory of %s: %s", s->dir,
+			 strerror(-err)) : 0;
 }
 
 static int make_file(struct store *s)
