@@ -24,3 +24,4 @@ UNIT_TESTS += %D%/test_ring_socket %D%/test_ring_uring
 UNIT_TESTS += %D%/test_answer
 UNIT_TESTS += %D%/test_pool %D%/test_pm_sim %D%/test_walfile
 UNIT_TESTS += %D%/test_scan
+UNIT_TESTS += %D%/test_lane

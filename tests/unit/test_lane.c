@@ -1,0 +1,872 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_lane.c - append, commit, checkpoint and reclaim over simulated memory and
+ * storage: what is durable when, through every crash, and who gets which buffer back.
+ */
+#include "lane_priv.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "blk_sim.h"
+#include "codec.h"
+#include "pm_sim.h"
+#include "scan.h"
+#include "seg_read.h"
+#include "seg_scan.h"
+#include "settle.h"
+
+#define LOG_DIR "/log"
+#define BUF 2048u
+#define SEG_BYTES (64u << 10)
+
+static struct world {
+	struct blk_sim *disk;
+	const struct blk_ops *blk;
+	struct pm_sim *sim;
+	struct pm_map memory;		/* the pool of fsync */
+	struct walfile wal;
+	struct pool pool;
+	struct seglog *seg;
+	struct sim_aio aio;
+	struct settle *settle;
+	struct lane lane;
+	uint64_t now;
+} w;
+
+static struct lane *const l = &w.lane;
+
+static uint64_t rnd(void)
+{
+	static uint64_t x = 88172645463325252ull;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	return x ^= x << 17;
+}
+
+static uint64_t clock_ms(void)
+{
+	return w.now;
+}
+
+static uint64_t salt(void)
+{
+	return 0x1234567812345678;
+}
+
+static void open_log(void)
+{
+	struct seg_scan_options so = { .dir = LOG_DIR };
+	struct seglog_options o = { .dir = LOG_DIR, .segment_bytes = SEG_BYTES,
+				    .now_ms = clock_ms, .random = salt };
+	struct seglog_resume r;
+	struct seg_lane found;
+
+	w.disk = blk_sim_new();
+	w.blk = so.blk = o.blk = blk_sim_ops(w.disk);
+	assert_int_equal(w.blk->mkdir(w.blk->ctx, LOG_DIR), 0);
+	assert_int_equal(seg_scan_lane(&so, &found), 0);
+	seg_lane_resume(&found, &r);
+	assert_int_equal(seglog_open(&w.seg, &o, &found, &r), 0);
+	seg_lane_free(&found);
+}
+
+static void setup(enum wal_class cls, uint64_t entries, uint32_t bufs)
+{
+	struct walfile_want want = { .lanes = 1, .buf_size = BUF, .entries = entries, .bufs = bufs,
+				     .cls = cls };
+	struct lane_params p = { .cls = cls, .pool = &w.pool, .next_seq = 1, .wal = &w.wal,
+				 .record_bytes_max = 40000, .segment_bytes = SEG_BYTES };
+	uint8_t *base;
+
+	memset(&w, 0, sizeof(w));
+	w.now = 1000;
+	open_log();
+	w.sim = pm_sim_new();
+	p.pm = pm_sim_ops(w.sim);
+	p.blk = w.blk;
+	p.seg = w.seg;
+	sim_aio_init(&w.aio);
+	p.aio = &w.aio.aio;
+	if (cls >= WAL_NVMM || cls == WAL_VOLATILE) {
+		assert_int_equal(walfile_create(&w.wal, p.pm, "/pm", &want), 0);
+		base = w.wal.bufs.addr;
+	} else {
+		assert_int_equal(p.pm->map(p.pm->ctx, NULL, 0, (size_t)bufs * BUF, 0, &w.memory), 0);
+		base = w.memory.addr;
+	}
+	assert_int_equal(pool_init(&w.pool, base, BUF, 0, bufs), 0);
+	assert_int_equal(settle_new(&w.settle), 0);
+	assert_int_equal(lane_init(l, &p), 0);
+}
+
+/* Everything is given back first, or the test fails. */
+static void teardown(bool all_back)
+{
+	if (all_back) {
+		assert_int_equal(w.pool.nfree, w.pool.n);
+		assert_int_equal(w.pool.nodes_left, 2 * w.pool.n + 1024);
+	}
+	lane_fini(l);
+	pool_fini(&w.pool);
+	settle_free(w.settle);
+	seglog_close(w.seg);
+	if (w.wal.wal.addr)
+		walfile_close(&w.wal);
+	else
+		pm_sim_ops(w.sim)->unmap(w.sim, &w.memory);
+	pm_sim_free(w.sim);
+	blk_sim_free(w.disk);
+}
+
+/* ---- records ---- */
+
+/* The bytes of record `seq`: its length and content follow from the number. */
+static uint32_t length_of(uint64_t seq)
+{
+	static const uint32_t some[] = { 1, 70, 300, 1200, 2048, 2500, 5000, 64, 9000, 130 };
+
+	return some[seq % 10];
+}
+
+static uint8_t byte_of(uint64_t seq, uint32_t i)
+{
+	return (uint8_t)(seq * 131 + i * 7 + (i >> 8));
+}
+
+/* The kernel fills a buffer at off; NULL-like FRAG_NIL when there is none. */
+static uint32_t fill(uint64_t seq, uint32_t from, uint32_t off, uint32_t len)
+{
+	uint32_t idx = pool_take(&w.pool);
+
+	if (idx == FRAG_NIL)
+		return idx;
+	memset(pool_addr(&w.pool, idx), 0xee, BUF);
+	for (uint32_t i = 0; i < len; i++)
+		pool_addr(&w.pool, idx)[off + i] = byte_of(seq, from + i);
+	pool_hold(&w.pool, idx);
+	return idx;
+}
+
+/* Received in buffers, each in one piece.  0 or what lane_add said. */
+static int receive(struct frags *r, uint64_t seq, uint32_t off)
+{
+	uint32_t len = length_of(seq), at = 0;
+	int err = 0;
+
+	*r = FRAGS_INIT;
+	while (at < len && !err) {
+		uint32_t n = len - at < BUF - off ? len - at : BUF - off;
+		uint32_t idx = fill(seq, at, off, n);
+
+		if (idx == FRAG_NIL)
+			err = -ENOBUFS;
+		else {
+			err = lane_add(l, r, idx, off, n);
+			pool_drop(&w.pool, idx);
+		}
+		at += n;
+		off = 0;
+	}
+	if (err)
+		lane_drop(l, r);
+	return err;
+}
+
+/* One record of the next number, or false when there is no room now. */
+static bool append(void)
+{
+	struct frags r;
+	uint64_t seq = l->next_seq;
+
+	if (receive(&r, seq, (uint32_t)(seq % 3 * 500)))
+		return false;
+	if (!lane_append(l, &r)) {
+		lane_drop(l, &r);
+		return false;
+	}
+	assert_int_equal(r.n, 0);
+	assert_int_equal(r.first, FRAG_NIL);
+	return true;
+}
+
+static void check_bytes(uint64_t seq, const uint8_t *data, uint32_t len, uint32_t from)
+{
+	for (uint32_t i = 0; i < len; i++)
+		if (data[i] != byte_of(seq, from + i))
+			fail_msg("record %u differs at %u", (unsigned)seq, from + i);
+}
+
+static void prepare(void)
+{
+	while (seglog_prepare(w.seg) > 0)
+		;
+}
+
+static void checkpoint(uint64_t slice)
+{
+	int r;
+
+	do {
+		r = settle_slice(l, w.settle, slice);
+		if (r == -EAGAIN) {
+			prepare();
+			r = 1;
+		}
+		assert_in_range(r, 0, 1);
+	} while (r);
+}
+
+/* Every number from 1 to `last` is in the segments, once, in order, with its bytes. */
+static void check_segments(uint64_t last)
+{
+	struct seg_cursor *c;
+	struct frame_header h;
+	const uint8_t *data;
+	uint64_t seq = 1;
+
+	assert_int_equal(seg_read_open(w.seg, 1, &c), 0);
+	for (; seg_read_next(c, &h, &data) == 1; seq++) {
+		assert_int_equal(h.seq, seq);
+		assert_int_equal(h.len, length_of(seq));
+		check_bytes(seq, data, h.len, 0);
+	}
+	assert_int_equal(seq, last + 1);
+	assert_int_equal(seg_read_damaged(c), 0);
+	seg_read_close(c);
+}
+
+/* ---- naming ---- */
+
+static void adjacent_pieces_are_one(void **state)
+{
+	struct frags r = FRAGS_INIT;
+	uint32_t a, b;
+
+	(void)state;
+	setup(WAL_NVMM, 128, 16);
+	a = fill(1, 0, 0, 600);
+	b = fill(1, 600, 0, 300);
+	assert_int_equal(lane_add(l, &r, a, 0, 100), 0);
+	assert_int_equal(lane_add(l, &r, a, 100, 500), 0);
+	assert_int_equal(r.n, 1);
+	assert_int_equal(lane_add(l, &r, b, 0, 300), 0);
+	assert_int_equal(lane_add(l, &r, b, 0, 0), 0);
+	assert_int_equal(r.n, 2);
+	assert_int_equal(r.bytes, 900);
+	assert_int_equal(w.pool.holds[a], 2);
+	assert_int_equal(w.pool.holds[b], 2);
+	pool_drop(&w.pool, a);
+	pool_drop(&w.pool, b);
+	lane_drop(l, &r);
+	assert_int_equal(r.n, 0);
+	teardown(true);
+}
+
+/* A byte at a time, each in a buffer of its own: two buffers are held, not a thousand. */
+static void tiny_pieces_hold_no_buffers(void **state)
+{
+	struct frags r = FRAGS_INIT;
+	struct scan s;
+	struct scan_item it;
+	uint32_t at = 0;
+
+	(void)state;
+	setup(WAL_NVMM, 128, 16);
+	while (at < 5000) {
+		uint32_t n = at % 1000 == 400 ? 600 : 1 + at % 7;	/* now and then a large one */
+		uint32_t idx = fill(1, at, 9, n);
+
+		assert_int_equal(lane_add(l, &r, idx, 9, n), 0);
+		pool_drop(&w.pool, idx);
+		at += n;
+	}
+	assert_in_range(w.pool.n - w.pool.nfree, 2, 10);
+	assert_in_range(r.n, 2, 16);
+	assert_in_range(w.pool.gathered_bytes, 1000, 5000);
+	assert_int_equal(lane_append(l, &r), 1);
+	assert_int_equal(lane_commit(l, 1), 0);
+	scan_start(&s, &w.wal, 0);
+	assert_int_equal(scan_next(&s, &it), SCAN_RECORD);
+	at = 0;
+	for (uint32_t i = 0; i < it.nfrags; i++) {
+		struct frag f = scan_frag(&s, &it, i);
+
+		check_bytes(1, scan_addr(&s, &f), f.len, at);
+		at += f.len;
+	}
+	assert_int_equal(at, it.bytes);
+	checkpoint(1 << 20);
+	lane_reclaim(l);
+	teardown(true);
+}
+
+/* Two records of one buffer; small pieces of the second are not copied into a buffer
+ * that the first has a part in. */
+static void a_buffer_shared_by_two(void **state)
+{
+	struct frags r = FRAGS_INIT, q = FRAGS_INIT;
+	uint32_t a, b;
+
+	(void)state;
+	setup(WAL_NVMM, 128, 16);
+	a = fill(1, 0, 0, 1000);
+	b = fill(1, 0, 0, 1000);
+	assert_int_equal(lane_add(l, &r, a, 0, 500), 0);
+	assert_int_equal(lane_add(l, &q, a, 500, 10), 0);	/* the first piece is never copied */
+	assert_int_equal(w.pool.gathered_bytes, 0);
+	assert_int_equal(lane_add(l, &q, b, 0, 10), 0);
+	assert_int_equal(lane_add(l, &r, b, 20, 10), 0);
+	assert_int_equal(w.pool.gathered_bytes, 20);
+	assert_int_not_equal(q.gather, r.gather);
+	assert_int_not_equal(q.gather, a);
+	assert_int_equal(w.pool.holds[b], 1);
+	lane_drop(l, &q);
+	assert_int_equal(w.pool.holds[a], 2);
+	lane_drop(l, &r);
+	pool_drop(&w.pool, a);
+	pool_drop(&w.pool, b);
+	teardown(true);
+}
+
+static void too_large(void **state)
+{
+	struct frags r = FRAGS_INIT;
+	uint32_t a;
+	int err = 0;
+
+	(void)state;
+	setup(WAL_NVMM, 64, 64);
+	assert_int_equal(lane_admit(l, 40001), -EFBIG);
+	assert_int_equal(lane_admit(l, 1000), 0);
+	a = fill(1, 0, 0, BUF);
+	for (unsigned i = 0; i < 40 && !err; i++)	/* never adjacent, too large to copy */
+		err = lane_add(l, &r, a, i % 2 * 1000, 300);
+	assert_int_equal(err, -EFBIG);
+	assert_int_equal(r.n, 32);
+	lane_drop(l, &r);
+	pool_drop(&w.pool, a);
+	teardown(true);
+}
+
+/* ---- nvmm ---- */
+
+static void durable_when_commit_returns(void **state)
+{
+	(void)state;
+	setup(WAL_NVMM, 256, 32);
+	assert_int_equal(lane_commit(l, 5), 0);
+	assert_int_equal(lane_durable(l), 0);
+	assert_true(append() && append());
+	assert_true(lane_pending(l));
+	assert_int_equal(lane_durable(l), 0);
+	assert_int_equal(lane_commit(l, 5), 0);
+	assert_int_equal(lane_durable(l), 2);
+	assert_false(lane_pending(l));
+	assert_int_equal(atomic_load(&l->commits), 1);
+	assert_int_equal(lane_reclaim(l), 0);
+	checkpoint(1 << 20);
+	assert_int_equal(lane_reclaim(l), 2);
+	assert_int_equal(lane_fill_pct(l), 0);
+	check_segments(2);
+	teardown(true);
+}
+
+/* Many laps of a small ring, pushed back again and again, nothing lost or leaked. */
+static void laps(void **state)
+{
+	unsigned pushed = 0;
+
+	(void)state;
+	setup(WAL_NVMM, 64, 24);
+	while (l->next_seq < 400) {
+		while (append())
+			if (rnd() % 4 == 0)
+				assert_int_equal(lane_commit(l, w.now++), 0);
+		pushed++;
+		assert_int_equal(lane_commit(l, w.now++), 0);
+		assert_in_range(lane_fill_pct(l), 0, 100);
+		checkpoint(1 + rnd() % 20000);
+		lane_reclaim(l);
+	}
+	assert_in_range(pushed, 20, 400);
+	assert_in_range(atomic_load(&l->committed_pos), 10 * 64, 10000);
+	check_segments(l->next_seq - 1);
+	teardown(true);
+}
+
+static void pushed_back_when_full(void **state)
+{
+	struct frags r;
+
+	(void)state;
+	setup(WAL_NVMM, 64, 128);
+	while (lane_admit(l, 100) == 0)
+		assert_true(append());
+	assert_int_equal(lane_admit(l, 100), -EAGAIN);
+	while (append())
+		;
+	assert_int_equal(receive(&r, l->next_seq, 0), 0);
+	assert_int_equal(lane_append(l, &r), 0);
+	assert_int_not_equal(r.n, 0);			/* untouched, to be tried again */
+	assert_int_equal(lane_commit(l, 1), 0);
+	checkpoint(1 << 20);
+	lane_reclaim(l);
+	assert_int_equal(lane_admit(l, 100), 0);
+	assert_int_not_equal(lane_append(l, &r), 0);
+	assert_int_equal(lane_commit(l, 1), 0);
+	checkpoint(1 << 20);
+	lane_reclaim(l);
+	check_segments(l->next_seq - 1);
+	teardown(true);
+}
+
+/* A record of more frags than one write takes vectors. */
+static void many_frags(void **state)
+{
+	struct frags r = FRAGS_INIT;
+	struct seg_cursor *c;
+	struct frame_header h;
+	const uint8_t *data;
+	uint32_t a, n = 0;
+
+	(void)state;
+	setup(WAL_NVMM, 8192, 24);
+	a = fill(1, 0, 0, BUF);
+	for (; n < 2500; n++) {			/* the pool's nodes do not last longer */
+		uint32_t len = n % 2 ? 13 : 11;
+		int err = (l->frags_max > r.n) ? 0 : -EFBIG;
+
+		assert_int_equal(err, 0);
+		/* past lane_add's gathering, which would join them */
+		if (w.pool.nodes_left == 0)
+			break;
+		uint32_t node = w.pool.node_free;
+
+		w.pool.node_free = w.pool.nodes[node].next;
+		w.pool.nodes_left--;
+		w.pool.nodes[node] = (struct frag_node){ { a, (uint16_t)(n % 100), (uint16_t)len }, FRAG_NIL };
+		if (r.n++)
+			w.pool.nodes[r.last].next = node;
+		else
+			r.first = node;
+		r.last = node;
+		r.bytes += len;
+		r.crc = crc32c_update(r.crc, pool_addr(&w.pool, a) + n % 100, len);
+		pool_hold(&w.pool, a);
+	}
+	assert_in_range(n, 1025, 2500);
+	assert_int_equal(lane_append(l, &r), 1);
+	assert_int_equal(lane_commit(l, 7), 0);
+	checkpoint(1);
+	lane_reclaim(l);
+	assert_int_equal(seg_read_open(w.seg, 1, &c), 0);
+	assert_int_equal(seg_read_next(c, &h, &data), 1);	/* its checksum was checked */
+	assert_int_equal(h.time_ms, 7);
+	assert_in_range(h.len, 1025 * 11, 2500 * 13);
+	seg_read_close(c);
+	pool_drop(&w.pool, a);
+	teardown(true);
+}
+
+/* ---- crashes of the memory ---- */
+
+static uint64_t looked;
+static unsigned steps;
+
+/* A state that a cut may leave: every acknowledged record is in the segments (before
+ * the head) or in the wal, whole, with its bytes. */
+static int judge(void *arg, struct pm_sim *image)
+{
+	static struct walfile v;
+	uint64_t acked = lane_durable(l), seq, before;
+	struct scan s;
+	struct scan_item it;
+	enum scan_kind kind;
+
+	(void)arg;
+	assert_int_equal(walfile_open(&v, pm_sim_ops(image), "/pm", true, NULL), 0);
+	assert_false(v.lane[0].lost);
+	seq = before = v.lane[0].seq;
+	assert_true(before <= seglog_next_seq(w.seg));		/* only what is synced */
+	/* nor is anything free before both copies of the head say so */
+	assert_true(v.lane[0].pos >= atomic_load(&l->settled_pos));
+	scan_start(&s, &v, 0);
+	while ((kind = scan_next(&s, &it)) != SCAN_END) {
+		uint32_t at = 0;
+
+		if (kind != SCAN_RECORD)
+			fail_msg("damage at %u: %s", (unsigned)it.pos, scan_why_text(it.why));
+		assert_int_equal(it.seq, seq++);
+		assert_int_equal(it.bytes, length_of(it.seq));
+		for (uint32_t i = 0; i < it.nfrags; i++) {
+			struct frag f = scan_frag(&s, &it, i);
+
+			check_bytes(it.seq, scan_addr(&s, &f), f.len, at);
+			at += f.len;
+		}
+	}
+	assert_true(seq > acked);
+	walfile_close(&v);
+	return 0;
+}
+
+static int at_step(void *arg, enum pm_sim_op op)
+{
+	(void)arg, (void)op;
+	steps++;
+	return pm_sim_states(w.sim, 40, 12, steps, judge, NULL, &looked);
+}
+
+static void every_crash(void **state)
+{
+	(void)state;
+	setup(WAL_NVMM, 64, 16);
+	looked = steps = 0;
+	pm_sim_step(w.sim, at_step, NULL);
+	while (l->next_seq < 50) {
+		for (unsigned i = 0; i < 3; i++)
+			append();
+		assert_int_equal(lane_commit(l, w.now++), 0);
+		if (rnd() % 2)
+			checkpoint(1 + rnd() % 8000);
+		if (rnd() % 2)
+			lane_reclaim(l);
+	}
+	at_step(NULL, PM_SIM_FENCE);
+	print_message("%u crash points, %u states\n", steps, (unsigned)looked);
+	assert_in_range(steps, 300, 100000);
+	assert_in_range(looked, 2000, 10000000);
+	pm_sim_step(w.sim, NULL, NULL);
+	checkpoint(1 << 20);
+	lane_reclaim(l);
+	check_segments(l->next_seq - 1);
+	teardown(true);
+}
+
+/* ---- two threads ---- */
+
+static void plain_store(void *ctx, void *dst, const void *src, size_t n)
+{
+	(void)ctx;
+	for (size_t i = 0; i < n / 8; i++)
+		__atomic_store_n((uint64_t *)dst + i, ((const uint64_t *)src)[i], __ATOMIC_RELAXED);
+}
+
+static void no_flush(void *ctx, const void *p, size_t n)
+{
+	(void)ctx, (void)p, (void)n;
+}
+
+static void no_fence(void *ctx)
+{
+	(void)ctx;
+}
+
+static atomic_bool stop;
+
+static void *checkpointer(void *arg)
+{
+	bool last = false;
+
+	(void)arg;
+	while (!last) {
+		int r;
+
+		last = atomic_load(&stop);
+		do {
+			r = settle_slice(l, w.settle, 5000);
+			while (seglog_prepare(w.seg) > 0)
+				;
+		} while (r == 1 || r == -EAGAIN);
+		if (r)
+			return "settle_slice failed";
+	}
+	return NULL;
+}
+
+/* The worker and the checkpointer share a lane; the sanitizer of threads looks on. */
+static void worker_and_checkpointer(void **state)
+{
+	struct pm_ops pm;
+	pthread_t t;
+	void *failure;
+
+	(void)state;
+	setup(WAL_VOLATILE, 256, 64);
+	pm = *l->pm;
+	pm.store = plain_store;
+	pm.flush = no_flush;
+	pm.fence = no_fence;
+	l->pm = w.wal.pm = &pm;
+	atomic_store(&stop, false);
+	assert_int_equal(pthread_create(&t, NULL, checkpointer, NULL), 0);
+	while (l->next_seq < 2000) {
+		while (append() && l->next_seq % 5)
+			;
+		assert_int_equal(lane_commit(l, w.now), 0);
+		lane_reclaim(l);
+		assert_in_range(lane_fill_pct(l), 0, 100);
+	}
+	atomic_store(&stop, true);
+	pthread_join(t, &failure);
+	assert_null(failure);
+	lane_reclaim(l);
+	check_segments(l->next_seq - 1);
+	w.wal.pm = pm_sim_ops(w.sim);
+	teardown(true);
+}
+
+/* ---- checkpoints that fail ---- */
+
+static void a_failed_sync_is_final(void **state)
+{
+	uint64_t syncs, writes;
+
+	(void)state;
+	setup(WAL_NVMM, 128, 32);
+	assert_true(append());
+	assert_int_equal(lane_commit(l, 1), 0);
+	blk_sim_fault(w.disk, SIM_SYNC, 1, 1, EIO);
+	assert_int_equal(settle_slice(l, w.settle, 1000), -EIO);
+	assert_int_equal(lane_failed(l), -EIO);
+	assert_int_equal(w.wal.lane[0].seq, 1);		/* the head has not moved */
+	syncs = blk_sim_calls(w.disk, SIM_SYNC);
+	writes = blk_sim_calls(w.disk, SIM_WRITE);
+	assert_int_equal(settle_slice(l, w.settle, 1000), -EIO);
+	assert_int_equal(blk_sim_calls(w.disk, SIM_SYNC), syncs);
+	assert_int_equal(blk_sim_calls(w.disk, SIM_WRITE), writes);
+	assert_int_equal(lane_reclaim(l), 0);
+	assert_int_equal(lane_admit(l, 10), -EIO);
+	append();
+	assert_int_equal(lane_commit(l, 2), -EIO);
+	assert_int_equal(lane_durable(l), 1);
+	teardown(false);
+}
+
+static void a_damaged_word_ends_the_checkpoint(void **state)
+{
+	(void)state;
+	setup(WAL_NVMM, 128, 32);
+	assert_true(append() && append());
+	assert_int_equal(lane_commit(l, 1), 0);
+	l->ring[1] ^= 2;
+	assert_int_equal(settle_slice(l, w.settle, 1), -EBADMSG);
+	assert_int_equal(lane_failed(l), -EBADMSG);
+	teardown(false);
+}
+
+static void no_room_for_a_segment(void **state)
+{
+	int r;
+
+	(void)state;
+	setup(WAL_NVMM, 1024, 256);
+	blk_sim_capacity(w.disk, blk_sim_used(w.disk) + 4096);
+	for (;;) {
+		while (l->next_seq % 64 && append())
+			;
+		append();
+		assert_int_equal(lane_commit(l, 1), 0);
+		do {
+			seglog_prepare(w.seg);
+			r = settle_slice(l, w.settle, 10000);
+		} while (r == 1);
+		if (r == -ENOSPC)
+			break;
+		assert_int_equal(r, 0);
+		lane_reclaim(l);
+		assert_in_range(l->next_seq, 1, 3000);
+	}
+	assert_int_equal(lane_failed(l), 0);
+	while (append())
+		;
+	assert_int_equal(lane_admit(l, 100), -ENOSPC);
+	assert_int_equal(lane_commit(l, 1), 0);		/* what was admitted is kept */
+	blk_sim_capacity(w.disk, 0);
+	prepare();
+	checkpoint(100000);
+	lane_reclaim(l);
+	assert_int_equal(lane_admit(l, 100), 0);
+	check_segments(l->next_seq - 1);
+	teardown(true);
+}
+
+/* ---- fsync ---- */
+
+static int complete(void)
+{
+	void *cookie;
+	int res;
+
+	assert_true(sim_aio_poll(&w.aio, &cookie, &res));
+	assert_ptr_equal(cookie, l);
+	return lane_synced(l, res, w.now++);
+}
+
+static void durable_when_synced(void **state)
+{
+	(void)state;
+	setup(WAL_FSYNC, 0, 64);
+	assert_true(append() && append());
+	assert_int_equal(lane_commit(l, 1), 0);
+	assert_int_equal(lane_durable(l), 0);
+	assert_true(append());				/* gathers while the others sync */
+	assert_int_equal(lane_commit(l, 2), 0);
+	assert_int_equal(lane_durable(l), 0);
+	assert_int_equal(complete(), 0);
+	assert_int_equal(lane_durable(l), 2);
+	check_segments(2);
+	assert_true(lane_pending(l));
+	assert_int_equal(complete(), 0);		/* started by itself */
+	assert_int_equal(lane_durable(l), 3);
+	assert_false(lane_pending(l));
+	assert_int_equal(lane_fill_pct(l), 0);
+	check_segments(3);
+	teardown(true);
+}
+
+static void groups_and_segments(void **state)
+{
+	unsigned groups = 0;
+
+	(void)state;
+	setup(WAL_FSYNC, 0, 64);
+	while (l->next_seq < 600) {
+		while (rnd() % 6 && append())
+			;
+		assert_int_equal(lane_commit(l, w.now++), 0);
+		if (rnd() % 2)
+			prepare();
+		if (w.aio.busy && rnd() % 2) {
+			assert_int_equal(complete(), 0);
+			groups++;
+		}
+	}
+	lane_commit(l, w.now);
+	while (lane_pending(l)) {
+		prepare();
+		assert_int_equal(lane_commit(l, w.now), 0);
+		if (w.aio.busy)
+			assert_int_equal(complete(), 0);
+	}
+	assert_in_range(groups, 50, 600);
+	assert_int_equal(lane_durable(l), l->next_seq - 1);
+	check_segments(l->next_seq - 1);
+	teardown(true);
+}
+
+static void a_failed_commit_is_final(void **state)
+{
+	uint64_t syncs;
+
+	(void)state;
+	for (int write = 0; write < 2; write++) {
+		setup(WAL_FSYNC, 0, 64);
+		assert_true(append());
+		assert_int_equal(lane_commit(l, 1), 0);
+		assert_int_equal(complete(), 0);
+		assert_true(append());
+		blk_sim_fault(w.disk, write ? SIM_WRITE : SIM_SYNC, 1, 1, EIO);
+		assert_int_equal(lane_commit(l, 2), 0);
+		assert_true(append());
+		syncs = blk_sim_calls(w.disk, SIM_SYNC);
+		assert_int_equal(complete(), -EIO);
+		assert_int_equal(lane_durable(l), 1);
+		assert_int_equal(lane_failed(l), -EIO);
+		assert_int_equal(lane_commit(l, 3), -EIO);
+		assert_false(append());
+		assert_int_equal(lane_admit(l, 10), -EIO);
+		assert_false(w.aio.busy);
+		assert_int_equal(blk_sim_calls(w.disk, SIM_SYNC), syncs);
+		check_segments(1);
+		teardown(false);
+	}
+}
+
+static void no_room_on_the_disk(void **state)
+{
+	struct frags r;
+
+	(void)state;
+	setup(WAL_FSYNC, 0, 64);
+	blk_sim_capacity(w.disk, blk_sim_used(w.disk) + 4096);
+	seglog_prepare(w.seg);
+	for (;;) {
+		seglog_prepare(w.seg);
+		if (!append())
+			break;
+		assert_int_equal(lane_commit(l, 1), 0);
+		assert_int_equal(complete(), 0);
+	}
+	/* the next is larger than what is left */
+	assert_int_equal(lane_admit(l, length_of(l->next_seq)), -ENOSPC);
+	assert_int_equal(lane_failed(l), 0);
+	blk_sim_capacity(w.disk, 0);
+	prepare();
+	assert_int_equal(lane_commit(l, 2), 0);
+	assert_int_equal(lane_admit(l, length_of(l->next_seq)), 0);
+	assert_int_equal(receive(&r, l->next_seq, 0), 0);
+	assert_int_not_equal(lane_append(l, &r), 0);
+	assert_int_equal(lane_commit(l, 3), 0);
+	assert_int_equal(complete(), 0);
+	check_segments(l->next_seq - 1);
+	teardown(true);
+}
+
+/* ---- none ---- */
+
+static void none_names_nothing(void **state)
+{
+	struct frags r = FRAGS_INIT;
+	uint32_t a;
+
+	(void)state;
+	setup(WAL_NONE, 0, 16);
+	a = fill(1, 0, 0, 500);
+	assert_int_equal(lane_admit(l, 500), 0);
+	assert_int_equal(lane_add(l, &r, a, 0, 500), 0);
+	assert_int_equal(r.bytes, 500);
+	assert_int_equal(w.pool.holds[a], 1);
+	assert_int_equal(lane_append(l, &r), LANE_UNNAMED);
+	assert_int_equal(r.bytes, 0);
+	assert_int_equal(lane_commit(l, 1), 0);
+	assert_int_equal(lane_durable(l), 0);
+	assert_false(lane_pending(l));
+	assert_int_equal(lane_reclaim(l), 0);
+	pool_drop(&w.pool, a);
+	teardown(true);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(adjacent_pieces_are_one),
+		cmocka_unit_test(tiny_pieces_hold_no_buffers),
+		cmocka_unit_test(a_buffer_shared_by_two),
+		cmocka_unit_test(too_large),
+		cmocka_unit_test(durable_when_commit_returns),
+		cmocka_unit_test(laps),
+		cmocka_unit_test(pushed_back_when_full),
+		cmocka_unit_test(many_frags),
+		cmocka_unit_test(every_crash),
+		cmocka_unit_test(worker_and_checkpointer),
+		cmocka_unit_test(a_failed_sync_is_final),
+		cmocka_unit_test(a_damaged_word_ends_the_checkpoint),
+		cmocka_unit_test(no_room_for_a_segment),
+		cmocka_unit_test(durable_when_synced),
+		cmocka_unit_test(groups_and_segments),
+		cmocka_unit_test(a_failed_commit_is_final),
+		cmocka_unit_test(no_room_on_the_disk),
+		cmocka_unit_test(none_names_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
