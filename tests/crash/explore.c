@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * explore.c - crash points and states (explore.h).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "explore.h"
+
+static void judge(struct explore *e, struct pm_sim *pm, struct blk_sim *blk, unsigned depth);
+
+static void fail(struct explore *e, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void fail(struct explore *e, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (e->failed)
+		return;
+	e->failed = true;
+	va_start(ap, fmt);
+	vsnprintf(e->why, sizeof(e->why), fmt, ap);
+	va_end(ap);
+}
+
+/* ---- one state ---- */
+
+static int add_record(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
+		      const uint8_t *data, uint32_t len)
+{
+	(void)time_ms;
+	got_add(arg, lane, seq, data, len);
+	return 0;
+}
+
+/* What pasted-recover says of it.  false: nothing there, and rightly so (or a failure). */
+static bool look(struct explore *e, const struct world *x, struct got *g, const char *when)
+{
+	char why[256];
+	struct rec_tool t;
+	struct wal_report r;
+	int verdict;
+
+	world_tool(x, &t);
+	wal_dump(&t, &r, add_record, g);
+	verdict = wal_report_verdict(&r);
+	if (r.error == WAL_ENODIR && !model_any_acked(e->model))
+		verdict = -1;
+	else if (verdict >= 2)
+		fail(e, "%s: verdict %d: %s %s", when, verdict, r.why,
+		     verdict == 2 ? r.finding[0].what : "");
+	else if (model_judge(e->model, g, why, sizeof(why)))
+		fail(e, "%s: %s", when, why);
+	wal_report_fini(&r);
+	return verdict >= 0 && !e->failed;
+}
+
+static int count_step(void *arg)
+{
+	++*(unsigned *)arg;
+	return 0;
+}
+
+/* A start on it gives the same records, and works: a new record in each lane, and a
+ * look at what another crash right then leaves.  Returns the start's steps. */
+static unsigned recover_and_use(struct explore *e, struct world *x, const struct got *seen)
+{
+	struct got g = { 0 }, again = { 0 };
+	char why[256];
+	unsigned steps = 0;
+	int err;
+
+	x->step = count_step;
+	x->step_arg = &steps;
+	err = world_open(x, e->lanes);
+	x->step = NULL;
+	e->recoveries++;
+	if (err) {
+		fail(e, "recovery: %s", x->why);
+		return 0;
+	}
+	world_read(x, &g);
+	if (!got_same(seen, &g, why, sizeof(why)))
+		fail(e, "the dump and the start: %s", why);
+	model_restart(x->model, &g);
+	for (unsigned i = 0; i < e->lanes && !e->failed; i++)
+		if (world_record(x, i, 100, false) || world_commit(x, i) || world_synced(x, i))
+			fail(e, "lane %u takes no record after recovery", i);
+	world_kill(x);
+	if (!e->failed) {	/* nothing in doubt is kept: what was promised must be there */
+		struct sim_edge none;
+		struct world y;
+		struct model *all = e->model;
+
+		e->model = x->model;
+		sim_edge_init(&none, 0);
+		struct pm_sim *pm = pm_sim_cut(x->pm, &none.p);
+		sim_edge_init(&none, 0);
+		world_init(&y, x->cls, pm, blk_sim_cut(x->blk, &none.p), x->model);
+		look(e, &y, &again, "after use");
+		world_fini(&y);
+		e->model = all;
+	}
+	got_free(&g);
+	got_free(&again);
+	return steps;
+}
+
+struct again {
+	unsigned at, n;
+};
+
+static int off_at(void *arg)
+{
+	struct again *a = arg;
+
+	return a->n++ >= a->at;
+}
+
+/* The power fails inside the recovery of that state (the simulators are taken): what
+ * it leaves is judged by the same model. */
+static void cut_again(struct explore *e, struct pm_sim *pm, struct blk_sim *blk, unsigned steps,
+		      unsigned depth)
+{
+	struct again a = { (unsigned)(sim_rng_next(&e->rng) % (steps + 1)), 0 };
+	struct model scratch = { 0 };
+	struct world x;
+
+	world_init(&x, e->load->cls, pm, blk, &scratch);
+	x.step = off_at;
+	x.step_arg = &a;
+	if (!world_open(&x, e->lanes))
+		world_kill(&x);
+	for (int i = 0; i < 2 && !e->failed; i++) {
+		pm = pm_sim_cut(x.pm, &e->rng.p);
+		judge(e, pm, blk_sim_cut(x.blk, &e->rng.p), depth + 1);
+		e->again_states++;
+	}
+	world_fini(&x);
+	model_free(&scratch);
+}
+
+/* Takes the simulators. */
+static void judge(struct explore *e, struct pm_sim *pm, struct blk_sim *blk, unsigned depth)
+{
+	bool again = depth < e->depth && sim_rng_next(&e->rng) % e->again == 0;
+	struct pm_sim *pm2 = again ? pm_sim_killed(pm) : NULL;
+	struct blk_sim *blk2 = again ? blk_sim_killed(blk) : NULL;
+	struct model scratch = { 0 };
+	struct got seen = { 0 };
+	struct world x;
+	unsigned steps = 0;
+
+	world_init(&x, e->load->cls, pm, blk, &scratch);
+	e->states++;
+	look(e, &x, &seen, depth ? "inside recovery" : "crash");
+	if (!e->failed)
+		steps = recover_and_use(e, &x, &seen);
+	world_fini(&x);
+	model_free(&scratch);
+	got_free(&seen);
+	if (!again)
+		return;
+	if (!e->failed) {
+		cut_again(e, pm2, blk2, steps, depth);
+	} else {
+		pm_sim_free(pm2);
+		blk_sim_free(blk2);
+	}
+}
+
+/* ---- the states of one point ---- */
+
+static void one(struct explore *e, struct sim_pick *p)
+{
+	struct pm_sim *pm = pm_sim_cut(e->live->pm, p);
+
+	judge(e, pm, blk_sim_cut(e->live->blk, p), 0);
+}
+
+static void every_state(struct explore *e)
+{
+	struct sim_odo o;
+
+	sim_odo_init(&o);
+	do
+		one(e, &o.p);
+	while (!e->failed && sim_odo_next(&o));
+	sim_odo_fini(&o);
+	e->all_points++;
+}
+
+static void some_states(struct explore *e, unsigned choices)
+{
+	unsigned edges = 2 + 2 * choices < e->samples ? 2 + 2 * choices : e->samples;
+
+	for (unsigned i = 0; i < edges && !e->failed; i++) {
+		struct sim_edge edge;
+		/* nothing and all, then some of the one-choice extremes */
+		unsigned which = i < 2 || edges == 2 + 2 * choices ? i :
+			2 + (unsigned)(sim_rng_next(&e->rng) % (2 * choices));
+
+		sim_edge_init(&edge, which);
+		one(e, &edge.p);
+	}
+	for (unsigned i = 0; i < e->samples && !e->failed; i++)
+		one(e, &e->rng.p);
+}
+
+/* Drawn anew for each point, so that a point can be replayed alone. */
+static void seed_point(struct explore *e)
+{
+	sim_rng_init(&e->rng, e->seed * 0x9e3779b97f4a7c15ull + e->point);
+}
+
+static int at_point(void *arg)
+{
+	struct explore *e = arg;
+	uint64_t a, b;
+	unsigned choices;
+
+	if (e->failed)
+		return 0;
+	e->point++;
+	if (e->only_point != UINT64_MAX && e->only_point != e->point)
+		return 0;
+	seed_point(e);
+	e->points++;
+	choices = pm_sim_choices(e->live->pm, &a) + blk_sim_choices(e->live->blk, &b);
+	if (a <= e->limit && b <= e->limit && a * b <= e->limit)
+		every_state(e);
+	else
+		some_states(e, choices);
+	if (!e->failed) {		/* SIGKILL: all that was seen is there */
+		struct pm_sim *pm = pm_sim_killed(e->live->pm);
+
+		judge(e, pm, blk_sim_killed(e->live->blk), 0);
+	}
+	return 0;
+}
+
+/* ---- the workload ---- */
+
+static void reopen(struct explore *e, struct pm_sim *pm, struct blk_sim *blk)
+{
+	enum wal_class cls = e->live->cls;
+	uint64_t stream = e->live->stream;
+
+	world_fini(e->live);
+	world_init(e->live, cls, pm, blk, e->model);
+	e->live->stream = stream;
+	e->live->step = at_point;
+	e->live->step_arg = e;
+}
+
+static void do_crash(struct explore *e, bool power)
+{
+	struct pm_sim *pm;
+	struct blk_sim *blk;
+
+	e->live->step = NULL;
+	seed_point(e);
+	pm = power ? pm_sim_cut(e->live->pm, &e->rng.p) : pm_sim_killed(e->live->pm);
+	blk = power ? blk_sim_cut(e->live->blk, &e->rng.p) : blk_sim_killed(e->live->blk);
+	reopen(e, pm, blk);
+}
+
+static void do_open(struct explore *e, unsigned lanes)
+{
+	struct got g = { 0 };
+	int err;
+
+	e->lanes = lanes;
+	err = world_open(e->live, lanes);
+	if (err) {
+		fail(e, "the workload's start: %s", e->live->why);
+		return;
+	}
+	world_read(e->live, &g);
+	model_restart(e->model, &g);
+	got_free(&g);
+}
+
+static void do_step(struct explore *e, const struct step *s)
+{
+	struct world *x = e->live;
+	int err = 0;
+
+	switch (s->op) {
+	case OPEN:
+		do_open(e, s->arg);
+		return;
+	case CLOSE:
+		err = world_close(x);
+		break;
+	case KILL:
+	case CUT:
+		do_crash(e, s->op == CUT);
+		return;
+	case REC:
+	case FRESH:
+		err = world_record(x, s->lane, s->arg, s->op == FRESH);
+		break;
+	case COMMIT:
+		err = world_commit(x, s->lane);
+		break;
+	case SYNCED:
+		err = world_synced(x, s->lane);
+		break;
+	case BACK:
+		err = world_background(x, s->arg);
+		break;
+	case END:
+		break;
+	}
+	if (err)
+		fail(e, "the workload's operation %d: %s", s->op, wal_strerror(err));
+}
+
+bool explore_run(struct explore *e, const struct workload *w)
+{
+	struct model model = { 0 };
+	struct world live;
+
+	e->load = w;
+	e->live = &live;
+	e->model = &model;
+	e->point = 0;
+	e->lanes = 1;
+	e->failed = false;
+	world_init(&live, w->cls, pm_sim_new(), blk_sim_new(), &model);
+	live.step = at_point;
+	live.step_arg = e;
+	for (unsigned i = 0; i < w->repeat; i++)
+		for (const struct step *s = w->steps; s->op != END && !e->failed; s++)
+			do_step(e, s);
+	live.step = NULL;
+	world_fini(&live);
+	model_free(&model);
+	return !e->failed;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * explore.h - every crash point of a workload, and at each the states that a power cut
+ * there may leave: all of them where they are few, else the extremes and samples from
+ * the seed.  Each state is recovered, judged against the model, recovered again, used,
+ * and (some of them) cut again inside its recovery.
+ */
+#ifndef CRASH_EXPLORE_H
+#define CRASH_EXPLORE_H
+
+#include <stdio.h>
+
+#include "world.h"
+
+enum op {
+	OPEN,		/* with `arg` lanes */
+	CLOSE,		/* clean */
+	KILL,		/* the process dies; the machine does not */
+	CUT,		/* the power fails; one state is drawn and the workload goes on with it */
+	REC,		/* a record of `arg` bytes in `lane`, behind the last one in its buffer */
+	FRESH,		/* the same in a buffer of its own */
+	COMMIT,		/* of `lane` */
+	SYNCED,		/* fsync: what is in flight in `lane` completes */
+	BACK,		/* the checkpointer, in slices of `arg` bytes */
+	END
+};
+struct step {
+	enum op op;
+	unsigned lane;
+	uint32_t arg;
+};
+struct workload {
+	const char *name;
+	enum wal_class cls;
+	const struct step *steps;
+	unsigned repeat;	/* how often the steps from the first to `OPEN` .. END are done */
+};
+
+struct explore {
+	uint64_t seed;
+	uint64_t limit;		/* states at a point, up to which all are tried */
+	unsigned samples;	/* else so many extremes and so many drawn ones */
+	unsigned again;		/* one state in so many is cut again inside its recovery */
+	unsigned depth;		/* and so deep */
+	/* counted */
+	uint64_t points, states, all_points, recoveries, again_states;
+	/* private */
+	const struct workload *load;
+	struct world *live;
+	struct model *model;
+	struct sim_rng rng;
+	uint64_t point;		/* in this workload */
+	uint64_t only_point;	/* replay: UINT64_MAX, all */
+	unsigned lanes;
+	bool	 failed;
+	char	 why[512];
+};
+/* false: a state was not allowed; e->why says what, load and point where. */
+bool explore_run(struct explore *e, const struct workload *w);
+
+#endif

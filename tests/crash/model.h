@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * model.h - the reference: which records were appended, which were acknowledged, and
+ * whether what a recovery brings back is allowed (invariant 2).
+ *
+ * Allowed is: in each lane, by rising number, only records that were appended under
+ * that number, byte for byte, and all that were acknowledged.
+ */
+#ifndef CRASH_MODEL_H
+#define CRASH_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MODEL_LANES 4u
+
+struct model_rec {
+	uint64_t seq;
+	uint8_t	*data;
+	uint32_t len;
+	bool	 acked;
+};
+struct model_lane {
+	struct model_rec *v;	/* by rising seq */
+	size_t	 n, cap;
+};
+struct model {
+	struct model_lane lane[MODEL_LANES];
+};
+void model_free(struct model *m);
+/* A record that was appended. */
+void model_append(struct model *m, unsigned lane, uint64_t seq, const uint8_t *data, uint32_t len);
+void model_ack(struct model *m, unsigned lane, uint64_t upto);
+bool model_any_acked(const struct model *m);
+
+/* A list of what came back, and the judge. */
+struct got_rec {
+	unsigned lane;
+	uint64_t seq;
+	uint32_t len, crc;
+	uint8_t	*data;
+};
+struct got {
+	struct got_rec *v;
+	size_t	 n, cap;
+};
+void got_add(struct got *g, unsigned lane, uint64_t seq, const uint8_t *data, uint32_t len);
+void got_clear(struct got *g);
+void got_free(struct got *g);
+bool got_same(const struct got *a, const struct got *b, char *why, size_t n);
+/* NULL: allowed; else what is wrong, in why. */
+const char *model_judge(const struct model *m, const struct got *g, char *why, size_t n);
+/* A restart that is part of the workload: what came back counts as acknowledged from
+ * now on (it was served), what did not is gone. */
+void model_restart(struct model *m, const struct got *g);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * world.c - a small store over the simulators (world.h).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+#define NVMM "/nvmm"
+#define STORE "/store"
+
+static uint64_t clock_ms;	/* a test has one thread, and the clock only has to rise */
+
+static uint64_t now_ms(void)
+{
+	return 1700000000000ull + clock_ms++;
+}
+
+/* Nothing changes any more, on either side.  The sync of a directory makes the block
+ * simulator notice: a write would count as begun. */
+static void power_off(struct world *x)
+{
+	const struct blk_ops *blk = blk_sim_ops(x->blk);
+
+	x->dead = true;
+	pm_sim_freeze(x->pm);
+	blk->sync_dir(blk->ctx, "/");
+}
+
+static int pm_step(void *arg, enum pm_sim_op op)
+{
+	struct world *x = arg;
+
+	(void)op;
+	if (!x->dead && x->step && x->step(x->step_arg))
+		power_off(x);
+	return x->dead;
+}
+
+static int blk_step(void *arg, enum sim_op op)
+{
+	struct world *x = arg;
+
+	(void)op;
+	if (!x->dead && x->step && x->step(x->step_arg)) {
+		x->dead = true;
+		pm_sim_freeze(x->pm);
+	}
+	return x->dead;
+}
+
+void world_init(struct world *x, enum wal_class cls, struct pm_sim *pm, struct blk_sim *blk,
+		struct model *model)
+{
+	*x = (struct world){ .cls = cls, .pm = pm, .blk = blk, .model = model, .stream = 1 };
+	pm_sim_step(pm, pm_step, x);
+	blk_sim_step(blk, blk_step, x);
+}
+
+void world_fini(struct world *x)
+{
+	if (x->w)
+		world_kill(x);
+	pm_sim_free(x->pm);
+	blk_sim_free(x->blk);
+}
+
+void world_tool(const struct world *x, struct rec_tool *t)
+{
+	*t = (struct rec_tool){ .store_dir = STORE, .pm = pm_sim_ops(x->pm),
+		.blk = blk_sim_ops(x->blk), .now_ms = now_ms };
+}
+
+/* ---- open and close ---- */
+
+int world_open(struct world *x, unsigned lanes)
+{
+	struct wal_options o = {
+		.store_dir = STORE, .class = x->cls, .lanes = lanes,
+		.nvmm_path = x->cls == WAL_FSYNC ? NULL : NVMM,
+		.pool_bytes = (uint64_t)lanes * WORLD_BUFS * WORLD_BUF, .buf_size = WORLD_BUF,
+		.segment_bytes = WORLD_SEGMENT, .record_bytes_max = WORLD_RECORD,
+		.pm = pm_sim_ops(x->pm), .blk = blk_sim_ops(x->blk), .now_ms = now_ms,
+	};
+	int err = wal_open(&x->w, &o, x->why, sizeof(x->why));
+
+	x->lanes = lanes;
+	for (unsigned i = 0; i < MODEL_LANES; i++) {
+		x->buf[i] = FRAG_NIL;
+		sim_aio_init(&x->aio[i]);
+		if (!err && i < lanes)
+			wal_lane_aio(x->w, i, &x->aio[i].aio);
+	}
+	return err;
+}
+
+int world_close(struct world *x)
+{
+	struct wal *w = x->w;
+
+	x->w = NULL;
+	return wal_close(w);
+}
+
+void world_kill(struct world *x)
+{
+	power_off(x);
+	world_close(x);
+}
+
+/* ---- a worker ---- */
+
+static void acked(struct world *x, unsigned lane)
+{
+	if (!x->dead)
+		model_ack(x->model, lane, lane_durable(wal_lane(x->w, lane)));
+}
+
+/* The client's stream goes on in the buffer of the last piece, or in a new one. */
+static int more_room(struct world *x, unsigned lane, bool fresh)
+{
+	struct pool *p = wal_pool(x->w, lane);
+
+	if (x->buf[lane] != FRAG_NIL && !fresh && x->off[lane] < WORLD_BUF)
+		return 0;
+	if (x->buf[lane] != FRAG_NIL)
+		pool_drop(p, x->buf[lane]);
+	x->buf[lane] = pool_take(p);
+	if (x->buf[lane] == FRAG_NIL) {
+		lane_reclaim(wal_lane(x->w, lane));
+		x->buf[lane] = pool_take(p);
+	}
+	if (x->buf[lane] == FRAG_NIL)
+		return -ENOBUFS;
+	pool_hold(p, x->buf[lane]);
+	x->off[lane] = 0;
+	return 0;
+}
+
+static void fill(struct world *x, uint8_t *p, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		x->stream = x->stream * 6364136223846793005ull + 1442695040888963407ull;
+		p[i] = (uint8_t)(x->stream >> 56);
+	}
+}
+
+static int receive(struct world *x, unsigned lane, struct frags *r, uint8_t *data, uint32_t len,
+		   bool fresh)
+{
+	struct pool *p = wal_pool(x->w, lane);
+	uint32_t at = 0;
+
+	fill(x, data, len);
+	while (at < len) {
+		int err = more_room(x, lane, fresh && !at);
+		uint32_t n = WORLD_BUF - x->off[lane];
+
+		if (err)
+			return err;
+		if (n > len - at)
+			n = len - at;
+		memcpy(pool_addr(p, x->buf[lane]) + x->off[lane], data + at, n);
+		err = lane_add(wal_lane(x->w, lane), r, x->buf[lane], x->off[lane], n);
+		if (err)
+			return err;
+		x->off[lane] += n;
+		at += n;
+	}
+	return 0;
+}
+
+int world_record(struct world *x, unsigned lane, uint32_t len, bool fresh)
+{
+	struct lane *l = wal_lane(x->w, lane);
+	uint8_t *data = malloc(len);
+	struct frags r = FRAGS_INIT;
+	uint64_t seq = 0;
+	int err = data ? receive(x, lane, &r, data, len, fresh) : -ENOMEM;
+
+	for (int tries = 0; !err && !seq && tries < 4; tries++) {
+		seq = lane_append(l, &r);
+		if (seq)
+			break;
+		err = world_commit(x, lane);	/* no room: make some */
+		if (!err)
+			err = world_synced(x, lane);
+		if (!err)
+			err = world_background(x, 1u << 20);
+		lane_reclaim(l);
+	}
+	if (seq)
+		model_append(x->model, lane, seq, data, len);
+	else
+		lane_drop(l, &r);
+	free(data);
+	return err ? err : seq ? 0 : -EAGAIN;
+}
+
+int world_commit(struct world *x, unsigned lane)
+{
+	int err = lane_commit(wal_lane(x->w, lane), now_ms());
+
+	acked(x, lane);
+	return err;
+}
+
+int world_synced(struct world *x, unsigned lane)
+{
+	void *cookie;
+	int res, err = 0;
+
+	if (sim_aio_poll(&x->aio[lane], &cookie, &res))
+		err = lane_synced(cookie, res, now_ms());
+	acked(x, lane);
+	return err;
+}
+
+int world_background(struct world *x, uint64_t slice_bytes)
+{
+	int r;
+
+	do
+		r = wal_background(x->w, slice_bytes);
+	while (r > 0);
+	return r;
+}
+
+void world_read(struct world *x, struct got *g)
+{
+	got_clear(g);
+	for (unsigned i = 0; i < wal_lanes(x->w); i++) {
+		struct wal_cursor *c;
+		struct wal_record r;
+
+		if (wal_read_open(x->w, i, 1, &c))
+			continue;
+		while (wal_read_next(c, &r) == 1)
+			got_add(g, r.lane, r.seq, r.data, r.len);
+		wal_read_close(c);
+	}
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * world.h - a store over the two simulators, driven as a worker and a checkpointer
+ * would, with the model beside it.
+ *
+ * The geometry is as small as the formats allow (64 words and 16 buffers per lane,
+ * segments of 64 KiB), so that laps, full rings and rotations come soon.
+ */
+#ifndef CRASH_WORLD_H
+#define CRASH_WORLD_H
+
+#include "blk_sim.h"
+#include "model.h"
+#include "pm_sim.h"
+#include "recover.h"
+#include "wal.h"
+
+#define WORLD_BUF	2048u
+#define WORLD_BUFS	16u	/* per lane */
+#define WORLD_SEGMENT	(64u << 10)
+#define WORLD_RECORD	(WORLD_BUFS * WORLD_BUF / 2)
+
+struct world {
+	enum wal_class cls;
+	unsigned lanes;
+	struct pm_sim *pm;
+	struct blk_sim *blk;
+	struct wal *w;			/* NULL: not open */
+	struct model *model;
+	struct sim_aio aio[MODEL_LANES];
+	uint32_t buf[MODEL_LANES], off[MODEL_LANES];	/* what the client's stream fills */
+	uint64_t stream;		/* state of the bytes' generator */
+	uint64_t clock;
+	char	 why[512];		/* of a failed open */
+	/* In front of every operation that changes something durable.  Non-zero: the power
+	 * is off, nothing changes any more. */
+	int	(*step)(void *arg);
+	void	*step_arg;
+	bool	 dead;
+};
+
+/* Takes the simulators; model may be NULL for a look at a crash's remains. */
+void world_init(struct world *x, enum wal_class cls, struct pm_sim *pm, struct blk_sim *blk,
+		struct model *model);
+void world_fini(struct world *x);
+/* What the options say (for looking without opening). */
+void world_tool(const struct world *x, struct rec_tool *t);
+
+int  world_open(struct world *x, unsigned lanes);	/* 0 or what wal_open said */
+int  world_close(struct world *x);			/* clean; 0 or what wal_close said */
+void world_kill(struct world *x);			/* the process dies: nothing is written */
+
+/* Each returns 0, or -errno where that ends the workload.  fresh: the record starts in
+ * a buffer of its own. */
+int  world_record(struct world *x, unsigned lane, uint32_t len, bool fresh);
+int  world_commit(struct world *x, unsigned lane);
+int  world_synced(struct world *x, unsigned lane);	/* fsync: one completion, if any */
+int  world_background(struct world *x, uint64_t slice_bytes);	/* until nothing is left */
+void world_read(struct world *x, struct got *g);	/* everything, by read-back */
+
+#endif
