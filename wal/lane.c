@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * lane.c - append, commit, reclaim in one lane (lane.h; the picture is in
- * lane_priv.h).
+ * lane_priv.h; what only class fsync does is in lane_fsync.c).
  *
  * The order that a reply rests on, nvmm classes, each step named after the mutant
  * that leaves it out:
@@ -25,13 +25,6 @@
 #include "lane_priv.h"
 #include "mutant.h"
 
-#define relaxed(v)		atomic_load_explicit(&(v), memory_order_relaxed)
-#define relaxed_store(v, x)	atomic_store_explicit(&(v), (x), memory_order_relaxed)
-/* One writer: no read-modify-write is needed. */
-#define count(v, x)		relaxed_store(v, relaxed(v) + (x))
-
-static const uint8_t zeros[FRAME_ALIGN];
-
 /* ---- frag nodes ---- */
 
 static uint32_t node_take(struct pool *p)
@@ -53,7 +46,7 @@ static void node_put(struct pool *p, uint32_t i)
 }
 
 /* The nodes of a list back to the pool, with or without the holds that they have. */
-static void nodes_free(struct pool *p, uint32_t i, bool drop)
+void lane_nodes_free(struct pool *p, uint32_t i, bool drop)
 {
 	while (i != FRAG_NIL) {
 		uint32_t next = p->nodes[i].next;
@@ -167,7 +160,7 @@ int lane_add(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uint32
 
 void lane_drop(struct lane *l, struct frags *r)
 {
-	nodes_free(l->pool, r->first, true);
+	lane_nodes_free(l->pool, r->first, true);
 	*r = FRAGS_INIT;
 }
 
@@ -194,16 +187,6 @@ static int admit_wal(const struct lane *l, uint64_t frags)
 	return ring_free(l) < frags + l->entries / 16 ? -EAGAIN : 0;
 }
 
-static int admit_fsync(const struct lane *l, uint64_t bytes)
-{
-	const struct lane_batch *b = &l->batch[l->gather];
-
-	if (relaxed(l->nospace) &&
-	    b->bytes + bytes + sizeof(struct frame_header) + FRAME_ALIGN > seglog_room(l->seg))
-		return -ENOSPC;
-	return l->flight && b->nrec == LANE_BATCH_RECS ? -EAGAIN : 0;
-}
-
 int lane_admit(const struct lane *l, uint64_t bytes)
 {
 	uint64_t frags;
@@ -219,7 +202,7 @@ int lane_admit(const struct lane *l, uint64_t bytes)
 		return -EFBIG;
 	if (l->pool->nodes_left < frags)
 		return -EAGAIN;
-	return lane_has_wal(l) ? admit_wal(l, frags) : admit_fsync(l, bytes);
+	return lane_has_wal(l) ? admit_wal(l, frags) : lane_fsync_admit(l, bytes);
 }
 
 /* ---- append, nvmm classes ---- */
@@ -244,128 +227,29 @@ static uint64_t append_words(struct lane *l, struct frags *r)
 	l->stage[n++] = ent_seal(r->n, crc32c_final(r->crc) ^ crc32c_final(crc),
 				 ent_lap_of(pos, l->entries));
 	l->nstaged = n;
-	nodes_free(l->pool, r->first, false);	/* the words have the holds now */
+	lane_nodes_free(l->pool, r->first, false);	/* the words have the holds now */
 	return seq;
 }
 
-/* ---- append, fsync ---- */
-
-static uint64_t frame_bytes(uint64_t len)
-{
-	return (sizeof(struct frame_header) + len + FRAME_ALIGN - 1) & ~(uint64_t)(FRAME_ALIGN - 1);
-}
-
-static uint32_t frame_pad(uint64_t len)
-{
-	return (uint32_t)(frame_bytes(len) - sizeof(struct frame_header) - len);
-}
-
-static int fail(struct lane *l, int err)
-{
-	if (!relaxed(l->failed))
-		relaxed_store(l->failed, err);
-	return relaxed(l->failed);
-}
-
-/* To the next segment, which can be done between batches only.  0: it was. */
-static int rotate(struct lane *l)
-{
-	int err;
-
-	if (l->flight)
-		return -EBUSY;
-	err = seglog_rotate(l->seg);
-	relaxed_store(l->nospace, err == -ENOSPC);
-	if (err == -EAGAIN || err == -ENOSPC)
-		return err;
-	return err ? fail(l, err) : 0;
-}
-
-/* Whether `size` more bytes go into the active segment, behind what is on its way. */
-static bool fits(const struct lane *l, uint64_t size)
-{
-	uint64_t ahead = l->batch[l->gather].bytes;
-
-	if (l->flight)
-		ahead += l->batch[!l->gather].bytes;
-	return ahead + size <= seglog_room(l->seg);
-}
-
-/* Room for one more record in the gathering batch, or make it. */
-static bool gather_room(struct lane *l, const struct frags *r, uint64_t size)
-{
-	const struct lane_batch *b = &l->batch[l->gather];
-
-	/* its header, its frags, and the zeros at the end of all */
-	if (b->nrec == LANE_BATCH_RECS || b->niov + r->n + 2 > LANE_BATCH_IOVS)
-		return false;
-	if (b->nrec && b->bytes + size > l->batch_max)
-		return false;
-	if (!l->full && fits(l, size))
-		return true;
-	/* Full stays set until the segment is changed, or smaller records would go
-	 * past a large one for ever; not while the disk has no room for another. */
-	l->full = true;
-	if (b->nrec || l->flight)
-		return false;
-	if (rotate(l)) {
-		l->full = !relaxed(l->nospace);
-		return false;
-	}
-	l->full = false;
-	return fits(l, size);
-}
-
-/* Adds a frame: the zeros of the frame before it and its header lie side by side, so
- * a record takes one vector more than it has frags. */
-static void gather_record(struct lane *l, struct frags *r, uint64_t seq)
-{
-	struct lane_batch *b = &l->batch[l->gather];
-	struct lane_frame *f = &b->frames[b->nrec];
-	uint32_t pad = b->nrec ? frame_pad(b->recs[b->nrec - 1].len) : 0;
-
-	b->recs[b->nrec] = (struct lane_rec){ seq, (uint32_t)r->bytes, crc32c_final(r->crc) };
-	memset(f->pad, 0, sizeof(f->pad));
-	b->iov[b->niov++] = (struct iovec){ f->pad + FRAME_ALIGN - pad, pad + sizeof(f->h) };
-	for (uint32_t i = r->first; i != FRAG_NIL; i = l->pool->nodes[i].next) {
-		struct frag g = l->pool->nodes[i].f;
-
-		b->iov[b->niov++] = (struct iovec){ pool_addr(l->pool, g.idx) + g.off, g.len };
-	}
-	if (b->last == FRAG_NIL)
-		b->first = r->first;
-	else
-		l->pool->nodes[b->last].next = r->first;
-	b->last = r->last;
-	b->nrec++;
-	b->bytes += frame_bytes(r->bytes);
-}
-
-static uint64_t append_frame(struct lane *l, struct frags *r)
-{
-	if (lane_failed(l) || !gather_room(l, r, frame_bytes(r->bytes)))
-		return 0;
-	gather_record(l, r, l->next_seq);
-	return l->next_seq;
-}
+/* ---- append ---- */
 
 uint64_t lane_append(struct lane *l, struct frags *r)
 {
 	uint64_t seq, bytes = r->bytes;
 
 	if (l->cls == WAL_NONE) {
-		count(l->records, 1);
-		count(l->bytes, bytes);
+		relaxed_add(l->records, 1);
+		relaxed_add(l->bytes, bytes);
 		*r = FRAGS_INIT;
 		return LANE_UNNAMED;
 	}
 	assert(r->n);
-	seq = lane_has_wal(l) ? append_words(l, r) : append_frame(l, r);
+	seq = lane_has_wal(l) ? append_words(l, r) : lane_fsync_append(l, r);
 	if (!seq)
 		return 0;
 	l->next_seq = seq + 1;
-	count(l->records, 1);
-	count(l->bytes, bytes);
+	relaxed_add(l->records, 1);
+	relaxed_add(l->bytes, bytes);
 	*r = FRAGS_INIT;
 	return seq;
 }
@@ -406,7 +290,7 @@ static int commit_words(struct lane *l, uint64_t now_ms)
 		l->pm->fence(l->pm->ctx);
 	l->nstaged = 0;
 	relaxed_store(l->durable_seq, l->next_seq - 1);
-	count(l->commits, 1);
+	relaxed_add(l->commits, 1);
 	/* release: the checkpointer reads the words below it */
 	atomic_store_explicit(&l->committed_pos, pos + n, memory_order_release);
 	return 0;
@@ -434,101 +318,13 @@ static unsigned reclaim_words(struct lane *l)
 	return records;
 }
 
-/* ---- commit, fsync ---- */
-
-static void batch_reset(struct lane_batch *b)
-{
-	b->nrec = b->niov = 0;
-	b->bytes = 0;
-	b->first = b->last = FRAG_NIL;
-}
-
-/* Headers for all frames, from the segment's next batch on.  0; -ENOSPC: the segment
- * takes no more (too old, or too full). */
-static int batch_headers(struct lane *l, struct lane_batch *b, uint64_t now_ms)
-{
-	uint32_t pad;
-
-	b->end_off = seglog_place(l->seg).off;
-	for (unsigned i = 0; i < b->nrec; i++) {
-		int err = seglog_frame(l->seg, &b->end_off, &b->frames[i].h, FRAME_RECORD,
-				       b->recs[i].seq, now_ms, b->recs[i].len,
-				       b->recs[i].data_crc, &pad);
-
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-/* Writes and syncs what was gathered; the other batch gathers from now on. */
-static int batch_start(struct lane *l, uint64_t now_ms)
-{
-	struct lane_batch *b = &l->batch[l->gather];
-	unsigned niov = b->niov;
-	uint32_t pad = frame_pad(b->recs[b->nrec - 1].len);
-	struct seg_place at;
-	int err = batch_headers(l, b, now_ms);
-
-	if (err == -ENOSPC) {
-		err = rotate(l);
-		if (err == -EAGAIN || err == -ENOSPC)
-			return 0;	/* the next commit tries again */
-		if (!err)
-			err = batch_headers(l, b, now_ms);
-	}
-	if (err)
-		return fail(l, err);
-	if (pad)
-		b->iov[niov++] = (struct iovec){ (void *)zeros, pad };
-	at = seglog_place(l->seg);
-	err = l->aio->submit(l->aio, l->blk, at.file, b->iov, niov, at.off, l);
-	if (err)
-		return fail(l, err);
-	l->flight = true;
-	l->gather = !l->gather;
-	if (MUTANT(lane_sync_wait))
-		relaxed_store(l->durable_seq, b->recs[b->nrec - 1].seq);
-	return 0;
-}
-
-static int commit_frames(struct lane *l, uint64_t now_ms)
-{
-	if (lane_failed(l))
-		return lane_failed(l);
-	if (l->flight)
-		return 0;
-	if (l->batch[l->gather].nrec)
-		return batch_start(l, now_ms);
-	/* There may be room for the next segment by now. */
-	if (relaxed(l->nospace) && seglog_ready(l->seg))
-		rotate(l);
-	return lane_failed(l);
-}
-
-int lane_synced(struct lane *l, int res, uint64_t now_ms)
-{
-	struct lane_batch *b = &l->batch[!l->gather];
-	uint64_t last = b->recs[b->nrec - 1].seq;
-
-	assert(l->flight);
-	l->flight = false;
-	if (res < 0 && !MUTANT(lane_sync_result))
-		return fail(l, res);	/* its buffers stay: nobody knows what the disk has */
-	seglog_synced(l->seg, b->end_off, last);
-	relaxed_store(l->durable_seq, last);
-	relaxed_store(l->settled_seq, last);
-	count(l->commits, 1);
-	nodes_free(l->pool, b->first, true);
-	batch_reset(b);
-	return commit_frames(l, now_ms);
-}
+/* ---- commit ---- */
 
 int lane_commit(struct lane *l, uint64_t now_ms)
 {
 	if (lane_has_wal(l))
 		return commit_words(l, now_ms);
-	return l->cls == WAL_FSYNC ? commit_frames(l, now_ms) : 0;
+	return l->cls == WAL_FSYNC ? lane_fsync_commit(l, now_ms) : 0;
 }
 
 /* ---- looking ---- */
@@ -588,26 +384,6 @@ static int init_wal(struct lane *l, const struct lane_params *p)
 	return l->stage ? 0 : -ENOMEM;
 }
 
-static int init_fsync(struct lane *l, const struct lane_params *p)
-{
-	l->frags_max = FRAGS_MAX;
-	l->next_seq = p->next_seq;
-	l->batch_max = p->segment_bytes > SEG_DATA ? p->segment_bytes - SEG_DATA : 0;
-	if (l->batch_max > LANE_BATCH_BYTES)
-		l->batch_max = LANE_BATCH_BYTES;
-	for (int i = 0; i < 2; i++) {
-		struct lane_batch *b = &l->batch[i];
-
-		batch_reset(b);
-		b->frames = malloc(LANE_BATCH_RECS * sizeof(*b->frames));
-		b->recs = malloc(LANE_BATCH_RECS * sizeof(*b->recs));
-		b->iov = malloc(LANE_BATCH_IOVS * sizeof(*b->iov));
-		if (!b->frames || !b->recs || !b->iov)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 int lane_init(struct lane *l, const struct lane_params *p)
 {
 	int err = 0;
@@ -627,7 +403,7 @@ int lane_init(struct lane *l, const struct lane_params *p)
 	if (lane_has_wal(l))
 		err = init_wal(l, p);
 	else if (l->cls == WAL_FSYNC)
-		err = init_fsync(l, p);
+		err = lane_fsync_init(l, p);
 	if (err)
 		lane_fini(l);
 	relaxed_store(l->durable_seq, l->next_seq - 1);
@@ -638,11 +414,6 @@ int lane_init(struct lane *l, const struct lane_params *p)
 void lane_fini(struct lane *l)
 {
 	free(l->stage);
-	for (int i = 0; i < 2; i++) {
-		free(l->batch[i].frames);
-		free(l->batch[i].recs);
-		free(l->batch[i].iov);
-	}
 	l->stage = NULL;
-	memset(l->batch, 0, sizeof(l->batch));
+	lane_fsync_fini(l);
 }

@@ -114,6 +114,21 @@ struct lane_params {
 int  lane_init(struct lane *l, const struct lane_params *p);	/* 0, -ENOMEM, -EINVAL */
 void lane_fini(struct lane *l);
 
+/* lane.c for lane_fsync.c: frag nodes back to the pool, with the holds they have or not. */
+void lane_nodes_free(struct pool *p, uint32_t first, bool drop);
+
+/* lane_fsync.c for lane.c; each is the function of lane.h for this class. */
+int  lane_fsync_init(struct lane *l, const struct lane_params *p);
+void lane_fsync_fini(struct lane *l);
+int  lane_fsync_admit(const struct lane *l, uint64_t bytes);
+uint64_t lane_fsync_append(struct lane *l, struct frags *r);
+int  lane_fsync_commit(struct lane *l, uint64_t now_ms);
+
+#define relaxed(v)		atomic_load_explicit(&(v), memory_order_relaxed)
+#define relaxed_store(v, x)	atomic_store_explicit(&(v), (x), memory_order_relaxed)
+/* One writer: no read-modify-write is needed. */
+#define relaxed_add(v, x)	relaxed_store(v, relaxed(v) + (x))
+
 static inline bool lane_has_wal(const struct lane *l)
 {
 	return l->cls == WAL_VOLATILE || l->cls == WAL_NVMM || l->cls == WAL_NVMM_EADR;

@@ -22,9 +22,6 @@
 
 #define IOVS 1024u		/* what one pwritev takes */
 
-#define relaxed(v)		atomic_load_explicit(&(v), memory_order_relaxed)
-#define relaxed_store(v, x)	atomic_store_explicit(&(v), (x), memory_order_relaxed)
-
 struct settle {
 	struct lane_frame frames[IOVS];
 	struct iovec iov[IOVS];
@@ -231,8 +228,8 @@ static int finish(struct lane *l, struct settle *st)
 	walfile_head(l->wal, l->id, st->pos, st->seq);
 	publish(l, st);
 	l->settle_time_ms = st->time_ms;
-	relaxed_store(l->checkpoints, relaxed(l->checkpoints) + 1);
-	relaxed_store(l->checkpoint_bytes, relaxed(l->checkpoint_bytes) + st->bytes);
+	relaxed_add(l->checkpoints, 1);
+	relaxed_add(l->checkpoint_bytes, st->bytes);
 	return 0;
 }
 

@@ -204,7 +204,7 @@ static int super_error(enum super_state a, enum super_state b)
 static int judge_supers(struct walfile *w, const uint8_t *base)
 {
 	struct wal_super s[2];
-	enum super_state st[2];
+	enum super_state st[2] = { SUPER_BAD, SUPER_BAD };
 
 	for (int i = 0; i < 2; i++) {
 		memcpy(&s[i], base + super_off[i], sizeof(s[i]));
