@@ -475,7 +475,7 @@ static bool read_line(struct loader *ld, const struct place *p, char *line)
 	if (!*key)
 		return true;
 	value = strchr(key, '=');
-	if (!value || value == key)
+	if (!value)
 		return refuse(ld, p, "", "\"%s\" is not a setting: accepted is key = value", key);
 	*value++ = '\0';
 	key = trim(key);

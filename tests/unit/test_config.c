@@ -253,7 +253,7 @@ static void file_is_refused(void **state)
 	(void)state;
 	file_refused(W("test_config.", ":2: unknown key \"wrokers\"", "--help"), "\nwrokers = 2\n");
 	file_refused(W(":1: ", "\"workers\"", "key = value"), "workers\n");
-	file_refused(W(":1: ", "\"= 1\"", "key = value"), " = 1\n");
+	file_refused(W(":1: ", "unknown key \"\""), " = 1\n");
 	file_refused(W(":3: workers: ", "twice", "line 1"), "workers = 1\n#\nworkers = 1\n");
 	file_refused(W(":1: workers: ", "out of range", "1 to 256"), "workers = 0\n");
 	file_refused(W(":1: class: ", "auto|nvmm|fsync|volatile|none"), "class = best\n");
