@@ -157,12 +157,14 @@ enum answer_framing answer_head(struct text *t, const struct answer *a,
 void answer_error(struct text *t, int status, const char *why, const char *headers,
 		  const struct asker *k, bool *close)
 {
+	struct answer a = { .status = status, .type = "application/json", .headers = headers };
 	struct text body = { 0 };
 
 	text_str(&body, "{\"error\":");
 	text_json(&body, why);
 	text_str(&body, "}\n");
-	answer_head(t, &(struct answer){ status, "application/json", headers, body.n }, k, close);
+	a.len = body.n;
+	answer_head(t, &a, k, close);
 	if (!k->head)
 		text_add(t, body.p, body.n);
 	t->failed |= body.failed;

@@ -13,10 +13,8 @@
 #ifndef QUEUE_H
 #define QUEUE_H
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include "must.h"
 
@@ -27,23 +25,22 @@ struct queue {
 	uint32_t tail __attribute__((aligned(64)));
 };
 
-/* Room for n.  0 or -ENOMEM. */
-static inline int queue_init(struct queue *q, uint32_t n)
+/* How many cells a queue for n needs, a power of two. */
+static inline uint32_t queue_cells(uint32_t n)
 {
 	uint32_t size = 1;
 
 	while (size < n)
 		size *= 2;
-	q->mask = size - 1;
-	q->head = q->tail = 0;
-	q->cell = calloc(size, sizeof *q->cell);
-	return q->cell ? 0 : -ENOMEM;
+	return size;
 }
 
-static inline void queue_free(struct queue *q)
+/* cell: queue_cells(n) of them, the caller's. */
+static inline void queue_init(struct queue *q, uint32_t *cell, uint32_t n)
 {
-	free(q->cell);
-	q->cell = NULL;
+	q->mask = queue_cells(n) - 1;
+	q->cell = cell;
+	q->head = q->tail = 0;
 }
 
 static inline void queue_push(struct queue *q, uint32_t v)

@@ -143,6 +143,7 @@ static bool add_value(struct text *t, const char *name, const char *p, size_t n)
 
 static void one_head(struct readback *r, struct text *t, const struct record_view *v)
 {
+	struct answer a = { .status = 200, .len = v->body_len };
 	struct text h = { 0 };
 	struct record_header x;
 	char buf[64];
@@ -165,7 +166,8 @@ static void one_head(struct readback *r, struct text *t, const struct record_vie
 	add_value(&h, "Pasted-Target", v->target, v->target_len);
 	text_add(&h, "", 1);
 	r->status = 200;
-	answer_head(t, &(struct answer){ 200, NULL, h.p, v->body_len }, &r->ask, &r->close_after);
+	a.headers = h.p;
+	answer_head(t, &a, &r->ask, &r->close_after);
 	t->failed |= h.failed;
 	text_free(&h);
 }
@@ -354,6 +356,10 @@ static void chunk_size(char *p, size_t n)
 
 static enum readback_step range(struct readback *r, struct text *t, size_t room)
 {
+	static const struct answer lines = {
+		200, "application/x-ndjson",
+		"Content-Security-Policy: sandbox; default-src 'none'\r\n", ANSWER_STREAM
+	};
 	const uint8_t *old = r->rec.data;
 	size_t chunk, start;
 	bool all;
@@ -365,9 +371,7 @@ static enum readback_step range(struct readback *r, struct text *t, size_t room)
 		}
 		r->status = 200;
 		r->begun = true;
-		r->framing = answer_head(t, &(struct answer){ 200, "application/x-ndjson",
-			"Content-Security-Policy: sandbox; default-src 'none'\r\n",
-			ANSWER_STREAM }, &r->ask, &r->close_after);
+		r->framing = answer_head(t, &lines, &r->ask, &r->close_after);
 		if (r->ask.head)
 			return READBACK_LAST;
 	} else if (r->in_record) {
@@ -410,6 +414,7 @@ static bool bounds_json(struct readback *r, struct text *t, unsigned lane)
 static enum readback_step bounds(struct readback *r, struct text *t)
 {
 	struct text b = { 0 };
+	struct answer a = { .status = 200, .type = "application/json" };
 	unsigned i, n = wal_lanes(r->shared->wal), shown = 0;
 
 	if (r->name.kind == READ_LANE) {
@@ -434,7 +439,8 @@ static enum readback_step bounds(struct readback *r, struct text *t)
 		text_str(&b, "]}\n");
 	}
 	r->status = 200;
-	answer_head(t, &(struct answer){ 200, "application/json", NULL, b.n }, &r->ask, &r->close_after);
+	a.len = b.n;
+	answer_head(t, &a, &r->ask, &r->close_after);
 	if (!r->ask.head)
 		text_add(t, b.p, b.n);
 	t->failed |= b.failed;

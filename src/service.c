@@ -65,6 +65,7 @@ struct req {
 
 struct port {			/* of one worker */
 	struct queue in, out;
+	uint32_t *cells;	/* of both */
 	struct req *reqs;
 	uint32_t *free, nfree;	/* a stack of indices, the worker's */
 	uint32_t *stash, nstash, stash_at;	/* pieces met while looking for freed ones */
@@ -105,13 +106,14 @@ static void ring_bell(struct service *s)
 static void blob(struct req *r, int status, const char *type, const char *headers,
 		 const void *p, size_t n)
 {
+	const struct answer a = { status, type, headers, n };
+
 	r->source = BLOB;
 	r->blob = p;
 	r->blob_len = r->ask.head ? 0 : n;
 	r->blob_at = 0;
 	r->pub.status = status;
-	answer_head(&r->out, &(struct answer){ status, type, headers, n },
-		    &r->ask, &r->pub.close_after);
+	answer_head(&r->out, &a, &r->ask, &r->pub.close_after);
 }
 
 static void page(struct req *r)
@@ -377,9 +379,11 @@ static int port_init(struct service *s, unsigned w)
 	p->reqs = calloc(n, sizeof *p->reqs);
 	p->free = calloc(n, sizeof *p->free);
 	p->stash = calloc(n, sizeof *p->stash);
-	if (!p->reqs || !p->free || !p->stash ||
-	    queue_init(&p->in, 2 * n) || queue_init(&p->out, 2 * n))
+	p->cells = calloc(2 * queue_cells(2 * n), sizeof *p->cells);
+	if (!p->reqs || !p->free || !p->stash || !p->cells)
 		return -ENOMEM;
+	queue_init(&p->in, p->cells, 2 * n);
+	queue_init(&p->out, p->cells + queue_cells(2 * n), 2 * n);
 	for (uint32_t i = 0; i < n; i++) {
 		p->reqs[i].s = s;
 		p->reqs[i].index = i;
@@ -399,8 +403,7 @@ static void service_free(struct service *s)
 		free(p->reqs);
 		free(p->free);
 		free(p->stash);
-		queue_free(&p->in);
-		queue_free(&p->out);
+		free(p->cells);
 	}
 	free(s->ports);
 	if (s->bell >= 0)
