@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 200		/* for one client: the others wait meanwhile */
+#define PATIENCE_MS 1000	/* for one client: the others wait meanwhile */
 
 struct waiting {
 	pthread_t thread;
@@ -23,13 +23,15 @@ struct waiting {
 };
 
 /* What of the request comes soon; enough to tell livez from the rest. */
-static size_t read_some(int fd, char *buf, size_t n)
+static size_t read_some(const struct waiting *w, int fd, char *buf, size_t n)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p[] = {
+		{ .fd = fd, .events = POLLIN }, { .fd = w->stop_fd, .events = POLLIN },
+	};
 	size_t got = 0;
 	ssize_t k;
 
-	while (got + 1 < n && poll(&p, 1, PATIENCE_MS) == 1) {
+	while (got + 1 < n && poll(p, 2, PATIENCE_MS) > 0 && p[0].revents) {
 		k = recv(fd, buf + got, n - 1 - got, 0);
 		if (k <= 0)
 			break;
@@ -42,15 +44,15 @@ static size_t read_some(int fd, char *buf, size_t n)
 	return got;
 }
 
-static void answer(const struct health *h, int fd)
+static void answer(const struct waiting *w, int fd)
 {
 	char request[4096], text[HEALTH_TEXT], reply[HEALTH_TEXT + 256];
 	size_t len;
 	int n, status;
 
-	if (!read_some(fd, request, sizeof(request)))
+	if (!read_some(w, fd, request, sizeof(request)))
 		return;
-	status = health_text(h, text, sizeof(text), &len);
+	status = health_text(w->health, text, sizeof(text), &len);
 	if (!strncmp(request, "GET /-/livez ", 13)) {
 		status = 200;
 		len = (size_t)snprintf(text, sizeof(text), "live\n");
@@ -68,7 +70,7 @@ static void answer(const struct health *h, int fd)
 		return;
 	/* A body that is still coming would turn the close into a reset. */
 	shutdown(fd, SHUT_WR);
-	read_some(fd, request, sizeof(request));
+	read_some(w, fd, request, sizeof(request));
 }
 
 static void *run(void *arg)
@@ -86,7 +88,7 @@ static void *run(void *arg)
 
 			if (fd < 0)
 				continue;
-			answer(w->health, fd);
+			answer(w, fd);
 			close(fd);
 		}
 	}

@@ -14,7 +14,7 @@ UNIT_TESTS += %D%/test_service
 tests_unit_test_service_SOURCES = %D%/test_service.c %D%/fake_wal.h
 UNIT_TESTS += %D%/test_http
 %C%_test_http_SOURCES = %D%/test_http.c %D%/http_table.h %D%/http_outcome.h
-UNIT_TESTS += %D%/test_config
+UNIT_TESTS += %D%/test_config %D%/test_daemon
 # The same scenarios over both rings; test_ring_uring exits 77 where io_uring is forbidden.
 UNIT_TESTS += %D%/test_ring_socket %D%/test_ring_uring
 %C%_test_ring_socket_SOURCES = %D%/test_ring.c %D%/test_ring_ends.c %D%/ring_world.c %D%/ring_world.h
