@@ -326,14 +326,14 @@ static int note_copies(struct scan *sc, const struct seg_info *si)
  * there shall be given to another record. */
 static int skim_lost(struct scan *sc, struct seg_info *si, struct blk_file *f)
 {
-	struct seg_header none = { .lane = sc->o->lane };
 	struct seg_lane *l = sc->l;
+	uint64_t seq = l->next_seq, batch = l->next_batch;
 	struct frame_header h;
-	struct seg_walk w;
 	uint8_t *page = malloc(WAL_PAGE + sizeof(h));
-	int err = page ? seg_walk_init(&w, sc->o->blk, f, &none, 0, si->bytes, WAL_PAGE) : -ENOMEM;
 
-	for (uint64_t off = 0; !err && off + FRAME_ALIGN <= si->bytes; off += WAL_PAGE) {
+	if (!page)
+		return -ENOMEM;
+	for (uint64_t off = 0; off + sizeof(h) <= si->bytes; off += WAL_PAGE) {
 		size_t n = si->bytes - off < WAL_PAGE + sizeof(h) ? si->bytes - off :
 			   WAL_PAGE + sizeof(h);
 
@@ -342,17 +342,17 @@ static int skim_lost(struct scan *sc, struct seg_info *si, struct blk_file *f)
 		for (size_t i = 0; i < WAL_PAGE && i + sizeof(h) <= n; i += FRAME_ALIGN) {
 			memcpy(&h, page + i, sizeof(h));
 			if (h.magic != FRAME_MAGIC || h.lane != sc->o->lane || h.flags ||
-			    h.seq < l->next_seq || h.seq - l->next_seq > 1ull << 40 ||
-			    h.batch < l->next_batch || h.batch - l->next_batch > 1ull << 40)
+			    h.seq < seq || h.seq - seq > 1ull << 40 ||
+			    h.batch < batch || h.batch - batch > 1ull << 40)
 				continue;
-			l->next_seq = h.seq + 1;
-			l->next_batch = h.batch + 1;
+			if (h.seq >= l->next_seq)
+				l->next_seq = h.seq + 1;
+			if (h.batch >= l->next_batch)
+				l->next_batch = h.batch + 1;
 		}
 	}
-	if (page && err != -ENOMEM)
-		seg_walk_fini(&w);
 	free(page);
-	return err;
+	return 0;
 }
 
 static int with_file(struct scan *sc, struct seg_info *si,
