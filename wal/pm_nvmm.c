@@ -356,7 +356,7 @@ static int probe_dir(const char *path, enum wal_class *found, char *why, size_t 
 		return err;
 	*found = WAL_FSYNC;
 	snprintf(why, why_len,
-		 "%s refuses MAP_SYNC (%s: not mounted with dax, or not on persistent memory)",
+		 "%s refuses MAP_SYNC (%s: not mounted with dax, or not on persistent memory, or on virtio-pmem)",
 		 path, fs_name((long)fs.f_type));
 	return 0;
 }
