@@ -74,7 +74,7 @@ def wrong_file(t):
     good = "# comment\n\nlisten = 127.0.0.1:0\n"
     for line, words in (("colour = blue", ["colour"]), ("workers = several", ["several"]),
                         ("workers 2", ["workers 2"]), ("class = best", ["best", "fsync"]),
-                        ("= 3", ["="]), ("segment-size = 1", ["segment-size"])):
+                        ("= 3", ["unknown key"]), ("segment-size = 1", ["segment-size"])):
         out = run(t, conf=good + line + "\nring = socket\n")
         equal(out.returncode, 64, f"{line}: {out.stderr}")
         check(re.search(r"a\.conf:4\b|line 4\b", out.stderr), "no line number:", out.stderr)

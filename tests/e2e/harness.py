@@ -120,7 +120,7 @@ class Server:
     """One pasted process.  Settings that are not asked for keep their defaults,
     but for a small pool and small segments: the tests share a small machine."""
 
-    DEFAULTS = {"workers": "1", "pool-size": "16M", "segment-size": "16M", "body-max": "8M"}
+    DEFAULTS = {"workers": "1", "pool-size": "16M", "segment-size": "16M"}
 
     def __init__(self, t, ring="auto", cls="auto", store=None, nvmm=None, listen=None,
                  settings=None, args=(), env=None):

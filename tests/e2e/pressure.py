@@ -32,7 +32,7 @@ def all_end(threads, seconds):
 
 @case("forty uploads that together exceed the pool many times", each=True)
 def uploads(t):
-    s = t.server(settings={"pool-size": "2M", "segment-size": "16M", "body-max": "1M"})
+    s = t.server(settings={"pool-size": "2M", "segment-size": "16M", "body-max": "900K"})
     out = []
     threads = [threading.Thread(target=upload, args=(s, k, 400 * KIB, out), daemon=True) for k in range(40)]
     for th in threads:
@@ -56,7 +56,7 @@ def uploads(t):
 
 @case("many half-sent bodies hold the whole pool: others get an answer, not silence", each=True)
 def hoarders(t):
-    s = t.server(settings={"pool-size": "2M", "segment-size": "16M", "body-max": "1M", "body-timeout": "3s"})
+    s = t.server(settings={"pool-size": "2M", "segment-size": "16M", "body-max": "900K", "body-timeout": "3s"})
     conns = []
     for k in range(30):
         c = s.connect()
@@ -102,7 +102,7 @@ def full_of_records(t):
 
 @case("readers of a large range that do not read take nobody's turn", each=True)
 def lazy_readers(t):
-    s = t.server(settings={"pool-size": "4M", "segment-size": "16M", "body-max": "1M"})
+    s = t.server(settings={"pool-size": "4M", "segment-size": "16M", "body-max": "900K"})
     with s.connect() as c:
         for i in range(20):
             post(c, "/r", bytes_of(i, 500 * KIB))

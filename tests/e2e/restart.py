@@ -159,6 +159,7 @@ def wal_gone(t):
         os.unlink(os.path.join(s.nvmm, f))
     out = s.recover("check")
     check(out.returncode in (2, 3), "check of a store without its WAL exits", out.returncode)
+    check(b"nothing acknowledged is lost" not in out.stdout, "it was:", out.stdout)
 
 
 @case("volatile to fsync and back: records of both are there", each=True, classes=["volatile"])

@@ -49,7 +49,7 @@ def everything(s):
 @case("wrong usage is 64 with words, --help is 0")
 def usage(t):
     for args in ([], ["check"], ["polish", "--store", t.dir], ["check", "--store"],
-                 ["check", "--store", t.dir, "--colour"], ["--store", t.dir], ["check", t.dir]):
+                 ["check", "--store", t.dir, "--colour"], ["check", t.dir]):
         out = tool(*args)
         equal(out.returncode, 64, f"{args}: {out.stderr}")
         check(out.stderr.strip(), "no word about", args)
@@ -101,7 +101,8 @@ def pending(t):
     equal(out.returncode, 1, out.stdout.decode() + out.stderr.decode())
     check(b"60" in out.stdout, "the 60 records are not told:", out.stdout)
     out = s.recover("repair")
-    equal(out.returncode, 1, "repair reports what was pending: " + (out.stdout + out.stderr).decode())
+    equal(out.returncode, 0, "repair: " + (out.stdout + out.stderr).decode())
+    check(b"60" in out.stdout, "repair does not tell the 60 records:", out.stdout)
     equal(s.recover("check").returncode, 0, "check after repair")
     again = digest(s.store)
     equal(s.recover("repair").returncode, 0, "repair again")
@@ -221,7 +222,7 @@ def wal_bit(t):
 def lost_page(t):
     s, bodies = filled(t)
     s.stop_clean()
-    (path, at), = list(files_with(s, b"<0030>"))
+    (path, at), = [(p, i) for p, i in files_with(s, b"<0030>") if p.endswith(".seg")]
     page = at // 4096 * 4096
     with open(path, "r+b") as f:
         f.seek(page)
@@ -275,7 +276,8 @@ def hostile(t):
                 if verb[0] == "dump":
                     for r in records(out.stdout):
                         equal(r.body, bodies.get(r.name), f"{what} {path}: {r.name}")
-                    if out.returncode in (0, 1):
+                    # That the only file of a lane was there cannot be known from the others.
+                    if out.returncode in (0, 1) and what != "gone":
                         equal({r.name for r in records(out.stdout)}, set(bodies), f"{what} {path}: lost in silence")
 
 
