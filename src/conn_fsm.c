@@ -415,8 +415,12 @@ static bool step_SERVICE(struct worker *w, struct conn *c)
 		}
 		return true;
 	}
-	if (c->service_ready && !c->sending && c->out_sent == c->out_end)
-		conn_send_piece(w, c);
+	if (c->service_ready && !c->sending && c->out_sent == c->out_end) {
+		if (r->len)
+			conn_send_piece(w, c);
+		else			/* it broke off between two pieces */
+			conn_kill(w, c);
+	}
 	return false;
 }
 
