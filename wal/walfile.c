@@ -137,7 +137,11 @@ void walfile_head(struct walfile *w, unsigned lane, uint64_t pos, uint64_t seq)
 {
 	struct walfile_lane *l = &w->lane[lane];
 	const struct pm_ops *pm = w->pm;
-	uint8_t *a = w->wal.addr + head_off(0, lane), *b = w->wal.addr + head_off(1, lane);
+	/* The first one written is the one that a crash may tear: never the only good one
+	 * (a crash may have torn B, and this may be the first head since). */
+	int first = l->bad_b && !MUTANT(head_bad_first);
+	uint8_t *a = w->wal.addr + head_off(first, lane);
+	uint8_t *b = w->wal.addr + head_off(!first, lane);
 	struct wal_head h;
 
 	head_encode(&h, lane, l->gen + 1, pos, seq);
