@@ -314,6 +314,9 @@ int rec_find(struct rec *r)
 	int err;
 
 	*f = (struct rec_facts){ .give_up = r->give_up };
+	/* What goes into the store file must mean the same from anywhere. */
+	if (r->nvmm_path && !r->pm_custom && (r->nvmm_abs = realpath(r->nvmm_path, NULL)))
+		r->nvmm_path = r->nvmm_abs;
 	if ((err = find_store(r, f)) || (err = find_wal(r, f)) || (err = find_target(r, f)))
 		goto out;
 	r->rep->row = rec_decide(f);
@@ -347,4 +350,6 @@ void rec_end(struct rec *r)
 	if (r->store_open)
 		store_close(&r->store);
 	r->store_open = false;
+	free(r->nvmm_abs);
+	r->nvmm_abs = NULL;
 }

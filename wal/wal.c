@@ -192,7 +192,7 @@ static bool same_shape(const struct opening *p, const struct rec *r)
 {
 	const struct wal_super *s = &r->wal->super;
 
-	return !strcmp(r->wal_path, p->o->nvmm_path) && s->lanes == p->o->lanes &&
+	return !strcmp(r->wal_path, r->nvmm_path) && s->lanes == p->o->lanes &&
 	       s->buf_size == p->o->buf_size && s->entries == p->entries &&
 	       s->bufs == (uint64_t)p->share * p->o->lanes && s->wal_class == p->o->class;
 }
@@ -213,12 +213,12 @@ static int new_wal(struct opening *p, struct rec *r)
 	r->wal = calloc(1, sizeof(*r->wal));
 	if (!r->wal)
 		return -ENOMEM;
-	err = walfile_create(r->wal, r->pm, p->o->nvmm_path, &want);
+	err = walfile_create(r->wal, r->pm, r->nvmm_path, &want);
 	if (!err)
 		return 0;
 	free(r->wal);
 	r->wal = NULL;
-	return refuse(p, err, "%s: the wal cannot be made: %s", p->o->nvmm_path,
+	return refuse(p, err, "%s: the wal cannot be made: %s", r->nvmm_path,
 		      err == -EOPNOTSUPP ? "no MAP_SYNC there: it is not persistent memory"
 					 : wal_strerror(err));
 }
@@ -227,7 +227,7 @@ static int new_wal(struct opening *p, struct rec *r)
 static int attach(struct opening *p, struct rec *r)
 {
 	bool keep = r->wal && wal_has_wal(p->o->class) && same_shape(p, r);
-	const char *path = wal_has_wal(p->o->class) ? p->o->nvmm_path : "";
+	const char *path = wal_has_wal(p->o->class) ? r->nvmm_path : "";
 	uint32_t flags = STORE_OPEN;
 	int err;
 

@@ -25,3 +25,4 @@ UNIT_TESTS += %D%/test_answer
 UNIT_TESTS += %D%/test_pool %D%/test_pm_sim %D%/test_walfile
 UNIT_TESTS += %D%/test_scan
 UNIT_TESTS += %D%/test_lane
+UNIT_TESTS += %D%/test_recover

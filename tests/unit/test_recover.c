@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_recover.c - the decision tables of recovery: every combination of facts matches
+ * exactly one row, and for each row what it must decide.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "progress.h"
+#include "recover.h"
+#include "report.h"
+#include "wal.h"
+
+static bool possible(const struct rec_facts *f)
+{
+	if (f->store != RS_GOOD && f->attached != RA_NO)
+		return false;
+	return f->attached != RA_NO || f->wal == RW_GONE;
+}
+
+/* rec_decide and rec_lane_decide abort when no row or two rows match. */
+static void test_every_store(void **state)
+{
+	unsigned seen = 0, used = 0;
+	bool hit[64] = { false };
+
+	(void)state;
+	for (unsigned s = 0; s < RS_COUNT; s++)
+	for (unsigned a = 0; a < RA_COUNT; a++)
+	for (unsigned w = 0; w < RW_COUNT; w++)
+	for (unsigned t = 0; t < RT_COUNT; t++)
+	for (unsigned g = 0; g < 2; g++) {
+		struct rec_facts f = { s, a, w, t, g };
+
+		if (!possible(&f))
+			continue;
+		hit[rec_decide(&f) - rec_rows] = true;
+		seen++;
+	}
+	for (unsigned i = 0; i < rec_rows_count; i++)
+		used += hit[i];
+	assert_true(seen > 100);
+	assert_int_equal(used, rec_rows_count);		/* no row is idle */
+}
+
+static void test_every_lane(void **state)
+{
+	bool hit[64] = { false };
+	unsigned used = 0;
+
+	(void)state;
+	for (unsigned s = 0; s < RSEG_COUNT; s++)
+		for (unsigned w = 0; w < RLW_COUNT; w++) {
+			struct rec_lane_facts f = { s, w };
+
+			hit[rec_lane_decide(&f) - rec_lane_rows] = true;
+		}
+	for (unsigned i = 0; i < rec_lane_rows_count; i++)
+		used += hit[i];
+	assert_int_equal(used, rec_lane_rows_count);
+}
+
+/* ---- one test per row ---- */
+
+struct store_case {
+	const char *label;
+	struct rec_facts f;
+	enum rec_action action;
+	int error;
+};
+
+static void test_store_row(void **state)
+{
+	const struct store_case *c = *state;
+	const struct rec_row *r = rec_decide(&c->f);
+
+	assert_string_equal(r->label, c->label);
+	assert_int_equal(r->action, c->action);
+	assert_int_equal(r->error, c->error);
+}
+
+static struct store_case store_cases[] = {
+	{ "busy", { RS_BUSY, RA_NO, RW_GONE, RT_STORE, false }, REC_REFUSE, WAL_EBUSY },
+	{ "other version", { RS_VERSION, RA_NO, RW_GONE, RT_READ, false }, REC_REFUSE,
+	  WAL_EVERSION },
+	{ "other byte order", { RS_ORDER, RA_NO, RW_GONE, RT_WAL_FREE, false }, REC_REFUSE,
+	  WAL_EBYTEORDER },
+	{ "not a store", { RS_BAD, RA_NO, RW_GONE, RT_STORE, true }, REC_REFUSE, WAL_EFORMAT },
+	{ "no store", { RS_BLANK, RA_NO, RW_GONE, RT_READ, false }, REC_REFUSE, WAL_ENODIR },
+	{ "new store", { RS_NONE, RA_NO, RW_GONE, RT_STORE, false }, REC_CREATE, 0 },
+	{ "wal of another store", { RS_GOOD, RA_LASTING, RW_FOUND, RT_WAL_OTHER, false },
+	  REC_REFUSE, WAL_EMISMATCH },
+	{ "not a wal", { RS_NONE, RA_NO, RW_GONE, RT_WAL_BAD, false }, REC_REFUSE, WAL_EFORMAT },
+	{ "segments", { RS_GOOD, RA_NO, RW_GONE, RT_WAL_FREE, false }, REC_SEGMENTS, 0 },
+	{ "replay", { RS_GOOD, RA_LASTING, RW_FOUND, RT_STORE, false }, REC_REPLAY, 0 },
+	{ "volatile wal gone", { RS_GOOD, RA_VOLATILE, RW_GONE, RT_READ, false }, REC_LOST, 0 },
+	{ "wal missing", { RS_GOOD, RA_LASTING, RW_GONE, RT_WAL_FREE, false }, REC_REFUSE,
+	  WAL_EWALMISSING },
+	{ "missing wal given up", { RS_GOOD, RA_LASTING, RW_GONE, RT_STORE, true }, REC_LOST, 0 },
+	{ "wal damaged", { RS_GOOD, RA_VOLATILE, RW_BAD, RT_STORE, false }, REC_REFUSE,
+	  WAL_EFORMAT },
+	{ "head lost", { RS_GOOD, RA_LASTING, RW_HEADLESS, RT_READ, false }, REC_REFUSE,
+	  WAL_EFORMAT },
+	{ "lost head given up", { RS_GOOD, RA_LASTING, RW_HEADLESS, RT_STORE, true }, REC_REPLAY,
+	  0 },
+	{ "damaged wal given up", { RS_GOOD, RA_LASTING, RW_BAD, RT_STORE, true }, REC_LOST, 0 },
+};
+
+struct lane_case {
+	const char *label;
+	struct rec_lane_facts f;
+	unsigned actions;
+};
+
+static void test_lane_row(void **state)
+{
+	const struct lane_case *c = *state;
+	const struct rec_lane_row *r = rec_lane_decide(&c->f);
+
+	assert_string_equal(r->label, c->label);
+	assert_int_equal(r->actions, c->actions);
+}
+
+static struct lane_case lane_cases[] = {
+	{ "new lane", { RSEG_NONE, RLW_NONE }, 0 },
+	{ "whole", { RSEG_WHOLE, RLW_NONE }, 0 },
+	{ "torn", { RSEG_TORN, RLW_NONE }, RL_EXPLAIN },
+	{ "lost", { RSEG_WHOLE, RLW_LOST }, RL_SKIP },
+	{ "torn and lost", { RSEG_TORN, RLW_LOST }, RL_EXPLAIN | RL_SKIP },
+	{ "settled", { RSEG_WHOLE, RLW_BEHIND }, RL_RESET },
+	{ "torn, settled", { RSEG_TORN, RLW_EMPTY }, RL_EXPLAIN | RL_RESET },
+	{ "replay", { RSEG_NONE, RLW_AHEAD }, RL_REPLAY | RL_RESET },
+	{ "torn, replay", { RSEG_TORN, RLW_AHEAD }, RL_CUT | RL_EXPLAIN | RL_REPLAY | RL_RESET },
+	{ "apart", { RSEG_WHOLE, RLW_APART }, RL_GAP | RL_REPLAY | RL_RESET },
+	{ "torn, apart", { RSEG_TORN, RLW_APART }, RL_EXPLAIN | RL_GAP | RL_REPLAY | RL_RESET },
+};
+
+static void test_all_rows_have_a_case(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(store_cases) / sizeof(store_cases[0]), rec_rows_count);
+	assert_int_equal(sizeof(lane_cases) / sizeof(lane_cases[0]), rec_lane_rows_count);
+}
+
+/* ---- verdict ---- */
+
+static void test_verdict(void **state)
+{
+	struct rec_lane_report lane = { .row = &rec_lane_rows[0] };
+	struct rec_finding f = { .state = RF_NEW, .reason = GAP_TORN };
+	struct wal_report r = { .lanes = 1, .lane = &lane };
+
+	(void)state;
+	assert_int_equal(wal_report_verdict(&r), 0);
+	r.unclean = true;
+	assert_int_equal(wal_report_verdict(&r), 1);
+	r.findings = 1;
+	r.finding = &f;
+	assert_int_equal(wal_report_verdict(&r), 1);	/* torn is no damage */
+	f.reason = GAP_DAMAGE;
+	assert_int_equal(wal_report_verdict(&r), 2);
+	f.reason = GAP_WAL_LOST;
+	f.state = RF_EXPLAINED;
+	assert_int_equal(wal_report_verdict(&r), 1);
+	f.state = RF_DAMAGE;
+	assert_int_equal(wal_report_verdict(&r), 2);
+	r.error = WAL_EFORMAT;
+	assert_int_equal(wal_report_verdict(&r), 3);
+	r = (struct wal_report){ .lanes = 1, .lane = &lane };
+	lane.row = rec_lane_decide(&(struct rec_lane_facts){ RSEG_TORN, RLW_NONE });
+	assert_int_equal(wal_report_verdict(&r), 1);
+}
+
+/* ---- progress ---- */
+
+static uint64_t fake_ms;
+static uint64_t fake_clock(void)
+{
+	return fake_ms;
+}
+
+static void test_progress_line(void **state)
+{
+	char buf[160];
+
+	(void)state;
+	progress_line(buf, sizeof(buf), "checking", 250000000, 1000000000, 500);
+	assert_string_equal(buf, "checking: 250 of 1000 MB (25 %), 500 MB/s, 2 s left");
+	progress_line(buf, sizeof(buf), "checking", 1000000, 0, 1000);
+	assert_string_equal(buf, "checking: 1 MB, 1 MB/s");
+	progress_line(buf, sizeof(buf), "x", 1000001, 1000000, 1000);
+	assert_string_equal(buf, "x: 1 of 1 MB (100 %), 1 MB/s, 0 s left");
+	assert_int_equal(progress_line(buf, 8, "checking", 1, 2, 3), 7);
+}
+
+static void test_progress_is_quiet(void **state)
+{
+	struct progress p;
+
+	(void)state;
+	progress_init(&p, 2, false);		/* no terminal */
+	assert_int_equal(p.fd, -1);
+	progress_init(&p, -1, true);
+	p.fd = 1000000;				/* writes would fail, and must not matter */
+	p.clock_ms = fake_clock;
+	progress_report(&p, "checking", 1, 2);
+	fake_ms = 999;
+	progress_report(&p, "checking", 1, 2);
+	assert_false(p.shown);
+	fake_ms = 1000;
+	progress_report(&p, "checking", 1, 2);
+	assert_true(p.shown);
+}
+
+int main(void)
+{
+	struct CMUnitTest tests[64] = {
+		cmocka_unit_test(test_every_store),
+		cmocka_unit_test(test_every_lane),
+		cmocka_unit_test(test_all_rows_have_a_case),
+		cmocka_unit_test(test_verdict),
+		cmocka_unit_test(test_progress_line),
+		cmocka_unit_test(test_progress_is_quiet),
+	};
+	size_t n = 6;
+
+	for (size_t i = 0; i < sizeof(store_cases) / sizeof(store_cases[0]); i++)
+		tests[n++] = (struct CMUnitTest){ store_cases[i].label, test_store_row, NULL, NULL,
+						  &store_cases[i] };
+	for (size_t i = 0; i < sizeof(lane_cases) / sizeof(lane_cases[0]); i++)
+		tests[n++] = (struct CMUnitTest){ lane_cases[i].label, test_lane_row, NULL, NULL,
+						  &lane_cases[i] };
+	return _cmocka_run_group_tests("recover", tests, n, NULL, NULL);
+}
