@@ -82,6 +82,19 @@ static const struct step restart[] = {
 	{ END, 0, 0 }
 };
 
+/* A write, then a sync that fails: nothing of that lane is acknowledged any more, the
+ * reads still show what the disk may not have, and the next start must not build on it. */
+static const struct step failing[] = {
+	{ OPEN, 0, 1 }, { REC, 0, 200 }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 },
+	{ REC, 0, 1000 }, { COMMIT, 0, 0 }, { FAIL_SYNC, 0, 0 }, { SYNCED, 0, 0 },
+	{ BACK, 0, 1 << 20 }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 }, { KILL, 0, 0 },
+	{ OPEN, 0, 1 }, { REC, 0, 90 }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 }, { BACK, 0, 1 << 20 },
+	{ REC, 0, 3000 }, { COMMIT, 0, 0 }, { FAIL_WRITE, 0, 0 }, { SYNCED, 0, 0 },
+	{ BACK, 0, 1 << 20 }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 }, { KILL, 0, 0 },
+	{ OPEN, 0, 1 }, { REC, 0, 80 }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 }, { CUT, 0, 0 },
+	{ END, 0, 0 }
+};
+
 static const struct workload loads[] = {
 	{ "basic-fsync", WAL_FSYNC, basic, 1 },
 	{ "basic-nvmm", WAL_NVMM, basic, 1 },
@@ -94,6 +107,8 @@ static const struct workload loads[] = {
 	{ "rotate-nvmm", WAL_NVMM, rotate, 1 },
 	{ "restart-fsync", WAL_FSYNC, restart, 1 },
 	{ "restart-nvmm", WAL_NVMM, restart, 1 },
+	{ "failing-fsync", WAL_FSYNC, failing, 2 },
+	{ "failing-nvmm", WAL_NVMM, failing, 2 },
 };
 
 static uint64_t env(const char *name, uint64_t otherwise)

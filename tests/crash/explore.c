@@ -313,10 +313,15 @@ static void do_step(struct explore *e, const struct step *s)
 	case BACK:
 		err = world_background(x, s->arg);
 		break;
+	case FAIL_WRITE:
+	case FAIL_SYNC:
+		blk_sim_fault(x->blk, s->op == FAIL_SYNC ? SIM_SYNC : SIM_WRITE, 1, 1, EIO);
+		x->faulty = true;
+		break;
 	case END:
 		break;
 	}
-	if (err)
+	if (err && !x->faulty)
 		fail(e, "the workload's operation %d: %s", s->op, wal_strerror(err));
 }
 

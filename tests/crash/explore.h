@@ -21,6 +21,8 @@ enum op {
 	FRESH,		/* the same in a buffer of its own */
 	COMMIT,		/* of `lane` */
 	SYNCED,		/* fsync: what is in flight in `lane` completes */
+	FAIL_WRITE,	/* the next write fails, half done */
+	FAIL_SYNC,	/* the next sync fails */
 	BACK,		/* the checkpointer, in slices of `arg` bytes */
 	END
 };
@@ -33,7 +35,7 @@ struct workload {
 	const char *name;
 	enum wal_class cls;
 	const struct step *steps;
-	unsigned repeat;	/* how often the steps from the first to `OPEN` .. END are done */
+	unsigned repeat;	/* how often the steps are done */
 };
 
 struct explore {

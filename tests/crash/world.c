@@ -8,9 +8,6 @@
 
 #include "world.h"
 
-#define NVMM "/nvmm"
-#define STORE "/store"
-
 static uint64_t clock_ms;	/* a test has one thread, and the clock only has to rise */
 
 static uint64_t now_ms(void)
@@ -54,7 +51,8 @@ static int blk_step(void *arg, enum sim_op op)
 void world_init(struct world *x, enum wal_class cls, struct pm_sim *pm, struct blk_sim *blk,
 		struct model *model)
 {
-	*x = (struct world){ .cls = cls, .pm = pm, .blk = blk, .model = model, .stream = 1 };
+	*x = (struct world){ .cls = cls, .nvmm = WORLD_NVMM, .pm = pm, .blk = blk,
+		.model = model, .stream = 1 };
 	pm_sim_step(pm, pm_step, x);
 	blk_sim_step(blk, blk_step, x);
 }
@@ -69,8 +67,32 @@ void world_fini(struct world *x)
 
 void world_tool(const struct world *x, struct rec_tool *t)
 {
-	*t = (struct rec_tool){ .store_dir = STORE, .pm = pm_sim_ops(x->pm),
+	*t = (struct rec_tool){ .store_dir = WORLD_STORE, .pm = pm_sim_ops(x->pm),
 		.blk = blk_sim_ops(x->blk), .now_ms = now_ms };
+}
+
+/* ---- commits that complete later ---- */
+
+static int late_submit(struct blk_aio *aio, const struct blk_ops *blk, struct blk_file *f,
+		       struct iovec *iov, unsigned n, uint64_t off, void *cookie)
+{
+	struct late_aio *a = (struct late_aio *)aio;
+
+	if (a->busy)
+		abort();	/* one in flight at a time */
+	*a = (struct late_aio){ { late_submit }, blk, f, iov, n, off, cookie, true };
+	return 0;
+}
+
+static bool late_complete(struct late_aio *a, int *res)
+{
+	if (!a->busy)
+		return false;
+	a->busy = false;
+	*res = a->blk->write(a->file, a->iov, a->n, a->off);
+	if (!*res)
+		*res = a->blk->sync(a->file);
+	return true;
 }
 
 /* ---- open and close ---- */
@@ -78,8 +100,8 @@ void world_tool(const struct world *x, struct rec_tool *t)
 int world_open(struct world *x, unsigned lanes)
 {
 	struct wal_options o = {
-		.store_dir = STORE, .class = x->cls, .lanes = lanes,
-		.nvmm_path = x->cls == WAL_FSYNC ? NULL : NVMM,
+		.store_dir = WORLD_STORE, .class = x->cls, .lanes = lanes,
+		.nvmm_path = x->cls == WAL_FSYNC || x->cls == WAL_NONE ? NULL : x->nvmm,
 		.pool_bytes = (uint64_t)lanes * WORLD_BUFS * WORLD_BUF, .buf_size = WORLD_BUF,
 		.segment_bytes = WORLD_SEGMENT, .record_bytes_max = WORLD_RECORD,
 		.pm = pm_sim_ops(x->pm), .blk = blk_sim_ops(x->blk), .now_ms = now_ms,
@@ -89,7 +111,7 @@ int world_open(struct world *x, unsigned lanes)
 	x->lanes = lanes;
 	for (unsigned i = 0; i < MODEL_LANES; i++) {
 		x->buf[i] = FRAG_NIL;
-		sim_aio_init(&x->aio[i]);
+		x->aio[i] = (struct late_aio){ .aio = { late_submit } };
 		if (!err && i < lanes)
 			wal_lane_aio(x->w, i, &x->aio[i].aio);
 	}
@@ -209,11 +231,10 @@ int world_commit(struct world *x, unsigned lane)
 
 int world_synced(struct world *x, unsigned lane)
 {
-	void *cookie;
 	int res, err = 0;
 
-	if (sim_aio_poll(&x->aio[lane], &cookie, &res))
-		err = lane_synced(cookie, res, now_ms());
+	if (late_complete(&x->aio[lane], &res))
+		err = lane_synced(x->aio[lane].cookie, res, now_ms());
 	acked(x, lane);
 	return err;
 }

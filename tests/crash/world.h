@@ -15,19 +15,35 @@
 #include "recover.h"
 #include "wal.h"
 
+#define WORLD_STORE	"/store"
+#define WORLD_NVMM	"/nvmm"
 #define WORLD_BUF	2048u
 #define WORLD_BUFS	16u	/* per lane */
 #define WORLD_SEGMENT	(64u << 10)
 #define WORLD_RECORD	(WORLD_BUFS * WORLD_BUF / 2)
 
+/* A commit that is under way: nothing of it is done before it completes, the way a
+ * ring that is slow does it. */
+struct late_aio {
+	struct blk_aio aio;
+	const struct blk_ops *blk;
+	struct blk_file *file;
+	struct iovec *iov;
+	unsigned n;
+	uint64_t off;
+	void	*cookie;
+	bool	 busy;
+};
+
 struct world {
-	enum wal_class cls;
+	enum wal_class cls;		/* of the next open; may be changed between */
+	const char *nvmm;
 	unsigned lanes;
 	struct pm_sim *pm;
 	struct blk_sim *blk;
 	struct wal *w;			/* NULL: not open */
 	struct model *model;
-	struct sim_aio aio[MODEL_LANES];
+	struct late_aio aio[MODEL_LANES];
 	uint32_t buf[MODEL_LANES], off[MODEL_LANES];	/* what the client's stream fills */
 	uint64_t stream;		/* state of the bytes' generator */
 	uint64_t clock;
@@ -37,6 +53,7 @@ struct world {
 	int	(*step)(void *arg);
 	void	*step_arg;
 	bool	 dead;
+	bool	 faulty;	/* a fault was injected: errors are expected */
 };
 
 /* Takes the simulators; model may be NULL for a look at a crash's remains. */
