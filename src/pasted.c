@@ -54,6 +54,7 @@ struct server {
 	struct worker_env env;
 	struct worker *workers[LANES_MAX];
 	unsigned started, joined;		/* of them */
+	bool	 draining;			/* they were told to stop */
 	int	 status;			/* to exit with */
 };
 
@@ -145,18 +146,18 @@ static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
 /* What the last run left, if it left anything. */
 static void tell_recovery(const struct wal_report *r)
 {
-	unsigned long long records = 0, tail = 0;
+	unsigned long long records = 0, replayed = 0;
 	uint64_t damaged = wal_report_damaged(r);
 
 	if (!r->unclean && !damaged)
 		return;
 	for (unsigned i = 0; i < r->lanes; i++) {
-		records += r->lane[i].replay_records;
-		tail += r->lane[i].tail_bytes;
+		records += r->lane[i].records + r->lane[i].replay_records;
+		replayed += r->lane[i].replay_records;
 	}
-	diag(damaged ? DIAG_WARN : DIAG_NOTE, "recovered from a crash: %llu records from the "
-	     "write-ahead log, %llu bytes cut that were never acknowledged, %llu places damaged%s",
-	     records, tail, (unsigned long long)damaged,
+	diag(damaged ? DIAG_WARN : DIAG_NOTE, "recovered after a crash: %llu records, %llu of them "
+	     "from the write-ahead log; %llu places damaged%s", records, replayed,
+	     (unsigned long long)damaged,
 	     damaged ? ": pasted-recover check lists them" : "");
 }
 
@@ -313,7 +314,7 @@ static void stop_workers(struct server *s)
 {
 	if (s->checkpoint)
 		checkpoint_workers(s->checkpoint, NULL, 0);
-	for (unsigned i = s->joined; i < s->started; i++)
+	for (unsigned i = s->joined; i < s->started && !s->draining; i++)
 		worker_stop(s->workers[i], false);
 	for (; s->joined < s->started; s->joined++)
 		worker_join(s->workers[s->joined]);
@@ -371,6 +372,7 @@ static void drain(struct server *s)
 {
 	pthread_t joiner;
 
+	s->draining = true;
 	health_set(&s->health, HEALTH_DRAINING, 0);
 	daemon_notify("STOPPING=1\nSTATUS=finishing what is in flight");
 	if (s->checkpoint)
@@ -382,11 +384,13 @@ static void drain(struct server *s)
 	if (daemon_wait(&s->daemon, -1) == DAEMON_STOP) {
 		diag(DIAG_NOTE, "second signal: not waiting for requests in flight");
 		/* pthread_join is where the joiner can be cancelled, so those from
-		 * s->joined on are still whole. */
+		 * s->joined on are still there.  Their threads may have ended and their
+		 * rings be closed: no worker_stop, which wakes; who drains looks at
+		 * `stop` every few milliseconds. */
 		pthread_cancel(joiner);
 		pthread_join(joiner, NULL);
 		for (unsigned i = s->joined; i < s->started; i++)
-			worker_stop(s->workers[i], true);
+			atomic_store(&s->workers[i]->stop, 2);
 		return;
 	}
 	pthread_join(joiner, NULL);
