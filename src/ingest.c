@@ -28,12 +28,15 @@ int ingest_admit(struct worker *w, struct conn *c, const char **why)
 	const struct http_req *q = &c->http.req;
 	uint64_t bytes = q->headers_bytes + (q->chunked || !q->has_body ? 0 : q->content_length);
 
-	if (w->refusing) {
+	int r = lane_admit(w->lane, bytes);
+
+	/* A full disk keeps the buffers from coming back: that is the reason to give. */
+	if (w->refusing && (!r || r == -EAGAIN)) {
 		*why = "no free buffers; try again later";
 		COUNT(w->count, refused_pool, 1);
 		return 503;
 	}
-	switch (lane_admit(w->lane, bytes)) {
+	switch (r) {
 	case 0:
 		return 0;
 	case -EAGAIN:
@@ -120,7 +123,9 @@ static void fail(struct worker *w)
 
 void ingest_commit(struct worker *w)
 {
-	if (w->pend_head != w->pend_tail && !w->lane_dead)
+	/* Also with nothing to commit: a lane that refuses for want of room looks here
+	 * whether there is some by now. */
+	if (!w->lane_dead)
 		lane_commit(w->lane, w->wall_ms);
 	if (lane_failed(w->lane))
 		fail(w);
