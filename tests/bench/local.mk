@@ -8,6 +8,10 @@ EXTRA_PROGRAMS = %D%/post_probe %D%/fdatasync_probe
 EXTRA_PROGRAMS += %D%/http_bench
 %C%_http_bench_SOURCES = %D%/http_bench.c
 %C%_http_bench_LDADD = libpasted.a $(LLHTTP_LINK)
+# Not a row of the table: what a ring costs by itself (ring_bench uring 50 3).
+EXTRA_PROGRAMS += %D%/ring_bench
+%C%_ring_bench_SOURCES = %D%/ring_bench.c
+%C%_ring_bench_LDADD = libpasted.a libwal.a $(URING_LIBS)
 EXTRA_DIST += %D%/run.py %D%/loads.py %D%/post.lua
 CLEANFILES += $(EXTRA_PROGRAMS)
 
