@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_wal.c - a store as a whole over the simulators: what opening refuses and why,
+ * changes of class, place and number of lanes, a wal that is lost, damage, and what
+ * pasted-recover says of each.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../crash/world.h"
+#include "report.h"
+#include "segment.h"
+
+struct fixture {
+	struct world x;
+	struct model model;
+	struct got got;
+	struct wal_report rep;
+	struct rec_tool tool;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	world_init(&f->x, WAL_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	wal_report_fini(&f->rep);
+	world_fini(&f->x);
+	model_free(&f->model);
+	got_free(&f->got);
+	free(f);
+	return 0;
+}
+
+static void put(struct fixture *f, unsigned lane, uint32_t len)
+{
+	assert_int_equal(world_record(&f->x, lane, len, false), 0);
+	assert_int_equal(world_commit(&f->x, lane), 0);
+	assert_int_equal(world_synced(&f->x, lane), 0);
+}
+
+/* The process dies; a new one finds what it left. */
+static void die(struct fixture *f)
+{
+	struct pm_sim *pm = pm_sim_killed(f->x.pm);
+	struct blk_sim *blk = blk_sim_killed(f->x.blk);
+	struct world old = f->x;
+
+	world_fini(&f->x);
+	world_init(&f->x, old.cls, pm, blk, &f->model);
+	f->x.nvmm = old.nvmm;
+	f->x.stream = old.stream;
+}
+
+static int add(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms, const uint8_t *data,
+	       uint32_t len)
+{
+	assert_true(time_ms >= 1700000000000ull);
+	got_add(arg, lane, seq, data, len);
+	return 0;
+}
+
+static int verdict_of(struct fixture *f)
+{
+	wal_report_fini(&f->rep);
+	world_tool(&f->x, &f->tool);
+	wal_check(&f->tool, &f->rep);
+	return wal_report_verdict(&f->rep);
+}
+
+static void all_there(struct fixture *f)
+{
+	char why[256] = "";
+
+	wal_report_fini(&f->rep);
+	got_clear(&f->got);
+	world_tool(&f->x, &f->tool);
+	assert_int_equal(wal_dump(&f->tool, &f->rep, add, &f->got), 0);
+	assert_null(model_judge(&f->model, &f->got, why, sizeof(why)));
+}
+
+/* ---- opening ---- */
+
+static int open_with(struct fixture *f, struct wal_options *o, char *why, size_t n)
+{
+	struct wal *w;
+	int err;
+
+	o->pm = pm_sim_ops(f->x.pm);
+	o->blk = blk_sim_ops(f->x.blk);
+	err = wal_open(&w, o, why, n);
+	if (!err)
+		wal_close(w);
+	return err;
+}
+
+static const struct wal_options fine = {
+	.store_dir = WORLD_STORE, .nvmm_path = WORLD_NVMM, .class = WAL_NVMM, .lanes = 2,
+	.pool_bytes = 2 * 64 * 2048, .buf_size = 2048, .segment_bytes = 128 << 10,
+	.record_bytes_max = 32768,
+};
+
+static void test_refusals(void **state)
+{
+	struct fixture *f = *state;
+	char why[256];
+	struct wal_options o;
+
+#define REFUSED(change, err, words) do { \
+		o = fine; \
+		change; \
+		assert_int_equal(open_with(f, &o, why, sizeof(why)), err); \
+		assert_non_null(strstr(why, words)); \
+	} while (0)
+	REFUSED(o.lanes = 0, -EINVAL, "1 to 256");
+	REFUSED(o.lanes = 257, -EINVAL, "1 to 256");
+	REFUSED(o.buf_size = 1024, -EINVAL, "2048 or 4096");
+	REFUSED(o.pool_bytes = 4096, -EINVAL, "too small");
+	REFUSED(o.segment_bytes = 4096, -EINVAL, "multiples of 4096");
+	REFUSED((o.segment_bytes = 64 << 10, o.record_bytes_max = 65536, o.pool_bytes *= 2), -EINVAL,
+		"make the segments larger");
+	REFUSED(o.nvmm_path = NULL, -EINVAL, "--nvmm");
+#undef REFUSED
+	o = fine;
+	assert_int_equal(open_with(f, &o, why, sizeof(why)), 0);
+}
+
+static void test_weak_places(void **state)
+{
+	struct wal_options o = fine;
+	char why[256], dir[] = "/dev/shm/pasted-test-XXXXXX";
+	struct wal *w;
+
+	(void)state;
+	if (!mkdtemp(dir))
+		return;		/* no tmpfs here: nothing to refuse */
+	o.store_dir = dir;
+	o.nvmm_path = dir;
+	o.class = WAL_FSYNC;
+	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_EWEAK);
+	assert_non_null(strstr(why, "volatile"));
+	o.class = WAL_NVMM;
+	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_EWEAK);
+	assert_int_equal(rmdir(dir), 0);	/* nothing was made */
+}
+
+static void test_none_stores_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_options o = fine;
+	struct frags r = FRAGS_INIT;
+	uint64_t n;
+	struct wal *w;
+
+	o.class = WAL_NONE;
+	o.nvmm_path = NULL;
+	o.pm = pm_sim_ops(f->x.pm);
+	o.blk = blk_sim_ops(f->x.blk);
+	assert_int_equal(wal_open(&w, &o, NULL, 0), 0);
+	assert_int_equal(lane_add(wal_lane(w, 0), &r, 0, 0, 100), 0);
+	assert_true(lane_append(wal_lane(w, 0), &r) == LANE_UNNAMED);
+	assert_int_equal(lane_commit(wal_lane(w, 0), 1), 0);
+	assert_int_equal(wal_background(w, 1 << 20), 0);
+	assert_int_equal(wal_close(w), 0);
+	assert_int_equal(blk_sim_count(f->x.blk), 0);
+	assert_null(blk_sim_bytes(f->x.blk, WORLD_STORE "/store", &n));
+}
+
+static void test_busy(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(world_open(&f->x, 1), 0);
+	assert_int_equal(verdict_of(f), 3);
+	assert_int_equal(f->rep.error, WAL_EBUSY);
+	assert_non_null(strstr(f->rep.why, "in use"));
+}
+
+static void test_nothing_there(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(verdict_of(f), 3);
+	assert_int_equal(f->rep.error, WAL_ENODIR);
+	wal_report_fini(&f->rep);
+	assert_int_equal(wal_repair(&f->tool, &f->rep), WAL_ENODIR);
+	assert_int_equal(blk_sim_count(f->x.blk), 0);
+}
+
+/* ---- verdicts over a life ---- */
+
+static void life(struct fixture *f, enum wal_class cls)
+{
+	struct blk_sim *before;
+	char where[256];
+
+	f->x.cls = cls;
+	assert_int_equal(world_open(&f->x, 2), 0);
+	put(f, 0, 100);
+	put(f, 1, 5000);
+	put(f, 0, 7);
+	assert_int_equal(world_close(&f->x), 0);
+	assert_int_equal(verdict_of(f), 0);
+	all_there(f);
+	assert_int_equal(world_open(&f->x, 2), 0);
+	put(f, 0, 300);
+	die(f);
+	before = blk_sim_killed(f->x.blk);
+	assert_int_equal(verdict_of(f), 1);
+	all_there(f);
+	assert_true(blk_sim_same(before, f->x.blk, where, sizeof(where)));	/* looked only */
+	blk_sim_free(before);
+	assert_int_equal(f->got.n, 4);
+	wal_report_fini(&f->rep);
+	assert_int_equal(wal_repair(&f->tool, &f->rep), 0);
+	assert_int_equal(verdict_of(f), 0);
+	all_there(f);
+	assert_int_equal(f->got.n, 4);
+}
+
+static void test_life_fsync(void **state)
+{
+	life(*state, WAL_FSYNC);
+}
+
+static void test_life_nvmm(void **state)
+{
+	life(*state, WAL_NVMM);
+}
+
+/* A start in class fsync takes what the wal still has, whatever was asked for. */
+static void test_class_changes(void **state)
+{
+	struct fixture *f = *state;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 2), 0);
+	put(f, 0, 100);
+	put(f, 1, 200);
+	die(f);
+	f->x.cls = WAL_FSYNC;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	world_read(&f->x, &f->got);
+	assert_int_equal(f->got.n, 2);
+	put(f, 0, 50);
+	die(f);
+	assert_int_equal(verdict_of(f), 1);
+	assert_string_equal(f->rep.nvmm_path, "");	/* detached */
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 3), 0);
+	put(f, 2, 60);
+	put(f, 0, 70);
+	assert_int_equal(world_close(&f->x), 0);
+	all_there(f);
+	assert_int_equal(f->got.n, 5);
+}
+
+/* The wal is at another place than noted; an old one at the noted place is not taken. */
+static void test_wal_moves(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t n, m;
+	uint8_t *wal, *bufs;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	wal = pm_sim_bytes(f->x.pm, WORLD_NVMM "/wal", &n);
+	bufs = pm_sim_bytes(f->x.pm, WORLD_NVMM "/pktbufs", &m);
+	assert_int_equal(pm_sim_put(f->x.pm, "/other/wal", wal, n), 0);
+	assert_int_equal(pm_sim_put(f->x.pm, "/other/pktbufs", bufs, m), 0);
+	pm_sim_remove(f->x.pm, WORLD_NVMM "/wal");
+	pm_sim_remove(f->x.pm, WORLD_NVMM "/pktbufs");
+	assert_int_equal(verdict_of(f), 3);
+	assert_int_equal(f->rep.error, WAL_EWALMISSING);
+	assert_non_null(strstr(f->rep.why, WORLD_NVMM));
+	assert_int_equal(world_open(&f->x, 1), WAL_EWALMISSING);
+	f->x.nvmm = "/other";
+	assert_int_equal(world_open(&f->x, 1), 0);
+	world_read(&f->x, &f->got);
+	assert_int_equal(f->got.n, 1);
+	put(f, 0, 200);
+	die(f);
+	/* back to the first place: the one at /other is replayed, then left behind */
+	f->x.nvmm = WORLD_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	world_read(&f->x, &f->got);
+	assert_int_equal(f->got.n, 2);
+	put(f, 0, 300);
+	die(f);
+	pm_sim_remove(f->x.pm, WORLD_NVMM "/wal");
+	f->x.nvmm = "/other";		/* has the store's uuid, but is an old one */
+	assert_int_equal(world_open(&f->x, 1), WAL_EWALMISSING);
+}
+
+static void test_wal_of_another_store(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_options o = fine;
+	char why[256];
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	o.store_dir = "/second";
+	assert_int_equal(open_with(f, &o, why, sizeof(why)), WAL_EMISMATCH);
+	assert_non_null(strstr(why, "another store"));
+	pm_sim_put(f->x.pm, "/junk/wal", "\1\2\3\4\5\6\7\0 this is no wal at all .....................", 56);
+	o.nvmm_path = "/junk";
+	assert_int_equal(open_with(f, &o, why, sizeof(why)), WAL_EFORMAT);
+	assert_int_equal(world_open(&f->x, 1), 0);	/* and the first has lost nothing */
+	world_read(&f->x, &f->got);
+	assert_int_equal(f->got.n, 1);
+}
+
+/* ---- losses ---- */
+
+static void lose_wal(struct fixture *f)
+{
+	die(f);
+	pm_sim_remove(f->x.pm, WORLD_NVMM "/wal");
+	pm_sim_remove(f->x.pm, WORLD_NVMM "/pktbufs");
+}
+
+static void test_volatile_wal_lost(void **state)
+{
+	struct fixture *f = *state;
+
+	f->x.cls = WAL_VOLATILE;
+	assert_int_equal(world_open(&f->x, 2), 0);
+	put(f, 0, 100);
+	put(f, 1, 100);
+	assert_int_equal(world_background(&f->x, 1 << 20), 0);
+	put(f, 0, 200);
+	lose_wal(f);
+	assert_int_equal(verdict_of(f), 1);		/* the reboot of a volatile class */
+	assert_int_equal(f->rep.row->action, REC_LOST);
+	assert_int_equal(f->rep.findings, 2);
+	assert_int_equal(f->rep.finding[0].reason, GAP_WAL_LOST);
+	assert_int_equal(f->rep.finding[0].from_seq, 2);
+	assert_int_equal(world_open(&f->x, 2), 0);
+	world_read(&f->x, &f->got);
+	assert_int_equal(f->got.n, 2);
+	model_restart(&f->model, &f->got);
+	put(f, 0, 300);
+	assert_int_equal(f->model.lane[0].v[1].seq, 2 + REC_LOST_SKIP);
+	assert_int_equal(world_close(&f->x), 0);
+	assert_int_equal(verdict_of(f), 0);
+	assert_int_equal(f->rep.findings, 2);		/* explained, and still told */
+	assert_int_equal(f->rep.finding[0].state, RF_EXPLAINED);
+	all_there(f);
+}
+
+static void test_lasting_wal_given_up(void **state)
+{
+	struct fixture *f = *state;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	assert_int_equal(world_background(&f->x, 1 << 20), 0);
+	put(f, 0, 200);
+	lose_wal(f);
+	assert_int_equal(verdict_of(f), 3);
+	f->tool.give_up = true;
+	wal_report_fini(&f->rep);
+	assert_int_equal(wal_repair(&f->tool, &f->rep), 0);
+	assert_int_equal(verdict_of(f), 0);
+	assert_int_equal(f->rep.lane[0].records, 1);
+	assert_int_equal(f->rep.lane[0].next_seq, 2 + REC_LOST_SKIP);
+	assert_int_equal(world_open(&f->x, 1), 0);
+}
+
+/* ---- damage ---- */
+
+#define SEG0 WORLD_STORE "/log/000/00000001.seg"
+
+static uint64_t find_in(struct fixture *f, const uint8_t *data, uint32_t len)
+{
+	uint64_t n;
+	const uint8_t *seg = blk_sim_bytes(f->x.blk, SEG0, &n);
+	const uint8_t *at = memmem(seg, n, data, len);
+
+	assert_non_null(at);
+	return (uint64_t)(at - seg);
+}
+
+/* One record's data: it alone is lost, and the place is told. */
+static void test_damaged_data(void **state)
+{
+	struct fixture *f = *state;
+	const struct model_rec *r;
+	uint64_t at;
+
+	assert_int_equal(world_open(&f->x, 1), 0);
+	for (int i = 0; i < 5; i++)
+		put(f, 0, 500);
+	assert_int_equal(world_close(&f->x), 0);
+	r = &f->model.lane[0].v[2];
+	at = find_in(f, r->data, r->len);
+	blk_sim_flip(f->x.blk, SEG0, (at + 77) * 8 + 3);
+	assert_int_equal(verdict_of(f), 2);
+	assert_int_equal(f->rep.findings, 1);
+	assert_int_equal(f->rep.finding[0].from_seq, 3);
+	assert_int_equal(f->rep.finding[0].to_seq, 3);
+	assert_int_equal(f->rep.finding[0].offset, at - sizeof(struct frame_header));
+	f->model.lane[0].v[2].acked = false;
+	all_there(f);
+	assert_int_equal(f->got.n, 4);
+	wal_report_fini(&f->rep);
+	assert_int_equal(wal_repair(&f->tool, &f->rep), 0);
+	assert_int_equal(verdict_of(f), 2);	/* repair makes no less of it */
+	assert_int_equal(world_open(&f->x, 1), 0);
+	world_read(&f->x, &f->got);
+	assert_int_equal(f->got.n, 4);
+}
+
+/* The last frame's header after a clean close: its bytes stay, what follows goes behind. */
+static void test_damaged_last_header(void **state)
+{
+	struct fixture *f = *state;
+	const struct model_rec *r;
+	uint64_t at, n;
+	uint8_t kept[500];
+
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 400);
+	put(f, 0, 500);
+	assert_int_equal(world_close(&f->x), 0);
+	r = &f->model.lane[0].v[1];
+	memcpy(kept, r->data, 500);
+	at = find_in(f, r->data, 500);
+	blk_sim_flip(f->x.blk, SEG0, (at - 20) * 8);
+	f->model.lane[0].v[1].acked = false;
+	assert_int_equal(verdict_of(f), 2);
+	all_there(f);
+	assert_int_equal(world_open(&f->x, 1), 0);
+	world_read(&f->x, &f->got);
+	model_restart(&f->model, &f->got);
+	put(f, 0, 600);
+	assert_int_equal(world_close(&f->x), 0);
+	assert_memory_equal(blk_sim_bytes(f->x.blk, SEG0, &n) + at, kept, 500);
+	assert_int_equal(verdict_of(f), 2);
+	assert_int_equal(f->rep.findings, 1);
+	assert_int_equal(f->rep.finding[0].state, RF_EXPLAINED);
+	all_there(f);
+}
+
+/* In the wal: the record before and the one behind it come through, and the number is
+ * explained. */
+static void test_damaged_wal(void **state)
+{
+	struct fixture *f = *state;
+	const struct model_rec *r;
+	const uint8_t *bufs, *at;
+	uint64_t n;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	for (int i = 0; i < 3; i++)
+		put(f, 0, 300);
+	die(f);
+	r = &f->model.lane[0].v[1];
+	bufs = pm_sim_bytes(f->x.pm, WORLD_NVMM "/pktbufs", &n);
+	at = memmem(bufs, n, r->data, r->len);
+	assert_non_null(at);
+	pm_sim_flip(f->x.pm, WORLD_NVMM "/pktbufs", (uint64_t)(at - bufs) * 8 + 100);
+	f->model.lane[0].v[1].acked = false;
+	assert_int_equal(verdict_of(f), 2);
+	assert_int_equal(f->rep.findings, 1);
+	assert_int_equal(f->rep.finding[0].place, RP_WAL_RING);
+	assert_int_equal(f->rep.finding[0].from_seq, 2);
+	assert_int_equal(f->rep.finding[0].to_seq, 2);
+	all_there(f);
+	assert_int_equal(f->got.n, 2);
+	assert_int_equal(world_open(&f->x, 1), 0);
+	world_read(&f->x, &f->got);
+	assert_int_equal(f->got.n, 2);
+	put(f, 0, 10);
+	assert_int_equal(f->model.lane[0].v[3].seq, 4);
+	assert_int_equal(world_close(&f->x), 0);
+	assert_int_equal(verdict_of(f), 2);
+	assert_int_equal(f->rep.finding[0].state, RF_EXPLAINED);
+	assert_int_equal(f->rep.finding[0].reason, GAP_DAMAGE);
+}
+
+/* ---- the checkpointer ---- */
+
+/* A lane that fails does not keep the others from settling. */
+static void test_background_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_lane_stats s;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 3), 0);
+	assert_int_equal(world_background(&f->x, 1 << 20), 0);
+	for (unsigned i = 0; i < 3; i++)
+		put(f, i, 100);
+	assert_true(wal_unsettled(f->x.w, 1, 1));
+	blk_sim_fault(f->x.blk, SIM_SYNC, 1, 1, EIO);
+	assert_int_equal(wal_background(f->x.w, 1 << 20), -EIO);
+	assert_int_equal(wal_stats(f->x.w, 0, &s), 0);
+	assert_int_equal(s.failed, -EIO);
+	assert_true(wal_unsettled(f->x.w, 0, 1));
+	assert_false(wal_unsettled(f->x.w, 1, 1));
+	assert_false(wal_unsettled(f->x.w, 2, 1));
+	assert_int_equal(world_close(&f->x), -EIO);	/* and the flags stay */
+	die(f);
+	assert_int_equal(verdict_of(f), 1);
+	all_there(f);
+	assert_int_equal(f->got.n, 3);
+}
+
+static void test_bounds_and_old_lanes(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t oldest, newest;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 3), 0);
+	put(f, 2, 100);
+	put(f, 2, 100);
+	assert_int_equal(wal_read_bounds(f->x.w, 2, &oldest, &newest), 0);
+	assert_int_equal(oldest, 1);
+	assert_int_equal(newest, 2);		/* durable, if not settled yet */
+	die(f);
+	assert_int_equal(world_open(&f->x, 1), 0);
+	assert_int_equal(wal_lanes(f->x.w), 3);
+	assert_int_equal(wal_read_bounds(f->x.w, 2, &oldest, &newest), 0);
+	assert_int_equal(newest, 2);
+	assert_int_equal(wal_read_bounds(f->x.w, 3, &oldest, &newest), -ENOENT);
+	world_read(&f->x, &f->got);
+	assert_int_equal(f->got.n, 2);
+}
+
+/* ---- the report in words ---- */
+
+static void test_report_words(void **state)
+{
+	struct fixture *f = *state;
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	assert_int_equal(verdict_of(f), 1);
+	out = open_memstream(&text, &n);
+	report_json(out, &f->rep, "a \"quoted\" place", false);
+	fclose(out);
+	assert_non_null(strstr(text, "{\"store\":\"a \\\"quoted\\\" place\",\"verdict\":\"pending\","
+			       "\"exit\":1,\"error\":null,\"found\":\"replay\""));
+	assert_non_null(strstr(text, "\"records\":1,\"bytes\":100,\"wal_records\":1,\"wal_bytes\":100"));
+	assert_non_null(strstr(text, "\"start\":[\"write the last batch"));
+	free(text);
+	out = open_memstream(&text, &n);
+	report_people(out, &f->rep, "s", false);
+	fclose(out);
+	assert_non_null(strstr(text, "1 more only in the wal"));
+	assert_non_null(strstr(text, "work is pending after a crash"));
+	free(text);
+}
+
+#define T(n) cmocka_unit_test_setup_teardown(n, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_refusals), T(test_weak_places), T(test_none_stores_nothing), T(test_busy),
+		T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
+		T(test_wal_moves), T(test_wal_of_another_store), T(test_volatile_wal_lost),
+		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
+		T(test_damaged_wal), T(test_background_goes_on), T(test_bounds_and_old_lanes),
+		T(test_report_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
