@@ -62,12 +62,42 @@ struct dump {
 	unsigned lane;
 	uint64_t until;			/* numbers from here on come from the wal */
 	uint64_t time_ms;
+	uint64_t told;			/* gaps up to this number were told */
 	uint8_t *buf;			/* a record of the wal, put together */
 	size_t	 cap;
-	int	(*record)(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
-			  const uint8_t *data, uint32_t len);
-	void	*arg;
+	const struct rec_dump *to;
 };
+
+/* The gaps of the lane in front of number `seq`, by rising number. */
+static int tell_gaps(struct dump *d, uint64_t seq)
+{
+	const struct wal_report *rep = d->r->rep;
+	int err = 0;
+
+	while (!err && d->to->gap) {
+		const struct rec_finding *next = NULL;
+
+		for (unsigned i = 0; i < rep->findings; i++) {
+			const struct rec_finding *g = &rep->finding[i];
+
+			if (g->lane == d->lane && g->from_seq <= g->to_seq && g->from_seq < seq &&
+			    g->from_seq > d->told && (!next || g->from_seq < next->from_seq))
+				next = g;
+		}
+		if (!next)
+			return 0;
+		d->told = next->to_seq;
+		err = d->to->gap(d->to->arg, next);
+	}
+	return err;
+}
+
+static int tell(struct dump *d, uint64_t seq, const uint8_t *data, uint32_t len)
+{
+	int err = tell_gaps(d, seq);
+
+	return err ? err : d->to->record(d->to->arg, d->lane, seq, d->time_ms, data, len);
+}
 
 static int dump_frame(void *arg, const struct seg_info *seg, const struct seg_frame *fr)
 {
@@ -77,7 +107,7 @@ static int dump_frame(void *arg, const struct seg_info *seg, const struct seg_fr
 	d->time_ms = fr->h.time_ms;
 	if (fr->h.seq >= d->until)
 		return 0;
-	return d->record(d->arg, d->lane, fr->h.seq, fr->h.time_ms, fr->data, fr->h.len);
+	return tell(d, fr->h.seq, fr->data, fr->h.len);
 }
 
 static int dump_item(void *arg, const struct rec_item *x)
@@ -103,7 +133,7 @@ static int dump_item(void *arg, const struct rec_item *x)
 	}
 	if (x->time_ms)
 		d->time_ms = x->time_ms;
-	return d->record(d->arg, d->lane, x->seq, d->time_ms, d->buf, x->len);
+	return tell(d, x->seq, d->buf, x->len);
 }
 
 static int dump_lane(struct dump *d)
@@ -122,20 +152,18 @@ static int dump_lane(struct dump *d)
 	if (err)
 		return err;
 	d->until = l->cut == REC_NO_CUT ? UINT64_MAX : l->base;
-	d->time_ms = 0;
+	d->time_ms = d->told = 0;
 	err = seg_scan_lane(&o, &again);
 	seg_lane_free(&again);
-	if (err || !(actions & RL_REPLAY))
-		return err;
-	return rec_wal_walk(d->r, d->lane, actions & RL_GAP ? l->head_seq : l->base, &s,
-			    dump_item, d);
+	if (!err && actions & RL_REPLAY)
+		err = rec_wal_walk(d->r, d->lane, actions & RL_GAP ? l->head_seq : l->base, &s,
+				   dump_item, d);
+	return err ? err : tell_gaps(d, UINT64_MAX);
 }
 
-int wal_dump(const struct rec_tool *t, struct wal_report *rep,
-	     int (*record)(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
-			   const uint8_t *data, uint32_t len), void *arg)
+int wal_dump(const struct rec_tool *t, struct wal_report *rep, const struct rec_dump *to)
 {
-	struct dump d = { .r = rec_of(t, rep, true), .record = record, .arg = arg };
+	struct dump d = { .r = rec_of(t, rep, true), .to = to };
 	int err;
 
 	if (!d.r)

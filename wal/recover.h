@@ -192,11 +192,16 @@ struct rec_tool {
  * Look only: nothing is written. */
 int  wal_check(const struct rec_tool *t, struct wal_report *r);
 /* Every surviving record, lane by lane, in order, once, whether it is in the segments
- * or only in the wal.  record: data is len bytes, valid until it returns; non-zero
- * ends the dump and is returned (negative: as an error). */
-int  wal_dump(const struct rec_tool *t, struct wal_report *r,
-	      int (*record)(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
-			    const uint8_t *data, uint32_t len), void *arg);
+ * or only in the wal; and the numbers between them that have none.  data is len bytes,
+ * valid until the call returns; non-zero ends the dump and is returned (negative: as
+ * an error). */
+struct rec_dump {
+	void	*arg;
+	int	(*record)(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
+			  const uint8_t *data, uint32_t len);
+	int	(*gap)(void *arg, const struct rec_finding *g);	/* may be NULL */
+};
+int  wal_dump(const struct rec_tool *t, struct wal_report *r, const struct rec_dump *to);
 /* What a start does, and then a clean close: no wal is attached afterwards. */
 int  wal_repair(const struct rec_tool *t, struct wal_report *r);
 

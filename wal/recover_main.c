@@ -146,9 +146,19 @@ static int dump_raw(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
 	return 0;
 }
 
+static int dump_gap(void *arg, const struct rec_finding *g)
+{
+	char line[JSON_ROOM + 64];
+	size_t n = json_gap(line, sizeof(line), g->lane, g->from_seq, g->to_seq,
+			    gap_reason_name(g->reason));
+
+	return fwrite(line, 1, n, arg) == n ? 0 : errno ? -errno : -EIO;
+}
+
 static int run_dump(const struct options *o, const struct rec_tool *t, struct wal_report *r)
 {
-	int err = wal_dump(t, r, o->json ? dump_json : dump_raw, stdout);
+	struct rec_dump to = { stdout, o->json ? dump_json : dump_raw, o->json ? dump_gap : NULL };
+	int err = wal_dump(t, r, &to);
 	int verdict;
 
 	if (!err && fflush(stdout))

@@ -126,8 +126,8 @@ static double cpu_s(void)
 int main(void)
 {
 	struct explore e = {
-		.seed = env("SEED", 1), .limit = env("LIMIT", 8),
-		.samples = (unsigned)env("SAMPLES", 2), .again = (unsigned)env("AGAIN", 4),
+		.seed = env("SEED", 1), .limit = env("LIMIT", 32),
+		.samples = (unsigned)env("SAMPLES", 6), .again = (unsigned)env("AGAIN", 4),
 		.depth = (unsigned)env("DEPTH", 2), .only_point = env("POINT", UINT64_MAX),
 	};
 	const char *only = getenv("LOAD");

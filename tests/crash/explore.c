@@ -45,7 +45,7 @@ static bool look(struct explore *e, const struct world *x, struct got *g, const 
 	int verdict;
 
 	world_tool(x, &t);
-	wal_dump(&t, &r, add_record, g);
+	wal_dump(&t, &r, &(struct rec_dump){ g, add_record, NULL });
 	verdict = wal_report_verdict(&r);
 	if (r.error == WAL_ENODIR && !model_any_acked(e->model))
 		verdict = -1;

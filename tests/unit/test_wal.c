@@ -25,6 +25,7 @@ struct fixture {
 	struct got got;
 	struct wal_report rep;
 	struct rec_tool tool;
+	unsigned gaps;			/* told by the last dump */
 };
 
 static int setup(void **state)
@@ -69,11 +70,23 @@ static void die(struct fixture *f)
 	f->x.stream = old.stream;
 }
 
+static int add_gap(void *arg, const struct rec_finding *g)
+{
+	struct fixture *f = arg;
+
+	assert_true(!f->got.n || g->lane > f->got.v[f->got.n - 1].lane ||
+		    g->from_seq > f->got.v[f->got.n - 1].seq);
+	f->gaps++;
+	return 0;
+}
+
 static int add(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms, const uint8_t *data,
 	       uint32_t len)
 {
+	struct fixture *f = arg;
+
 	assert_true(time_ms >= 1700000000000ull);
-	got_add(arg, lane, seq, data, len);
+	got_add(&f->got, lane, seq, data, len);
 	return 0;
 }
 
@@ -92,7 +105,8 @@ static void all_there(struct fixture *f)
 	wal_report_fini(&f->rep);
 	got_clear(&f->got);
 	world_tool(&f->x, &f->tool);
-	assert_int_equal(wal_dump(&f->tool, &f->rep, add, &f->got), 0);
+	f->gaps = 0;
+	assert_int_equal(wal_dump(&f->tool, &f->rep, &(struct rec_dump){ f, add, add_gap }), 0);
 	assert_null(model_judge(&f->model, &f->got, why, sizeof(why)));
 }
 
@@ -426,6 +440,7 @@ static void test_damaged_data(void **state)
 	f->model.lane[0].v[2].acked = false;
 	all_there(f);
 	assert_int_equal(f->got.n, 4);
+	assert_int_equal(f->gaps, 1);
 	wal_report_fini(&f->rep);
 	assert_int_equal(wal_repair(&f->tool, &f->rep), 0);
 	assert_int_equal(verdict_of(f), 2);	/* repair makes no less of it */
@@ -492,6 +507,7 @@ static void test_damaged_wal(void **state)
 	assert_int_equal(f->rep.finding[0].to_seq, 2);
 	all_there(f);
 	assert_int_equal(f->got.n, 2);
+	assert_int_equal(f->gaps, 1);
 	assert_int_equal(world_open(&f->x, 1), 0);
 	world_read(&f->x, &f->got);
 	assert_int_equal(f->got.n, 2);
