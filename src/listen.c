@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BACKLOG 4096
@@ -158,9 +159,21 @@ static int port_is_free(const struct listen_addr *a)
 	return err;
 }
 
+/* The kernel takes the io_uring of a killed server down after its process has gone, and
+ * the listener lives until then: whoever starts it again at once waits for that. */
+static int wait_free(int (*is_free)(const struct listen_addr *a), const struct listen_addr *a)
+{
+	const struct timespec pause = { 0, 20 * 1000 * 1000 };
+	int err;
+
+	for (int i = 0; (err = is_free(a)) == -EADDRINUSE && i < 100; i++)
+		nanosleep(&pause, NULL);
+	return err;
+}
+
 static int open_tcp(struct listener *l, unsigned workers)
 {
-	int err = port_is_free(&l->addr);
+	int err = wait_free(port_is_free, &l->addr);
 
 	for (unsigned w = 0; w < workers && !err; w++) {
 		l->fds[w] = tcp_socket(&l->addr, true);
@@ -204,7 +217,7 @@ static int remove_stale(const struct listen_addr *a)
 static int open_unix(struct listener *l, unsigned workers)
 {
 	struct stat st;
-	int fd, err = remove_stale(&l->addr);
+	int fd, err = wait_free(remove_stale, &l->addr);
 
 	if (err)
 		return err;
