@@ -11,6 +11,7 @@
 #include "counters.h"
 #include "ingest.h"
 #include "must.h"
+#include "mutant.h"
 #include "service.h"
 #include "worker.h"
 
@@ -116,7 +117,7 @@ void conn_flush(struct worker *w, struct conn *c)
 /* What was made and promises nothing that is not durable. */
 void conn_said(struct worker *w, struct conn *c)
 {
-	if (c->npending)
+	if (c->npending && !MUTANT(reply_order))
 		return;			/* leaves when the one before it may */
 	c->out_ready = c->out_end;
 	conn_sendable(w, c);
@@ -156,7 +157,8 @@ void conn_unpromise(struct worker *w, struct conn *c)
 		return;
 	ingest_drop(w, c);
 	c->npending = 0;
-	reply_truncate(&w->replies, c, c->out_ready);
+	if (!MUTANT(unpromise))
+		reply_truncate(&w->replies, c, c->out_ready);
 	if (!reply_room(&w->replies, c)) {
 		conn_kill(w, c);
 		return;

@@ -12,6 +12,7 @@
 #include "health.h"
 #include "ingest.h"
 #include "must.h"
+#include "mutant.h"
 #include "service.h"
 #include "worker.h"
 
@@ -357,7 +358,7 @@ static bool step_ADMIT(struct worker *w, struct conn *c)
 
 static bool step_APPEND(struct worker *w, struct conn *c)
 {
-	if (lane_failed(w->lane)) {
+	if (lane_failed(w->lane) && !MUTANT(append_failed)) {
 		ingest_drop(w, c);
 		COUNT(w->count, refused_failed, 1);
 		conn_refuse(w, c, 503, "the log of this worker has failed", true);

@@ -21,6 +21,7 @@
 #include "diag.h"
 #include "health.h"
 #include "must.h"
+#include "mutant.h"
 #include "worker.h"
 
 int ingest_admit(struct worker *w, struct conn *c, const char **why)
@@ -133,7 +134,7 @@ void ingest_commit(struct worker *w)
 
 void ingest_synced(struct worker *w, int res)
 {
-	lane_synced(w->lane, res, w->wall_ms);
+	lane_synced(w->lane, MUTANT(ingest_result) ? 0 : res, w->wall_ms);
 	if (lane_failed(w->lane))
 		fail(w);
 }
@@ -155,7 +156,7 @@ void ingest_release(struct worker *w)
 	while (w->pend_head != w->pend_tail) {
 		struct pending *p = &w->pending[w->pend_head & (PENDING_MAX - 1)];
 
-		if (p->seq > durable && p->seq != LANE_UNNAMED)
+		if (p->seq > durable && p->seq != LANE_UNNAMED && !MUTANT(release_wait))
 			break;
 		w->pend_head++;
 		n++;
@@ -166,10 +167,10 @@ void ingest_release(struct worker *w)
 		}
 		run_n++;
 		struct conn *c = &w->conns[p->conn];
-		if (c->magic != CONN_MAGIC || c->gen != p->gen || c->closing)
+		if (c->magic != CONN_MAGIC || (c->gen != p->gen && !MUTANT(release_gen)) || c->closing)
 			continue;
 		must(c->npending > 0);
-		c->out_ready = --c->npending ? p->out_end : c->out_end;
+		c->out_ready = --c->npending && !MUTANT(release_upto) ? p->out_end : c->out_end;
 		conn_sendable(w, c);
 	}
 	if (!n)

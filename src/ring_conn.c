@@ -212,6 +212,8 @@ int raio_write(struct raio *a)
 
 	must(a->state == RAIO_QUEUED);
 	res = a->blk->write(a->f, a->iov, a->n, a->off);
+	if (MUTANT(ring_write_result))
+		res = 0;
 	if (res)
 		raio_done(a, res);
 	return res;
@@ -224,7 +226,7 @@ void raio_sync(struct raio *a)
 
 void raio_done(struct raio *a, int res)
 {
-	a->res = res > 0 ? 0 : res;
+	a->res = res > 0 || MUTANT(ring_result) ? 0 : res;
 	a->state = RAIO_DONE;
 }
 

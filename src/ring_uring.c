@@ -40,6 +40,7 @@
 #include <unistd.h>
 
 #include "must.h"
+#include "mutant.h"
 #include "ring_conn.h"
 
 #define SQ_ENTRIES	1024u
@@ -478,7 +479,7 @@ static bool on_cqe(struct ring *r, const struct io_uring_cqe *cqe, struct ring_e
 		*ev = (struct ring_event){ .kind = RING_WOKEN };
 		return true;
 	case OP_SYNC:
-		raio_done(&r->aio, cqe->res);
+		raio_done(&r->aio, MUTANT(uring_sync_result) ? 0 : cqe->res);
 		return raio_take(&r->aio, ev);
 	case OP_CANCEL_ACCEPT:
 	case OP_CANCEL_ALL:

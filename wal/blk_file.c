@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mutant.h"
+
 #ifndef IOV_MAX
 #define IOV_MAX 1024
 #endif
@@ -109,7 +111,9 @@ static int file_write(struct blk_file *f, struct iovec *iov, unsigned n, uint64_
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)
-			return -errno;
+			return MUTANT(file_write_result) ? 0 : -errno;
+		if (MUTANT(file_write_rest))
+			break;
 		if (put == 0) {			/* only empty entries, or a full device */
 			size_t left = 0;
 
@@ -126,7 +130,9 @@ static int file_write(struct blk_file *f, struct iovec *iov, unsigned n, uint64_
 
 static int file_sync(struct blk_file *f)
 {
-	return fdatasync(f->fd) < 0 ? -errno : 0;
+	if (MUTANT(file_sync))
+		return 0;
+	return fdatasync(f->fd) < 0 && !MUTANT(file_sync_result) ? -errno : 0;
 }
 
 static int file_fd(struct blk_file *f)
@@ -168,7 +174,7 @@ static int file_sync_dir(void *ctx, const char *path)
 	(void)ctx;
 	if (fd < 0)
 		return -errno;
-	if (fsync(fd) < 0)
+	if (!MUTANT(file_sync_dir) && fsync(fd) < 0 && !MUTANT(file_sync_dir_result))
 		res = -errno;
 	close(fd);
 	return res;
@@ -205,7 +211,7 @@ static int file_lock(struct blk_file *f)
 	do
 		res = flock(f->fd, LOCK_EX | LOCK_NB);
 	while (res < 0 && errno == EINTR);
-	return res < 0 ? -errno : 0;
+	return res < 0 && !MUTANT(file_lock_result) ? -errno : 0;
 }
 
 const struct blk_ops blk_file_ops = {

@@ -46,13 +46,12 @@ static int rotate(struct lane *l)
 {
 	int err;
 
-	if (l->flight)
-		return -EBUSY;
+	assert(!l->flight);
 	err = seglog_rotate(l->seg);
 	relaxed_store(l->nospace, err == -ENOSPC);
 	if (err == -EAGAIN || err == -ENOSPC)
 		return err;
-	return err ? fail(l, err) : 0;
+	return err && !MUTANT(lane_rotate_result) ? fail(l, err) : 0;
 }
 
 /* Whether `size` more bytes go into the active segment, behind what is on its way. */
@@ -80,7 +79,7 @@ static bool gather_room(struct lane *l, const struct frags *r, uint64_t size)
 	/* Full stays set until the segment is changed, or smaller records would go
 	 * past a large one for ever; not while the disk has no room for another. */
 	l->full = true;
-	if (b->nrec || l->flight)
+	if (b->nrec || (l->flight && !MUTANT(lane_rotate_wait)))
 		return false;
 	if (rotate(l)) {
 		l->full = !relaxed(l->nospace);
@@ -182,20 +181,24 @@ static int batch_start(struct lane *l, uint64_t now_ms)
 		b->iov[niov++] = (struct iovec){ (void *)zeros, pad };
 	at = seglog_place(l->seg);
 	err = l->aio->submit(l->aio, l->blk, at.file, b->iov, niov, at.off, l);
-	if (err)
+	if (err && !MUTANT(lane_submit_result))
 		return fail(l, err);
 	l->flight = true;
 	l->gather = !l->gather;
 	if (MUTANT(lane_sync_wait))
 		relaxed_store(l->durable_seq, b->recs[b->nrec - 1].seq);
+	if (MUTANT(lane_buffers_wait)) {
+		lane_nodes_free(l->pool, b->first, true);
+		b->first = FRAG_NIL;
+	}
 	return 0;
 }
 
 int lane_fsync_commit(struct lane *l, uint64_t now_ms)
 {
-	if (lane_failed(l))
+	if (lane_failed(l) && !MUTANT(lane_failed_final))
 		return lane_failed(l);
-	if (l->flight)
+	if (l->flight && !MUTANT(lane_one_flight))
 		return 0;
 	if (l->batch[l->gather].nrec)
 		return batch_start(l, now_ms);

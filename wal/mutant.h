@@ -8,7 +8,8 @@
  *
  * In the product MUTANT() is 0 and costs nothing.  With -DPASTED_MUTANT it is true
  * for the one name in the environment variable PASTED_MUTANT, which is read once.
- * A name stands at one place only; `grep -o 'MUTANT([a-z0-9_]*)'` is the list.
+ * A name stands at one place only; the list is made from the sources, and
+ * tests/mutants/names.txt says of each what breaks without it.
  */
 #ifndef WAL_MUTANT_H
 #define WAL_MUTANT_H
@@ -20,13 +21,16 @@
 static inline int mutant_is(const char *name)
 {
 	static const char *chosen;
+	/* relaxed: every thread finds the same name */
+	const char *is = __atomic_load_n(&chosen, __ATOMIC_RELAXED);
 
-	if (!chosen) {
-		chosen = getenv("PASTED_MUTANT");
-		if (!chosen)
-			chosen = "";
+	if (!is) {
+		is = getenv("PASTED_MUTANT");
+		if (!is)
+			is = "";
+		__atomic_store_n(&chosen, is, __ATOMIC_RELAXED);
 	}
-	return !strcmp(chosen, name);
+	return !strcmp(is, name);
 }
 #define MUTANT(n) mutant_is(#n)
 #else

@@ -28,6 +28,7 @@
 #include <libpmem.h>
 
 #include "format.h"
+#include "mutant.h"
 #include "pm.h"
 
 #ifndef MAP_SHARED_VALIDATE
@@ -98,7 +99,7 @@ static int sync_parent(const char *path)
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (fsync(fd))
+	if (!MUTANT(nvmm_create_dir_sync) && fsync(fd))
 		err = -errno;
 	close(fd);
 	return err;
@@ -114,7 +115,7 @@ static int grow(int fd, const char *path, uint64_t end)
 	} while (err == EINTR);
 	if (err)
 		return -err;
-	if (fsync(fd))
+	if (!MUTANT(nvmm_create_sync) && fsync(fd))
 		return -errno;
 	return sync_parent(path);
 }
@@ -153,7 +154,7 @@ static bool on_tmpfs(int fd)
 
 static int map_file(const char *path, uint64_t off, size_t len, unsigned flags, struct pm_map *m)
 {
-	int how = flags & PM_SYNC ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED;
+	int how = flags & PM_SYNC && !MUTANT(nvmm_map_sync) ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED;
 	struct stat st;
 	void *p;
 	int fd = open_file(path, off + len, flags, &st);
@@ -243,13 +244,15 @@ static void nvmm_zero(void *ctx, void *dst, size_t n)
 static void nvmm_flush(void *ctx, const void *p, size_t n)
 {
 	(void)ctx;
-	pmem_flush(p, n);
+	if (!MUTANT(nvmm_flush))
+		pmem_flush(p, n);
 }
 
 static void nvmm_fence(void *ctx)
 {
 	(void)ctx;
-	pmem_drain();
+	if (!MUTANT(nvmm_fence))
+		pmem_drain();
 }
 
 const struct pm_ops pm_nvmm = {

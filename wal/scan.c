@@ -134,8 +134,8 @@ static bool mine(const struct scan *s, uint64_t w)
 {
 	struct frag f = ent_frag_get(w);
 
-	return f.idx >= s->first && f.idx - s->first < s->share &&
-	       (uint32_t)f.off + f.len <= s->buf_size;
+	return (f.idx >= s->first && f.idx - s->first < s->share &&
+		(uint32_t)f.off + f.len <= s->buf_size) || MUTANT(scan_name_check);
 }
 
 static void sum_data(const struct scan *s, struct scan_item *it)
@@ -325,7 +325,7 @@ enum scan_kind scan_next(struct scan *s, struct scan_item *it)
 		enum scan_why why = judge(s, s->pos, w, &may_seal);
 
 		/* Nothing proves that there ever was a word here. */
-		if (why == SCAN_HOLE && s->pos >= s->clock_end)
+		if (why == SCAN_HOLE && (s->pos >= s->clock_end || MUTANT(scan_hole_check)))
 			break;
 		if (step(s, w, why, may_seal, it))
 			return it->kind;

@@ -76,7 +76,7 @@ static bool take_oldest(struct seglog *s, uint64_t *segno, bool *again)
 	memmove(s->segs, s->segs + 1, s->nsegs * sizeof(*s->segs));
 	s->expired += s->segs[0]->first_seq - g->first_seq;
 	*segno = g->segno;
-	*again = !g->refs && !g->lost && g->bytes == s->o.segment_bytes;
+	*again = (!g->refs || MUTANT(seg_recycle_refs)) && !g->lost && g->bytes == s->o.segment_bytes;
 	g->retired = true;
 	if (!g->refs) {
 		if (g->index)
@@ -104,7 +104,7 @@ static int retire_oldest(struct seglog *s, bool keep)
 	err = keep ? blk_rename(s, name, spare) : blk_unlink(s, name);
 	if (!err && !MUTANT(seg_retire_dir_sync))
 		err = s->o.blk->sync_dir(s->o.blk->ctx, s->dir);
-	if (err)
+	if (err && !MUTANT(seg_retire_result))
 		return err;
 	if (keep)
 		strcpy(s->spare, spare);
@@ -237,7 +237,7 @@ static int prep_fill(struct seglog *s, uint64_t n)
 	if (!err && !MUTANT(seg_zero_sync))
 		err = s->o.blk->sync(s->prep.file);
 	s->prep.pos += n;
-	return err;
+	return MUTANT(seg_zero_result) ? 0 : err;
 }
 
 static int prep_publish(struct seglog *s)
@@ -254,6 +254,8 @@ static int prep_publish(struct seglog *s)
 	}
 	if (!err && !MUTANT(seg_prepare_dir_sync))
 		err = s->o.blk->sync_dir(s->o.blk->ctx, s->dir);
+	if (MUTANT(seg_prepare_result))
+		err = 0;
 	if (!err) {
 		pthread_mutex_lock(&s->lock);
 		err = seg_reserve(s);

@@ -34,7 +34,8 @@ static int walk_from(struct seg_walk *w, struct seglog *s, const struct seg *g, 
 {
 	struct seg_header h = { .lane = s->o.lane, .salt = g->salt };
 	/* acquire: what is before the end is synced and can be read */
-	uint64_t end = atomic_load_explicit(&g->end, memory_order_acquire);
+	uint64_t end = MUTANT(read_synced) ? g->bytes :
+		       atomic_load_explicit(&g->end, memory_order_acquire);
 	int err = seg_walk_init(w, s->o.blk, g->file, &h, off, end, READ_BYTES);
 
 	w->last_seq = last_seq;

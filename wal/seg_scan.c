@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "crc32c.h"
+#include "mutant.h"
 #include "wal.h"
 
 struct scan {
@@ -47,8 +48,10 @@ static bool of_another_format(int err)
 
 static bool is_mine(const struct scan *sc, const struct seg_info *si, const struct seg_header *h)
 {
-	return (!sc->o->uuid || !memcmp(h->store_uuid, sc->o->uuid, sizeof(h->store_uuid))) &&
-	       h->lane == sc->o->lane && h->segno == si->segno;
+	return (!sc->o->uuid || MUTANT(seg_uuid_check) ||
+		!memcmp(h->store_uuid, sc->o->uuid, sizeof(h->store_uuid))) &&
+	       (h->lane == sc->o->lane || MUTANT(seg_lane_check)) &&
+	       (h->segno == si->segno || MUTANT(seg_number_check));
 }
 
 static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)

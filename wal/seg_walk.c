@@ -51,7 +51,7 @@ int seg_header_check(const struct seg_header *h)
 		return WAL_EFORMAT;
 	if (h->byte_order != WAL_BYTE_ORDER)
 		return WAL_EBYTEORDER;
-	if (h->version != WAL_VERSION)
+	if (h->version != WAL_VERSION && !MUTANT(seg_version_check))
 		return WAL_EVERSION;
 	if (h->bytes < SEG_BYTES_MIN || h->bytes > SEG_BYTES_MAX || h->bytes % WAL_PAGE ||
 	    h->first_seq < 1 || h->first_seq >= NUMBER_MAX || h->first_batch < 1 ||
@@ -62,8 +62,10 @@ int seg_header_check(const struct seg_header *h)
 
 static uint32_t frame_crc(const struct frame_header *h, uint64_t salt)
 {
-	uint32_t c = crc32c_update(CRC32C_INIT, &salt, sizeof(salt));
+	uint32_t c = CRC32C_INIT;
 
+	if (!MUTANT(frame_salt))
+		c = crc32c_update(c, &salt, sizeof(salt));
 	return crc32c_final(crc32c_update(c, h, offsetof(struct frame_header, header_crc)));
 }
 
@@ -188,11 +190,12 @@ static bool frame_at(const struct seg_walk *w, const uint8_t *p, uint64_t off,
 		     struct frame_header *h)
 {
 	memcpy(h, p, sizeof(*h));
-	if (!frame_header_check(h, w->salt) || h->lane != w->lane)
+	if (!frame_header_check(h, w->salt) || (h->lane != w->lane && !MUTANT(frame_lane_check)))
 		return false;
 	if (frame_bytes(h->len) > w->limit - off)
 		return false;
-	return h->batch >= w->last_batch && (h->kind == FRAME_GAP || h->seq > w->last_seq);
+	return (h->batch >= w->last_batch || MUTANT(frame_batch_check)) &&
+	       (h->kind == FRAME_GAP || h->seq > w->last_seq || MUTANT(frame_seq_check));
 }
 
 /* The next frame at or behind w->off: 1 and *off, 0, -errno.  Notes in w->tail where

@@ -244,7 +244,7 @@ int seg_header_write(struct seglog *s, struct blk_file *f, struct seg_header *h)
 	};
 
 	seg_header_encode(h);
-	return s->o.blk->write(f, iov, 3, SEG_HDR_A);
+	return s->o.blk->write(f, iov, MUTANT(seg_header_b) ? 1 : 3, SEG_HDR_A);
 }
 
 /* Write [off, end) of the file again as it is; pages that cannot be read stay. */
@@ -309,7 +309,7 @@ static int resume_tail(struct seglog *s, const struct seg_lane *found,
 		err = write_again(s, g->file, r->batch_off, r->end);
 	if (!err && !MUTANT(seg_resume_sync))
 		err = s->o.blk->sync(g->file);
-	return err;
+	return MUTANT(seg_resume_result) ? 0 : err;
 }
 
 /* A header that has one good copy gets the other back.  Not being able to is no reason
@@ -329,7 +329,8 @@ static void heal_copies(struct seglog *s, const struct seg_lane *found)
 		if (seg_path(path, s->dir, si->segno) ||
 		    s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR, &f))
 			continue;
-		if (!s->o.blk->write(f, &iov, 1, si->a_bad ? SEG_HDR_A : SEG_HDR_B) &&
+		if (!MUTANT(seg_heal_write) &&
+		    !s->o.blk->write(f, &iov, 1, si->a_bad ? SEG_HDR_A : SEG_HDR_B) &&
 		    !MUTANT(seg_heal_sync))
 			s->o.blk->sync(f);
 		s->o.blk->close(f);
@@ -353,6 +354,8 @@ static int open_rest(struct seglog *s, const struct seg_lane *found,
 	/* Names that are seen may not be durable: nothing may be built on them before. */
 	if (!MUTANT(seg_open_dir_sync))
 		err = s->o.blk->sync_dir(s->o.blk->ctx, s->dir);
+	if (MUTANT(seg_open_dir_result))
+		err = 0;
 	while (!err && !s->o.idle && !s->active) {
 		err = seglog_prepare(s);
 		if (err >= 0)
@@ -473,8 +476,9 @@ int seglog_rotate(struct seglog *s)
 	h.salt = g->salt;
 	h.bytes = g->bytes;
 	h.created_ms = g->created_ms;
-	err = seg_header_write(s, g->file, &h);	/* synced with the first batch */
-	if (err) {
+	/* synced with the first batch */
+	err = MUTANT(seg_rotate_header) ? 0 : seg_header_write(s, g->file, &h);
+	if (err && !MUTANT(seg_rotate_result)) {
 		s->o.blk->close(g->file);
 		free(g);
 		return s->failed = err == -EAGAIN || err == -ENOSPC ? -EIO : err;
@@ -564,9 +568,11 @@ static int batch_commit(struct seglog *s, struct batch *b)
 	struct blk_file *f = seglog_place(s).file;
 	int err = s->o.blk->write(f, b->iov, b->niov, b->start);
 
+	if (MUTANT(seg_append_write_result))
+		err = 0;
 	if (!err && !MUTANT(seg_append_sync))
 		err = s->o.blk->sync(f);
-	if (err)
+	if (err && !MUTANT(seg_append_result))
 		return s->failed = err == -ENOSPC ? -EIO : err;
 	seglog_synced(s, b->end, b->last_seq);
 	return 0;
@@ -586,7 +592,7 @@ int seglog_append(struct seglog *s, const struct seg_rec *r, unsigned n, unsigne
 {
 	struct batch b = { 0 };
 	unsigned niov = 0, at = 0;
-	int err = s->failed;
+	int err = MUTANT(seg_failed_final) ? 0 : s->failed;
 
 	for (unsigned i = 0; i < n; i++)
 		niov += r[i].niov + 2;

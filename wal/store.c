@@ -73,7 +73,7 @@ int store_block_check(const struct store_block *b)
 		return WAL_EFORMAT;
 	if (b->byte_order != WAL_BYTE_ORDER)
 		return WAL_EBYTEORDER;
-	if (b->version != WAL_VERSION)
+	if (b->version != WAL_VERSION && !MUTANT(store_version_check))
 		return WAL_EVERSION;
 	if (!memchr(b->nvmm_path, 0, sizeof(b->nvmm_path)) ||
 	    b->segment_bytes < SEG_BYTES_MIN || b->segment_bytes > SEG_BYTES_MAX ||
@@ -105,7 +105,7 @@ static int pick_copy(const struct blk_ops *blk, struct blk_file *f, struct copie
 {
 	c->ea = read_copy(blk, f, COPY_A, &c->a);
 	c->eb = read_copy(blk, f, COPY_B, &c->b);
-	if (!c->ea && (c->eb || c->a.gen >= c->b.gen))
+	if (!c->ea && (c->eb || c->a.gen >= c->b.gen || MUTANT(store_gen_check)))
 		*best = c->a;
 	else if (!c->eb)
 		*best = c->b;
@@ -138,7 +138,7 @@ static int write_both(struct store *s)
 		err = s->blk->sync(s->file);
 	if (!err)
 		s->a_bad = s->b_bad = false;
-	return err;
+	return MUTANT(store_write_result) ? 0 : err;
 }
 
 /* ---- lanes ---- */
@@ -223,6 +223,8 @@ int store_lanes_make(struct store *s, unsigned n)
 		err = s->blk->sync_dir(s->blk->ctx, path);
 	if (!err && !MUTANT(store_dir_sync))
 		err = s->blk->sync_dir(s->blk->ctx, s->dir);
+	if (MUTANT(store_lanes_result))
+		err = 0;
 	return err ? err : sync_parent(s);
 }
 
@@ -332,7 +334,7 @@ static int make_file(struct store *s)
 		err = s->blk->open(s->blk->ctx, path, BLK_RDWR, &s->file);
 	if (err)
 		return err;
-	err = s->blk->lock(s->file);
+	err = MUTANT(store_create_lock) ? 0 : s->blk->lock(s->file);
 	if (err)
 		return err == -EWOULDBLOCK ? WAL_EBUSY : err;
 	err = write_both(s);
@@ -371,7 +373,8 @@ int store_create(struct store *s, const struct blk_ops *blk, const char *dir,
 	if (err)
 		return err;
 	/* Open from the start: a copy that a crash kept from being written is no damage. */
-	s->b = (struct store_block){ .gen = 1, .created_ms = b->created_ms, .flags = STORE_OPEN,
+	s->b = (struct store_block){ .gen = 1, .created_ms = b->created_ms,
+		.flags = MUTANT(store_create_open) ? 0 : STORE_OPEN,
 		.segment_bytes = b->segment_bytes, .wal_class = b->wal_class };
 	while (getrandom(s->b.uuid, sizeof(s->b.uuid), 0) != sizeof(s->b.uuid))
 		;
@@ -419,7 +422,7 @@ int store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool
 		err = join(path, s->dir, "store");
 	if (!err)
 		err = blk->open(blk->ctx, path, readonly ? BLK_RDONLY : BLK_RDWR, &s->file);
-	if (!err)
+	if (!err && !MUTANT(store_open_lock))
 		err = blk->lock(s->file);
 	if (!err)
 		err = pick_copy(blk, s->file, &c, &s->b);

@@ -228,7 +228,7 @@ static int attach(struct opening *p, struct rec *r)
 {
 	bool keep = r->wal && wal_has_wal(p->o->class) && same_shape(p, r);
 	const char *path = wal_has_wal(p->o->class) ? r->nvmm_path : "";
-	uint32_t flags = STORE_OPEN;
+	uint32_t flags = MUTANT(open_flag) ? 0 : STORE_OPEN;
 	int err;
 
 	if (!keep && r->wal) {
@@ -243,7 +243,7 @@ static int attach(struct opening *p, struct rec *r)
 		if (err)
 			return err;
 	}
-	for (unsigned i = 0; keep && i < r->wal->super.lanes; i++)
+	for (unsigned i = 0; keep && i < r->wal->super.lanes && !MUTANT(open_restart); i++)
 		walfile_restart(r->wal, i, r->lane[i].next_seq);
 	if (!keep && *path) {
 		err = new_wal(p, r);
@@ -509,7 +509,7 @@ static int drain(struct wal *w)
 				r = 0;
 			}
 		}
-		if (!r && w->cls == WAL_FSYNC && lane_pending(&w->lane[i]))
+		if (!r && w->cls == WAL_FSYNC && lane_pending(&w->lane[i]) && !MUTANT(close_pending))
 			r = -EIO;	/* never acknowledged, perhaps half written */
 		if (r && !err)
 			err = r;
@@ -524,9 +524,9 @@ int wal_close(struct wal *w)
 	if (!w)
 		return 0;
 	if (w->cls != WAL_NONE) {
-		err = drain(w);
+		err = MUTANT(close_drain) ? 0 : drain(w);
 		w->store.b.wal_id = 0;
-		if (!err)
+		if (!err || MUTANT(close_drain_result))
 			err = store_update(&w->store, 0, w->cls, "", w->segment_bytes);
 	}
 	release(w);

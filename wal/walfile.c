@@ -122,8 +122,10 @@ void walfile_close(struct walfile *w)
 static void persist(struct walfile *w, uint64_t off, const void *src, size_t n)
 {
 	w->pm->store(w->pm->ctx, w->wal.addr + off, src, n);
-	w->pm->flush(w->pm->ctx, w->wal.addr + off, n);
-	w->pm->fence(w->pm->ctx);
+	if (!MUTANT(super_flush))
+		w->pm->flush(w->pm->ctx, w->wal.addr + off, n);
+	if (!MUTANT(super_fence))
+		w->pm->fence(w->pm->ctx);
 }
 
 static const uint32_t super_off[2] = { WAL_SUPER_A, WAL_SUPER_B };
@@ -218,7 +220,8 @@ static int judge_supers(struct walfile *w, const uint8_t *base)
 		return -ENOENT;
 	if (st[0] != SUPER_VALID && st[1] != SUPER_VALID)
 		return super_error(st[0], st[1]);
-	if (st[0] == SUPER_VALID && st[1] == SUPER_VALID && memcmp(&s[0], &s[1], sizeof(s[0])))
+	if (st[0] == SUPER_VALID && st[1] == SUPER_VALID && memcmp(&s[0], &s[1], sizeof(s[0])) &&
+	    !MUTANT(super_same_check))
 		return WAL_EFORMAT;
 	w->super = s[st[0] != SUPER_VALID];
 	w->super_bad_a = st[0] != SUPER_VALID;
@@ -238,7 +241,8 @@ static void load_head(struct walfile *w, unsigned lane)
 	}
 	*l = (struct walfile_lane){ .lost = !ok[0] && !ok[1], .bad_a = !ok[0], .bad_b = !ok[1] };
 	if (!l->lost) {
-		const struct wal_head *best = &h[!ok[0] || (ok[1] && h[1].gen > h[0].gen)];
+		const struct wal_head *best = &h[!ok[0] || (ok[1] && h[1].gen > h[0].gen &&
+								!MUTANT(head_gen_check))];
 
 		l->gen = best->gen;
 		l->pos = best->pos;
@@ -260,7 +264,7 @@ static int open_common(struct walfile *w, const char *path, unsigned flags, cons
 	unmap_part(w, &peek);
 	if (err)
 		return err;
-	if (uuid && memcmp(uuid, w->super.store_uuid, 16))
+	if (uuid && memcmp(uuid, w->super.store_uuid, 16) && !MUTANT(super_uuid_check))
 		return WAL_EMISMATCH;
 	err = map_both(w, &p, flags);
 	if (err)	/* cut short, or the buffers are gone */
@@ -312,7 +316,8 @@ static void write_body(struct walfile *w, const struct walfile_want *want)
 	uint64_t len = walfile_bytes(s.lanes, s.entries);
 	struct wal_head h;
 
-	s.magic = 0;
+	if (!MUTANT(create_order))
+		s.magic = 0;
 	pm->zero(pm->ctx, w->wal.addr + WAL_HEADS_A, len - WAL_HEADS_A);
 	for (int copy = 0; copy < 2; copy++) {
 		pm->store(pm->ctx, w->wal.addr + super_off[copy], &s, sizeof(s));
