@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_seg_read.c - cursors: every number from anywhere, only what is synced, across
+ * rotations, past damage, over segments that retention takes away; and beside a writer
+ * in another thread, on real files.
+ */
+#include "seg_model.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "seg_read.h"
+
+static void expect_from(struct seglog *s, uint64_t from, uint64_t first, uint64_t last)
+{
+	struct seg_cursor *c;
+	struct frame_header h;
+	const uint8_t *data;
+
+	assert_int_equal(seg_read_open(s, from, &c), 0);
+	for (uint64_t seq = first; seq <= last; seq++) {
+		assert_int_equal(seg_read_next(c, &h, &data), 1);
+		assert_int_equal(h.seq, seq);
+		assert_true(model_is(seq, data, h.len));
+	}
+	assert_int_equal(seg_read_next(c, &h, &data), 0);
+	assert_int_equal(seg_read_next(c, &h, &data), 0);
+	assert_int_equal(seg_read_damaged(c), 0);
+	seg_read_close(c);
+}
+
+static struct seglog *filled(struct blk_sim *sim, uint64_t records)
+{
+	struct seglog *s;
+
+	model_dirs(blk_sim_ops(sim));
+	s = model_start(blk_sim_ops(sim));
+	for (uint64_t seq = 1; seq <= records; seq += 7)
+		assert_int_equal(model_append(s, seq, 7), 0);
+	return s;
+}
+
+static void test_empty(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	uint64_t oldest, newest;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk_sim_ops(sim));
+	s = model_start(blk_sim_ops(sim));
+	seg_read_bounds(s, &oldest, &newest);
+	assert_true(oldest > newest);
+	expect_from(s, 1, 1, 0);
+	expect_from(s, 500, 500, 499);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+static void test_from_every_number(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 700);
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+	uint64_t oldest, newest;
+
+	(void)state;
+	seg_read_bounds(s, &oldest, &newest);
+	assert_int_equal(oldest, 1);
+	assert_int_equal(newest, 700);
+	expect_from(s, 0, 1, 700);
+	expect_from(s, 699, 699, 700);
+	assert_int_equal(seg_read_open(s, 1, &c), 0);
+	for (uint64_t i = 0; i < 700; i++) {		/* in a random order, one cursor */
+		uint64_t seq = 1 + i * 271 % 700;
+
+		assert_int_equal(seg_read_seek(c, seq), 0);
+		assert_int_equal(seg_read_next(c, &h, &data), 1);
+		assert_int_equal(h.seq, seq);
+		assert_true(model_is(seq, data, h.len));
+	}
+	seg_read_close(c);
+	seglog_close(s);
+	/* and after a restart, where sealed segments were read by header only */
+	struct seg_lane l;
+
+	assert_int_equal(model_scan(blk_sim_ops(sim), true, &l, NULL), 0);
+	assert_int_equal(model_open(blk_sim_ops(sim), &l, &s), 0);
+	seg_lane_free(&l);
+	expect_from(s, 1, 1, 700);
+	expect_from(s, 345, 345, 700);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+static void test_follows_the_writer(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 7);
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+	uint64_t next = 1;
+
+	(void)state;
+	assert_int_equal(seg_read_open(s, 1, &c), 0);
+	for (uint64_t seq = 8; seq < 400; seq += 3) {
+		int got;
+
+		while ((got = seg_read_next(c, &h, &data)) == 1) {
+			assert_int_equal(h.seq, next);
+			assert_true(model_is(next, data, h.len));
+			next++;
+		}
+		assert_int_equal(got, 0);
+		assert_int_equal(next, seq);
+		assert_int_equal(model_append(s, seq, 3), 0);
+	}
+	seg_read_close(c);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+static void test_sees_only_what_is_synced(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 7);
+	struct seg_place at = seglog_place(s);
+	uint64_t off = at.off;
+	struct frame_header h;
+	struct iovec iov = { &h, sizeof(h) };
+	uint32_t pad;
+
+	(void)state;
+	assert_int_equal(seglog_frame(s, &off, &h, FRAME_RECORD, 8, 1, 0, crc32c(NULL, 0), &pad), 0);
+	assert_int_equal(blk_sim_ops(sim)->write(at.file, &iov, 1, at.off), 0);
+	expect_from(s, 1, 1, 7);
+	assert_int_equal(blk_sim_ops(sim)->sync(at.file), 0);
+	expect_from(s, 1, 1, 7);
+	seglog_synced(s, off, 8);
+	struct seg_cursor *c;
+	const uint8_t *data;
+
+	assert_int_equal(seg_read_open(s, 8, &c), 0);
+	assert_int_equal(seg_read_next(c, &h, &data), 1);
+	assert_int_equal(h.seq, 8);
+	seg_read_close(c);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+static void test_gaps_and_damage_are_passed(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 7);
+	struct gap_data g = { .from_seq = 8, .to_seq = 100, .reason = GAP_TORN };
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+	unsigned n = 0;
+
+	(void)state;
+	assert_int_equal(seglog_append_gap(s, &g), 0);
+	assert_int_equal(model_append(s, 101, 7), 0);
+	assert_int_equal(seg_read_open(s, 50, &c), 0);
+	assert_int_equal(seg_read_next(c, &h, &data), 1);
+	assert_int_equal(h.seq, 101);
+	seg_read_close(c);
+	/* a bit in the data of the first record with any, and one in a header */
+	uint64_t off = SEG_DATA;
+	for (uint64_t seq = 1; seq < 3; seq++)
+		off += frame_bytes(model_len(seq));
+	assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg", (off + 20) * 8), 0);
+	off = SEG_DATA;
+	for (uint64_t seq = 1; !model_len(seq); seq++)
+		off += frame_bytes(model_len(seq));
+	assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg", (off + 48) * 8), 0);
+	assert_int_equal(seg_read_open(s, 1, &c), 0);
+	while (seg_read_next(c, &h, &data) == 1) {
+		assert_true(model_is(h.seq, data, h.len));
+		n++;
+	}
+	assert_int_equal(n, 12);
+	assert_int_equal(seg_read_damaged(c), 2);
+	seg_read_close(c);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+static void test_retention_under_a_cursor(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 350);
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+	struct seglog_stats st;
+	uint64_t oldest, newest, last = 0, unlinks;
+
+	(void)state;
+	assert_int_equal(seg_read_open(s, 1, &c), 0);
+	assert_int_equal(seg_read_next(c, &h, &data), 1);
+	unlinks = blk_sim_calls(sim, SIM_UNLINK);
+	assert_int_equal(seglog_retain(s, 0, UINT64_MAX), 0);
+	/* held: unlinked, not recycled; what it had is still read */
+	assert_true(blk_sim_calls(sim, SIM_UNLINK) > unlinks);
+	seglog_stat(s, &st);
+	assert_int_equal(st.segments, 1);
+	seg_read_bounds(s, &oldest, &newest);
+	assert_int_equal(newest, 350);
+	assert_true(oldest > 100);
+	for (last = 1; last + 1 < oldest; last++) {
+		int got = seg_read_next(c, &h, &data);
+
+		assert_int_equal(got, 1);
+		assert_true(model_is(h.seq, data, h.len));
+		if (h.seq != last + 1)
+			break;
+	}
+	assert_int_equal(h.seq, oldest);	/* then the oldest that is left */
+	for (uint64_t seq = oldest + 1; seq <= newest; seq++) {
+		assert_int_equal(seg_read_next(c, &h, &data), 1);
+		assert_int_equal(h.seq, seq);
+	}
+	assert_int_equal(seg_read_next(c, &h, &data), 0);
+	seg_read_close(c);
+	expect_from(s, 1, oldest, newest);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* ---- beside a writer, on files ---- */
+
+struct beside {
+	struct seglog *s;
+	_Atomic bool stop;
+	_Atomic uint64_t read, jumps;
+};
+
+static void *reader(void *arg)
+{
+	struct beside *b = arg;
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+	uint64_t last = 0;
+	bool stop;
+
+	if (seg_read_open(b->s, 1, &c))
+		return NULL;
+	do {
+		int got;
+
+		stop = b->stop;
+		while ((got = seg_read_next(c, &h, &data)) == 1) {
+			if (h.seq <= last || !h.len || data[0] != (uint8_t)h.seq ||
+			    data[h.len - 1] != (uint8_t)h.seq)
+				abort();
+			b->jumps += h.seq != last + 1;
+			last = h.seq;
+			b->read++;
+			if (h.seq % 97 == 0 && !b->stop) {	/* now and then back to the oldest */
+				seg_read_seek(c, 1);
+				last = 0;
+			}
+		}
+		if (got < 0)
+			abort();
+	} while (!stop);
+	seg_read_close(c);
+	return NULL;
+}
+
+static void test_beside_a_writer(void **state)
+{
+	char dir[] = "/tmp/test_seg_read.XXXXXX", path[SEG_PATH_MAX];
+	struct seg_lane none = { .tail = SIZE_MAX };
+	struct seglog_options o = { .blk = &blk_file_ops, .dir = dir, .lane = 1,
+		.segment_bytes = SEG_TEST_BYTES };
+	struct seglog_resume r = { .next_seq = 1, .next_batch = 1 };
+	struct beside b = { 0 };
+	pthread_t t[2];
+	uint8_t data[2000];
+	struct seglog_stats st;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(seglog_open(&b.s, &o, &none, &r), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, reader, &b), 0);
+	for (uint64_t seq = 1; seq <= 1500; seq++) {
+		struct iovec iov = { data, 1 + seq * 31 % sizeof(data) };
+		struct seg_rec rec = { .kind = FRAME_RECORD, .seq = seq, .len = iov.iov_len,
+			.iov = &iov, .niov = 1 };
+
+		memset(data, (int)seq, sizeof(data));
+		rec.data_crc = crc32c(data, rec.len);
+		assert_int_equal(seglog_append(b.s, &rec, 1, NULL), 0);
+		if (seq % 40 == 0) {
+			while (seglog_prepare(b.s) == 1)
+				;
+			assert_int_equal(seglog_retain(b.s, 6 * SEG_TEST_BYTES, 0), 0);
+		}
+	}
+	b.stop = true;
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	assert_true(b.read > 100);
+	seglog_stat(b.s, &st);
+	assert_true(st.oldest_seq > 500);
+	seglog_close(b.s);
+	uint64_t *segnos;
+	size_t n;
+
+	assert_int_equal(seg_list(&blk_file_ops, dir, &segnos, &n), 0);
+	for (size_t i = 0; i < n; i++) {
+		seg_path(path, dir, segnos[i]);
+		unlink(path);
+	}
+	free(segnos);
+	if (rmdir(dir)) {		/* a spare is left */
+		char cmd[64];
+
+		snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+		assert_int_equal(system(cmd), 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_from_every_number),
+		cmocka_unit_test(test_follows_the_writer),
+		cmocka_unit_test(test_sees_only_what_is_synced),
+		cmocka_unit_test(test_gaps_and_damage_are_passed),
+		cmocka_unit_test(test_retention_under_a_cursor),
+		cmocka_unit_test(test_beside_a_writer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
