@@ -3,7 +3,7 @@
  * worker.c - the loop of worker.h.
  *
  * When buffers run short, in this order (invariant 7):
- *   1. half of them are held: the checkpointer is asked to hurry;
+ *   1. HELD_MAX or half of them are held: the checkpointer is asked to hurry;
  *   2. none is left for the kernel: reading stops by itself, TCP's windows close;
  *   3. that lasts for pushback_ms: `refusing`.  The reserve goes to the kernel and
  *      every request that would be recorded gets 503 and Retry-After; those that
@@ -30,6 +30,9 @@
 
 #define EVENTS_MAX	512u
 #define RESERVE_MAX	32u
+/* Held buffers from which a checkpoint is worth its while: few enough that the same
+ * ones come back while the processor's caches still hold them. */
+#define HELD_MAX	1024u
 
 uint64_t worker_clock_ns(void)
 {
@@ -68,13 +71,16 @@ static void watch_pool(struct worker *w)
 {
 	uint32_t there = w->pool->nfree + w->given;
 
-	if (there >= w->pool->n / 2 && TAILQ_EMPTY(&w->waitq)) {
-		w->asked = false;
-	} else if (!w->asked) {
-		w->asked = true;	/* once, until something came back */
+	uint32_t held = w->pool->n - there;
+	bool low = there < w->pool->n / 2 || !TAILQ_EMPTY(&w->waitq);
+
+	if (low && !atomic_load_explicit(&w->hungry, memory_order_relaxed))
 		atomic_store(&w->hungry, true);
-		if (w->env->checkpoint)
-			checkpoint_kick(w->env->checkpoint);
+	if (!low && held < HELD_MAX) {
+		w->asked = false;
+	} else if (!w->asked && w->env->checkpoint) {
+		w->asked = true;	/* once, until something came back */
+		checkpoint_kick(w->env->checkpoint);
 	}
 	if (w->refusing) {
 		if (there > w->reserve + w->pool->n / 8)

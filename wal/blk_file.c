@@ -135,6 +135,16 @@ static int file_sync(struct blk_file *f)
 	return fdatasync(f->fd) < 0 && !MUTANT(file_sync_result) ? -errno : 0;
 }
 
+static int file_allocate(struct blk_file *f, uint64_t bytes)
+{
+	int err;
+
+	do
+		err = posix_fallocate(f->fd, 0, (off_t)bytes);
+	while (err == EINTR);
+	return -err;
+}
+
 static int file_fd(struct blk_file *f)
 {
 	return f->fd;
@@ -220,7 +230,7 @@ const struct blk_ops blk_file_ops = {
 	.size = file_size,
 	.read = file_read,
 	.write = file_write,
-	.sync = file_sync,
+	.sync = file_sync, .allocate = file_allocate,
 	.fd = file_fd,
 	.mkdir = file_mkdir,
 	.rename = file_rename,

@@ -44,6 +44,12 @@ static int blk_rename(struct seglog *s, const char *from, const char *to)
 	return err ? err : s->o.blk->rename(s->o.blk->ctx, a, b);
 }
 
+/* Segments are allocated, not written. */
+static bool swift(const struct seglog *s)
+{
+	return s->o.swift && s->o.blk->allocate;
+}
+
 /* ---- retention ---- */
 
 /* All files of the lane, what is being made included. */
@@ -100,7 +106,7 @@ static int retire_oldest(struct seglog *s, bool keep)
 		return 0;
 	snprintf(name, sizeof(name), "%08llx.seg", (unsigned long long)segno);
 	snprintf(spare, sizeof(spare), "spare-%08llx", (unsigned long long)segno);
-	keep = keep && again && !s->spare[0];
+	keep = keep && again && !s->spare[0] && !swift(s);
 	err = keep ? blk_rename(s, name, spare) : blk_unlink(s, name);
 	if (!err && !MUTANT(seg_retire_dir_sync))
 		err = s->o.blk->sync_dir(s->o.blk->ctx, s->dir);
@@ -190,7 +196,10 @@ static int prep_begin(struct seglog *s)
 	if (s->spare[0]) {
 		strcpy(name, s->spare);
 		s->spare[0] = 0;
-		err = prep_open(s, name, BLK_RDWR);
+		if (swift(s))		/* of another class */
+			blk_unlink(s, name);
+		else
+			err = prep_open(s, name, BLK_RDWR);
 	}
 	if (err == -ESTALE || err == -ENOENT) {
 		snprintf(name, sizeof(name), "new-%08llx", (unsigned long long)s->next_segno);
@@ -203,7 +212,11 @@ static int prep_begin(struct seglog *s)
 	s->prep.segno = s->next_segno;
 	s->prep.pos = 0;
 	s->prep.state = PREP_FILL;
-	return 0;
+	if (!swift(s))
+		return 0;
+	err = s->o.blk->allocate(s->prep.file, s->o.segment_bytes);
+	s->prep.pos = s->o.segment_bytes;
+	return err ? prep_fail(s, err) : 0;
 }
 
 static bool all_zero(const uint8_t *p, size_t n)
