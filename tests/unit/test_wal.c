@@ -329,7 +329,7 @@ static void test_wal_of_another_store(void **state)
 {
 	struct fixture *f = *state;
 	struct wal_options o = fine;
-	char why[256];
+	char why[256], junk[16384];
 
 	f->x.cls = WAL_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
@@ -338,7 +338,8 @@ static void test_wal_of_another_store(void **state)
 	o.store_dir = "/second";
 	assert_int_equal(open_with(f, &o, why, sizeof(why)), WAL_EMISMATCH);
 	assert_non_null(strstr(why, "another store"));
-	pm_sim_put(f->x.pm, "/junk/wal", "\1\2\3\4\5\6\7\0 this is no wal at all .....................", 56);
+	memset(junk, 'x', sizeof(junk));
+	pm_sim_put(f->x.pm, "/junk/wal", junk, sizeof(junk));
 	o.nvmm_path = "/junk";
 	assert_int_equal(open_with(f, &o, why, sizeof(why)), WAL_EFORMAT);
 	assert_int_equal(world_open(&f->x, 1), 0);	/* and the first has lost nothing */
