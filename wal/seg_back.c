@@ -24,7 +24,9 @@
 #include "mutant.h"
 #include "segment_priv.h"
 
-#define SLICE_BYTES (4u << 20)
+/* What one call writes and syncs: a commit on the same disk may have to wait behind it.
+ * At 64 clients, 4 MiB made the p99 21 ms, 1 MiB 4 ms, at the same throughput. */
+#define SLICE_BYTES (512u << 10)
 
 static int blk_unlink(struct seglog *s, const char *name)
 {
