@@ -163,7 +163,7 @@ class Server:
                                          stderr=err, env=env, preexec_fn=die_with_parent)
         return self
 
-    def start(self, seconds=30):
+    def start(self, seconds=60):
         self.spawn()
         wait_until(self.ready, seconds, "the server is not ready: " + self.said()[-2000:])
         return self
@@ -197,7 +197,7 @@ class Server:
         if self.proc:
             self.proc.wait()
 
-    def stop(self, sig=signal.SIGTERM, seconds=30):
+    def stop(self, sig=signal.SIGTERM, seconds=60):
         """A clean end; the exit status."""
         self.proc.send_signal(sig)
         try:
