@@ -143,12 +143,18 @@ const char *gap_reason_name(uint32_t reason)
 	return "unknown";
 }
 
+bool rec_is_damage(const struct rec_finding *f)
+{
+	return f->state == RF_DAMAGE || f->reason == GAP_DAMAGE ||
+	       (f->reason == GAP_WAL_LOST && f->state == RF_NEW);
+}
+
 uint64_t wal_report_damaged(const struct wal_report *r)
 {
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < r->findings; i++)
-		n += r->finding[i].state == RF_DAMAGE || r->finding[i].reason == GAP_DAMAGE;
+		n += rec_is_damage(&r->finding[i]);
 	return n;
 }
 

@@ -169,7 +169,10 @@ struct wal_report {
 };
 /* 0 clean, 1 work pending (nothing acknowledged is lost), 2 damage, 3 not usable. */
 int  wal_report_verdict(const struct wal_report *r);
-uint64_t wal_report_damaged(const struct wal_report *r);	/* findings that are damage */
+/* Whether it may have cost something acknowledged.  The loss of a volatile wal counts until
+ * a start has explained it: that is what was asked for. */
+bool rec_is_damage(const struct rec_finding *f);
+uint64_t wal_report_damaged(const struct wal_report *r);	/* how many findings are */
 const char *gap_reason_name(uint32_t reason);
 void wal_report_fini(struct wal_report *r);
 

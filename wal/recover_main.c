@@ -170,8 +170,8 @@ static int run_dump(const struct options *o, const struct rec_tool *t, struct wa
 	}
 	verdict = wal_report_verdict(r);
 	if (verdict == 2)
-		fprintf(stderr, "pasted-recover: %" PRIu64 " places are damaged: see `pasted-recover "
-			"check`\n", wal_report_damaged(r));
+		fprintf(stderr, "pasted-recover: %" PRIu64 " places are damaged or lost: see "
+			"`pasted-recover check`\n", wal_report_damaged(r));
 	return verdict;
 }
 

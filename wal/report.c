@@ -51,11 +51,6 @@ static const char *state_name(unsigned state, bool did)
 	return "found";
 }
 
-static bool is_damage(const struct rec_finding *f)
-{
-	return f->state == RF_DAMAGE || f->reason == GAP_DAMAGE;
-}
-
 /* Where a finding is, as "log/000/00000001.seg offset 8192, 512 bytes". */
 static void place(char *buf, size_t n, const struct rec_finding *f)
 {
@@ -164,7 +159,7 @@ static void people_findings(FILE *f, const struct wal_report *r, bool damage, bo
 	for (unsigned i = 0; i < r->findings; i++) {
 		const struct rec_finding *g = &r->finding[i];
 
-		if (is_damage(g) != damage)
+		if (rec_is_damage(g) != damage)
 			continue;
 		if (!n++)
 			fprintf(f, "%s:\n", damage ? "damage" : "gaps");
@@ -190,8 +185,8 @@ static void people_verdict(FILE *f, const struct wal_report *r, bool did)
 			: "work is pending after a crash; nothing acknowledged is lost\n");
 		break;
 	default:
-		fprintf(f, "%" PRIu64 " places are damaged; every other record is there\n",
-			wal_report_damaged(r));
+		fprintf(f, "damaged or lost: %" PRIu64 " places, listed above; every other record is "
+			"there\n", wal_report_damaged(r));
 	}
 }
 
@@ -289,7 +284,7 @@ static void json_findings(FILE *f, const struct wal_report *r, bool did)
 	fprintf(f, "],\"damage\":[");
 	sep = "";
 	for (unsigned i = 0; i < r->findings; i++) {
-		if (!is_damage(&r->finding[i]))
+		if (!rec_is_damage(&r->finding[i]))
 			continue;
 		json_finding(f, &r->finding[i], did, sep);
 		sep = ",";

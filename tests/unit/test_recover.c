@@ -166,6 +166,7 @@ static void test_verdict(void **state)
 	f.reason = GAP_DAMAGE;
 	assert_int_equal(wal_report_verdict(&r), 2);
 	f.reason = GAP_WAL_LOST;
+	assert_int_equal(wal_report_verdict(&r), 2);
 	f.state = RF_EXPLAINED;
 	assert_int_equal(wal_report_verdict(&r), 1);
 	f.state = RF_DAMAGE;

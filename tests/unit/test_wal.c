@@ -367,7 +367,7 @@ static void test_volatile_wal_lost(void **state)
 	assert_int_equal(world_background(&f->x, 1 << 20), 0);
 	put(f, 0, 200);
 	lose_wal(f);
-	assert_int_equal(verdict_of(f), 1);		/* the reboot of a volatile class */
+	assert_int_equal(verdict_of(f), 2);		/* the reboot of a volatile class */
 	assert_int_equal(f->rep.row->action, REC_LOST);
 	assert_int_equal(f->rep.findings, 2);
 	assert_int_equal(f->rep.finding[0].reason, GAP_WAL_LOST);
