@@ -37,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "must.h"
@@ -48,6 +49,7 @@
 #define WINDOW		1024u
 #define BGID		0
 #define PARK_MAX	1024u
+#define SYNC_HERE_NS	1000000u
 #define CLOSE_MS	5000		/* how long close() waits for the kernel */
 
 enum op {
@@ -106,7 +108,9 @@ struct ring {
 	struct rwake wake;
 	uint64_t wake_word;	/* what the read of the eventfd writes */
 	struct raio aio;
-	uint32_t data_since;	/* DATA events since the last commit */
+	uint32_t talker;	/* who sent the last DATA; RCONN_NIL: a commit came since */
+	uint32_t talkers;	/* how often that changed since the last commit */
+	uint64_t sync_start_ns, sync_ns;	/* how long the last sync took */
 	struct ring_stats st;
 };
 #define BUF_NONE UINT32_MAX
@@ -401,7 +405,10 @@ static bool on_recv(struct ring *r, const struct io_uring_cqe *cqe, struct rconn
 			ev->buf = buf;
 			ev->len = (uint16_t)cqe->res;
 			made = true;
-			r->data_since++;
+			if (ev->conn != r->talker) {
+				r->talker = ev->conn;
+				r->talkers++;
+			}
 			count_add(&r->st.data, 1);
 			count_add(&r->st.bytes_in, (uint64_t)cqe->res);
 		}
@@ -460,6 +467,14 @@ static bool on_conn(struct ring *r, const struct io_uring_cqe *cqe, enum op op, 
 	return made || conn_gone(r, c, ev);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static bool on_cqe(struct ring *r, const struct io_uring_cqe *cqe, struct ring_event *ev)
 {
 	enum op op = cqe->user_data >> 56;
@@ -479,6 +494,7 @@ static bool on_cqe(struct ring *r, const struct io_uring_cqe *cqe, struct ring_e
 		*ev = (struct ring_event){ .kind = RING_WOKEN };
 		return true;
 	case OP_SYNC:
+		r->sync_ns = now_ns() - r->sync_start_ns;
 		raio_done(&r->aio, MUTANT(uring_sync_result) ? 0 : cqe->res);
 		return raio_take(&r->aio, ev);
 	case OP_CANCEL_ACCEPT:
@@ -506,18 +522,35 @@ static unsigned reap(struct ring *r, struct ring_event *ev, unsigned max)
 
 /* ---- commits ---- */
 
+/* Whether this thread itself should wait for the sync: when there is only one client
+ * to be served, and nothing is to be done for any other, and the disk is fast. */
 static bool sync_here(const struct ring *r)
 {
-	return r->data_since <= 1;
+	return r->talkers <= 1 && r->sync_ns <= SYNC_HERE_NS && !io_uring_cq_ready(&r->u);
+}
+
+static void sync_start(struct ring *r, int fd)
+{
+	struct io_uring_sqe *sqe = sqe_get(r);
+
+	if (MUTANT(uring_fsync))
+		io_uring_prep_nop(sqe);
+	else
+		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+	io_uring_sqe_set_data64(sqe, tag(OP_SYNC, 0, 0));
+	r->aio.state = RAIO_SYNCING;
 }
 
 /* Starts the commit that is queued.  true: it is done already, *ev says how. */
 static bool commit(struct ring *r, struct ring_event *ev)
 {
-	struct io_uring_sqe *sqe;
+	bool here = sync_here(r);
+	int fd;
 
 	if (r->aio.state != RAIO_QUEUED)
 		return false;
+	r->talkers = 0;
+	r->talker = RCONN_NIL;
 	if (io_uring_sq_ready(&r->u)) {		/* replies do not wait for the disk */
 		count_add(&r->st.syscalls, 1);
 		io_uring_submit(&r->u);
@@ -525,18 +558,16 @@ static bool commit(struct ring *r, struct ring_event *ev)
 	count_add(&r->st.syscalls, 1);
 	if (raio_write(&r->aio))
 		return raio_take(&r->aio, ev);
-	if (r->aio.blk->fd(r->aio.f) < 0 || sync_here(r)) {
-		count_add(&r->st.syscalls, 1);
-		raio_sync(&r->aio);
-		r->data_since = 0;
-		return raio_take(&r->aio, ev);
+	r->sync_start_ns = now_ns();
+	fd = r->aio.blk->fd(r->aio.f);
+	if (fd >= 0 && !here) {
+		sync_start(r, fd);
+		return false;
 	}
-	r->data_since = 0;
-	r->aio.state = RAIO_SYNCING;
-	sqe = sqe_get(r);
-	io_uring_prep_fsync(sqe, r->aio.blk->fd(r->aio.f), IORING_FSYNC_DATASYNC);
-	io_uring_sqe_set_data64(sqe, tag(OP_SYNC, 0, 0));
-	return false;
+	count_add(&r->st.syscalls, 1);
+	raio_sync(&r->aio);
+	r->sync_ns = now_ns() - r->sync_start_ns;
+	return raio_take(&r->aio, ev);
 }
 
 /* ---- ring_wait ---- */
@@ -836,6 +867,7 @@ static int uring_open(struct ring **out, const struct ring_params *p, char *why,
 	r->p = *p;
 	r->wake.fd = -1;
 	r->rearm = RLIST_INIT(LINK_READ);
+	r->talker = RCONN_NIL;
 	raio_init(&r->aio);
 	why[0] = '\0';
 	err = setup(r, why, why_len);
