@@ -10,10 +10,12 @@ SCRIPT_TESTS =
 
 include %D%/unit/local.mk
 include %D%/crash/local.mk
+include %D%/mutants/local.mk
 include %D%/e2e/local.mk
 include %D%/tidy/local.mk
 include %D%/bench/local.mk
 include %D%/fuzz/local.mk
+include %D%/vm/local.mk
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""image - what a virtual machine boots from: Debian's kernel, and an initramfs made here.
+
+The kernel is the distribution's own package, fetched with `apt-get download` and
+unpacked (never installed) into a folder that is kept between runs.  Whatever cannot be
+had is a Skip with the reason: these tests need a package mirror once, not root.
+
+Image(kernel, modules=[...], programs={...}, files={...}, setup="...") is the initramfs:
+
+  modules    names; those they depend on are added, and all are loaded in order
+  programs   {guest path: host program}, with the shared libraries that ldd names
+  files      {guest path: bytes or host path}, for example a module that was just built,
+             then named in `modules` by its path: "/kmod/paste.ko"
+  setup      shell lines that init runs after the modules, before the agent
+
+init is init.sh with those filled in; its last act is the agent that vm.Machine talks to.
+"""
+import glob
+import lzma
+import os
+import re
+import shutil
+import struct
+import subprocess
+
+from harness import Skip
+
+ARCH_PACKAGE = "linux-image-amd64"
+# Nobody will test these in a machine without a screen, a radio or a sound card.
+LEFT_OUT = ("*/drivers/gpu/*", "*/drivers/media/*", "*/drivers/net/wireless/*", "*/drivers/infiniband/*",
+            "*/drivers/staging/*", "*/drivers/iio/*", "*/drivers/usb/*", "*/drivers/hwmon/*", "*/kernel/sound/*")
+# Always: the console's port, the disk, the network card; crc32c is what libcrc32c asks
+# for by its name in the crypto layer, which no "depends" tells.
+BASE_MODULES = ["crc32c_generic", "virtio_pci", "virtio_console", "virtio_net", "virtio_blk"]
+
+
+def program(name, package):
+    """Where a program of the host is."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not path:
+        raise Skip(f"{name} is not installed (package {package})")
+    return path
+
+
+def run(cmd, what, **k):
+    try:
+        out = subprocess.run(cmd, capture_output=True, text=True, errors="replace", **k)
+    except (OSError, subprocess.TimeoutExpired) as e:
+        raise Skip(f"{what}: {e}")
+    if out.returncode:
+        said = (out.stderr or out.stdout).strip().splitlines() or [f"exit status {out.returncode}"]
+        raise Skip(f"{what}: {said[-1]}")
+    return out.stdout
+
+
+# ---- the kernel ----------------------------------------------------------------
+
+class Kernel:
+    """A folder with boot/vmlinuz-* and lib/modules/*."""
+
+    def __init__(self, root):
+        self.root = root
+        images = sorted(glob.glob(os.path.join(root, "boot", "vmlinuz-*")))
+        if not images:
+            raise Skip(f"no kernel in {root}/boot")
+        self.vmlinuz = images[-1]
+        self.release = os.path.basename(self.vmlinuz).removeprefix("vmlinuz-")
+        modules = next((d for d in ("lib/modules", "usr/lib/modules")
+                        if os.path.isdir(os.path.join(root, d, self.release))), "lib/modules")
+        self.modules = os.path.join(root, modules, self.release)
+        self.paths = {}
+        for where, _, names in os.walk(self.modules):
+            for n in names:
+                if n.endswith(".ko"):
+                    self.paths[module_name(n)] = os.path.join(where, n)
+        try:
+            with open(os.path.join(self.modules, "modules.builtin")) as f:
+                self.builtin = {module_name(line.strip()) for line in f}
+        except OSError:
+            self.builtin = set()
+
+    def unpacked(self):
+        """The kernel for a machine without KVM: emulated, it would unpack itself for
+        seconds at each boot.  vmlinuz where that cannot be done here."""
+        out = os.path.join(cache_dir(), f"vmlinux-{self.release}")
+        if os.path.exists(out):
+            return out
+        with open(self.vmlinuz, "rb") as f:
+            image = f.read()
+        try:
+            with open(os.path.join(self.root, "boot", f"config-{self.release}")) as f:
+                if "CONFIG_PVH=y" not in f.read():      # QEMU's way in
+                    return self.vmlinuz
+            start, length = struct.unpack_from("<II", image, 0x248)     # the boot protocol's payload
+            start += ((image[0x1f1] or 4) + 1) * 512
+            elf = lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(image[start:start + length])
+        except (OSError, lzma.LZMAError, struct.error):
+            return self.vmlinuz
+        write_whole(out, elf)
+        return out
+
+    def closure(self, names, own=()):
+        """Those modules and all they depend on, in the order of loading, as paths.  own:
+        {name: path} of modules that are not the kernel's."""
+        own, order = dict(own), []
+
+        def add(name, wanted_by):
+            path = own.get(name) or self.paths.get(name)
+            if path in order or (not path and name in self.builtin):
+                return
+            if not path:
+                raise Skip(f"kernel {self.release} has no module {name} (wanted by {wanted_by})")
+            for d in depends(path):
+                add(d, name)
+            order.append(path)
+        for n in names:
+            add(module_name(n), "the test")
+        return order
+
+
+def write_whole(path, data):
+    """Whole or not at all, also with two tests at a time."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    part = f"{path}.part.{os.getpid()}"
+    with open(part, "wb") as f:
+        f.write(data)
+    os.rename(part, path)
+
+
+def unsigned(data):
+    """A module without its signature, which takes a second of emulation to check."""
+    mark = b"~Module signature appended~\n"
+    if not data.endswith(mark):
+        return data
+    end = len(data) - len(mark)
+    length, = struct.unpack_from(">I", data, end - 4)
+    return data[:end - 12 - length]
+
+
+def module_name(path):
+    return os.path.basename(path).split(".ko")[0].replace("-", "_")
+
+
+def depends(path):
+    """modinfo's "depends", from the file: no depmod has been run on this tree."""
+    with open(path, "rb") as f:
+        found = re.search(rb"\0depends=([^\0]*)\0", b"\0" + f.read())
+    return [module_name(d) for d in found.group(1).decode().split(",") if d] if found else []
+
+
+def cache_dir():
+    top = os.environ.get("top_builddir") or os.getcwd()
+    return os.environ.get("PASTED_VM_CACHE") or os.path.join(top, "tests", "vm", "cache")
+
+
+def stock_kernel():
+    """Debian's kernel, from PASTED_VM_KERNEL, the cache, or the mirror."""
+    root = os.environ.get("PASTED_VM_KERNEL")
+    if root:
+        return Kernel(root)
+    cache = cache_dir()
+    root = os.path.join(cache, "kernel")
+    if not os.path.isdir(root):
+        if os.uname().machine != "x86_64":
+            raise Skip("the machine in the tests is an x86_64")
+        os.makedirs(cache, exist_ok=True)
+        fetch(cache, root)
+    return Kernel(root)
+
+
+def fetch(cache, root):
+    apt = program("apt-get", "apt")
+    get = [apt, "-q", "-o", "APT::Sandbox::User=root", "download"]
+    try:
+        package = newest_package()
+        run(get + [package], "apt-get download", cwd=cache, timeout=600)
+    except Skip:
+        if os.geteuid():
+            raise
+        run([apt, "-q", "update"], "apt-get update", timeout=600)   # lists that are empty or old
+        package = newest_package()
+        run(get + [package], "apt-get download", cwd=cache, timeout=600)
+    deb = sorted(glob.glob(os.path.join(cache, package + "_*.deb")))[-1]
+    part = f"{root}.part.{os.getpid()}"
+    os.makedirs(part)
+    # dpkg -x, without what is left out
+    run(["sh", "-ec", 'deb=$1 to=$2; shift 2; dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$to" "$@" ./boot ./lib',
+         "unpack", deb, part] + [f"--exclude={p}" for p in LEFT_OUT], "unpacking the kernel", timeout=600)
+    os.unlink(deb)
+    try:
+        os.rename(part, root)
+    except OSError:
+        shutil.rmtree(part)
+
+
+def newest_package():
+    """The package with the kernel in it, that linux-image-amd64 depends on."""
+    out = run(["apt-cache", "show", "--no-all-versions", ARCH_PACKAGE], "apt-cache show")
+    found = re.search(r"^Depends:.*?\b(linux-image-\d[^ ,]*)", out, re.M)
+    if not found:
+        raise Skip(f"{ARCH_PACKAGE} names no kernel")
+    return found.group(1)
+
+
+# ---- the initramfs ----------------------------------------------------------------
+
+def libraries(path):
+    """The shared libraries and the loader of a program; none if it is static."""
+    out = subprocess.run(["ldd", path], capture_output=True, text=True)
+    if "not found" in out.stdout:
+        raise Skip(f"{path} lacks a library: {out.stdout}")
+    return re.findall(r"(?:=>\s+|^\s+)(/\S+) \(0x", out.stdout, re.M)
+
+
+class Image:
+    def __init__(self, kernel, modules=(), programs=(), files=(), setup=""):
+        self.kernel = kernel
+        self.tree, self.made = {}, set()
+        busybox = program("busybox", "busybox-static")
+        for guest, host in {"/bin/busybox": busybox, **dict(programs)}.items():
+            self.add(guest, host)
+            for lib in libraries(host):
+                self.add(lib, lib)
+        own = {}
+        for guest, content in dict(files).items():
+            self.add(guest, content)
+            if guest.endswith(".ko"):
+                own[module_name(guest)] = content
+        order = kernel.closure(BASE_MODULES + list(modules), own)
+        for i, path in enumerate(order):
+            with open(path, "rb") as f:
+                self.add(f"/modules/{i:03}-{os.path.basename(path)}", unsigned(f.read()))
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "init.sh")) as f:
+            self.add("/init", f.read().encode())
+        self.add("/setup", setup.encode())
+
+    def add(self, guest, content):
+        """content: bytes, or the path of a host file."""
+        if not isinstance(content, bytes):
+            with open(content, "rb") as f:
+                content = f.read()
+        self.tree[guest] = content
+
+    def write(self, path):
+        """An uncompressed archive in the format newc (cpio), as the kernel wants it."""
+        with open(path, "wb") as f:
+            dirs = {"/dev", "/proc", "/sys", "/tmp", "/mnt"}
+            for guest in self.tree:
+                while (guest := os.path.dirname(guest)) != "/":
+                    dirs.add(guest)
+            n = 1
+            for d in sorted(dirs):
+                newc(f, n, d, 0o040755)
+                n += 1
+            newc(f, n, "/dev/console", 0o020600, device=(5, 1))
+            for guest, data in sorted(self.tree.items()):
+                n += 1
+                newc(f, n, guest, 0o100755, data)
+            newc(f, 0, "/TRAILER!!!", 0)
+        return path
+
+
+def newc(f, inode, name, mode, data=b"", device=(0, 0)):
+    name = name[1:].encode() + b"\0"
+    fields = (inode, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name), 0)
+    head = b"070701" + b"".join(b"%08X" % v for v in fields) + name
+    f.write(head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4))

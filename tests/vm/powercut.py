@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Power cuts under load in a virtual machine, again and again on one store: the ledger judges.
+
+Load comes from outside the guest.  A cut is SIGKILL to QEMU, then the disk loses, keeps
+or tears what was not flushed.  The next boot looks at the store, dumps it for the
+judge, starts the server on it and goes on.
+
+What this sees: a reply before the sync, a sync of the wrong file, a name that was not
+synced, recovery on a real kernel and file system.  What it cannot see: a missing flush
+of the CPU's cache, which QEMU's NVDIMM keeps; that is tests/crash's.
+
+  PASTED_VM_CYCLES   cuts in all (default 32), shared out by WEIGHT
+  PASTED_VM_SECONDS  time for all of them (default 150); when it is over no further
+                     cycle is begun, but each hardware has at least 1.  The line of
+                     each case says how many it was.
+  PASTED_VM_SEED     the seed that a run printed
+"""
+import os
+import random
+import time
+
+import vm       # noqa: F401  (first: finds the ones after it)
+from harness import SLOW, case, check, equal, main
+from ledger import Writer, judge, judge_order
+from guest import SEED, Site
+
+CYCLES = int(os.environ.get("PASTED_VM_CYCLES", "32"))
+SECONDS = float(os.environ.get("PASTED_VM_SECONDS", "150"))
+WEIGHT = {"nvdimm": 12, "none": 12, "eadr": 3, "devdax": 3, "virtio": 2}
+KINDS = ("single", "single", "pipelined", "pipelined", "partial", "partial")
+SETTINGS = {"pool_size": "16M", "segment_size": "8M", "body_max": "2M", "checkpoint_interval": "50ms"}
+
+
+def load_and_cut(site, rng, tag):
+    writers = [Writer(site.address, f"{tag}.{i}", SEED, kind) for i, kind in enumerate(KINDS)]
+    for w in writers:
+        w.start()
+    emulated = 1 if vm.Machine.accel == "kvm" else 3
+    time.sleep(rng.choice((0.05, 0.1, 0.2, 0.4, 0.7)) * rng.uniform(0.5, 1.5) * emulated)
+    site.machine.cut()
+    for w in writers:
+        w.end()
+        check(not w.errors, w.errors[0] if w.errors else "")
+    return writers, site.disk.cut()
+
+
+def judge_all(writers, got):
+    more = judge([e for w in writers for e in w.entries], got)
+    for w in writers:
+        judge_order(w, got)
+    return more
+
+
+def read_back(site, writers, rng):
+    named = [e for w in writers for e in w.entries if e.name]
+    with site.connect() as c:
+        for e in rng.sample(named, min(10, len(named))):
+            r = c.ask("GET", f"/-/records/{e.name}")
+            check(r.status == 200 and r.body == e.body(), "GET of", e.name, e.id, "gives", r)
+            equal(r.get("Pasted-Class"), site.class_, "class of " + e.name)
+
+
+def start(site, rng):
+    site.serve(workers=rng.choice((1, 2, 2)), **SETTINGS)
+    r = site.ask("POST", "/ledger/probe", b"")
+    equal((r.status, r.get("Pasted-Class")), (200, site.class_), f"first reply on {site.kind}")
+    return r.name
+
+
+def without(got, probes):
+    return [r for r in got if r.name not in probes]
+
+
+def cycles(t, kind):
+    rng = random.Random(f"{SEED}/{kind}")
+    want = max(1, CYCLES * WEIGHT[kind] // sum(WEIGHT.values()))
+    end = time.monotonic() + SECONDS * SLOW * WEIGHT[kind] / sum(WEIGHT.values())
+    print(f"#    PASTED_VM_SEED={SEED} PASTED_VM_CYCLES={CYCLES}", flush=True)
+    site = Site(t, kind)
+    writers, probes, got, cuts = [], [], [], 0
+    lost = dict(dropped=0, torn=0)
+    boots = [site.boot()]
+    while cuts < want and (not cuts or time.monotonic() < end):
+        probes.append(start(site, rng))
+        read_back(site, writers, rng)
+        new, disk = load_and_cut(site, rng, f"{kind}.{cuts}")
+        writers += new
+        cuts += 1
+        lost = disk
+        boots.append(site.boot())
+        if rng.random() < 0.2:          # a power cut inside recovery
+            site.machine.run(f"pasted {site.options()} --listen 0.0.0.0:8081 >/dev/null 2>&1 & "
+                             f"usleep {rng.randrange(200000)}")
+            lost = site.cut()
+            boots.append(site.boot())
+        site.check_store()
+        got = site.dump()
+        equal([p for p in probes if p not in {r.name for r in got}], [], "lost: first records")
+        judge_all(writers, without(got, probes))
+    site.serve(**SETTINGS)
+    read_back(site, writers, rng)
+    site.end()
+    equal(site.recover("check", exits=None).rc, 0, "check after a clean stop")
+    last = site.dump()
+    site.machine.off()
+    equal([r.name for r in last], [r.name for r in got], "the last start changed what is there")
+    more = judge_all(writers, without(last, probes))
+    entries = [e for w in writers for e in w.entries]
+    named = sum(1 for e in entries if e.name)
+    print(f"#    {kind}: class {site.class_} under {vm.Machine.accel}: {cuts} of {want} power cuts; {len(entries)} "
+          f"sent, {named} acknowledged, {more} more survived; the disk dropped {lost['dropped']} and tore "
+          f"{lost['torn']} unflushed writes; a boot took {sorted(boots)[len(boots) // 2]:.1f} s")
+    check(named >= 5 * cuts, "too little load to say anything:", named)
+
+
+@case("power cuts, NVDIMM with DAX: class nvmm")
+def nvdimm(t):
+    cycles(t, "nvdimm")
+
+
+@case("power cuts, a disk with a volatile cache: class fsync")
+def disk(t):
+    cycles(t, "none")
+
+
+@case("power cuts, a platform that saves its caches: class nvmm-eadr")
+def eadr(t):
+    cycles(t, "eadr")
+
+
+@case("power cuts, the NVDIMM as a device-dax: class nvmm")
+def devdax(t):
+    cycles(t, "devdax")
+
+
+@case("power cuts, virtio-pmem mounted with DAX is class fsync all the same")
+def virtio(t):
+    cycles(t, "virtio")
+
+
+if __name__ == "__main__":
+    main()
