@@ -269,10 +269,19 @@ static int start_service(struct server *s)
 static void stop_service(struct server *s)
 {
 	service_stop(s->service);
+	/* Not before: until here it may wake a worker that has ended. */
+	while (s->started)
+		worker_free(s->workers[--s->started]);
 	free(s->counters);
 }
 
 /* ---- the workers ---- */
+
+static void worker_gone(void *arg)
+{
+	(void)arg;
+	daemon_wake();
+}
 
 static void fill_env(struct server *s)
 {
@@ -291,7 +300,7 @@ static void fill_env(struct server *s)
 		.conns_max = s->conns_max, .header_timeout_ms = c->header_timeout_ms,
 		.body_timeout_ms = c->body_timeout_ms, .idle_timeout_ms = c->idle_timeout_ms,
 		.write_timeout_ms = c->write_timeout_ms, .pushback_ms = c->pushback_ms,
-		.drain_ms = c->drain_ms,
+		.drain_ms = c->drain_ms, .gone = worker_gone,
 	};
 }
 
@@ -384,13 +393,11 @@ static void drain(struct server *s)
 	if (daemon_wait(&s->daemon, -1) == DAEMON_STOP) {
 		diag(DIAG_NOTE, "second signal: not waiting for requests in flight");
 		/* pthread_join is where the joiner can be cancelled, so those from
-		 * s->joined on are still there.  Their threads may have ended and their
-		 * rings be closed: no worker_stop, which wakes; who drains looks at
-		 * `stop` every few milliseconds. */
+		 * s->joined on are still to be joined. */
 		pthread_cancel(joiner);
 		pthread_join(joiner, NULL);
 		for (unsigned i = s->joined; i < s->started; i++)
-			atomic_store(&s->workers[i]->stop, 2);
+			worker_stop(s->workers[i], true);
 		return;
 	}
 	pthread_join(joiner, NULL);

@@ -321,9 +321,10 @@ static void *run(void *arg)
 	COUNT_SET(w->count, pool_buffers, w->pool->n);
 	started(w, 0);
 	err = loop(w);
-	if (err)
+	if (err) {
 		diag(DIAG_ERR, "worker %u: the ring failed: %s", w->index, strerror(-err));
-	w->ops->close(w->ring);
+		w->env->gone(w->env->arg);
+	}
 	return NULL;
 }
 
@@ -341,8 +342,10 @@ static uint32_t nslots(const struct worker *w)
 	return 2 * w->pool->n;
 }
 
-static void worker_free(struct worker *w)
+void worker_free(struct worker *w)
 {
+	if (w->ring)
+		w->ops->close(w->ring);
 	if (w->conns)
 		munmap(w->conns, w->env->conns_max * sizeof(*w->conns));
 	if (w->slots)
@@ -429,5 +432,4 @@ void worker_stop(struct worker *w, bool now)
 void worker_join(struct worker *w)
 {
 	pthread_join(w->thread, NULL);
-	worker_free(w);
 }

@@ -49,6 +49,8 @@ struct worker_env {			/* the same for all workers; must outlive them */
 	unsigned write_timeout_ms;	/* without progress of a reply */
 	unsigned pushback_ms;		/* how long to push back before 503 */
 	unsigned drain_ms;		/* how long to finish what is in flight at a stop */
+	void (*gone)(void *arg);	/* a worker ended although nobody stopped it */
+	void *arg;
 	bool pin;			/* pin worker i to the i-th CPU it may run on */
 };
 
@@ -119,7 +121,9 @@ int  worker_start(struct worker **w, const struct worker_env *env, unsigned inde
 		  const int *listeners, unsigned nlisteners, char *why, size_t why_len);
 /* Safe from any thread and from signal handlers. now: do not wait for what is in flight. */
 void worker_stop(struct worker *w, bool now);
-void worker_join(struct worker *w);	/* waits, then frees */
+void worker_join(struct worker *w);	/* waits until its thread has ended */
+/* Closes its ring too: nobody may wake it any more. */
+void worker_free(struct worker *w);
 void worker_wake(struct worker *w);	/* any thread */
 uint64_t worker_clock_ns(void);		/* monotonic */
 
