@@ -7,16 +7,8 @@
  * progress and keeps its spans within bounds, nothing but secrets is written, an
  * accepted head agrees with a second opinion on its framing; and here: the outcome
  * does not depend on the cut.
- *
- * Without a fuzzer (FUZZ_REPLAY) it takes the files of the corpus, one by one, and
- * is a test of make check.
  */
-#include <dirent.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz.h"
 #include "http_outcome.h"
 
 static const struct http_limits limits[] = {
@@ -25,8 +17,6 @@ static const struct http_limits limits[] = {
 	{ UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT64_MAX },
 	{ 40, 10, 1, 0, 0 },
 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *in, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *in, size_t n)
 {
@@ -56,50 +46,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t n)
 	free(whole.text);
 	return 0;
 }
-
-#ifdef FUZZ_REPLAY
-static void replay(const char *path)
-{
-	static uint8_t in[8192];
-	FILE *f = fopen(path, "rb");
-	size_t n;
-
-	if (!f) {
-		perror(path);
-		exit(1);
-	}
-	n = fread(in, 1, sizeof(in), f);
-	fclose(f);
-	/* each under every limit */
-	for (unsigned l = 0; n && l < 4; l++) {
-		in[0] = (uint8_t)l;
-		LLVMFuzzerTestOneInput(in, n);
-	}
-}
-
-int main(void)
-{
-	const char *top = getenv("top_srcdir");
-	char dir[4096], path[8192];
-	unsigned files = 0;
-	struct dirent *e;
-	DIR *d;
-
-	snprintf(dir, sizeof(dir), "%s/tests/fuzz/corpus-http", top ? top : ".");
-	d = opendir(dir);
-	if (!d) {
-		perror(dir);
-		return 99;
-	}
-	while ((e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		replay(path);
-		files++;
-	}
-	closedir(d);
-	printf("%u inputs\n", files);
-	return files >= 20 ? 0 : 1;
-}
-#endif

@@ -1,20 +1,40 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Fuzzers (libFuzzer, clang).  make check replays each corpus; make fuzz runs them
-# for FUZZ_SECONDS, new inputs go to the build folder.
-check_PROGRAMS += %D%/replay_http
-TESTS += %D%/replay_http
-%C%_replay_http_SOURCES = %D%/fuzz_http.c
-%C%_replay_http_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit -DFUZZ_REPLAY
-%C%_replay_http_LDADD = libpasted.a $(LLHTTP_LINK)
-EXTRA_DIST += %D%/corpus-http
+# Fuzzers (libFuzzer: clang and its compiler-rt).  make check replays each corpus;
+# make fuzz runs each target for FUZZ_SECONDS (run.sh).
+FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit -I$(top_srcdir)/tests/crash
+FUZZ_REPLAYS = %D%/replay_http %D%/replay_json %D%/replay_config %D%/replay_names \
+	%D%/replay_wal %D%/replay_segment %D%/replay_recover
+check_PROGRAMS += $(FUZZ_REPLAYS)
+TESTS += $(FUZZ_REPLAYS)
 
-FUZZ_CC = clang
-FUZZ_SECONDS = 60
+%C%_replay_http_SOURCES = %D%/fuzz_http.c %D%/replay.c %D%/fuzz.h
+%C%_replay_http_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"http"' -DFUZZ_VARIANTS=4
+%C%_replay_http_LDADD = libpasted.a $(LLHTTP_LINK)
+%C%_replay_json_SOURCES = %D%/fuzz_json.c %D%/replay.c %D%/fuzz.h
+%C%_replay_json_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"json"'
+%C%_replay_json_LDADD = libwal.a
+%C%_replay_config_SOURCES = %D%/fuzz_config.c %D%/replay.c %D%/fuzz.h
+%C%_replay_config_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"config"'
+%C%_replay_config_LDADD = libpasted.a $(WAL_LIBS)
+%C%_replay_names_SOURCES = %D%/fuzz_names.c %D%/replay.c %D%/fuzz.h
+%C%_replay_names_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"names"'
+%C%_replay_names_LDADD = libpasted.a $(WAL_LIBS)
+%C%_replay_wal_SOURCES = %D%/fuzz_wal.c %D%/replay.c %D%/fuzz.h
+%C%_replay_wal_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"wal"'
+%C%_replay_wal_LDADD = $(WAL_LIBS)
+%C%_replay_segment_SOURCES = %D%/fuzz_segment.c %D%/replay.c %D%/fuzz.h
+%C%_replay_segment_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"segment"'
+%C%_replay_segment_LDADD = libwalsim.a $(WAL_LIBS)
+%C%_replay_recover_SOURCES = %D%/fuzz_recover.c %D%/replay.c %D%/fuzz.h tests/crash/world.c \
+	tests/crash/world.h tests/crash/model.c tests/crash/model.h
+%C%_replay_recover_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"recover"'
+%C%_replay_recover_LDADD = libwalsim.a $(WAL_LIBS)
+EXTRA_DIST += %D%/corpus %D%/run.sh
+
 fuzz: $(LLHTTP_LINK)
-	$(MKDIR_P) fuzz-http
-	$(FUZZ_CC) -std=gnu11 $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit $(LLHTTP_CFLAGS) -g -O1 \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o fuzz_http \
-		$(srcdir)/%D%/fuzz_http.c $(srcdir)/src/http.c $(srcdir)/src/http_check.c $(LLHTTP_LINK)
-	./fuzz_http -max_len=1000 -max_total_time=$(FUZZ_SECONDS) fuzz-http $(srcdir)/%D%/corpus-http
-CLEANFILES += fuzz_http
+	CPPFLAGS='$(FUZZ_CPPFLAGS) $(PMEM_CFLAGS) $(URING_CFLAGS) $(LLHTTP_CFLAGS) $(BSD_CFLAGS)' \
+	LIBS='$(LLHTTP_LINK) $(URING_LIBS) $(BSD_LIBS) $(PMEM_LIBS)' \
+	sh $(srcdir)/%D%/run.sh $(srcdir)
+clean-local:
+	-rm -rf fuzzing
 .PHONY: fuzz
