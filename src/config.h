@@ -41,7 +41,8 @@ struct config {
 	uint64_t body_bytes_max;	/* 413 beyond; "auto" resolved */
 	unsigned conns_max;		/* per worker */
 	unsigned header_timeout_ms;	/* for a whole head, from its first byte: 408 */
-	unsigned body_timeout_ms;	/* without a byte of the body: 408 */
+	unsigned body_timeout_ms;	/* for the next body_rate * timeout bytes of a body: 408 */
+	uint64_t body_rate;		/* bytes a second; 0: one byte at least */
 	unsigned idle_timeout_ms;	/* between requests: closed */
 	unsigned write_timeout_ms;	/* a reply that is not taken: closed */
 	unsigned pushback_ms;		/* without room before 503 */

@@ -80,6 +80,7 @@ struct conn {
 	struct service_req *service;
 
 	uint64_t discarded;		/* bytes read only to be thrown away */
+	uint64_t body_came;		/* of the body, since its deadline was last set */
 
 	uint64_t deadline_ns;		/* 0: none; may be later than its bucket */
 	uint32_t timer_bucket;		/* TIMER_NONE: in none */

@@ -150,6 +150,7 @@ static void head_read(struct worker *w, struct conn *c, struct slot_node *s, str
 	int r;
 
 	c->in_body = true;
+	c->body_came = 0;
 	conn_set_deadline(w, c, w->env->body_timeout_ms);
 	if (q->own)
 		COUNT(w->count, requests_own, 1);
@@ -201,12 +202,23 @@ static bool answer_expect(struct worker *w, struct conn *c, bool more_input)
 	return true;
 }
 
+/* Its time runs anew when enough has come in it: what was sent too fast before does not
+ * pay for a byte now and then afterwards, which would hold the buffers of a large body. */
+static void body_came(struct worker *w, struct conn *c, uint32_t bytes)
+{
+	c->body_came += bytes;
+	if (c->body_came < w->env->body_step)
+		return;
+	c->body_came = 0;
+	timers_set(&w->timers, c, w->now_ns + w->env->body_timeout_ms * 1000000ull);
+}
+
 static void body_read(struct worker *w, struct conn *c, struct slot_node *s, struct http_span sp)
 {
 	const char *why = NULL;
 	int r;
 
-	timers_set(&w->timers, c, w->now_ns + w->env->body_timeout_ms * 1000000ull);
+	body_came(w, c, sp.len);
 	if (c->record && w->refusing) {
 		COUNT(w->count, refused_pool, 1);
 		refuse_later(w, c, 503, "no free buffers; try again later");

@@ -286,6 +286,7 @@ static void worker_gone(void *arg)
 static void fill_env(struct server *s)
 {
 	const struct config *c = &s->config;
+	uint64_t body_step = c->body_rate * c->body_timeout_ms / 1000;
 
 	s->env = (struct worker_env){
 		.ring = s->ring, .wal = s->wal, .service = s->service, .health = &s->health,
@@ -298,7 +299,8 @@ static void fill_env(struct server *s)
 			.body_bytes = c->body_bytes_max,
 		},
 		.conns_max = s->conns_max, .header_timeout_ms = c->header_timeout_ms,
-		.body_timeout_ms = c->body_timeout_ms, .idle_timeout_ms = c->idle_timeout_ms,
+		.body_timeout_ms = c->body_timeout_ms,
+		.body_step = body_step ? body_step : 1, .idle_timeout_ms = c->idle_timeout_ms,
 		.write_timeout_ms = c->write_timeout_ms, .pushback_ms = c->pushback_ms,
 		.drain_ms = c->drain_ms, .gone = worker_gone,
 	};

@@ -44,7 +44,8 @@ struct worker_env {			/* the same for all workers; must outlive them */
 	struct counters *counters;	/* [workers], zeroed; the service reads them too */
 	unsigned conns_max;		/* per worker */
 	unsigned header_timeout_ms;	/* first byte of a request to the end of its head */
-	unsigned body_timeout_ms;	/* between two pieces of a body */
+	unsigned body_timeout_ms;	/* for body_step more bytes of a body */
+	uint64_t body_step;		/* at least 1: what a slow client must send meanwhile */
 	unsigned idle_timeout_ms;	/* between two requests */
 	unsigned write_timeout_ms;	/* without progress of a reply */
 	unsigned pushback_ms;		/* how long to push back before 503 */

@@ -125,6 +125,7 @@ static void defaults(void **state)
 	assert_int_equal(a.c.conns_max, 16384);
 	assert_int_equal(a.c.header_timeout_ms, 10000);
 	assert_int_equal(a.c.body_timeout_ms, 30000);
+	assert_int_equal(a.c.body_rate, 1024);
 	assert_int_equal(a.c.idle_timeout_ms, 60000);
 	assert_false(a.c.doctor);
 	assert_string_equal(a.err, "");
