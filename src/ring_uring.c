@@ -30,6 +30,10 @@
  *
  * CANCELS are by user_data: the kernel finds those by a hash, and would have to
  * walk over all connections to find them by descriptor.
+ *
+ * Sockets are ordinary descriptors: of the CPU time at 50 connections, 93 % is the
+ * kernel's network stack, 1 % this file and liburing, and 0.4 % is fget, all that
+ * registered descriptors would save; they could not tell their peer's address.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -522,8 +526,21 @@ static unsigned reap(struct ring *r, struct ring_event *ev, unsigned max)
 
 /* ---- commits ---- */
 
-/* Whether this thread itself should wait for the sync: when there is only one client
- * to be served, and nothing is to be done for any other, and the disk is fast. */
+/*
+ * Whether this thread itself waits for the sync.  io_uring gives an fsync to a thread
+ * of its own, which costs two wake-ups.  Measured on two busy cores, ext4, records of
+ * 1200 bytes, a commit's time (10th percentile) and CPU:
+ *
+ *	pwritev, fdatasync here			166 us	115 us
+ *	pwritev here, then fsync as a request	182 us	141 us
+ *	writev and fsync as linked requests	188 us	146 us
+ *
+ * (pwritev2 with RWF_DSYNC: as the first.)  So writing is never a request, and a lone
+ * client, who has nothing to gain, does not pay for the thread.  With more clients it
+ * is the other way round, the next batch gathers meanwhile: at 64, best of five runs,
+ * 15.7 k/s against 6.8 k/s, 13.8 us of CPU a request against 18.6.  On a disk slower
+ * than SYNC_HERE_NS the wake-ups do not matter, but who comes meanwhile would wait.
+ */
 static bool sync_here(const struct ring *r)
 {
 	return r->talkers <= 1 && r->sync_ns <= SYNC_HERE_NS && !io_uring_cq_ready(&r->u);

@@ -46,7 +46,7 @@ static const char reply[] =
 
 struct gather {			/* requests of a commit */
 	struct iovec iov[BATCH];
-	uint32_t buf[BATCH], conn[BATCH];
+	uint32_t buf[BATCH], conn[BATCH], gen[BATCH];
 	unsigned nbuf, nconn;
 };
 
@@ -56,7 +56,7 @@ struct bench {
 	uint8_t *mem;
 	uint32_t free[BUFS];
 	unsigned nfree;
-	uint32_t got[CONNS];
+	uint32_t got[CONNS], gen[CONNS];	/* gen: rises when it is closed */
 	uint32_t size;			/* of a request; 0: not seen yet */
 	uint64_t requests;
 	struct blk_file *file;
@@ -105,7 +105,8 @@ static void synced(struct bench *b, const struct ring_event *e)
 
 	must(e->res == 0);
 	for (unsigned i = 0; i < g->nconn; i++)
-		answer(b, g->conn[i]);
+		if (g->gen[i] == b->gen[g->conn[i]])
+			answer(b, g->conn[i]);
 	for (unsigned i = 0; i < g->nbuf; i++)
 		b->free[b->nfree++] = g->buf[i];
 	g->nbuf = g->nconn = 0;
@@ -134,10 +135,12 @@ static void data(struct bench *b, const struct ring_event *e)
 	if (b->got[e->conn] < b->size)
 		return;
 	b->got[e->conn] = 0;
-	if (b->file)
+	if (b->file) {
+		g->gen[g->nconn] = b->gen[e->conn];
 		g->conn[g->nconn++] = e->conn;
-	else
+	} else {
 		answer(b, e->conn);
+	}
 }
 
 static void serve(struct bench *b)
@@ -163,6 +166,7 @@ static void serve(struct bench *b)
 				break;
 			case RING_EOF:
 			case RING_ERROR:
+				b->gen[ev[i].conn]++;
 				b->ops->close_conn(b->ring, ev[i].conn);
 				break;
 			case RING_CLOSED:
