@@ -72,7 +72,7 @@ def absent(t):
         post(c, "/x", b"1")
         for target in ("0-2", "0-0", "9-1", "0-9223372036854775807"):
             equal(c.ask("GET", f"/-/records/{target}").status, 404, target)
-        for target in ("x", "0-", "-1", "0-1x", "0-1..", "0-5..2", "0-18446744073709551616",
+        for target in ("x", "0-", "-1", "0-1x", "0-5..2", "0-18446744073709551616",
                        "99999999999999999999-1", "0--1", "../store", "%2e%2e", "0-1/../0-1"):
             r = c.ask("GET", f"/-/records/{target}")
             check(r.status in (400, 404), target, "gives", r.status)

@@ -447,6 +447,18 @@ def post(c, target, body, headers=(), **k):
     return r.name
 
 
+def accepted(s, target, body):
+    """A POST on a connection of its own: the record's name, or None when it was
+    refused (503, 507), the reply to which may be lost with the connection."""
+    try:
+        with s.connect() as c:
+            r = c.ask("POST", target, body)
+    except (OSError, EOFError):
+        return None
+    check(r.status in (200, 503, 507), r)
+    return r.name
+
+
 def bytes_of(seed, n):
     """n bytes that anyone who knows the seed can make again."""
     return hashlib.shake_128(str(seed).encode()).digest(n)

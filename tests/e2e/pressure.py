@@ -4,7 +4,7 @@
 import threading
 import time
 
-from harness import KIB, bytes_of, case, check, equal, main, post, request, wait_until
+from harness import KIB, accepted, bytes_of, case, check, equal, main, post, request, wait_until
 
 
 def upload(s, k, n, out, piece=64 * KIB):
@@ -50,8 +50,8 @@ def uploads(t):
             done += 1
             equal(s.record(r.name).body, body, r.name)
     check(done >= 1, "not one of 40 got through")
-    with s.connect() as c:      # by itself again as before
-        wait_until(lambda: c.ask("POST", "/after", bytes_of("after", 300 * KIB)).status == 200, 20, "no recovery")
+    # By itself again as before.
+    wait_until(lambda: accepted(s, "/after", bytes_of("after", 300 * KIB)), 20, "no recovery")
 
 
 @case("many half-sent bodies hold the whole pool: others get an answer, not silence", each=True)
@@ -77,8 +77,7 @@ def hoarders(t):
     wait_until(served, 30, "small posts are refused for ever")
     for c in conns:
         c.close()
-    with s.connect() as c:
-        wait_until(lambda: c.ask("POST", "/after", bytes_of("after", 500 * KIB)).status == 200, 20, "no recovery")
+    wait_until(lambda: accepted(s, "/after", bytes_of("after", 500 * KIB)), 20, "no recovery")
 
 
 @case("volatile with few checkpoints: a pool full of records drains by itself", each=True, classes=["volatile"])

@@ -3,7 +3,7 @@
 """Retention: the oldest go, are 410, their files are used again; the rest stays through restarts."""
 import os
 
-from harness import MIB, bytes_of, case, check, equal, main, post, records, wait_until
+from harness import MIB, accepted, bytes_of, case, check, equal, main, post, records, wait_until
 
 
 def files(s):
@@ -21,9 +21,8 @@ def by_size(t):
     most, inodes = 0, set()
     with s.connect() as c:
         for i in range(n):
-            r = wait_until(lambda: (lambda r: r if r.status == 200 else None)(
-                c.ask("POST", f"/{i}", bytes_of(i, size))), 20, "refused for ever")
-            equal(r.name, f"0-{i + 1}", "name")
+            name = wait_until(lambda: accepted(s, f"/{i}", bytes_of(i, size)), 20, "refused for ever")
+            equal(name, f"0-{i + 1}", "name")
             if i % 20 == 0:
                 most = max(most, used(s))
                 inodes |= {os.stat(f).st_ino for f in files(s)}

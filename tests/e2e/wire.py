@@ -4,7 +4,7 @@
 import select
 import time
 
-from harness import (MIB, SLOW, bytes_of, case, check, equal, main, post, records, request,
+from harness import (MIB, SLOW, accepted, bytes_of, case, check, equal, main, post, records, request,
                      wait_until)
 
 
@@ -333,11 +333,10 @@ def vanish(t):
         c = s.connect()
         c.send(b"POST /big HTTP/1.1\r\nHost: t\r\nContent-Length: 500000\r\n\r\n" + b"x" * 100000)
         c.abort()
-    with s.connect() as c:
-        body = bytes_of(2, 700000)
-        for _ in range(12):     # more than the pool, were it not given back
-            name = wait_until(lambda: c.ask("POST", "/v", body).name, 20, "the pool does not recover")
-        equal(name.split("-")[0], first.split("-")[0], "lane")
+    body = bytes_of(2, 700000)
+    for _ in range(12):         # more than the pool, were it not given back
+        name = wait_until(lambda: accepted(s, "/v", body), 20, "the pool does not recover")
+    equal(name.split("-")[0], first.split("-")[0], "lane")
     s.stop_clean()
     equal({r.target for r in s.dump()}, {"/v"}, "targets in the log")
 
