@@ -65,6 +65,25 @@ def ranges(t):
                 check(("x-n", str(g.seq - 1)) in [(k.lower(), v) for k, v in g.headers], g.headers)
 
 
+@case("a range is byte for byte what the tool dumps; open ranges, tails, lanes", each=True)
+def lines(t):
+    s = t.server()
+    with s.connect() as c:
+        for i in range(30):
+            post(c, f"/{i}", bytes_of(i, i * 41), [("X-Two", "a"), ("X-Two", "b\xe9")], chunk=100 if i % 3 == 1 else 0)
+        every = c.ask("GET", "/-/records/0-1..30").body
+        equal(c.ask("GET", "/-/records/0-1..").body, every, "an open range")
+        equal(c.ask("GET", "/-/records/0-11..").body.splitlines(), every.splitlines()[10:], "from the middle on")
+        equal(c.ask("GET", "/-/records/0?tail=5").body.splitlines(), every.splitlines()[25:], "the tail")
+        equal(c.ask("GET", "/-/records/0?tail=100").body, every, "a tail longer than the lane")
+        for target in ("/-/records", "/-/records/0"):
+            r = c.ask("GET", target)
+            check(r.status == 200 and b"30" in r.body, target, r)
+        equal(c.ask("GET", "/-/records/7").status, 404, "a lane that is not there")
+    s.stop_clean()
+    equal(s.recover("dump", "--json").stdout, every, "pasted-recover dump --json")
+
+
 @case("404 for what never was, 400 for what is no name, never a crash")
 def absent(t):
     s = t.server()
