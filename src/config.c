@@ -100,6 +100,8 @@ static const struct setting settings[] = {
 	  "without room for a record before 503; until then nothing is read" },
 	{ "checkpoint-interval", TIME32, AT(checkpoint_ms), "200ms", 1, 3600 * SECOND, NULL, "TIME",
 	  "longest time until a record is moved from the write-ahead log to the segments" },
+	{ "checkpoint-buffers", COUNT, AT(checkpoint_bufs), "1024", 1, BUFS_MAX, NULL, "N",
+	  "held by a worker, from which a checkpoint comes at once; half of them always will do" },
 	{ "drain-timeout", TIME32, AT(drain_ms), "10s", 0, 3600 * SECOND, NULL, "TIME",
 	  "at SIGTERM, for requests in flight" },
 	{ "config", ACTION, 0, NULL, 0, 0, NULL, "FILE",

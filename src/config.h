@@ -47,6 +47,7 @@ struct config {
 	unsigned write_timeout_ms;	/* a reply that is not taken: closed */
 	unsigned pushback_ms;		/* without room before 503 */
 	unsigned checkpoint_ms;		/* longest time between two checkpoints */
+	unsigned checkpoint_bufs;	/* held buffers that ask for one at once */
 	unsigned drain_ms;		/* at SIGTERM, for what is in flight */
 
 	bool	 doctor;

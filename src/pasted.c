@@ -302,7 +302,7 @@ static void fill_env(struct server *s)
 		.body_timeout_ms = c->body_timeout_ms,
 		.body_step = body_step ? body_step : 1, .idle_timeout_ms = c->idle_timeout_ms,
 		.write_timeout_ms = c->write_timeout_ms, .pushback_ms = c->pushback_ms,
-		.drain_ms = c->drain_ms, .gone = worker_gone,
+		.drain_ms = c->drain_ms, .held_max = c->checkpoint_bufs, .gone = worker_gone,
 	};
 }
 

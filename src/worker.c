@@ -3,7 +3,8 @@
  * worker.c - the loop of worker.h.
  *
  * When buffers run short, in this order (invariant 7):
- *   1. HELD_MAX or half of them are held: the checkpointer is asked to hurry;
+ *   1. held_max (few enough that the same ones come back while the caches still hold
+ *      them) or half of them are held: the checkpointer is asked to hurry;
  *   2. none is left for the kernel: reading stops by itself, TCP's windows close;
  *   3. that lasts for pushback_ms: `refusing`.  The reserve goes to the kernel and
  *      every request that would be recorded gets 503 and Retry-After; those that
@@ -30,9 +31,6 @@
 
 #define EVENTS_MAX	512u
 #define RESERVE_MAX	32u
-/* Held buffers from which a checkpoint is worth its while: few enough that the same
- * ones come back while the processor's caches still hold them. */
-#define HELD_MAX	1024u
 
 uint64_t worker_clock_ns(void)
 {
@@ -76,7 +74,7 @@ static void watch_pool(struct worker *w)
 
 	if (low && !atomic_load_explicit(&w->hungry, memory_order_relaxed))
 		atomic_store(&w->hungry, true);
-	if (!low && held < HELD_MAX) {
+	if (!low && held < w->env->held_max) {
 		w->asked = false;
 	} else if (!w->asked && w->env->checkpoint) {
 		w->asked = true;	/* once, until something came back */

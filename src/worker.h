@@ -49,6 +49,7 @@ struct worker_env {			/* the same for all workers; must outlive them */
 	unsigned idle_timeout_ms;	/* between two requests */
 	unsigned write_timeout_ms;	/* without progress of a reply */
 	unsigned pushback_ms;		/* how long to push back before 503 */
+	uint32_t held_max;		/* held buffers from which a checkpoint is asked for */
 	unsigned drain_ms;		/* how long to finish what is in flight at a stop */
 	void (*gone)(void *arg);	/* a worker ended although nobody stopped it */
 	void *arg;

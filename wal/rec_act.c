@@ -109,7 +109,7 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 	char path[SEG_PATH_MAX];
 	struct seglog_options o = {
 		.blk = r->blk, .dir = path, .lane = lane, .idle = idle, .now_ms = r->now_ms,
-		.swift = r->cls == WAL_VOLATILE,
+		.swift = (r->cls ? r->cls : r->store.b.wal_class) == WAL_VOLATILE,
 		.segment_bytes = r->segment_bytes ? r->segment_bytes : r->store.b.segment_bytes,
 	};
 	int err = store_lane_path(&r->store, lane, path);

@@ -142,7 +142,7 @@ def row_checkpoint(b):
     program("wrk")
     room = {"pool_size": "3G", "retain_bytes": "256M"}
     on = b.start(b.pasted("often", "volatile", checkpoint_interval="10ms", **room))
-    off = b.start(b.pasted("never", "volatile", checkpoint_interval="1h", **room))
+    off = b.start(b.pasted("never", "volatile", checkpoint_interval="1h", checkpoint_buffers=1 << 24, **room))
     runs = []
     for s in (on, off):
         wrk(s, 50, 1)
@@ -181,7 +181,8 @@ def row_recovery(b):
           size / best >= 500e6, f"{best:.2f} s")
     b.stop_all()
     # A pool large enough to hold it all: 4 KiB buffers with at least one request each.
-    s = b.start(b.pasted("replay", "volatile", pool_size=str(want * 5), checkpoint_interval="1h"))
+    s = b.start(b.pasted("replay", "volatile", pool_size=str(want * 5), checkpoint_interval="1h",
+                         checkpoint_buffers=1 << 24))
     wrk(s, 50, 1)
     while s.metric(r"pasted_recorded_bytes_total") < want / 2:
         wrk(s, 50, 1)
