@@ -1,54 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * http.c - HTTP/1 requests in place: what llhttp makes of the bytes that
- * http_check.c accepted, and the steps.
+ * http.c - HTTP/1 requests in place: what the fields mean that the parser library
+ * finds in the bytes that http_check.c accepted, and the steps.
  *
- * llhttp starts anew with each request, and does not see the payload of a message
- * with Content-Length (counted here) nor chunk extensions.
+ * The library starts anew with each request, and does not see the payload of a
+ * message with Content-Length (counted here) nor chunk extensions.
  */
-#include "http_check.h"
+#include "http_adapter.h"
 #include "mutant.h"
 
-#include <assert.h>
 #include <string.h>
 
-/* llhttp calls its methods by the names that http.h uses. */
-#define HTTP_HEAD	LL_HEAD
-#define HTTP_GET	LL_GET
-#define HTTP_OPTIONS	LL_OPTIONS
-#define HTTP_POST	LL_POST
-#define HTTP_PUT	LL_PUT
-#define HTTP_PATCH	LL_PATCH
-#define HTTP_DELETE	LL_DELETE
-#include <llhttp.h>
-#undef HTTP_HEAD
-#undef HTTP_GET
-#undef HTTP_OPTIONS
-#undef HTTP_POST
-#undef HTTP_PUT
-#undef HTTP_PATCH
-#undef HTTP_DELETE
-
-static_assert(sizeof(llhttp_t) <= sizeof(((struct http *)0)->ll), "room for llhttp");
-static_assert(_Alignof(llhttp_t) <= 8, "alignment of llhttp");
 static_assert(sizeof(struct http) <= 640, "idle connections are small");
-
-enum field { FIELD_OTHER, FIELD_HOST, FIELD_LENGTH, FIELD_CODING, FIELD_CONNECTION, FIELD_EXPECT, FIELD_SECRET };
 
 /* Bits of h->seen; those below are 1 << enum field. */
 enum { SEEN_CLOSE = 1 << 8, SEEN_KEEP_ALIVE = 1 << 9, SEEN_CONTINUE = 1 << 10 };
 
-/* ---- llhttp: what the fields mean ---- */
-
-static llhttp_t *ll_of(struct http *h)
-{
-	return (llhttp_t *)h->ll;
-}
-
-static struct http *of_ll(llhttp_t *ll)
-{
-	return (struct http *)((char *)ll - offsetof(struct http, ll));
-}
+/* ---- what the fields mean ---- */
 
 static int verdict(const struct http *h)
 {
@@ -62,10 +30,8 @@ static char lower(char c)
 	return c | 0x20;
 }
 
-static int on_name(llhttp_t *ll, const char *at, size_t len)
+int http_on_name(struct http *h, const char *at, size_t len)
 {
-	struct http *h = of_ll(ll);
-
 	for (size_t i = 0; i < len && h->name_len <= sizeof(h->name); i++, h->name_len++)
 		if (h->name_len < sizeof(h->name))
 			h->name[h->name_len] = lower(at[i]);
@@ -89,9 +55,8 @@ static unsigned find_field(const char *name, size_t len)
 #undef NAMED
 }
 
-static int on_name_end(llhttp_t *ll)
+int http_on_name_end(struct http *h)
 {
-	struct http *h = of_ll(ll);
 	unsigned bit;
 
 	h->field = find_field(h->name, h->name_len);
@@ -146,10 +111,8 @@ static void keep_word(struct http *h, char c)
 		h->val_len++;
 }
 
-static int on_value(llhttp_t *ll, const char *at, size_t len)
+int http_on_value(struct http *h, const char *at, size_t len)
 {
-	struct http *h = of_ll(ll);
-
 	switch (h->field) {
 	case FIELD_SECRET:
 		if (!MUTANT(http_scrub))
@@ -178,10 +141,8 @@ static int on_value(llhttp_t *ll, const char *at, size_t len)
 	return verdict(h);
 }
 
-static int on_value_end(llhttp_t *ll)
+int http_on_value_end(struct http *h)
 {
-	struct http *h = of_ll(ll);
-
 	if (h->trailing)
 		return 0;
 	if (h->field == FIELD_HOST && !http_host_ends(h))
@@ -197,65 +158,48 @@ static int on_value_end(llhttp_t *ll)
 	return verdict(h);
 }
 
-static int on_head_end(llhttp_t *ll)
+int http_on_head_end(struct http *h, bool chunked, bool has_length, uint64_t length)
 {
-	struct http *h = of_ll(ll);
 	struct http_req *r = &h->req;
 
-	ll->upgrade = 0;	/* an offer we do not take: no pause behind the message */
 	h->complete = true;
-	r->chunked = ll->flags & F_CHUNKED;
-	r->content_length = ll->flags & F_CONTENT_LENGTH ? ll->content_length : UINT64_MAX;
-	r->has_body = r->chunked || (ll->flags & F_CONTENT_LENGTH && ll->content_length > 0);
+	r->chunked = chunked;
+	r->content_length = length;
+	r->has_body = chunked || (has_length && length > 0);
 	r->keep_alive = !(h->seen & SEEN_CLOSE) && (r->minor || h->seen & SEEN_KEEP_ALIVE);
 	r->expect_continue = r->has_body && h->seen & SEEN_CONTINUE;
 	if (r->minor && !(h->seen & (1u << FIELD_HOST)))
 		http_fail(h, 400, "no Host");
-	else if (ll->flags & F_CONTENT_LENGTH && ll->content_length > h->lim->body_bytes)
+	else if (has_length && length > h->lim->body_bytes)
 		http_fail(h, 413, "body too large");
 	return verdict(h);
 }
 
-static int on_chunk_size(llhttp_t *ll)
+int http_on_chunk_size(struct http *h, uint64_t size)
 {
-	struct http *h = of_ll(ll);
-
-	h->left = ll->content_length;
+	h->left = size;
 	h->complete = true;
-	if (h->left > h->lim->body_bytes - h->body_sum)
+	if (size > h->lim->body_bytes - h->body_sum)
 		http_fail(h, 413, "body too large");
-	h->body_sum += h->left;
+	h->body_sum += size;
 	return verdict(h);
 }
 
-static int on_message_end(llhttp_t *ll)
+int http_on_message_end(struct http *h)
 {
-	of_ll(ll)->complete = true;
+	h->complete = true;
 	return 0;
 }
 
-static const llhttp_settings_t callbacks = {
-	.on_header_field = on_name,
-	.on_header_field_complete = on_name_end,
-	.on_header_value = on_value,
-	.on_header_value_complete = on_value_end,
-	.on_headers_complete = on_head_end,
-	.on_chunk_header = on_chunk_size,
-	.on_message_complete = on_message_end,
-};
-
 /* Hands on what check accepted.  An error of check comes behind p[n - 1] and counts
- * if llhttp has none before it.  false: in error. */
+ * if the library has none before it.  false: in error. */
 static bool feed(struct http *h, const uint8_t *p, size_t n)
 {
 	struct http_err later = h->err;
-	llhttp_errno_t e;
 
 	h->err.status = 0;
-	e = n ? llhttp_execute(ll_of(h), (const char *)p, n) : HPE_OK;
-	if (!h->err.status && e != HPE_OK)
-		http_fail(h, e == HPE_INVALID_METHOD ? 501 : 400,
-		     e == HPE_INVALID_METHOD ? "method not supported" : llhttp_get_error_reason(ll_of(h)));
+	if (n)
+		http_lib_feed(h, p, n);
 	if (!h->err.status)
 		h->err = later;
 	return !h->err.status;
@@ -280,8 +224,7 @@ static void begin_request(struct http *h)
 	h->form = 0;
 	h->word_pos = h->name_len = h->blanks = 0;
 	h->trailing = h->complete = false;
-	llhttp_init(ll_of(h), HTTP_REQUEST, &callbacks);
-	ll_of(h)->lenient_flags |= LENIENT_VERSION;	/* check_version decides */
+	http_lib_begin(h);
 }
 
 static enum http_what step_head(struct http *h, uint8_t *p, size_t n)
@@ -315,7 +258,7 @@ static size_t step_framing(struct http *h, const uint8_t *p, size_t n)
 		http_check_framing(h, p[i]);
 		if (h->err.status)
 			break;
-		if (!ext && h->state == ST_EXT) {	/* llhttp sees no extension */
+		if (!ext && h->state == ST_EXT) {	/* the library sees no extension */
 			if (!feed(h, p + from, i - from))
 				return 0;
 		}

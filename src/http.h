@@ -98,24 +98,24 @@ struct http_err {
 	const char *reason;	/* fixed, short, no client bytes in it */
 };
 
-/* Fields below `err` belong to http.c. */
+/* Fields below `err` belong to http*.c. */
 struct http {
 	struct http_req req;
 	struct http_err err;
 	const struct http_limits *lim;
 	uint64_t left;		/* bytes to come: of the body or of this chunk */
 	uint64_t body_sum;	/* payload announced so far by chunk sizes */
-	_Alignas(8) unsigned char ll[112];	/* the state of llhttp */
+	_Alignas(8) unsigned char lib[112];	/* the state of the parser library */
 	uint32_t headers;	/* field lines seen, of the head or of the trailers */
 	uint32_t extra_bytes;	/* of trailers and chunk extensions */
 	uint32_t raw_target_len;
 	uint16_t seen;		/* bits: which known fields and options were there */
-	/* the check of the grammar, ahead of llhttp */
+	/* the check of the grammar, ahead of the library */
 	uint8_t  state;		/* what the next byte must be */
 	uint8_t  form;		/* of the target */
 	uint8_t  word_pos;	/* in a fixed word, a percent triplet, a chunk size */
 	uint8_t  blanks;	/* empty lines skipped */
-	/* what llhttp reports */
+	/* what the library reports */
 	uint8_t  host_state;	/* of the check of host[:port], here and in the target */
 	uint8_t  host_count;
 	uint8_t  field;		/* which known field the line is */
@@ -123,7 +123,7 @@ struct http {
 	uint8_t  val_len;	/* of val, likewise */
 	bool	 val_gap;	/* blanks seen after val */
 	bool	 trailing;	/* in the trailers */
-	bool	 complete;	/* llhttp has seen the end: of the head, of the message */
+	bool	 complete;	/* the library has seen the end: of the head, of the message */
 	char	 name[20];	/* of the method; of the field, lower case */
 	char	 val[13];	/* one word of a known field, lower case */
 };

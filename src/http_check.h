@@ -4,18 +4,18 @@
  *
  * Every byte passes both.
  *
- *   check   walks over the bytes once and accepts what RFC 9112 allows, nothing
- *           else: one state per place in the grammar.  It finds the method, the
- *           target and the end of the head, and stops before the first byte that
- *           is wrong.
- *   llhttp  gets exactly the bytes that were accepted, so what it is laxer about
- *           never reaches it.  It finds the fields, decides the framing and reads
- *           the chunks; its callbacks in http.c hold what the fields mean and
- *           overwrite the secrets.
+ *   check    walks over the bytes once and accepts what RFC 9112 allows, nothing
+ *            else: one state per place in the grammar.  It finds the method, the
+ *            target and the end of the head, and stops before the first byte that
+ *            is wrong.
+ *   library  gets exactly the bytes that were accepted (http_adapter.h), so what it
+ *            is laxer about never reaches it.  It finds the fields, decides the
+ *            framing and reads the chunks; http.c holds what the fields mean and
+ *            overwrites the secrets.
  *
  * Errors come in stream order: of two, the one at the earlier byte wins, whichever
  * reader found it, and so a verdict does not depend on how the stream is cut.
- * (check runs ahead; its error is kept back until llhttp has had the bytes before.)
+ * (check runs ahead; its error is kept back until the library has had the bytes before.)
  */
 #ifndef HTTP_CHECK_H
 #define HTTP_CHECK_H

@@ -11,6 +11,7 @@ libpasted_a_SOURCES += %D%/service.c %D%/service.h %D%/queue.h
 libpasted_a_SOURCES += %D%/checkpoint.c %D%/checkpoint.h
 libpasted_a_SOURCES += %D%/conn.c %D%/conn.h %D%/conn_fsm.c %D%/conn_steps.h
 libpasted_a_SOURCES += %D%/http.c %D%/http.h %D%/http_check.c %D%/http_check.h
+libpasted_a_SOURCES += %D%/http_adapter.h %D%/http_llhttp.c
 libpasted_a_SOURCES += %D%/ingest.c %D%/ingest.h
 libpasted_a_SOURCES += %D%/reply.c %D%/reply.h
 libpasted_a_SOURCES += %D%/timers.c %D%/timers.h

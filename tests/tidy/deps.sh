@@ -56,7 +56,7 @@ only() {
 	[ "$found" = "$2 " ] || wrong "$1 is included by ${found:-nobody }and should be by $2 only"
 }
 only liburing.h src/ring_uring.c
-only llhttp.h src/http.c
+only llhttp.h src/http_llhttp.c
 only libpmem.h wal/pm_nvmm.c
 
 exit $bad
