@@ -142,6 +142,10 @@ void conn_sent(struct worker *w, struct conn *c, int res)
 	}
 	if (!c->service_sending) {
 		reply_sent(&w->replies, c, c->out_flight);
+		/* The reply of a request that waits had its room in what has left; the
+		 * first block of a connection is always there. */
+		if (c->state == CONN_ADMIT || c->state == CONN_APPEND)
+			must(reply_room(&w->replies, c));
 		if (c->out_ready > c->out_sent)
 			conn_sendable(w, c);
 		if (c->state != CONN_REQUEST)
