@@ -343,6 +343,8 @@ int lane_failed(const struct lane *l)
 
 bool lane_pending(const struct lane *l)
 {
+	if (lane_failed(l))		/* the rest never will be */
+		return l->flight;
 	return l->nstaged || l->flight || l->batch[l->gather].nrec;
 }
 

@@ -66,7 +66,7 @@ int lane_synced(struct lane *l, int res, uint64_t now_ms);
 
 uint64_t lane_durable(const struct lane *l);	/* highest durable sequence */
 int  lane_failed(const struct lane *l);		/* 0 or the -errno that ended it */
-bool lane_pending(const struct lane *l);	/* appended but not durable yet */
+bool lane_pending(const struct lane *l);	/* appended, not durable yet, but to be so */
 
 /* Take back what a checkpoint has moved: drops the holds, frees the words.
  * Returns the number of records taken back.  Cheap when there is nothing. */
