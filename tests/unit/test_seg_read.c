@@ -198,7 +198,7 @@ static void test_retention_under_a_cursor(void **state)
 	struct seg_cursor *c;
 	const uint8_t *data;
 	struct seglog_stats st;
-	uint64_t oldest, newest, last = 0, unlinks;
+	uint64_t oldest, newest, last = 0, unlinks, len;
 
 	(void)state;
 	assert_int_equal(seg_read_open(s, 1, &c), 0);
@@ -207,6 +207,8 @@ static void test_retention_under_a_cursor(void **state)
 	assert_int_equal(seglog_retain(s, 0, UINT64_MAX), 0);
 	/* held: unlinked, not recycled; what it had is still read */
 	assert_true(blk_sim_calls(sim, SIM_UNLINK) > unlinks);
+	assert_null(blk_sim_bytes(sim, LANE_DIR "/spare-00000001", &len));
+	model_prepare(s);
 	seglog_stat(s, &st);
 	assert_int_equal(st.segments, 1);
 	seg_read_bounds(s, &oldest, &newest);

@@ -379,7 +379,62 @@ static void test_foreign_segment(void **state)
 	assert_int_equal(l.segs[0].state, SEG_FOREIGN);
 	assert_int_equal(l.nholes, l.nsegs);
 	seg_lane_free(&l);
+	o.uuid = model_uuid;
+	o.lane = LANE + 1;		/* another lane's files in this directory */
+	assert_int_equal(seg_scan_lane(&o, &l), 0);
+	assert_int_equal(l.records, 0);
+	assert_int_equal(l.segs[0].state, SEG_FOREIGN);
+	seg_lane_free(&l);
+	o.lane = LANE;			/* the right file under a wrong name */
+	assert_int_equal(o.blk->rename(o.blk->ctx, LANE_DIR "/00000001.seg",
+				       LANE_DIR "/00000077.seg"), 0);
+	assert_int_equal(seg_scan_lane(&o, &l), 0);
+	assert_int_equal(l.segs[l.nsegs - 1].state, SEG_FOREIGN);
+	assert_true(l.records < RECORDS && l.records > 0);
+	seg_lane_free(&l);
 	blk_sim_free(sim);
+}
+
+/* A frame of the right salt that does not belong where it stands is not taken: of another
+ * lane, or of a number or a batch that was passed already. */
+static void test_misplaced_frames(void **state)
+{
+	static const struct {
+		uint32_t lane;
+		uint64_t seq, batch;
+		bool taken;
+	} rows[] = {
+		{ LANE, RECORDS + 1, 1000, true },
+		{ LANE + 1, RECORDS + 1, 1000, false },
+		{ LANE, RECORDS, 1000, false },
+		{ LANE, 3, 1000, false },
+		{ LANE, RECORDS + 1, 1, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct blk_sim *sim = make_lane();
+		static uint8_t file[SEG_TEST_BYTES];
+		struct frame_header h = { .kind = FRAME_RECORD, .seq = rows[i].seq,
+			.batch = rows[i].batch, .lane = rows[i].lane, .data_crc = crc32c(NULL, 0) };
+		struct seg_header sh;
+		struct seg_lane l;
+		char path[SEG_PATH_MAX];
+		uint64_t len;
+
+		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+		path_of(path, l.segs[l.tail].segno);
+		memcpy(file, blk_sim_bytes(sim, path, &len), sizeof(file));
+		memcpy(&sh, file, sizeof(sh));
+		frame_header_encode(&h, sh.salt);
+		memcpy(file + l.end + 64, &h, sizeof(h));
+		seg_lane_free(&l);
+		blk_sim_put(sim, path, file, sizeof(file));
+		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+		assert_int_equal(l.records, RECORDS + rows[i].taken);
+		seg_lane_free(&l);
+		blk_sim_free(sim);
+	}
 }
 
 /* A device that refuses some pages: what stood in them is lost, the rest is read. */
@@ -536,6 +591,7 @@ int main(void)
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_other_formats),
 		cmocka_unit_test(test_foreign_segment),
+		cmocka_unit_test(test_misplaced_frames),
 		cmocka_unit_test(test_unreadable_pages),
 		cmocka_unit_test(test_frames_in_data),
 		cmocka_unit_test(test_any_bytes),

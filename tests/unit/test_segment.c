@@ -221,6 +221,41 @@ static void test_files_are_recycled(void **state)
 	blk_sim_free(sim);
 }
 
+/* Whether its old name is gone is not known: it must not be overwritten. */
+static void test_failed_directory_sync_keeps_the_file(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct seglog_stats st;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	for (uint64_t seq = 1; seq < 200; seq += 7)
+		assert_int_equal(model_append(s, seq, 7), 0);
+	seglog_stat(s, &st);
+	blk_sim_fault(sim, SIM_SYNC_DIR, 1, 1, EIO);
+	assert_int_equal(seglog_retain(s, 0, st.newest_ms), -EIO);
+	model_prepare(s);
+	for (uint64_t seed = 1; seed < 30; seed++) {
+		struct blk_sim *cut;
+		struct sim_rng rng;
+		struct model_found f;
+		struct seg_lane l;
+
+		sim_rng_init(&rng, seed);
+		cut = blk_sim_cut(sim, &rng.p);
+		assert_int_equal(model_scan(blk_sim_ops(cut), false, &l, &f), 0);
+		assert_int_equal(model_holes(&l, SEG_HOLE_DAMAGE), 0);
+		assert_false(f.wrong);
+		seg_lane_free(&l);
+		blk_sim_free(cut);
+	}
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 static void test_leftovers_go(void **state)
 {
 	struct blk_sim *sim = blk_sim_new();
@@ -636,6 +671,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_retention_by_size),
 		cmocka_unit_test(test_retention_by_age),
 		cmocka_unit_test(test_files_are_recycled),
+		cmocka_unit_test(test_failed_directory_sync_keeps_the_file),
 		cmocka_unit_test(test_leftovers_go),
 		cmocka_unit_test(test_no_space_and_back),
 		cmocka_unit_test(test_failed_sync_is_final),
