@@ -31,10 +31,11 @@ struct pm_map {
 	uint8_t *addr;
 	size_t	 len;
 	bool	 created;	/* the file was not there, or was empty */
+	bool	 memory;	/* its pages are memory: DAX, tmpfs */
 	void	*priv;
 };
 
-enum { PM_SYNC = 1, PM_CREATE = 2, PM_POPULATE = 4 };
+enum { PM_SYNC = 1, PM_CREATE = 2 };
 
 struct pm_ops {
 	void *ctx;
@@ -42,12 +43,13 @@ struct pm_ops {
 	 * device-dax must be proven, else -EOPNOTSUPP.  PM_CREATE: the file is created
 	 * or grown (never shrunk) to off + len, its blocks allocated and its name
 	 * durable; without it a missing or empty file is -ENOENT, a shorter one -EFBIG.
-	 * PM_POPULATE: where the pages are memory anyway (DAX, tmpfs) they are made
-	 * present, so that the first lap through them takes no page faults.
 	 * path NULL: anonymous memory.  0 or -errno. */
 	int  (*map)(void *ctx, const char *path, uint64_t off, size_t len,
 		    unsigned flags, struct pm_map *m);
 	void (*unmap)(void *ctx, struct pm_map *m);
+	/* May be NULL.  Where the pages are memory anyway (DAX, tmpfs) they are made present,
+	 * so that the first lap through them takes no page faults. */
+	void (*populate)(void *ctx, const struct pm_map *m);
 	/* Store n bytes (n, dst and src multiples of 8) as ascending 8-byte stores. */
 	void (*store)(void *ctx, void *dst, const void *src, size_t n);
 	void (*zero)(void *ctx, void *dst, size_t n);		/* the same, of zeros */

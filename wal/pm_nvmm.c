@@ -184,10 +184,7 @@ static int map_file(const char *path, uint64_t off, size_t len, unsigned flags, 
 		/* Kernels without MAP_SHARED_VALIDATE say EINVAL. */
 		return flags & PM_SYNC && err == -EINVAL ? -EOPNOTSUPP : err;
 	}
-	/* Not in a page cache, where it would make every page dirty.  An old kernel
-	 * does not know it; then the first lap is slower. */
-	if (flags & PM_POPULATE && (flags & PM_SYNC || on_tmpfs(fd)))
-		madvise(p, len, MADV_POPULATE_WRITE);
+	m->memory = flags & PM_SYNC || on_tmpfs(fd);
 	close(fd);
 	m->addr = p;
 	m->len = len;
@@ -211,6 +208,15 @@ static int nvmm_map(void *ctx, const char *path, uint64_t off, size_t len, unsig
 	m->len = len;
 	m->created = true;
 	return 0;
+}
+
+static void nvmm_populate(void *ctx, const struct pm_map *m)
+{
+	(void)ctx;
+	/* Not in a page cache, where it would make every page dirty.  An old kernel does
+	 * not know it; then the first lap is slower. */
+	if (m->memory)
+		madvise(m->addr, m->len, MADV_POPULATE_WRITE);
 }
 
 static void nvmm_unmap(void *ctx, struct pm_map *m)
@@ -256,7 +262,7 @@ static void nvmm_fence(void *ctx)
 }
 
 const struct pm_ops pm_nvmm = {
-	.map = nvmm_map, .unmap = nvmm_unmap, .store = nvmm_store, .zero = nvmm_zero,
+	.map = nvmm_map, .unmap = nvmm_unmap, .populate = nvmm_populate, .store = nvmm_store, .zero = nvmm_zero,
 	.flush = nvmm_flush, .fence = nvmm_fence,
 };
 

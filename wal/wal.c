@@ -328,6 +328,10 @@ static int open_pool(struct opening *p)
 	if (w->wal) {
 		w->base = w->wal->bufs.addr;
 		w->base_len = (size_t)w->wal->super.bufs * w->wal->super.buf_size;
+		if (w->pm->populate) {
+			w->pm->populate(w->pm->ctx, &w->wal->wal);
+			w->pm->populate(w->pm->ctx, &w->wal->bufs);
+		}
 		return 0;
 	}
 	w->base_len = (size_t)p->share * p->o->lanes * p->o->buf_size;

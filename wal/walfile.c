@@ -280,7 +280,7 @@ int walfile_open(struct walfile *w, const struct pm_ops *pm, const char *path,
 	int err;
 
 	*w = (struct walfile){ .pm = pm };
-	err = open_common(w, path, PM_POPULATE | (want_sync ? PM_SYNC : 0), uuid);
+	err = open_common(w, path, want_sync ? PM_SYNC : 0, uuid);
 	if (err)
 		return err;
 	for (int i = 0; i < 2; i++)	/* the other copy is valid meanwhile */
@@ -346,7 +346,7 @@ int walfile_create(struct walfile *w, const struct pm_ops *pm, const char *path,
 	if (!err && super_decode(&w->super) != SUPER_VALID)
 		err = -EINVAL;
 	if (!err)
-		err = map_both(w, &p, PM_CREATE | PM_POPULATE | (want->cls > WAL_FSYNC ? PM_SYNC : 0));
+		err = map_both(w, &p, PM_CREATE | (want->cls > WAL_FSYNC ? PM_SYNC : 0));
 	if (err)
 		return err;
 	for (int i = 0; i < 2; i++)
