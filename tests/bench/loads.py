@@ -144,8 +144,11 @@ class Pasted(Process):
     def answers(self):
         if not super().answers():
             return False
-        with self.connect() as c:
-            return c.ask("GET", "/-/readyz").status == 200
+        try:
+            with self.connect() as c:
+                return c.ask("GET", "/-/readyz").status == 200
+        except (OSError, EOFError):
+            return False        # between the door of the recovery and the workers
 
     def connect(self):
         return Conn(f"127.0.0.1:{self.port}")
