@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Mutants: wal/, its simulators and src/ compiled once more with -DPASTED_MUTANT, under
+# the same tests.  run.py leaves out one named operation at a time and wants a test to
+# fail for each (tests/README.md).  A test is one line here and its name in run.py.
+if HAVE_CMOCKA
+check_LIBRARIES += libmutant.a
+libmutant_a_SOURCES = $(libwal_a_SOURCES) $(libwalsim_a_SOURCES) $(libpasted_a_SOURCES)
+nodist_libmutant_a_SOURCES = $(nodist_libpasted_a_SOURCES)
+libmutant_a_CPPFLAGS = $(AM_CPPFLAGS) -DPASTED_MUTANT
+libmutant_a_CFLAGS = $(libwal_a_CFLAGS) $(libpasted_a_CFLAGS)
+MUTANT_LIBS = libmutant.a $(LLHTTP_LINK) $(URING_LIBS) $(BSD_LIBS) $(PMEM_LIBS) $(CMOCKA_LIBS)
+
+# Without flags of their own they share the objects of the tests they are.
+MUTANT_TESTS =
+MUTANT_TESTS += %D%/crash
+%C%_crash_SOURCES = $(tests_crash_crash_SOURCES)
+%C%_crash_LDADD = $(MUTANT_LIBS)
+MUTANT_TESTS += %D%/codec
+%C%_codec_SOURCES = %D%/filter.c tests/unit/test_codec.c
+%C%_codec_LDADD = $(MUTANT_LIBS)
+MUTANT_TESTS += %D%/http
+%C%_http_SOURCES = %D%/filter.c $(tests_unit_test_http_SOURCES)
+%C%_http_LDADD = $(MUTANT_LIBS)
+MUTANT_TESTS += %D%/lane
+%C%_lane_SOURCES = %D%/filter.c tests/unit/test_lane.c
+%C%_lane_LDADD = $(MUTANT_LIBS)
+MUTANT_TESTS += %D%/ring_socket
+%C%_ring_socket_SOURCES = %D%/filter.c $(tests_unit_test_ring_socket_SOURCES)
+%C%_ring_socket_CPPFLAGS = $(tests_unit_test_ring_socket_CPPFLAGS)
+%C%_ring_socket_LDADD = $(MUTANT_LIBS)
+MUTANT_TESTS += %D%/ring_uring
+%C%_ring_uring_SOURCES = %D%/filter.c $(tests_unit_test_ring_uring_SOURCES)
+%C%_ring_uring_CPPFLAGS = $(tests_unit_test_ring_uring_CPPFLAGS)
+%C%_ring_uring_LDADD = $(MUTANT_LIBS)
+MUTANT_TESTS += %D%/scan
+%C%_scan_SOURCES = %D%/filter.c tests/unit/test_scan.c
+%C%_scan_LDADD = $(MUTANT_LIBS)
+MUTANT_TESTS += %D%/seg_read
+%C%_seg_read_SOURCES = %D%/filter.c tests/unit/test_seg_read.c tests/unit/seg_model.h
+%C%_seg_read_LDADD = $(MUTANT_LIBS)
+MUTANT_TESTS += %D%/seg_scan
+%C%_seg_scan_SOURCES = %D%/filter.c tests/unit/test_seg_scan.c tests/unit/seg_model.h
+%C%_seg_scan_LDADD = $(MUTANT_LIBS)
+MUTANT_TESTS += %D%/segment
+%C%_segment_SOURCES = %D%/filter.c tests/unit/test_segment.c tests/unit/seg_model.h
+%C%_segment_LDADD = $(MUTANT_LIBS)
+MUTANT_TESTS += %D%/wal
+%C%_wal_SOURCES = %D%/filter.c $(tests_unit_test_wal_SOURCES)
+%C%_wal_LDADD = $(MUTANT_LIBS)
+MUTANT_TESTS += %D%/walfile
+%C%_walfile_SOURCES = %D%/filter.c tests/unit/test_walfile.c
+%C%_walfile_LDADD = $(MUTANT_LIBS)
+check_PROGRAMS += $(MUTANT_TESTS)
+SCRIPT_TESTS += %D%/run.py
+endif
+EXTRA_DIST += %D%/names.txt %D%/killers.txt
+
+# Every test against every mutant: how many kill each.
+mutants: $(check_LIBRARIES) $(check_PROGRAMS)
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/run.py --all
+.PHONY: mutants
