@@ -48,6 +48,10 @@ void conn_data(struct worker *w, struct conn *c, uint32_t buf, uint16_t off, uin
 	uint32_t i = w->slot_free;
 	struct slot_node *s;
 
+	if (c->closing) {		/* it stood in the batch that ended the connection */
+		pool_put(w->pool, buf);
+		return;
+	}
 	must(i != FRAG_NIL);
 	s = &w->slots[i];
 	w->slot_free = s->next;
