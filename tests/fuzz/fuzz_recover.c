@@ -148,6 +148,13 @@ static void take_away(struct victim *v, unsigned f)
 		blk->unlink(blk->ctx, files[f].path);
 }
 
+/* Up to n bytes of a thing of `size`, from `at` on. */
+static void scribble(struct taste *t, void *thing, size_t size, size_t at, size_t n)
+{
+	at %= size;
+	taste_bytes(t, (uint8_t *)thing + at, n < size - at ? n : size - at);
+}
+
 /* One field of a sealed thing changed, and the seal made again. */
 static void lie(struct taste *t, unsigned f, uint8_t *p, uint64_t n)
 {
@@ -158,7 +165,7 @@ static void lie(struct taste *t, unsigned f, uint8_t *p, uint64_t n)
 		struct store_block b;
 
 		memcpy(&b, p + (which & 1) * 4096, sizeof(b));
-		taste_bytes(t, (uint8_t *)&b + at % 72, 1 + which % 8);
+		scribble(t, &b, 72, at, 1 + which % 8);
 		b.crc = crc32c(&b, offsetof(struct store_block, crc));
 		memcpy(p + (which & 1) * 4096, &b, sizeof(b));
 	} else if (f == 7 && n >= WAL_RINGS + 512) {
@@ -169,7 +176,7 @@ static void lie(struct taste *t, unsigned f, uint8_t *p, uint64_t n)
 		switch (which % 3) {
 		case 0:
 			memcpy(&s, p + (which & 4) * 1024, sizeof(s));
-			taste_bytes(t, (uint8_t *)&s + at % 68, 1 + which / 16);
+			scribble(t, &s, offsetof(struct wal_super, crc), at, 1 + which / 16);
 			s.crc = crc32c(&s, offsetof(struct wal_super, crc));
 			memcpy(p + WAL_SUPER_A, &s, sizeof(s));
 			memcpy(p + WAL_SUPER_B, &s, sizeof(s));
@@ -177,7 +184,7 @@ static void lie(struct taste *t, unsigned f, uint8_t *p, uint64_t n)
 		case 1:
 			off = (which & 4 ? WAL_HEADS_A : WAL_HEADS_B) + (which >> 4) % 3 * sizeof(h);
 			memcpy(&h, p + off, sizeof(h));
-			taste_bytes(t, (uint8_t *)&h + at % 60, 1 + which % 8);
+			scribble(t, &h, offsetof(struct wal_head, crc), at, 1 + which % 8);
 			h.crc = crc32c(&h, offsetof(struct wal_head, crc));
 			memcpy(p + off, &h, sizeof(h));
 			break;
@@ -196,7 +203,7 @@ static void lie(struct taste *t, unsigned f, uint8_t *p, uint64_t n)
 		memcpy(&h, p, sizeof(h));
 		salt = h.salt;
 		if (which & 1) {
-			taste_bytes(t, (uint8_t *)&h + at % 92, 1 + which / 32);
+			scribble(t, &h, offsetof(struct seg_header, crc), at, 1 + which / 32);
 			h.crc = crc32c(&h, offsetof(struct seg_header, crc));
 			memcpy(p + SEG_HDR_A, &h, sizeof(h));
 			memcpy(p + SEG_HDR_B, &h, sizeof(h));
@@ -209,7 +216,8 @@ static void lie(struct taste *t, unsigned f, uint8_t *p, uint64_t n)
 				break;
 			off += frame_bytes(fr.len);
 		}
-		taste_bytes(t, (uint8_t *)&fr + 4 + at % 40, 1 + at / 40);
+		scribble(t, &fr.kind, offsetof(struct frame_header, header_crc) - offsetof(struct frame_header, kind),
+			 at, 1 + at / 40);
 		frame_header_encode(&fr, salt);
 		memcpy(p + off, &fr, sizeof(fr));
 	}

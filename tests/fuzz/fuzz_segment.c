@@ -412,8 +412,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t n)
 		if (w.honest)
 			check_honest(&w, &list);
 		if (!scan(sim, true, &quick, NULL)) {
-			fuzz_check(l.tail == quick.tail && l.end == quick.end && l.dirty_end == quick.dirty_end &&
-				   l.batch_off == quick.batch_off, "the quick scan ends elsewhere");
+			fuzz_check(!w.honest || (l.tail == quick.tail && l.end == quick.end && l.dirty_end == quick.dirty_end &&
+				   l.batch_off == quick.batch_off), "the quick scan ends elsewhere");
 			seg_lane_free(&quick);
 		}
 		use(sim, &l, &list, w.honest);
