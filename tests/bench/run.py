@@ -17,6 +17,7 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -255,6 +256,7 @@ def main(argv):
     if set(names) - ROWS.keys() or {a for a in argv if a.startswith("-")} - {"--quick", "--strict"}:
         print(__doc__.split("\n\n")[1], "\nROW is one of", ", ".join(ROWS))
         return 64
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # so that it cleans up
     b = Bench(quick)
     machine(b)
     broken = False

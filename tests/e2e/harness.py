@@ -543,6 +543,7 @@ def run_one(f, title, ring, cls):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # a driver's time limit: clean up
     for name, path in (("PASTED", PASTED), ("PASTED_RECOVER", RECOVER)):
         if not os.access(path, os.X_OK):
             print(f"{name} does not name a program: {path!r}")
