@@ -43,6 +43,7 @@ PROGRAMS = {
     "scan": ("tests/unit/test_scan.c",) + CMOCKA,
     "seg_read": ("tests/unit/test_seg_read.c",) + CMOCKA,
     "seg_scan": ("tests/unit/test_seg_scan.c",) + CMOCKA,
+    "server_rule": ("tests/crash/server_rule.c", r'^\t\{ "([a-z-]+)", WAL_', "RULE"),
     "segment": ("tests/unit/test_segment.c",) + CMOCKA,
     "wal": ("tests/unit/test_wal.c",) + CMOCKA,
     "walfile": ("tests/unit/test_walfile.c",) + CMOCKA,
@@ -143,7 +144,8 @@ class Result:
 def run(test, mutant="", wall=600.0, cpu=600.0):
     program, pick = TESTS[test]
     env = {k: v for k, v in os.environ.items() if k not in (
-        "PASTED_MUTANT", "PASTED_TEST", "SEED", "LOAD", "LIMIT", "SAMPLES", "AGAIN", "DEPTH", "POINT")}
+        "PASTED_MUTANT", "PASTED_TEST", "SEED", "LOAD", "LIMIT", "SAMPLES", "AGAIN", "DEPTH", "POINT",
+        "SEEDS", "RULE")}
     env.update(pick, PASTED_MUTANT=mutant)
 
     def limits():
