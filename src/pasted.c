@@ -155,8 +155,9 @@ static void tell_recovery(const struct wal_report *r)
 		records += r->lane[i].records + r->lane[i].replay_records;
 		replayed += r->lane[i].replay_records;
 	}
-	diag(damaged ? DIAG_WARN : DIAG_NOTE, "recovered after a crash: %llu records, %llu of them "
-	     "from the write-ahead log; %llu places damaged%s", records, replayed,
+	diag(damaged ? DIAG_WARN : DIAG_NOTE, "%s: %llu records, %llu of them from the write-ahead "
+	     "log; %llu places damaged%s", r->unclean ? "recovered after a crash" : "opened after a clean stop",
+	     records, replayed,
 	     (unsigned long long)damaged,
 	     damaged ? ": pasted-recover check lists them" : "");
 }
