@@ -44,6 +44,7 @@ PROGRAMS = {
     "seg_read": ("tests/unit/test_seg_read.c",) + CMOCKA,
     "seg_scan": ("tests/unit/test_seg_scan.c",) + CMOCKA,
     "server_rule": ("tests/crash/server_rule.c", r'^\t\{ "([a-z-]+)", WAL_', "RULE"),
+    "seams": ("tests/unit/test_seams.c",) + CMOCKA,
     "segment": ("tests/unit/test_segment.c",) + CMOCKA,
     "wal": ("tests/unit/test_wal.c",) + CMOCKA,
     "walfile": ("tests/unit/test_walfile.c",) + CMOCKA,

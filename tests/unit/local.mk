@@ -34,3 +34,4 @@ UNIT_TESTS += %D%/test_segment %D%/test_seg_scan %D%/test_seg_read
 %C%_test_segment_SOURCES = %D%/test_segment.c %D%/seg_model.h
 %C%_test_seg_scan_SOURCES = %D%/test_seg_scan.c %D%/seg_model.h
 %C%_test_seg_read_SOURCES = %D%/test_seg_read.c %D%/seg_model.h
+UNIT_TESTS += %D%/test_seams

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_seams.c - what the two real seams ask of the kernel and of the CPU: the calls
+ * that make something durable are taken over here, counted, and made to fail.  No
+ * simulator sees a sync that blk_file.c or pm_nvmm.c leaves out.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "blk.h"
+#include "pm.h"
+
+/* ---- the calls, ours instead of the libraries' ---- */
+
+static struct {
+	unsigned fdatasync, fsync_file, fsync_dir, pwritev, flush, drain;
+	int	 fail;			/* errno of the next one; 0: it works */
+	unsigned most;			/* bytes that a pwritev takes; 0: all */
+	const void *flushed;
+	size_t	 flushed_n;
+} calls;
+
+static int failing(void)
+{
+	int err = calls.fail;
+
+	calls.fail = 0;
+	errno = err;
+	return err ? -1 : 0;
+}
+
+int fdatasync(int fd)
+{
+	calls.fdatasync++;
+	return failing() ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+	struct stat st;
+
+	fstat(fd, &st);
+	calls.fsync_file += S_ISREG(st.st_mode);
+	calls.fsync_dir += S_ISDIR(st.st_mode);
+	return failing() ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t off)
+{
+	ssize_t sum = 0;
+
+	calls.pwritev++;
+	if (failing())
+		return -1;
+	for (int i = 0; i < n; i++) {
+		size_t len = iov[i].iov_len;
+
+		if (calls.most && len > calls.most - (size_t)sum)
+			len = calls.most - (size_t)sum;
+		if (pwrite(fd, iov[i].iov_base, len, off + sum) != (ssize_t)len)
+			return -1;
+		sum += (ssize_t)len;
+	}
+	return sum;
+}
+
+void pmem_flush(const void *p, size_t n);
+void pmem_flush(const void *p, size_t n)
+{
+	calls.flush++;
+	calls.flushed = p;
+	calls.flushed_n = n;
+}
+
+void pmem_drain(void);
+void pmem_drain(void)
+{
+	calls.drain++;
+}
+
+/* ---- a folder ---- */
+
+struct folder {
+	char dir[64], file[80];
+	struct blk_file *f;
+};
+
+static int setup(void **state)
+{
+	struct folder *d = calloc(1, sizeof(*d));
+
+	assert_non_null(d);
+	strcpy(d->dir, "/dev/shm/seams.XXXXXX");	/* tmpfs: certainly no DAX */
+	assert_non_null(mkdtemp(d->dir));
+	snprintf(d->file, sizeof(d->file), "%s/f", d->dir);
+	assert_int_equal(blk_file_ops.open(NULL, d->file, BLK_RDWR | BLK_CREATE, &d->f), 0);
+	memset(&calls, 0, sizeof(calls));
+	*state = d;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct folder *d = *state;
+
+	blk_file_ops.close(d->f);
+	unlink(d->file);
+	rmdir(d->dir);
+	free(d);
+	return 0;
+}
+
+/* ---- block storage ---- */
+
+static void sync_is_one_fdatasync(void **state)
+{
+	struct folder *d = *state;
+
+	assert_int_equal(blk_file_ops.sync(d->f), 0);
+	assert_int_equal(calls.fdatasync, 1);
+	/* whatever it fails with, also with what others would try again */
+	for (int i = 0; i < 4; i++) {
+		static const int errs[] = { EIO, ENOSPC, EINTR, EAGAIN };
+
+		calls.fail = errs[i];
+		assert_int_equal(blk_file_ops.sync(d->f), -errs[i]);
+		assert_int_equal(calls.fdatasync, 2 + i);
+	}
+}
+
+static void sync_dir_is_one_fsync(void **state)
+{
+	struct folder *d = *state;
+
+	assert_int_equal(blk_file_ops.sync_dir(NULL, d->dir), 0);
+	assert_int_equal(calls.fsync_dir, 1);
+	calls.fail = EIO;
+	assert_int_equal(blk_file_ops.sync_dir(NULL, d->dir), -EIO);
+	assert_int_equal(calls.fsync_dir, 2);
+	assert_int_equal(blk_file_ops.sync_dir(NULL, "/nowhere"), -ENOENT);
+}
+
+static void short_writes_go_on(void **state)
+{
+	char a[1000], b[700], back[1700];
+	struct iovec iov[4] = { { a, 0 }, { a, sizeof(a) }, { b, 0 }, { b, sizeof(b) } };
+	struct folder *d = *state;
+
+	memset(a, 'a', sizeof(a));
+	memset(b, 'b', sizeof(b));
+	calls.most = 300;
+	assert_int_equal(blk_file_ops.write(d->f, iov, 4, 0), 0);
+	assert_int_equal(calls.pwritev, 6);
+	assert_int_equal(blk_file_ops.read(d->f, back, sizeof(back), 0), 0);
+	assert_memory_equal(back, a, sizeof(a));
+	assert_memory_equal(back + sizeof(a), b, sizeof(b));
+}
+
+static void a_failed_write_is_told(void **state)
+{
+	char a[10] = "0123456789";
+	struct iovec iov = { a, sizeof(a) };
+	struct folder *d = *state;
+
+	calls.fail = EIO;
+	assert_int_equal(blk_file_ops.write(d->f, &iov, 1, 0), -EIO);
+	assert_int_equal(calls.pwritev, 1);
+	calls.fail = EINTR;			/* nothing was written: it goes on */
+	assert_int_equal(blk_file_ops.write(d->f, &iov, 1, 0), 0);
+	assert_int_equal(calls.pwritev, 3);
+}
+
+static void a_lock_is_for_one(void **state)
+{
+	struct folder *d = *state;
+	struct blk_file *other;
+
+	assert_int_equal(blk_file_ops.lock(d->f), 0);
+	assert_int_equal(blk_file_ops.open(NULL, d->file, BLK_RDWR, &other), 0);
+	assert_int_equal(blk_file_ops.lock(other), -EWOULDBLOCK);
+	blk_file_ops.close(other);
+}
+
+/* ---- persistent memory ---- */
+
+static void a_new_file_is_durable(void **state)
+{
+	struct folder *d = *state;
+	struct pm_map m;
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/wal", d->dir);
+	assert_int_equal(pm_nvmm.map(NULL, path, 0, 8192, PM_CREATE, &m), 0);
+	assert_int_equal(calls.fsync_file, 1);
+	assert_int_equal(calls.fsync_dir, 1);
+	pm_nvmm.unmap(NULL, &m);
+	assert_int_equal(pm_nvmm.map(NULL, path, 0, 8192, PM_CREATE, &m), 0);	/* it is there */
+	assert_int_equal(calls.fsync_file, 1);
+	pm_nvmm.unmap(NULL, &m);
+	calls.fail = EIO;
+	assert_int_equal(pm_nvmm.map(NULL, path, 0, 16384, PM_CREATE, &m), -EIO);
+	unlink(path);
+}
+
+static void memory_is_no_persistent_memory(void **state)
+{
+	struct folder *d = *state;
+	struct pm_map m;
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/wal", d->dir);
+	assert_int_equal(pm_nvmm.map(NULL, path, 0, 8192, PM_CREATE | PM_SYNC, &m), -EOPNOTSUPP);
+	unlink(path);
+}
+
+static void flush_and_fence_reach_the_cpu(void **state)
+{
+	uint64_t line[16] = { 0 };
+
+	(void)state;
+	pm_nvmm.flush(NULL, line + 1, 40);
+	assert_int_equal(calls.flush, 1);
+	assert_ptr_equal(calls.flushed, line + 1);
+	assert_int_equal(calls.flushed_n, 40);
+	assert_int_equal(calls.drain, 0);
+	pm_nvmm.fence(NULL);
+	assert_int_equal(calls.drain, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(sync_is_one_fdatasync, setup, teardown),
+		cmocka_unit_test_setup_teardown(sync_dir_is_one_fsync, setup, teardown),
+		cmocka_unit_test_setup_teardown(short_writes_go_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_failed_write_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lock_is_for_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_new_file_is_durable, setup, teardown),
+		cmocka_unit_test_setup_teardown(memory_is_no_persistent_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(flush_and_fence_reach_the_cpu, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
