@@ -108,7 +108,7 @@ static int sim_size(struct blk_file *f, uint64_t *bytes)
 
 static int sim_read(struct blk_file *f, void *p, size_t n, uint64_t off)
 {
-	const struct bytes *b;
+	const struct sim_pages *b;
 	bool begun;
 	int err = op_enter(f->s, SIM_READ, false, &begun);
 
@@ -117,8 +117,7 @@ static int sim_read(struct blk_file *f, void *p, size_t n, uint64_t off)
 	b = &f->s->ino[f->ino].seen;
 	if (off + n > b->len)
 		return -ENODATA;
-	if (n)
-		memcpy(p, b->p + off, n);
+	sim_pages_read(b, off, p, n);
 	return 0;
 }
 

@@ -36,8 +36,8 @@ struct blk_sim *blk_sim_killed(const struct blk_sim *s)
 			continue;
 		b->used = true;
 		b->dir = a->dir;
-		sim_bytes_copy(&b->seen, &a->seen);
-		sim_bytes_copy(&b->dur, &a->dur);
+		sim_pages_copy(&b->seen, &a->seen);
+		sim_pages_copy(&b->dur, &a->dur);
 		b->nver = b->ver_cap = a->nver;
 		b->ver = sim_grow(NULL, a->nver, sizeof(*b->ver));
 		if (a->nver)
@@ -62,8 +62,8 @@ static void inode_cut(const struct inode *a, struct inode *b, struct sim_pick *p
 
 		len = k ? a->size[k - 1] : len;
 	}
-	sim_bytes_copy(&b->dur, &a->dur);
-	sim_bytes_resize(&b->dur, len);
+	sim_pages_copy(&b->dur, &a->dur);
+	sim_pages_resize(&b->dur, len);
 	for (size_t i = 0; i < a->nver; i++)
 		if (a->ver[i].sector * SIM_SECTOR < len)
 			versions[a->ver[i].sector]++;
@@ -80,7 +80,7 @@ static void inode_cut(const struct inode *a, struct inode *b, struct sim_pick *p
 				sim_put_sector(&b->dur, &a->ver[j]);
 	}
 	free(versions);
-	sim_bytes_copy(&b->seen, &b->dur);
+	sim_pages_copy(&b->seen, &b->dur);
 }
 
 /* Names in a directory that is not there are not there. */
@@ -163,13 +163,21 @@ static struct inode *inode_at(const struct blk_sim *s, const char *path)
 
 const uint8_t *blk_sim_bytes(const struct blk_sim *s, const char *path, uint64_t *len)
 {
-	static const uint8_t none[1];
-	const struct inode *n = inode_at(s, path);
+	struct inode *n = inode_at(s, path);
 
 	if (!n)
 		return NULL;
 	*len = n->seen.len;
-	return n->seen.p ? n->seen.p : none;
+	n->flat = sim_grow(n->flat, n->seen.len, 1);
+	sim_pages_read(&n->seen, 0, n->flat, n->seen.len);
+	return n->flat;
+}
+
+static void flip(struct sim_pages *b, uint64_t bit)
+{
+	uint8_t c = *sim_pages_at(b, bit / 8) ^ (uint8_t)(1u << (bit % 8));
+
+	sim_pages_write(b, bit / 8, &c, 1);
 }
 
 int blk_sim_flip(struct blk_sim *s, const char *path, uint64_t bit)
@@ -180,9 +188,9 @@ int blk_sim_flip(struct blk_sim *s, const char *path, uint64_t bit)
 		return -ENOENT;
 	if (bit / 8 >= n->seen.len)
 		return -ENODATA;
-	n->seen.p[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+	flip(&n->seen, bit);
 	if (bit / 8 < n->dur.len)
-		n->dur.p[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+		flip(&n->dur, bit);
 	return 0;
 }
 
@@ -192,8 +200,8 @@ int blk_sim_truncate(struct blk_sim *s, const char *path, uint64_t len)
 
 	if (!n)
 		return -ENOENT;
-	sim_bytes_resize(&n->seen, len);
-	sim_bytes_resize(&n->dur, len);
+	sim_pages_resize(&n->seen, len);
+	sim_pages_resize(&n->dur, len);
 	n->nver = n->nsize = 0;
 	return 0;
 }
@@ -217,13 +225,11 @@ int blk_sim_put(struct blk_sim *s, const char *path, const void *p, uint64_t len
 		sim_name_set(&s->dur, path, ino);
 		n = &s->ino[ino];
 	}
-	sim_bytes_resize(&n->seen, len);
-	sim_bytes_resize(&n->dur, len);
+	sim_pages_resize(&n->seen, len);
+	sim_pages_resize(&n->dur, len);
 	n->nver = n->nsize = 0;
-	if (len) {
-		memcpy(n->seen.p, p, len);
-		memcpy(n->dur.p, p, len);
-	}
+	sim_pages_write(&n->seen, 0, p, len);
+	sim_pages_write(&n->dur, 0, p, len);
 	return 0;
 }
 
@@ -232,10 +238,10 @@ static bool covers(const struct blk_sim *a, const struct blk_sim *b, char *where
 	for (size_t i = 0; i < a->seen.n; i++) {
 		const char *path = a->seen.v[i].path;
 		const struct name *e = sim_name_find(&b->seen, path);
-		const struct bytes *x = &a->ino[a->seen.v[i].ino].seen, *y;
+		const struct sim_pages *x = &a->ino[a->seen.v[i].ino].seen, *y;
 
 		y = e ? &b->ino[e->ino].seen : NULL;
-		if (y && x->len == y->len && (!x->len || !memcmp(x->p, y->p, x->len)))
+		if (y && sim_pages_same(x, y))
 			continue;
 		if (where)
 			snprintf(where, n, "%s", path);

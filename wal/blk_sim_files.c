@@ -22,31 +22,6 @@ void *sim_grow(void *p, size_t n, size_t size)
 	return sim_need(realloc(p, (n ? n : 1) * size));
 }
 
-void sim_bytes_resize(struct bytes *b, uint64_t len)
-{
-	if (len > b->cap) {
-		uint64_t cap = b->cap ? b->cap : 4096;
-
-		while (cap < len)
-			cap *= 2;
-		b->p = sim_grow(b->p, cap, 1);
-		b->cap = cap;
-	}
-	if (len > b->len)
-		memset(b->p + b->len, 0, len - b->len);
-	b->len = len;
-}
-
-void sim_bytes_copy(struct bytes *to, const struct bytes *from)
-{
-	memset(to, 0, sizeof(*to));
-	if (!from->len)
-		return;
-	to->p = sim_need(malloc(from->len));
-	to->len = to->cap = from->len;
-	memcpy(to->p, from->p, from->len);
-}
-
 /* ---- names ---- */
 
 struct name *sim_name_find(const struct names *l, const char *path)
@@ -99,13 +74,14 @@ void sim_names_free(struct names *l)
 void sim_parent_of(const char *path, char *out, size_t n)
 {
 	const char *slash = strrchr(path, '/');
+	size_t len = slash && slash != path ? (size_t)(slash - path) : 1;
 
 	if (!slash)
-		snprintf(out, n, ".");
-	else if (slash == path)
-		snprintf(out, n, "/");
-	else
-		snprintf(out, n, "%.*s", (int)(slash - path), path);
+		path = ".";
+	if (len >= n)
+		abort();
+	memcpy(out, path, len);
+	out[len] = 0;
 }
 
 bool sim_is_root(const char *path)
@@ -141,8 +117,9 @@ unsigned sim_inode_new(struct blk_sim *s, bool dir)
 
 void sim_inode_free(struct inode *n)
 {
-	free(n->seen.p);
-	free(n->dur.p);
+	sim_pages_free(&n->seen);
+	sim_pages_free(&n->dur);
+	free(n->flat);
 	free(n->ver);
 	free(n->size);
 	memset(n, 0, sizeof(*n));
@@ -165,34 +142,31 @@ void sim_inodes_collect(struct blk_sim *s)
 	free(keep);
 }
 
-static void version_add(struct inode *n, uint64_t sector, const uint8_t *data, uint64_t len)
+static void version_add(struct inode *n, uint64_t sector)
 {
 	static const uint8_t zeros[SIM_SECTOR];
-	struct version v = { .sector = sector };
-	const uint8_t *was = zeros;
-	uint8_t pad[SIM_SECTOR] = { 0 };
+	uint64_t at = sector * SIM_SECTOR;
+	const uint8_t *now = sim_pages_at(&n->seen, at);	/* zeros behind the end */
+	const uint8_t *was = at < n->dur.len ? sim_pages_at(&n->dur, at) : zeros;
+	struct version *v;
 	bool doomed = false;
 
-	memcpy(v.data, data, len);
-	if (sector * SIM_SECTOR < n->dur.len) {
-		uint64_t have = n->dur.len - sector * SIM_SECTOR;
-
-		memcpy(pad, n->dur.p + sector * SIM_SECTOR, have < SIM_SECTOR ? have : SIM_SECTOR);
-		was = pad;
-	}
 	for (size_t i = n->nver; i-- > 0; )
 		if (n->ver[i].sector == sector) {
 			was = n->ver[i].data;
 			doomed = n->ver[i].doomed;
 			break;
 		}
-	if (!doomed && !memcmp(was, v.data, SIM_SECTOR))
+	if (!doomed && !memcmp(was, now, SIM_SECTOR))
 		return;				/* nothing to choose between */
 	if (n->nver == n->ver_cap) {
 		n->ver_cap = n->ver_cap ? n->ver_cap * 2 : 16;
 		n->ver = sim_grow(n->ver, n->ver_cap, sizeof(*n->ver));
 	}
-	n->ver[n->nver++] = v;
+	v = &n->ver[n->nver++];
+	v->sector = sector;
+	v->doomed = false;
+	memcpy(v->data, now, SIM_SECTOR);
 }
 
 void sim_inode_write(struct inode *n, const uint8_t *p, uint64_t len, uint64_t off)
@@ -202,25 +176,21 @@ void sim_inode_write(struct inode *n, const uint8_t *p, uint64_t len, uint64_t o
 	if (!len)
 		return;
 	if (end > n->seen.len) {
-		sim_bytes_resize(&n->seen, end);
+		sim_pages_resize(&n->seen, end);
 		n->size = sim_grow(n->size, n->nsize + 1, sizeof(*n->size));
 		n->size[n->nsize++] = end;
 	}
-	memcpy(n->seen.p + off, p, len);
-	for (uint64_t i = off / SIM_SECTOR; i * SIM_SECTOR < end; i++) {
-		uint64_t left = n->seen.len - i * SIM_SECTOR;
-
-		version_add(n, i, n->seen.p + i * SIM_SECTOR,
-			    left < SIM_SECTOR ? left : SIM_SECTOR);
-	}
+	sim_pages_write(&n->seen, off, p, len);
+	for (uint64_t i = off / SIM_SECTOR; i * SIM_SECTOR < end; i++)
+		version_add(n, i);
 }
 
-void sim_put_sector(struct bytes *b, const struct version *v)
+void sim_put_sector(struct sim_pages *b, const struct version *v)
 {
 	uint64_t at = v->sector * SIM_SECTOR;
 
 	if (at < b->len)
-		memcpy(b->p + at, v->data, b->len - at < SIM_SECTOR ? b->len - at : SIM_SECTOR);
+		sim_pages_write(b, at, v->data, b->len - at < SIM_SECTOR ? b->len - at : SIM_SECTOR);
 }
 
 /* A successful sync: the newest version of each sector is durable, unless it is doomed. */
@@ -230,7 +200,7 @@ void sim_inode_synced(struct inode *n)
 	uint8_t *done = sim_need(calloc(sectors + 1, 1));	/* 1 hardened, 2 doomed */
 	size_t kept = 0;
 
-	sim_bytes_resize(&n->dur, n->seen.len);
+	sim_pages_resize(&n->dur, n->seen.len);
 	n->nsize = 0;
 	for (size_t i = n->nver; i-- > 0; ) {
 		struct version *v = &n->ver[i];
@@ -246,6 +216,10 @@ void sim_inode_synced(struct inode *n)
 			n->ver[kept++] = n->ver[i];
 	n->nver = kept;
 	free(done);
+	if (!kept) {			/* the same bytes: the same pages */
+		sim_pages_free(&n->dur);
+		sim_pages_copy(&n->dur, &n->seen);
+	}
 }
 
 /* Do a directory operation in a list of names, if it applies there. */

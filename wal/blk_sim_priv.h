@@ -11,6 +11,7 @@
 #define WAL_BLK_SIM_PRIV_H
 
 #include "blk_sim.h"
+#include "sim_pages.h"
 
 struct version {		/* a sector as one write left it */
 	uint64_t sector;
@@ -18,16 +19,12 @@ struct version {		/* a sector as one write left it */
 	uint8_t	 data[SIM_SECTOR];
 };
 
-struct bytes {
-	uint8_t *p;
-	uint64_t len, cap;
-};
-
 struct inode {
 	bool	 used, dir;
 	unsigned handles;
 	struct blk_file *locked;
-	struct bytes seen, dur;
+	struct sim_pages seen, dur;
+	uint8_t	*flat;		/* what blk_sim_bytes gave out */
 	struct version *ver;
 	size_t	 nver, ver_cap;
 	uint64_t *size;		/* after each write since the sync that made it longer */
@@ -78,8 +75,6 @@ struct blk_file {
 
 void *sim_need(void *p);
 void *sim_grow(void *p, size_t n, size_t size);
-void sim_bytes_resize(struct bytes *b, uint64_t len);
-void sim_bytes_copy(struct bytes *to, const struct bytes *from);
 struct name *sim_name_find(const struct names *l, const char *path);
 void sim_name_set(struct names *l, const char *path, unsigned ino);
 void sim_name_remove(struct names *l, const char *path);
@@ -92,7 +87,7 @@ unsigned sim_inode_new(struct blk_sim *s, bool dir);
 void sim_inode_free(struct inode *n);
 void sim_inodes_collect(struct blk_sim *s);
 void sim_inode_write(struct inode *n, const uint8_t *p, uint64_t len, uint64_t off);
-void sim_put_sector(struct bytes *b, const struct version *v);
+void sim_put_sector(struct sim_pages *b, const struct version *v);
 void sim_inode_synced(struct inode *n);
 void sim_op_apply(struct names *l, const struct dir_op *o);
 

@@ -17,7 +17,7 @@ libwal_a_SOURCES += %D%/seg_walk.c %D%/seg_scan.c %D%/seg_scan.h %D%/seg_read.c 
 check_LIBRARIES += libwalsim.a
 libwalsim_a_SOURCES =
 libwalsim_a_SOURCES += %D%/blk_sim.c %D%/blk_sim.h %D%/blk_sim_priv.h %D%/blk_sim_files.c %D%/blk_sim_cut.c
-libwalsim_a_SOURCES += %D%/sim_pick.c
+libwalsim_a_SOURCES += %D%/sim_pick.c %D%/sim_pages.c %D%/sim_pages.h
 libwalsim_a_SOURCES += %D%/pm_sim.c %D%/pm_sim.h
 
 WAL_LIBS = libwal.a $(PMEM_LIBS)

@@ -5,7 +5,9 @@
  *
  * Each file has three images of the same size: `mem` is what is mapped, `known` is
  * what of it has been noted (they differ by what was written past us), `durable` is
- * what no power cut takes away.  known = durable + all noted stores, in order.
+ * what no power cut takes away.  known = durable + all noted stores, in order.  Only
+ * mem is memory of its own; the others share pages with each other and with the images
+ * that they were cut from.
  */
 #include <assert.h>
 #include <errno.h>
@@ -15,6 +17,7 @@
 #include <sys/mman.h>
 
 #include "pm_sim.h"
+#include "sim_pages.h"
 
 /* gcc 12 loses sight of what the lists of files and notes own. */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -23,6 +26,7 @@
 
 #define LINE 64u
 #define WORDS (LINE / 8)
+#define LINES (SIM_PAGE / LINE)		/* of a page */
 
 struct note {			/* one store */
 	uint64_t value;
@@ -40,10 +44,11 @@ struct file {
 	struct file *next;
 	char	*path;
 	uint64_t len, room;	/* room: len rounded up to lines */
-	uint8_t	*mem, *known, *durable;
-	struct line *lines;
+	uint8_t	*mem;
+	struct sim_pages known, durable;	/* room bytes */
+	struct line **lines;	/* per page; NULL: never noted */
 	uint32_t *dirty;	/* lines with notes */
-	uint32_t ndirty;
+	uint32_t ndirty, dirty_cap;
 	unsigned mapped;
 };
 
@@ -92,9 +97,14 @@ static struct file *find_addr(const struct pm_sim *s, const void *p, uint64_t *o
 	return NULL;
 }
 
+static uint8_t *memory(uint64_t room)
+{
+	return must_have(aligned_alloc(4096, (room + 4095) / 4096 * 4096 + 4096));
+}
+
 static uint8_t *image(uint64_t room, const uint8_t *from, uint64_t len)
 {
-	uint8_t *p = must_have(aligned_alloc(4096, (room + 4095) / 4096 * 4096 + 4096));
+	uint8_t *p = memory(room);
 
 	if (!from)
 		len = 0;
@@ -112,24 +122,53 @@ static void resize_image(uint8_t **p, uint64_t room, uint64_t len)
 	free(old);
 }
 
+static uint64_t pages_of(const struct file *f)
+{
+	return (f->room + SIM_PAGE - 1) / SIM_PAGE;
+}
+
 static void forget_notes(struct file *f)
 {
-	for (uint64_t i = 0; i < f->room / LINE; i++)
-		free(f->lines[i].notes);
+	for (uint64_t p = 0; p < pages_of(f); p++) {
+		for (unsigned i = 0; f->lines[p] && i < LINES; i++)
+			free(f->lines[p][i].notes);
+		free(f->lines[p]);
+	}
 	free(f->lines);
 	free(f->dirty);
 	f->lines = NULL;
 	f->dirty = NULL;
-	f->ndirty = 0;
+	f->ndirty = f->dirty_cap = 0;
 }
 
 static void new_notes(struct file *f)
 {
-	f->lines = must_have(calloc(f->room / LINE + 1, sizeof(*f->lines)));
-	f->dirty = must_have(calloc(f->room / LINE + 1, sizeof(*f->dirty)));
+	f->lines = must_have(calloc(pages_of(f) + 1, sizeof(struct line *)));
 }
 
-static struct file *new_file(struct pm_sim *s, const char *path, const uint8_t *from, uint64_t len)
+/* A line that may have no notes, and one that is about to. */
+static struct line *has_line(const struct file *f, uint64_t i)
+{
+	return f->lines[i / LINES] ? &f->lines[i / LINES][i % LINES] : NULL;
+}
+
+static struct line *line(struct file *f, uint64_t i)
+{
+	if (!f->lines[i / LINES])
+		f->lines[i / LINES] = must_have(calloc(LINES, sizeof(struct line)));
+	return &f->lines[i / LINES][i % LINES];
+}
+
+/* What is seen is known, and durable. */
+static void settle_all(struct file *f)
+{
+	sim_pages_resize(&f->known, f->room);
+	sim_pages_write(&f->known, 0, f->mem, f->room);
+	sim_pages_free(&f->durable);
+	sim_pages_copy(&f->durable, &f->known);
+}
+
+static struct file *add_file(struct pm_sim *s, const char *path, uint64_t len)
 {
 	struct file *f = must_have(calloc(1, sizeof(*f))), **end = &s->files;
 
@@ -139,10 +178,27 @@ static struct file *new_file(struct pm_sim *s, const char *path, const uint8_t *
 	f->path = must_have(strdup(path));
 	f->len = len;
 	f->room = (len + LINE - 1) / LINE * LINE;
-	f->mem = image(f->room, from, len);
-	f->known = image(f->room, from, len);
-	f->durable = image(f->room, from, len);
 	new_notes(f);
+	return f;
+}
+
+static struct file *new_file(struct pm_sim *s, const char *path, const uint8_t *from, uint64_t len)
+{
+	struct file *f = add_file(s, path, len);
+
+	f->mem = image(f->room, from, len);
+	settle_all(f);
+	return f;
+}
+
+/* With the bytes of a file of another simulator.  What is known of it is still to be set. */
+static struct file *copy_file(struct pm_sim *s, const struct file *from, const struct sim_pages *b)
+{
+	struct file *f = add_file(s, from->path, from->len);
+
+	f->mem = memory(f->room);
+	sim_pages_read(b, 0, f->mem, f->room);
+	sim_pages_copy(&f->durable, b);
 	return f;
 }
 
@@ -150,8 +206,8 @@ static void free_file(struct file *f)
 {
 	forget_notes(f);
 	free(f->mem);
-	free(f->known);
-	free(f->durable);
+	sim_pages_free(&f->known);
+	sim_pages_free(&f->durable);
 	free(f->path);
 	free(f);
 }
@@ -164,12 +220,9 @@ static void set_len(struct file *f, uint64_t len)
 	assert(!f->mapped);
 	forget_notes(f);
 	resize_image(&f->mem, room, keep);
-	resize_image(&f->known, room, keep);
-	resize_image(&f->durable, room, keep);
-	memcpy(f->durable, f->mem, keep);
-	memcpy(f->known, f->mem, keep);
 	f->len = len;
 	f->room = room;
+	settle_all(f);
 	new_notes(f);
 }
 
@@ -188,16 +241,20 @@ void pm_sim_free(struct pm_sim *s)
 
 static void note(struct file *f, uint64_t i, uint8_t word, uint64_t value)
 {
-	struct line *l = &f->lines[i];
+	struct line *l = line(f, i);
 
 	if (l->n == l->cap) {
 		l->cap = l->cap ? 2 * l->cap : WORDS;
 		l->notes = must_have(realloc(l->notes, l->cap * sizeof(*l->notes)));
 	}
 	l->notes[l->n++] = (struct note){ value, word };
-	memcpy(f->known + i * LINE + 8u * word, &value, 8);
+	sim_pages_write(&f->known, i * LINE + 8u * word, &value, 8);
 	if (!l->listed) {
 		l->listed = true;
+		if (f->ndirty == f->dirty_cap) {
+			f->dirty_cap = f->dirty_cap ? 2 * f->dirty_cap : 64;
+			f->dirty = must_have(realloc(f->dirty, f->dirty_cap * sizeof(*f->dirty)));
+		}
 		f->dirty[f->ndirty++] = (uint32_t)i;
 	}
 }
@@ -208,7 +265,7 @@ static void compare_line(struct file *f, uint64_t i)
 	uint64_t seen[WORDS], known[WORDS];
 
 	memcpy(seen, f->mem + i * LINE, LINE);
-	memcpy(known, f->known + i * LINE, LINE);
+	memcpy(known, sim_pages_at(&f->known, i * LINE), LINE);
 	for (unsigned w = 0; w < WORDS; w++)
 		if (seen[w] != known[w])
 			note(f, i, (uint8_t)w, seen[w]);
@@ -216,10 +273,10 @@ static void compare_line(struct file *f, uint64_t i)
 
 static void compare_file(struct file *f)
 {
-	for (uint64_t off = 0; off < f->room; off += 4096) {
-		uint64_t n = f->room - off < 4096 ? f->room - off : 4096;
+	for (uint64_t off = 0; off < f->room; off += SIM_PAGE) {
+		uint64_t n = f->room - off < SIM_PAGE ? f->room - off : SIM_PAGE;
 
-		if (!memcmp(f->mem + off, f->known + off, n))
+		if (!memcmp(f->mem + off, sim_pages_at(&f->known, off), n))
 			continue;
 		for (uint64_t i = off / LINE; i < (off + n) / LINE; i++)
 			compare_line(f, i);
@@ -241,7 +298,7 @@ static void store_word(struct file *f, uint64_t off, uint64_t value)
 	uint64_t i = off / LINE, known;
 
 	memcpy(f->mem + off, &value, 8);
-	memcpy(&known, f->known + off, 8);
+	memcpy(&known, sim_pages_at(&f->known, off), 8);
 	if (known != value)
 		note(f, i, (uint8_t)(off % LINE / 8), value);
 }
@@ -257,9 +314,15 @@ static void fence_file(struct file *f)
 	uint32_t kept = 0;
 
 	for (uint32_t d = 0; d < f->ndirty; d++) {
-		struct line *l = &f->lines[f->dirty[d]];
+		uint64_t at = (uint64_t)f->dirty[d] * LINE;
+		struct line *l = line(f, f->dirty[d]);
+		uint8_t now[LINE];
 
-		apply(f->durable + (uint64_t)f->dirty[d] * LINE, l->notes, l->flushed);
+		if (l->flushed) {
+			memcpy(now, sim_pages_at(&f->durable, at), LINE);
+			apply(now, l->notes, l->flushed);
+			sim_pages_write(&f->durable, at, now, LINE);
+		}
 		l->n -= l->flushed;
 		memmove(l->notes, l->notes + l->flushed, l->n * sizeof(*l->notes));
 		l->flushed = 0;
@@ -407,7 +470,8 @@ static void sim_flush(void *ctx, const void *p, size_t n)
 	assert(off + n <= f->len);
 	for (uint64_t i = off / LINE; i <= (off + n - 1) / LINE; i++) {
 		compare_line(f, i);
-		f->lines[i].flushed = f->lines[i].n;
+		if (has_line(f, i))
+			line(f, i)->flushed = line(f, i)->n;
 	}
 }
 
@@ -480,7 +544,7 @@ unsigned pm_sim_choices(struct pm_sim *s, uint64_t *states)
 	*states = 1;
 	for (struct file *f = s->files; f; f = f->next)
 		for (uint32_t d = 0; d < f->ndirty; d++, n++)
-			if (__builtin_mul_overflow(*states, f->lines[f->dirty[d]].n + 1ull, states))
+			if (__builtin_mul_overflow(*states, has_line(f, f->dirty[d])->n + 1ull, states))
 				*states = UINT64_MAX;
 	return n;
 }
@@ -491,7 +555,7 @@ struct pm_sim *pm_sim_killed(struct pm_sim *s)
 
 	compare_all(s);
 	for (struct file *f = s->files; f; f = f->next)
-		new_file(k, f->path, f->known, f->len);
+		sim_pages_copy(&copy_file(k, f, &f->known)->known, &f->known);
 	return k;
 }
 
@@ -501,15 +565,19 @@ struct pm_sim *pm_sim_cut(struct pm_sim *s, struct sim_pick *p)
 
 	compare_all(s);
 	for (struct file *f = s->files; f; f = f->next) {
-		struct file *g = new_file(k, f->path, f->durable, f->len);
+		struct file *g = copy_file(k, f, &f->durable);
 
 		for (uint32_t d = 0; d < f->ndirty; d++) {
-			const struct line *l = &f->lines[f->dirty[d]];
+			const struct line *l = has_line(f, f->dirty[d]);
+			uint64_t at = (uint64_t)f->dirty[d] * LINE;
+			uint32_t n = p->pick(p, l->n + 1);
 
-			apply(g->mem + (uint64_t)f->dirty[d] * LINE, l->notes, p->pick(p, l->n + 1));
+			if (!n)
+				continue;
+			apply(g->mem + at, l->notes, n);
+			sim_pages_write(&g->durable, at, g->mem + at, LINE);
 		}
-		memcpy(g->known, g->mem, g->room);
-		memcpy(g->durable, g->mem, g->room);
+		sim_pages_copy(&g->known, &g->durable);
 	}
 	return k;
 }
@@ -581,6 +649,13 @@ uint8_t *pm_sim_bytes(struct pm_sim *s, const char *path, uint64_t *len)
 	return f ? f->mem : NULL;
 }
 
+static void flip(struct sim_pages *b, uint64_t bit)
+{
+	uint8_t c = *sim_pages_at(b, bit / 8) ^ (uint8_t)(1u << bit % 8);
+
+	sim_pages_write(b, bit / 8, &c, 1);
+}
+
 int pm_sim_flip(struct pm_sim *s, const char *path, uint64_t bit)
 {
 	struct file *f = find(s, path);
@@ -588,8 +663,8 @@ int pm_sim_flip(struct pm_sim *s, const char *path, uint64_t bit)
 	if (!f || bit / 8 >= f->len)
 		return -ENOENT;
 	f->mem[bit / 8] ^= (uint8_t)(1u << bit % 8);
-	f->known[bit / 8] ^= (uint8_t)(1u << bit % 8);
-	f->durable[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	flip(&f->known, bit);
+	flip(&f->durable, bit);
 	return 0;
 }
 
