@@ -337,7 +337,7 @@ out:
 
 void rec_end(struct rec *r)
 {
-	for (unsigned i = 0; i < LANES_MAX; i++) {
+	for (unsigned i = 0; i < r->lanes; i++) {
 		seg_lane_free(&r->lane[i].segs);
 		if (r->lane[i].log)
 			seglog_close(r->lane[i].log);

@@ -198,6 +198,16 @@ static bool frame_at(const struct seg_walk *w, const uint8_t *p, uint64_t off,
 	       (h->kind == FRAME_GAP || h->seq > w->last_seq || MUTANT(frame_seq_check));
 }
 
+#define LINE 64u
+
+static bool line_zero(const uint8_t *p)
+{
+	uint64_t v[LINE / 8];
+
+	memcpy(v, p, sizeof(v));
+	return !(v[0] | v[1] | v[2] | v[3] | v[4] | v[5] | v[6] | v[7]);
+}
+
 /* The next frame at or behind w->off: 1 and *off, 0, -errno.  Notes in w->tail where
  * the last byte was that is not zero. */
 static int search(struct seg_walk *w, uint64_t *off, struct frame_header *h)
@@ -215,6 +225,10 @@ static int search(struct seg_walk *w, uint64_t *off, struct frame_header *h)
 			return err;
 		end = w->base + w->have;
 		for (; at + FRAME_ALIGN <= end; at += FRAME_ALIGN, p += FRAME_ALIGN) {
+			while (end - at >= 2 * LINE && line_zero(p)) {	/* most of a segment */
+				at += LINE;
+				p += LINE;
+			}
 			memcpy(&word, p, sizeof(word));
 			if (!word)
 				continue;
