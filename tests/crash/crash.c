@@ -6,9 +6,10 @@
  *	SEED=n		what is drawn (default 1); a failure prints it
  *	POINT=n		only this crash point of each workload (printed by a failure)
  *	LOAD=name	only this workload
- *	LIMIT, SAMPLES, AGAIN, DEPTH	how much (explore.h)
+ *	LIMIT, SAMPLES, USE, AGAIN, DEPTH	how much (explore.h)
  */
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -127,12 +128,17 @@ int main(void)
 {
 	struct explore e = {
 		.seed = env("SEED", 1), .limit = env("LIMIT", 32),
-		.samples = (unsigned)env("SAMPLES", 6), .again = (unsigned)env("AGAIN", 4),
+		.samples = (unsigned)env("SAMPLES", 6), .use = (unsigned)env("USE", 1),
+		.again = (unsigned)env("AGAIN", 4),
 		.depth = (unsigned)env("DEPTH", 2), .only_point = env("POINT", UINT64_MAX),
 	};
 	const char *only = getenv("LOAD");
 	unsigned ran = 0;
 
+	/* Images come and go a million times: their memory stays. */
+	mallopt(M_MMAP_THRESHOLD, 64 << 20);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	mallopt(M_TOP_PAD, 16 << 20);
 	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
 		uint64_t points = e.points, states = e.states;
 		double from = cpu_s();
@@ -142,8 +148,8 @@ int main(void)
 		ran++;
 		if (!explore_run(&e, &loads[i])) {
 			printf("FAILED: %s\nreplay: SEED=%" PRIu64 " POINT=%" PRIu64 " LOAD=%s LIMIT=%"
-			       PRIu64 " SAMPLES=%u AGAIN=%u DEPTH=%u\n", e.why, e.seed, e.point,
-			       loads[i].name, e.limit, e.samples, e.again, e.depth);
+			       PRIu64 " SAMPLES=%u USE=%u AGAIN=%u DEPTH=%u\n", e.why, e.seed, e.point,
+			       loads[i].name, e.limit, e.samples, e.use, e.again, e.depth);
 			return 1;
 		}
 		printf("%-14s %5" PRIu64 " crash points, %7" PRIu64 " states, %5.1f s CPU\n",

@@ -64,9 +64,9 @@ static int count_step(void *arg)
 	return 0;
 }
 
-/* A start on it gives the same records, and works: a new record in each lane, and a
- * look at what another crash right then leaves.  Returns the start's steps. */
-static unsigned recover_and_use(struct explore *e, struct world *x, const struct got *seen)
+/* A start on it gives the same records, and (use) works: a new record in each lane, and
+ * a look at what another crash right then leaves.  Returns the start's steps. */
+static unsigned recover(struct explore *e, struct world *x, const struct got *seen, bool use)
 {
 	struct got g = { 0 }, again = { 0 };
 	char why[256];
@@ -86,11 +86,11 @@ static unsigned recover_and_use(struct explore *e, struct world *x, const struct
 	if (!got_same(seen, &g, why, sizeof(why)))
 		fail(e, "the dump and the start: %s", why);
 	model_restart(x->model, &g);
-	for (unsigned i = 0; i < e->lanes && !e->failed; i++)
+	for (unsigned i = 0; use && i < e->lanes && !e->failed; i++)
 		if (world_record(x, i, 100, false) || world_commit(x, i) || world_synced(x, i))
 			fail(e, "lane %u takes no record after recovery", i);
 	world_kill(x);
-	if (!e->failed) {	/* nothing in doubt is kept: what was promised must be there */
+	if (use && !e->failed) {	/* nothing in doubt is kept: what was promised must be there */
 		struct sim_edge none;
 		struct world y;
 		struct model *all = e->model;
@@ -158,7 +158,7 @@ static void judge(struct explore *e, struct pm_sim *pm, struct blk_sim *blk, uns
 	e->states++;
 	look(e, &x, &seen, depth ? "inside recovery" : "crash");
 	if (!e->failed)
-		steps = recover_and_use(e, &x, &seen);
+		steps = recover(e, &x, &seen, sim_rng_next(&e->rng) % e->use == 0);
 	world_fini(&x);
 	model_free(&scratch);
 	got_free(&seen);

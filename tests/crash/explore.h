@@ -2,8 +2,9 @@
 /*
  * explore.h - every crash point of a workload, and at each the states that a power cut
  * there may leave: all of them where they are few, else the extremes and samples from
- * the seed.  Each state is recovered, judged against the model, recovered again, used,
- * and (some of them) cut again inside its recovery.
+ * the seed.  Each state is looked at (pasted-recover's dump) and judged against the model,
+ * and started, which must give the same records; some are then used and judged again, some
+ * are cut again inside their recovery.
  */
 #ifndef CRASH_EXPLORE_H
 #define CRASH_EXPLORE_H
@@ -42,6 +43,7 @@ struct explore {
 	uint64_t seed;
 	uint64_t limit;		/* states at a point, up to which all are tried */
 	unsigned samples;	/* else so many extremes and so many drawn ones */
+	unsigned use;		/* one state in so many is written to after its recovery */
 	unsigned again;		/* one state in so many is cut again inside its recovery */
 	unsigned depth;		/* and so deep */
 	/* counted */
