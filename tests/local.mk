@@ -15,6 +15,7 @@ include %D%/e2e/local.mk
 include %D%/tidy/local.mk
 include %D%/bench/local.mk
 include %D%/fuzz/local.mk
+include %D%/hostile/local.mk
 include %D%/vm/local.mk
 
 if HAVE_CMOCKA

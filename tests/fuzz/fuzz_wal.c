@@ -367,7 +367,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t n)
 	struct taste t = { in, n };
 	static struct walfile f;
 	struct image im = { 0 };
-	struct pm_ops pm = { &im, map, unmap, store, zero, flush, fence };
+	struct pm_ops pm = { .ctx = &im, .map = map, .unmap = unmap, .store = store, .zero = zero,
+		.flush = flush, .fence = fence };
 	static struct writer w;
 	int err;
 

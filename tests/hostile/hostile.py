@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""hostile - what the tests of hostile clients share: honest clients beside an attack,
+and the books: after an attack every connection, buffer and descriptor is back.
+
+Nothing here looks at how fast something is; deadlines only end what hangs."""
+import os
+import resource
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from harness import SLOW, Failed, Skip, bytes_of, check, equal, wait_until  # noqa: E402
+
+
+def need_descriptors(n):
+    """Room for n more sockets here; servers that start later inherit it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    want = n + 200
+    if hard != resource.RLIM_INFINITY and hard < want:
+        raise Skip(f"{n} connections need {want} descriptors, the limit is {hard}")
+    if soft != resource.RLIM_INFINITY and soft < want:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (want, hard))
+
+
+def books(s):
+    m = s.metrics()
+    return {
+        "connections": m.sum("pasted_connections_open"),
+        "buffers": m.sum("pasted_pool_buffers_free") + m.sum("pasted_pool_buffers_kernel"),
+        "descriptors": s.descriptors(),
+    }
+
+
+def settled_books(s):
+    """The start value: what it is when nothing goes on."""
+    last = [books(s), 0]
+
+    def same_thrice():
+        now = books(s)
+        last[1] = last[1] + 1 if now == last[0] else 0
+        last[0] = now
+        time.sleep(0.02)
+        return last[1] >= 3
+    wait_until(same_thrice, 20, "the books do not come to rest")
+    return last[0]
+
+
+def check_books(s, start, seconds=30):
+    now = {}
+
+    def back():
+        now.update(books(s))
+        # More buffers than at the start: something that was held then is free now.
+        return (now["connections"] <= start["connections"] and now["buffers"] >= start["buffers"] and
+                now["descriptors"] <= start["descriptors"])
+    try:
+        wait_until(back, seconds, "not everything came back")
+    except Failed as e:
+        raise Failed(f"{e}: at the start {start}, now {now}") from None
+
+
+class Honest:
+    """Clients that post, read back what they posted, and expect nothing but success."""
+
+    def __init__(self, s, clients=2, pause=0.01):
+        self.s, self.pause = s, pause
+        self.done, self.error, self.stop = 0, None, threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(k,), daemon=True) for k in range(clients)]
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def run(self, k):
+        try:
+            with self.s.connect() as c:
+                i = 0
+                while not self.stop.is_set():
+                    body = bytes_of((k, i), 10 + i % 2000)
+                    r = c.ask("POST", f"/honest/{k}", body)
+                    equal(r.status, 200, f"honest client {k}, post {i}: {r}")
+                    if i % 5 == 0:
+                        equal(c.ask("GET", f"/-/records/{r.name}").body, body, f"read-back of {r.name}")
+                    i += 1
+                    self.done += 1
+                    time.sleep(self.pause)
+        except Exception as e:  # noqa: BLE001 - told by the thread that asks
+            self.error = e
+
+    def look(self):
+        if self.error:
+            raise Failed(f"an honest client was not served: {self.error!r}")
+
+    def __exit__(self, kind, *_):
+        self.stop.set()
+        for t in self.threads:
+            t.join(60 * SLOW)
+        if kind is None:
+            self.look()
+            check(self.done >= 10, "honest clients did", self.done, "requests only")
+            check(not any(t.is_alive() for t in self.threads), "an honest client hangs")

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Clients that are slow on purpose: with the head, the body, reading.  Each ends by the
+timeout that is meant for it, all it held comes back, and honest clients are served."""
+import selectors
+import shutil
+import socket
+import subprocess
+import time
+
+from hostile import Honest, check_books, need_descriptors, settled_books
+from harness import KIB, SLOW, Skip, bytes_of, case, check, connect_socket, equal, main, post, request
+
+
+class Drip:
+    """A connection that sends `first` at once and then `drip`, a piece at a time."""
+
+    def __init__(self, s, first, drip, rcvbuf=0):
+        self.sock = connect_socket(s.listen[0], 30) if not rcvbuf else small_window(s, rcvbuf)
+        self.sock.sendall(first)
+        self.sock.setblocking(False)
+        self.drip, self.at, self.got, self.over = drip, 0, b"", False
+
+    def step(self, sel):
+        """One piece; what came back is kept."""
+        try:
+            if self.drip:
+                self.sock.send(self.drip[self.at % len(self.drip)])
+                self.at += 1
+        except BlockingIOError:
+            pass
+        except OSError:
+            pass            # closed: seen by reading
+        self.read(sel)
+
+    def read(self, sel, n=65536):
+        try:
+            data = self.sock.recv(n)
+            self.got += data
+            if data:
+                return
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            pass
+        self.over = True
+        sel.unregister(self.sock)
+        self.sock.close()
+
+    def status(self):
+        return self.got[9:12]
+
+
+def small_window(s, rcvbuf):
+    host, port = s.listen[0].rsplit(":", 1)
+    k = socket.socket()
+    k.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+    k.settimeout(30)
+    k.connect((host, int(port)))
+    return k
+
+
+def drip_all(drips, honest, every=0.05, seconds=60):
+    """Until all are over; a turn drips one piece on each connection."""
+    sel = selectors.DefaultSelector()
+    for d in drips:
+        sel.register(d.sock, selectors.EVENT_READ, d)
+    end = time.monotonic() + seconds * SLOW
+    while any(not d.over for d in drips):
+        check(time.monotonic() < end, sum(not d.over for d in drips), "of", len(drips), "are still held")
+        honest.look()
+        for d in drips:
+            if not d.over:
+                d.step(sel)
+        time.sleep(every)
+    sel.close()
+
+
+def read_slowly(s, drips, honest, seconds=60):
+    """A byte now and then from each, until the server has let go of all of them (here
+    they look alive for longer: the kernel still has bytes to read)."""
+    sel = selectors.DefaultSelector()
+    for d in drips:
+        sel.register(d.sock, selectors.EVENT_READ, d)
+    end = time.monotonic() + seconds * SLOW
+    while ended(s) < len(drips):
+        check(time.monotonic() < end, ended(s), "of", len(drips), "were cut off", s.metrics().text)
+        honest.look()
+        for d in drips:
+            if not d.over:
+                d.read(sel, 1)
+        time.sleep(0.05)
+    for d in drips:
+        d.sock.close()
+    sel.close()
+
+
+def ended(s):
+    m = s.metrics()
+    return sum(m.any(rf'timeouts_total\{{.*what="{what}"') for what in ("send", "idle"))
+
+
+@case("slowloris: heads that never end are 408, each", each=True)
+def heads(t):
+    need_descriptors(400)
+    s = t.server(settings={"header-timeout": "1s", "pool-size": "8M", "body-max": "1M"})
+    start = settled_books(s)
+    with Honest(s) as honest:
+        drips = [Drip(s, b"POST /slow HTTP/1.1\r\nHost: t\r\n", [b"X-A: b\r\n"] if k % 2 else [b"X"])
+                 for k in range(300)]
+        drip_all(drips, honest)
+    equal({d.status() for d in drips}, {b"408"}, "how they ended")
+    equal(s.metrics().any(r'timeouts_total\{.*what="head"'), 300, "timeouts counted")
+    check_books(s, start)
+
+
+BODY = b"POST /slow HTTP/1.1\r\nHost: t\r\nContent-Length: 200000\r\n\r\n"
+CHUNKS = b"POST /slow HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@case("slow bodies of every kind are 408, also when they were fast before", each=True)
+def bodies(t):
+    need_descriptors(400)
+    s = t.server(settings={"body-timeout": "1s", "body-rate": "4K", "pool-size": "16M", "body-max": "1M"})
+    start = settled_books(s)
+    kinds = [
+        (BODY, [b"x"]),                         # a byte now and then
+        (BODY + b"x" * (40 * KIB), [b"x"]),     # fast, then slow: no credit
+        (CHUNKS, [b"1\r\nx\r\n"]),              # chunks of a byte
+        (CHUNKS + b"5000\r\n" + b"x" * 20480 + b"\r\n", [b"1", b"\r\n", b"x", b"\r\n"]),
+        (CHUNKS, [b"1;a=" + b"b" * 10, b"c"]),  # an extension without an end
+        (CHUNKS + b"0\r\n", [b"T: x\r\n"]),     # trailers without an end
+        (BODY.replace(b"/slow", b"/-/slow"), [b"x"]),       # refused, and thrown away
+        (BODY.replace(b"POST", b"GET"), [b"x"]),
+    ]
+    with Honest(s) as honest:
+        drips = [Drip(s, *kinds[k % len(kinds)]) for k in range(160)]
+        drip_all(drips, honest)
+    equal({(k % len(kinds), d.status()) for k, d in enumerate(drips)},
+          {(k, b"408") for k in range(len(kinds))}, "how they ended")
+    equal(s.metrics().any(r'timeouts_total\{.*what="body"'), 160, "timeouts counted")
+    check_books(s, start)
+
+
+@case("a client that keeps to body-rate takes the time that it needs", each=True)
+def steady(t):
+    s = t.server(settings={"body-timeout": "3s", "body-rate": "1K", "pool-size": "8M", "body-max": "1M"})
+    body = bytes_of("steady", 100 * KIB)
+    with s.connect() as c:
+        c.send(request("POST", "/steady", None, [("Content-Length", str(len(body)))]))
+        for i in range(0, len(body), 2 * KIB):      # 5 s, and twenty times the rate
+            c.send(body[i:i + 2 * KIB])
+            time.sleep(0.1)
+        r = c.reply()
+        equal(r.status, 200, r)
+        equal(c.ask("GET", f"/-/records/{r.name}").body, body, "read-back")
+
+
+@case("slow readers of large replies are cut off by write-timeout", each=True)
+def readers(t):
+    need_descriptors(300)
+    s = t.server(settings={"write-timeout": "1s", "pool-size": "8M", "body-max": "1M"})
+    with s.connect() as c:
+        for i in range(12):
+            post(c, "/r", bytes_of(i, 500 * KIB))
+    start = settled_books(s)
+    asks = [request("GET", "/-/records/0-1..12"), request("GET", "/-/records/0-3"), request("GET", "/-/") * 900,
+            request("GET", "/-/livez") * 2000]
+    with Honest(s) as honest:
+        drips = [Drip(s, asks[k % len(asks)], None, rcvbuf=4 * KIB) for k in range(100)]
+        read_slowly(s, drips, honest)
+    equal(ended(s), 100, "timeouts counted")
+    check(all(len(d.got) < 100 * KIB for d in drips), "one got everything")
+    check_books(s, start)
+
+
+@case("slowhttptest: its attacks by head, body and reading")
+def tool(t):
+    if not shutil.which("slowhttptest"):
+        raise Skip("slowhttptest is not installed")
+    need_descriptors(500)
+    s = t.server(settings={"header-timeout": "1s", "body-timeout": "1s", "write-timeout": "1s", "idle-timeout": "2s",
+                           "pool-size": "8M", "body-max": "1M"})
+    with s.connect() as c:
+        for i in range(8):
+            post(c, "/r", bytes_of(i, 500 * KIB))
+    start = settled_books(s)
+    url = f"http://{s.listen[0]}/slow"
+    modes = [["-H", "-u", url], ["-B", "-u", url, "-s", "100000"],
+             ["-X", "-u", url.replace("/slow", "/-/records/0-1..8"), "-w", "512", "-y", "1024", "-n", "1", "-z", "8", "-k", "3"]]
+    for mode in modes:
+        with Honest(s):
+            out = subprocess.run(["slowhttptest", "-c", "200", "-r", "200", "-i", "1", "-l", "4", "-p", "3", *mode],
+                                 capture_output=True, text=True, timeout=120 * SLOW, cwd=t.dir)
+        check(out.returncode == 0, mode[0], "exits", out.returncode, out.stderr[-500:])
+        check_books(s, start)
+    m = s.metrics()
+    check(m.any(r'timeouts_total\{.*what="head"') >= 100, "few heads timed out", m.text)
+    check(m.any(r'timeouts_total\{.*what="body"') >= 100, "few bodies timed out")
+
+
+if __name__ == "__main__":
+    main()
