@@ -6,6 +6,7 @@
 	machine(..., args=vm.disk(d.url))
 	machine.cut()
 	d.cut()                             # what was not flushed: kept, lost or torn
+	d.freeze("flush", 3)                # stands still at the 3rd flush from now
 	d.fail(flush=EIO, times=1); d.heal(); d.counts()
 
 A file behind QEMU would keep every write that the guest made: a SIGKILL does not empty
@@ -68,6 +69,11 @@ class Disk:
 
     def heal(self):
         return self.tell(do="fail", times=0, errors={})
+
+    def freeze(self, kind, n):
+        """Stands still from the n-th write on (it is in the cache) or at the n-th flush (it
+        is not done): a moment for a cut with something to lose.  counts()["frozen"]."""
+        return self.tell(do="freeze", kind=kind, n=n)
 
     def counts(self):
         return self.tell(do="counts")
@@ -149,6 +155,7 @@ class Server:
     def __init__(self, cache, where):
         import selectors
         self.cache, self.conn = cache, None
+        self.freeze, self.frozen = (None, 0), False
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(where)
         self.listener.listen(1)
@@ -194,9 +201,12 @@ class Server:
             # QEMU is dead; what it had sent and was not read yet had not arrived.
             self.drop()
             self.cache.cut()
+            self.freeze, self.frozen = (None, 0), False
+        elif order["do"] == "freeze":
+            self.freeze = ({"write": WRITE, "flush": FLUSH}[order["kind"]], order["n"])
         elif order["do"] == "fail":
             self.cache.errors, self.cache.times = order["errors"], order["times"]
-        return dict(self.cache.n, volatile=sum(w[3] == VOLATILE for w in self.cache.log))
+        return dict(self.cache.n, frozen=self.frozen, volatile=sum(w[3] == VOLATILE for w in self.cache.log))
 
     def exactly(self, n):
         out = bytearray()
@@ -231,11 +241,23 @@ class Server:
             else:
                 answer(0x80000001)      # not supported
 
+    def stands_still(self, kind):
+        if kind != self.freeze[0]:
+            return False
+        self.freeze = (kind, self.freeze[1] - 1)
+        self.frozen = self.freeze[1] <= 0
+        return self.frozen
+
     def request(self):
         magic, flags, kind, handle, offset, length = struct.unpack(">IHHQQI", self.exactly(28))
         if magic != REQUEST or kind == DISC:
             raise EOFError
         err, data = errno.EINVAL, b""
+        if self.stands_still(kind):
+            if kind == WRITE:
+                self.cache.write(offset, self.exactly(length), flags & 1)
+            self.select.unregister(self.conn)
+            return
         if kind == READ:
             err, data = 0, os.pread(self.cache.file, length, offset)
         elif kind == WRITE:

@@ -27,6 +27,8 @@ from image import Image, program, run, stock_kernel
 CLASS = {"none": "fsync", "nvdimm": "nvmm", "eadr": "nvmm-eadr", "devdax": "nvmm", "virtio": "fsync"}
 NVMM = {"nvdimm": "/mnt/nvmm", "eadr": "/mnt/nvmm", "devdax": "/dev/dax0.0", "virtio": "/mnt/nvmm"}
 SEED = int(os.environ.get("PASTED_VM_SEED", str(random.SystemRandom().randrange(1 << 32))))
+# A mutant build of the programs can be tried here too.
+PASSED_ON = "".join(f"{k}={shlex.quote(v)} " for k, v in os.environ.items() if k == "PASTED_MUTANT")
 
 # The namespace of an NVDIMM without labels is a raw one at first; this is what
 # `ndctl create-namespace -f -e namespace0.0 -m fsdax|devdax` does to it.
@@ -40,6 +42,9 @@ echo pmem >$new/mode
 echo namespace0.0 >$new/namespace
 echo $new >../drivers/{driver}/bind
 """
+
+
+SECTORS = "n=$(cat /sys/block/vda/size)"
 
 
 def image(kind):
@@ -76,7 +81,8 @@ class Site:
 
     # -- the machine
 
-    def boot(self):
+    def boot(self, flaky=False):
+        """flaky: the disk behind a device-mapper table that break_disk() exchanges."""
         m = self.machine
         seconds = m.start()
         if not self.formatted:
@@ -87,10 +93,20 @@ class Site:
                     m.run(NAMESPACE.format(kind="pfn", driver="nd_pmem"))
                 m.run("mkfs.ext4 -q -b 4096 /dev/pmem0")
             self.formatted = True
-        m.run("mkdir -p /mnt/disk /mnt/nvmm; mount -t ext4 -o noatime /dev/vda /mnt/disk")
+        device = "/dev/vda"
+        if flaky:
+            m.run(f"set -e; {SECTORS}; dmsetup create flaky --noudevsync --table \"0 $n linear /dev/vda 0\"")
+            device = "/dev/dm-0"     # there is no udev that makes /dev/mapper/flaky
+        m.run(f"mkdir -p /mnt/disk /mnt/nvmm; mount -t ext4 -o noatime {device} /mnt/disk")
         if self.nvmm == "/mnt/nvmm":
             m.run("mount -t ext4 -o noatime,dax=always /dev/pmem0 /mnt/nvmm")
         return seconds
+
+    def break_disk(self):
+        """Every write fails from now on (dm-flakey, down for an hour)."""
+        self.machine.run(f"set -e; {SECTORS}; "
+                         "dmsetup load flaky --table \"0 $n flakey /dev/vda 0 0 3600 1 error_writes\"; "
+                         "dmsetup suspend --noflush --nolockfs flaky; dmsetup resume --noudevsync flaky")
 
     def cut(self):
         """The power goes: the machine, its caches, what the disk had not flushed."""
@@ -106,7 +122,7 @@ class Site:
         """Starts the server; it is ready, and of the class that this hardware gives."""
         conf = "".join(f"{k.replace('_', '-')} = {v}\n" for k, v in settings.items())
         self.machine.run(f"printf %s {shlex.quote(conf)} >/tmp/conf\n"
-                         f"pasted --class auto --ring auto {self.options()} --listen 0.0.0.0:8080 --config /tmp/conf "
+                         f"{PASSED_ON}pasted --class auto --ring auto {self.options()} --listen 0.0.0.0:8080 --config /tmp/conf "
                          ">/tmp/messages 2>&1 & echo $! >/tmp/pid")
         wait_until(self.ready, seconds if vm.Machine.accel == "kvm" else seconds * 3, "the server is not ready")
         self.said = self.messages()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Tests in a virtual machine: part of make check, or alone with make check-vm.  What
 # they need and what the environment may say: vm.py, image.py and powercut.py.
-VM_TESTS = %D%/powercut.py
+VM_TESTS = %D%/powercut.py %D%/faults.py
 SCRIPT_TESTS += $(VM_TESTS)
 EXTRA_DIST += %D%/vm.py %D%/image.py %D%/disk.py %D%/guest.py %D%/init.sh
 
