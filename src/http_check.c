@@ -70,6 +70,15 @@ static unsigned find_method(const char *name, size_t len)
 	return HTTP_NONE;
 }
 
+/* Bytes may follow that make it one. */
+static bool begins_method(const char *name, size_t len)
+{
+	for (size_t m = 0; m < sizeof(methods) / sizeof(methods[0]); m++)
+		if (methods[m].len >= len && memcmp(methods[m].name, name, len) == 0)
+			return true;
+	return false;
+}
+
 size_t http_check_blanks(struct http *h, const uint8_t *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -97,7 +106,7 @@ static size_t check_method(struct http *h, const uint8_t *p, size_t n)
 				h->name[h->name_len++] = p[i];
 			continue;
 		}
-		if (p[i] != ' ' || !h->name_len)
+		if (!h->name_len || (p[i] != ' ' && begins_method(h->name, h->name_len)))
 			return refuse(h, i, 400, "malformed request line");
 		h->req.method = find_method(h->name, h->name_len);
 		if (h->req.method == HTTP_NONE)
@@ -107,6 +116,8 @@ static size_t check_method(struct http *h, const uint8_t *p, size_t n)
 		h->state = ST_TARGET;
 		return i + 1;
 	}
+	if (!begins_method(h->name, h->name_len))
+		return refuse(h, n, 501, "method not supported");
 	return n;
 }
 
