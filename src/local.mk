@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # src/: the server.  Add a line per module, header beside its source.
 noinst_LIBRARIES += libpasted.a
-libpasted_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(LLHTTP_CFLAGS) $(BSD_CFLAGS)
+libpasted_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(PARSER_CFLAGS) $(BSD_CFLAGS)
 libpasted_a_SOURCES = %D%/ring.h
 libpasted_a_SOURCES += %D%/answer.c %D%/answer.h %D%/counters.h
 libpasted_a_SOURCES += %D%/health.c %D%/health.h
@@ -11,7 +11,7 @@ libpasted_a_SOURCES += %D%/service.c %D%/service.h %D%/queue.h
 libpasted_a_SOURCES += %D%/checkpoint.c %D%/checkpoint.h
 libpasted_a_SOURCES += %D%/conn.c %D%/conn.h %D%/conn_fsm.c %D%/conn_steps.h
 libpasted_a_SOURCES += %D%/http.c %D%/http.h %D%/http_check.c %D%/http_check.h
-libpasted_a_SOURCES += %D%/http_adapter.h %D%/http_llhttp.c
+libpasted_a_SOURCES += %D%/http_adapter.h %D%/http_llhttp.c %D%/http_parser2.c
 libpasted_a_SOURCES += %D%/ingest.c %D%/ingest.h
 libpasted_a_SOURCES += %D%/reply.c %D%/reply.h
 libpasted_a_SOURCES += %D%/timers.c %D%/timers.h
@@ -28,17 +28,17 @@ libpasted_a_SOURCES += %D%/ring_uring.c %D%/ring_socket.c %D%/ring_conn.c %D%/ri
 if LLHTTP_FROM_SOURCE
 # llhttp as the package node-llhttp ships it, compiled here and not warned about.
 noinst_LIBRARIES += libllhttp.a
-libllhttp_a_CFLAGS = -O2 -w -DLLHTTP_STRICT_MODE=1 $(LLHTTP_CFLAGS) $(SANITIZE_CFLAGS)
+libllhttp_a_CFLAGS = -O2 -w -DLLHTTP_STRICT_MODE=1 $(PARSER_CFLAGS) $(SANITIZE_CFLAGS)
 nodist_libllhttp_a_SOURCES = %D%/llhttp/api.c %D%/llhttp/http.c %D%/llhttp/llhttp.c
 CLEANFILES += $(nodist_libllhttp_a_SOURCES)
 $(nodist_libllhttp_a_SOURCES): %D%/llhttp/%.c: $(LLHTTP_SOURCE)/%.c
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $< $@
-LLHTTP_LINK = libllhttp.a
+PARSER_LINK = libllhttp.a
 else
-LLHTTP_LINK = $(LLHTTP_LIBS)
+PARSER_LINK = $(PARSER_LIBS)
 endif
 
-SRC_LIBS = libpasted.a $(LLHTTP_LINK) $(URING_LIBS) $(BSD_LIBS)
+SRC_LIBS = libpasted.a $(PARSER_LINK) $(URING_LIBS) $(BSD_LIBS)
 
 sbin_PROGRAMS += pasted
 pasted_SOURCES = %D%/pasted.c

@@ -33,5 +33,7 @@ AM_TESTS_ENVIRONMENT = \
 	PASTED='$(abs_top_builddir)/pasted'; export PASTED; \
 	PASTED_RECOVER='$(abs_top_builddir)/pasted-recover'; export PASTED_RECOVER; \
 	MANDOC='$(MANDOC)'; export MANDOC; \
+	CC='$(CC)'; export CC; \
+	SANITIZE_CFLAGS='$(SANITIZE_CFLAGS)'; export SANITIZE_CFLAGS; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/setup.sh

@@ -7,7 +7,7 @@ EXTRA_PROGRAMS = %D%/post_probe %D%/fdatasync_probe
 %C%_fdatasync_probe_LDADD =
 EXTRA_PROGRAMS += %D%/http_bench
 %C%_http_bench_SOURCES = %D%/http_bench.c
-%C%_http_bench_LDADD = libpasted.a $(LLHTTP_LINK)
+%C%_http_bench_LDADD = libpasted.a $(PARSER_LINK)
 # Not a row of the table: what a ring costs by itself (ring_bench uring 50 3).
 EXTRA_PROGRAMS += %D%/ring_bench
 %C%_ring_bench_SOURCES = %D%/ring_bench.c

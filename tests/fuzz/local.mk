@@ -9,7 +9,7 @@ TESTS += $(FUZZ_REPLAYS)
 
 %C%_replay_http_SOURCES = %D%/fuzz_http.c %D%/replay.c %D%/fuzz.h
 %C%_replay_http_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"http"' -DFUZZ_VARIANTS=4
-%C%_replay_http_LDADD = libpasted.a $(LLHTTP_LINK)
+%C%_replay_http_LDADD = libpasted.a $(PARSER_LINK)
 %C%_replay_json_SOURCES = %D%/fuzz_json.c %D%/replay.c %D%/fuzz.h
 %C%_replay_json_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"json"'
 %C%_replay_json_LDADD = libwal.a
@@ -31,9 +31,9 @@ TESTS += $(FUZZ_REPLAYS)
 %C%_replay_recover_LDADD = libwalsim.a $(WAL_LIBS)
 EXTRA_DIST += %D%/corpus %D%/run.sh
 
-fuzz: $(LLHTTP_LINK)
-	CPPFLAGS='$(FUZZ_CPPFLAGS) $(PMEM_CFLAGS) $(URING_CFLAGS) $(LLHTTP_CFLAGS) $(BSD_CFLAGS)' \
-	LIBS='$(LLHTTP_LINK) $(URING_LIBS) $(BSD_LIBS) $(PMEM_LIBS)' \
+fuzz: $(PARSER_LINK)
+	CPPFLAGS='$(FUZZ_CPPFLAGS) $(PMEM_CFLAGS) $(URING_CFLAGS) $(PARSER_CFLAGS) $(BSD_CFLAGS)' \
+	LIBS='$(PARSER_LINK) $(URING_LIBS) $(BSD_LIBS) $(PMEM_LIBS)' \
 	sh $(srcdir)/%D%/run.sh $(srcdir)
 clean-local:
 	-rm -rf fuzzing

@@ -8,7 +8,7 @@ libmutant_a_SOURCES = $(libwal_a_SOURCES) $(libwalsim_a_SOURCES) $(libpasted_a_S
 nodist_libmutant_a_SOURCES = $(nodist_libpasted_a_SOURCES)
 libmutant_a_CPPFLAGS = $(AM_CPPFLAGS) -DPASTED_MUTANT
 libmutant_a_CFLAGS = $(libwal_a_CFLAGS) $(libpasted_a_CFLAGS)
-MUTANT_LIBS = libmutant.a $(LLHTTP_LINK) $(URING_LIBS) $(BSD_LIBS) $(PMEM_LIBS) $(CMOCKA_LIBS)
+MUTANT_LIBS = libmutant.a $(PARSER_LINK) $(URING_LIBS) $(BSD_LIBS) $(PMEM_LIBS) $(CMOCKA_LIBS)
 
 # Without flags of their own they share the objects of the tests they are.
 MUTANT_TESTS =

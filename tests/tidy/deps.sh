@@ -57,6 +57,7 @@ only() {
 }
 only liburing.h src/ring_uring.c
 only llhttp.h src/http_llhttp.c
+only http_parser.h src/http_parser2.c
 only libpmem.h wal/pm_nvmm.c
 
 exit $bad

@@ -14,6 +14,7 @@ UNIT_TESTS += %D%/test_service
 tests_unit_test_service_SOURCES = %D%/test_service.c %D%/fake_wal.h
 UNIT_TESTS += %D%/test_http
 %C%_test_http_SOURCES = %D%/test_http.c %D%/http_table.h %D%/http_outcome.h
+SCRIPT_TESTS += %D%/http_parser.sh
 UNIT_TESTS += %D%/test_config %D%/test_daemon
 # The same scenarios over both rings; test_ring_uring exits 77 where io_uring is forbidden.
 UNIT_TESTS += %D%/test_ring_socket %D%/test_ring_uring
