@@ -40,6 +40,7 @@ struct req {
 
 struct client {			/* one connection of it after the other */
 	bool	 open;
+	bool	 fickle;	/* may vanish at any time; the others stay for every reply */
 	uint32_t handle;
 	struct req *req;	/* of this connection */
 	unsigned n, sent, answered;

@@ -148,7 +148,7 @@ void client_connect(struct rule *r, struct client *c, uint32_t handle)
 	if (!r->all || r->nall + n > r->cap)
 		abort();
 	*c = (struct client){ .open = true, .handle = handle, .req = r->all + r->nall, .n = n,
-		.conns_left = c->conns_left - 1 };
+		.conns_left = c->conns_left - 1, .fickle = rule_draw(r, 4) == 0 };
 	for (unsigned i = 0; i < n; i++)
 		make(r, &c->req[i], i + 1 == n);
 }

@@ -35,7 +35,7 @@ static struct ring {
 	struct client *client[RULE_CONNS];	/* NULL: it has vanished */
 	uint32_t *window;
 	unsigned nwindow;
-	unsigned turns;
+	unsigned turns, slow;		/* turns that the disk still takes its time */
 	struct ring_event *ev;		/* of the wait */
 	unsigned n, max;
 } the;
@@ -85,7 +85,7 @@ static void commit(struct ring *k)
 {
 	struct ring_event e;
 
-	if (k->aio.state != RAIO_QUEUED || k->n == k->max)
+	if (k->aio.state != RAIO_QUEUED || k->n == k->max || k->slow)
 		return;
 	maybe_fault(k);
 	if (!raio_write(&k->aio))
@@ -160,7 +160,7 @@ static void turn(struct ring *k, uint32_t h)
 		return;
 	}
 	if (k->conn[h] & SENDING && rule_draw(k->r, 2)) {
-		bool broken = c && rule_draw(k->r, 60) == 0;
+		bool broken = c && c->fickle && rule_draw(k->r, 10) == 0;
 
 		k->conn[h] &= (uint8_t)~SENDING;
 		put(k, (struct ring_event){ .kind = RING_SENT, .conn = h, .res = broken ? -EPIPE : 0 });
@@ -173,7 +173,7 @@ static void turn(struct ring *k, uint32_t h)
 	}
 	if (!c)
 		return;
-	if (rule_draw(k->r, 80) == 0) {
+	if (c->fickle && rule_draw(k->r, 20) == 0) {
 		vanish(k, h);
 		return;
 	}
@@ -239,6 +239,7 @@ static int rr_wait(struct ring *k, struct ring_event *ev, unsigned max, int time
 		rule_fail(k->r, "no end after %u turns", k->turns);
 	if (k->r->failed)
 		exit(2);	/* the caller's atexit tells: nothing else is of interest */
+	k->slow = k->slow ? k->slow - 1 : rule_draw(k->r, 12) ? 0 : rule_draw(k->r, 30);
 	if (rule_draw(k->r, 3) == 0)
 		commit(k);
 	for (uint32_t h = 0; h < RULE_CONNS; h++)
