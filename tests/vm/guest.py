@@ -122,7 +122,8 @@ class Site:
         """Starts the server; it is ready, and of the class that this hardware gives."""
         conf = "".join(f"{k.replace('_', '-')} = {v}\n" for k, v in settings.items())
         self.machine.run(f"printf %s {shlex.quote(conf)} >/tmp/conf\n"
-                         f"{PASSED_ON}pasted --class auto --ring auto {self.options()} --listen 0.0.0.0:8080 --config /tmp/conf "
+                         f"{PASSED_ON}pasted --class auto --ring auto {self.options()} "
+                         "--listen 0.0.0.0:8080 --config /tmp/conf "
                          ">/tmp/messages 2>&1 & echo $! >/tmp/pid")
         wait_until(self.ready, seconds if vm.Machine.accel == "kvm" else seconds * 3, "the server is not ready")
         self.said = self.messages()

@@ -3,8 +3,9 @@
 """Power cuts under load in a virtual machine, again and again on one store: the ledger judges.
 
 Load comes from outside the guest.  A cut is SIGKILL to QEMU, at any moment or while the
-disk stands still inside a batch; then the disk loses, keeps or tears what was not flushed.  The next boot looks at the store, dumps it for the
-judge, starts the server on it and goes on.
+disk stands still inside a batch; then the disk loses, keeps or tears what was not
+flushed.  The next boot looks at the store, dumps it for the judge, starts the server on
+it and goes on.
 
 What this sees: a reply before the sync, a sync of the wrong file, a name that was not
 synced, recovery on a real kernel and file system.  What it cannot see: a missing flush
@@ -37,8 +38,11 @@ def load_and_cut(site, rng, tag):
     writers = [Writer(site.address, f"{tag}.{i}", SEED, kind) for i, kind in enumerate(KINDS)]
     for w in writers:
         w.start()
-    wait_until(lambda: sum(1 for w in writers for e in w.entries if e.name) >= LEAST or any(w.errors for w in writers),
-               120, "the load does not get going")
+
+    def enough():
+        named = sum(1 for w in writers for e in w.entries if e.name)
+        return named >= LEAST or any(w.errors for w in writers)
+    wait_until(enough, 120, "the load does not get going")
     time.sleep(rng.choice((0, 0.1, 0.3)) * rng.uniform(0.5, 1.5))
     if rng.random() < 0.7:      # inside a batch: behind some of its writes, or before its sync
         site.disk.freeze(rng.choice(("write", "flush")), rng.randrange(1, 6))
