@@ -576,6 +576,8 @@ static bool fits_together(const struct loader *ld)
 		c->body_bytes_max = room < BODY_AUTO ? room : BODY_AUTO;
 		return true;
 	}
+	if (!c->body_bytes_max)
+		c->body_bytes_max = 1;		/* the least there can be: no room for it */
 	if (c->head_bytes_max + c->body_bytes_max <= room)
 		return true;
 	print_scaled(SIZE, c->head_bytes_max + c->body_bytes_max, record, sizeof(record));

@@ -214,6 +214,8 @@ static void fit_together(void **state)
 	(void)state;
 	refused(W("--segment-size", "1040K"), "--segment-size", "1M", "--body-max", "1M");
 	refused(W("--segment-size", "multiple of 4096", "1048576"), "--segment-size", "1048577");
+	/* The head alone fills it: no body at all would be taken. */
+	refused(W("--pool-size", "64 workers"), "--pool-size", "2M", "--workers", "64");
 	refused(W("--pool-size", "4 workers"), "--pool-size", "16M", "--workers", "4",
 		"--body-max", "4M");
 	assert_int_equal(load(&a, "--segment-size", "1M", NULL), CONFIG_RUN);
