@@ -156,10 +156,11 @@ def steady(t):
         equal(c.ask("GET", f"/-/records/{r.name}").body, body, "read-back")
 
 
-@case("slow readers of large replies are cut off by write-timeout", each=True)
+@case("slow readers of large replies are cut off, by write-timeout or idle-timeout", each=True)
 def readers(t):
     need_descriptors(300)
-    s = t.server(settings={"write-timeout": "1s", "pool-size": "8M", "body-max": "1M"})
+    # What fits into the kernel's buffers has been sent: then the client is idle.
+    s = t.server(settings={"write-timeout": "1s", "idle-timeout": "3s", "pool-size": "8M", "body-max": "1M"})
     with s.connect() as c:
         for i in range(12):
             post(c, "/r", bytes_of(i, 500 * KIB))
