@@ -69,7 +69,7 @@ def ask_all(socks, data, status):
       classes=["fsync"])
 def connections(t):
     need_descriptors(N)
-    s = t.server(settings={"pool-size": "32M", "body-max": "1M"})
+    s = t.server(settings={"pool-size": "32M", "body-max": "1M", "pushback-timeout": "60s"})
     start = settled_books(s)
     with Honest(s, clients=1):
         rss = s.status_kb("RssAnon")
