@@ -32,23 +32,28 @@ HERE = os.path.join(TOP, "tests/mutants")
 BIN = os.path.join(BUILD, "tests/mutants")
 
 # Programs of local.mk: where their tests are listed, how, and the variable that picks one.
-CMOCKA = r"\bcmocka_unit_test\w*\(\s*(\w+)", "PASTED_TEST"
+CMOCKA = r"^(?!#define).*?\b(?:cmocka_unit_test\w*|T)\(\s*(\w+)", "PASTED_TEST"
 PROGRAMS = {
     "codec": ("tests/unit/test_codec.c",) + CMOCKA,
-    "crash": ("tests/crash/crash.c", r'^\t\{ "([a-z-]+)", WAL_', "LOAD"),
+    "crash": ("tests/crash/crash.c", r'^\s*\{ "([a-z-]+)", WAL_', "LOAD"),
     "http": ("tests/unit/test_http.c",) + CMOCKA,
+    "identity": ("tests/unit/test_identity.c",) + CMOCKA,
     "lane": ("tests/unit/test_lane.c",) + CMOCKA,
+    "results": ("tests/unit/test_results.c",) + CMOCKA,
     "ring_socket": ("tests/unit/test_ring.c",) + CMOCKA,
     "ring_uring": ("tests/unit/test_ring.c",) + CMOCKA,
     "scan": ("tests/unit/test_scan.c",) + CMOCKA,
     "seg_read": ("tests/unit/test_seg_read.c",) + CMOCKA,
     "seg_scan": ("tests/unit/test_seg_scan.c",) + CMOCKA,
-    "server_rule": ("tests/crash/server_rule.c", r'^\t\{ "([a-z-]+)", WAL_', "RULE"),
+    "server_rule": ("tests/crash/server_rule.c", r'^\s*\{ "([a-z-]+)", WAL_', "RULE"),
     "seams": ("tests/unit/test_seams.c",) + CMOCKA,
     "segment": ("tests/unit/test_segment.c",) + CMOCKA,
     "wal": ("tests/unit/test_wal.c",) + CMOCKA,
     "walfile": ("tests/unit/test_walfile.c",) + CMOCKA,
 }
+
+# How much of the crash test is enough to kill (crash.c).
+SMALL = {"LIMIT": "8", "SAMPLES": "2", "USE": "1", "AGAIN": "4", "DEPTH": "2"}
 
 WALL_S, CPU_S, FACTOR = 60, 20, 20      # a bound: this, and so many times the baseline
 KINDS = {"flush", "fence", "sync", "order", "result", "crc", "lap", "identity", "scrub", "copy",
@@ -123,7 +128,11 @@ def tests():
     all_tests = {}
     for program, (source, pattern, variable) in PROGRAMS.items():
         with open(os.path.join(TOP, source)) as f:
-            found = re.findall(pattern, f.read(), re.M)
+            found = []
+            for line in f:          # several may stand in one
+                while (m := re.search(pattern, line)):
+                    found.append(m.group(1))
+                    line = line[m.end():]
         if not found:
             sys.exit("%s: no test found there" % source)
         for name in found:
@@ -145,8 +154,8 @@ class Result:
 def run(test, mutant="", wall=600.0, cpu=600.0):
     program, pick = TESTS[test]
     env = {k: v for k, v in os.environ.items() if k not in (
-        "PASTED_MUTANT", "PASTED_TEST", "SEED", "LOAD", "LIMIT", "SAMPLES", "AGAIN", "DEPTH", "POINT",
-        "SEEDS", "RULE")}
+        "PASTED_MUTANT", "PASTED_TEST", "SEED", "LOAD", "PART", "PARTS", "POINT", "SEEDS", "RULE")}
+    env.update(SMALL)
     env.update(pick, PASTED_MUTANT=mutant)
 
     def limits():
@@ -193,6 +202,8 @@ class Runner:
             if r.killed:
                 print(r.out[-4000:])
                 sys.exit("%s fails without a mutant (%s)" % (test, r.how))
+            if TESTS[test][1].get("PASTED_TEST") and r.how is None and "[ RUN" not in r.out:
+                sys.exit("%s: there is no such test in the program" % test)
             if r.how == "skip":
                 print("%s is skipped here: %s" % (test, (r.out.strip().splitlines() or ["?"])[-1]))
             else:
