@@ -6,6 +6,7 @@
  *	SEED=n		what is drawn (default 1); a failure prints it
  *	POINT=n		only this crash point of each workload (printed by a failure)
  *	LOAD=name	only this workload
+ *	PART=k, PARTS=n	each nth workload from the kth on, for n processes
  *	LIMIT, SAMPLES, USE, AGAIN, DEPTH	how much (explore.h)
  */
 #include <inttypes.h>
@@ -96,20 +97,106 @@ static const struct step failing[] = {
 	{ END, 0, 0 }
 };
 
+/* Bodies in chunks: many small pieces, gathered and named, in buffers that others share. */
+static const struct step chunks[] = {
+	{ OPEN, 0, 1 },
+	{ CHUNKS, 0, 900 }, { REC, 0, 40 }, { COMMIT, 0, 0 }, { CHUNKS, 0, 5000 },
+	{ SYNCED, 0, 0 }, { COMMIT, 0, 0 }, { REC, 0, 3 }, { CHUNKS, 0, 2 }, { CHUNKS, 0, 2500 },
+	{ SYNCED, 0, 0 }, { BACK, 0, 700 }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 },
+	{ KILL, 0, 0 }, { OPEN, 0, 1 }, { CHUNKS, 0, 1300 }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 },
+	{ END, 0, 0 }
+};
+
+/* Pipelined requests in one buffer, committed apart, checkpointed one by one: a buffer is
+ * held by records that are elsewhere, that wait, that are staged. */
+static const struct step share[] = {
+	{ OPEN, 0, 1 },
+	{ REC, 0, 100 }, { REC, 0, 100 }, { COMMIT, 0, 0 }, { REC, 0, 100 }, { SYNCED, 0, 0 },
+	{ COMMIT, 0, 0 }, { REC, 0, 100 }, { BACK, 0, 1 }, { REC, 0, 100 }, { SYNCED, 0, 0 },
+	{ COMMIT, 0, 0 }, { SYNCED, 0, 0 }, { REC, 0, 1800 }, { COMMIT, 0, 0 }, { BACK, 0, 150 },
+	{ SYNCED, 0, 0 }, { END, 0, 0 }
+};
+
+/* Three lanes whose commits and checkpoints cross. */
+static const struct step lanes[] = {
+	{ OPEN, 0, 3 },
+	{ REC, 0, 200 }, { REC, 1, 200 }, { REC, 2, 3000 }, { COMMIT, 1, 0 }, { COMMIT, 2, 0 },
+	{ COMMIT, 0, 0 }, { SYNCED, 2, 0 }, { REC, 2, 90 }, { SYNCED, 0, 0 }, { BACK, 0, 100 },
+	{ REC, 1, 70 }, { COMMIT, 2, 0 }, { SYNCED, 1, 0 }, { COMMIT, 1, 0 }, { SYNCED, 1, 0 },
+	{ BACK, 0, 1 << 20 }, { REC, 0, 60 }, { COMMIT, 0, 0 }, { SYNCED, 2, 0 }, { SYNCED, 0, 0 },
+	{ CUT, 0, 0 }, { OPEN, 0, 3 }, { REC, 1, 50 }, { COMMIT, 1, 0 }, { SYNCED, 1, 0 },
+	{ END, 0, 0 }
+};
+
+/* A checkpoint of one record at a time, and retention, between and in the middle of
+ * commits, while segments fill: files expire and are used again. */
+#define TURN(a) { FRESH, 0, a }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 }, { BACK, 0, 1 }, \
+	{ FRESH, 0, a }, { BACK, 0, 1 }, { COMMIT, 0, 0 }, { BACK, 0, 1 << 20 }, { SYNCED, 0, 0 }
+static const struct step retain[] = {
+	{ OPEN, 0, 1 },
+	TURN(15000), TURN(14000), TURN(12000), TURN(15000), TURN(15000), TURN(9000), TURN(15000),
+	{ KILL, 0, 0 }, { OPEN, 0, 1 }, TURN(15000), TURN(15000), { CLOSE, 0, 0 },
+	{ OPEN, 0, 1 }, TURN(15000), { CUT, 0, 0 }, { OPEN, 0, 1 }, TURN(14000),
+	{ END, 0, 0 }
+};
+
+/* No buffer, no word is left; then there is room again, and a crash comes with both. */
+static const struct step full[] = {
+	{ OPEN, 0, 1 },
+	{ FULL_BUFS, 0, 100 }, { COMMIT, 0, 0 }, { FULL_BUFS, 0, 50 }, { SYNCED, 0, 0 },
+	{ BACK, 0, 300 }, { FULL_WORDS, 0, 30 }, { COMMIT, 0, 0 }, { FULL_WORDS, 0, 30 },
+	{ SYNCED, 0, 0 }, { BACK, 0, 1 << 20 }, { REC, 0, 3000 }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 },
+	{ SYNCED, 0, 0 }, { FULL_BUFS, 0, 2048 }, { COMMIT, 0, 0 }, { CUT, 0, 0 },
+	{ OPEN, 0, 2 }, { FULL_BUFS, 1, 2000 }, { COMMIT, 1, 0 }, { REC, 0, 10 }, { COMMIT, 0, 0 },
+	{ SYNCED, 1, 0 }, { BACK, 0, 5000 }, { SYNCED, 0, 0 }, { CLOSE, 0, 0 },
+	{ END, 0, 0 }
+};
+
+/* From one class to the other and back, with records in the wal that is left. */
+static const struct step classes[] = {
+	{ OPEN, 0, 1 }, { REC, 0, 200 }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 }, { REC, 0, 80 },
+	{ COMMIT, 0, 0 }, { KILL, 0, 0 },
+	{ CLASS, 0, WAL_FSYNC }, { OPEN, 0, 2 }, { REC, 1, 300 }, { COMMIT, 1, 0 }, { REC, 0, 9 },
+	{ COMMIT, 0, 0 }, { SYNCED, 1, 0 }, { CUT, 0, 0 },
+	{ CLASS, 0, WAL_NVMM }, { OPEN, 0, 1 }, { REC, 0, 2500 }, { COMMIT, 0, 0 }, { CUT, 0, 0 },
+	{ CLASS, 0, WAL_NVMM_EADR }, { OPEN, 0, 2 }, { REC, 1, 40 }, { COMMIT, 1, 0 },
+	{ END, 0, 0 }
+};
+
+#define SEGMENTS(n) ((uint64_t)(n) * WORLD_SEGMENT)
 static const struct workload loads[] = {
-	{ "basic-fsync", WAL_FSYNC, basic, 1 },
-	{ "basic-nvmm", WAL_NVMM, basic, 1 },
-	{ "overlap-fsync", WAL_FSYNC, overlap, 1 },
-	{ "overlap-nvmm", WAL_NVMM, overlap, 1 },
-	{ "lap-fsync", WAL_FSYNC, lap_round, 3 },
-	{ "lap-nvmm", WAL_NVMM, lap, 1 },
-	{ "laps-nvmm", WAL_NVMM, lap_round, 4 },
-	{ "rotate-fsync", WAL_FSYNC, rotate, 1 },
-	{ "rotate-nvmm", WAL_NVMM, rotate, 1 },
-	{ "restart-fsync", WAL_FSYNC, restart, 1 },
-	{ "restart-nvmm", WAL_NVMM, restart, 1 },
-	{ "failing-fsync", WAL_FSYNC, failing, 2 },
-	{ "failing-nvmm", WAL_NVMM, failing, 2 },
+	{ "basic-fsync", WAL_FSYNC, basic, 1, 0, 0, 0, 0 },
+	{ "basic-nvmm", WAL_NVMM, basic, 1, 0, 0, 0, 0 },
+	{ "basic-volatile", WAL_VOLATILE, basic, 1, 0, 0, 0, 0 },
+	{ "overlap-nvmm", WAL_NVMM, overlap, 1, 0, 0, 0, 0 },
+	{ "overlap-fsync", WAL_FSYNC, overlap, 1, 0, 0, 0, 0 },
+	{ "chunks-nvmm", WAL_NVMM, chunks, 1, 0, 0, 0, 0 },
+	{ "lap-fsync", WAL_FSYNC, lap_round, 3, 0, 0, 0, 0 },
+	{ "lap-nvmm", WAL_NVMM, lap, 1, 0, 0, 0, 0 },
+	{ "laps-nvmm", WAL_NVMM, lap_round, 4, 0, 0, 0, 0 },
+	{ "chunks-fsync", WAL_FSYNC, chunks, 1, 0, 0, 0, 0 },
+	{ "rotate-fsync", WAL_FSYNC, rotate, 1, 0, 0, 0, 0 },
+	{ "rotate-nvmm", WAL_NVMM, rotate, 1, 0, 0, 0, 0 },
+	{ "restart-nvmm", WAL_NVMM, restart, 1, 0, 0, 0, 0 },
+	{ "restart-fsync", WAL_FSYNC, restart, 1, 0, 0, 0, 0 },
+	{ "failing-fsync", WAL_FSYNC, failing, 2, 0, 0, 0, 0 },
+	{ "failing-nvmm", WAL_NVMM, failing, 2, 0, 0, 0, 0 },
+	{ "share-nvmm", WAL_NVMM, share, 1, 0, 0, 0, 0 },
+	{ "share-fsync", WAL_FSYNC, share, 1, 0, 0, 0, 0 },
+	{ "lanes-fsync", WAL_FSYNC, lanes, 1, 0, 0, 0, 0 },
+	{ "lanes-nvmm", WAL_NVMM, lanes, 1, 0, 0, 0, 0 },
+	{ "retain-nvmm", WAL_NVMM, retain, 1, SEGMENTS(4), 0, 40000, 0 },
+	{ "retain-fsync", WAL_FSYNC, retain, 1, SEGMENTS(4), 0, 40000, 0 },
+	{ "age-fsync", WAL_FSYNC, retain, 1, 0, 30, 0, 0 },
+	{ "age-nvmm", WAL_NVMM, retain, 1, 0, 30, 0, 0 },
+	{ "full-nvmm", WAL_NVMM, full, 1, 0, 0, 0, 0 },
+	{ "full-fsync", WAL_FSYNC, full, 1, 0, 0, 0, 0 },
+	{ "classes-nvmm", WAL_NVMM, classes, 1, 0, 0, 0, 0 },
+	{ "lap-volatile", WAL_VOLATILE, lap_round, 4, 0, 0, 0, 0 },
+	{ "full-volatile", WAL_VOLATILE, full, 1, 0, 0, 0, 0 },
+	{ "drawn-nvmm", WAL_NVMM, NULL, 1, 0, 0, 0, 60 },
+	{ "drawn-volatile", WAL_VOLATILE, NULL, 1, 0, 0, 0, 60 },
+	{ "drawn-fsync", WAL_FSYNC, NULL, 1, 0, 0, 0, 60 },
 };
 
 static uint64_t env(const char *name, uint64_t otherwise)
@@ -133,6 +220,7 @@ int main(void)
 		.depth = (unsigned)env("DEPTH", 2), .only_point = env("POINT", UINT64_MAX),
 	};
 	const char *only = getenv("LOAD");
+	uint64_t part = env("PART", 0), parts = env("PARTS", 1);
 	unsigned ran = 0;
 
 	/* Images come and go a million times: their memory stays. */
@@ -143,7 +231,7 @@ int main(void)
 		uint64_t points = e.points, states = e.states;
 		double from = cpu_s();
 
-		if (only && *only && strcmp(only, loads[i].name))
+		if (only && *only ? strcmp(only, loads[i].name) : i % parts != part)
 			continue;
 		ran++;
 		if (!explore_run(&e, &loads[i])) {

@@ -26,6 +26,12 @@ static void fail(struct explore *e, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* What a class survives: a power cut, or only the end of the process. */
+static bool power(const struct explore *e)
+{
+	return e->cls != WAL_VOLATILE;
+}
+
 /* ---- one state ---- */
 
 static int add_record(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
@@ -90,7 +96,7 @@ static unsigned recover(struct explore *e, struct world *x, const struct got *se
 		if (world_record(x, i, 100, false) || world_commit(x, i) || world_synced(x, i))
 			fail(e, "lane %u takes no record after recovery", i);
 	world_kill(x);
-	if (use && !e->failed) {	/* nothing in doubt is kept: what was promised must be there */
+	if (use && power(e) && !e->failed) {	/* nothing in doubt is kept: what was promised must be there */
 		struct sim_edge none;
 		struct world y;
 		struct model *all = e->model;
@@ -129,14 +135,15 @@ static void cut_again(struct explore *e, struct pm_sim *pm, struct blk_sim *blk,
 	struct model scratch = { 0 };
 	struct world x;
 
-	world_init(&x, e->load->cls, pm, blk, &scratch);
+	world_init(&x, e->cls, pm, blk, &scratch);
 	x.step = off_at;
 	x.step_arg = &a;
 	if (!world_open(&x, e->lanes))
 		world_kill(&x);
-	for (int i = 0; i < 2 && !e->failed; i++) {
-		pm = pm_sim_cut(x.pm, &e->rng.p);
-		judge(e, pm, blk_sim_cut(x.blk, &e->rng.p), depth + 1);
+	for (int i = 0; i < 1 + power(e) && !e->failed; i++) {
+		pm = power(e) ? pm_sim_cut(x.pm, &e->rng.p) : pm_sim_killed(x.pm);
+		judge(e, pm, power(e) ? blk_sim_cut(x.blk, &e->rng.p) : blk_sim_killed(x.blk),
+		      depth + 1);
 		e->again_states++;
 	}
 	world_fini(&x);
@@ -154,7 +161,9 @@ static void judge(struct explore *e, struct pm_sim *pm, struct blk_sim *blk, uns
 	struct world x;
 	unsigned steps = 0;
 
-	world_init(&x, e->load->cls, pm, blk, &scratch);
+	world_init(&x, e->cls, pm, blk, &scratch);
+	scratch.expires = e->model->expires;
+	scratch.keep_bytes = e->model->keep_bytes;
 	e->states++;
 	look(e, &x, &seen, depth ? "inside recovery" : "crash");
 	if (!e->failed)
@@ -230,9 +239,9 @@ static int at_point(void *arg)
 	seed_point(e);
 	e->points++;
 	choices = pm_sim_choices(e->live->pm, &a) + blk_sim_choices(e->live->blk, &b);
-	if (a <= e->limit && b <= e->limit && a * b <= e->limit)
+	if (power(e) && a <= e->limit && b <= e->limit && a * b <= e->limit)
 		every_state(e);
-	else
+	else if (power(e))
 		some_states(e, choices);
 	if (!e->failed) {		/* SIGKILL: all that was seen is there */
 		struct pm_sim *pm = pm_sim_killed(e->live->pm);
@@ -244,27 +253,33 @@ static int at_point(void *arg)
 
 /* ---- the workload ---- */
 
+static void set_retention(struct explore *e)
+{
+	e->live->retain_bytes = e->load->retain_bytes;
+	e->live->retain_ms = e->load->retain_ms;
+}
+
 static void reopen(struct explore *e, struct pm_sim *pm, struct blk_sim *blk)
 {
-	enum wal_class cls = e->live->cls;
 	uint64_t stream = e->live->stream;
 
 	world_fini(e->live);
-	world_init(e->live, cls, pm, blk, e->model);
+	world_init(e->live, e->cls, pm, blk, e->model);
 	e->live->stream = stream;
+	set_retention(e);
 	e->live->step = at_point;
 	e->live->step_arg = e;
 }
 
-static void do_crash(struct explore *e, bool power)
+static void do_crash(struct explore *e, bool cut)
 {
 	struct pm_sim *pm;
 	struct blk_sim *blk;
 
 	e->live->step = NULL;
 	seed_point(e);
-	pm = power ? pm_sim_cut(e->live->pm, &e->rng.p) : pm_sim_killed(e->live->pm);
-	blk = power ? blk_sim_cut(e->live->blk, &e->rng.p) : blk_sim_killed(e->live->blk);
+	pm = cut ? pm_sim_cut(e->live->pm, &e->rng.p) : pm_sim_killed(e->live->pm);
+	blk = cut ? blk_sim_cut(e->live->blk, &e->rng.p) : blk_sim_killed(e->live->blk);
 	reopen(e, pm, blk);
 }
 
@@ -284,9 +299,18 @@ static void do_open(struct explore *e, unsigned lanes)
 	got_free(&g);
 }
 
+static bool any_pending(const struct world *x)
+{
+	for (unsigned i = 0; i < x->lanes; i++)
+		if (lane_pending(wal_lane(x->w, i)))
+			return true;
+	return false;
+}
+
 static void do_step(struct explore *e, const struct step *s)
 {
 	struct world *x = e->live;
+	bool pending;
 	int err = 0;
 
 	switch (s->op) {
@@ -294,7 +318,9 @@ static void do_step(struct explore *e, const struct step *s)
 		do_open(e, s->arg);
 		return;
 	case CLOSE:
+		pending = any_pending(x);
 		err = world_close(x);
+		err = pending ? 0 : err;	/* a start has to look at it: not clean */
 		break;
 	case KILL:
 	case CUT:
@@ -303,6 +329,16 @@ static void do_step(struct explore *e, const struct step *s)
 	case REC:
 	case FRESH:
 		err = world_record(x, s->lane, s->arg, s->op == FRESH);
+		break;
+	case CHUNKS:
+		err = world_chunks(x, s->lane, s->arg);
+		break;
+	case FULL_WORDS:
+	case FULL_BUFS:
+		world_full(x, s->lane, s->arg, s->op == FULL_BUFS);
+		break;
+	case CLASS:
+		e->cls = x->cls = (enum wal_class)s->arg;
 		break;
 	case COMMIT:
 		err = world_commit(x, s->lane);
@@ -325,12 +361,77 @@ static void do_step(struct explore *e, const struct step *s)
 		fail(e, "the workload's operation %d: %s", s->op, wal_strerror(err));
 }
 
+/* ---- a workload from the seed ---- */
+
+static uint32_t up_to(struct sim_rng *r, uint32_t n)
+{
+	return (uint32_t)(sim_rng_next(r) % n);
+}
+
+/* Sizes that matter: tiny, within a buffer, over several, long enough to fill segments. */
+static uint32_t draw_len(struct sim_rng *r)
+{
+	static const uint32_t most[] = { 8, 300, 300, 2048, 2048, 9000, 15000 };
+
+	return 1 + up_to(r, most[up_to(r, 7)]);
+}
+
+/* An end, and another beginning with as many lanes as may be. */
+static unsigned draw_restart(struct explore *e, struct sim_rng *r, struct step *s, unsigned *lanes)
+{
+	static const enum op how[] = { CLOSE, KILL, CUT };
+	unsigned n = 0;
+
+	s[n++] = (struct step){ how[up_to(r, 2 + power(e))], 0, 0 };
+	if (power(e) && !up_to(r, 3))
+		s[n++] = (struct step){ CLASS, 0, up_to(r, 2) ? WAL_FSYNC : WAL_NVMM };
+	*lanes = 1 + up_to(r, 3);
+	s[n++] = (struct step){ OPEN, 0, *lanes };
+	return n;
+}
+
+static struct step draw_one(struct sim_rng *r, unsigned lanes)
+{
+	static const enum op ops[] = { REC, REC, REC, FRESH, CHUNKS, COMMIT, COMMIT, COMMIT,
+				       SYNCED, SYNCED, BACK, BACK, FULL_WORDS, FULL_BUFS };
+	struct step s = { ops[up_to(r, 14)], up_to(r, lanes), draw_len(r) };
+
+	if (s.op == BACK)
+		s.arg = up_to(r, 2) ? 1u << 20 : 1 + up_to(r, 2000);
+	if (s.op == CHUNKS)		/* pieces of a record: at most half of the words */
+		s.arg = s.arg % 5000 + 1;
+	if ((s.op == FULL_WORDS || s.op == FULL_BUFS) && up_to(r, 3))
+		s.op = COMMIT;
+	return s;
+}
+
+static struct step *draw_steps(struct explore *e, unsigned n)
+{
+	struct step *s = calloc(n + 4, sizeof(*s));
+	struct sim_rng r;
+	unsigned lanes = 2, k = 0;
+
+	if (!s)
+		abort();
+	sim_rng_init(&r, e->seed * 0x2545f4914f6cdd1dull + e->load->cls);
+	s[k++] = (struct step){ OPEN, 0, lanes };
+	while (k < n)
+		if (up_to(&r, 14))
+			s[k++] = draw_one(&r, lanes);
+		else
+			k += draw_restart(e, &r, s + k, &lanes);
+	s[k].op = END;
+	return s;
+}
+
 bool explore_run(struct explore *e, const struct workload *w)
 {
 	struct model model = { 0 };
+	struct step *drawn;
 	struct world live;
 
 	e->load = w;
+	e->cls = w->cls;
 	e->live = &live;
 	e->model = &model;
 	e->point = 0;
@@ -339,9 +440,14 @@ bool explore_run(struct explore *e, const struct workload *w)
 	world_init(&live, w->cls, pm_sim_new(), blk_sim_new(), &model);
 	live.step = at_point;
 	live.step_arg = e;
+	set_retention(e);
+	model.expires = w->retain_bytes || w->retain_ms;
+	model.keep_bytes = w->keep_bytes;
+	drawn = w->drawn ? draw_steps(e, w->drawn) : NULL;
 	for (unsigned i = 0; i < w->repeat; i++)
-		for (const struct step *s = w->steps; s->op != END && !e->failed; s++)
+		for (const struct step *s = drawn ? drawn : w->steps; s->op != END && !e->failed; s++)
 			do_step(e, s);
+	free(drawn);
 	live.step = NULL;
 	world_fini(&live);
 	model_free(&model);

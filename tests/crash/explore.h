@@ -24,7 +24,11 @@ enum op {
 	SYNCED,		/* fsync: what is in flight in `lane` completes */
 	FAIL_WRITE,	/* the next write fails, half done */
 	FAIL_SYNC,	/* the next sync fails */
-	BACK,		/* the checkpointer, in slices of `arg` bytes */
+	BACK,		/* the checkpointer, in slices of `arg` bytes, and retention */
+	CHUNKS,		/* a record of `arg` bytes that came in chunks */
+	FULL_WORDS,	/* records of `arg` bytes until no more is taken, behind each other */
+	FULL_BUFS,	/* the same, each in a buffer of its own */
+	CLASS,		/* enum wal_class `arg` from the next open on */
 	END
 };
 struct step {
@@ -37,6 +41,9 @@ struct workload {
 	enum wal_class cls;
 	const struct step *steps;
 	unsigned repeat;	/* how often the steps are done */
+	uint64_t retain_bytes, retain_ms;
+	uint64_t keep_bytes;	/* what retention leaves in each lane, at least */
+	unsigned drawn;		/* steps is NULL: so many, drawn from the seed */
 };
 
 struct explore {
@@ -50,6 +57,7 @@ struct explore {
 	uint64_t points, states, all_points, recoveries, again_states;
 	/* private */
 	const struct workload *load;
+	enum wal_class cls;
 	struct world *live;
 	struct model *model;
 	struct sim_rng rng;

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Crash tests over the simulators of both seams.
 #
-# make check runs the small one; SEED, LIMIT, SAMPLES, AGAIN, DEPTH in the
-# environment make it larger (crash.c).
+# make check visits a million states (states.sh), make crash-long ten times as many.
+# SEED, LIMIT, SAMPLES, USE, AGAIN, DEPTH in the environment: crash.c.
 check_PROGRAMS += %D%/crash
-TESTS += %D%/crash
+SCRIPT_TESTS += %D%/states.sh
 %C%_crash_SOURCES = %D%/crash.c %D%/explore.c %D%/explore.h %D%/world.c %D%/world.h \
 	%D%/model.c %D%/model.h
 %C%_crash_LDADD = libwalsim.a $(WAL_LIBS)
+crash-long: %D%/crash
+	$(AM_V_at)for seed in $${SEEDS:-11 12 13 14 15 16 17 18 19 20}; do \
+		top_builddir='$(abs_top_builddir)' SEED=$$seed \
+			sh '$(top_srcdir)/tests/crash/states.sh' || exit 1; \
+	done
+.PHONY: crash-long
 # The promise from the request's bytes to the reply's: SEED, SEEDS, RULE.
 check_PROGRAMS += %D%/server_rule
 TESTS += %D%/server_rule

@@ -117,9 +117,20 @@ bool got_same(const struct got *a, const struct got *b, char *why, size_t n)
 
 /* ---- the judge ---- */
 
-static const char *judge_lane(const struct model_lane *l, unsigned lane, const struct got_rec *g,
+/* Whether retention may have taken record k and all before it. */
+static bool expired(const struct model *m, const struct model_lane *l, size_t k)
+{
+	uint64_t after = 0;
+
+	for (size_t i = k + 1; i < l->n; i++)
+		after += l->v[i].acked ? l->v[i].len : 0;
+	return m->expires && after >= m->keep_bytes;
+}
+
+static const char *judge_lane(const struct model *m, unsigned lane, const struct got_rec *g,
 			      size_t n, char *why, size_t len)
 {
+	const struct model_lane *l = &m->lane[lane];
 	size_t k = 0;
 
 	for (size_t i = 0; i <= n; i++) {
@@ -131,7 +142,7 @@ static const char *judge_lane(const struct model_lane *l, unsigned lane, const s
 			return why;
 		}
 		for (; k < l->n && l->v[k].seq < seq; k++) {
-			if (!l->v[k].acked)
+			if (!l->v[k].acked || (!i && expired(m, l, k)))
 				continue;
 			snprintf(why, len, "acknowledged record %u-%" PRIu64 " is lost", lane,
 				 l->v[k].seq);
@@ -163,7 +174,7 @@ const char *model_judge(const struct model *m, const struct got *g, char *why, s
 
 		while (at + n < g->n && g->v[at + n].lane == lane)
 			n++;
-		bad = judge_lane(&m->lane[lane], lane, g->v + at, n, why, len);
+		bad = judge_lane(m, lane, g->v + at, n, why, len);
 		if (bad)
 			return bad;
 		at += n;
@@ -176,7 +187,11 @@ const char *model_judge(const struct model *m, const struct got *g, char *why, s
 
 void model_restart(struct model *m, const struct got *g)
 {
+	struct model was = *m;
+
 	model_free(m);
+	m->expires = was.expires;
+	m->keep_bytes = was.keep_bytes;
 	for (size_t i = 0; i < g->n; i++) {
 		model_append(m, g->v[i].lane, g->v[i].seq, g->v[i].data, g->v[i].len);
 		model_ack(m, g->v[i].lane, g->v[i].seq);

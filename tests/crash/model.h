@@ -4,7 +4,8 @@
  * whether what a recovery brings back is allowed (invariant 2).
  *
  * Allowed is: in each lane, by rising number, only records that were appended under
- * that number, byte for byte, and all that were acknowledged.
+ * that number, byte for byte, and all that were acknowledged.  With retention the oldest
+ * may be missing, without a hole, while what follows them is as much as it keeps.
  */
 #ifndef CRASH_MODEL_H
 #define CRASH_MODEL_H
@@ -27,6 +28,8 @@ struct model_lane {
 };
 struct model {
 	struct model_lane lane[MODEL_LANES];
+	bool	 expires;	/* retention is on */
+	uint64_t keep_bytes;	/* and keeps at least so many bytes of records in a lane */
 };
 void model_free(struct model *m);
 /* A record that was appended. */

@@ -104,6 +104,7 @@ int world_open(struct world *x, unsigned lanes)
 		.nvmm_path = x->cls == WAL_FSYNC || x->cls == WAL_NONE ? NULL : x->nvmm,
 		.pool_bytes = (uint64_t)lanes * WORLD_BUFS * WORLD_BUF, .buf_size = WORLD_BUF,
 		.segment_bytes = WORLD_SEGMENT, .record_bytes_max = WORLD_RECORD,
+		.retain_bytes = x->retain_bytes, .retain_ms = x->retain_ms,
 		.pm = pm_sim_ops(x->pm), .blk = blk_sim_ops(x->blk), .now_ms = now_ms,
 	};
 	int err = wal_open(&x->w, &o, x->why, sizeof(x->why));
@@ -169,21 +170,29 @@ static void fill(struct world *x, uint8_t *p, uint32_t n)
 	}
 }
 
+/* chunks: pieces with the framing of a chunk between them, which is not recorded. */
 static int receive(struct world *x, unsigned lane, struct frags *r, uint8_t *data, uint32_t len,
-		   bool fresh)
+		   bool fresh, bool chunks)
 {
+	static const uint32_t piece[] = { 1, 300, 17, 257, 3, 700, 256 };
 	struct pool *p = wal_pool(x->w, lane);
 	uint32_t at = 0;
 
 	fill(x, data, len);
-	while (at < len) {
+	for (unsigned k = 0; at < len; k++) {
 		int err = more_room(x, lane, fresh && !at);
 		uint32_t n = WORLD_BUF - x->off[lane];
 
 		if (err)
 			return err;
+		if (chunks && n > 8) {
+			x->off[lane] += 8;
+			n -= 8;
+		}
 		if (n > len - at)
 			n = len - at;
+		if (chunks && n > piece[k % 7])
+			n = piece[k % 7];
 		memcpy(pool_addr(p, x->buf[lane]) + x->off[lane], data + at, n);
 		err = lane_add(wal_lane(x->w, lane), r, x->buf[lane], x->off[lane], n);
 		if (err)
@@ -194,24 +203,39 @@ static int receive(struct world *x, unsigned lane, struct frags *r, uint8_t *dat
 	return 0;
 }
 
-int world_record(struct world *x, unsigned lane, uint32_t len, bool fresh)
+/* Room, as a worker gets it: what is appended becomes durable and then elsewhere. */
+static int relieve(struct world *x, unsigned lane)
+{
+	int err = world_commit(x, lane);
+
+	for (int i = 0; i < 2 && !err; i++)	/* what is in flight, and what it held up */
+		err = world_synced(x, lane);
+	if (!err)
+		err = world_background(x, 1u << 20);
+	lane_reclaim(wal_lane(x->w, lane));
+	return err;
+}
+
+static int record(struct world *x, unsigned lane, uint32_t len, bool fresh, bool chunks,
+		  bool relief)
 {
 	struct lane *l = wal_lane(x->w, lane);
 	uint8_t *data = malloc(len);
 	struct frags r = FRAGS_INIT;
 	uint64_t seq = 0;
-	int err = data ? receive(x, lane, &r, data, len, fresh) : -ENOMEM;
+	int err = data ? receive(x, lane, &r, data, len, fresh, chunks) : -ENOMEM;
 
+	if (err == -ENOBUFS && relief) {
+		lane_drop(l, &r);
+		err = relieve(x, lane);
+		if (!err)
+			err = receive(x, lane, &r, data, len, fresh, chunks);
+	}
 	for (int tries = 0; !err && !seq && tries < 4; tries++) {
 		seq = lane_append(l, &r);
-		if (seq)
+		if (seq || !relief)
 			break;
-		err = world_commit(x, lane);	/* no room: make some */
-		if (!err)
-			err = world_synced(x, lane);
-		if (!err)
-			err = world_background(x, 1u << 20);
-		lane_reclaim(l);
+		err = relieve(x, lane);
 	}
 	if (seq)
 		model_append(x->model, lane, seq, data, len);
@@ -219,6 +243,22 @@ int world_record(struct world *x, unsigned lane, uint32_t len, bool fresh)
 		lane_drop(l, &r);
 	free(data);
 	return err ? err : seq ? 0 : -EAGAIN;
+}
+
+int world_record(struct world *x, unsigned lane, uint32_t len, bool fresh)
+{
+	return record(x, lane, len, fresh, false, true);
+}
+
+int world_chunks(struct world *x, unsigned lane, uint32_t len)
+{
+	return record(x, lane, len, false, true, true);
+}
+
+void world_full(struct world *x, unsigned lane, uint32_t len, bool fresh)
+{
+	while (!record(x, lane, len, fresh, false, false))
+		;
 }
 
 int world_commit(struct world *x, unsigned lane)

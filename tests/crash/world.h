@@ -39,6 +39,7 @@ struct world {
 	enum wal_class cls;		/* of the next open; may be changed between */
 	const char *nvmm;
 	unsigned lanes;
+	uint64_t retain_bytes, retain_ms;	/* 0: for ever */
 	struct pm_sim *pm;
 	struct blk_sim *blk;
 	struct wal *w;			/* NULL: not open */
@@ -70,6 +71,10 @@ void world_kill(struct world *x);			/* the process dies: nothing is written */
 /* Each returns 0, or -errno where that ends the workload.  fresh: the record starts in
  * a buffer of its own. */
 int  world_record(struct world *x, unsigned lane, uint32_t len, bool fresh);
+/* A body in chunks: pieces of some sizes with other bytes between them. */
+int  world_chunks(struct world *x, unsigned lane, uint32_t len);
+/* Records until the lane takes no more: no buffer or no words are left. */
+void world_full(struct world *x, unsigned lane, uint32_t len, bool fresh);
 int  world_commit(struct world *x, unsigned lane);
 int  world_synced(struct world *x, unsigned lane);	/* fsync: one completion, if any */
 int  world_background(struct world *x, uint64_t slice_bytes);	/* until nothing is left */
