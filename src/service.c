@@ -33,6 +33,7 @@
 #include "readback.h"
 #include "../www/page.h"
 
+#define UNDER_RECORDS	"/-/records"
 #define WAIT_POLL_MS	5	/* how often a request that waits looks again */
 #define KICK_MS		20	/* how often the checkpointer hears of it */
 
@@ -162,12 +163,11 @@ static void records(struct req *r, const char *rest)
 static void route(struct req *r)
 {
 	static const char allow[] = "Allow: GET, HEAD, OPTIONS\r\n";
-	static const char recs[] = "/-/records";
 	static const struct { const char *path; void (*make)(struct req *r); } pages[] = {
 		{ "/-", page }, { "/-/", page }, { "/-/metrics", metrics }, { "/-/stats", stats },
 	};
 	size_t n = strcspn(r->target, "?");
-	const char *rest = r->target + sizeof recs - 1;
+	const char *rest = r->target + sizeof UNDER_RECORDS - 1;
 
 	r->ask.head = !strcmp(r->method, "HEAD");
 	if (!strcmp(r->method, "OPTIONS")) {
@@ -178,7 +178,7 @@ static void route(struct req *r)
 		refuse(r, 405, "this path is read only", allow);
 		return;
 	}
-	if (r->target_whole && !strncmp(r->target, recs, sizeof recs - 1) &&
+	if (r->target_whole && !strncmp(r->target, UNDER_RECORDS, sizeof UNDER_RECORDS - 1) &&
 	    (!*rest || *rest == '/' || *rest == '?')) {
 		records(r, rest);
 		return;
@@ -502,14 +502,14 @@ struct service_req *service_ready(struct service *s, unsigned worker)
 
 /* No request is free: look for freed ones behind pieces that wait to be fetched.
  * A request is in the stash once at most. */
-static void look_for_free(struct port *p)
+static void look_for_free(struct port *p, uint32_t reserve)
 {
 	struct req *r;
 
 	memmove(p->stash, p->stash + p->stash_at, (p->nstash - p->stash_at) * sizeof *p->stash);
 	p->nstash -= p->stash_at;
 	p->stash_at = 0;
-	while (!p->nfree && (r = take(p)))
+	while (p->nfree <= reserve && (r = take(p)))
 		p->stash[p->nstash++] = r->index;
 }
 
@@ -527,13 +527,15 @@ struct service_req *service_ask(struct service *s, unsigned worker, uint32_t con
 				uint32_t conn_gen, const char *method, const char *target,
 				bool http11, bool keep_alive)
 {
+	/* Readers of records may be many and slow: the metrics stay within reach. */
+	uint32_t reserve = strncmp(target, UNDER_RECORDS, sizeof UNDER_RECORDS - 1) ? 0 : s->per_worker / 16;
 	struct port *p = &s->ports[worker];
 	struct req *r;
 	size_t n;
 
-	if (!p->nfree)
-		look_for_free(p);
-	if (!p->nfree)
+	if (p->nfree <= reserve)
+		look_for_free(p, reserve);
+	if (p->nfree <= reserve)
 		return NULL;
 	r = &p->reqs[p->free[--p->nfree]];
 	r->pub = (struct service_req){ .conn = conn, .conn_gen = conn_gen, .worker = worker };
