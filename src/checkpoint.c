@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "diag.h"
@@ -38,13 +39,28 @@ void checkpoint_kick(struct checkpoint *c)
 		atomic_store(&c->kicked, false);
 }
 
-static void wake_hungry(struct checkpoint *c)
+/* Whether there was one. */
+static bool wake_hungry(struct checkpoint *c)
 {
+	bool any = false;
+
 	pthread_mutex_lock(&c->lock);
 	for (unsigned i = 0; i < c->nworkers; i++)
-		if (atomic_exchange(&c->workers[i]->hungry, false))
+		if (atomic_exchange(&c->workers[i]->hungry, false)) {
 			worker_wake(c->workers[i]);
+			any = true;
+		}
 	pthread_mutex_unlock(&c->lock);
+	return any;
+}
+
+/* Where there is no disk to wait for, a pass would keep the CPU until the scheduler takes
+ * it away, milliseconds later; a worker on the same CPU would wait so long. */
+static void nap(void)
+{
+	static const struct timespec t = { .tv_nsec = 50000 };
+
+	nanosleep(&t, NULL);
 }
 
 /* What the lanes say of the disk, for readyz. */
@@ -88,7 +104,8 @@ static void *run(void *arg)
 		int r;
 		do {
 			r = wal_background(c->wal, c->slice_bytes);
-			wake_hungry(c);
+			if (!wake_hungry(c) && r > 0)
+				nap();
 		} while (r > 0 && !atomic_load(&c->stop));
 		look(c);
 	}

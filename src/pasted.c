@@ -34,7 +34,7 @@
 /* Fewer connections per worker than this are worth a word. */
 #define CONNS_FEW 4096
 /* What a checkpoint moves between two looks at what else there is to do. */
-#define CHECKPOINT_SLICE (1u << 20)
+#define CHECKPOINT_SLICE (256u << 10)
 
 struct server {
 	struct config config;

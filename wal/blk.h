@@ -31,10 +31,10 @@ struct blk_ops {
 	 * continued).  0 or -errno.  iov may be modified. */
 	int	(*write)(struct blk_file *f, struct iovec *iov, unsigned n, uint64_t off);
 	int	(*sync)(struct blk_file *f);		/* fdatasync */
-	/* May be NULL.  Makes a new file `bytes` long, its blocks allocated, all zeros to a
-	 * reader, without writing them: the first write and sync of a block then changes
-	 * metadata. */
-	int	(*allocate)(struct blk_file *f, uint64_t bytes);
+	/* May be NULL.  Makes a new file longer by [off, off + bytes), its blocks allocated,
+	 * zeros to a reader, without writing them: the first write and sync of a block then
+	 * changes metadata. */
+	int	(*allocate)(struct blk_file *f, uint64_t off, uint64_t bytes);
 	int	(*fd)(struct blk_file *f);		/* for the rings; -1 in the simulator */
 	int	(*mkdir)(void *ctx, const char *path);	/* 0 if it is there */
 	int	(*rename)(void *ctx, const char *from, const char *to);

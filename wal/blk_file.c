@@ -135,12 +135,12 @@ static int file_sync(struct blk_file *f)
 	return fdatasync(f->fd) < 0 && !MUTANT(file_sync_result) ? -errno : 0;
 }
 
-static int file_allocate(struct blk_file *f, uint64_t bytes)
+static int file_allocate(struct blk_file *f, uint64_t off, uint64_t bytes)
 {
 	int err;
 
 	do
-		err = posix_fallocate(f->fd, 0, (off_t)bytes);
+		err = posix_fallocate(f->fd, (off_t)off, (off_t)bytes);
 	while (err == EINTR);
 	return -err;
 }

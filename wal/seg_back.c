@@ -214,11 +214,7 @@ static int prep_begin(struct seglog *s)
 	s->prep.segno = s->next_segno;
 	s->prep.pos = 0;
 	s->prep.state = PREP_FILL;
-	if (!swift(s))
-		return 0;
-	err = s->o.blk->allocate(s->prep.file, s->o.segment_bytes);
-	s->prep.pos = s->o.segment_bytes;
-	return err ? prep_fail(s, err) : 0;
+	return 0;
 }
 
 static bool all_zero(const uint8_t *p, size_t n)
@@ -244,6 +240,11 @@ static int prep_fill(struct seglog *s, uint64_t n)
 {
 	int err = 0;
 
+	if (swift(s)) {
+		err = s->o.blk->allocate(s->prep.file, s->prep.pos, n);
+		s->prep.pos += n;
+		return err;
+	}
 	if (MUTANT(seg_zero_fill))		/* the right size is all */
 		err = seg_write_zeros(s->o.blk, s->prep.file, s->prep.pos + n - WAL_PAGE, WAL_PAGE);
 	else
