@@ -62,7 +62,11 @@ static void put_header(struct writer *w)
 	case 202: h->segno++; break;
 	case 203: h->version++; break;
 	case 204: h->byte_order = __builtin_bswap32(h->byte_order); break;
-	case 205: h->bytes = taste64(w->t); break;
+	case 205:
+		h->bytes = taste64(w->t);
+		if (h->bytes > 1 << 20 && h->bytes <= SEG_BYTES_MAX)
+			h->bytes = 1 << 20;	/* gigabytes of zeros take their time */
+		break;
 	case 206: h->first_seq = taste64(w->t); break;
 	case 207: h->first_batch = taste64(w->t); break;
 	case 208: h->magic = __builtin_bswap64(h->magic); break;
