@@ -245,7 +245,8 @@ struct gap_data {
 	uint64_t from_seq, to_seq;	/* inclusive */
 	uint32_t reason;
 	uint32_t zero;
-	uint64_t offset, bytes;		/* of the hole it explains, 0 if none here */
+	uint64_t offset, bytes;		/* of the hole it explains, in this segment or one
+					 * before it; 0 if none */
 };
 static_assert(sizeof(struct gap_data) == 40, "gap_data");
 

@@ -448,14 +448,20 @@ static int note_lost(struct scan *sc)
 
 /* ---- pass 3: verdict ---- */
 
+/* A recovery that explains much may have come into the next segment with it. */
+static bool explains_place(const struct seg_gap *g, const struct seg_hole *h)
+{
+	return h->bytes && g->g.offset == h->off && g->g.bytes == h->bytes &&
+	       (g->segno == h->segno || (g->segno > h->segno && g->batch >= h->batch));
+}
+
 static bool explained(const struct seg_lane *l, const struct seg_hole *h)
 {
 	uint64_t n = h->from_seq;
 
 	if (h->from_seq > h->to_seq) {		/* no number is missing: by its place */
 		for (size_t i = 0; i < l->ngaps; i++)
-			if (l->gaps[i].segno == h->segno && l->gaps[i].g.offset == h->off &&
-			    l->gaps[i].g.bytes == h->bytes && h->bytes)
+			if (explains_place(&l->gaps[i], h))
 				return true;
 		return false;
 	}
