@@ -159,10 +159,10 @@ static int load_segments(struct seglog *s, const struct seg_lane *found, uint64_
 		const struct seg_info *si = &found->segs[i];
 		struct seg *g;
 
+		if (si->state == SEG_PREPARED)	/* adopt_prepared's business */
+			continue;
 		if (si->segno >= s->next_segno)
 			s->next_segno = si->segno + 1;
-		if (si->state == SEG_PREPARED)
-			continue;
 		g = calloc(1, sizeof(*g));
 		if (!g)
 			return -ENOMEM;
@@ -206,7 +206,8 @@ static int sweep_one(void *arg, const char *name)
 }
 
 /* A prepared segment that an earlier start left: it is looked through before its use,
- * since a batch that never was acknowledged may have been written to it. */
+ * since a batch that never was acknowledged may have been written to it.  Only the one
+ * whose number comes next: a number that is left out would be told as a segment lost. */
 static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 {
 	char path[SEG_PATH_MAX];
@@ -220,14 +221,14 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 		err = seg_path(path, s->dir, si->segno);
 		if (err)
 			break;
-		if (!s->o.idle && i + 1 == found->nsegs && si->bytes == s->o.segment_bytes) {
+		if (!s->o.idle && s->prep.state == PREP_IDLE && si->segno == s->next_segno &&
+		    si->bytes == s->o.segment_bytes) {
 			err = s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR, &s->prep.file);
 			if (err)
 				break;
 			snprintf(s->prep.name, sizeof(s->prep.name), "%s", strrchr(path, '/') + 1);
 			s->prep.segno = si->segno;
 			s->prep.state = PREP_CHECK;
-			s->next_segno = si->segno;
 		} else if (!s->o.idle) {
 			err = s->o.blk->unlink(s->o.blk->ctx, path);
 		}
