@@ -82,7 +82,7 @@ static int explain(struct rec *r, unsigned lane, unsigned n)
 						    h->bytes };
 	}
 	if (l->keep_tail)
-		g[k++] = (struct gap_data){ l->base, l->base - 1, GAP_DAMAGE, 0, l->segs.end,
+		g[k++] = (struct gap_data){ l->base, rec_tail_last(l), GAP_DAMAGE, 0, l->segs.end,
 					    l->segs.dirty_end - l->segs.end };
 	for (unsigned i = 0; i < k; i++)
 		rec[i] = rec_gap(r, &g[i], &iov[i]);

@@ -33,6 +33,13 @@ bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, ui
 	return true;
 }
 
+/* The number that the last of so many frames would have: after a clean close each of them
+ * was acknowledged, and its number is not given to another record. */
+uint64_t rec_tail_last(const struct rec_lane *l)
+{
+	return l->base + (l->segs.dirty_end - l->segs.end - 1) / sizeof(struct frame_header);
+}
+
 /* The first hole that the wal may fill: its numbers are the wal's business, and it
  * is in the segment that recovery goes on with. */
 static size_t cut_candidate(const struct rec_lane *l)
@@ -140,10 +147,14 @@ static int note_holes(struct rec *r, unsigned lane)
 			.what = seg_hole_words(h->kind),
 		};
 
-		if (rec_hole_is_new(r, l, i, &g.reason))
+		if (rec_hole_is_new(r, l, i, &g.reason)) {
 			g.state = RF_NEW;
-		else if (h->state != SEG_HOLE_DAMAGE)
+		} else if (h->kind == SEG_HOLE_COPY && h->state == SEG_HOLE_TORN && r->rep->unclean) {
+			g.state = RF_NEW;	/* written again */
+			g.reason = GAP_TORN;
+		} else if (h->state != SEG_HOLE_DAMAGE && h->kind != SEG_HOLE_COPY) {
 			continue;	/* explained (see its gap), or cut */
+		}
 		err = rec_note(r, &g);
 	}
 	return err;
@@ -205,11 +216,12 @@ static int note_tail(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 		rep->tail_bytes = s->dirty_end - end;
 		return 0;
 	}
+	rep->next_seq = rec_tail_last(l) + 1;
 	return rec_note(r, &(struct rec_finding){
-		.lane = lane, .from_seq = l->base, .to_seq = l->base - 1, .reason = GAP_DAMAGE,
+		.lane = lane, .from_seq = l->base, .to_seq = rec_tail_last(l), .reason = GAP_DAMAGE,
 		.state = RF_NEW, .place = RP_SEGMENT, .segno = s->segs[s->tail].segno,
 		.offset = end, .bytes = s->dirty_end - end,
-		.what = "bytes that are no frame, behind the last one" });
+		.what = "bytes that are no frame, behind the last one; at most so many records" });
 }
 
 /* ---- all together ---- */

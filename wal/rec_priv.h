@@ -84,6 +84,9 @@ int  rec_lane_find(struct rec *r, unsigned lane);
 /* Whether the hole gets a GAP frame, and its reason. */
 bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, uint32_t *reason);
 
+/* keep_tail: the last number that what is behind the last frame may have had. */
+uint64_t rec_tail_last(const struct rec_lane *l);
+
 /* rec_wal.c: the records of a lane of the wal numbered >= from, in order; damage (numbers
  * < from left out) as an item without frags.  *s is the scan, at its end afterwards. */
 struct rec_item {
