@@ -188,7 +188,9 @@ static void serve(struct rule *r, struct wal *w, int fault)
 		.ring = &rule_ring, .wal = w, .health = &health, .counters = &counters,
 		.limits = { RULE_HEAD, 256, 32, 256, RULE_BODY }, .conns_max = RULE_CONNS,
 		.header_timeout_ms = NEVER, .body_timeout_ms = NEVER, .body_step = 1,
-		.idle_timeout_ms = NEVER, .write_timeout_ms = NEVER, .pushback_ms = NEVER,
+		.idle_timeout_ms = NEVER, .write_timeout_ms = NEVER,
+		/* Nothing gives the buffers of a failed lane back but refusing: at once. */
+		.pushback_ms = fault < 0 ? NEVER : 0,
 		.drain_ms = NEVER, .gone = lost, .arg = r,
 	};
 	struct rule_disk d = { .wal = w, .blk = the.blk, .fault = fault, .acked = cut_now,
