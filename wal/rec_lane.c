@@ -133,6 +133,16 @@ static uint8_t wal_fact(const struct rec *r, unsigned lane)
 
 /* ---- findings ---- */
 
+/* A copy of a header is written with the first batch of its segment, or by a start that
+ * was cut before it said that it is one. */
+static bool copy_torn(const struct rec *r, const struct rec_lane *l, const struct seg_hole *h)
+{
+	bool empty = l->segs.tail != SIZE_MAX && l->segs.end == SEG_DATA &&
+		     l->segs.segs[l->segs.tail].segno == h->segno;
+
+	return h->kind == SEG_HOLE_COPY && h->state == SEG_HOLE_TORN && (r->rep->unclean || empty);
+}
+
 static int note_holes(struct rec *r, unsigned lane)
 {
 	struct rec_lane *l = &r->lane[lane];
@@ -149,7 +159,7 @@ static int note_holes(struct rec *r, unsigned lane)
 
 		if (rec_hole_is_new(r, l, i, &g.reason)) {
 			g.state = RF_NEW;
-		} else if (h->kind == SEG_HOLE_COPY && h->state == SEG_HOLE_TORN && r->rep->unclean) {
+		} else if (copy_torn(r, l, h)) {
 			g.state = RF_NEW;	/* written again */
 			g.reason = GAP_TORN;
 		} else if (h->state != SEG_HOLE_DAMAGE && h->kind != SEG_HOLE_COPY) {

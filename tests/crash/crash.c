@@ -185,8 +185,8 @@ static const struct workload loads[] = {
 	{ "share-fsync", WAL_FSYNC, share, 1, 0, 0, 0, 0 },
 	{ "lanes-fsync", WAL_FSYNC, lanes, 1, 0, 0, 0, 0 },
 	{ "lanes-nvmm", WAL_NVMM, lanes, 1, 0, 0, 0, 0 },
-	{ "retain-nvmm", WAL_NVMM, retain, 1, SEGMENTS(4), 0, 40000, 0 },
 	{ "retain-fsync", WAL_FSYNC, retain, 1, SEGMENTS(4), 0, 40000, 0 },
+	{ "retain-nvmm", WAL_NVMM, retain, 1, SEGMENTS(4), 0, 40000, 0 },
 	{ "age-fsync", WAL_FSYNC, retain, 1, 0, 30, 0, 0 },
 	{ "age-nvmm", WAL_NVMM, retain, 1, 0, 30, 0, 0 },
 	{ "full-nvmm", WAL_NVMM, full, 1, 0, 0, 0, 0 },
@@ -194,8 +194,8 @@ static const struct workload loads[] = {
 	{ "classes-nvmm", WAL_NVMM, classes, 1, 0, 0, 0, 0 },
 	{ "lap-volatile", WAL_VOLATILE, lap_round, 4, 0, 0, 0, 0 },
 	{ "full-volatile", WAL_VOLATILE, full, 1, 0, 0, 0, 0 },
-	{ "drawn-nvmm", WAL_NVMM, NULL, 1, 0, 0, 0, 60 },
 	{ "drawn-volatile", WAL_VOLATILE, NULL, 1, 0, 0, 0, 60 },
+	{ "drawn-nvmm", WAL_NVMM, NULL, 1, 0, 0, 0, 60 },
 	{ "drawn-fsync", WAL_FSYNC, NULL, 1, 0, 0, 0, 60 },
 };
 

@@ -6,7 +6,7 @@
 set -u
 crash=${top_builddir:-.}/tests/crash/crash
 want=${STATES:-1000000}
-export SEED="${SEED:-1}" LIMIT="${LIMIT:-1024}" SAMPLES="${SAMPLES:-120}" USE="${USE:-4}" \
+export SEED="${SEED:-1}" LIMIT="${LIMIT:-1024}" SAMPLES="${SAMPLES:-230}" USE="${USE:-8}" \
 	AGAIN="${AGAIN:-4}" DEPTH="${DEPTH:-2}" PARTS=2
 dir=$(mktemp -d ./states.XXXXXX) || exit 99
 trap 'rm -rf "$dir"' EXIT
@@ -19,7 +19,7 @@ cat "$dir/0" "$dir/1"
 # "P crash points (A with every state), S states (I inside recovery), .. seed N, C s CPU"
 cat "$dir/0" "$dir/1" | awk -v want="$want" '
 	/^[0-9]+ crash points/ {
-		points += $1; every += substr($4, 2); states += $7; inside += substr($9, 2)
+		points += $1; every += substr($4, 2); states += $8; inside += substr($10, 2)
 		cpu += $(NF - 2)
 	}
 	END {
