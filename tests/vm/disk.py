@@ -63,12 +63,13 @@ class Disk:
     def cut(self):
         return self.tell(do="cut")
 
-    def fail(self, times=-1, **errors):
-        """write=errno, flush=errno: from now on, or so many times."""
-        return self.tell(do="fail", times=times, errors=errors)
+    def fail(self, times=-1, holding="", **errors):
+        """write=errno, flush=errno: from now on, or so many times; of the writes only those
+        with that text in their data."""
+        return self.tell(do="fail", times=times, errors=errors, holding=holding)
 
     def heal(self):
-        return self.tell(do="fail", times=0, errors={})
+        return self.tell(do="fail", times=0, errors={}, holding="")
 
     def freeze(self, kind, n):
         """Stands still from the n-th write on (it is in the cache) or at the n-th flush (it
@@ -93,19 +94,19 @@ class Cache:
         self.size = os.fstat(self.file).st_size
         self.rng = random.Random(seed)
         self.log = []       # [offset, old bytes, new bytes, fate], in order
-        self.errors, self.times = {}, 0
+        self.errors, self.times, self.holding = {}, 0, b""
         self.n = dict.fromkeys(("writes", "flushes", "failed_writes", "failed_flushes", "cuts",
                                 "kept", "dropped", "torn"), 0)
 
-    def failure(self, kind):
+    def failure(self, kind, data=b""):
         err = self.errors.get(kind)
-        if not err or not self.times:
+        if not err or not self.times or self.holding not in data:
             return 0
         self.times -= 1
         return err
 
     def write(self, offset, data, fua):
-        err = self.failure("write")
+        err = self.failure("write", data)
         self.n["failed_writes" if err else "writes"] += 1
         if err:
             return err
@@ -206,6 +207,7 @@ class Server:
             self.freeze = ({"write": WRITE, "flush": FLUSH}[order["kind"]], order["n"])
         elif order["do"] == "fail":
             self.cache.errors, self.cache.times = order["errors"], order["times"]
+            self.cache.holding = order["holding"].encode()
         return dict(self.cache.n, frozen=self.frozen, volatile=sum(w[3] == VOLATILE for w in self.cache.log))
 
     def exactly(self, n):

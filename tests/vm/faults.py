@@ -89,9 +89,11 @@ def sync_error(t):
     site.boot()
     site.serve(**SETTINGS)
 
-    # One flush fails, the disk is well at once: a second try would "work".
+    # Flushes fail until the lane has failed, then the disk is well: a second try would
+    # "work".  (One failed flush is not enough to ask for: it may be the file system's own,
+    # and the disk forgets the server's writes as well, whose sync then succeeds.)
     load.start()
-    site.disk.fail(flush=EIO, times=1)
+    site.disk.fail(flush=EIO)
     wait_until(lambda: not load.running(), 60, "the writers are still served after a failed flush")
     load.end()
     refuses(site, b"lane-failed", 503)
@@ -99,15 +101,17 @@ def sync_error(t):
     equal(site.ask("GET", f"/-/records/{name.name}").body, name.body(), "read-back while the lane has failed")
     said = site.messages()
     check("sync" in said.split("listening")[1], "no message of the failure:", said)
-    counts = site.disk.counts()
-    equal(counts["failed_flushes"], 1, "failed flushes")
+    check(site.disk.counts()["failed_flushes"] >= 1, "no flush has failed")
+    site.disk.heal()
+    refuses(site, b"lane-failed", 503)
     site.cut()
     after_the_cut(site, load)
 
-    # Some writes fail; then the server is started again without a reboot: the page
-    # cache has what the disk has not, and a record is not durable for being readable.
+    # Some writes of frames fail, not the file system's own; then the server is started
+    # again without a reboot: the page cache has what the disk has not, and a record is
+    # not durable for being readable.
     load.start()
-    site.disk.fail(write=EIO, times=3)
+    site.disk.fail(write=EIO, times=3, holding="PSTF")
     wait_until(lambda: not load.running(), 60, "the writers are still served after a failed write")
     load.end()
     refuses(site, b"lane-failed", 503)

@@ -14,6 +14,7 @@ mkdir -p /dev/shm
 mount -t tmpfs none /dev/shm
 mount -t tmpfs none /tmp
 exec </dev/null >/dev/console 2>&1
+echo "init: started"
 
 for m in /modules/*.ko; do
 	insmod "$m" || echo "init: $m cannot be loaded"

@@ -12,9 +12,9 @@ synced, recovery on a real kernel and file system.  What it cannot see: a missin
 of the CPU's cache, which QEMU's NVDIMM keeps; that is tests/crash's.
 
   PASTED_VM_CYCLES   cuts in all (default 32), shared out by WEIGHT
-  PASTED_VM_SECONDS  time for all of them (default 150); when it is over no further
-                     cycle is begun, but each hardware has at least 1.  The line of
-                     each case says how many it was.
+  PASTED_VM_SECONDS  time for all of them, the first boots apart (default 150, without
+                     KVM 240); when it is over no further cycle is begun, but each
+                     hardware has at least 1.  The line of each case says how many.
   PASTED_VM_SEED     the seed that a run printed
 """
 import os
@@ -27,7 +27,7 @@ from ledger import Writer, judge, judge_order
 from guest import SEED, Site
 
 CYCLES = int(os.environ.get("PASTED_VM_CYCLES", "32"))
-SECONDS = float(os.environ.get("PASTED_VM_SECONDS", "150"))
+SECONDS = os.environ.get("PASTED_VM_SECONDS")
 WEIGHT = {"nvdimm": 12, "none": 12, "eadr": 3, "devdax": 3, "virtio": 2}
 LEAST = 20          # acknowledged before a cut
 KINDS = ("single", "single", "pipelined", "pipelined", "partial", "partial")
@@ -87,12 +87,13 @@ def without(got, probes):
 def cycles(t, kind):
     rng = random.Random(f"{SEED}/{kind}")
     want = max(1, CYCLES * WEIGHT[kind] // sum(WEIGHT.values()))
-    end = time.monotonic() + SECONDS * SLOW * WEIGHT[kind] / sum(WEIGHT.values())
     print(f"#    PASTED_VM_SEED={SEED} PASTED_VM_CYCLES={CYCLES}", flush=True)
     site = Site(t, kind)
     writers, probes, got, cuts = [], [], [], 0
     lost = dict(dropped=0, torn=0)
     boots = [site.boot()]
+    seconds = float(SECONDS or (150 if vm.Machine.accel == "kvm" else 240)) * SLOW
+    end = time.monotonic() + seconds * WEIGHT[kind] / sum(WEIGHT.values())
     while cuts < want and (not cuts or time.monotonic() < end):
         probes.append(start(site, rng))
         read_back(site, writers, rng)
