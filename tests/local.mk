@@ -10,6 +10,7 @@ SCRIPT_TESTS =
 
 include %D%/unit/local.mk
 include %D%/crash/local.mk
+include %D%/damage/local.mk
 include %D%/mutants/local.mk
 include %D%/e2e/local.mk
 include %D%/tidy/local.mk

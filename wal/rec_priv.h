@@ -61,6 +61,7 @@ struct rec {
 	struct store store;
 	bool	 store_open;
 	struct walfile *wal;		/* the attached one; NULL: none */
+	int	 wal_error;		/* why it cannot be read: WAL_E*, 0 */
 	char	*nvmm_abs;		/* nvmm_path without links and relative parts, if it is there */
 	char	 wal_path[sizeof(((struct store_block *)0)->nvmm_path)];
 	unsigned lanes;			/* highest lane that is there, + 1 */

@@ -136,8 +136,10 @@ static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 	case WAL_EFORMAT:
 	case WAL_EVERSION:
 	case WAL_EBYTEORDER:
-		if (!strcmp(path, b->nvmm_path))
+		if (!strcmp(path, b->nvmm_path)) {
 			*verdict = RW_BAD;
+			r->wal_error = err;
+		}
 		return 0;
 	}
 	return rec_fail(r, err, "%s: the wal cannot be read: %s", path, wal_strerror(err));
@@ -254,6 +256,11 @@ static int refuse(struct rec *r)
 	if (f->want == RT_WAL_BAD)
 		return rec_fail(r, row->error, "%s: holds something that is no wal; give another place, "
 				"or remove (device-dax: zero the start of) it", r->nvmm_path);
+	/* Nothing is lost there: it is not to be given up. */
+	if (r->wal_error == WAL_EVERSION || r->wal_error == WAL_EBYTEORDER)
+		return rec_fail(r, row->error, "%s: the attached wal was %s; start or repair the store "
+				"%s", wal, wal_strerror(r->wal_error), r->wal_error == WAL_EVERSION ?
+				"with that version" : "there");
 	return rec_fail(r, row->error, "%s: %s; if it cannot be restored, `pasted-recover repair "
 			"--give-up-wal` goes on without what only it held", wal, row->words);
 }

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whole files of a store damaged, as pasted-recover sees them: cut, empty, noise, of
+another version or byte order, missing.
+
+For each: check exits as said, with words, and changes nothing; dump has no record that
+was not there, none altered; where records survive (exit 2), repair loses none of them.
+
+What no file can tell: the first or the last segment of a lane that is not there at all
+looks like what retention let go, or like a lane that ended earlier.
+"""
+import hashlib
+import os
+import random
+import shutil
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
+from harness import bytes_of, case, check, equal, main, post  # noqa: E402
+
+PAGE, STORE, SEGMENT = 4096, "store", "log/000/%08x.seg"
+
+
+def digest(*roots, times=True):
+    h = hashlib.sha256()
+    for root in roots:
+        for folder, dirs, files in sorted(os.walk(root)):
+            h.update(repr((folder, sorted(dirs))).encode())
+            for f in sorted(files):
+                path = os.path.join(folder, f)
+                st = os.stat(path)
+                h.update(repr((path, st.st_size, times and st.st_mtime_ns)).encode())
+                with open(path, "rb") as fd:
+                    h.update(fd.read())
+    return h.hexdigest()
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for b in data:
+        crc ^= b
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+# ---- what is done to a file ----
+
+def cut(length):
+    def do(path):
+        size = os.path.getsize(path)
+        os.truncate(path, max(0, min(length, size) if length >= 0 else size + length))
+    do.what = f"cut to {length} bytes"
+    return do
+
+
+def noise(length):
+    def do(path):
+        with open(path, "r+b") as f:
+            f.write(random.Random(length).randbytes(min(length, os.path.getsize(path))))
+    do.what = f"{length} bytes of noise"
+    return do
+
+
+def another(what):
+    """Both copies of a header, whole, but of another version or byte order."""
+    def do(path):
+        name = os.path.basename(path)
+        n = {"store": 512, "wal": 72}.get(name, 96)
+        with open(path, "r+b") as f:
+            for at in (0, PAGE):
+                f.seek(at)
+                h = bytearray(f.read(n))
+                if what == "byte order":
+                    h[0:8], h[8:12], h[12:16] = h[7::-1], h[11:7:-1], h[15:11:-1]
+                else:
+                    h[8] += 1
+                h[n - 4:] = crc32c(h[:n - 4]).to_bytes(4, "little")
+                f.seek(at)
+                f.write(h)
+    do.what = "another " + what
+    return do
+
+
+def gone(path):
+    os.unlink(path)
+
+
+gone.what = "missing"
+EVERY = [cut(0), cut(1), cut(100), cut(511), cut(4000), cut(5000), cut(9000), cut(70000),
+         cut(-1), cut(-5000), noise(8192), noise(1 << 30)]
+
+# One copy is enough; after a crash it may have been a torn write.
+STORE_CUT = {"cut to 4000 bytes": (1, 2), "cut to -1 bytes": (1, 2)}
+
+
+# ---- one damaged store ----
+
+def records(t, s, exits):
+    return {r.name: r.body for r in s.dump(exits=exits)}
+
+
+def damaged(t, s, kept, path, do, want):
+    """kept: a copy of the store as it was, and its records."""
+    folders, bodies = kept
+    for now, was in folders.items():
+        shutil.rmtree(now)
+        shutil.copytree(was, now)
+    size = os.path.getsize(path)
+    do(path)
+    if do.what.startswith("cut") and os.path.getsize(path) == size:
+        return                                      # it was no longer
+    what = f"{os.path.basename(path)}: {do.what}"
+    before = digest(*folders)
+    out = s.recover("check")
+    code, words = out.returncode, (out.stdout + out.stderr).decode()
+    check(code in want, what, "exits", code, "not", want, words)
+    check(len(out.stderr if code == 3 else out.stdout) > 20, what, "no words:", words)
+    if do.what.startswith("another") and code == 3:
+        check(do.what.split()[-1] in words, what, "is not named:", words)
+    if code == 3:
+        dump = s.recover("dump")
+        equal(dump.returncode, 3, what + ": dump")
+        equal(digest(*folders), before, what + ": check or dump wrote")
+        before = digest(*folders, times=False)      # it writes the store block as it is
+        equal(s.recover("repair").returncode, 3, what + ": repair")
+        equal(digest(*folders, times=False), before, what + ": a refused repair wrote")
+        return
+    left = records(t, s, (code,))
+    equal(digest(*folders), before, what + ": check or dump wrote")
+    if code < 2 and do is not gone:
+        equal(left, bodies, what + ": no damage is told")
+    check(left.items() <= bodies.items(), what, "a record is altered, or was never there")
+    out = s.recover("repair")
+    check(out.returncode in (0, 2), what, "repair exits", out.returncode, out.stdout, out.stderr)
+    equal(records(t, s, (0, 1, 2)), left, what + ": repair made less (or more) of it")
+
+
+def filled(t, n, **k):
+    s = t.server(settings=dict({"pool-size": "4M", "segment-size": "1M", "body-max": "200k",
+                                "workers": 1}, **k))
+    bodies = {}
+    with s.connect() as c:
+        for i in range(n):
+            body = b"<%04d>" % i + bytes_of(i, 100000)
+            bodies[post(c, f"/{i}", body)] = body
+    return s, bodies
+
+
+def keep(t, s):
+    folders = {}
+    for i, now in enumerate([s.store] + ([s.nvmm] if s.nvmm else [])):
+        folders[now] = os.path.join(t.dir, f"kept{i}")
+        shutil.copytree(now, folders[now])
+    return folders
+
+
+def segments(s):
+    folder = os.path.join(s.store, "log/000")
+    return [os.path.join(folder, f) for f in sorted(os.listdir(folder))
+            if f.endswith(".seg") and open(os.path.join(folder, f), "rb").read(8).strip(b"\0")]
+
+
+@case("files of a stopped store", each=True, rings=["socket"], classes=["fsync"])
+def stopped(t):
+    s, bodies = filled(t, 25)
+    s.stop_clean()
+    kept = keep(t, s), bodies
+    store, segs = os.path.join(s.store, STORE), segments(s)
+    check(len(segs) >= 3, "only segments", segs)
+    for do in EVERY + [another("version"), another("byte order"), gone]:
+        damaged(t, s, kept, store, do, STORE_CUT.get(do.what, (3,)))
+        for seg in segs[0], segs[1], segs[-1]:
+            want = (3,) if do.what.startswith("another") else (2,)
+            damaged(t, s, kept, seg, do, (0,) if do is gone and seg != segs[1] else want)
+
+
+@case("files of a killed store with a wal", each=True, rings=["socket"], classes=["volatile"])
+def killed(t):
+    s, bodies = filled(t, 12, **{"checkpoint-interval": "1h"})
+    s.kill()
+    kept = keep(t, s), bodies
+    wal, bufs = os.path.join(s.nvmm, "wal"), os.path.join(s.nvmm, "pktbufs")
+    for do in EVERY + [another("version"), another("byte order"), gone]:
+        damaged(t, s, kept, os.path.join(s.store, STORE), do, STORE_CUT.get(do.what, (3,)))
+        lost = do is gone or do.what == "cut to 0 bytes"
+        damaged(t, s, kept, wal, do, (2,) if lost else (2, 3))
+        if not do.what.startswith("another"):
+            damaged(t, s, kept, bufs, do, (1, 2, 3))    # 1: in no record's bytes
+
+
+if __name__ == "__main__":
+    main()

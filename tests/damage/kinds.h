@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kinds.h - small stores of each kind over the simulators, to be damaged.
+ */
+#ifndef DAMAGE_KINDS_H
+#define DAMAGE_KINDS_H
+
+#include "world.h"
+
+struct store {			/* nothing of it is open */
+	struct pm_sim *pm;
+	struct blk_sim *blk;
+};
+struct store store_copy(const struct store *s);
+void store_free(struct store *s);
+void store_flip(struct store *s, bool pm, const char *path, uint64_t bit);
+
+struct kind {
+	const char *name;
+	enum wal_class cls;
+	unsigned lanes;
+	bool	 clean;		/* was closed */
+	bool	 damaged;	/* has damage (and lives with it) before the test begins */
+	void	(*build)(struct world *x);
+};
+extern const struct kind kinds[];	/* ends with name NULL */
+void kind_build(const struct kind *k, struct store *s);
+
+#endif
