@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Crash tests over the simulators of both seams.
 #
-# make check visits a million states (states.sh), make crash-long ten times as many.
+# make check runs crash itself; states.sh visits a million states, make crash-long ten times as many.
 # SEED, LIMIT, SAMPLES, USE, AGAIN, DEPTH in the environment: crash.c.
 check_PROGRAMS += %D%/crash
-SCRIPT_TESTS += %D%/states.sh
+TESTS += %D%/crash
+EXTRA_DIST += %D%/states.sh
 %C%_crash_SOURCES = %D%/crash.c %D%/explore.c %D%/explore.h %D%/world.c %D%/world.h \
 	%D%/model.c %D%/model.h
 %C%_crash_LDADD = libwalsim.a $(WAL_LIBS)
