@@ -194,9 +194,9 @@ static const struct workload loads[] = {
 	{ "classes-nvmm", WAL_NVMM, classes, 1, 0, 0, 0, 0 },
 	{ "lap-volatile", WAL_VOLATILE, lap_round, 4, 0, 0, 0, 0 },
 	{ "full-volatile", WAL_VOLATILE, full, 1, 0, 0, 0, 0 },
-	{ "drawn-volatile", WAL_VOLATILE, NULL, 1, 0, 0, 0, 60 },
-	{ "drawn-nvmm", WAL_NVMM, NULL, 1, 0, 0, 0, 60 },
-	{ "drawn-fsync", WAL_FSYNC, NULL, 1, 0, 0, 0, 60 },
+	{ "drawn-volatile", WAL_VOLATILE, NULL, 1, 0, 0, 0, 45 },
+	{ "drawn-nvmm", WAL_NVMM, NULL, 1, 0, 0, 0, 45 },
+	{ "drawn-fsync", WAL_FSYNC, NULL, 1, 0, 0, 0, 45 },
 };
 
 static uint64_t env(const char *name, uint64_t otherwise)

@@ -11,7 +11,7 @@ EXTRA_DIST += %D%/states.sh
 %C%_crash_LDADD = libwalsim.a $(WAL_LIBS)
 crash-long: %D%/crash
 	$(AM_V_at)for seed in $${SEEDS:-11 12 13 14 15 16 17 18 19 20}; do \
-		top_builddir='$(abs_top_builddir)' SEED=$$seed \
+		top_builddir='$(abs_top_builddir)' SEED=$$seed STATES=1 \
 			sh '$(top_srcdir)/tests/crash/states.sh' || exit 1; \
 	done
 .PHONY: crash-long
