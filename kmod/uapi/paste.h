@@ -30,8 +30,10 @@
  * the network stack no longer refers to its pages either.
  *
  * CONNECTIONS are named by handles 0 .. conns_max-1 that the process chooses in ATTACH.
- * The kernel holds a reference to the file: the descriptor may be closed.  The last
- * event of a handle is DETACHED; then it may be attached again.
+ * The kernel holds a reference to the file from the SYNC on that reads the ATTACH: after
+ * it the descriptor may be closed.  The last event of a handle is DETACHED; then it may
+ * be attached again.  Any stream socket: TCP over IPv4 and IPv6; others (AF_UNIX) are
+ * read with recvmsg, that is with a copy.
  *
  * BACKPRESSURE.  What cannot be kept is not consumed: when the EVENT ring is full, no
  * buffer is free, the connection's quota is used up or it is paused, the bytes stay in
