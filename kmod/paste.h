@@ -4,20 +4,24 @@
  * source of packets.
  *
  *   main.c      the device node: open, ioctl, mmap, poll, release
- *   region.c    pinned pages, pfn -> buffer, a buffer's state
+ *   region.c    pinned pages, pfn -> place in the region
+ *   buf.c       a buffer's state: whose it is
  *   ring.h      the index arithmetic and its checks; no kernel headers, so that the
  *               tests compile it in user space
  *   ring.c      SYNC
- *   conn.c      handles, the hook on a socket's wait queue, reading
+ *   conn.c      handles, the hook on a socket's wait queue
+ *   read.c      what the stack queued on a socket, into buffers: the source that is
+ *               always there
  *   tx.c        commands
- *   src_skb.c   the source that is always there: what the stack queued on the sockets
+ *   core.h      what those share
  *   src_vnet.c  our virtio-net driver, whose receive queue is filled from the region
  *   compat.h    what differs between kernels
  *
  * LOCKS.  ring->mutex: everything of a ring that SYNC touches; SYNC tries it only.
  * ring->lock (spin, irq-safe): the list of ready connections, the wake-up flags; taken by
- * wait-queue callbacks and interrupts.  region->lock (spin, bottom halves): the states
- * of buffers.  Order: mutex, socket lock, region->lock, ring->lock.
+ * wait-queue callbacks and interrupts.  ring->buf_lock (spin, bottom halves): the states
+ * of the ring's buffers.  Order: mutex, mmap_lock, socket lock, buf_lock, ring->lock.
+ * A region never changes once it is made.
  */
 #ifndef PASTE_H
 #define PASTE_H

@@ -20,7 +20,9 @@
  * It reads a user's index once, and an index that claims more than the ring holds
  * makes SYNC fail with EINVAL and moves nothing.  Rings and all that the kernel
  * trusts live in its own pages, outside the region: the region's bytes are payload
- * only, and the process may scribble on all of them.
+ * only, and the process may scribble on all of them.  The array of RELEASE holds
+ * buffers' numbers, __u32.  The ring ends with its mapping: when that is gone (munmap,
+ * exec, exit) every connection is detached, whoever still has the descriptor.
  *
  * BUFFERS.  Buffer i is the bytes [i * buf_size, (i + 1) * buf_size) of the region.  A
  * buffer is the process's (all are at first) or the kernel's.  RELEASE gives it to the
@@ -130,7 +132,7 @@ struct paste_setup {
 	__u32 conns_max;	/* 1 .. 1 << 20 */
 	__u32 ev_entries, cmd_entries, rel_entries;	/* powers of two, 8 .. 1 << 20 */
 	/* back: one mmap(fd, offset 0) of map_bytes, and where the arrays are in it */
-	__u32 map_bytes;
+	__u32 map_bytes;	/* MAP_SHARED, this length, this process; not inherited by fork */
 	__u32 ev_off, cmd_off, rel_off;
 	__u64 resv;		/* 0 */
 };
@@ -175,7 +177,7 @@ struct paste_stats {		/* of this ring since SETUP */
 #define PASTE_IOC_SOURCE	_IOW('P', 0x81, struct paste_source)
 /* Returns the number of events that stand in the ring (0: time is over), or EINTR (a
  * signal, and no event), EBUSY (another thread is in SYNC), EPERM (another process),
- * EINVAL (an index is out of bounds), EFAULT. */
+ * EINVAL (an index is out of bounds), EFAULT, ENXIO (the mapping is gone). */
 #define PASTE_IOC_SYNC		_IOW('P', 0x82, struct paste_sync)
 #define PASTE_IOC_WAKE		_IO('P', 0x83)		/* from any thread or signal handler */
 #define PASTE_IOC_STATS		_IOR('P', 0x84, struct paste_stats)
