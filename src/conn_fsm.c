@@ -75,6 +75,14 @@ static void refuse_later(struct worker *w, struct conn *c, int status, const cha
 
 /* ---- requests that change nothing ---- */
 
+/* Who asks may add a query of his own. */
+static bool is_path(const char *target, const char *path)
+{
+	size_t n = strlen(path);
+
+	return !strncmp(target, path, n) && (!target[n] || target[n] == '?');
+}
+
 static void answer_health(struct worker *w, struct conn *c)
 {
 	const struct http_req *q = &c->http.req;
@@ -82,7 +90,7 @@ static void answer_health(struct worker *w, struct conn *c)
 	size_t len = 0;
 	int status = 200;
 
-	if (!strcmp(q->target, "/-/livez"))
+	if (is_path(q->target, "/-/livez"))
 		strcpy(text, "alive\n"), len = 6;
 	else
 		status = health_text(w->env->health, text, sizeof(text), &len);
@@ -96,7 +104,7 @@ static void answer_health(struct worker *w, struct conn *c)
 
 static bool is_health(const char *target)
 {
-	return !strcmp(target, "/-/livez") || !strcmp(target, "/-/readyz");
+	return is_path(target, "/-/livez") || is_path(target, "/-/readyz");
 }
 
 static void answer_read(struct worker *w, struct conn *c)
@@ -160,10 +168,8 @@ static void head_read(struct worker *w, struct conn *c, struct slot_node *s, str
 		COUNT(w->count, requests_read, 1);
 	if (!q->recorded || q->own) {
 		ingest_drop(w, c);
-		if (q->recorded) {
+		if (q->recorded)
 			refuse_later(w, c, 405, "what is under /-/ is the server's own");
-			return;
-		}
 		c->expect = q->expect_continue;
 		return;
 	}

@@ -140,6 +140,9 @@ def expect(t):
     with s.connect() as c:
         c.send(b"POST /e HTTP/1.1\r\nHost: t\r\nContent-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n")
         equal(c.reply().status, 413, "too large is refused before the body is sent")
+    with s.connect(timeout=5) as c:
+        c.send(b"POST /-/records HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        equal(c.reply().status, 405, "the server's own is refused before the body is sent")
     with s.connect() as c:
         r = c.ask("POST", "/e", b"x", [("Expect", "the-moon")])
         check(r.status in (417, 400), r)
