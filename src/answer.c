@@ -135,8 +135,8 @@ enum answer_framing answer_head(struct text *t, const struct answer *a,
 	clock_gettime(CLOCK_REALTIME, &now);
 	answer_date(date, (uint64_t)now.tv_sec * 1000);
 
-	text_f(t, "HTTP/1.1 %d %s\r\nDate: %s\r\n", a->status,
-	       a->status == 410 ? "Gone" : reply_reason(a->status), date);
+	text_f(t, "HTTP/1.1 %d %s\r\nDate: %s\r\nPasted-Class: %s\r\n", a->status,
+	       a->status == 410 ? "Gone" : reply_reason(a->status), date, k->class);
 	if (a->type)
 		text_f(t, "Content-Type: %s\r\n", a->type);
 	if (f == ANSWER_CHUNKS)

@@ -33,6 +33,7 @@ struct asker {			/* how the client asked */
 	bool http11;
 	bool keep_alive;
 	bool head;		/* HEAD: no body */
+	const char *class;	/* the server's, for Pasted-Class */
 };
 
 struct answer {

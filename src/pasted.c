@@ -126,7 +126,8 @@ static void end_waiting(struct server *s)
 
 static int start_waiting(struct server *s)
 {
-	int err = waiting_start(&s->waiting, &s->listeners, &s->health);
+	int err = waiting_start(&s->waiting, &s->listeners, &s->health,
+				wal_class_name(s->choice.class));
 
 	if (err)
 		diag(DIAG_ERR, "cannot start a thread: %s", strerror(-err));

@@ -156,8 +156,7 @@ static void one_head(struct readback *r, struct text *t, const struct record_vie
 	if (record_header_find(v, "Content-Encoding", &x))
 		add_value(&h, "Content-Encoding", x.value, x.value_len);
 	text_str(&h, "Content-Security-Policy: sandbox; default-src 'none'\r\n");
-	text_f(&h, "Pasted-Record: %u-%" PRIu64 "\r\nPasted-Class: %s\r\n",
-	       r->rec.lane, r->rec.seq, wal_class_name(r->shared->class));
+	text_f(&h, "Pasted-Record: %u-%" PRIu64 "\r\n", r->rec.lane, r->rec.seq);
 	json_time(buf, r->rec.time_ms);
 	text_f(&h, "Pasted-Time: %s\r\n", buf);
 	answer_date(buf, r->rec.time_ms);

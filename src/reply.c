@@ -135,6 +135,14 @@ static void head_end(struct conn *c, const char *end)
 	c->out_end += n;
 }
 
+/* In every reply: nobody should take a weak class for a strong one. */
+static char *put_class(char *o, const struct reply_pool *p)
+{
+	o = PUT(o, "Pasted-Class: ");
+	o = put(o, p->class_name, strlen(p->class_name));
+	return PUT(o, "\r\n");
+}
+
 static char *put_connection(char *o, bool close, bool old)
 {
 	if (close)
@@ -164,9 +172,8 @@ void reply_recorded(struct reply_pool *p, struct conn *c, uint64_t seq, bool clo
 		o = PUT(o, "\r\nPasted-Record: ");
 		o = put(o, name, nlen);
 	}
-	o = PUT(o, "\r\nPasted-Class: ");
-	o = put(o, p->class_name, clen);
 	o = PUT(o, "\r\n");
+	o = put_class(o, p);
 	o = put_connection(o, close, old);
 	if (p->named) {
 		o = PUT(o, "\r\n{\"record\":\"");
@@ -215,6 +222,7 @@ static void reply_any(struct reply_pool *p, struct conn *c, int status, const ch
 	o = put(o, reply_reason(status), strlen(reply_reason(status)));
 	o = PUT(o, "\r\n");
 	o = put(o, p->date, p->date_len);
+	o = put_class(o, p);
 	if (type) {
 		o = PUT(o, "Content-Type: ");
 		o = put(o, type, strlen(type));

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 struct waiting {
 	pthread_t thread;
 	const struct health *health;
+	const char *class;
 	int	 stop_fd;
 	unsigned n;			/* of fds: the listeners, and stop_fd as the last */
 	struct pollfd fds[];
@@ -44,6 +46,16 @@ static size_t read_some(const struct waiting *w, int fd, char *buf, size_t n)
 	return got;
 }
 
+static bool asks_livez(const char *request)
+{
+	static const char path[] = "/-/livez";
+	const char *target = !strncmp(request, "HEAD ", 5) ? request + 5 :
+			     !strncmp(request, "GET ", 4) ? request + 4 : "";
+	size_t n = sizeof(path) - 1;
+
+	return !strncmp(target, path, n) && (target[n] == ' ' || target[n] == '?');
+}
+
 static void answer(const struct waiting *w, int fd)
 {
 	char request[4096], text[HEALTH_TEXT], reply[HEALTH_TEXT + 256];
@@ -53,17 +65,18 @@ static void answer(const struct waiting *w, int fd)
 	if (!read_some(w, fd, request, sizeof(request)))
 		return;
 	status = health_text(w->health, text, sizeof(text), &len);
-	if (!strncmp(request, "GET /-/livez ", 13)) {
+	if (asks_livez(request)) {
 		status = 200;
-		len = (size_t)snprintf(text, sizeof(text), "live\n");
+		len = (size_t)snprintf(text, sizeof(text), "alive\n");
 	} else if (status == 200) {
 		/* The last reason has just gone; the workers are not there yet. */
 		status = 503;
 		len = (size_t)snprintf(text, sizeof(text), "starting\n");
 	}
 	n = snprintf(reply, sizeof(reply), "HTTP/1.1 %s\r\nContent-Type: text/plain\r\n"
-		     "Content-Length: %zu\r\n%sCache-Control: no-store\r\nConnection: close\r\n\r\n%s",
-		     status == 200 ? "200 OK" : "503 Service Unavailable", len,
+		     "Content-Length: %zu\r\nPasted-Class: %s\r\n%sCache-Control: no-store\r\n"
+		     "Connection: close\r\n\r\n%s",
+		     status == 200 ? "200 OK" : "503 Service Unavailable", len, w->class,
 		     status == 200 ? "" : "Retry-After: 1\r\n",
 		     strncmp(request, "HEAD ", 5) ? text : "");
 	if (send(fd, reply, (size_t)n, MSG_NOSIGNAL) < 0)
@@ -94,7 +107,8 @@ static void *run(void *arg)
 	}
 }
 
-int waiting_start(struct waiting **out, const struct listeners *ls, const struct health *h)
+int waiting_start(struct waiting **out, const struct listeners *ls, const struct health *h,
+		  const char *class)
 {
 	unsigned n = ls->n * ls->workers + 1;
 	struct waiting *w = calloc(1, sizeof(*w) + n * sizeof(w->fds[0]));
@@ -103,6 +117,7 @@ int waiting_start(struct waiting **out, const struct listeners *ls, const struct
 	if (!w)
 		return -ENOMEM;
 	w->health = h;
+	w->class = class;
 	w->n = n;
 	w->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (w->stop_fd < 0) {

@@ -15,8 +15,9 @@
 
 struct waiting;
 
-/* 0 or -errno.  Both must outlive it. */
-int  waiting_start(struct waiting **w, const struct listeners *ls, const struct health *h);
+/* 0 or -errno.  All must outlive it.  class: the word for Pasted-Class. */
+int  waiting_start(struct waiting **w, const struct listeners *ls, const struct health *h,
+		   const char *class);
 void waiting_stop(struct waiting *w);	/* after the answer that is being given; frees */
 
 #endif

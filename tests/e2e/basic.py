@@ -127,6 +127,24 @@ def own_names(t):
         equal(post(c, "/-x", b"1"), "0-1", "a target that only looks alike")
 
 
+@case("every reply says the class, whatever it is about", each=True, classes=["volatile", "fsync"])
+def named_class(t):
+    s = t.server()
+    asked = [("GET", "/-/livez"), ("HEAD", "/-/readyz?x"), ("GET", "/-/metrics"), ("GET", "/-/"),
+             ("GET", "/-/records/0-1"), ("GET", "/-/records/0-1.."), ("GET", "/-/records/0-9"),
+             ("GET", "/-/records/?"), ("GET", "/nothing"), ("OPTIONS", "/x"), ("POST", "/-/x"),
+             ("DELETE", "/x"), ("GET", "/" + "a" * 9000), ("BREW", "/x"), ("GET", "no-target")]
+    seen = set()
+    with s.connect() as c:
+        post(c, "/x", b"1")
+    for method, target in asked:
+        r = s.ask(method, target)
+        seen.add(r.status)
+        names = [v for k, v in r.headers if k.lower() == "pasted-class"]
+        equal(names, [t.cls], f"{method} {target[:40]}: {r}")
+    check(seen >= {200, 204, 400, 404, 405, 414, 501}, seen)
+
+
 @case("livez, readyz, metrics, the page")
 def pages(t):
     s = t.server()

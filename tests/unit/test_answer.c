@@ -62,18 +62,18 @@ static void test_framing(void **state)
 		const char *has, *hasnt;
 	} t[] = {
 		/*  1.1    keep   head                                                            */
-		{ { true,  true,  false }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
-		{ { true,  false, false }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "chunked" },
-		{ { false, true,  false }, 9, ANSWER_PLAIN, false, "Connection: keep-alive\r\n", "close" },
-		{ { false, false, false }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "keep-alive" },
-		{ { true,  true,  true  }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
-		{ { true,  true,  false }, ANSWER_STREAM, ANSWER_CHUNKS, false,
+		{ { true,  true,  false, "nvmm" }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
+		{ { true,  false, false, "nvmm" }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "chunked" },
+		{ { false, true,  false, "nvmm" }, 9, ANSWER_PLAIN, false, "Connection: keep-alive\r\n", "close" },
+		{ { false, false, false, "nvmm" }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "keep-alive" },
+		{ { true,  true,  true, "nvmm" }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
+		{ { true,  true,  false, "nvmm" }, ANSWER_STREAM, ANSWER_CHUNKS, false,
 		  "Transfer-Encoding: chunked\r\n", "Content-Length" },
-		{ { true,  false, false }, ANSWER_STREAM, ANSWER_CHUNKS, true, "Connection: close\r\n", "Content-Length" },
-		{ { false, true,  false }, ANSWER_STREAM, ANSWER_UNTIL_CLOSE, true,
+		{ { true,  false, false, "nvmm" }, ANSWER_STREAM, ANSWER_CHUNKS, true, "Connection: close\r\n", "Content-Length" },
+		{ { false, true,  false, "nvmm" }, ANSWER_STREAM, ANSWER_UNTIL_CLOSE, true,
 		  "Connection: close\r\n", "Transfer-Encoding" },
-		{ { true,  true,  true  }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Transfer-Encoding" },
-		{ { false, true,  true  }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Content-Length" },
+		{ { true,  true,  true, "nvmm" }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Transfer-Encoding" },
+		{ { false, true,  true, "nvmm" }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Content-Length" },
 	};
 	struct text x = { 0 };
 	bool close;
@@ -90,6 +90,7 @@ static void test_framing(void **state)
 		assert_null(strstr(x.p, t[i].hasnt));
 		assert_non_null(strstr(x.p, "\r\nContent-Type: a/b\r\n"));
 		assert_non_null(strstr(x.p, "\r\nX: y\r\n\r\n"));
+		assert_non_null(strstr(x.p, "\r\nPasted-Class: nvmm\r\n"));
 		assert_non_null(strstr(x.p, "\r\nCache-Control: no-store\r\n"));
 		assert_non_null(strstr(x.p, "\r\nX-Content-Type-Options: nosniff\r\n"));
 	}
@@ -98,7 +99,7 @@ static void test_framing(void **state)
 
 static void test_error(void **state)
 {
-	struct asker k = { true, true, false };
+	struct asker k = { true, true, false, "none" };
 	struct text x = { 0 };
 	bool close;
 

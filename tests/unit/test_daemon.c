@@ -125,16 +125,22 @@ static void waiting(void **state)
 	assert_int_equal(listen_parse("127.0.0.1:0", &a, reply, sizeof(reply)), 0);
 	assert_int_equal(listeners_open(&ls, &a, 1, 3, reply, sizeof(reply)), 0);
 	health_set(&h, HEALTH_RECOVERING, 0);
-	assert_int_equal(waiting_start(&w, &ls, &h), 0);
+	assert_int_equal(waiting_start(&w, &ls, &h, "fsync"), 0);
 	/* Three workers' sockets: enough requests to come to each of them. */
 	for (int i = 0; i < 12; i++) {
 		ask(&ls, "GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
 		assert_memory_equal(reply, "HTTP/1.1 503 ", 13);
 		assert_non_null(strstr(reply, "recovering"));
 		assert_non_null(strstr(reply, "Retry-After: "));
+		assert_non_null(strstr(reply, "\r\nPasted-Class: fsync\r\n"));
 	}
 	ask(&ls, "GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
 	assert_memory_equal(reply, "HTTP/1.1 200 ", 13);
+	assert_string_equal(strstr(reply, "\r\n\r\n"), "\r\n\r\nalive\n");
+	ask(&ls, "HEAD /-/livez?deep HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
+	assert_memory_equal(reply, "HTTP/1.1 200 ", 13);
+	ask(&ls, "GET /-/livezz HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
+	assert_memory_equal(reply, "HTTP/1.1 503 ", 13);
 	ask(&ls, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", reply, sizeof(reply));
 	assert_memory_equal(reply, "HTTP/1.1 503 ", 13);
 	assert_null(strstr(reply, "Pasted-Record"));

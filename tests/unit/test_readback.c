@@ -22,7 +22,7 @@ static int setup(void **state)
 	(void)state;
 	fake_reset();
 	shared = (struct readback_shared){ FAKE_WAL, WAL_FSYNC, 0 };
-	ask = (struct asker){ .http11 = true, .keep_alive = true };
+	ask = (struct asker){ .http11 = true, .keep_alive = true, .class = "fsync" };
 	return 0;
 }
 
@@ -192,7 +192,7 @@ static void test_one(void **state)
 	assert_non_null(strstr(g.all, "\r\nContent-Length: 5\r\n"));
 	free(g.all);
 
-	ask = (struct asker){ .http11 = false, .keep_alive = false };
+	ask = (struct asker){ .http11 = false, .keep_alive = false, .class = "fsync" };
 	g = get("/0-1");
 	assert_true(g.close);
 	assert_non_null(strstr(g.all, "\r\nConnection: close\r\n"));
@@ -353,7 +353,7 @@ static void test_range(void **state)
 	assert_false(g.close);
 	free(g.all);
 
-	ask = (struct asker){ .http11 = false, .keep_alive = true };
+	ask = (struct asker){ .http11 = false, .keep_alive = true, .class = "fsync" };
 	g = get("/0-1..2");
 	assert_string_equal(g.body, LINE(1, "YQ==") LINE(2, "Yg=="));
 	assert_true(g.close);

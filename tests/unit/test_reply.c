@@ -85,11 +85,14 @@ static void statuses(void **state)
 	c.out_ready = c.out_end;
 	const char *s = take();
 	assert_non_null(strstr(s, "HTTP/1.1 503 Service Unavailable\r\n"));
+	assert_non_null(strstr(s, "\r\nPasted-Class: nvmm\r\n"));
 	assert_non_null(strstr(s, "\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{\"status\":503,\"error\":\"no free buffers\"}\n"));
 	assert_true(reply_room(&p, &c));
 	reply_status(&p, &c, 204, "", (struct reply_opt){ 0 });
 	c.out_ready = c.out_end;
-	assert_null(strstr(take(), "Content-"));
+	s = take();
+	assert_null(strstr(s, "Content-"));
+	assert_non_null(strstr(s, "\r\nPasted-Class: nvmm\r\n"));
 	assert_true(reply_room(&p, &c));
 	reply_status(&p, &c, 404, "no", (struct reply_opt){ .head = true });
 	c.out_ready = c.out_end;
