@@ -57,24 +57,28 @@ static int choose_by_memory(const struct config *c, const struct findings *f, st
 	int err = c->nvmm ? f->nvmm_err : f->store_err;
 	enum wal_class found = c->nvmm ? f->nvmm : f->store;
 	const char *why = words(err, c->nvmm ? f->nvmm_why : f->store_why);
+	char at[CHOOSE_WHY / 2];
 
 	if (!err && found >= WAL_NVMM)
 		return decide(out, found, place, why);
 	if (c->class == CONFIG_CLASS_AUTO && !(c->nvmm && err))
 		return decide(out, WAL_FSYNC, NULL, why);
 	if (c->class == CONFIG_CLASS_AUTO)
-		snprintf(out->why, sizeof(out->why), "--nvmm %s cannot be used: %s: accepted is "
+		snprintf(out->why, sizeof(out->why), "%s %s cannot be used: %s: accepted is "
 			 "another folder or device, or no --nvmm; pasted --doctor says more",
-			 place, why);
+			 config_place(c, "nvmm", at, sizeof(at)), place, why);
 	else
-		snprintf(out->why, sizeof(out->why), "--class nvmm is more than %s can give: %s: "
+		snprintf(out->why, sizeof(out->why), "%s nvmm is more than %s can give: %s: "
 			 "accepted is --class auto or fsync, or a --nvmm on a DAX file system or "
-			 "a device-dax; pasted --doctor says more", place, why);
+			 "a device-dax; pasted --doctor says more",
+			 config_place(c, "class", at, sizeof(at)), place, why);
 	return -EOPNOTSUPP;
 }
 
 int choose_class(const struct config *c, const struct findings *f, struct choice *out)
 {
+	char at[CHOOSE_WHY / 2];
+
 	memset(out, 0, sizeof(*out));
 	if (c->class == WAL_NONE)
 		return decide(out, WAL_NONE, NULL, "asked for by name: nothing is stored");
@@ -82,13 +86,15 @@ int choose_class(const struct config *c, const struct findings *f, struct choice
 		return decide(out, WAL_VOLATILE, c->nvmm ? c->nvmm : c->store,
 			      "asked for by name: survives a crash of the process, not of the machine");
 	if (!f->store_err && f->store < WAL_FSYNC) {
-		snprintf(out->why, sizeof(out->why), "--store %s forgets everything at a power cut: "
-			 "%s: accepted is a store on a disk, or --class volatile by name", c->store,
-			 f->store_why);
+		snprintf(out->why, sizeof(out->why), "%s %s forgets everything at a power cut: "
+			 "%s: accepted is a store on a disk, or --class volatile by name",
+			 config_place(c, "store", at, sizeof(at)), c->store, f->store_why);
 		return -EOPNOTSUPP;
 	}
 	if (c->class == WAL_FSYNC)
-		return decide(out, WAL_FSYNC, NULL, "asked for by name");
+		return decide(out, WAL_FSYNC, NULL, c->nvmm ? "asked for by name; nothing "
+			      "goes to --nvmm, what an earlier start left there is taken" :
+			      "asked for by name");
 	return choose_by_memory(c, f, out);
 }
 

@@ -26,7 +26,7 @@
 #include "pm.h"
 #include "ring.h"
 
-#define CHOOSE_WHY 512u
+#define CHOOSE_WHY 1024u
 
 struct choice {
 	enum wal_class class;

@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <sched.h>
@@ -112,6 +113,7 @@ static const struct setting settings[] = {
 	{ "help", ACTION, 0, NULL, 0, 0, NULL, NULL, "print this and exit" },
 };
 #define NSETTINGS (sizeof(settings) / sizeof(settings[0]))
+static_assert(NSETTINGS <= CONFIG_SETTINGS_MAX, "CONFIG_SETTINGS_MAX");
 
 struct loader {
 	struct config *c;
@@ -120,6 +122,9 @@ struct loader {
 	unsigned char from[NSETTINGS];	/* who has set it */
 	unsigned line[NSETTINGS];	/* where in the file, 0: not there */
 };
+
+/* A path may be long; a message with half of one still says which line. */
+#define CONFIG_PLACE 512u
 
 /* Where a value stands, for messages. */
 struct place {
@@ -365,6 +370,7 @@ static bool give(struct loader *ld, const struct place *p, const struct setting 
 	if (ld->from[i] != FROM_NOBODY && ld->from[i] != p->from)
 		return check_only(ld, p, s, value);
 	ld->from[i] = (unsigned char)p->from;
+	ld->c->line[i] = p->line;
 	return set_value(ld, p, s, value);
 }
 
@@ -565,11 +571,11 @@ static bool fits_together(const struct loader *ld)
 	uint64_t share = c->pool_bytes / c->workers / c->buf_size * c->buf_size;
 	uint64_t in_segment = seg_record_max(c->segment_bytes), in_pool = share / 2;
 	uint64_t room = in_segment < in_pool ? in_segment : in_pool;
-	char record[32], most[32];
+	char record[32], most[32], at[CONFIG_PLACE];
 
 	if (c->segment_bytes % WAL_PAGE)
-		return refuse(ld, NULL, "segment-size", "%llu is not a multiple of %u: accepted is %llu",
-			      (unsigned long long)c->segment_bytes, WAL_PAGE,
+		return refuse(ld, NULL, "", "%s: %llu is not a multiple of %u: accepted is %llu",
+			      config_place(c, "segment-size", at, sizeof(at)), (unsigned long long)c->segment_bytes, WAL_PAGE,
 			      (unsigned long long)(c->segment_bytes / WAL_PAGE * WAL_PAGE));
 	if (!c->body_bytes_max && room > c->head_bytes_max) {
 		room -= c->head_bytes_max;
@@ -583,11 +589,13 @@ static bool fits_together(const struct loader *ld)
 	print_scaled(SIZE, c->head_bytes_max + c->body_bytes_max, record, sizeof(record));
 	print_scaled(SIZE, room, most, sizeof(most));
 	if (in_segment < in_pool)
-		return refuse(ld, NULL, "segment-size", "a record of head-max + body-max = %s does "
-			      "not fit: accepted are records up to %s, or larger segments", record, most);
-	return refuse(ld, NULL, "pool-size", "a record of head-max + body-max = %s does not fit "
+		return refuse(ld, NULL, "", "%s: a record of head-max + body-max = %s does "
+			      "not fit: accepted are records up to %s, or larger segments",
+			      config_place(c, "segment-size", at, sizeof(at)), record, most);
+	return refuse(ld, NULL, "", "%s: a record of head-max + body-max = %s does not fit "
 		      "twice into the share of each of %u workers: accepted are records up to %s, "
-		      "a larger pool, or fewer workers", record, c->workers, most);
+		      "a larger pool, or fewer workers", config_place(c, "pool-size", at, sizeof(at)),
+		      record, c->workers, most);
 }
 
 enum config_verdict config_load(struct config *c, int argc, char *const *argv,
@@ -603,6 +611,7 @@ enum config_verdict config_load(struct config *c, int argc, char *const *argv,
 		config_free(c);
 		return CONFIG_DONE;
 	}
+	c->file = ld.file;
 	if (ld.file && !read_file(&ld))
 		goto wrong;
 	read_defaults(&ld);
@@ -620,6 +629,18 @@ void config_free(struct config *c)
 	free(c->store);
 	free(c->nvmm);
 	memset(c, 0, sizeof(*c));
+}
+
+const char *config_place(const struct config *c, const char *name, char *buf, size_t n)
+{
+	const struct setting *s = find(name);
+	unsigned line = s ? c->line[s - settings] : 0;
+
+	if (line)
+		snprintf(buf, n, "%s:%u: %s", c->file, line, name);
+	else
+		snprintf(buf, n, "--%s", name);
+	return buf;
 }
 
 const char *config_ring_name(unsigned ring)

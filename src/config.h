@@ -18,6 +18,7 @@
 #include "listen.h"
 #include "pm.h"
 
+#define CONFIG_SETTINGS_MAX 64u
 #define CONFIG_CLASS_AUTO 0		/* else an enum wal_class */
 enum config_ring { CONFIG_RING_AUTO, CONFIG_RING_URING, CONFIG_RING_SOCKET, CONFIG_RING_PASTE };
 
@@ -51,6 +52,9 @@ struct config {
 	unsigned drain_ms;		/* at SIGTERM, for what is in flight */
 
 	bool	 doctor;
+
+	const char *file;		/* --config, as in argv; NULL: none */
+	unsigned line[CONFIG_SETTINGS_MAX];	/* of the setting in file, 0: not set there */
 };
 
 enum config_verdict {
@@ -62,6 +66,10 @@ enum config_verdict {
 enum config_verdict config_load(struct config *c, int argc, char *const *argv,
 				FILE *out, FILE *err);
 void config_free(struct config *c);
+
+/* Where the setting was given, for a refusal that comes later: "--class", or
+ * "/etc/pasted.conf:3: class".  Returns buf. */
+const char *config_place(const struct config *c, const char *name, char *buf, size_t n);
 
 /* The setting's value for messages and the page: "auto", "uring", .. */
 const char *config_ring_name(unsigned ring);

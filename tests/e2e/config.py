@@ -80,6 +80,13 @@ def wrong_file(t):
         check(re.search(r"a\.conf:4\b|line 4\b", out.stderr), "no line number:", out.stderr)
         for w in words:
             check(w in out.stderr, w, "is not in:", out.stderr)
+    for line, word in (("segment-size = 1048577", "multiple"), ("segment-size = 64K\nbody-max = 1M", "does not fit"),
+                       ("pool-size = 2M\nworkers = 64\nbody-max = 1M", "64 workers")):
+        out = run(t, conf=good + line + "\n")
+        equal(out.returncode, 64, f"{line}: {out.stderr}")
+        check(re.search(r"a\.conf:4: ", out.stderr) and word in out.stderr, out.stderr)
+    out = run(t, "--segment-size", "1048577", conf="segment-size = 1M\n")
+    check(out.stderr.startswith("pasted: --segment-size: "), "overridden in the file:", out.stderr)
     out = run(t, "--config", "/nonexistent/x.conf")
     check(out.returncode not in (0, None) and "/nonexistent/x.conf" in out.stderr, out)
 
@@ -129,10 +136,25 @@ def too_strong(t):
         check(out.returncode not in (0, None) and out.returncode > 0, "ran as", cls, out)
         check("nvmm" in out.stderr, out.stderr)
         check(re.search("fsync|volatile|--nvmm", out.stderr), "no way out is named:", out.stderr)
+    for line, words in (("class = nvmm", "class nvmm"), ("nvmm = /nonexistent", "/nonexistent"),
+                        (f"store = {shm}/s", shm)):
+        out = run(t, conf=f"listen = 127.0.0.1:0\n\n{line}\n")
+        equal(out.returncode, 78, f"{line} in a file: {out.stderr}")
+        check(re.search(r"a\.conf:3: ", out.stderr), "the file's line is not told:", out.stderr)
+        check(words in out.stderr and "accepted is" in out.stderr, out.stderr)
     equal(os.listdir(shm), [], "left on the tmpfs")
     out = run(t, "--class", "nvmm", "--listen", "127.0.0.1:0", "--store", os.path.join(t.dir, "s"),
               "--nvmm", shm, env={"PMEM_IS_PMEM_FORCE": "1"})
     check(out.returncode not in (0, None), "PMEM_IS_PMEM_FORCE was honoured")
+
+
+@case("fsync by name says that nothing goes to the --nvmm that was given")
+def unused_memory(t):
+    shm = t.shm()
+    s = t.server(cls="fsync", nvmm=shm)
+    check(re.search(r"class=fsync \(.*nothing goes to --nvmm", s.said()), s.said())
+    s.stop_clean()
+    equal(os.listdir(shm), [], "left on the tmpfs")
 
 
 @case("auto never chooses volatile or none")
