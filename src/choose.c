@@ -100,13 +100,14 @@ int choose_class(const struct config *c, const struct findings *f, struct choice
 
 /* ---- the ring ---- */
 
-/* Opening it is the only proof; a few buffers, no listener, then it is gone. */
-static int try_ring(const struct ring_ops *ops, const struct config *c, char *why, size_t why_len)
+/* Opening it is the only proof; a few buffers, no listener, then it is gone.  A network
+ * device that it is to take is taken, and given back, too. */
+int choose_try_ring(const struct ring_ops *ops, const struct config *c, char *why, size_t why_len)
 {
 	const unsigned nbufs = 64;
 	struct ring_params p = {
 		.conns_max = 16, .buf_size = c->buf_size, .nbufs = nbufs,
-		.pool_len = (size_t)nbufs * c->buf_size,
+		.pool_len = (size_t)nbufs * c->buf_size, .nic = c->nic, .lock_bytes = c->pool_bytes,
 	};
 	struct ring *r;
 	int err;
@@ -124,23 +125,41 @@ static int try_ring(const struct ring_ops *ops, const struct config *c, char *wh
 	return err;
 }
 
+/* paste: asked for by name, or because a network device is, or there by luck. */
+static const struct ring_ops *choose_paste(const struct config *c, char *why, size_t why_len)
+{
+	char reason[CHOOSE_WHY / 2] = "";
+	int err = choose_try_ring(&ring_paste, c, reason, sizeof(reason));
+
+	if (!err)
+		return &ring_paste;
+	if (c->ring == CONFIG_RING_PASTE)
+		snprintf(why, why_len, "--ring paste cannot be had: %s: accepted is auto, uring or socket%s",
+			 reason, c->nic ? ", without --nic" : "");
+	else if (c->nic)
+		snprintf(why, why_len, "--nic needs the ring paste, which cannot be had: %s", reason);
+	else if (err != -ENOENT)	/* few machines have it: no word about that */
+		snprintf(why, why_len, "not paste: %s", reason);
+	return NULL;
+}
+
 const struct ring_ops *choose_ring(const struct config *c, char *why, size_t why_len)
 {
 	char reason[CHOOSE_WHY / 2] = "";
+	const struct ring_ops *ring;
 
 	*why = '\0';
-	switch (c->ring) {
-	case CONFIG_RING_SOCKET:
+	if (c->ring == CONFIG_RING_SOCKET)
 		return &ring_socket;
-	case CONFIG_RING_PASTE:
-		snprintf(why, why_len, "--ring paste is not in this build: accepted is auto, uring "
-			 "or socket");
-		return NULL;
+	if (c->ring != CONFIG_RING_URING) {
+		ring = choose_paste(c, why, why_len);
+		if (ring || c->ring == CONFIG_RING_PASTE || c->nic)
+			return ring;
 	}
-	if (!try_ring(&ring_uring, c, reason, sizeof(reason)))
+	if (!choose_try_ring(&ring_uring, c, reason, sizeof(reason)))
 		return &ring_uring;
 	if (c->ring == CONFIG_RING_AUTO) {
-		snprintf(why, why_len, "%s", reason);
+		snprintf(why + strlen(why), why_len - strlen(why), "%s%s", *why ? "; " : "", reason);
 		return &ring_socket;
 	}
 	snprintf(why, why_len, "--ring uring cannot be had: %s: accepted is auto or socket", reason);

@@ -47,8 +47,10 @@ void choose_nearest(const char *path, char *buf, size_t n);
 /* 0, or -EOPNOTSUPP with the reason and what would be accepted in why. */
 int  choose_class(const struct config *c, const struct findings *f, struct choice *out);
 
-/* The ring asked for, or for auto the best that opens here.  NULL: why says.
- * Also when auto did not get its first choice, why says. */
+/* The ring asked for, or for auto the best that opens here: paste, uring, socket.  NULL:
+ * why says.  Also when auto did not get one that this machine should have, why says. */
 const struct ring_ops *choose_ring(const struct config *c, char *why, size_t why_len);
+/* 0, or -errno with the reason: could this ring be had? */
+int  choose_try_ring(const struct ring_ops *ops, const struct config *c, char *why, size_t why_len);
 
 #endif

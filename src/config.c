@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@
 enum kind {
 	LISTEN,		/* struct listen_addr[], the only one that may be repeated */
 	PATH,		/* char * */
+	NIC,		/* char *, without "vnet:" */
 	CHOICE,		/* unsigned: its place in `words` */
 	COUNT,		/* unsigned */
 	SIZE,		/* uint64_t, bytes */
@@ -65,6 +67,10 @@ static const struct setting settings[] = {
 	  "durability; auto takes the strongest found, volatile and none only by name" },
 	{ "ring", CHOICE, AT(ring), "auto", 0, 0, "auto|uring|socket|paste", NULL,
 	  "how requests come in; auto takes what the kernel allows" },
+	{ "nic", NIC, AT(nic), NULL, 0, 0, NULL, "vnet:IFNAME",
+	  "ring paste: the network device whose packets come straight into the buffers" },
+	{ "busy-poll", COUNT, AT(busy_poll_us), "0", 0, 1000000, NULL, "USEC",
+	  "ring paste: microseconds to look for more before sleeping" },
 	{ "workers", COUNT, AT(workers), "auto", 1, LANES_MAX, "auto", "N",
 	  "threads, each with a lane of its own; auto: one per CPU it may run on" },
 	{ "pool-size", SIZE, AT(pool_bytes), "auto", 1 * MIB, 64 * GIB, "auto", "BYTES",
@@ -325,6 +331,21 @@ static bool set_path(const struct loader *ld, const struct place *p,
 	return *at || refuse(ld, p, s->name, "out of memory");
 }
 
+static bool set_nic(const struct loader *ld, const struct place *p,
+		    const struct setting *s, const char *value)
+{
+	static const char kind[] = "vnet:";
+	const char *name = value + sizeof(kind) - 1;
+	char **at = field(ld->c, s);
+
+	/* what the kernel takes for a name */
+	if (strncmp(value, kind, sizeof(kind) - 1) || !*name || strlen(name) >= IF_NAMESIZE ||
+	    strpbrk(name, "/: \t"))
+		return refuse(ld, p, s->name, "\"%s\" is not understood: accepted is %sIFNAME", value, kind);
+	*at = strdup(name);
+	return *at || refuse(ld, p, s->name, "out of memory");
+}
+
 static bool set_value(const struct loader *ld, const struct place *p,
 		      const struct setting *s, const char *value)
 {
@@ -333,6 +354,8 @@ static bool set_value(const struct loader *ld, const struct place *p,
 		return set_listen(ld, p, s, value);
 	case PATH:
 		return set_path(ld, p, s, value);
+	case NIC:
+		return set_nic(ld, p, s, value);
 	case CHOICE:
 		return set_choice(ld, p, s, value);
 	case COUNT: case SIZE: case TIME: case TIME32:
@@ -573,6 +596,13 @@ static bool fits_together(const struct loader *ld)
 	uint64_t room = in_segment < in_pool ? in_segment : in_pool;
 	char record[32], most[32], at[CONFIG_PLACE];
 
+	if (c->ring == CONFIG_RING_URING || c->ring == CONFIG_RING_SOCKET) {
+		const char *other = c->nic ? "nic" : c->busy_poll_us ? "busy-poll" : NULL;
+
+		if (other)
+			return refuse(ld, NULL, other, "is for the ring paste, not for %s: accepted is "
+				      "--ring paste or auto with it", config_ring_name(c->ring));
+	}
 	if (c->segment_bytes % WAL_PAGE)
 		return refuse(ld, NULL, "", "%s: %llu is not a multiple of %u: accepted is %llu",
 			      config_place(c, "segment-size", at, sizeof(at)), (unsigned long long)c->segment_bytes, WAL_PAGE,
@@ -628,6 +658,7 @@ void config_free(struct config *c)
 {
 	free(c->store);
 	free(c->nvmm);
+	free(c->nic);
 	memset(c, 0, sizeof(*c));
 }
 

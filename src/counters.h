@@ -63,6 +63,7 @@
 	X(ring_sends, "ring_sends_total", "", counter, "Sends.") \
 	X(ring_starved, "ring_starved_total", "", counter, "Times that receiving stopped for want of buffers.") \
 	X(ring_copied, "ring_copied_bytes_total", "", counter, "Payload bytes copied on the way into the buffers.") \
+	X(ring_zero_copy, "ring_zero_copy_bytes_total", "", counter, "Payload bytes that the network device put into the buffers.") \
 	X(latency_sum_us, "latency_sum_microseconds", "", internal, "The histogram's sum.")
 
 /* The status codes that are sent.  Others count as "other". */
@@ -159,6 +160,7 @@ static inline void count_ring(struct counters *c, const struct ring_stats *s)
 	COUNT_SET(c, ring_sends, s->sends);
 	COUNT_SET(c, ring_starved, s->starved);
 	COUNT_SET(c, ring_copied, s->bytes_copied);
+	COUNT_SET(c, ring_zero_copy, s->bytes_zero_copy);
 }
 
 #endif

@@ -275,6 +275,25 @@ static void tell_nvmm(FILE *out, const struct config *c, const struct findings *
 
 /* ---- the kernel and the limits ---- */
 
+/* The kernel module, whichever ring is chosen. */
+static void tell_paste(FILE *out, const struct config *c)
+{
+	char why[CHOOSE_WHY] = "", driver[PATH_MAX];
+	ssize_t n;
+
+	if (choose_try_ring(&ring_paste, c, why, sizeof(why)))
+		say(out, "paste", "%s", why);
+	else
+		say(out, "paste", "the kernel module is there and gives a ring%s%s", c->nic ? " with " : "",
+		    c->nic ? c->nic : "");
+	if (!c->nic)
+		return;
+	snprintf(why, sizeof(why), "/sys/class/net/%s/device/driver", c->nic);
+	n = readlink(why, driver, sizeof(driver) - 1);
+	driver[n < 0 ? 0 : n] = '\0';
+	say(out, "nic", "%s: driver %s", c->nic, n > 0 ? strrchr(driver, '/') + 1 : "none");
+}
+
 static void tell_ring(FILE *out, const struct config *c)
 {
 	char why[CHOOSE_WHY], word[32];
@@ -284,10 +303,11 @@ static void tell_ring(FILE *out, const struct config *c)
 	if (!uname(&u))
 		say(out, "kernel", "%s %s", u.sysname, u.release);
 	say(out, "ring", "%s%s%s", ring ? ring->name : "none", *why ? ": " : "", why);
+	tell_paste(out, c);
 	if (read_word(word, sizeof(word), "/proc/sys/kernel/io_uring_disabled") && strcmp(word, "0"))
 		advise(out, "kernel.io_uring_disabled is %s: sysctl kernel.io_uring_disabled=0 allows it",
 		       word);
-	else if (ring != &ring_uring && c->ring == CONFIG_RING_AUTO)
+	else if (ring == &ring_socket && c->ring == CONFIG_RING_AUTO)
 		advise(out, "containers often forbid io_uring by their seccomp profile; Linux 6.1 or "
 		       "newer is needed");
 }

@@ -24,6 +24,7 @@ libpasted_a_SOURCES += %D%/doctor.c %D%/doctor.h
 libpasted_a_SOURCES += %D%/listen.c %D%/listen.h
 libpasted_a_SOURCES += %D%/waiting.c %D%/waiting.h
 libpasted_a_SOURCES += %D%/ring_uring.c %D%/ring_socket.c %D%/ring_conn.c %D%/ring_conn.h
+libpasted_a_SOURCES += %D%/ring_paste.c kmod/uapi/paste.h
 
 if LLHTTP_FROM_SOURCE
 # llhttp as the package node-llhttp ships it, compiled here and not warned about.

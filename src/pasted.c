@@ -305,6 +305,7 @@ static void fill_env(struct server *s)
 		.body_step = body_step ? body_step : 1, .idle_timeout_ms = c->idle_timeout_ms,
 		.write_timeout_ms = c->write_timeout_ms, .pushback_ms = c->pushback_ms,
 		.drain_ms = c->drain_ms, .held_max = c->checkpoint_bufs, .gone = worker_gone,
+		.nic = c->nic, .spin_us = c->busy_poll_us,
 	};
 }
 

@@ -72,6 +72,11 @@ struct ring_params {
 				 * O_NONBLOCK as it needs, and they stay the caller's */
 	unsigned  nlisteners;
 	unsigned  cpu;		/* the worker's index, for messages */
+	/* For the provider that has it; the others ignore them. */
+	const char *nic;	/* network device whose packets it takes by itself; NULL: none */
+	unsigned  spin_us;	/* look so long for events before sleeping */
+	uint64_t  lock_bytes;	/* of pool that will be locked in memory, if more than
+				 * pool_len (a trial with a smaller one); 0: not */
 };
 
 struct ring_stats {
@@ -83,6 +88,7 @@ struct ring_stats {
 	uint64_t starved;	/* times that reading stopped for want of buffers */
 	uint64_t bytes_copied;	/* payload bytes copied on the way into the buffers (one
 				 * copy by the kernel for uring and socket) */
+	uint64_t bytes_zero_copy;	/* and those that the device put there */
 };
 
 struct ring;
@@ -117,11 +123,11 @@ struct ring_ops {
 	/* Where the lane's commits go (class fsync).  Written, and perhaps synced, in the
 	 * next wait, after the sends queued before it; one in flight, else -EBUSY. */
 	struct blk_aio *(*aio)(struct ring *r);
-	/* Counters since open. */
-	void (*stats)(const struct ring *r, struct ring_stats *s);
+	/* Counters since open; `starved` may be a second old. */
+	void (*stats)(struct ring *r, struct ring_stats *s);
 };
 #define RING_IOV_MAX 8u
 
-extern const struct ring_ops ring_uring, ring_socket;
+extern const struct ring_ops ring_uring, ring_socket, ring_paste;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ring_conn.h - what the rings over kernel sockets (ring_uring.c, ring_socket.c)
- * have in common: the table of connections, lists through it, the wake-up, and
+ * ring_conn.h - what the rings (ring_uring.c, ring_socket.c,
+ * ring_paste.c) have in common: the table of connections, lists through it, the wake-up, and
  * the synchronous half of a commit to block storage.
  *
  * The table is one anonymous mapping of conns_max entries.  Handles are given out

@@ -504,7 +504,7 @@ static struct blk_aio *socket_aio(struct ring *r)
 	return &r->aio.aio;
 }
 
-static void socket_stats(const struct ring *r, struct ring_stats *s)
+static void socket_stats(struct ring *r, struct ring_stats *s)
 {
 	ring_stats_copy(&r->st, s);
 	s->bytes_copied = s->bytes_in;

@@ -723,7 +723,7 @@ static struct blk_aio *uring_aio(struct ring *r)
 	return &r->aio.aio;
 }
 
-static void uring_stats(const struct ring *r, struct ring_stats *s)
+static void uring_stats(struct ring *r, struct ring_stats *s)
 {
 	ring_stats_copy(&r->st, s);
 	s->bytes_copied = s->bytes_in;

@@ -54,6 +54,8 @@ struct worker_env {			/* the same for all workers; must outlive them */
 	void (*gone)(void *arg);	/* a worker ended although nobody stopped it */
 	void *arg;
 	bool pin;			/* pin worker i to the i-th CPU it may run on */
+	const char *nic;		/* for worker 0's ring (ring_params); NULL: none */
+	unsigned spin_us;
 };
 
 /* A reply that waits for its record to be durable. */

@@ -317,7 +317,7 @@ static struct blk_aio *rr_aio(struct ring *k)
 	return &k->aio.aio;
 }
 
-static void rr_stats(const struct ring *k, struct ring_stats *s)
+static void rr_stats(struct ring *k, struct ring_stats *s)
 {
 	(void)k;
 	memset(s, 0, sizeof(*s));

@@ -44,6 +44,10 @@ WRONG = [
     # arguments, what the message must contain
     (["--class", "diamond"], ["diamond", "fsync", "volatile"]),
     (["--ring", "tin"], ["tin", "uring", "socket"]),
+    (["--ring", "socket", "--nic", "vnet:eth0"], ["nic", "paste", "socket"]),
+    (["--ring", "uring", "--busy-poll", "50"], ["busy-poll", "paste", "uring"]),
+    (["--nic", "eth0"], ["eth0", "vnet:IFNAME"]),
+    (["--nic", "vnet:"], ["vnet:IFNAME"]),
     (["--workers", "0"], ["0", "worker"]),
     (["--workers", "100000"], ["100000"]),
     (["--workers", "many"], ["many", "auto"]),

@@ -50,6 +50,8 @@ static void check_usable(const struct config *c)
 	fuzz_check(!c->nvmm || *c->nvmm, "empty");
 	fuzz_check(c->class <= WAL_NVMM_EADR, "%u", c->class);
 	fuzz_check(c->ring <= CONFIG_RING_PASTE, "%u", c->ring);
+	fuzz_check(!c->nic || (*c->nic && strlen(c->nic) < 16 && c->ring != CONFIG_RING_URING &&
+		   c->ring != CONFIG_RING_SOCKET), "%s", c->nic);
 	fuzz_check(c->workers >= 1 && c->workers <= LANES_MAX, "%u", c->workers);
 	fuzz_check(c->buf_size == 2048 || c->buf_size == 4096, "%u", c->buf_size);
 	fuzz_check(c->segment_bytes >= SEG_BYTES_MIN && c->segment_bytes <= SEG_BYTES_MAX &&

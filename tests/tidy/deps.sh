@@ -56,6 +56,7 @@ only() {
 	[ "$found" = "$2 " ] || wrong "$1 is included by ${found:-nobody }and should be by $2 only"
 }
 only liburing.h src/ring_uring.c
+only '.*uapi/paste\.h' src/ring_paste.c
 only llhttp.h src/http_llhttp.c
 only http_parser.h src/http_parser2.c
 only libpmem.h wal/pm_nvmm.c

@@ -16,12 +16,15 @@ UNIT_TESTS += %D%/test_http
 %C%_test_http_SOURCES = %D%/test_http.c %D%/http_table.h %D%/http_outcome.h
 SCRIPT_TESTS += %D%/http_parser.sh
 UNIT_TESTS += %D%/test_config %D%/test_daemon
-# The same scenarios over both rings; test_ring_uring exits 77 where io_uring is forbidden.
-UNIT_TESTS += %D%/test_ring_socket %D%/test_ring_uring
+# The same scenarios over each ring; a ring that is not there exits 77: io_uring where it is
+# forbidden, paste but in a machine with the module (tests/vm/paste_e2e.py).
+UNIT_TESTS += %D%/test_ring_socket %D%/test_ring_uring %D%/test_ring_paste
 %C%_test_ring_socket_SOURCES = %D%/test_ring.c %D%/test_ring_ends.c %D%/ring_world.c %D%/ring_world.h
 %C%_test_ring_socket_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_RING=ring_socket
 %C%_test_ring_uring_SOURCES = $(%C%_test_ring_socket_SOURCES)
 %C%_test_ring_uring_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_RING=ring_uring
+%C%_test_ring_paste_SOURCES = $(%C%_test_ring_socket_SOURCES)
+%C%_test_ring_paste_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_RING=ring_paste
 UNIT_TESTS += %D%/test_answer
 UNIT_TESTS += %D%/test_pool %D%/test_pm_sim %D%/test_walfile
 UNIT_TESTS += %D%/test_scan

@@ -30,7 +30,7 @@ enum { BUF_FREE, BUF_GIVEN, BUF_HELD };
 
 struct wbuf {
 	uint8_t state;
-	uint16_t len;
+	uint16_t off, len;
 	uint32_t next;		/* in the queue of its connection */
 };
 

@@ -150,6 +150,12 @@ static void command_line(void **state)
 	assert_int_equal(a.c.body_bytes_max, MIB);
 	assert_string_equal(a.c.nvmm, "/dev/dax0.0");
 	assert_true(a.c.doctor);
+	assert_null(a.c.nic);
+	assert_int_equal(a.c.busy_poll_us, 0);
+	done(&a);
+	assert_int_equal(load(&a, "--nic", "vnet:fifteen_letters", "--busy-poll=50", NULL), CONFIG_RUN);
+	assert_string_equal(a.c.nic, "fifteen_letters");
+	assert_int_equal(a.c.busy_poll_us, 50);
 	done(&a);
 }
 
@@ -174,6 +180,14 @@ static void command_line_refused(void **state)
 	refused(W("--class"), "--class", "nvm");
 	refused(W("--buffer-size", "2048|4096"), "--buffer-size", "1024");
 	refused(W("--store", "empty"), "--store", "");
+	refused(W("--nic", "\"eth0\"", "vnet:IFNAME"), "--nic", "eth0");
+	refused(W("--nic", "vnet:IFNAME"), "--nic", "vnet:");
+	refused(W("--nic"), "--nic", "vnet:sixteen_letters_");
+	refused(W("--nic"), "--nic", "vnet:a/b");
+	refused(W("--nic"), "--nic", "xsk:eth0");
+	refused(W("--nic", "not for socket", "--ring paste or auto"), "--nic", "vnet:eth0", "--ring", "socket");
+	refused(W("--busy-poll", "not for uring"), "--ring", "uring", "--busy-poll", "1");
+	refused(W("--busy-poll", "out of range"), "--busy-poll", "1000001");
 }
 
 static void sizes_and_times(void **state)
@@ -281,6 +295,7 @@ static void help_and_version(void **state)
 	static const char *const words[] = {
 		"--listen ADDR:PORT", "--store DIR", "--nvmm DIR|/dev/daxX.Y",
 		"--class auto|nvmm|fsync|volatile|none", "--ring auto|uring|socket|paste",
+		"--nic vnet:IFNAME", "--busy-poll USEC",
 		"--workers N|auto", "--pool-size BYTES", "--buffer-size 2048|4096",
 		"--config FILE", "--doctor", "--version", "--help",
 	};
