@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * conn.c - handles, and the hook on a socket's wait queue.
+ *
+ * The hook is a wait queue entry of our own, added through the file's poll method as
+ * epoll does it: no callback of the socket is replaced, nothing is inherited by the
+ * children of a listener, and after remove_wait_queue() nothing refers to us.  The queue
+ * is in the socket's inode, which the file reference keeps: it cannot go away under the
+ * entry (POLLFREE is for queues that can).
+ *
+ * The callback runs in interrupts and under the queue's lock: it only puts the
+ * connection on the ready list and wakes.  What has happened is found out in SYNC, by
+ * looking at the socket, so that a wake-up too many does no harm.
+ */
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <net/tcp_states.h>
+
+#include "core.h"
+
+#define NEWS_IN		(EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND)
+#define NEWS_OUT	(EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND)
+
+static struct kmem_cache *conn_cache;
+
+int paste_conns_init(void)
+{
+	conn_cache = kmem_cache_create("paste_conn", sizeof(struct paste_conn), 0,
+				       SLAB_HWCACHE_ALIGN | SLAB_ACCOUNT, NULL);
+	return conn_cache ? 0 : -ENOMEM;
+}
+
+void paste_conns_exit(void)
+{
+	kmem_cache_destroy(conn_cache);
+}
+
+/* ---- ready or not ---- */
+
+static void make_ready(struct paste_conn *c)
+{
+	struct paste_ring *r = c->ring;
+	bool first;
+
+	if (c->place == ON_READY)
+		return;
+	first = list_empty(&r->ready);
+	c->place = ON_READY;
+	list_move_tail(&c->link, &r->ready);
+	if (first)
+		wake_up_poll(&r->wait, EPOLLIN | EPOLLRDNORM);
+}
+
+static int woken(wait_queue_entry_t *wait, unsigned int mode, int flags, void *key)
+{
+	struct paste_conn *c = container_of(wait, struct paste_conn, wait);
+	__poll_t mask = key_to_poll(key);	/* 0: the state has changed */
+	unsigned long irq;
+
+	if (mask && !(mask & ~NEWS_OUT) && !READ_ONCE(c->want_write))
+		return 0;
+	spin_lock_irqsave(&c->ring->lock, irq);
+	if (!mask || (mask & ~NEWS_IN) || !c->deaf)
+		make_ready(c);
+	spin_unlock_irqrestore(&c->ring->lock, irq);
+	return 0;
+}
+
+void paste_conn_look(struct paste_conn *c)
+{
+	spin_lock_irq(&c->ring->lock);
+	c->deaf = false;
+	make_ready(c);
+	spin_unlock_irq(&c->ring->lock);
+}
+
+/* Data is there or may come, and cannot be taken: until paste_conn_look(), or, when
+ * stalled, until there are buffers. */
+static void set_deaf(struct paste_conn *c, bool stall)
+{
+	struct paste_ring *r = c->ring;
+
+	spin_lock_irq(&r->lock);
+	c->deaf = true;
+	if (stall) {
+		/* Woken again meanwhile or not: it is served when it can be. */
+		list_move_tail(&c->link, &r->stalled);
+		c->place = ON_STALLED;
+	}
+	spin_unlock_irq(&r->lock);
+}
+
+/* ---- attach and detach ---- */
+
+struct hook {
+	poll_table pt;
+	struct paste_conn *c;
+	bool twice;
+};
+
+static void add_hook(struct file *file, wait_queue_head_t *head, poll_table *pt)
+{
+	struct hook *h = container_of(pt, struct hook, pt);
+
+	if (h->c->head) {
+		h->twice = true;
+		return;
+	}
+	h->c->head = head;
+	add_wait_queue(head, &h->c->wait);
+}
+
+static void unhook(struct paste_conn *c)
+{
+	struct paste_ring *r = c->ring;
+
+	if (c->head)
+		remove_wait_queue(c->head, &c->wait);
+	spin_lock_irq(&r->lock);
+	list_del_init(&c->link);
+	spin_unlock_irq(&r->lock);
+}
+
+static int hook(struct paste_conn *c)
+{
+	struct hook h = { .c = c };
+
+	init_waitqueue_func_entry(&c->wait, woken);
+	init_poll_funcptr(&h.pt, add_hook);
+	vfs_poll(c->file, &h.pt);
+	if (c->head && !h.twice)
+		return 0;
+	unhook(c);
+	return -EOPNOTSUPP;
+}
+
+static int suits(const struct socket *sock, bool listener)
+{
+	if (sock->type != SOCK_STREAM || !sock->sk)
+		return -ESOCKTNOSUPPORT;
+	return (sock->sk->sk_state == TCP_LISTEN) == listener ? 0 : -EINVAL;
+}
+
+int paste_conn_attach(struct paste_ring *r, u32 handle, int fd, u32 quota, bool listener)
+{
+	struct paste_conn *c;
+	struct socket *sock;
+	struct file *file;
+	int err;
+
+	if (handle >= r->conns_max)
+		return -EINVAL;
+	if (r->conns[handle])
+		return -EEXIST;
+	file = fget(fd);
+	if (!file)
+		return -EBADF;
+	sock = sock_from_file(file);
+	err = sock ? suits(sock, listener) : -ENOTSOCK;
+	if (err)
+		goto put;
+	err = -ENOMEM;
+	c = kmem_cache_zalloc(conn_cache, GFP_KERNEL);
+	if (!c)
+		goto put;
+	c->ring = r;
+	c->file = file;
+	c->sock = sock;
+	c->handle = handle;
+	/* Not 0: that is a buffer that counts against nobody. */
+	c->gen = ++r->last_gen ?: ++r->last_gen;
+	c->quota = quota;
+	c->listener = listener;
+	INIT_LIST_HEAD(&c->link);
+	err = hook(c);
+	if (err)
+		goto free;
+	r->conns[handle] = c;
+	r->stats.connections++;
+	/* What came before the hook did not call it. */
+	paste_conn_look(c);
+	return 0;
+free:
+	kmem_cache_free(conn_cache, c);
+put:
+	fput(file);
+	return err;
+}
+
+void paste_conn_detach(struct paste_conn *c)
+{
+	struct paste_ring *r = c->ring;
+
+	unhook(c);
+	r->conns[c->handle] = NULL;
+	r->stats.connections--;
+	fput(c->file);
+	kmem_cache_free(conn_cache, c);
+}
+
+void paste_conns_detach_all(struct paste_ring *r)
+{
+	for (u32 i = 0; r->conns && i < r->conns_max; i++) {
+		if (r->conns[i])
+			paste_conn_detach(r->conns[i]);
+		if (!(i % 4096))
+			cond_resched();
+	}
+}
+
+/* ---- in SYNC ---- */
+
+static void serve_listener(struct paste_conn *c)
+{
+	if (!(vfs_poll(c->file, NULL) & EPOLLIN))
+		return;
+	paste_event_res(c->ring, c->handle, PASTE_EV_ACCEPT, 0);
+}
+
+static void end(struct paste_conn *c, u16 kind, s32 res)
+{
+	if (!paste_event_room(c->ring)) {
+		paste_conn_look(c);
+		return;
+	}
+	c->ended = true;
+	set_deaf(c, false);
+	paste_event_res(c->ring, c->handle, kind, res);
+}
+
+static void serve_data(struct paste_conn *c)
+{
+	int err = 0;
+
+	switch (paste_read(c, &err)) {
+	case READ_DRY:
+		break;
+	case READ_NO_BUFFER:
+		set_deaf(c, true);
+		break;
+	case READ_NO_ROOM:
+		paste_conn_look(c);	/* it stays ready; SYNC does not sleep on a full ring */
+		break;
+	case READ_OVER_QUOTA:
+		set_deaf(c, false);
+		break;
+	case READ_EOF:
+		end(c, PASTE_EV_EOF, 0);
+		break;
+	case READ_FAILED:
+		end(c, PASTE_EV_ERR, err);
+		break;
+	}
+}
+
+static void serve_writable(struct paste_conn *c)
+{
+	if (!(vfs_poll(c->file, NULL) & EPOLLOUT))
+		return;
+	WRITE_ONCE(c->want_write, false);
+	paste_event_res(c->ring, c->handle, PASTE_EV_WRITABLE, 0);
+}
+
+void paste_conn_serve(struct paste_conn *c)
+{
+	if (c->want_write)
+		serve_writable(c);
+	if (c->paused || c->ended)
+		set_deaf(c, false);
+	else if (!paste_event_room(c->ring))
+		paste_conn_look(c);
+	else if (c->listener)
+		serve_listener(c);
+	else
+		serve_data(c);
+}

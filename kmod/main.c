@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * main.c - /dev/paste: an open file is a ring.
+ *
+ * A ring is ended twice over: by the last close, and by the end of its mapping.  A file
+ * can be kept from its last close for ever (sent over a Unix socket that the ring itself
+ * holds), and what it holds with it; a mapping ends with the process at the latest.
+ */
+#include <linux/capability.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/nsproxy.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+#include <net/net_namespace.h>
+
+#include "core.h"
+
+#define CONNS_MAX (1u << 20)
+
+/* ---- life ---- */
+
+static void drop_source(struct paste_ring *r)
+{
+	if (!r->source)
+		return;
+	r->source->detach(r);
+	r->source = NULL;
+}
+
+/* The mapping is gone.  It may have gone under a lock that SYNC takes: hence the work. */
+static void end_work(struct work_struct *work)
+{
+	struct paste_ring *r = container_of(work, struct paste_ring, end_work);
+
+	mutex_lock(&r->mutex);
+	drop_source(r);
+	paste_conns_detach_all(r);
+	mutex_unlock(&r->mutex);
+}
+
+static int paste_open(struct inode *inode, struct file *file)
+{
+	struct paste_ring *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+
+	if (!r)
+		return -ENOMEM;
+	mutex_init(&r->mutex);
+	spin_lock_init(&r->lock);
+	spin_lock_init(&r->buf_lock);
+	INIT_LIST_HEAD(&r->ready);
+	INIT_LIST_HEAD(&r->stalled);
+	INIT_LIST_HEAD(&r->free);
+	INIT_LIST_HEAD(&r->stack);
+	init_waitqueue_head(&r->wait);
+	INIT_WORK(&r->end_work, end_work);
+	file->private_data = r;
+	return stream_open(inode, file);
+}
+
+static void free_arrays(struct paste_ring *r)
+{
+	paste_bufs_exit(r);
+	kvfree(r->conns);
+	vfree(r->shared);
+	r->conns = NULL;
+	r->shared = NULL;
+}
+
+static int paste_release(struct inode *inode, struct file *file)
+{
+	struct paste_ring *r = file->private_data;
+
+	cancel_work_sync(&r->end_work);
+	drop_source(r);
+	paste_conns_detach_all(r);
+	if (r->region)
+		paste_region_leave(r);
+	free_arrays(r);
+	if (r->mm)
+		mmdrop(r->mm);
+	kfree(r);
+	return 0;
+}
+
+/* ---- SETUP ---- */
+
+static int alloc_arrays(struct paste_ring *r, struct paste_setup *s)
+{
+	struct paste_layout l = paste_lay_out(s->ev_entries, s->cmd_entries, s->rel_entries);
+
+	r->map_bytes = s->map_bytes = PAGE_ALIGN(l.bytes);
+	s->ev_off = l.ev_off;
+	s->cmd_off = l.cmd_off;
+	s->rel_off = l.rel_off;
+	r->shared = vmalloc_user(s->map_bytes);
+	r->conns = kvcalloc(s->conns_max, sizeof(*r->conns), GFP_KERNEL_ACCOUNT);
+	if (!r->shared || !r->conns)
+		return -ENOMEM;
+	r->events = (void *)r->shared + l.ev_off;
+	r->commands = (void *)r->shared + l.cmd_off;
+	r->releases = (void *)r->shared + l.rel_off;
+	r->ev = (struct paste_out){ .entries = s->ev_entries };
+	r->cmd = (struct paste_in){ .entries = s->cmd_entries };
+	r->rel = (struct paste_in){ .entries = s->rel_entries };
+	r->conns_max = s->conns_max;
+	r->first_buf = s->first_buf;
+	r->nbufs = s->nbufs;
+	return paste_bufs_init(r);
+}
+
+static int setup_locked(struct paste_ring *r, struct paste_setup *s)
+{
+	int err;
+
+	if (r->region)
+		return -EBUSY;
+	err = paste_region_check(s);
+	if (err)
+		return err;
+	err = alloc_arrays(r, s);
+	if (!err)
+		err = paste_region_join(r, s);
+	if (err)
+		free_arrays(r);
+	return err;
+}
+
+static long setup(struct paste_ring *r, struct paste_setup __user *arg)
+{
+	struct paste_setup s;
+	int err;
+
+	if (copy_from_user(&s, arg, sizeof(s)))
+		return -EFAULT;
+	if (s.abi != PASTE_ABI || s.resv || !s.conns_max || s.conns_max > CONNS_MAX ||
+	    !paste_entries_ok(s.ev_entries) || !paste_entries_ok(s.cmd_entries) || !paste_entries_ok(s.rel_entries))
+		return -EINVAL;
+	if (mutex_lock_interruptible(&r->mutex))
+		return -EINTR;
+	err = setup_locked(r, &s);
+	mutex_unlock(&r->mutex);
+	if (!err && copy_to_user(arg, &s, sizeof(s)))
+		return -EFAULT;
+	return err;
+}
+
+/* ---- SOURCE ---- */
+
+static int source_locked(struct paste_ring *r, const struct paste_source *s)
+{
+	const struct paste_source_ops *ops = NULL;
+	int err;
+
+#ifdef PASTE_HAVE_VNET
+	if (s->kind == PASTE_SOURCE_VNET)
+		ops = &paste_src_vnet;
+#endif
+	if (s->kind != PASTE_SOURCE_SKB && !ops)
+		return -ENODEV;
+	if (r->dead)
+		return -ENXIO;
+	if (ops && r->source)
+		return -EBUSY;
+	if (!ops) {
+		drop_source(r);
+		return 0;
+	}
+	err = ops->attach(r, s->ifindex);
+	if (!err)
+		r->source = ops;
+	return err;
+}
+
+static long source(struct paste_ring *r, const struct paste_source __user *arg)
+{
+	struct paste_source s;
+	int err;
+
+	if (copy_from_user(&s, arg, sizeof(s)))
+		return -EFAULT;
+	if (s.kind > PASTE_SOURCE_VNET)
+		return -EINVAL;
+	/* It sees every packet of the device, and can make up any. */
+	if (s.kind != PASTE_SOURCE_SKB && !ns_capable(current->nsproxy->net_ns->user_ns, CAP_NET_ADMIN))
+		return -EPERM;
+	if (!mutex_trylock(&r->mutex))
+		return -EBUSY;
+	err = source_locked(r, &s);
+	mutex_unlock(&r->mutex);
+	return err;
+}
+
+void *paste_source_data(struct paste_ring *r)
+{
+	return r->source_data;
+}
+
+void paste_source_set_data(struct paste_ring *r, void *data)
+{
+	r->source_data = data;
+}
+
+struct paste_stats *paste_ring_stats(struct paste_ring *r)
+{
+	return &r->stats;
+}
+
+/* ---- the other calls ---- */
+
+static long stats(struct paste_ring *r, struct paste_stats __user *arg)
+{
+	struct paste_stats s = r->stats;	/* while SYNC counts on: a snapshot will do */
+
+	s.buffers_kernel = READ_ONCE(r->nkernel);
+	s.buffers_stack = READ_ONCE(r->nstack);
+	return copy_to_user(arg, &s, sizeof(s)) ? -EFAULT : 0;
+}
+
+static long sync(struct paste_ring *r, const struct paste_sync __user *arg)
+{
+	struct paste_sync a;
+
+	if (copy_from_user(&a, arg, sizeof(a)))
+		return -EFAULT;
+	/* The region, SEND's memory and ATTACH's descriptors are this process's. */
+	if (current->mm != r->mm)
+		return -EPERM;
+	return paste_ring_sync(r, &a);
+}
+
+static long wake(struct paste_ring *r)
+{
+	WRITE_ONCE(r->woken, true);
+	wake_up_poll(&r->wait, EPOLLIN | EPOLLRDNORM);
+	return 0;
+}
+
+static long paste_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct paste_ring *r = file->private_data;
+	void __user *at = (void __user *)arg;
+
+	if (cmd == PASTE_IOC_SETUP)
+		return setup(r, at);
+	if (!smp_load_acquire(&r->region))
+		return -EINVAL;
+	switch (cmd) {
+	case PASTE_IOC_SYNC:
+		return sync(r, at);
+	case PASTE_IOC_WAKE:
+		return wake(r);
+	case PASTE_IOC_SOURCE:
+		return source(r, at);
+	case PASTE_IOC_STATS:
+		return stats(r, at);
+	}
+	return -ENOTTY;
+}
+
+static __poll_t paste_poll(struct file *file, poll_table *pt)
+{
+	struct paste_ring *r = file->private_data;
+	u32 head;
+
+	poll_wait(file, &r->wait, pt);
+	if (!smp_load_acquire(&r->region) || READ_ONCE(r->dead))
+		return EPOLLERR;
+	head = READ_ONCE(r->shared->ev_head.v);
+	if (READ_ONCE(r->ev.tail) != head || !list_empty(&r->ready) || READ_ONCE(r->woken) || READ_ONCE(r->kicked))
+		return EPOLLIN | EPOLLRDNORM;
+	/* Stalled before the events were read, and what they stalled for is there now. */
+	if (!list_empty(&r->stalled) &&
+	    (READ_ONCE(r->nfree) || READ_ONCE(r->shared->rel_tail.v) != READ_ONCE(r->rel.head)))
+		return EPOLLIN | EPOLLRDNORM;
+	return 0;
+}
+
+/* ---- the mapping ---- */
+
+static void map_open(struct vm_area_struct *vma)
+{
+	struct paste_ring *r = vma->vm_private_data;
+
+	atomic_inc(&r->maps);
+}
+
+static void map_close(struct vm_area_struct *vma)
+{
+	struct paste_ring *r = vma->vm_private_data;
+
+	if (!atomic_dec_and_test(&r->maps))
+		return;
+	WRITE_ONCE(r->dead, true);
+	wake_up_poll(&r->wait, EPOLLIN | EPOLLERR);
+	schedule_work(&r->end_work);
+}
+
+static const struct vm_operations_struct map_ops = {
+	.open = map_open,
+	.close = map_close,
+};
+
+static int paste_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct paste_ring *r = file->private_data;
+	int err;
+
+	if (!smp_load_acquire(&r->region))
+		return -EINVAL;
+	if (vma->vm_mm != r->mm)
+		return -EPERM;
+	if (READ_ONCE(r->dead))
+		return -ENXIO;
+	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff || vma->vm_end - vma->vm_start != r->map_bytes)
+		return -EINVAL;
+	err = remap_vmalloc_range(vma, r->shared, 0);
+	if (err)
+		return err;
+	vm_flags_set(vma, VM_DONTCOPY);
+	vma->vm_ops = &map_ops;
+	vma->vm_private_data = r;
+	map_open(vma);
+	return 0;
+}
+
+static const struct file_operations paste_fops = {
+	.owner		= THIS_MODULE,
+	.open		= paste_open,
+	.release	= paste_release,
+	.unlocked_ioctl	= paste_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.mmap		= paste_mmap,
+	.poll		= paste_poll,
+};
+
+static struct miscdevice paste_misc = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= "paste",
+	.fops	= &paste_fops,
+	.mode	= 0600,
+};
+
+/* ---- the module ---- */
+
+#ifndef PASTE_HAVE_VNET
+int paste_vnet_init(void)
+{
+	return 0;
+}
+
+void paste_vnet_exit(void)
+{
+}
+#endif
+
+static int __init paste_init(void)
+{
+	int err;
+
+	err = paste_conns_init();
+	if (err)
+		return err;
+	err = paste_vnet_init();
+	if (err)
+		goto conns;
+	err = misc_register(&paste_misc);
+	if (err)
+		goto vnet;
+	return 0;
+vnet:
+	paste_vnet_exit();
+conns:
+	paste_conns_exit();
+	return err;
+}
+
+static void __exit paste_exit(void)
+{
+	misc_deregister(&paste_misc);
+	paste_vnet_exit();
+	paste_conns_exit();
+}
+
+module_init(paste_init);
+module_exit(paste_exit);
+MODULE_DESCRIPTION("Payload of stream sockets into named buffers of a process");
+MODULE_LICENSE("Dual BSD/GPL");

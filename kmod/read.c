@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * read.c - what is queued on a socket, into buffers and events.
+ *
+ * TCP's queue is walked in place by its own tcp_read_sock(): which bytes are next, what a
+ * retransmission overlaps, when a window update is due and when the FIN is reached are
+ * TCP's business.  The walker takes payload in one of two ways, block by block:
+ *
+ *	a block in a buffer that this ring's source injected	the event names it
+ *	anything else						copied; one buffer takes as much
+ *								of the walk as fits
+ *
+ * It takes fewer bytes than it is offered when there is no buffer, no room for the event
+ * or no quota left: the rest stays queued, and TCP advertises a smaller window.
+ *
+ * Other streams (AF_UNIX, what has a protocol on top of TCP) and TCP with urgent data
+ * go through their own recvmsg into a buffer.
+ */
+#include <linux/skbuff.h>
+#include <linux/tcp.h>
+#include <net/tcp.h>
+
+#include "core.h"
+
+struct walk {
+	struct paste_ring *r;
+	struct paste_conn *c;
+	u32 buf, fill;		/* the open copy, or PASTE_NO_BUF */
+	u8 *at;
+	enum paste_read why;	/* it stopped; READ_DRY: it did not */
+};
+
+static void give_data(struct paste_conn *c, u32 buf, u32 off, u32 len, u16 flags)
+{
+	struct paste_ring *r = c->ring;
+
+	paste_buf_name(r, buf, c);
+	paste_event_push(r, &(struct paste_event){
+		.conn = c->handle, .buf = buf, .off = off, .len = len, .kind = PASTE_EV_DATA, .flags = flags });
+	r->stats.data_events++;
+	r->stats.bytes += len;
+	if (flags & PASTE_F_COPIED)
+		r->stats.copied_bytes += len;
+	else
+		r->stats.zero_copy_bytes += len;
+}
+
+/* May another buffer be given to it? */
+static bool may_take(struct walk *w)
+{
+	struct paste_stats *s = &w->r->stats;
+
+	if (w->c->quota && w->c->used >= w->c->quota) {
+		w->why = READ_OVER_QUOTA;
+		s->over_quota++;
+	} else if (!paste_event_room(w->r)) {
+		w->why = READ_NO_ROOM;
+		s->ring_full++;
+	}
+	return w->why == READ_DRY;
+}
+
+static bool open_copy(struct walk *w)
+{
+	if (!may_take(w))
+		return false;
+	w->buf = paste_buf_take(w->r);
+	if (w->buf == PASTE_NO_BUF && w->r->nstack) {
+		paste_bufs_reap(w->r, REAP_MANY);
+		w->buf = paste_buf_take(w->r);
+	}
+	if (w->buf == PASTE_NO_BUF) {
+		w->why = READ_NO_BUFFER;
+		w->r->stats.no_buffer++;
+		return false;
+	}
+	w->at = paste_buf_bytes_at(w->r, w->buf);
+	w->fill = 0;
+	return true;
+}
+
+static void close_copy(struct walk *w)
+{
+	if (w->buf == PASTE_NO_BUF)
+		return;
+	if (w->fill)
+		give_data(w->c, w->buf, 0, w->fill, PASTE_F_COPIED);
+	else
+		paste_buf_back(w->r, w->buf);
+	w->buf = PASTE_NO_BUF;
+}
+
+static u32 copy_block(struct walk *w, const u8 *data, u32 len)
+{
+	const u32 size = paste_buf_bytes(w->r);
+	u32 done = 0;
+
+	while (done < len) {
+		u32 n;
+
+		if (w->buf != PASTE_NO_BUF && w->fill == size)
+			close_copy(w);
+		if (w->buf == PASTE_NO_BUF && !open_copy(w))
+			break;
+		n = min(len - done, size - w->fill);
+		memcpy(w->at + w->fill, data + done, n);
+		w->fill += n;
+		done += n;
+	}
+	return done;
+}
+
+static u32 take_block(struct walk *w, const u8 *data, u32 len)
+{
+	u32 buf = PASTE_NO_BUF, off;
+
+	if (w->r->source)
+		buf = paste_buf_injected(w->r, data, len, &off);
+	if (buf == PASTE_NO_BUF)
+		return copy_block(w, data, len);
+	close_copy(w);		/* in order */
+	if (!may_take(w))
+		return 0;
+	give_data(w->c, buf, off, len, 0);
+	return len;
+}
+
+/* For tcp_read_sock: takes bytes [offset, offset + len) of a packet of any shape. */
+static int walk_packet(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
+{
+	struct walk *w = desc->arg.data;
+	struct skb_seq_state st;
+	u32 done = 0, n, took;
+	const u8 *data;
+
+	skb_prepare_seq_read(skb, offset, offset + len, &st);
+	while (done < len) {
+		n = skb_seq_read(done, &data, &st);
+		if (!n)
+			break;
+		n = min_t(u32, n, len - done);
+		took = take_block(w, data, n);
+		done += took;
+		if (took < n)
+			break;
+	}
+	skb_abort_seq_read(&st);
+	return done;
+}
+
+/* Nothing is left to read: for ever? */
+static enum paste_read tcp_end(struct walk *w, struct sock *sk, int *err)
+{
+	bool left = !skb_queue_empty(&sk->sk_receive_queue);
+
+	if (!left && !READ_ONCE(sk->sk_err) && !(sk->sk_shutdown & RCV_SHUTDOWN) && sk->sk_state != TCP_CLOSE)
+		return READ_DRY;
+	/* The error is the socket's until it can be told. */
+	if (!paste_event_room(w->r))
+		return READ_NO_ROOM;
+	*err = left ? -EIO :	/* payload that nobody but its device can read */
+		sock_error(sk);
+	if (*err)
+		return READ_FAILED;
+	if (sk->sk_shutdown & RCV_SHUTDOWN)
+		return READ_EOF;
+	*err = -ENOTCONN;
+	return READ_FAILED;
+}
+
+static enum paste_read read_tcp(struct walk *w, int *err)
+{
+	struct sock *sk = w->c->sock->sk;
+	read_descriptor_t desc = { .arg.data = w, .count = 1 };
+	int rc;
+
+	rc = tcp_read_sock(sk, &desc, walk_packet);
+	close_copy(w);
+	if (rc < 0) {
+		*err = rc;
+		return READ_FAILED;
+	}
+	return w->why == READ_DRY ? tcp_end(w, sk, err) : w->why;
+}
+
+/* ---- any stream ---- */
+
+static int receive(struct socket *sock, void *to, size_t n, int flags)
+{
+	struct kvec v = { .iov_base = to, .iov_len = n };
+	/* No room for control data: descriptors that were sent along are dropped. */
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
+
+	return kernel_recvmsg(sock, &msg, &v, 1, n, MSG_DONTWAIT | flags);
+}
+
+static enum paste_read plain_end(int rc, int *err)
+{
+	if (rc == -EAGAIN)
+		return READ_DRY;
+	if (!rc)
+		return READ_EOF;
+	*err = rc;
+	return READ_FAILED;
+}
+
+static enum paste_read read_plain(struct walk *w, int *err)
+{
+	struct socket *sock = w->c->sock;
+	char one;
+	int rc;
+
+	while (open_copy(w)) {
+		rc = receive(sock, w->at, paste_buf_bytes(w->r), 0);
+		w->fill = rc > 0 ? rc : 0;
+		close_copy(w);
+		if (rc <= 0)
+			return plain_end(rc, err);
+	}
+	if (w->why == READ_NO_ROOM)
+		return w->why;
+	/* Nothing can be taken; is there anything? */
+	rc = receive(sock, &one, 1, MSG_PEEK);
+	return rc > 0 ? w->why : plain_end(rc, err);
+}
+
+/* Protocols on top (TLS, sockmap) put a recvmsg of their own there. */
+static bool is_plain_tcp(const struct sock *sk)
+{
+	return sk_is_tcp(sk) && READ_ONCE(sk->sk_prot)->recvmsg == tcp_recvmsg;
+}
+
+enum paste_read paste_read(struct paste_conn *c, int *err)
+{
+	struct walk w = { .r = c->ring, .c = c, .buf = PASTE_NO_BUF, .why = READ_DRY };
+	struct sock *sk = c->sock->sk;
+	enum paste_read rc;
+
+	if (!is_plain_tcp(sk))
+		return read_plain(&w, err);
+	lock_sock(sk);
+	/* tcp_read_sock() stops at an urgent byte for good; recvmsg steps over it. */
+	if (tcp_sk(sk)->urg_data) {
+		release_sock(sk);
+		return read_plain(&w, err);
+	}
+	rc = read_tcp(&w, err);
+	release_sock(sk);
+	return rc;
+}

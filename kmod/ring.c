@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * ring.c - SYNC: one call that moves everything.
+ *
+ * Work is done for what is ready only.  Three lists say what is: sockets whose wait
+ * queue called (ready), sockets that wait for a buffer (stalled), and the packets of
+ * the source.  Nothing is looked at twice without news in between: not the
+ * stalled ones while there is still no buffer, not one over its quota or paused.
+ */
+#include <linux/hrtimer.h>
+#include <linux/sched/signal.h>
+
+#include "core.h"
+
+#define BUDGET		512	/* packets of the source in one pass */
+#define REAP_NS		(5 * NSEC_PER_MSEC)
+
+void paste_event_push(struct paste_ring *r, const struct paste_event *e)
+{
+	if (WARN_ON_ONCE(!paste_event_room(r)))
+		return;
+	r->events[r->ev.tail++ & (r->ev.entries - 1)] = *e;
+	r->stats.events++;
+}
+
+void paste_ring_wake(struct paste_ring *r)
+{
+	WRITE_ONCE(r->kicked, true);
+	wake_up_poll(&r->wait, EPOLLIN | EPOLLRDNORM);
+}
+
+static u32 standing(const struct paste_ring *r)
+{
+	return r->ev.tail - r->ev.head;
+}
+
+static void take_releases(struct paste_ring *r)
+{
+	u32 n = paste_in_ready(&r->rel);
+
+	r->stats.releases += n;
+	while (n--)
+		if (!paste_buf_release(r, READ_ONCE(r->releases[r->rel.head++ & (r->rel.entries - 1)])))
+			r->stats.bad_releases++;
+}
+
+/* ---- what is ready ---- */
+
+/* Those that waited longest come first. */
+static void unstall(struct paste_ring *r)
+{
+	struct paste_conn *c;
+
+	if (list_empty(&r->stalled))
+		return;
+	if (!r->nfree && r->nstack)
+		paste_bufs_reap(r, REAP_MANY);
+	if (!r->nfree)
+		return;
+	spin_lock_irq(&r->lock);
+	list_for_each_entry(c, &r->stalled, link) {
+		c->place = ON_READY;
+		c->deaf = false;
+	}
+	list_splice_init(&r->stalled, &r->ready);
+	spin_unlock_irq(&r->lock);
+}
+
+static struct paste_conn *next_ready(struct paste_ring *r)
+{
+	struct paste_conn *c;
+
+	spin_lock_irq(&r->lock);
+	c = list_first_entry_or_null(&r->ready, struct paste_conn, link);
+	if (c) {
+		list_del_init(&c->link);
+		c->place = NOWHERE;
+	}
+	spin_unlock_irq(&r->lock);
+	return c;
+}
+
+static void serve(struct paste_ring *r)
+{
+	struct paste_conn *c;
+
+	/* It ends when the ring is full at the latest: who is served without giving an
+	 * event was woken for nothing, and is not ready any more. */
+	while (paste_event_room(r) && (c = next_ready(r)))
+		paste_conn_serve(c);
+}
+
+static void give_woken(struct paste_ring *r)
+{
+	/* The flag is taken before what it announces is looked at by the process. */
+	if (READ_ONCE(r->woken) && paste_event_room(r) && xchg(&r->woken, false))
+		paste_event_res(r, 0, PASTE_EV_WOKEN, 0);
+}
+
+static void pass(struct paste_ring *r)
+{
+	WRITE_ONCE(r->kicked, false);
+	if (r->nstack)
+		paste_bufs_reap(r, REAP_FEW);
+	if (r->source) {
+		r->source->refill(r);
+		r->source->poll(r, BUDGET);
+	}
+	give_woken(r);
+	unstall(r);
+	serve(r);
+	if (r->source) {
+		r->source->refill(r);
+		r->source->flush(r);
+	}
+}
+
+/* ---- waiting ---- */
+
+struct patience {
+	ktime_t end;		/* KTIME_MAX: no limit */
+	ktime_t spin_end;	/* 0: none */
+};
+
+static bool news(const struct paste_ring *r)
+{
+	return !list_empty(&r->ready) || READ_ONCE(r->woken) || READ_ONCE(r->kicked) || READ_ONCE(r->dead);
+}
+
+/* 0: there is news; -ETIME, -EINTR; -EAGAIN: the time to look is over, sleep. */
+static int spin(struct paste_ring *r, const struct patience *p)
+{
+	ktime_t end = min(p->spin_end, p->end);
+
+	do {
+		if (news(r) || (r->source && r->source->poll(r, BUDGET)))
+			return 0;
+		if (signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		cpu_relax();
+	} while (ktime_before(ktime_get(), end));
+	return end == p->end ? -ETIME : -EAGAIN;
+}
+
+/* The stack gives buffers back without a word: while one is waited for, look. */
+static ktime_t wake_at(const struct paste_ring *r, const struct patience *p)
+{
+	if (list_empty(&r->stalled) || !r->nstack)
+		return p->end;
+	return min(p->end, ktime_add_ns(ktime_get(), REAP_NS));
+}
+
+static int sleep(struct paste_ring *r, const struct patience *p)
+{
+	ktime_t at = wake_at(r, p);
+	int rc = 0;
+
+	DEFINE_WAIT(w);
+	prepare_to_wait(&r->wait, &w, TASK_INTERRUPTIBLE);
+	if (news(r))
+		goto out;
+	if (signal_pending(current)) {
+		rc = -EINTR;
+		goto out;
+	}
+	if (r->source && r->source->arm(r))
+		goto out;
+	r->stats.sleeps++;
+	if (!schedule_hrtimeout_range(at == KTIME_MAX ? NULL : &at, current->timer_slack_ns, HRTIMER_MODE_ABS) &&
+	    at == p->end)
+		rc = -ETIME;
+out:
+	finish_wait(&r->wait, &w);
+	return rc;
+}
+
+static int await(struct paste_ring *r, const struct patience *p)
+{
+	int rc = -EAGAIN;
+
+	if (p->spin_end && ktime_before(ktime_get(), p->spin_end))
+		rc = spin(r, p);
+	return rc == -EAGAIN ? sleep(r, p) : rc;
+}
+
+/* ---- SYNC ---- */
+
+static struct patience patience_of(const struct paste_sync *a)
+{
+	struct patience p = { .end = KTIME_MAX };
+	ktime_t now = ktime_get();
+
+	if (a->timeout_ns > 0)
+		p.end = ktime_add_safe(now, ns_to_ktime(a->timeout_ns));
+	if (a->spin_us)
+		p.spin_end = ktime_add_us(now, a->spin_us);
+	return p;
+}
+
+static long sync_locked(struct paste_ring *r, const struct paste_sync *a)
+{
+	struct patience p;
+	int rc = 0;
+
+	if (r->dead)
+		return -ENXIO;
+	if (!paste_look(&r->ev, &r->cmd, &r->rel, r->shared))
+		return -EINVAL;
+	r->stats.syncs++;
+	if (r->source)
+		r->source->begin(r);
+	take_releases(r);
+	paste_commands(r);
+	pass(r);
+	if (!standing(r) && a->timeout_ns) {
+		p = patience_of(a);
+		do {
+			rc = await(r, &p);
+			/* Also when time is over: what came with the timer. */
+			pass(r);
+		} while (!standing(r) && !rc && !READ_ONCE(r->dead));
+	}
+	if (r->source)
+		r->source->end(r);
+	paste_publish(&r->ev, &r->cmd, &r->rel, r->shared);
+	if (standing(r))
+		return standing(r);
+	if (READ_ONCE(r->dead))
+		return -ENXIO;
+	return rc == -EINTR ? -EINTR : 0;
+}
+
+long paste_ring_sync(struct paste_ring *r, const struct paste_sync *a)
+{
+	long rc;
+
+	if (a->flags || a->timeout_ns < -1)
+		return -EINVAL;
+	if (!mutex_trylock(&r->mutex))
+		return -EBUSY;
+	rc = sync_locked(r, a);
+	mutex_unlock(&r->mutex);
+	return rc;
+}

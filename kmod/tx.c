@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * tx.c - commands.
+ *
+ * One is consumed only while the EVENT ring has room for its completion, of which it has
+ * one at most.  A group of SENDs is one sendmsg as far as VECTORS pieces go: one lock of
+ * the socket, one push, and packets that span the pieces.
+ */
+#include <linux/sched/signal.h>
+#include <linux/uio.h>
+
+#include "core.h"
+
+#define VECTORS 16
+
+static void take(struct paste_ring *r, struct paste_command *cmd)
+{
+	paste_copy_command(cmd, &r->commands[r->cmd.head++ & (r->cmd.entries - 1)]);
+	r->stats.commands++;
+}
+
+/* The next one, if it goes on with this group: it is not taken. */
+static bool goes_on(struct paste_ring *r, const struct paste_command *cmd)
+{
+	struct paste_command next;
+
+	if (!(cmd->flags & PASTE_F_MORE) || !paste_in_ready(&r->cmd))
+		return false;
+	paste_copy_command(&next, &r->commands[r->cmd.head & (r->cmd.entries - 1)]);
+	return next.op == PASTE_OP_SEND && next.conn == cmd->conn;
+}
+
+/* ---- SEND ---- */
+
+struct group {
+	struct iovec v[VECTORS];
+	unsigned int n;
+	size_t bytes;
+};
+
+static int add(struct group *g, const struct paste_command *cmd)
+{
+	void __user *at = u64_to_user_ptr(cmd->addr);
+
+	if (cmd->addr != (unsigned long)cmd->addr || !access_ok(at, cmd->len))
+		return -EFAULT;
+	if (cmd->len > MAX_RW_COUNT - g->bytes)
+		return -EMSGSIZE;
+	if (!cmd->len)
+		return 0;
+	g->v[g->n++] = (struct iovec){ .iov_base = at, .iov_len = cmd->len };
+	g->bytes += cmd->len;
+	return 0;
+}
+
+static int send(struct paste_conn *c, const struct group *g, bool more)
+{
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
+	int rc;
+
+	if (!g->bytes)
+		return 0;
+	iov_iter_init(&msg.msg_iter, ITER_SOURCE, g->v, g->n, g->bytes);
+	rc = sock_sendmsg(c->sock, &msg);
+	return rc == -EAGAIN || rc == -EINTR || rc == -ERESTARTSYS ? 0 : rc;
+}
+
+/* Room may have come between the send and the flag: after it, the hook is called. */
+static void owe_writable(struct paste_conn *c)
+{
+	WRITE_ONCE(c->want_write, true);
+	smp_mb();	/* against the reader of want_write in the callback */
+	if (vfs_poll(c->file, NULL) & EPOLLOUT)
+		paste_conn_look(c);
+}
+
+struct sending {
+	size_t asked, sent;
+	int err;
+};
+
+/* Up to VECTORS commands of the group, of which cmd is the first and becomes the last.
+ * true: the group goes on. */
+static bool send_some(struct paste_ring *r, struct paste_conn *c, struct paste_command *cmd, struct sending *s)
+{
+	struct group g = { .n = 0 };
+	bool more;
+	int rc;
+
+	rc = add(&g, cmd);
+	while ((more = goes_on(r, cmd)) && g.n < VECTORS) {
+		take(r, cmd);
+		rc = rc ?: add(&g, cmd);
+	}
+	if (s->err || s->sent < s->asked)
+		return more;	/* the rest of a group that was cut short is dropped */
+	rc = rc ?: send(c, &g, more);
+	s->asked += g.bytes;
+	if (rc < 0)
+		s->err = rc;
+	else
+		s->sent += rc;
+	return more;
+}
+
+static void send_group(struct paste_ring *r, struct paste_conn *c, struct paste_command *cmd)
+{
+	struct sending s = { .asked = 0 };
+
+	while (send_some(r, c, cmd, &s))
+		take(r, cmd);
+	r->stats.sends++;
+	r->stats.sent_bytes += s.sent;
+	paste_event_res(r, c->handle, PASTE_EV_SENT, s.sent || !s.err ? s.sent : s.err);
+	if (s.sent < s.asked || (s.sent && s.err)) {
+		r->stats.short_sends++;
+		owe_writable(c);
+	}
+}
+
+/* ---- the others ---- */
+
+static int detach(struct paste_ring *r, struct paste_conn *c)
+{
+	u32 handle = c->handle;
+
+	paste_conn_detach(c);
+	paste_event_res(r, handle, PASTE_EV_DETACHED, 0);
+	return 0;
+}
+
+static int pause(struct paste_conn *c, bool on)
+{
+	c->paused = on;
+	if (!on)
+		paste_conn_look(c);
+	return 0;
+}
+
+static int run_one(struct paste_ring *r, struct paste_command *cmd)
+{
+	struct paste_conn *c = paste_conn_of(r, cmd->conn);
+
+	if (cmd->op == PASTE_OP_ATTACH) {
+		if (cmd->flags & ~PASTE_F_LISTEN)
+			return -EINVAL;
+		return paste_conn_attach(r, cmd->conn, cmd->arg, cmd->len, cmd->flags & PASTE_F_LISTEN);
+	}
+	if (!c)
+		return -ENOENT;
+	switch (cmd->op) {
+	case PASTE_OP_DETACH:
+		return detach(r, c);
+	case PASTE_OP_PAUSE:
+		return pause(c, true);
+	case PASTE_OP_RESUME:
+		return pause(c, false);
+	case PASTE_OP_SHUTDOWN:
+		return kernel_sock_shutdown(c->sock, SHUT_WR);
+	}
+	return -EINVAL;
+}
+
+static void refuse(struct paste_ring *r, const struct paste_command *cmd, int err)
+{
+	r->stats.refused++;
+	paste_event_push(r, &(struct paste_event){
+		.conn = cmd->conn, .kind = PASTE_EV_REFUSED, .len = cmd->op, .res = err });
+}
+
+void paste_commands(struct paste_ring *r)
+{
+	while (paste_in_ready(&r->cmd) && paste_event_room(r)) {
+		struct paste_command cmd;
+		struct paste_conn *c;
+		int err;
+
+		take(r, &cmd);
+		c = paste_conn_of(r, cmd.conn);
+		if (cmd.op == PASTE_OP_SEND && c) {
+			send_group(r, c, &cmd);
+			continue;
+		}
+		while (cmd.op == PASTE_OP_SEND && goes_on(r, &cmd))
+			take(r, &cmd);
+		err = run_one(r, &cmd);
+		if (err)
+			refuse(r, &cmd, err);
+		cond_resched();
+	}
+}
