@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# kmod/: the kernel module, built by the kernel's own build system in kmod/obj, where the
+# sources are links.  Nothing here is part of make install: kmod-install is, or DKMS.
+kmod_files = %D%/main.c %D%/region.c %D%/buf.c %D%/ring.c %D%/conn.c %D%/read.c %D%/tx.c \
+	%D%/core.h %D%/compat.h %D%/ring.h %D%/paste.h %D%/uapi/paste.h %D%/Kbuild
+EXTRA_DIST += $(kmod_files) %D%/60-paste.rules
+include_HEADERS = %D%/uapi/paste.h
+
+# Without our variables and flags: make CC=clang is not meant for the kernel.
+KBUILD = env -u MAKEFLAGS -u MFLAGS $(MAKE) -s -C '$(KERNEL_BUILD)' M='$(abs_top_builddir)/%D%/obj' \
+	$(KERNEL_MAKE_CC) KCFLAGS='$(KERNEL_CFLAGS)'
+
+if BUILD_KMOD
+all-local: %D%/obj/paste.ko
+%D%/obj/paste.ko: $(kmod_files)
+	$(AM_V_at)rm -rf %D%/obj && $(MKDIR_P) %D%/obj/uapi
+	$(AM_V_at)cd '$(abs_top_srcdir)/%D%' && for f in *.c *.h uapi/*.h Kbuild; do \
+		ln -s '$(abs_top_srcdir)/%D%'/$$f '$(abs_top_builddir)/%D%/obj'/$$f || exit 1; done
+	$(AM_V_GEN)$(KBUILD) modules
+kmod: %D%/obj/paste.ko
+
+# Into the kernel's own folders, for the kernel it was built for.
+kmod-install: kmod
+	$(KBUILD) modules_install INSTALL_MOD_PATH='$(DESTDIR)'
+	$(MKDIR_P) '$(DESTDIR)/etc/udev/rules.d'
+	$(INSTALL_DATA) $(srcdir)/%D%/60-paste.rules '$(DESTDIR)/etc/udev/rules.d'
+else
+kmod kmod-install:
+	@echo 'configured without the kernel module: install linux-headers-amd64, or --with-kernel=DIR'; exit 1
+endif
+
+# What "dkms add paste/$(VERSION)" wants, for machines that build it themselves.
+kmod-dkms: %D%/dkms.conf
+	$(MKDIR_P) '$(DESTDIR)/usr/src/paste-$(VERSION)/uapi'
+	cd '$(abs_top_srcdir)/%D%' && $(INSTALL_DATA) *.c *.h Kbuild '$(DESTDIR)/usr/src/paste-$(VERSION)'
+	$(INSTALL_DATA) $(srcdir)/%D%/uapi/paste.h '$(DESTDIR)/usr/src/paste-$(VERSION)/uapi'
+	$(INSTALL_DATA) %D%/dkms.conf '$(DESTDIR)/usr/src/paste-$(VERSION)'
+
+mostlyclean-local:
+	-rm -rf %D%/obj
+.PHONY: kmod kmod-install kmod-dkms
