@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Tests in a virtual machine: part of make check, or alone with make check-vm.  What
 # they need and what the environment may say: vm.py, image.py and powercut.py.
-VM_TESTS = %D%/powercut.py %D%/faults.py
+VM_TESTS = %D%/powercut.py %D%/faults.py %D%/paste_core.py
 SCRIPT_TESTS += $(VM_TESTS)
+check_PROGRAMS += %D%/paste_test
+%C%_paste_test_SOURCES = %D%/paste_test.c %D%/paste_dev.h
+%C%_paste_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/kmod
+%C%_paste_test_LDADD =
 EXTRA_DIST += %D%/vm.py %D%/image.py %D%/disk.py %D%/guest.py %D%/init.sh
 
 check-vm:

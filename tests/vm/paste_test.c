@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * paste_test.c - the module's core, driven directly: paste_test CASE, inside a virtual
+ * machine that has it loaded (paste_core.py).  Exit status 0 and the word "ok" if it
+ * passes; one line that says what is wrong if not.
+ */
+#include <pthread.h>
+#include <signal.h>
+
+#include "paste_dev.h"
+
+static const struct ring_opts small = { .len = 256 * 4096, .nbufs = 256 };
+
+/* ---- the interface ---- */
+
+static void test_stream(int family)
+{
+	static uint8_t reply[100000];
+	struct paste_event e;
+	uint64_t at = 0, sent = 0, got = 0;
+	struct ring r;
+	int fd[2];
+
+	ring_open(&r, &small);
+	stream(family, fd);
+	put(fd[1], &sent, 1000);		/* before it is attached */
+	attach(&r, 7, fd[0], 0, 0);
+	equal(ring_sync(&r, 0), 1, "SYNC");
+	close(fd[0]);				/* the ring has its own reference */
+	e = data(&r, 7, &at);
+	equal(e.len, 1000, "the first bytes");
+	equal(e.flags, PASTE_F_COPIED, "flags");
+	give(&r, e.buf);
+	put(fd[1], &sent, 200000);
+	read_all(&r, 7, &at, 200000);
+
+	/* Three pieces of a group, one SENT. */
+	fill(reply, sizeof(reply), 0);
+	send_cmd(&r, 7, reply, 10, PASTE_F_MORE);
+	send_cmd(&r, 7, reply + 10, 0, PASTE_F_MORE);
+	send_cmd(&r, 7, reply + 10, 90, 0);
+	e = expect(&r, PASTE_EV_SENT, 7);
+	equal(e.res, 100, "SENT");
+	for (; got < 100; got++) {
+		uint8_t b;
+
+		must(read(fd[1], &b, 1) == 1 && b == nth(got), "byte %llu of the reply", (unsigned long long)got);
+	}
+	op(&r, PASTE_OP_SHUTDOWN, 7);
+	expect_none(&r, 0);
+	equal(read(fd[1], reply, 1), 0, "end of the stream after SHUTDOWN");
+	put(fd[1], &sent, 5);
+	close(fd[1]);
+	read_all(&r, 7, &at, 5);
+	expect(&r, PASTE_EV_EOF, 7);
+	op(&r, PASTE_OP_DETACH, 7);
+	expect(&r, PASTE_EV_DETACHED, 7);
+	expect_none(&r, 20 * MS);
+	equal(stats_of(&r).connections, 0, "connections");
+	equal(stats_of(&r).copied_bytes, at, "copied");
+	ring_close(&r);
+}
+
+static void tcp4(void)
+{
+	test_stream(AF_INET);
+}
+
+static void tcp6(void)
+{
+	test_stream(AF_INET6);
+}
+
+static void unix_stream(void)
+{
+	test_stream(AF_UNIX);
+}
+
+/* Many small packets of one walk share a buffer. */
+static void packing(void)
+{
+	uint64_t at = 0, sent = 0;
+	int fd[2], one = 1;
+	struct paste_event e;
+	struct ring r;
+
+	ring_open(&r, &small);
+	stream(AF_INET, fd);
+	setsockopt(fd[1], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	for (int i = 0; i < 100; i++)
+		put(fd[1], &sent, 50);
+	usleep(50000);
+	attach(&r, 0, fd[0], 0, 0);
+	e = data(&r, 0, &at);
+	equal(e.len, 4096, "a full buffer");
+	e = data(&r, 0, &at);
+	equal(e.len, 5000 - 4096, "the rest");
+	ring_close(&r);
+}
+
+static void listener(void)
+{
+	struct sockaddr_storage a;
+	struct ring r;
+	int c[3], got = 0, l;
+	socklen_t n;
+
+	ring_open(&r, &small);
+	l = listen_on(AF_INET, &a, &n);
+	fcntl(l, F_SETFL, O_NONBLOCK);
+	attach(&r, 1, l, 0, PASTE_F_LISTEN);
+	expect_none(&r, 20 * MS);
+	c[0] = connect_to(&a, n);
+	expect(&r, PASTE_EV_ACCEPT, 1);
+	while (accept(l, NULL, NULL) >= 0)
+		got++;
+	op(&r, PASTE_OP_PAUSE, 1);
+	expect_none(&r, 0);
+	c[1] = connect_to(&a, n);
+	c[2] = connect_to(&a, n);
+	expect_none(&r, 20 * MS);
+	op(&r, PASTE_OP_RESUME, 1);
+	expect(&r, PASTE_EV_ACCEPT, 1);
+	while (accept(l, NULL, NULL) >= 0)
+		got++;
+	equal(got, 3, "accepted");
+	expect_none(&r, 20 * MS);
+	for (int i = 0; i < 3; i++)
+		close(c[i]);
+	ring_close(&r);
+}
+
+static void *wake_later(void *arg)
+{
+	struct ring *r = arg;
+
+	usleep(100000);
+	must(!ioctl(r->fd, PASTE_IOC_WAKE), "WAKE");
+	return NULL;
+}
+
+static void wake_and_time(void)
+{
+	struct pollfd p;
+	struct ring r;
+	pthread_t t;
+	double from;
+
+	ring_open(&r, &small);
+	from = now();
+	expect_none(&r, 50 * MS);
+	must(now() - from >= 0.05 && now() - from < 5, "the timeout: %f", now() - from);
+	pthread_create(&t, NULL, wake_later, &r);
+	equal(ring_sync(&r, -1), 1, "SYNC without a limit");
+	expect(&r, PASTE_EV_WOKEN, 0);
+	pthread_join(t, NULL);
+	for (int i = 0; i < 3; i++)
+		must(!ioctl(r.fd, PASTE_IOC_WAKE), "WAKE");
+	p = (struct pollfd){ .fd = r.fd, .events = POLLIN };
+	equal(poll(&p, 1, 0), 1, "poll after WAKE");
+	expect(&r, PASTE_EV_WOKEN, 0);
+	expect_none(&r, 0);
+	equal(poll(&p, 1, 0), 0, "poll when all is read");
+	ring_close(&r);
+}
+
+/* poll() on the ring, in place of a wait in SYNC. */
+static void polled(void)
+{
+	uint64_t at = 0, sent = 0;
+	struct pollfd p;
+	struct ring r;
+	int fd[2];
+
+	ring_open(&r, &small);
+	stream(AF_INET, fd);
+	attach(&r, 0, fd[0], 0, 0);
+	expect_none(&r, 0);
+	p = (struct pollfd){ .fd = r.fd, .events = POLLIN };
+	equal(poll(&p, 1, 20), 0, "poll");
+	put(fd[1], &sent, 10);
+	equal(poll(&p, 1, 5000), 1, "poll");
+	equal(ring_sync(&r, 0), 1, "SYNC");
+	equal(poll(&p, 1, 0), 1, "poll while an event stands");
+	data(&r, 0, &at);
+	ring_sync(&r, 0);
+	equal(poll(&p, 1, 0), 0, "poll");
+	ring_close(&r);
+}
+
+static void quota(void)
+{
+	uint64_t at = 0, sent = 0;
+	struct paste_event e[3];
+	struct ring r;
+	int fd[2];
+
+	ring_open(&r, &small);
+	stream(AF_INET, fd);
+	attach(&r, 0, fd[0], 3, 0);
+	put(fd[1], &sent, 10 * 4096);
+	usleep(50000);
+	for (int i = 0; i < 3; i++)
+		e[i] = data(&r, 0, &at);
+	expect_none(&r, 50 * MS);
+	must(stats_of(&r).over_quota >= 1, "over_quota");
+	give(&r, e[1].buf);
+	e[1] = data(&r, 0, &at);
+	expect_none(&r, 50 * MS);
+	for (int i = 0; i < 3; i++)
+		give(&r, e[i].buf);
+	read_all(&r, 0, &at, sent - at);
+	op(&r, PASTE_OP_PAUSE, 0);
+	expect_none(&r, 0);
+	put(fd[1], &sent, 100);
+	expect_none(&r, 50 * MS);
+	op(&r, PASTE_OP_RESUME, 0);
+	read_all(&r, 0, &at, 100);
+	ring_close(&r);
+}
+
+/* A short SEND, and WRITABLE when the peer reads. */
+static void short_send(int family)
+{
+	static uint8_t much[32 << 20], in[1 << 16];
+	uint64_t got = 0, sent = 0;
+	struct paste_event e;
+	struct ring r;
+	int fd[2];
+
+	fill(much, sizeof(much), 0);
+	ring_open(&r, &small);
+	stream(family, fd);
+	attach(&r, 0, fd[0], 0, 0);
+	send_cmd(&r, 0, much, sizeof(much), 0);
+	e = expect(&r, PASTE_EV_SENT, 0);
+	must(e.res > 0 && e.res < (int)sizeof(much), "a short one: %d", e.res);
+	sent = (uint64_t)e.res;
+	expect_none(&r, 20 * MS);
+	while (got < sizeof(much)) {
+		ssize_t n = recv(fd[1], in, sizeof(in), MSG_DONTWAIT);
+
+		for (ssize_t i = 0; i < n; i++)
+			must(in[i] == much[got + (size_t)i], "byte %llu", (unsigned long long)got);
+		if (n > 0)
+			got += (uint64_t)n;
+		if (ring_sync(&r, n > 0 ? 0 : 10 * MS) > 0) {
+			expect(&r, PASTE_EV_WRITABLE, 0);
+			send_cmd(&r, 0, much + sent, sizeof(much) - sent, 0);
+			e = expect(&r, PASTE_EV_SENT, 0);
+			must(e.res >= 0, "SENT %d", e.res);
+			sent += (uint64_t)e.res;
+		}
+	}
+	equal(sent, sizeof(much), "sent");
+	must(stats_of(&r).short_sends > 0, "short_sends");
+	ring_close(&r);
+}
+
+static void short_tcp(void)
+{
+	short_send(AF_INET);
+}
+
+static void short_unix(void)
+{
+	short_send(AF_UNIX);
+}
+
+static const struct { const char *name; void (*run)(void); } cases[] = {
+#define CASE(f) { #f, f }
+	CASE(tcp4), CASE(tcp6), CASE(unix_stream), CASE(packing), CASE(listener), CASE(wake_and_time),
+	CASE(polled), CASE(quota), CASE(short_tcp), CASE(short_unix),
+};
+
+int main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	for (unsigned i = 0; argc == 2 && i < sizeof(cases) / sizeof(*cases); i++)
+		if (!strcmp(cases[i].name, argv[1])) {
+			cases[i].run();
+			printf("ok\n");
+			return 0;
+		}
+	fprintf(stderr, "paste_test CASE, one of:");
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		fprintf(stderr, " %s", cases[i].name);
+	fprintf(stderr, "\n");
+	return 2;
+}
