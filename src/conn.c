@@ -92,6 +92,23 @@ void conn_error(struct worker *w, struct conn *c)
 	conn_kill(w, c);
 }
 
+/* ---- waiting ---- */
+
+void conn_wait(struct conn *c, struct conn_list *list)
+{
+	if (c->waits_in)
+		return;
+	c->waits_in = list;
+	TAILQ_INSERT_TAIL(list, c, waitq);
+}
+
+void conn_unwait(struct conn *c)
+{
+	if (c->waits_in)
+		TAILQ_REMOVE(c->waits_in, c, waitq);
+	c->waits_in = NULL;
+}
+
 /* ---- output ---- */
 
 void conn_sendable(struct worker *w, struct conn *c)
@@ -148,11 +165,11 @@ void conn_sent(struct worker *w, struct conn *c, int res)
 		reply_sent(&w->replies, c, c->out_flight);
 		/* The reply of a request that waits had its room in what has left; the
 		 * first block of a connection is always there. */
-		if (c->state == CONN_ADMIT || c->state == CONN_APPEND)
+		if (c->state == CONN_ADMIT || c->state == CONN_APPEND || c->state == CONN_ASK)
 			must(reply_room(&w->replies, c));
 		if (c->out_ready > c->out_sent)
 			conn_sendable(w, c);
-		if (c->state != CONN_REQUEST)
+		if (c->state != CONN_REQUEST && c->state != CONN_ASK)
 			conn_set_deadline(w, c, w->env->write_timeout_ms);
 	}
 	if (c->state != CONN_REQUEST)
@@ -190,9 +207,8 @@ void conn_kill(struct worker *w, struct conn *c)
 		conn_pop_slot(w, c);
 	if (c->on_sendq)
 		TAILQ_REMOVE(&w->sendq, c, sendq);
-	if (c->on_waitq)
-		TAILQ_REMOVE(&w->waitq, c, waitq);
-	c->on_sendq = c->on_waitq = false;
+	c->on_sendq = false;
+	conn_unwait(c);
 	if (c->service && !c->service_sending) {
 		service_end(c->service);
 		c->service = NULL;

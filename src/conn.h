@@ -59,14 +59,15 @@ struct conn {
 	bool first_byte : 1;		/* a request has begun */
 	bool maybe_record : 1;		/* by its first byte it may be of a mutable method */
 	bool on_sendq : 1;
-	bool on_waitq : 1;
 	bool expect : 1;		/* the client may wait for 100 Continue */
 	bool in_body : 1;		/* between HTTP_HEADERS and HTTP_DONE */
 	bool append_wait : 1;		/* its wait in APPEND has begun */
 	bool service_ready : 1;		/* its piece is there, to be sent */
 	bool status_counted : 1;	/* of the service's answer */
+	bool took : 1;			/* while in ASK: has taken another's slot for itself */
 
 	TAILQ_ENTRY(conn) sendq, waitq, timer;
+	struct conn_list *waits_in;	/* the worker's list that waitq is in; NULL: in none */
 	struct http http;
 	struct frags rec;		/* the record being received */
 	int refuse;			/* status to answer when the request is read, 0: none */
@@ -78,6 +79,7 @@ struct conn {
 	uint64_t out_sent, out_flight, out_ready, out_end;
 	uint32_t npending;		/* replies that wait to be durable */
 	struct service_req *service;
+	uint64_t piece_ns;		/* since when its piece is there and has not left */
 
 	uint64_t discarded;		/* bytes read only to be thrown away */
 	uint64_t body_came;		/* of the body, since its deadline was last set */
@@ -101,6 +103,9 @@ void conn_service_ready(struct worker *w, struct conn *c);
 void conn_drain(struct worker *w, struct conn *c);
 /* End it at once, whatever it does. */
 void conn_kill(struct worker *w, struct conn *c);
+/* At the end of one of the worker's lists, unless it is in one. */
+void conn_wait(struct conn *c, struct conn_list *list);
+void conn_unwait(struct conn *c);
 /* Output that may leave: queue it for the ring at the end of the batch. */
 void conn_sendable(struct worker *w, struct conn *c);
 /* Hand its output to the ring; called for each of w->sendq. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ask.h"
 #include "conn.h"
 #include "counters.h"
 #include "health.h"
@@ -134,18 +135,7 @@ static void answer_read(struct worker *w, struct conn *c)
 			next_request(w, c);
 		return;
 	}
-	c->service = service_ask(w->env->service, w->index, c->handle, c->gen, http_method_name(q->method),
-				 q->target, q->minor > 0, q->keep_alive && !w->draining);
-	if (!c->service) {
-		COUNT(w->count, refused_busy, 1);
-		conn_refuse(w, c, 503, "too many read-backs at once", !q->keep_alive || w->draining);
-		if (!c->last_reply)
-			next_request(w, c);
-		return;
-	}
-	c->status_counted = false;
-	c->state = CONN_SERVICE;
-	conn_set_deadline(w, c, 0);	/* the service has its own */
+	ask_begin(w, c);
 }
 
 /* ---- the steps of a request ---- */
@@ -348,21 +338,13 @@ static bool step_REQUEST(struct worker *w, struct conn *c)
 	return true;
 }
 
-static void wait_for_lane(struct worker *w, struct conn *c)
-{
-	if (c->on_waitq)
-		return;
-	c->on_waitq = true;
-	TAILQ_INSERT_TAIL(&w->waitq, c, waitq);
-}
-
 static bool step_ADMIT(struct worker *w, struct conn *c)
 {
 	const char *why = NULL;
 	int r = ingest_admit(w, c, &why);
 
 	if (r == -EAGAIN) {
-		wait_for_lane(w, c);
+		conn_wait(c, &w->waitq);
 		return false;
 	}
 	if (r)
@@ -383,12 +365,12 @@ static bool step_APPEND(struct worker *w, struct conn *c)
 		return true;
 	}
 	if (!ingest_done(w, c)) {
-		if (!c->on_waitq && !c->append_wait) {
+		if (!c->waits_in && !c->append_wait) {
 			c->append_wait = true;
 			conn_set_deadline(w, c, 0);
 			conn_set_deadline(w, c, w->env->pushback_ms);
 		}
-		wait_for_lane(w, c);
+		conn_wait(c, &w->waitq);
 		return false;
 	}
 	c->append_wait = false;
@@ -405,6 +387,11 @@ static bool step_REPLY(struct worker *w, struct conn *c)
 	return true;
 }
 
+static bool step_ASK(struct worker *w, struct conn *c)
+{
+	return ask_step(w, c);
+}
+
 /* Pieces go out behind the replies to earlier requests, one at a time. */
 static bool step_SERVICE(struct worker *w, struct conn *c)
 {
@@ -414,6 +401,7 @@ static bool step_SERVICE(struct worker *w, struct conn *c)
 		bool last = r->last, close = r->close_after;
 
 		c->service_sending = false;
+		ask_piece_left(c);
 		if (!last) {
 			c->service_ready = false;
 			service_next(r);
@@ -503,6 +491,7 @@ void conn_service_ready(struct worker *w, struct conn *c)
 		count_status(w->count, c->service->status);
 	c->status_counted = true;
 	c->service_ready = true;
+	ask_piece_there(w, c);
 	conn_run(w, c);
 }
 
@@ -546,11 +535,17 @@ void conn_timeout(struct worker *w, struct conn *c)
 		conn_refuse(w, c, 408, c->in_body ? "the body came too slowly" : "the head came too slowly", true);
 		conn_run(w, c);
 		return;
+	case CONN_ASK:
+		conn_unwait(c);
+		COUNT(w->count, refused_busy, 1);
+		conn_refuse(w, c, 503, "too many read-backs at once", !c->http.req.keep_alive || w->draining);
+		if (!c->last_reply)
+			next_request(w, c);
+		conn_run(w, c);
+		return;
 	case CONN_ADMIT:
 	case CONN_APPEND:
-		if (c->on_waitq)
-			TAILQ_REMOVE(&w->waitq, c, waitq);
-		c->on_waitq = false;
+		conn_unwait(c);
 		COUNT(w->count, refused_lane, 1);
 		if (c->state == CONN_ADMIT) {
 			refuse_later(w, c, 503, "the log is full; try again later");

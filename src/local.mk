@@ -7,6 +7,7 @@ libpasted_a_SOURCES += %D%/answer.c %D%/answer.h %D%/counters.h
 libpasted_a_SOURCES += %D%/health.c %D%/health.h
 libpasted_a_SOURCES += %D%/metrics.c %D%/metrics.h
 libpasted_a_SOURCES += %D%/readback.c %D%/readback.h
+libpasted_a_SOURCES += %D%/ask.c %D%/ask.h
 libpasted_a_SOURCES += %D%/service.c %D%/service.h %D%/queue.h
 libpasted_a_SOURCES += %D%/checkpoint.c %D%/checkpoint.h
 libpasted_a_SOURCES += %D%/conn.c %D%/conn.h %D%/conn_fsm.c %D%/conn_steps.h

@@ -523,12 +523,20 @@ static void unstash(struct port *p, uint32_t index)
 	p->nstash = n;
 }
 
+/* Readers may be many and slow: a range, which may be long, leaves slots for records by
+ * their names, and all of them leave some for the metrics. */
+static uint32_t reserve_of(const struct service *s, const char *target)
+{
+	if (strncmp(target, UNDER_RECORDS, sizeof UNDER_RECORDS - 1))
+		return 0;
+	return s->per_worker / (strstr(target, "..") || strchr(target, '?') ? 4 : 16);
+}
+
 struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn,
 				uint32_t conn_gen, const char *method, const char *target,
 				bool http11, bool keep_alive)
 {
-	/* Readers of records may be many and slow: the metrics stay within reach. */
-	uint32_t reserve = strncmp(target, UNDER_RECORDS, sizeof UNDER_RECORDS - 1) ? 0 : s->per_worker / 16;
+	uint32_t reserve = reserve_of(s, target);
 	struct port *p = &s->ports[worker];
 	struct req *r;
 	size_t n;

@@ -38,7 +38,7 @@
 #include "wal.h"
 
 #define SERVICE_PIECE	(64u << 10)	/* bytes of a piece, at most */
-#define SERVICE_REQS	256u		/* in being, all workers together; records get 15 of 16 */
+#define SERVICE_REQS	256u		/* in being, all workers together: ranges get 12 of 16, records 15 */
 #define SERVICE_TARGET	256u		/* a longer target is 404: nothing has such a name */
 
 struct service;

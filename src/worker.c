@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "ask.h"
 #include "checkpoint.h"
 #include "diag.h"
 #include "health.h"
@@ -152,7 +153,7 @@ static void retry_waiters(struct worker *w)
 	/* Those that still have to wait go to the new waitq: one round, no loop. */
 	while ((c = TAILQ_FIRST(&now))) {
 		TAILQ_REMOVE(&now, c, waitq);
-		c->on_waitq = false;
+		c->waits_in = NULL;
 		conn_run(w, c);
 	}
 }
@@ -212,7 +213,8 @@ static int wait_ms(struct worker *w)
 {
 	int ms = timers_wait_ms(&w->timers, w->now_ns);
 
-	if (w->draining || !TAILQ_EMPTY(&w->waitq) || w->dry_since_ns || w->refusing || !w->pool->nfree)
+	if (w->draining || !TAILQ_EMPTY(&w->waitq) || !TAILQ_EMPTY(&w->askq) || w->dry_since_ns ||
+	    w->refusing || !w->pool->nfree)
 		return ms < 0 || ms > 20 ? 20 : ms;
 	return ms;
 }
@@ -258,6 +260,7 @@ static int loop(struct worker *w)
 			ingest_commit(w);
 			ingest_release(w);
 		}
+		ask_again(w);
 		run_timers(w);
 		flush_sends(w);
 		watch_pool(w);
@@ -391,6 +394,8 @@ int worker_start(struct worker **out, const struct worker_env *env, unsigned ind
 	w->reserve = w->pool->n / 8 < RESERVE_MAX ? w->pool->n / 8 : RESERVE_MAX;
 	TAILQ_INIT(&w->sendq);
 	TAILQ_INIT(&w->waitq);
+	TAILQ_INIT(&w->askq);
+	TAILQ_INIT(&w->stallq);
 	pthread_mutex_init(&w->start_lock, NULL);
 	pthread_cond_init(&w->start_cond, NULL);
 	err = worker_alloc(w);

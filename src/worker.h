@@ -91,6 +91,8 @@ struct worker {
 	unsigned open;			/* connections */
 	struct conn_list sendq;		/* have output that may leave */
 	struct conn_list waitq;		/* wait for room in the lane */
+	struct conn_list askq;		/* wait for room in the service, the newest first */
+	struct conn_list stallq;	/* the service's piece is there, the oldest first */
 	struct timers timers;
 	struct reply_pool replies;
 	struct slot_node *slots;

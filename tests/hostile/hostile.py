@@ -66,8 +66,9 @@ def check_books(s, start, seconds=30):
 class Honest:
     """Clients that post, read back what they posted, and expect nothing but success."""
 
-    def __init__(self, s, clients=2, pause=0.01):
-        self.s, self.pause = s, pause
+    def __init__(self, s, clients=2, pause=0.01, every=5):
+        """every: so many posts to a read-back."""
+        self.s, self.pause, self.every, self.reads = s, pause, every, 0
         self.done, self.error, self.stop = 0, None, threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(k,), daemon=True) for k in range(clients)]
 
@@ -100,7 +101,8 @@ class Honest:
         body = bytes_of((k, i), 10 + i % 2000)
         r = c.ask("POST", f"/honest/{k}", body)
         equal(r.status, 200, f"honest client {k}, post {i}: {r}")
-        if i % 5 == 0:
+        if i % self.every == 0:
+            self.reads += 1
             equal(c.ask("GET", f"/-/records/{r.name}").body, body, f"read-back of {r.name}")
         self.done += 1
 

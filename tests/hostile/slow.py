@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from hostile import Honest, check_books, need_descriptors, settled_books
-from harness import KIB, SLOW, Skip, bytes_of, case, check, connect_socket, equal, main, post, request
+from harness import KIB, SLOW, Skip, bytes_of, case, check, connect_socket, equal, main, post, records, request
 
 
 class Drip:
@@ -172,6 +172,47 @@ def readers(t):
         read_slowly(s, drips, honest)
     equal(ended(s), 100, "timeouts counted")
     check(all(len(d.got) < 100 * KIB for d in drips), "one got everything")
+    check_books(s, start)
+
+
+@case("more slow readers than slots for read-backs: honest ones are served, and who reads is not cut off", each=True,
+      classes=["fsync"])
+def readers_many(t):
+    need_descriptors(1500)
+    # No timeout ends them: only that others want to read.
+    s = t.server(settings={"write-timeout": "10m", "idle-timeout": "10m", "pushback-timeout": "3s",
+                           "pool-size": "8M", "body-max": "1M"})
+    with s.connect() as c:
+        bodies = [bytes_of(i, 500 * KIB) for i in range(12)]
+        names = [post(c, "/r", b) for b in bodies]
+    start = settled_books(s)
+    asks = [request("GET", "/-/records/0-1..12"), request("GET", "/-/livez") * 2000 + request("GET", "/-/records/0-1..12")]
+    drips = [Drip(s, asks[k % len(asks)], None, rcvbuf=4 * KIB) for k in range(600)]
+    with Honest(s, every=1) as honest:
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            honest.look()
+            time.sleep(0.1)
+        with s.connect() as c:
+            for name, body in zip(names, bodies):
+                r = c.ask("GET", f"/-/records/{name}")
+                check(r.status == 200 and r.body == body, "read-back beside slow readers:", r)
+    cut = ended(s)
+    check(0 < cut <= honest.reads + 600 + 20, cut, "cut off for", honest.reads, "read-backs and those that wait")
+    for d in drips:
+        d.sock.close()
+    check_books(s, start)
+
+    # As many who read: each gets everything, or 503 at once and in words.
+    socks = [s.connect() for _ in range(300)]
+    for k in socks:
+        k.send(request("GET", "/-/records/0-1..2"))
+    got = [k.reply() for k in socks]
+    equal({r.status for r in got} - {200, 503}, set(), "statuses of many readers")
+    check(all(len(records(r.body)) == 2 for r in got if r.status == 200), "one was cut off")
+    check(sum(r.status == 200 for r in got) >= 190, "few were served")
+    for k in socks:
+        k.close()
     check_books(s, start)
 
 

@@ -17,7 +17,7 @@ floor() {
 	case $1 in
 	pasted.c) echo 5 ;;
 	doctor.* | waiting.*) echo 4 ;;
-	worker.* | conn.* | conn_*.* | ingest.* | checkpoint.* | timers.* | reply.c) echo 3 ;;
+	worker.* | ask.* | conn.* | conn_*.* | ingest.* | checkpoint.* | timers.* | reply.c) echo 3 ;;
 	service.* | readback.* | metrics.* | answer.*) echo 2 ;;
 	http*.* | ring*.* | reply.h | choose.* | counters.h | health.* | queue.h) echo 1 ;;
 	config.* | listen.* | daemon.* | diag.* | must.h) echo 0 ;;

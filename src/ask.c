@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ask.c - see ask.h. */
+#include "ask.h"
+
+#include "must.h"
+#include "service.h"
+
+void ask_begin(struct worker *w, struct conn *c)
+{
+	c->state = CONN_ASK;
+	c->took = false;
+	conn_set_deadline(w, c, 0);
+	conn_set_deadline(w, c, w->env->pushback_ms);
+}
+
+/* The slot is free when the ring has let go of the connection: some batches later. */
+static bool take_slot(struct worker *w)
+{
+	struct conn *c = TAILQ_FIRST(&w->stallq);
+
+	if (!c || w->now_ns - c->piece_ns < ASK_STALL_MS * 1000000ull)
+		return false;
+	COUNT(w->count, timeout_send, 1);
+	conn_kill(w, c);
+	return true;
+}
+
+bool ask_step(struct worker *w, struct conn *c)
+{
+	const struct http_req *q = &c->http.req;
+
+	c->service = service_ask(w->env->service, w->index, c->handle, c->gen, http_method_name(q->method),
+				 q->target, q->minor > 0, q->keep_alive && !w->draining);
+	if (!c->service) {
+		if (!c->took)
+			c->took = take_slot(w);
+		if (!c->waits_in) {
+			c->waits_in = &w->askq;
+			TAILQ_INSERT_HEAD(&w->askq, c, waitq);
+		}
+		return false;
+	}
+	conn_unwait(c);
+	c->status_counted = false;
+	c->state = CONN_SERVICE;
+	conn_set_deadline(w, c, 0);	/* the service has its own */
+	return true;
+}
+
+void ask_again(struct worker *w)
+{
+	struct conn *c, *next;
+
+	for (c = TAILQ_FIRST(&w->askq); c; c = next) {
+		next = TAILQ_NEXT(c, waitq);
+		conn_run(w, c);
+	}
+}
+
+void ask_piece_there(struct worker *w, struct conn *c)
+{
+	must(!c->waits_in);
+	c->piece_ns = w->now_ns;
+	conn_wait(c, &w->stallq);
+}
+
+void ask_piece_left(struct conn *c)
+{
+	conn_unwait(c);
+}
