@@ -57,10 +57,11 @@ static bool is_mine(const struct scan *sc, const struct seg_info *si, const stru
 static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
 {
 	struct seg_header a, b;
-	int ea, eb;
+	int ea, eb, err = sc->o->blk->size(f, &si->bytes);
 
-	if (sc->o->blk->size(f, &si->bytes))
-		si->bytes = 0;
+	/* Whoever takes it for an empty file gives its numbers again. */
+	if (err)
+		return err;
 	if (si->bytes < SEG_BYTES_MIN) {	/* files get their name at full size */
 		si->state = SEG_HEADER_LOST;
 		return 0;
