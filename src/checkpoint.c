@@ -63,22 +63,22 @@ static void nap(void)
 	nanosleep(&t, NULL);
 }
 
-/* What the lanes say of the disk, for readyz. */
-static void look(struct checkpoint *c)
+static void tell_prepare(struct checkpoint *c, int err)
 {
-	struct wal_lane_stats s;
-	bool nospace = false;
-
-	for (unsigned i = 0; i < wal_lanes(c->wal); i++) {
-		if (wal_stats(c->wal, i, &s))
-			continue;
-		nospace |= s.nospace;
-		if (s.failed && !health_is(c->health, HEALTH_LANE_FAILED)) {
-			health_set(c->health, HEALTH_LANE_FAILED, s.failed);
-			diag(DIAG_ERR, "lane %u: %s; it acknowledges nothing any more, a failed write or sync is "
-				 "never retried: look at the storage, then restart", i, wal_strerror(s.failed));
-		}
+	if (!err == !health_is(c->health, HEALTH_CHECKPOINT))
+		return;
+	if (err) {
+		health_set(c->health, HEALTH_CHECKPOINT, err);
+		diag(DIAG_ERR, "the next segment of the log cannot be made: %s; it is tried again, until the "
+			 "one in use is full requests are taken", wal_strerror(err));
+	} else {
+		health_clear(c->health, HEALTH_CHECKPOINT);
+		diag(DIAG_NOTE, "the next segment of the log has been made");
 	}
+}
+
+static void tell_nospace(struct checkpoint *c, bool nospace)
+{
 	if (nospace == health_is(c->health, HEALTH_NOSPACE))
 		return;
 	if (nospace) {
@@ -89,6 +89,29 @@ static void look(struct checkpoint *c)
 		health_clear(c->health, HEALTH_NOSPACE);
 		diag(DIAG_NOTE, "there is room for the log again");
 	}
+}
+
+/* What the lanes say of the disk, for readyz. */
+static void look(struct checkpoint *c)
+{
+	struct wal_lane_stats s;
+	bool nospace = false;
+	int prepare_err = 0;
+
+	for (unsigned i = 0; i < wal_lanes(c->wal); i++) {
+		if (wal_stats(c->wal, i, &s))
+			continue;
+		nospace |= s.nospace;
+		if (s.prepare_err != -ENOSPC && !prepare_err)
+			prepare_err = s.prepare_err;
+		if (s.failed && !health_is(c->health, HEALTH_LANE_FAILED)) {
+			health_set(c->health, HEALTH_LANE_FAILED, s.failed);
+			diag(DIAG_ERR, "lane %u: %s; it acknowledges nothing any more, a failed write or sync is "
+				 "never retried: look at the storage, then restart", i, wal_strerror(s.failed));
+		}
+	}
+	tell_prepare(c, prepare_err);
+	tell_nospace(c, nospace);
 }
 
 static void *run(void *arg)

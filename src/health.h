@@ -23,8 +23,8 @@
 	  "look at the storage, then restart") /* the worker or the checkpointer; never cleared */ \
 	X(NOSPACE, "no-space", "no room for the next segment of the log", \
 	  "make room, or set a retention; goes on by itself") /* the checkpointer, over all lanes */ \
-	X(CHECKPOINT, "checkpoint-failing", "records do not get from the write-ahead log to the segments", \
-	  "look at the storage")	/* the checkpointer */
+	X(CHECKPOINT, "checkpoint-failing", "the next segment of the log cannot be made", \
+	  "look at the storage; it is tried again")	/* the checkpointer */
 
 enum health_condition {
 #define X(name, word, what, todo) HEALTH_##name,

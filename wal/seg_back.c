@@ -326,7 +326,7 @@ int seglog_prepare(struct seglog *s)
 	if (err == -EDQUOT)
 		err = -ENOSPC;
 	if (err <= 0)
-		atomic_store_explicit(&s->nospace, err == -ENOSPC, memory_order_relaxed);
+		atomic_store_explicit(&s->prepare_err, err, memory_order_relaxed);
 	return err;
 }
 
@@ -334,7 +334,8 @@ int seglog_prepare(struct seglog *s)
 
 void seglog_stat(struct seglog *s, struct seglog_stats *st)
 {
-	*st = (struct seglog_stats){ .nospace = seglog_nospace(s) };
+	*st = (struct seglog_stats){
+		.prepare_err = atomic_load_explicit(&s->prepare_err, memory_order_relaxed) };
 	pthread_mutex_lock(&s->lock);
 	st->segments = s->nsegs;
 	for (size_t i = 0; i < s->nsegs; i++)

@@ -515,7 +515,7 @@ bool seglog_ready(const struct seglog *s)
 
 bool seglog_nospace(const struct seglog *s)
 {
-	return atomic_load_explicit(&s->nospace, memory_order_relaxed);
+	return atomic_load_explicit(&s->prepare_err, memory_order_relaxed) == -ENOSPC;
 }
 
 /* ---- one batch at once ---- */

@@ -137,7 +137,7 @@ struct seglog_stats {
 	uint64_t newest_ms;		/* of the newest record; 0 unknown */
 	uint64_t expired_records;	/* since open: numbers that retention freed */
 	uint64_t rotations;
-	bool	 nospace;
+	int	 prepare_err;		/* why there is no next segment: -errno of the last try, 0 */
 };
 void seglog_stat(struct seglog *s, struct seglog_stats *st);
 

@@ -59,7 +59,8 @@ struct seglog {
 	_Atomic(struct seg *) prepared;	/* background -> writer */
 	_Atomic uint64_t durable_seq;	/* highest number named in synced frames */
 	_Atomic uint64_t newest_ms, rotations;
-	_Atomic bool nospace, want_rotate;
+	_Atomic bool want_rotate;
+	_Atomic int prepare_err;	/* of the last try to make the next segment */
 
 	pthread_mutex_t lock;
 	struct seg **segs;

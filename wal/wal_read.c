@@ -128,7 +128,8 @@ int wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s)
 		s->oldest_ms = st.oldest_ms;
 		s->durable_seq = s->settled_seq = st.durable_seq;
 		s->expired_records = st.expired_records;
-		s->nospace = st.nospace;
+		s->nospace = st.prepare_err == -ENOSPC;
+		s->prepare_err = st.prepare_err;
 	}
 	if (lane < w->nlanes)
 		lane_stats(w, lane, s);
