@@ -264,8 +264,10 @@ static void accept_update(struct ring *r)
 		if (r->l[i].on == on)
 			continue;
 		syscall_count(r);
-		epoll_ctl(r->epfd, EPOLL_CTL_MOD, r->l[i].fd, &e);
-		r->l[i].on = on;
+		if (!epoll_ctl(r->epfd, EPOLL_CTL_MOD, r->l[i].fd, &e))
+			r->l[i].on = on;
+		else			/* deaf if it were not tried again */
+			r->backoff_ms = ring_now_ms() + RING_BACKOFF_MS;
 	}
 }
 
