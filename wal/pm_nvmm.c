@@ -122,7 +122,7 @@ static int grow(int fd, const char *path, uint64_t end)
 
 static int open_file(const char *path, uint64_t end, unsigned flags, struct stat *st)
 {
-	int fd = open(path, O_RDWR | O_CLOEXEC | (flags & PM_CREATE ? O_CREAT : 0), 0600);
+	int fd = TEMP_FAILURE_RETRY(open(path, O_RDWR | O_CLOEXEC | (flags & PM_CREATE ? O_CREAT : 0), 0600));
 	int err = 0;
 
 	if (fd < 0)
