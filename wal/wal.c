@@ -437,7 +437,8 @@ int wal_open(struct wal **out, const struct wal_options *o, char *why, size_t wh
 
 /* ---- the checkpointer ---- */
 
-/* 0 nothing left, 1 more, -errno final for the lane. */
+/* 0 nothing left, 1 more, -EAGAIN the next segment comes first, else -errno final for the
+ * lane. */
 static int settle_lane(struct wal *w, unsigned i, uint64_t slice_bytes)
 {
 	struct lane *l = &w->lane[i];
@@ -446,18 +447,7 @@ static int settle_lane(struct wal *w, unsigned i, uint64_t slice_bytes)
 	if (!w->wal || lane_failed(l))
 		return 0;
 	r = settle_slice(l, w->settle, slice_bytes);
-	if (r == -EAGAIN)		/* the next segment comes first */
-		return 1;
 	return r == -ENOSPC ? 0 : r;
-}
-
-/* Each call makes at most one slice of the next segment ready.  A failure means that
- * there is none for now: the lane pushes back, nothing that was promised is touched. */
-static int prepare_lane(struct wal *w, unsigned i)
-{
-	int r = seglog_prepare(w->log[i]);
-
-	return r > 0;
 }
 
 static void retain_lane(struct wal *w, unsigned i)
@@ -480,11 +470,15 @@ int wal_background(struct wal *w, uint64_t slice_bytes)
 			continue;
 		if (i < w->nlanes) {
 			int r = settle_lane(w, i, slice_bytes);
+			/* At most a slice of it.  A failure means that there is none for now:
+			 * the lane pushes back, nothing that was promised is touched. */
+			int p = seglog_prepare(w->log[i]);
 
+			if (r == -EAGAIN)
+				r = p >= 0;
 			if (r < 0 && !failed)
 				failed = r;
-			more |= r > 0;
-			more |= prepare_lane(w, i);
+			more |= r > 0 || p > 0;
 		}
 		retain_lane(w, i);
 	}
