@@ -7,18 +7,23 @@
 UNIT_TESTS =
 UNIT_LIBS = $(SRC_LIBS) libwalsim.a $(WAL_LIBS) $(CMOCKA_LIBS)
 SCRIPT_TESTS =
+# Begun first, in this order: what takes minutes runs beside the others.
+LONG_TESTS =
+QUICK_TESTS =
 
 include %D%/unit/local.mk
 include %D%/crash/local.mk
+include %D%/vm/local.mk
+include %D%/e2e/local.mk
+include %D%/faults/local.mk
 include %D%/damage/local.mk
 include %D%/mutants/local.mk
-include %D%/e2e/local.mk
 include %D%/tidy/local.mk
 include %D%/bench/local.mk
 include %D%/fuzz/local.mk
 include %D%/hostile/local.mk
-include %D%/vm/local.mk
 
+TESTS += $(LONG_TESTS) $(QUICK_TESTS)
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -37,4 +42,4 @@ AM_TESTS_ENVIRONMENT = \
 	CC='$(CC)'; export CC; \
 	SANITIZE_CFLAGS='$(SANITIZE_CFLAGS)'; export SANITIZE_CFLAGS; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/setup.sh
+EXTRA_DIST += $(LONG_TESTS) $(SCRIPT_TESTS) %D%/setup.sh

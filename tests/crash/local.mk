@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Crash tests over the simulators of both seams.
 #
-# make check runs crash itself; states.sh visits a million states, make crash-long ten times as many.
+# states.sh visits a million states, make crash-long ten times as many; crash alone a
+# fraction, in half a minute.
 # SEED, LIMIT, SAMPLES, USE, AGAIN, DEPTH in the environment: crash.c.
 check_PROGRAMS += %D%/crash
-TESTS += %D%/crash
-EXTRA_DIST += %D%/states.sh
+QUICK_TESTS += %D%/crash
+LONG_TESTS += %D%/states.sh
 %C%_crash_SOURCES = %D%/crash.c %D%/explore.c %D%/explore.h %D%/world.c %D%/world.h \
 	%D%/model.c %D%/model.h
 %C%_crash_LDADD = libwalsim.a $(WAL_LIBS)
@@ -17,7 +18,7 @@ crash-long: %D%/crash
 .PHONY: crash-long
 # The promise from the request's bytes to the reply's: SEED, SEEDS, RULE.
 check_PROGRAMS += %D%/server_rule
-TESTS += %D%/server_rule
+QUICK_TESTS += %D%/server_rule
 %C%_server_rule_SOURCES = %D%/server_rule.c %D%/rule_ring.c %D%/rule_client.c %D%/rule.h \
 	%D%/model.c %D%/model.h
 %C%_server_rule_LDADD = $(SRC_LIBS) libwalsim.a $(WAL_LIBS)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Flipped bits over the simulators (damage.c), damaged files for pasted-recover (files.py).
 check_PROGRAMS += %D%/damage
-TESTS += %D%/damage
+QUICK_TESTS += %D%/damage
 %C%_damage_SOURCES = %D%/damage.c %D%/kinds.c %D%/kinds.h tests/crash/world.c \
 	tests/crash/world.h tests/crash/model.c tests/crash/model.h
 %C%_damage_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/crash

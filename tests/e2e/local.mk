@@ -4,6 +4,7 @@
 # PASTED_TEST_CLASSES, PASTED_TEST_ONLY, PASTED_TEST_KEEP: see harness.py.
 E2E_TESTS = \
 	%D%/basic.py %D%/config.py %D%/wire.py %D%/bodies.py %D%/restart.py \
-	%D%/tool.py %D%/retention.py %D%/pressure.py %D%/full.py %D%/idle.py %D%/kill.py
+	%D%/tool.py %D%/retention.py %D%/pressure.py %D%/full.py %D%/idle.py
+LONG_TESTS += %D%/kill.py
 SCRIPT_TESTS += $(E2E_TESTS)
 EXTRA_DIST += %D%/harness.py %D%/ledger.py

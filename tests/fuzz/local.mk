@@ -5,7 +5,7 @@ FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit -I$(top_srcdir)/tests/
 FUZZ_REPLAYS = %D%/replay_http %D%/replay_json %D%/replay_config %D%/replay_names \
 	%D%/replay_wal %D%/replay_segment %D%/replay_recover
 check_PROGRAMS += $(FUZZ_REPLAYS)
-TESTS += $(FUZZ_REPLAYS)
+QUICK_TESTS += $(FUZZ_REPLAYS)
 
 %C%_replay_http_SOURCES = %D%/fuzz_http.c %D%/replay.c %D%/fuzz.h
 %C%_replay_http_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"http"' -DFUZZ_VARIANTS=4

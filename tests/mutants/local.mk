@@ -63,7 +63,7 @@ MUTANT_TESTS += %D%/walfile
 %C%_walfile_SOURCES = %D%/filter.c tests/unit/test_walfile.c
 %C%_walfile_LDADD = $(MUTANT_LIBS)
 check_PROGRAMS += $(MUTANT_TESTS)
-EXTRA_DIST += %D%/run.py
+LONG_TESTS += %D%/run.py
 endif
 EXTRA_DIST += %D%/names.txt %D%/killers.txt
 

@@ -2,7 +2,7 @@
 # Tests in a virtual machine: part of make check, or alone with make check-vm.  What
 # they need and what the environment may say: vm.py, image.py and powercut.py.
 VM_TESTS = %D%/powercut.py %D%/faults.py %D%/paste_core.py
-SCRIPT_TESTS += $(VM_TESTS)
+LONG_TESTS += $(VM_TESTS)
 check_PROGRAMS += %D%/paste_test
 %C%_paste_test_SOURCES = %D%/paste_test.c %D%/paste_dev.h
 %C%_paste_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/kmod
