@@ -14,7 +14,8 @@
  *               always there
  *   tx.c        commands
  *   core.h      what those share
- *   src_vnet.c  our virtio-net driver, whose receive queue is filled from the region
+ *   vnet_dev.c  our virtio-net driver
+ *   src_vnet.c  the source that fills its receive queue from the region
  *   compat.h    what differs between kernels
  *
  * LOCKS.  ring->mutex: everything of a ring that SYNC touches; SYNC tries it only.
@@ -70,7 +71,7 @@ struct paste_stats *paste_ring_stats(struct paste_ring *r);
 /* Wakes the ring's SYNC, if it sleeps; from any context. */
 void paste_ring_wake(struct paste_ring *r);
 
-/* ---- buffers, for a source ---- */
+/* ---- buffers, for a source; also in softirq, as long as it is attached ---- */
 
 #define PASTE_NO_BUF U32_MAX
 u32 paste_buf_bytes(const struct paste_ring *r);	/* 2048 or 4096 */

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * src_vnet.c - the source "vnet": a ring's buffers in the receive queue of a device of
+ * vnet_dev.c, frames injected into the stack by the ring's own thread.  See vnet.h.
+ *
+ * The device writes a frame into a region buffer; the payload of a TCP segment is never
+ * moved again.  The process may write into the same page at any moment, so headers are
+ * copied out first, once, and only the copy is looked at and given to the stack.  All
+ * that is not payload of TCP is copied whole and its buffer goes back to the device.
+ *
+ * When the ring has no free buffer the queue is filled with the device's own plain ones:
+ * the payload is copied then, by the core, if and when there is somewhere to put it, but
+ * acknowledgements, ARP and other connections go on.  Region buffers are preferred again
+ * as soon as there are any.
+ */
+#include <linux/etherdevice.h>
+#include <linux/nsproxy.h>
+#include <linux/rtnetlink.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <net/net_namespace.h>
+
+#include "vnet.h"
+#include "vnet_parse.h"
+
+#define BATCH 64u
+
+/* ---- the port ---- */
+
+static void vnet_port_put(struct vnet_port *port)
+{
+	ASSERT_RTNL();
+	if (--port->users)
+		return;
+	mutex_destroy(&port->gate);
+	kfree(port->stash);
+	kfree(port);
+}
+
+static struct vnet_port *vnet_port_new(struct vnet *v, struct paste_ring *r)
+{
+	struct vnet_port *port = kzalloc(sizeof(*port), GFP_KERNEL);
+
+	if (!port)
+		return NULL;
+	/* All that the queue holds, and one that could not be posted. */
+	port->stash = kcalloc(virtqueue_get_vring_size(v->rx) + 1, sizeof(u32), GFP_KERNEL);
+	if (!port->stash) {
+		kfree(port);
+		return NULL;
+	}
+	mutex_init(&port->gate);
+	port->v = v;
+	port->ring = r;
+	port->seen = v->n;
+	port->users = 2;
+	return port;
+}
+
+void vnet_port_stash(struct vnet_port *port, u32 buf)
+{
+	port->stash[port->nstash++] = buf;
+}
+
+static void vnet_port_unstash(struct vnet_port *port)
+{
+	while (port->nstash)
+		paste_buf_back(port->ring, port->stash[--port->nstash]);
+}
+
+/* The device is being removed; under rtnl, and stopped. */
+void vnet_port_gone(struct vnet *v)
+{
+	struct vnet_port *port = v->port;
+
+	if (!port)
+		return;
+	mutex_lock(&port->gate);
+	port->v = NULL;
+	mutex_unlock(&port->gate);
+	v->port = NULL;
+	vnet_port_put(port);
+}
+
+/* ---- receiving ---- */
+
+/*
+ * An skb whose payload is the region page itself, and its shadow.  NULL: to be copied
+ * instead, nothing has happened yet.
+ */
+static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len, struct sk_buff **shadow)
+{
+	struct paste_ring *r = v->port->ring;
+	unsigned int frame = len - VNET_HDR, off, head, end;
+	struct page *page = paste_buf_page(r, buf, &off);
+	const u8 *data = page_address(page) + off;
+	struct virtio_net_hdr_v1 hdr;
+	struct sk_buff *skb;
+	u8 h[VNET_HEAD];
+
+	memcpy(&hdr, data, sizeof(hdr));
+	memcpy(h, data + VNET_HDR, min_t(unsigned int, frame, sizeof(h)));
+	head = vnet_tcp_payload(h, min_t(unsigned int, frame, sizeof(h)), frame, &end);
+	if (!head)
+		return NULL;
+	skb = alloc_skb_fclone(NET_SKB_PAD + NET_IP_ALIGN + head, GFP_ATOMIC | __GFP_NOWARN);
+	if (!skb)
+		return NULL;
+	skb_reserve(skb, NET_SKB_PAD + NET_IP_ALIGN);
+	skb_put_data(skb, h, head);
+	get_page(page);
+	skb_fill_page_desc(skb, 0, page, off + VNET_HDR + head, end - head);
+	skb->len += end - head;
+	skb->data_len = end - head;
+	skb->truesize += paste_buf_bytes(r);
+	*shadow = skb_clone(skb, GFP_ATOMIC | __GFP_NOWARN);	/* the other half of the fclone */
+	if (*shadow && vnet_judge(v, skb, &hdr))
+		return skb;
+	kfree_skb(*shadow);
+	kfree_skb(skb);
+	return NULL;
+}
+
+static void vnet_count_frame(struct vnet *v, const void *token, unsigned int len)
+{
+	if (v->mode == VNET_SOFT) {
+		v->n.fallback++;
+		return;
+	}
+	v->n.packets++;
+	v->n.bytes += len - VNET_HDR;
+	v->n.region += vnet_is_region(token);
+}
+
+/* Takes one frame; the token, if the device may have it back, else NULL. */
+static void *vnet_receive(struct vnet *v, void *token, unsigned int len, struct list_head *list)
+{
+	struct sk_buff *skb = NULL, *shadow;
+
+	if (!vnet_length_ok(v, token, len))
+		return token;
+	vnet_count_frame(v, token, len);
+	if (vnet_is_region(token))
+		skb = vnet_zero_copy(v, vnet_buf(token), len, &shadow);
+	if (skb) {
+		paste_buf_inject(v->port->ring, vnet_buf(token), shadow);
+		token = NULL;
+	} else {
+		skb = vnet_copy(v, token, len);
+	}
+	if (skb)
+		list_add_tail(&skb->list, list);
+	return token;
+}
+
+/* Up to BATCH frames, as skbs; how many.  For the owner of the queue. */
+unsigned int vnet_take(struct vnet *v, unsigned int budget, struct list_head *list)
+{
+	void *back[BATCH], *token;
+	unsigned int n = 0, nback = 0, len;
+
+	while (n < min(budget, BATCH) && (token = virtqueue_get_buf(v->rx, &len))) {
+		token = vnet_receive(v, token, len, list);
+		if (token)
+			back[nback++] = token;
+		n++;
+	}
+	/* Region buffers at once; plain ones are what vnet_fill() takes last. */
+	while (nback) {
+		token = back[--nback];
+		if (vnet_is_region(token))
+			vnet_post(v, token);
+		else
+			v->spare[v->nspare++] = token;
+	}
+	return n;
+}
+
+/* ---- the source's operations ---- */
+
+/* The device, if it is up: then the caller has the gate, and calls vnet_leave(). */
+static struct vnet *vnet_enter(struct paste_ring *r)
+{
+	struct vnet_port *port = paste_source_data(r);
+
+	mutex_lock(&port->gate);
+	if (port->v && port->v->up)
+		return port->v;
+	vnet_port_unstash(port);
+	mutex_unlock(&port->gate);
+	return NULL;
+}
+
+static void vnet_leave(struct vnet *v)
+{
+	mutex_unlock(&v->port->gate);
+}
+
+/* The queue is the caller's from here on, whoever had it. */
+static void vnet_own(struct vnet *v)
+{
+	v->hold = current;
+	if (v->mode == VNET_SYNC)
+		return;
+	spin_lock_bh(&v->rx_lock);
+	v->mode = VNET_SYNC;
+	v->woken = false;
+	virtqueue_disable_cb(v->rx);
+	spin_unlock_bh(&v->rx_lock);
+}
+
+/* And from here on nobody's; the timer has an eye on it. */
+static void vnet_leave_awake(struct vnet *v)
+{
+	spin_lock_bh(&v->rx_lock);
+	v->mode = VNET_AWAKE;
+	v->last = jiffies;
+	spin_unlock_bh(&v->rx_lock);
+	if (!timer_pending(&v->timer))
+		mod_timer(&v->timer, v->last + VNET_DEADLINE);
+}
+
+static void vnet_begin(struct paste_ring *r)
+{
+	struct vnet *v = vnet_enter(r);
+
+	if (!v)
+		return;
+	vnet_own(v);
+	vnet_port_unstash(v->port);
+	vnet_leave(v);
+}
+
+static void vnet_refill(struct paste_ring *r)
+{
+	struct vnet *v = vnet_enter(r);
+
+	if (!v)
+		return;
+	vnet_own(v);
+	vnet_fill(v);
+	vnet_ring_rx(v);
+	vnet_leave(v);
+}
+
+static unsigned int vnet_poll(struct paste_ring *r, unsigned int budget)
+{
+	struct vnet *v = vnet_enter(r);
+	unsigned int all = 0, n;
+
+	if (!v)
+		return 0;
+	vnet_own(v);
+	do {
+		LIST_HEAD(list);
+
+		n = vnet_take(v, budget - all, &list);
+		all += n;
+		if (!list_empty(&list)) {
+			local_bh_disable();
+			netif_receive_skb_list(&list);
+			local_bh_enable();
+		}
+		if (n)
+			vnet_fill(v);
+	} while (n == BATCH && all < budget);
+	if (all)
+		vnet_ring_rx(v);
+	vnet_leave(v);
+	return all;
+}
+
+static void vnet_flush(struct paste_ring *r)
+{
+	struct vnet *v = vnet_enter(r);
+
+	if (!v)
+		return;
+	vnet_flush_tx(v);
+	vnet_leave(v);
+}
+
+static void vnet_count(struct vnet *v, struct paste_stats *s)
+{
+	struct vnet_counts *seen = &v->port->seen, now = v->n;
+
+	s->src_packets += now.packets - seen->packets;
+	s->src_bytes += now.bytes - seen->bytes;
+	s->src_region += now.region - seen->region;
+	s->irqs += now.irqs - seen->irqs;
+	s->doorbells_tx += now.doorbells_tx - seen->doorbells_tx;
+	s->doorbells_rx += now.doorbells_rx - seen->doorbells_rx;
+	s->src_fallback += now.fallback - seen->fallback;
+	*seen = now;
+}
+
+static void vnet_end(struct paste_ring *r)
+{
+	struct vnet *v = vnet_enter(r);
+
+	if (!v)
+		return;
+	if (v->hold || v->unrung)	/* window updates that the reading made */
+		vnet_flush_tx(v);
+	vnet_leave_awake(v);
+	vnet_count(v, paste_ring_stats(r));
+	vnet_leave(v);
+}
+
+/* The caller's state is no longer TASK_RUNNING: nothing here may sleep. */
+static bool vnet_arm(struct paste_ring *r)
+{
+	struct vnet_port *port = paste_source_data(r);
+	struct vnet *v;
+	bool more;
+
+	if (!mutex_trylock(&port->gate))
+		return true;		/* it is being stopped or started: look again */
+	v = port->v && port->v->up ? port->v : NULL;
+	if (!v) {
+		mutex_unlock(&port->gate);
+		return false;
+	}
+	if (v->hold || v->unrung)
+		vnet_flush_tx(v);
+	spin_lock_bh(&v->rx_lock);
+	v->woken = false;
+	v->mode = VNET_ARMED;		/* before the interrupt can come */
+	more = !virtqueue_enable_cb(v->rx);
+	if (more) {
+		virtqueue_disable_cb(v->rx);
+		v->mode = VNET_SYNC;
+	}
+	spin_unlock_bh(&v->rx_lock);
+	vnet_leave(v);
+	return more;
+}
+
+/* Under rtnl.  The device is reset, so that its whole queue is the ring's buffers. */
+static int vnet_join(struct vnet *v, struct paste_ring *r)
+{
+	struct vnet_port *port;
+	bool up;
+
+	if (!ns_capable(dev_net(v->dev)->user_ns, CAP_NET_ADMIN))
+		return -EPERM;
+	if (v->port)
+		return -EBUSY;
+	if (!v->rx)
+		return -EIO;
+	port = vnet_port_new(v, r);
+	if (!port)
+		return -ENOMEM;
+	up = v->up;
+	if (up)
+		vnet_stop(v);
+	v->port = port;
+	paste_source_set_data(r, port);
+	if (!up || !vnet_start(v))
+		return 0;
+	v->port = NULL;
+	kfree(port->stash);
+	kfree(port);
+	return -EIO;
+}
+
+static int vnet_attach(struct paste_ring *r, u32 ifindex)
+{
+	struct net_device *dev;
+	struct vnet *v;
+	int err = -ENODEV;
+
+	rtnl_lock();
+	dev = __dev_get_by_index(current->nsproxy->net_ns, ifindex);
+	v = dev ? vnet_of(dev) : NULL;
+	if (v)
+		err = vnet_join(v, r);
+	rtnl_unlock();
+	return err;
+}
+
+static void vnet_detach(struct paste_ring *r)
+{
+	struct vnet_port *port = paste_source_data(r);
+	struct vnet *v;
+
+	rtnl_lock();
+	mutex_lock(&port->gate);
+	v = port->v;
+	if (v) {
+		bool up = v->up;
+
+		if (up)
+			vnet_stop(v);
+		vnet_count(v, paste_ring_stats(r));
+		v->port = NULL;
+		port->v = NULL;
+		if (up && vnet_start(v))
+			netdev_err(v->dev, "not usable any more; unbind and bind it\n");
+		port->users--;
+	}
+	vnet_port_unstash(port);
+	mutex_unlock(&port->gate);
+	vnet_port_put(port);
+	rtnl_unlock();
+	paste_source_set_data(r, NULL);
+}
+
+const struct paste_source_ops paste_src_vnet = {
+	.name = "vnet",
+	.attach = vnet_attach,
+	.detach = vnet_detach,
+	.begin = vnet_begin,
+	.poll = vnet_poll,
+	.refill = vnet_refill,
+	.flush = vnet_flush,
+	.end = vnet_end,
+	.arm = vnet_arm,
+};
