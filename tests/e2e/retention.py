@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Retention: the oldest go, are 410, their files are used again; the rest stays through restarts."""
+import contextlib
 import os
 
 from harness import MIB, accepted, bytes_of, case, check, equal, main, post, records, wait_until
@@ -10,8 +11,12 @@ def files(s):
     return [os.path.join(d, f) for d, _, fs in os.walk(s.store) for f in fs]
 
 
-def used(s):
-    return sum(os.stat(f).st_blocks * 512 for f in files(s))
+def stats(s):
+    """Of every file; one that is renamed meanwhile makes it look again."""
+    def look():
+        with contextlib.suppress(FileNotFoundError):
+            return [os.stat(f) for f in files(s)]
+    return wait_until(look, 20, "files come and go")
 
 
 @case("retain-bytes: old records are 410, files are recycled, the newest are all there", each=True)
@@ -24,8 +29,9 @@ def by_size(t):
             name = wait_until(lambda: accepted(s, f"/{i}", bytes_of(i, size)), 20, "refused for ever")
             equal(name, f"0-{i + 1}", "name")
             if i % 20 == 0:
-                most = max(most, used(s))
-                inodes |= {os.stat(f).st_ino for f in files(s)}
+                now = stats(s)
+                most = max(most, sum(f.st_blocks * 512 for f in now))
+                inodes |= {f.st_ino for f in now}
 
         def expired():
             r = c.ask("GET", "/-/records/0-1")
