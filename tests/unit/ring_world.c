@@ -377,6 +377,27 @@ void world_forget(struct world *w)
 
 /* ---- clients ---- */
 
+/*
+ * The end of an earlier test's io_uring interrupts this thread some time later, without
+ * any signal; with a time limit, calls on a socket do not start again by themselves.
+ */
+static bool again(const char *what)
+{
+	if (errno == EINTR)
+		return true;
+	print_error("client: %s: %s\n", what, strerror(errno));
+	return false;
+}
+
+static bool connected(int fd, const struct sockaddr_storage *to, socklen_t len)
+{
+	/* one that was interrupted goes on, and the next call waits for it */
+	while (connect(fd, (const struct sockaddr *)to, len) && errno != EISCONN)
+		if (!again("connect"))
+			return false;
+	return true;
+}
+
 int client_connect(const struct world *w, int listener)
 {
 	struct timeval tv = { .tv_sec = LIMIT_S };
@@ -386,7 +407,7 @@ int client_connect(const struct world *w, int listener)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
-	if (connect(fd, (const struct sockaddr *)&w->addr[listener], w->addr_len[listener])) {
+	if (!connected(fd, &w->addr[listener], w->addr_len[listener])) {
 		close(fd);
 		return -1;
 	}
@@ -406,6 +427,8 @@ bool client_write(int fd, const void *p, size_t n)
 	for (const char *at = p; n;) {
 		ssize_t k = send(fd, at, n, MSG_NOSIGNAL);
 
+		if (k < 0 && again("send"))
+			continue;
 		if (k <= 0)
 			return false;
 		at += k;
@@ -414,10 +437,20 @@ bool client_write(int fd, const void *p, size_t n)
 	return true;
 }
 
+static ssize_t client_recv(int fd, void *p, size_t n)
+{
+	ssize_t k;
+
+	do {
+		k = recv(fd, p, n, 0);
+	} while (k < 0 && again("recv"));
+	return k;
+}
+
 bool client_read(int fd, void *p, size_t n)
 {
 	for (char *at = p; n;) {
-		ssize_t k = recv(fd, at, n, 0);
+		ssize_t k = client_recv(fd, at, n);
 
 		if (k <= 0)
 			return false;
@@ -431,5 +464,5 @@ bool client_eof(int fd)
 {
 	char c;
 
-	return recv(fd, &c, 1, 0) == 0;
+	return client_recv(fd, &c, 1) == 0;
 }
