@@ -3,7 +3,8 @@
  * ring_uring.c - the ring over io_uring (ring.h); the only file with liburing.h.
  *
  *   per listener     one multishot accept
- *   per connection   one multishot receive, at most one send
+ *   per connection   one multishot receive, one poll for the peer's end, at most one
+ *                    send
  *   per ring         one read of the wake-up's eventfd, at most one fsync
  *
  * Every ring_wait is one io_uring_enter, which submits what was queued and brings
@@ -23,6 +24,16 @@
  * there are none (starved), at the end of the stream, on errors, by a cancel (pause,
  * close), or because the completion queue was full.
  *
+ * THE END OF A STREAM.  A multishot receive can miss it.  The kernel goes on only when
+ * it is woken, or when the socket says that there is more, and the end does not count
+ * as more (a reset; on Unix sockets a shutdown as well).  It is lost when it wakes the
+ * request together with the data before it (CVE-2026-23473, mended in Linux 7.0 and the
+ * stable kernels of May 2026), and when it stood behind more data than one round takes,
+ * 33 buffers, before the receive began (6.18.44 still does that).  Nothing wakes such a
+ * receive again.  So a poll, which looks at the state and not at what is new, watches
+ * each connection for its end.  Once that is known there is nothing to wait for: the
+ * multishot receive is cancelled and single ones read what is left.
+ *
  * COMPLETIONS carry op, generation and handle.  Each operation of a connection
  * counts in rconn.ops until its last completion (the one without F_MORE), and a
  * handle is free only when that is 0, so a completion always meets the connection
@@ -37,6 +48,7 @@
  */
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,9 +72,11 @@ enum op {
 	OP_ACCEPT = 1,	/* conn: index of the listener */
 	OP_RECV,
 	OP_SEND,
+	OP_WATCH,
 	OP_CLOSE,
 	OP_CANCEL_RECV,
 	OP_CANCEL_SEND,
+	OP_CANCEL_WATCH,
 	OP_CANCEL_ACCEPT,
 	OP_CANCEL_ALL,
 	OP_WAKE,
@@ -78,6 +92,8 @@ enum {				/* rconn.flags */
 	F_SEND = 32,		/* a send is in the kernel */
 	F_FIN = 64,		/* shut down when it has ended */
 	F_CLOSING = 128,
+	F_WATCH = 256,		/* the poll for the peer's end is in the kernel */
+	F_HUP = 512,		/* the peer has ended its side; what it sent may be unread */
 };
 
 struct ulistener {
@@ -166,11 +182,28 @@ static void cancel(struct ring *r, struct rconn *c, enum op op, enum op what)
 	conn_op(r, sqe, op, c);
 }
 
-static void recv_start(struct ring *r, struct rconn *c)
+static void watch_start(struct ring *r, struct rconn *c)
 {
 	struct io_uring_sqe *sqe = sqe_get(r);
 
-	io_uring_prep_recv_multishot(sqe, c->fd, NULL, 0, 0);
+	io_uring_prep_poll_add(sqe, c->fd, POLLRDHUP);	/* and POLLERR, POLLHUP */
+	conn_op(r, sqe, OP_WATCH, c);
+	c->flags |= F_WATCH;
+}
+
+static void recv_start(struct ring *r, struct rconn *c)
+{
+	struct io_uring_sqe *sqe;
+
+	/* first, for the kernel wakes the last to come first: the receive, which
+	 * mostly sees the end itself */
+	if (!(c->flags & (F_WATCH | F_HUP)))
+		watch_start(r, c);
+	sqe = sqe_get(r);
+	if (c->flags & F_HUP)
+		io_uring_prep_recv(sqe, c->fd, NULL, r->p.buf_size, 0);
+	else
+		io_uring_prep_recv_multishot(sqe, c->fd, NULL, 0, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = BGID;
 	conn_op(r, sqe, OP_RECV, c);
@@ -441,6 +474,16 @@ static bool on_send(struct ring *r, const struct io_uring_cqe *cqe, struct rconn
 	return true;
 }
 
+static void on_watch(struct ring *r, const struct io_uring_cqe *cqe, struct rconn *c)
+{
+	c->flags &= ~F_WATCH;
+	if (cqe->res < 0)	/* closed, or no memory: the next receive brings another */
+		return;
+	c->flags |= F_HUP;
+	if ((c->flags & F_RECV) && !(c->flags & (F_RECV_CANCEL | F_CLOSING)))
+		recv_cancel(r, c);
+}
+
 /* A cancel that did not find its target, which yet has not ended: the kernel was
  * just moving it between its lists (a multishot that yields). */
 static void on_cancel(struct ring *r, const struct io_uring_cqe *cqe, struct rconn *c, enum op op)
@@ -451,6 +494,8 @@ static void on_cancel(struct ring *r, const struct io_uring_cqe *cqe, struct rco
 		recv_cancel(r, c);
 	if (op == OP_CANCEL_SEND && (c->flags & F_SEND))
 		cancel(r, c, OP_CANCEL_SEND, OP_SEND);
+	if (op == OP_CANCEL_WATCH && (c->flags & F_WATCH))
+		cancel(r, c, OP_CANCEL_WATCH, OP_WATCH);
 }
 
 static bool on_conn(struct ring *r, const struct io_uring_cqe *cqe, enum op op, struct ring_event *ev)
@@ -466,6 +511,8 @@ static bool on_conn(struct ring *r, const struct io_uring_cqe *cqe, enum op op, 
 		made = on_recv(r, cqe, c, ev);
 	else if (op == OP_SEND)
 		made = on_send(r, cqe, c, ev);
+	else if (op == OP_WATCH)
+		on_watch(r, cqe, c);
 	else if (op != OP_CLOSE)
 		on_cancel(r, cqe, c, op);
 	return made || conn_gone(r, c, ev);
@@ -696,6 +743,8 @@ static void uring_close_conn(struct ring *r, uint32_t conn)
 		recv_cancel(r, c);
 	if (c->flags & F_SEND)
 		cancel(r, c, OP_CANCEL_SEND, OP_SEND);
+	if (c->flags & F_WATCH)
+		cancel(r, c, OP_CANCEL_WATCH, OP_WATCH);
 	/* Operations in flight hold the file, not the number. */
 	sqe = sqe_get(r);
 	io_uring_prep_close(sqe, c->fd);

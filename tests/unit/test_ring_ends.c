@@ -86,6 +86,46 @@ static void shutdown_when_nothing_is_sent(void **state)
 	world_end(w);
 }
 
+/*
+ * A multishot receive of io_uring can lose an end that comes right after data, see
+ * ring_uring.c: all four ways, with less and more data than the kernel takes at once.
+ */
+static void end_right_behind_the_data(void **state)
+{
+	static const unsigned size[] = { 5, 20 * 512, 40 * 512, 70 * 512 + 1 };
+	struct world *w = world_new(128, 512, 8);
+	static char data[70 * 512 + 1];
+	unsigned n = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 4 * 4 * LISTENERS; i++) {
+		bool reset = i & 1, reading = i & 2;
+		int l = (int)(i / 4) % LISTENERS, fd = client_connect(w, l);
+		size_t k = size[i / 4 / LISTENERS];
+
+		assert_true(fd >= 0);
+		if (reading) {
+			WORLD_UNTIL(w, w->accepted == n + 1);
+			world_idle(w, 2);
+		}
+		assert_true(client_write(fd, data, k));
+		if (reset)
+			client_reset(fd);
+		else
+			shutdown(fd, SHUT_WR);
+		WORLD_UNTIL(w, w->accepted == n + 1);
+		WORLD_UNTIL(w, w->c[w->last_conn].eof || w->c[w->last_conn].error);
+		if (!reset)
+			assert_true(w->c[w->last_conn].eof && w->c[w->last_conn].got == k);
+		world_close_conn(w, w->last_conn);
+		WORLD_UNTIL(w, w->closed == n + 1);
+		n++;
+		if (!reset)
+			close(fd);
+	}
+	world_end(w);
+}
+
 static void reset_while_sending(void **state)
 {
 	struct world *w = world_new(8, 2048, 4);
@@ -404,6 +444,7 @@ int ring_ends_run(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(half_close),
 		cmocka_unit_test(shutdown_when_nothing_is_sent),
+		cmocka_unit_test(end_right_behind_the_data),
 		cmocka_unit_test(reset_while_sending),
 		cmocka_unit_test(reset_while_idle_is_an_error),
 		cmocka_unit_test(close_while_sending),
