@@ -111,8 +111,13 @@ static void send_group(struct paste_ring *r, struct paste_conn *c, struct paste_
 		take(r, cmd);
 	r->stats.sends++;
 	r->stats.sent_bytes += s.sent;
-	paste_event_res(r, c->handle, PASTE_EV_SENT, s.sent || !s.err ? s.sent : s.err);
-	if (s.sent < s.asked || (s.sent && s.err)) {
+	if (s.err && !s.sent) {
+		paste_event_res(r, c->handle, PASTE_EV_SENT, s.err);
+		return;
+	}
+	/* An error behind some bytes is told when the rest is tried. */
+	paste_event_res(r, c->handle, PASTE_EV_SENT, s.sent);
+	if (s.sent < s.asked || s.err) {
 		r->stats.short_sends++;
 		owe_writable(c);
 	}

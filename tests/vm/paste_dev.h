@@ -221,27 +221,32 @@ static inline struct paste_stats stats_of(struct ring *r)
 
 /* ---- streams whose bytes are known by their place ---- */
 
-static inline uint8_t nth(uint64_t i)
+#define PERIOD	65521u		/* no multiple of any buffer */
+
+/* Bytes [i, i + 4 * PERIOD) of the stream stand behind each other here. */
+static inline const uint8_t *stream_at(uint64_t i)
 {
-	return (uint8_t)((i * 0x9e3779b97f4a7c15ull) >> 56);
+	static uint8_t bytes[5 * PERIOD];
+
+	if (!bytes[1])
+		for (uint64_t k = 0; k < sizeof(bytes); k++)
+			bytes[k] = (uint8_t)((1 + k % PERIOD) * 0x9e3779b97f4a7c15ull >> 56);
+	return bytes + i % PERIOD;
 }
 
-static inline void fill(uint8_t *p, size_t n, uint64_t from)
+static inline uint8_t nth(uint64_t i)
 {
-	for (size_t i = 0; i < n; i++)
-		p[i] = nth(from + i);
+	return *stream_at(i);
 }
 
 /* One DATA of conn, the next bytes of its stream; its buffer stays ours. */
 static inline struct paste_event data(struct ring *r, uint32_t conn, uint64_t *at)
 {
 	struct paste_event e = expect(r, PASTE_EV_DATA, conn);
-	const uint8_t *p = bytes_of(r, &e);
 
 	must(e.len, "an empty DATA");
-	for (unsigned i = 0; i < e.len; i++)
-		if (p[i] != nth(*at + i))
-			die("byte %llu of the stream is wrong", (unsigned long long)(*at + i));
+	if (memcmp(bytes_of(r, &e), stream_at(*at), e.len))
+		die("bytes from %llu of the stream are wrong", (unsigned long long)*at);
 	*at += e.len;
 	return e;
 }
@@ -256,19 +261,14 @@ static inline void read_all(struct ring *r, uint32_t conn, uint64_t *at, uint64_
 	equal(*at, end, "more than was sent");
 }
 
-static inline void put(int fd, uint64_t *at, size_t n)
+static inline void put(int fd, uint64_t *at, uint64_t n)
 {
-	uint8_t chunk[65536];
-
 	while (n) {
-		size_t k = n < sizeof(chunk) ? n : sizeof(chunk);
-		ssize_t did;
+		ssize_t did = send(fd, stream_at(*at), n < 4 * PERIOD ? n : 4 * PERIOD, MSG_NOSIGNAL);
 
-		fill(chunk, k, *at);
-		did = send(fd, chunk, k, MSG_NOSIGNAL);
 		must(did > 0, "send");
 		*at += (uint64_t)did;
-		n -= (size_t)did;
+		n -= (uint64_t)did;
 	}
 }
 
@@ -315,6 +315,13 @@ static inline void stream(int family, int fd[2])
 	must(fd[0] >= 0, "accept");
 	close(l);
 }
+
+struct test {
+	const char *name;
+	void (*run)(void);
+};
+#define TEST(f) { #f, f }
+extern const struct test interface_tests[], row_tests[], tun_tests[];	/* end with a NULL */
 
 static inline double now(void)
 {
