@@ -113,6 +113,10 @@ static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len,
 	skb->len += end - head;
 	skb->data_len = end - head;
 	skb->truesize += paste_buf_bytes(r);
+	/* Nothing coalesces an skb that is marked so with one that is not: a page fragment
+	 * would move into a packet that has no shadow.  Pages without a page pool's signature
+	 * are freed as ever. */
+	skb->pp_recycle = 1;
 	*shadow = skb_clone(skb, GFP_ATOMIC | __GFP_NOWARN);	/* the other half of the fclone */
 	if (*shadow && vnet_judge(v, skb, &hdr))
 		return skb;

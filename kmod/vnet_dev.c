@@ -157,26 +157,39 @@ static bool vnet_enable_irq(struct vnet *v)
 	return false;
 }
 
+static void vnet_gro(struct napi_struct *napi, struct list_head *list)
+{
+	struct sk_buff *skb, *next;
+
+	list_for_each_entry_safe(skb, next, list, list) {
+		skb_list_del_init(skb);
+		napi_gro_receive(napi, skb);
+	}
+}
+
 static int vnet_napi(struct napi_struct *napi, int budget)
 {
 	struct vnet *v = container_of(napi, struct vnet, napi);
-	struct sk_buff *skb, *next;
 	LIST_HEAD(list);
+	bool gro = false;
 	bool again = false;
 	int n = 0;
 
 	spin_lock(&v->rx_lock);
 	if (vnet_is_napis(v)) {
+		gro = v->mode == VNET_NIC;
 		n = vnet_take(v, budget, &list);
 		vnet_fill(v);
 		vnet_ring_rx(v);
 	}
 	spin_unlock(&v->rx_lock);
 
-	list_for_each_entry_safe(skb, next, &list, list) {
-		skb_list_del_init(skb);
-		napi_gro_receive(napi, skb);
-	}
+	/* GRO moves page fragments from one skb to another, and frees the one that a buffer's
+	 * shadow belongs to while the page is still in use. */
+	if (gro)
+		vnet_gro(napi, &list);
+	else
+		netif_receive_skb_list(&list);
 	if (n < budget && napi_complete_done(napi, n)) {
 		spin_lock(&v->rx_lock);
 		again = vnet_is_napis(v) && !vnet_enable_irq(v);
