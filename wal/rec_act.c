@@ -102,6 +102,17 @@ static int skip(struct rec_lane *l, uint64_t to_seq, uint32_t reason)
 	return seglog_append_gap(l->log, &g);
 }
 
+/* Segments may be smaller than when the wal was written; what it has must fit all the
+ * same, so this lane's are larger until the next start. */
+static uint64_t segment_bytes(const struct rec *r, const struct rec_lane *l)
+{
+	uint64_t wanted = r->segment_bytes ? r->segment_bytes : r->store.b.segment_bytes;
+	uint64_t need = l->wal_longest + SEG_BYTES_MIN - seg_record_max(SEG_BYTES_MIN);
+
+	need = (need + WAL_PAGE - 1) / WAL_PAGE * WAL_PAGE;
+	return wanted < need ? need : wanted;
+}
+
 static int open_log(struct rec *r, unsigned lane, bool idle)
 {
 	struct rec_lane *l = &r->lane[lane];
@@ -110,7 +121,7 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 	struct seglog_options o = {
 		.blk = r->blk, .dir = path, .lane = lane, .idle = idle, .now_ms = r->now_ms,
 		.swift = (r->cls ? r->cls : r->store.b.wal_class) == WAL_VOLATILE,
-		.segment_bytes = r->segment_bytes ? r->segment_bytes : r->store.b.segment_bytes,
+		.segment_bytes = segment_bytes(r, l),
 	};
 	int err = store_lane_path(&r->store, lane, path);
 

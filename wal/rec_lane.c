@@ -76,6 +76,8 @@ static int count_item(void *arg, const struct rec_item *x)
 		return rec_note(c->r, &g);
 	c->rep->replay_records++;
 	c->rep->replay_bytes += x->len;
+	if (x->len > c->r->lane[c->lane].wal_longest)
+		c->r->lane[c->lane].wal_longest = x->len;
 	return 0;
 }
 

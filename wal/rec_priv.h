@@ -35,6 +35,7 @@ struct rec_lane {
 	bool	 keep_tail;		/* what is behind the last frame stays and is explained */
 	uint64_t base;			/* next number of the segments, after the cut */
 	uint64_t head_seq, wal_next;	/* the wal has [head_seq, wal_next) */
+	uint64_t wal_longest;		/* bytes of the largest record that is only there */
 	struct seglog *log;		/* after rec_act */
 	uint64_t next_seq;		/* after rec_act */
 };

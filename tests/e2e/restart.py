@@ -165,6 +165,32 @@ def wal_gone(t):
     check(b"nothing acknowledged is lost" not in out.stdout, "it was:", out.stdout)
 
 
+@case("volatile: after a kill, smaller segments than the records that wait in the WAL", each=True,
+      classes=["volatile"])
+def smaller_segments(t):
+    s = t.server(settings={"segment-size": "1M", "checkpoint-interval": "1h"})
+    want = {}
+    with s.connect() as c:
+        for i in range(4):
+            body = bytes_of(i, 70000 + 3 * i)
+            want[post(c, "/large", body)] = body
+            want[post(c, "/small", b"small")] = b"small"
+    s.kill()
+    s.settings["segment-size"] = "64K"
+    for k in range(2):      # the first start makes the larger ones, the second finds them
+        s.start()
+        with s.connect() as c:
+            for name, body in want.items():
+                equal(c.ask("GET", f"/-/records/{name}").body, body, name)
+            for i in range(8):
+                body = bytes_of(i, 40000)
+                want[post(c, f"/after/{k}", body)] = body
+        s.kill()
+    equal({r.name: r.body for r in s.dump()}, want, "dump")
+    equal(s.recover("repair").returncode, 0, "repair")
+    equal({r.name: r.body for r in s.dump()}, want, "dump after a repair")
+
+
 @case("volatile to fsync and back: records of both are there", each=True, classes=["volatile"])
 def change_class(t):
     s = t.server()
