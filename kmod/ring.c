@@ -19,7 +19,7 @@ void paste_event_push(struct paste_ring *r, const struct paste_event *e)
 {
 	if (WARN_ON_ONCE(!paste_event_room(r)))
 		return;
-	r->events[r->ev.tail++ & (r->ev.entries - 1)] = *e;
+	r->events[paste_out_next(&r->ev)] = *e;
 	r->stats.events++;
 }
 
@@ -40,7 +40,7 @@ static void take_releases(struct paste_ring *r)
 
 	r->stats.releases += n;
 	while (n--)
-		if (!paste_buf_release(r, READ_ONCE(r->releases[r->rel.head++ & (r->rel.entries - 1)])))
+		if (!paste_buf_release(r, READ_ONCE(r->releases[paste_in_next(&r->rel)])))
 			r->stats.bad_releases++;
 }
 

@@ -64,6 +64,22 @@ static inline __u32 paste_in_ready(const struct paste_in *i)
 	return i->tail - i->head;
 }
 
+/* The place of the next entry; there must be room, or one ready. */
+static inline __u32 paste_out_next(struct paste_out *o)
+{
+	return o->tail++ & (o->entries - 1);
+}
+
+static inline __u32 paste_in_peek(const struct paste_in *i)
+{
+	return i->head & (i->entries - 1);
+}
+
+static inline __u32 paste_in_next(struct paste_in *i)
+{
+	return i->head++ & (i->entries - 1);
+}
+
 static inline bool paste_head_ok(const struct paste_out *o, __u32 head)
 {
 	return head - o->head <= o->tail - o->head;

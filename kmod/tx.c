@@ -15,7 +15,7 @@
 
 static void take(struct paste_ring *r, struct paste_command *cmd)
 {
-	paste_copy_command(cmd, &r->commands[r->cmd.head++ & (r->cmd.entries - 1)]);
+	paste_copy_command(cmd, &r->commands[paste_in_next(&r->cmd)]);
 	r->stats.commands++;
 }
 
@@ -26,7 +26,7 @@ static bool goes_on(struct paste_ring *r, const struct paste_command *cmd)
 
 	if (!(cmd->flags & PASTE_F_MORE) || !paste_in_ready(&r->cmd))
 		return false;
-	paste_copy_command(&next, &r->commands[r->cmd.head & (r->cmd.entries - 1)]);
+	paste_copy_command(&next, &r->commands[paste_in_peek(&r->cmd)]);
 	return next.op == PASTE_OP_SEND && next.conn == cmd->conn;
 }
 

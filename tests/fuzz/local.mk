@@ -3,7 +3,7 @@
 # make fuzz runs each target for FUZZ_SECONDS (run.sh).
 FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit -I$(top_srcdir)/tests/crash
 FUZZ_REPLAYS = %D%/replay_http %D%/replay_json %D%/replay_config %D%/replay_names \
-	%D%/replay_wal %D%/replay_segment %D%/replay_recover
+	%D%/replay_wal %D%/replay_segment %D%/replay_recover %D%/replay_ring
 check_PROGRAMS += $(FUZZ_REPLAYS)
 QUICK_TESTS += $(FUZZ_REPLAYS)
 
@@ -29,6 +29,9 @@ QUICK_TESTS += $(FUZZ_REPLAYS)
 	tests/crash/world.h tests/crash/model.c tests/crash/model.h
 %C%_replay_recover_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"recover"'
 %C%_replay_recover_LDADD = libwalsim.a $(WAL_LIBS)
+%C%_replay_ring_SOURCES = %D%/fuzz_ring.c %D%/replay.c %D%/fuzz.h
+%C%_replay_ring_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"ring"'
+%C%_replay_ring_LDADD =
 EXTRA_DIST += %D%/corpus %D%/run.sh
 
 fuzz: $(PARSER_LINK)

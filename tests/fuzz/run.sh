@@ -3,7 +3,7 @@
 # run.sh SRCDIR - builds every fuzz target with libFuzzer in ./fuzzing and runs it.
 #
 #   FUZZ_CC       clang, with its compiler-rt
-#   FUZZ_TARGETS  only these: "http json config names wal segment recover"
+#   FUZZ_TARGETS  only these: "http json config names wal segment recover ring"
 #   FUZZ_SECONDS  for each (60)
 #   FUZZ_FLAGS    more options of libFuzzer
 #   FUZZ_MERGE    non-empty: afterwards take into the tree what its corpus does not cover
@@ -31,7 +31,7 @@ done
 rm -f fuzzing/libfuzzed.a
 ar crs fuzzing/libfuzzed.a fuzzing/obj/*.o
 
-for name in ${FUZZ_TARGETS:-http json config names wal segment recover}; do
+for name in ${FUZZ_TARGETS:-http json config names wal segment recover ring}; do
 	mkdir -p "fuzzing/corpus-$name"
 	# shellcheck disable=SC2086
 	$cc $flags -fsanitize=fuzzer ${CPPFLAGS:-} -o "fuzzing/fuzz_$name" "$top/tests/fuzz/fuzz_$name.c" \
