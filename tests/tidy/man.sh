@@ -8,7 +8,7 @@ if ! command -v "$MANDOC" >/dev/null; then
 	exit 77
 fi
 bad=0
-for page in pasted.8 pasted-recover.8 pasted.conf.5 pasted-wal.5; do
+for page in pasted.8 pasted-recover.8 pasted.conf.5 pasted-wal.5 paste.4; do
 	[ -e "$page" ] || { echo "$page is missing"; bad=1; }
 done
 # Our own pages are not installed yet, so mandoc does not find what they refer to.

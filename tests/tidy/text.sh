@@ -7,7 +7,7 @@ cd "$top_srcdir" || exit 99
 bad=0 files=0
 
 sources() {
-	find src wal www man tests packages.txt configure.ac Makefile.am README.md quickstart check .ci \
+	find src wal kmod www man tests packages.txt configure.ac Makefile.am README.md quickstart check .ci \
 		-type f ! -path '*/__pycache__/*' ! -name '*~' |
 		grep -E '\.([ch]|mk|sh|py|md|ac|am|[1-9]|html|lua|service|txt)$|/run$|^quickstart$|^check$'
 }
@@ -22,7 +22,7 @@ for f in $(sources); do
 	case $f in
 	*.md | *.txt | *.html) continue ;;
 	esac
-	head -n 3 "$f" | grep -q 'SPDX-License-Identifier: BSD-2-Clause' ||
+	head -n 3 "$f" | grep -qE 'SPDX-License-Identifier: (GPL-2.0 OR )?BSD-2-Clause' ||
 		{ echo "$f: no SPDX-License-Identifier line at the top"; bad=1; }
 done
 [ $files -gt 30 ] || { echo "only $files files were looked at"; bad=1; }
