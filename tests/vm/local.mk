@@ -7,10 +7,17 @@ check_PROGRAMS += %D%/paste_test
 %C%_paste_test_SOURCES = %D%/paste_test.c %D%/paste_rows.c %D%/paste_tun.c %D%/paste_dev.h
 %C%_paste_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/kmod
 %C%_paste_test_LDADD =
-EXTRA_DIST += %D%/vm.py %D%/image.py %D%/disk.py %D%/guest.py %D%/init.sh
+EXTRA_DIST += %D%/vm.py %D%/image.py %D%/disk.py %D%/guest.py %D%/init.sh %D%/debug_kernel.sh
 
 check-vm:
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(VM_TESTS)'
+# The module's tests on a kernel with KASAN, lockdep, kmemleak and failslab, which is built
+# first, for an hour.
+VM_DEBUG = $(abs_top_builddir)/%D%/cache/debug
+check-vm-debug: all $(check_PROGRAMS)
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) sh $(srcdir)/%D%/debug_kernel.sh $(VM_DEBUG)
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) PASTED_TEST_SLOW=4 PASTED_VM_KERNEL=$(VM_DEBUG)/root \
+		PASTED_VM_MODULE=$(VM_DEBUG)/kmod/paste.ko $(PYTHON3) $(srcdir)/%D%/paste_core.py
 distclean-local:
 	rm -rf %D%/cache
-.PHONY: check-vm
+.PHONY: check-vm check-vm-debug

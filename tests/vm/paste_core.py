@@ -6,6 +6,9 @@ The cases that are called "row N" are the rows of the design's table of failures
 of which was reproduced with an older implementation or a prototype.  The work is done
 by paste_test.c inside the guest; here the kernel's log is looked at after every case.
 One machine for all of them, booted again if a case has killed it.
+
+  PASTED_VM_MODULE=path   a paste.ko for the kernel of PASTED_VM_KERNEL (debug_kernel.sh);
+                          on a kernel with failslab and kmemleak there are cases for them
 """
 import os
 import re
@@ -15,7 +18,7 @@ from harness import Skip, Test, case, check, main
 from image import Image, stock_kernel
 
 BUILD = os.environ["top_builddir"]
-MODULE = os.path.join(BUILD, "kmod", "obj", "paste.ko")
+MODULE = os.environ.get("PASTED_VM_MODULE") or os.path.join(BUILD, "kmod", "obj", "paste.ko")
 TEST = os.path.join(BUILD, "tests", "vm", "paste_test")
 
 
@@ -41,7 +44,12 @@ class Guest:
             kernel, modules=["tun", "/kmod/paste.ko"], programs={"/bin/paste_test": TEST},
             files={"/kmod/paste.ko": MODULE}))
         self.machine.start()
+        self.machine.run("mount -t debugfs none /sys/kernel/debug", exits=None)
         return self.machine
+
+    def needs(self, path, what):
+        if self.get().run(f"test -e {path}", exits=None).rc:
+            raise Skip(f"this kernel has no {what} (make check-vm-debug)")
 
     def end(self):
         if self.t:
@@ -111,6 +119,43 @@ def row15_reload(t):
     for _ in range(3):
         inside("rmmod paste && test ! -e /dev/paste && insmod /kmod/paste.ko && "
                "test $(stat -c %a /dev/paste) = 600 && paste_test tcp4")
+
+
+# Every so many allocations of the process fails, of those that say so all of them can.
+FAIL = """
+cd /sys/kernel/debug/failslab
+echo Y >task-filter; echo N >ignore-gfp-wait; echo 0 >verbose; echo -1 >times; echo 0 >space
+echo {interval} >interval; echo 100 >probability
+for name in {names}; do
+	sh -c "echo 1 >/proc/self/make-it-fail; exec timeout -s KILL 20 paste_test $name" >/dev/null 2>>/tmp/failed
+done
+echo 0 >probability
+grep -c . /tmp/failed
+"""
+
+
+@case("allocations fail: whatever the process sees, the kernel is well")
+def failslab(t):
+    GUEST.needs("/sys/kernel/debug/failslab", "failslab")
+    names = "tcp4 unix_stream listener short_tcp row7_ends row10 row11_setup row11_commands two_threads ring_in_itself"
+    failed = 0
+    for interval in (2, 3, 7, 19, 53, 151, 401):
+        failed += int(inside(FAIL.format(interval=interval, names=names), 600).text.split()[-1])
+    check(failed >= 10, "hardly an allocation failed:", failed)
+    paste_test("tcp4")
+
+
+@case("nothing is leaked")
+def kmemleak(t):
+    leak = "/sys/kernel/debug/kmemleak"
+    GUEST.needs(leak, "kmemleak")
+    inside(f"echo clear >{leak}")
+    for name in ("tcp4", "tcp6", "unix_stream", "listener", "quota", "row7_ends", "row10", "row11_setup", "row15_kill",
+                 "row15_vanish", "ring_unmapped", "ring_in_itself", "forked"):
+        paste_test(name, 240)
+    # An object is young for five seconds; the second look tells those that stay.
+    said = inside(f"sleep 8; echo scan >{leak}; sleep 8; echo scan >{leak}; cat {leak}", 400).text
+    check("unreferenced" not in said, "kmemleak:", said)
 
 
 if __name__ == "__main__":
