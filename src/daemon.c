@@ -27,6 +27,7 @@ void daemon_signals(struct daemon *d)
 	pthread_sigmask(SIG_BLOCK, &d->taken, NULL);
 	/* A client that went away is an error of one send, not the end. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);		/* a limit of file sizes is an error of the write */
 }
 
 enum daemon_event daemon_wait(const struct daemon *d, int timeout_ms)

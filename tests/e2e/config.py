@@ -194,6 +194,15 @@ def occupied(t):
     check(out.returncode > 0 and "file" in out.stderr, out)
 
 
+@case("a limit of file sizes is a message, not a signal")
+def small_files(t):
+    out = subprocess.run(["sh", "-c", 'ulimit -f 8; exec "$@"', "sh", PASTED, "--listen", "127.0.0.1:0",
+                          "--store", os.path.join(t.dir, "s"), "--class", "fsync"],
+                         capture_output=True, text=True, timeout=20)
+    equal(out.returncode, 1, f"exit status: {out.stderr}")
+    check("File too large" in out.stderr, out.stderr)
+
+
 @case("a listening socket handed over by a service manager is used")
 def activation(t):
     sock = socket.socket()
