@@ -50,7 +50,7 @@
 #define EVENTS		4096u		/* entries of the rings */
 #define COMMANDS	2048u
 #define ACCEPT_ROUND	64u		/* of one listener in one wait */
-#define COMMANDS_CONN	(RING_IOV_MAX + 4u)	/* most that one connection has to say */
+#define COMMANDS_CONN	(RING_IOV_MAX + 3u)	/* most that one connection has to say */
 #define SEND_BYTES	(1u << 30)	/* of one group: its result is 32 bits, signed */
 #define PAGE		4096u
 #define STATS_MS	1000u		/* how old the kernel's counters may be */
@@ -65,11 +65,10 @@ enum {				/* rconn.flags */
 	F_SEND_NOW = 64,	/* what is left of it is to be queued */
 	F_BLOCKED = 128,	/* it waits for WRITABLE */
 	F_FIN = 256,		/* shut down when the send has ended */
-	F_FIN_NOW = 512,	/* to be queued */
-	F_CLOSING = 1024,
-	F_DETACH = 2048,	/* to be queued */
+	F_CLOSING = 512,
+	F_DETACH = 1024,	/* to be queued */
 };
-#define F_TODO (F_NEW | F_SEND_NOW | F_FIN_NOW | F_DETACH)
+#define F_TODO (F_NEW | F_SEND_NOW | F_DETACH)
 
 struct plistener {
 	int fd;
@@ -213,8 +212,6 @@ static void conn_commands(struct ring *r, uint32_t conn)
 	}
 	if (f & F_SEND_NOW)
 		send_commands(r, conn, c);
-	if (f & F_FIN_NOW)
-		command(r, PASTE_OP_SHUTDOWN, conn);
 	if (f & F_DETACH)
 		command(r, PASTE_OP_DETACH, conn);
 	c->flags &= ~F_TODO;
@@ -348,6 +345,14 @@ static bool read_end(struct rconn *c, enum ring_kind kind, uint32_t conn, int re
 	return true;
 }
 
+/* At once, as a call: a command would leave in the next wait only, which may be long
+ * away; and it is once in a life. */
+static void fin(struct ring *r, const struct rconn *c)
+{
+	syscall_count(r);
+	shutdown(c->fd, SHUT_WR);
+}
+
 static bool on_sent(struct ring *r, uint32_t conn, int res, struct ring_event *ev)
 {
 	struct rconn *c = &r->t.c[conn];
@@ -372,10 +377,8 @@ static bool on_sent(struct ring *r, uint32_t conn, int res, struct ring_event *e
 		res = 0;
 	}
 	c->flags &= ~F_SEND;
-	if (c->flags & F_FIN) {
-		c->flags |= F_FIN_NOW;
-		todo(r, c);
-	}
+	if (c->flags & F_FIN)
+		fin(r, c);
 	*ev = (struct ring_event){ .kind = RING_SENT, .conn = conn, .res = res };
 	return true;
 }
@@ -576,10 +579,8 @@ static void paste_shutdown(struct ring *r, uint32_t conn)
 	if (c->flags & (F_FIN | F_CLOSING))
 		return;
 	c->flags |= F_FIN;
-	if (c->flags & F_SEND)
-		return;
-	c->flags |= F_FIN_NOW;
-	todo(r, c);
+	if (!(c->flags & F_SEND))
+		fin(r, c);
 }
 
 static void paste_close_conn(struct ring *r, uint32_t conn)
@@ -588,7 +589,7 @@ static void paste_close_conn(struct ring *r, uint32_t conn)
 
 	if (c->flags & F_CLOSING)
 		return;
-	c->flags &= ~(F_SEND_NOW | F_FIN_NOW);
+	c->flags &= ~F_SEND_NOW;
 	c->flags |= F_CLOSING | F_DETACH;
 	todo(r, c);
 }
