@@ -12,6 +12,10 @@ Image(kernel, modules=[...], programs={...}, files={...}, setup="...") is the in
   files      {guest path: bytes or host path}, for example a module that was just built,
              then named in `modules` by its path: "/kmod/paste.ko"
   setup      shell lines that init runs after the modules, before the agent
+  without    modules of BASE_MODULES that are not wanted: virtio_net, where another driver
+             is to have the network card
+
+python() is what `programs` and `files` need for the host's python3 to run in the guest.
 
 init is init.sh with those filled in; its last act is the agent that vm.Machine talks to.
 """
@@ -22,6 +26,8 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
+import sysconfig
 
 from harness import Skip
 
@@ -212,8 +218,31 @@ def libraries(path):
     return re.findall(r"(?:=>\s+|^\s+)(/\S+) \(0x", out.stdout, re.M)
 
 
+# What a test never imports, and extensions whose libraries are large.
+LIBRARY_LEFT_OUT = {"test", "idlelib", "tkinter", "turtledemo", "lib2to3", "pydoc_data", "ensurepip", "distutils",
+                    "site-packages", "dist-packages", "unittest", "xml", "venv", "sqlite3", "curses", "dbm"}
+LIBRARY_EXTENSIONS = {"libc", "libm", "libffi", "libz", "libexpat", "ld-linux-x86-64"}
+
+
+def python():
+    """The host's python3 and its standard library, at the same places: (programs, files)."""
+    exe = os.path.realpath(sys.executable)
+    programs, files = {exe: exe, "/bin/python3": exe}, {}
+    for where, dirs, names in os.walk(sysconfig.get_path("stdlib")):
+        dirs[:] = [d for d in dirs if d not in LIBRARY_LEFT_OUT and not d.startswith("config-")]
+        for n in names:
+            path = os.path.join(where, n)
+            if n.endswith(".so"):
+                wanted = {os.path.basename(lib).split(".so")[0] for lib in libraries(path)}
+                if wanted <= LIBRARY_EXTENSIONS:
+                    programs[path] = path
+            elif n.endswith((".py", ".pyc")) and os.path.isfile(path):
+                files[path] = path
+    return programs, files
+
+
 class Image:
-    def __init__(self, kernel, modules=(), programs=(), files=(), setup=""):
+    def __init__(self, kernel, modules=(), programs=(), files=(), setup="", without=()):
         self.kernel = kernel
         self.tree, self.made = {}, set()
         busybox = program("busybox", "busybox-static")
@@ -226,7 +255,7 @@ class Image:
             self.add(guest, content)
             if guest.endswith(".ko"):
                 own[module_name(guest)] = content
-        order = kernel.closure(BASE_MODULES + list(modules), own)
+        order = kernel.closure([m for m in BASE_MODULES if m not in without] + list(modules), own)
         for i, path in enumerate(order):
             with open(path, "rb") as f:
                 self.add(f"/modules/{i:03}-{os.path.basename(path)}", unsigned(f.read()))
