@@ -107,7 +107,8 @@ int choose_try_ring(const struct ring_ops *ops, const struct config *c, char *wh
 	const unsigned nbufs = 64;
 	struct ring_params p = {
 		.conns_max = 16, .buf_size = c->buf_size, .nbufs = nbufs,
-		.pool_len = (size_t)nbufs * c->buf_size, .nic = c->nic, .lock_bytes = c->pool_bytes,
+		.pool_len = (size_t)nbufs * c->buf_size, .trial = true, .nic = c->nic,
+		.lock_bytes = c->pool_bytes,
 	};
 	struct ring *r;
 	int err;

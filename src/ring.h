@@ -73,7 +73,10 @@ struct ring_params {
 	unsigned  nlisteners;
 	unsigned  cpu;		/* the worker's index, for messages */
 	/* For the provider that has it; the others ignore them. */
-	const char *nic;	/* network device whose packets it takes by itself; NULL: none */
+	bool	  trial;	/* opened to see whether it can be, and to be closed at once */
+	const char *nic;	/* network device whose packets it takes by itself; NULL: none.
+				 * Taken in the first wait, when there are buffers; in a trial
+				 * by open, which can say why it cannot be had */
 	unsigned  spin_us;	/* look so long for events before sleeping */
 	uint64_t  lock_bytes;	/* of pool that will be locked in memory, if more than
 				 * pool_len (a trial with a smaller one); 0: not */

@@ -43,6 +43,7 @@
 #include <unistd.h>
 
 #include "../kmod/uapi/paste.h"
+#include "diag.h"
 #include "must.h"
 #include "ring_conn.h"
 
@@ -79,6 +80,7 @@ struct plistener {
 struct ring {
 	struct ring_params p;
 	int fd;
+	bool sourced;		/* the network device is taken, if there is to be one */
 
 	uint8_t *map;
 	size_t map_bytes;
@@ -477,6 +479,59 @@ static unsigned take(struct ring *r, struct ring_event *ev, unsigned max)
 	return n;
 }
 
+/* ---- the source of packets ---- */
+
+static int source(struct ring *r, char *why, size_t why_len)
+{
+	struct paste_source s = { .kind = PASTE_SOURCE_VNET };
+	const char *nic = r->p.nic, *reason;
+	int err = 0;
+
+	r->sourced = true;
+	if (!nic)
+		return 0;
+	s.ifindex = if_nametoindex(nic);
+	if (!s.ifindex)
+		err = ENXIO;
+	else if (ioctl(r->fd, PASTE_IOC_SOURCE, &s))
+		err = errno;
+	switch (err) {
+	case 0:
+		return 0;
+	case ENXIO:
+		reason = "there is no such network device";
+		break;
+	case ENODEV:
+		reason = "it is not a device of the module's virtio-net driver (paste_vnet), see paste(4)";
+		break;
+	case EPERM:
+		reason = "a process that is to see all packets of a device needs CAP_NET_ADMIN";
+		break;
+	case EBUSY:
+		reason = "another ring has it";
+		break;
+	default:
+		reason = strerror(err);
+	}
+	snprintf(why, why_len, "--nic vnet:%s: %s", nic, reason);
+	return -err;
+}
+
+/* A device is filled with the ring's buffers when it is taken: give them first, or the
+ * first packets would come into others and be copied. */
+static int source_first(struct ring *r)
+{
+	char why[256];
+	int err = sync_kernel(r, 0);
+
+	if (err)
+		return err;
+	err = source(r, why, sizeof(why));
+	if (err)
+		diag(DIAG_ERR, "%s", why);
+	return err;
+}
+
 /* ---- ring_wait ---- */
 
 /* The commit that is queued, in this thread; the replies before it leave first. */
@@ -504,6 +559,11 @@ static int paste_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 
 	must(max > 0);
 	count_add(&r->st.waits, 1);
+	if (!r->sourced && r->win) {
+		err = source_first(r);
+		if (err)
+			return err;
+	}
 	accept_update(r);
 	n = accept_all(r, ev, max);		/* who found no room in the last batch */
 	commands(r);
@@ -736,42 +796,6 @@ static int setup(struct ring *r, char *why, size_t why_len)
 	return 0;
 }
 
-static int source(struct ring *r, char *why, size_t why_len)
-{
-	struct paste_source s = { .kind = PASTE_SOURCE_VNET };
-	const char *nic = r->p.nic, *reason;
-
-	int err = 0;
-
-	if (!nic)
-		return 0;
-	s.ifindex = if_nametoindex(nic);
-	if (!s.ifindex)
-		err = ENXIO;
-	else if (ioctl(r->fd, PASTE_IOC_SOURCE, &s))
-		err = errno;
-	switch (err) {
-	case 0:
-		return 0;
-	case ENXIO:
-		reason = "there is no such network device";
-		break;
-	case ENODEV:
-		reason = "it is not a device of the module's virtio-net driver (paste_vnet), see paste(4)";
-		break;
-	case EPERM:
-		reason = "a process that is to see all packets of a device needs CAP_NET_ADMIN";
-		break;
-	case EBUSY:
-		reason = "another ring has it";
-		break;
-	default:
-		reason = strerror(err);
-	}
-	snprintf(why, why_len, "--nic vnet:%s: %s", nic, reason);
-	return -err;
-}
-
 static int listeners_open(struct ring *r, char *why, size_t why_len)
 {
 	int err;
@@ -816,7 +840,7 @@ static int paste_open(struct ring **out, const struct ring_params *p, char *why,
 	err = device_open(r, why, why_len);
 	if (!err)
 		err = setup(r, why, why_len);
-	if (!err)
+	if (!err && p->trial)
 		err = source(r, why, why_len);
 	if (!err)
 		err = listeners_open(r, why, why_len);
