@@ -37,7 +37,7 @@ def informative(t):
 def doctor(t):
     out = run(t, "--doctor", "--store", os.path.join(t.dir, "store"))
     check("fsync" in out.stdout + out.stderr, out)
-    check(re.search("uring|socket", out.stdout + out.stderr), "no word on rings:", out)
+    check(re.search("uring|socket|paste", out.stdout + out.stderr), "no word on rings:", out)
 
 
 WRONG = [

@@ -12,6 +12,9 @@ kind of memory:
 
 The server is always asked for `--class auto` and told of the memory; which class it
 takes is for the tests to assert, from the line it prints and from what it replies.
+
+Site(ring="paste") has the module, whose virtio-net driver has the network card: the
+server's ring takes that for its source, and packets come straight into the buffers.
 """
 import json
 import os
@@ -23,6 +26,7 @@ import vm       # noqa: F401  (finds the next one)
 from harness import (Conn, MIB, PASTED, RECOVER, Skip, check, equal, records, wait_until)
 from disk import Disk
 from image import Image, program, run, stock_kernel
+from module import paste_ko
 
 CLASS = {"none": "fsync", "nvdimm": "nvmm", "eadr": "nvmm-eadr", "devdax": "nvmm", "virtio": "fsync"}
 NVMM = {"nvdimm": "/mnt/nvmm", "eadr": "/mnt/nvmm", "devdax": "/dev/dax0.0", "virtio": "/mnt/nvmm"}
@@ -47,8 +51,8 @@ echo $new >../drivers/{driver}/bind
 SECTORS = "n=$(cat /sys/block/vda/size)"
 
 
-def image(kind):
-    modules = ["ext4"]
+def image(kind, ring="uring"):
+    modules, files, kernel = ["ext4"], {}, stock_kernel()
     programs = {"/bin/pasted": PASTED, "/bin/pasted-recover": RECOVER}
     if kind in ("nvdimm", "eadr", "devdax"):
         modules += ["nfit", "nd_pmem"] + (["dax_pmem", "device_dax"] if kind == "devdax" else [])
@@ -59,12 +63,15 @@ def image(kind):
     if kind == "none":
         modules += ["dm_mod", "dm_flakey"]
         programs["/sbin/dmsetup"] = program("dmsetup", "dmsetup")
-    return Image(stock_kernel(), modules, programs)
+    if ring == "paste":
+        modules.append("/kmod/paste.ko")
+        files["/kmod/paste.ko"] = paste_ko(kernel)
+    return Image(kernel, modules, programs, files, without=["virtio_net"] if ring == "paste" else [])
 
 
 class Site:
-    def __init__(self, t, kind="none", disk_mib=1024, nvmm_mib=64, quiet=None):
-        self.t, self.kind = t, kind
+    def __init__(self, t, kind="none", disk_mib=1024, nvmm_mib=64, quiet=None, ring="uring"):
+        self.t, self.kind, self.ring = t, kind, ring
         self.nvmm, self.formatted, self.class_ = NVMM.get(kind), kind == "none", CLASS[kind]
         path = os.path.join(t.dir, f"disk.{kind}")
         blank(path, disk_mib)
@@ -76,7 +83,7 @@ class Site:
             blank(memory, nvmm_mib)
             args += (vm.virtio_pmem(memory) if kind == "virtio" else
                      vm.nvdimm(memory, "cpu" if kind == "eadr" else "mem-ctrl"))
-        self.machine = vm.Machine(t, image(kind), args, forward=[8080], quiet=quiet)
+        self.machine = vm.Machine(t, image(kind, ring), args, forward=[8080], quiet=quiet)
         self.said = ""
 
     # -- the machine
@@ -120,9 +127,11 @@ class Site:
 
     def serve(self, seconds=60, **settings):
         """Starts the server; it is ready, and of the class that this hardware gives."""
+        if self.ring == "paste":
+            settings.update(nic="vnet:eth0", buffer_size=2048)      # a packet takes a buffer
         conf = "".join(f"{k.replace('_', '-')} = {v}\n" for k, v in settings.items())
         self.machine.run(f"printf %s {shlex.quote(conf)} >/tmp/conf\n"
-                         f"{PASSED_ON}pasted --class auto --ring auto {self.options()} "
+                         f"{PASSED_ON}pasted --class auto --ring {'paste' if self.ring == 'paste' else 'auto'} {self.options()} "
                          "--listen 0.0.0.0:8080 --config /tmp/conf "
                          ">/tmp/messages 2>&1 & echo $! >/tmp/pid")
         wait_until(self.ready, seconds if vm.Machine.accel == "kvm" else seconds * 3, "the server is not ready")
@@ -130,7 +139,7 @@ class Site:
         line = re.search(r"^pasted: class=(\S+) .*ring=(\S+) ", self.said, re.M)
         check(line, "no start-up line:", self.said)
         equal(line.group(1), self.class_, f"class on {self.kind}: {self.said}")
-        equal(line.group(2), "uring", "ring: " + self.said)
+        equal(line.group(2), self.ring, "ring: " + self.said)
 
     def ready(self):
         try:

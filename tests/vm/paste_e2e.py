@@ -13,9 +13,10 @@ The guest's python3 is the host's own, in the initramfs.
 import glob
 import os
 import re
+import time
 
 import vm       # noqa: F401  (first: finds the ones after it)
-from harness import RECOVER, PASTED, SLOW, Skip, case, check, main
+from harness import Failed, RECOVER, PASTED, SLOW, Skip, case, check, main
 from guest import SEED, blank
 from image import Image, program, python, run, stock_kernel
 from module import paste_ko
@@ -73,13 +74,21 @@ def suite(t):
     names = os.environ.get("PASTED_VM_E2E", "").split() or sorted(
         os.path.basename(p) for p in glob.glob(os.path.join(TOP, "tests", "e2e", "*.py"))
         if "main()" in open(p).read() and "harness" not in p)
-    m = machine(t)
+    m, wrong = machine(t), []
     for name in names:
-        lines = script(m, name, 900)
+        began = time.monotonic()
+        try:
+            lines = script(m, name, 900)
+        except Failed as e:
+            if m.proc is None or m.proc.poll() is not None:
+                raise
+            wrong.append(e)
+            lines = [f"failed: {e}"]
         ran = [line for line in lines if "[paste " in line and line.startswith("ok")]
-        print(f"#    {name}: {lines[-1]}, {len(ran)} of them on paste", flush=True)
+        print(f"#    {name}: {lines[-1]}, {len(ran)} of them on paste ({time.monotonic() - began:.0f} s)", flush=True)
         m.judge_kernel(m.console())
     m.off()
+    check(not wrong, *wrong)
 
 
 @case("bodies of every size to 8 MiB: through paste the same bytes as through uring")

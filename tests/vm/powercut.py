@@ -11,6 +11,9 @@ What this sees: a reply before the sync, a sync of the wrong file, a name that w
 synced, recovery on a real kernel and file system.  What it cannot see: a missing flush
 of the CPU's cache, which QEMU's NVDIMM keeps; that is tests/crash's.
 
+With the ring paste the module's own driver has the network card: counters say that no byte
+of payload was copied on its way from the card into the NVDIMM's file.
+
   PASTED_VM_CYCLES   cuts in all (default 32), shared out by WEIGHT
   PASTED_VM_SECONDS  time for all of them, the first boots apart (default 150, without
                      KVM 240); when it is over no further cycle is begun, but each
@@ -22,13 +25,13 @@ import random
 import time
 
 import vm       # noqa: F401  (first: finds the ones after it)
-from harness import SLOW, case, check, equal, main, wait_until
+from harness import Metrics, SLOW, bytes_of, case, check, equal, main, post, request, wait_until
 from ledger import Writer, judge, judge_order
 from guest import SEED, Site
 
 CYCLES = int(os.environ.get("PASTED_VM_CYCLES", "32"))
 SECONDS = os.environ.get("PASTED_VM_SECONDS")
-WEIGHT = {"nvdimm": 12, "none": 12, "eadr": 3, "devdax": 3, "virtio": 2}
+WEIGHT = {"nvdimm": 10, "none": 10, "paste": 6, "eadr": 3, "devdax": 2, "virtio": 1}
 LEAST = 20          # acknowledged before a cut
 KINDS = ("single", "single", "pipelined", "pipelined", "partial", "partial")
 SETTINGS = {"pool_size": "16M", "segment_size": "8M", "body_max": "2M", "checkpoint_interval": "50ms"}
@@ -44,6 +47,8 @@ def load_and_cut(site, rng, tag):
         return named >= LEAST or any(w.errors for w in writers)
     wait_until(enough, 120, "the load does not get going")
     time.sleep(rng.choice((0, 0.1, 0.3)) * rng.uniform(0.5, 1.5))
+    if site.ring == "paste":
+        uncopied(site)
     if rng.random() < 0.7:      # inside a batch: behind some of its writes, or before its sync
         site.disk.freeze(rng.choice(("write", "flush")), rng.randrange(1, 6))
         end = time.monotonic() + 5
@@ -55,6 +60,36 @@ def load_and_cut(site, rng, tag):
         w.end()
         check(not w.errors, w.errors[0] if w.errors else "")
     return writers, site.disk.cut()
+
+
+def metrics(site):
+    return Metrics(site.ask("GET", "/-/metrics").body.decode())
+
+
+def uncopied(site):
+    """The kernel has copied no byte of payload into the buffers since the ring had the card;
+    what had come before, to be asked whether it is ready, it had to."""
+    m = metrics(site)
+    copied, moved = (m.sum(f"pasted_ring_{k}_bytes_total") for k in ("copied", "zero_copy"))
+    equal(copied, site.copied, "payload bytes copied into the buffers")
+    check(moved >= m.sum("pasted_recorded_bytes_total") > 0, "recorded more than came without a copy:", m.text)
+    return m
+
+
+def straight(site):
+    """Requests of one packet: not even the server copies a byte of them.  Their names."""
+    before, names, sent = uncopied(site), [], 0
+    with site.connect() as c:
+        for i in range(200):
+            body = bytes_of(f"straight/{i}", 1024)
+            names.append(post(c, "/ledger/straight", body))
+            sent += len(request("POST", "/ledger/straight", body))
+    after = uncopied(site)
+    moved, gathered = (after.sum(n) - before.sum(n) for n in ("pasted_ring_zero_copy_bytes_total",
+                                                              "pasted_gathered_bytes_total"))
+    check(sent <= moved < sent + 1024, "bytes sent", sent, "came without a copy", moved)
+    equal(gathered, 0, "bytes that the server copied")
+    return names
 
 
 def judge_all(writers, got):
@@ -74,9 +109,12 @@ def read_back(site, writers, rng):
 
 
 def start(site, rng):
-    site.serve(workers=rng.choice((1, 2, 2)), **SETTINGS)
+    site.serve(workers=1 if site.ring == "paste" else rng.choice((1, 2, 2)), **SETTINGS)
     r = site.ask("POST", "/ledger/probe", b"")
     equal((r.status, r.get("Pasted-Class")), (200, site.class_), f"first reply on {site.kind}")
+    if site.ring == "paste":
+        site.copied = metrics(site).sum("pasted_ring_copied_bytes_total")
+        check(site.copied < 1024, site.copied, "bytes were copied, more than one asks with")
     return r.name
 
 
@@ -84,19 +122,22 @@ def without(got, probes):
     return [r for r in got if r.name not in probes]
 
 
-def cycles(t, kind):
-    rng = random.Random(f"{SEED}/{kind}")
-    want = max(1, CYCLES * WEIGHT[kind] // sum(WEIGHT.values()))
+def cycles(t, kind, ring="uring"):
+    share = WEIGHT["paste" if ring == "paste" else kind] / sum(WEIGHT.values())
+    rng = random.Random(f"{SEED}/{kind}/{ring}")
+    want = max(1, int(CYCLES * share))
     print(f"#    PASTED_VM_SEED={SEED} PASTED_VM_CYCLES={CYCLES}", flush=True)
-    site = Site(t, kind)
+    site = Site(t, kind, ring=ring)
     writers, probes, got, cuts = [], [], [], 0
     lost = dict(dropped=0, torn=0)
     boots = [site.boot()]
     seconds = float(SECONDS or (150 if vm.Machine.accel == "kvm" else 240)) * SLOW
-    end = time.monotonic() + seconds * WEIGHT[kind] / sum(WEIGHT.values())
+    end = time.monotonic() + seconds * share
     while cuts < want and (not cuts or time.monotonic() < end):
         probes.append(start(site, rng))
         read_back(site, writers, rng)
+        if ring == "paste":
+            probes += straight(site)
         new, disk = load_and_cut(site, rng, f"{kind}.{cuts}")
         writers += new
         cuts += 1
@@ -121,7 +162,7 @@ def cycles(t, kind):
     more = judge_all(writers, without(last, probes))
     entries = [e for w in writers for e in w.entries]
     named = sum(1 for e in entries if e.name)
-    print(f"#    {kind}: class {site.class_} under {vm.Machine.accel}: {cuts} of {want} power cuts; {len(entries)} "
+    print(f"#    {kind}: ring {ring}, class {site.class_} under {vm.Machine.accel}: {cuts} of {want} power cuts; {len(entries)} "
           f"sent, {named} acknowledged, {more} more survived; the disk dropped {lost['dropped']} and tore "
           f"{lost['torn']} unflushed writes; a boot took {sorted(boots)[len(boots) // 2]:.1f} s")
     check(named >= LEAST * cuts, "too little load to say anything:", named)
@@ -130,6 +171,11 @@ def cycles(t, kind):
 @case("power cuts, NVDIMM with DAX: class nvmm")
 def nvdimm(t):
     cycles(t, "nvdimm")
+
+
+@case("power cuts, NVDIMM, ring paste, packets straight into the named buffers: class nvmm")
+def paste(t):
+    cycles(t, "nvdimm", "paste")
 
 
 @case("power cuts, a disk with a volatile cache: class fsync")
