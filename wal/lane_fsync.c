@@ -170,10 +170,10 @@ static int batch_start(struct lane *l, uint64_t now_ms)
 
 	if (err == -ENOSPC) {
 		err = rotate(l);
-		if (err == -EAGAIN || err == -ENOSPC)
-			return 0;	/* the next commit tries again */
-		if (!err)
+		if (!err || err == -EAGAIN || err == -ENOSPC)	/* it was only wished for? */
 			err = batch_headers(l, b, now_ms);
+		if (err == -ENOSPC)
+			return 0;	/* the next commit tries again */
 	}
 	if (err)
 		return fail(l, err);

@@ -465,8 +465,11 @@ int seglog_rotate(struct seglog *s)
 	struct seg_header h = { 0 };
 	int err;
 
-	if (!g)
+	if (!g) {
+		/* A wish that came as the file was taken for another reason. */
+		atomic_store_explicit(&s->want_rotate, false, memory_order_relaxed);
 		return seglog_nospace(s) ? -ENOSPC : -EAGAIN;
+	}
 	g->first_seq = seglog_next_seq(s);
 	g->created_ms = s->o.now_ms();
 	memcpy(h.store_uuid, s->o.uuid, sizeof(h.store_uuid));

@@ -4,6 +4,7 @@
  * storage: what is durable when, through every crash, and who gets which buffer back.
  */
 #include "lane_priv.h"
+#include "segment_priv.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -763,6 +764,26 @@ static void groups_and_segments(void **state)
 	teardown(true);
 }
 
+/* The wish for another segment, because all in this one is old, may come when the worker
+ * has just taken the one that was prepared: nobody waits for the next. */
+static void old_without_another(void **state)
+{
+	(void)state;
+	setup(WAL_FSYNC, 0, 64);
+	assert_true(append());
+	assert_int_equal(lane_commit(l, 1), 0);
+	assert_int_equal(complete(), 0);
+	assert_false(seglog_ready(w.seg));
+	atomic_store(&w.seg->want_rotate, true);
+	assert_true(append());
+	assert_int_equal(lane_commit(l, 2), 0);
+	assert_true(w.aio.busy);
+	assert_int_equal(complete(), 0);
+	assert_int_equal(lane_durable(l), 2);
+	check_segments(2);
+	teardown(true);
+}
+
 static void a_failed_commit_is_final(void **state)
 {
 	uint64_t syncs;
@@ -863,6 +884,7 @@ int main(void)
 		cmocka_unit_test(no_room_for_a_segment),
 		cmocka_unit_test(durable_when_synced),
 		cmocka_unit_test(groups_and_segments),
+		cmocka_unit_test(old_without_another),
 		cmocka_unit_test(a_failed_commit_is_final),
 		cmocka_unit_test(no_room_on_the_disk),
 		cmocka_unit_test(none_names_nothing),
