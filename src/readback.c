@@ -13,7 +13,8 @@
 
 /* ---- names ---- */
 
-/* A decimal number without leading zeros, at most max; *p moves behind it. */
+/* A decimal number without leading zeros; *p moves behind it.  One above max is max: there
+ * is no such record or lane, which is another answer than that it is no name. */
 static int number(const char **p, uint64_t max, uint64_t *v)
 {
 	const char *s = *p;
@@ -23,8 +24,9 @@ static int number(const char **p, uint64_t max, uint64_t *v)
 		return -EINVAL;
 	for (; *s >= '0' && *s <= '9'; s++) {
 		if (x > max / 10 || x * 10 > max - (uint64_t)(*s - '0'))
-			return -EINVAL;
-		x = x * 10 + (uint64_t)(*s - '0');
+			x = max;
+		else
+			x = x * 10 + (uint64_t)(*s - '0');
 	}
 	*p = s;
 	*v = x;
@@ -41,7 +43,7 @@ int read_name_parse(struct read_name *n, const char *rest)
 	n->kind = READ_LANES;
 	if (!*rest || !strcmp(rest, "/"))
 		return 0;
-	if (*rest++ != '/' || number(&rest, LANES_MAX - 1, &lane))
+	if (*rest++ != '/' || number(&rest, LANES_MAX, &lane))
 		return -EINVAL;
 	n->lane = (unsigned)lane;
 	n->kind = READ_LANE;

@@ -9,8 +9,8 @@
  *   /-/records/<lane>-<from>..     from there to the newest
  *   /-/records/<lane>?tail=<n>     the newest n
  *
- * Numbers are decimal without leading zeros, lanes to 255, sequences and counts to
- * 2^63; anything else is 400.
+ * Numbers are decimal without leading zeros; anything else is 400.  Lanes above
+ * LANES_MAX, and sequences and counts above 2^63, are taken as these: none has a record.
  *
  * One record: 200; 404 it never was (or is not acknowledged yet); 410 it was and
  * has expired; 500 it is there and its checksum fails; 503 it is acknowledged and

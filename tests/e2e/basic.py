@@ -89,10 +89,13 @@ def absent(t):
     s = t.server()
     with s.connect() as c:
         post(c, "/x", b"1")
-        for target in ("0-2", "0-0", "9-1", "0-9223372036854775807"):
+        for target in ("0-2", "0-0", "9-1", "255-1", "256-1", "99999999999999999999-1",
+                       "0-9223372036854775807", "0-18446744073709551615", "0-18446744073709551616",
+                       "256", "256?tail=1", "256-1..2"):
             equal(c.ask("GET", f"/-/records/{target}").status, 404, target)
-        for target in ("x", "0-", "-1", "0-1x", "0-5..2", "0-18446744073709551616",
-                       "99999999999999999999-1", "0--1", "../store", "%2e%2e", "0-1/../0-1"):
+        equal(len(c.ask("GET", "/-/records/0-1..99999999999999999999").body.splitlines()), 1, "a far end")
+        equal(len(c.ask("GET", "/-/records/0?tail=99999999999999999999").body.splitlines()), 1, "a long tail")
+        for target in ("x", "0-", "-1", "0-1x", "0-5..2", "0-01", "0--1", "../store", "%2e%2e", "0-1/../0-1"):
             r = c.ask("GET", f"/-/records/{target}")
             check(r.status in (400, 404), target, "gives", r.status)
         equal(c.ask("GET", "/-/nothing").status, 404, "unknown own page")
