@@ -20,6 +20,11 @@ all-local: %D%/obj/paste.ko
 	$(AM_V_GEN)$(KBUILD) modules
 kmod: %D%/obj/paste.ko
 
+LINTS += kmod-lint
+kmod-lint: kmod
+	$(AM_V_at)command -v sparse >/dev/null || { echo 'sparse is not installed: package sparse'; exit 0; }; \
+	! $(KBUILD) C=2 CF=-D__CHECK_ENDIAN__ modules 2>&1 | grep -E '/kmod/obj/.*(warning|error):'
+
 # Into the kernel's own folders, for the kernel it was built for.
 kmod-install: kmod
 	$(KBUILD) modules_install INSTALL_MOD_PATH='$(DESTDIR)'
@@ -39,4 +44,4 @@ kmod-dkms: %D%/dkms.conf
 
 mostlyclean-local:
 	-rm -rf %D%/obj
-.PHONY: kmod kmod-install kmod-dkms
+.PHONY: kmod kmod-lint kmod-install kmod-dkms

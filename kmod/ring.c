@@ -46,24 +46,31 @@ static void take_releases(struct paste_ring *r)
 
 /* ---- what is ready ---- */
 
-/* Those that waited longest come first. */
-static void unstall(struct paste_ring *r)
+/* Those that waited longest come first, and no more of them than there are buffers.
+ * False: nobody is stalled, or nothing can be done about it. */
+static bool unstall(struct paste_ring *r)
 {
-	struct paste_conn *c;
+	LIST_HEAD(first);
+	u32 n;
 
 	if (list_empty(&r->stalled))
-		return;
+		return false;
 	if (!r->nfree && r->nstack)
 		paste_bufs_reap(r, REAP_MANY);
-	if (!r->nfree)
-		return;
+	n = r->nfree;
+	if (!n)
+		return false;
 	spin_lock_irq(&r->lock);
-	list_for_each_entry(c, &r->stalled, link) {
+	while (n-- && !list_empty(&r->stalled)) {
+		struct paste_conn *c = list_first_entry(&r->stalled, struct paste_conn, link);
+
 		c->place = ON_READY;
 		c->deaf = false;
+		list_move_tail(&c->link, &first);
 	}
-	list_splice_init(&r->stalled, &r->ready);
+	list_splice(&first, &r->ready);
 	spin_unlock_irq(&r->lock);
+	return true;
 }
 
 static struct paste_conn *next_ready(struct paste_ring *r)
@@ -80,7 +87,7 @@ static struct paste_conn *next_ready(struct paste_ring *r)
 	return c;
 }
 
-static void serve(struct paste_ring *r)
+static void serve_all(struct paste_ring *r)
 {
 	struct paste_conn *c;
 
@@ -88,6 +95,16 @@ static void serve(struct paste_ring *r)
 	 * event was woken for nothing, and is not ready any more. */
 	while (paste_event_room(r) && (c = next_ready(r)))
 		paste_conn_serve(c);
+}
+
+static void serve(struct paste_ring *r)
+{
+	bool more;
+
+	do {
+		more = unstall(r);
+		serve_all(r);
+	} while (more && paste_event_room(r));
 }
 
 static void give_woken(struct paste_ring *r)
@@ -107,7 +124,6 @@ static void pass(struct paste_ring *r)
 		r->source->poll(r, BUDGET);
 	}
 	give_woken(r);
-	unstall(r);
 	serve(r);
 	if (r->source) {
 		r->source->refill(r);

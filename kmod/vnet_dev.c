@@ -56,7 +56,8 @@ bool vnet_judge(struct vnet *v, struct sk_buff *skb, const struct virtio_net_hdr
 	if (hdr->gso_type != VIRTIO_NET_HDR_GSO_NONE)
 		return false;
 	if (hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-		if (!skb_partial_csum_set(skb, le16_to_cpu(hdr->csum_start), le16_to_cpu(hdr->csum_offset)))
+		if (!skb_partial_csum_set(skb, __virtio16_to_cpu(true, hdr->csum_start),
+					  __virtio16_to_cpu(true, hdr->csum_offset)))
 			return false;
 	} else if (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID) {
 		skb->ip_summed = CHECKSUM_UNNECESSARY;

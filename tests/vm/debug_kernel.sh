@@ -35,7 +35,7 @@ if [ ! -e linux/.unpacked ]; then
 fi
 
 # The configuration: the least that there is, and these.  SLUB, or KASAN silently is not.
-cat >wanted <<'EOF'
+cat >wanted.new <<'EOF'
 64BIT SMP PRINTK TTY SERIAL_8250 SERIAL_8250_CONSOLE BLK_DEV_INITRD BINFMT_ELF BINFMT_SCRIPT
 PCI ACPI HYPERVISOR_GUEST PARAVIRT KVM_GUEST HIGH_RES_TIMERS MULTIUSER MODULES MODULE_UNLOAD
 PROC_FS PROC_SYSCTL SYSFS TMPFS SHMEM DEVTMPFS FUTEX EPOLL EVENTFD SIGNALFD TIMERFD POSIX_TIMERS
@@ -52,14 +52,15 @@ PROVE_LOCKING DEBUG_ATOMIC_SLEEP DEBUG_LIST DEBUG_SG DEBUG_NOTIFIERS DEBUG_VM
 DEBUG_KMEMLEAK DEBUG_OBJECTS DEBUG_OBJECTS_FREE DEBUG_OBJECTS_TIMERS DEBUG_OBJECTS_WORK
 DETECT_HUNG_TASK SOFTLOCKUP_DETECTOR FAULT_INJECTION FAULT_INJECTION_DEBUG_FS FAILSLAB
 EOF
-if [ ! -e linux/.config ] || [ wanted -nt linux/.config ]; then
+if [ ! -e linux/.config ] || ! cmp -s wanted.new wanted; then
 	make -s -C linux tinyconfig
-	set -- -d SLOB -d KERNEL_XZ -e KERNEL_GZIP -d WERROR -d DEBUG_KMEMLEAK_DEFAULT_OFF
+	set -- -d SLOB -d KERNEL_XZ -e KERNEL_GZIP -d WERROR -d DEBUG_KMEMLEAK_DEFAULT_OFF -d UNWINDER_GUESS
 	for w in $(cat wanted); do set -- "$@" -e "$w"; done
 	# A module: paste.ko has a driver for the same devices.
 	linux/scripts/config --file linux/.config "$@" -m VIRTIO_NET \
 		--set-val DEBUG_KMEMLEAK_MEM_POOL_SIZE 16000 --set-str LOCALVERSION -pasted-debug
 	make -s -C linux olddefconfig
+	mv wanted.new wanted
 fi
 for w in SLUB KASAN_GENERIC PROVE_LOCKING DEBUG_KMEMLEAK FAILSLAB EXT4_FS FS_DAX BLK_DEV_PMEM TUN IPV6 VIRTIO_PCI; do
 	grep -q "^CONFIG_$w=y" linux/.config || { echo "CONFIG_$w did not get into the configuration"; exit 99; }
