@@ -29,10 +29,11 @@
  * as more (a reset; on Unix sockets a shutdown as well).  It is lost when it wakes the
  * request together with the data before it (CVE-2026-23473, mended in Linux 7.0 and the
  * stable kernels of May 2026), and when it stood behind more data than one round takes,
- * 33 buffers, before the receive began (6.18.44 still does that).  Nothing wakes such a
- * receive again.  So a poll, which looks at the state and not at what is new, watches
- * each connection for its end.  Once that is known there is nothing to wait for: the
- * multishot receive is cancelled and single ones read what is left.
+ * 33 buffers, before the receive began (6.18.44 still does that; Debian's 6.1.0-56 does
+ * neither).  Nothing wakes such a receive again.  So a poll, which looks at the state
+ * and not at what is new, watches each connection for its end.  Once that is known
+ * there is nothing to wait for: the multishot receive is cancelled and single ones read
+ * what is left.
  *
  * COMPLETIONS carry op, generation and handle.  Each operation of a connection
  * counts in rconn.ops until its last completion (the one without F_MORE), and a
