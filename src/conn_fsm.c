@@ -41,7 +41,7 @@ void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, 
 
 	reply_status(&w->replies, c, status, why, (struct reply_opt){
 		.close = close, .old = q->minor == 0 && q->method != HTTP_NONE,
-		.head = q->method == HTTP_HEAD_METHOD && !c->http.err.status,
+		.head = q->method == HTTP_HEAD_METHOD,
 		.retry_after_s = status == 503 || status == 507 ? (status == 503 ? 1 : 10) : 0,
 		.extra = status == 405 ? "Allow: GET, HEAD, OPTIONS\r\n" : NULL,
 	});

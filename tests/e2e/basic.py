@@ -146,6 +146,10 @@ def named_class(t):
         names = [v for k, v in r.headers if k.lower() == "pasted-class"]
         equal(names, [t.cls], f"{method} {target[:40]}: {r}")
     check(seen >= {200, 204, 400, 404, 405, 414, 501}, seen)
+    for target in ("/" + "a" * 9000, "no-target", "/-/records/0-9", "/nothing"):
+        with s.connect() as c:
+            r = c.ask("HEAD", target, headers=[("Connection", "close")])
+            check(r.status >= 400 and c.closed(), "a body for HEAD, refused with", r.status)
 
 
 @case("livez, readyz, metrics, the page")
