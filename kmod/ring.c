@@ -93,7 +93,7 @@ static void serve_all(struct paste_ring *r)
 
 	/* It ends when the ring is full at the latest: who is served without giving an
 	 * event was woken for nothing, and is not ready any more. */
-	while (paste_event_room(r) && (c = next_ready(r)))
+	while (paste_event_room(r) && !fatal_signal_pending(current) && (c = next_ready(r)))
 		paste_conn_serve(c);
 }
 
@@ -104,7 +104,7 @@ static void serve(struct paste_ring *r)
 	do {
 		more = unstall(r);
 		serve_all(r);
-	} while (more && paste_event_room(r));
+	} while (more && paste_event_room(r) && !fatal_signal_pending(current));
 }
 
 static void give_woken(struct paste_ring *r)

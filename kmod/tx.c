@@ -175,7 +175,7 @@ static void refuse(struct paste_ring *r, const struct paste_command *cmd, int er
 
 void paste_commands(struct paste_ring *r)
 {
-	while (paste_in_ready(&r->cmd) && paste_event_room(r)) {
+	while (paste_in_ready(&r->cmd) && paste_event_room(r) && !fatal_signal_pending(current)) {
 		struct paste_command cmd;
 		struct paste_conn *c;
 		int err;

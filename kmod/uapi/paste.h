@@ -81,7 +81,8 @@ struct paste_event {
 };
 
 enum paste_op {
-	PASTE_OP_SEND = 1,	/* addr, len: memory of the process, copied during SYNC */
+	PASTE_OP_SEND = 1,	/* addr, len: memory of the process, copied during SYNC; less
+				 * than 2 GiB a group (EMSGSIZE) */
 	PASTE_OP_ATTACH,	/* arg: descriptor of a stream socket; len: quota, buffers that
 				 * its DATA may occupy at a time (0: no limit) */
 	PASTE_OP_DETACH,	/* no events of conn but DETACHED after this; the socket stays */

@@ -821,6 +821,43 @@ static void *sync_forever(void *arg)
 	return (void *)(intptr_t)ring_sync(arg, -1);
 }
 
+static int ring_sync_raw(struct ring *r)
+{
+	struct paste_sync s = { .timeout_ns = 0 };
+
+	return ioctl(r->fd, PASTE_IOC_SYNC, &s) < 0 ? -errno : 0;
+}
+
+/* It may be moved; a part of it may go; the ring goes with the last of it. */
+static void ring_moved(void)
+{
+	uint64_t at = 0, sent = 0;
+	struct ring r;
+	uint8_t *to;
+	int fd[2];
+
+	ring_open(&r, &small);
+	must(r.s.map_bytes >= 12288, "too short a mapping for this");
+	stream(AF_INET, fd);
+	attach(&r, 0, fd[0], 0, 0);
+	expect_none(&r, 0);
+	to = mremap(r.shared, r.s.map_bytes, r.s.map_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, memory(r.s.map_bytes));
+	must(to != MAP_FAILED, "mremap");
+	r.shared = (void *)to;
+	r.ev = (void *)(to + r.s.ev_off);
+	r.cmd = (void *)(to + r.s.cmd_off);
+	r.rel = (void *)(to + r.s.rel_off);
+	put(fd[1], &sent, 10000);
+	read_all(&r, 0, &at, 10000);
+	munmap(to + r.s.map_bytes - 4096, 4096);	/* of RELEASE, beyond what is used here */
+	put(fd[1], &sent, 10000);
+	read_all(&r, 0, &at, 10000);
+	must(mremap(to, 4096, 8192, MREMAP_MAYMOVE) == MAP_FAILED, "a mapping that grows");
+	munmap(to, r.s.map_bytes);
+	equal(ring_sync_raw(&r), -ENXIO, "SYNC");
+	close(r.fd);
+}
+
 static void two_threads(void)
 {
 	struct paste_sync s = { .timeout_ns = 0 };
@@ -926,6 +963,6 @@ static void memlock(void)
 const struct test row_tests[] = {
 	TEST(row1), TEST(fair), TEST(no_spinning), TEST(row2), TEST(row7_ends), TEST(row8), TEST(row10),
 	TEST(row11_commands), TEST(row11_releases), TEST(row11_indices), TEST(row11_setup),
-	TEST(row15_kill), TEST(row15_unload), TEST(row15_vanish), TEST(ring_unmapped), TEST(ring_in_itself),
+	TEST(row15_kill), TEST(row15_unload), TEST(row15_vanish), TEST(ring_unmapped), TEST(ring_moved), TEST(ring_in_itself),
 	TEST(two_threads), TEST(interrupted), TEST(forked), TEST(memlock), { NULL, NULL }
 };
