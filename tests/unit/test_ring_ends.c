@@ -421,6 +421,8 @@ static void close_with_everything_open(void **state)
 	/* nothing is the kernel's any more */
 	memset(w->mem, 0xee, (w->first_buf + w->nbufs) * (size_t)w->buf_size);
 	memset(big, 1, n);
+	for (int i = 0; i < LISTENERS; i++)	/* ends those that no ring has accepted */
+		close(w->listener[i]);
 	for (int i = 0; i < LISTENERS; i++)	/* or who was not accepted would wait */
 		close(w->listener[i]);
 	for (int i = 0; i < 7; i++) {
