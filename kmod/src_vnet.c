@@ -54,6 +54,7 @@ static struct vnet_port *vnet_port_new(struct vnet *v, struct paste_ring *r)
 	port->ring = r;
 	port->seen = v->n;
 	port->users = 2;
+	port->fresh = true;
 	return port;
 }
 
@@ -112,7 +113,9 @@ static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len,
 	skb_fill_page_desc(skb, 0, page, off + VNET_HDR + head, end - head);
 	skb->len += end - head;
 	skb->data_len = end - head;
-	skb->truesize += paste_buf_bytes(r);
+	/* The page is the process's, and on its account; the socket is charged for what
+	 * it holds, or TCP would copy segments together to get room much too soon. */
+	skb->truesize += end - head;
 	/* Nothing coalesces an skb that is marked so with one that is not: a page fragment
 	 * would move into a packet that has no shadow.  Pages without a page pool's signature
 	 * are freed as ever. */
@@ -235,10 +238,44 @@ static void vnet_begin(struct paste_ring *r)
 	vnet_leave(v);
 }
 
+static bool vnet_has_plain_posted(const struct vnet *v)
+{
+	return v->nspare < v->nplain;
+}
+
+/*
+ * The ring's first free buffers are here.  If the deadline came first the queue is full
+ * of plain ones: then the device is started afresh, lest hundreds of frames be copied.
+ */
+static void vnet_first_buffers(struct paste_ring *r, struct vnet_port *port)
+{
+	u32 buf = paste_buf_get(r);
+	struct vnet *v;
+
+	if (buf == PASTE_NO_BUF)
+		return;
+	paste_buf_back(r, buf);
+	port->fresh = false;
+	rtnl_lock();
+	v = vnet_enter(r);
+	if (v) {
+		if (vnet_has_plain_posted(v)) {
+			vnet_stop(v);
+			vnet_start(v);
+		}
+		mutex_unlock(&port->gate);
+	}
+	rtnl_unlock();
+}
+
 static void vnet_refill(struct paste_ring *r)
 {
-	struct vnet *v = vnet_enter(r);
+	struct vnet_port *port = paste_source_data(r);
+	struct vnet *v;
 
+	if (port->fresh)
+		vnet_first_buffers(r, port);
+	v = vnet_enter(r);
 	if (!v)
 		return;
 	vnet_own(v);

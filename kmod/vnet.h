@@ -68,6 +68,7 @@ struct vnet_port {
 	unsigned int nstash;		/* region buffers taken out of the queue by a stop, */
 	u32 *stash;			/* to be given back by the next who may */
 	int users;			/* rtnl: the ring, the device */
+	bool fresh;			/* the ring has had no free buffer yet */
 };
 
 struct vnet {
@@ -86,7 +87,7 @@ struct vnet {
 	struct vnet_port *port;		/* changed while the device is stopped only */
 
 	void **spare;			/* plain buffers that are not posted */
-	unsigned int nspare;
+	unsigned int nspare, nplain;	/* of so many */
 
 	/* under the lock of the transmit queue */
 	struct task_struct *hold;	/* what this task sends waits for its flush */

@@ -629,6 +629,7 @@ static bool vnet_alloc_buffers(struct vnet *v)
 		v->spare[v->nspare++] = p;
 	while (v->nslot < ntx && (p = kzalloc(VNET_SMALL, GFP_KERNEL)))
 		v->slot[v->nslot++] = p;
+	v->nplain = v->nspare;
 	return v->nspare == nrx && v->nslot == ntx;
 }
 
