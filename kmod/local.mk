@@ -8,17 +8,22 @@ EXTRA_DIST += $(kmod_files) %D%/60-paste.rules
 include_HEADERS = %D%/uapi/paste.h
 
 # Without our variables and flags: make CC=clang is not meant for the kernel.
-KBUILD = env -u MAKEFLAGS -u MFLAGS $(MAKE) -s -C '$(KERNEL_BUILD)' M='$(abs_top_builddir)/%D%/obj' \
-	$(KERNEL_MAKE_CC) KCFLAGS='$(KERNEL_CFLAGS)'
+KBUILD_IN = env -u MAKEFLAGS -u MFLAGS $(MAKE) -s -C '$(KERNEL_BUILD)' $(KERNEL_MAKE_CC) M='$(abs_top_builddir)/%D%'
+KBUILD = $(KBUILD_IN)/obj KCFLAGS='$(KERNEL_CFLAGS)'
 
 if BUILD_KMOD
 all-local: %D%/obj/paste.ko
+kmod_links = rm -rf $(@D) && $(MKDIR_P) $(@D)/uapi && \
+	to=`cd $(@D) && pwd` && cd '$(abs_top_srcdir)/%D%' && for f in *.c *.h uapi/*.h Kbuild; do \
+		ln -s '$(abs_top_srcdir)/%D%'/$$f $$to/$$f || exit 1; done
 %D%/obj/paste.ko: $(kmod_files)
-	$(AM_V_at)rm -rf %D%/obj && $(MKDIR_P) %D%/obj/uapi
-	$(AM_V_at)cd '$(abs_top_srcdir)/%D%' && for f in *.c *.h uapi/*.h Kbuild; do \
-		ln -s '$(abs_top_srcdir)/%D%'/$$f '$(abs_top_builddir)/%D%/obj'/$$f || exit 1; done
+	$(AM_V_at)$(kmod_links)
 	$(AM_V_GEN)$(KBUILD) modules
 kmod: %D%/obj/paste.ko
+# For a test only, see buf.c.
+%D%/untracked/paste.ko: $(kmod_files)
+	$(AM_V_at)$(kmod_links)
+	$(AM_V_GEN)$(KBUILD_IN)/untracked KCFLAGS='$(KERNEL_CFLAGS) -DPASTE_UNTRACKED' modules
 
 LINTS += kmod-lint
 kmod-lint: kmod
@@ -43,5 +48,5 @@ kmod-dkms: %D%/dkms.conf
 	$(INSTALL_DATA) %D%/dkms.conf '$(DESTDIR)/usr/src/paste-$(VERSION)'
 
 mostlyclean-local:
-	-rm -rf %D%/obj
+	-rm -rf %D%/obj %D%/untracked
 .PHONY: kmod kmod-lint kmod-install kmod-dkms

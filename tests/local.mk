@@ -7,6 +7,7 @@
 UNIT_TESTS =
 UNIT_LIBS = $(SRC_LIBS) libwalsim.a $(WAL_LIBS) $(CMOCKA_LIBS)
 SCRIPT_TESTS =
+check_DATA =
 # Begun first, in this order: what takes minutes runs beside the others.
 LONG_TESTS =
 QUICK_TESTS =

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Tests in a virtual machine: part of make check, or alone with make check-vm.  What
 # they need and what the environment may say: vm.py, image.py and powercut.py.
-VM_TESTS = %D%/powercut.py %D%/faults.py %D%/paste_core.py %D%/paste_e2e.py
+VM_TESTS = %D%/powercut.py %D%/faults.py %D%/paste_core.py %D%/paste_e2e.py %D%/vnet.py
 LONG_TESTS += $(VM_TESTS)
 check_PROGRAMS += %D%/paste_test
 %C%_paste_test_SOURCES = %D%/paste_test.c %D%/paste_rows.c %D%/paste_tun.c %D%/paste_dev.h
 %C%_paste_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/kmod
 %C%_paste_test_LDADD =
 EXTRA_DIST += %D%/vm.py %D%/image.py %D%/disk.py %D%/guest.py %D%/init.sh %D%/debug_kernel.sh \
-	%D%/module.py %D%/bodies_guest.py
+	%D%/module.py %D%/bodies_guest.py %D%/outside.py
+if BUILD_KMOD
+check_DATA += kmod/untracked/paste.ko
+endif
+check_PROGRAMS += %D%/tiny %D%/wire
+%C%_tiny_SOURCES = %D%/tiny.c
+%C%_tiny_LDADD =
+%C%_wire_SOURCES = %D%/wire.c
+%C%_wire_LDADD =
 
 check-vm:
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(VM_TESTS)'
