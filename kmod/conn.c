@@ -82,8 +82,9 @@ static void set_deaf(struct paste_conn *c, bool stall)
 
 	spin_lock_irq(&r->lock);
 	c->deaf = true;
-	if (stall) {
-		/* Woken again meanwhile or not: it is served when it can be. */
+	/* Woken again meanwhile, perhaps because it may write: then it is looked at again
+	 * first, and stalled after that. */
+	if (stall && c->place == NOWHERE) {
 		list_move_tail(&c->link, &r->stalled);
 		c->place = ON_STALLED;
 	}

@@ -23,10 +23,12 @@ check-vm:
 # The module's tests on a kernel with KASAN, lockdep, kmemleak and failslab, which is built
 # first, for an hour.
 VM_DEBUG = $(abs_top_builddir)/%D%/cache/debug
+VM_DEBUG_TESTS = %D%/paste_core.py
 check-vm-debug: all $(check_PROGRAMS)
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) sh $(srcdir)/%D%/debug_kernel.sh $(VM_DEBUG)
-	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) PASTED_TEST_SLOW=4 PASTED_VM_KERNEL=$(VM_DEBUG)/root \
-		PASTED_VM_MODULE=$(VM_DEBUG)/kmod/paste.ko $(PYTHON3) $(srcdir)/%D%/paste_core.py
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) export PASTED_TEST_SLOW=$${PASTED_TEST_SLOW-4}; \
+		export PASTED_VM_KERNEL=$(VM_DEBUG)/root PASTED_KMOD=$(VM_DEBUG)/kmod/paste.ko; \
+		for t in $(VM_DEBUG_TESTS); do $(PYTHON3) $(srcdir)/$$t || exit 1; done
 distclean-local:
 	rm -rf %D%/cache
 .PHONY: check-vm check-vm-debug

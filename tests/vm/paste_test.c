@@ -268,9 +268,41 @@ static void short_unix(void)
 	short_send(AF_UNIX);
 }
 
+/* That there is nowhere to put what was received does not keep WRITABLE back. */
+static void writable_when_stalled(void)
+{
+	const size_t size = 32 << 20;
+	uint64_t at = 0, in = 0, got = 0;
+	uint8_t *much = memory(size), drain[65536];
+	struct paste_event e;
+	struct ring r;
+	int fd[2];
+
+	ring_open(&r, &(struct ring_opts){ .len = 4096, .nbufs = 1 });
+	stream(AF_INET, fd);
+	attach(&r, 0, fd[0], 0, 0);
+	put(fd[1], &in, 10000);
+	e = data(&r, 0, &at);
+	expect_none(&r, 20 * MS);
+	send_cmd(&r, 0, much, size, 0);
+	got = (uint64_t)expect(&r, PASTE_EV_SENT, 0).res;
+	must(got > 0 && got < size, "a short one");
+	expect_none(&r, 20 * MS);
+	while (got) {
+		ssize_t n = recv(fd[1], drain, sizeof(drain), 0);
+
+		must(n > 0, "recv");
+		got -= (uint64_t)n;
+	}
+	expect(&r, PASTE_EV_WRITABLE, 0);
+	give(&r, e.buf);
+	read_all(&r, 0, &at, in - at);
+	ring_close(&r);
+}
+
 const struct test interface_tests[] = {
 	TEST(tcp4), TEST(tcp6), TEST(unix_stream), TEST(packing), TEST(listener), TEST(wake_and_time),
-	TEST(polled), TEST(quota), TEST(short_tcp), TEST(short_unix), { NULL, NULL }
+	TEST(polled), TEST(quota), TEST(short_tcp), TEST(short_unix), TEST(writable_when_stalled), { NULL, NULL }
 };
 
 int main(int argc, char **argv)
