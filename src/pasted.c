@@ -397,13 +397,9 @@ static void drain(struct server *s)
 		return;				/* stop_workers joins, unhastened */
 	if (daemon_wait(&s->daemon, -1) == DAEMON_STOP) {
 		diag(DIAG_NOTE, "second signal: not waiting for requests in flight");
-		/* pthread_join is where the joiner can be cancelled, so those from
-		 * s->joined on are still to be joined. */
-		pthread_cancel(joiner);
-		pthread_join(joiner, NULL);
-		for (unsigned i = s->joined; i < s->started; i++)
+		/* Also those that have ended by themselves: they are freed later. */
+		for (unsigned i = 0; i < s->started; i++)
 			worker_stop(s->workers[i], true);
-		return;
 	}
 	pthread_join(joiner, NULL);
 }
