@@ -40,10 +40,8 @@ int main(void)
 }
 END
 
-parser="$top_srcdir/src/http.c $top_srcdir/src/http_check.c $top_srcdir/src/http_parser2.c"
-# shellcheck disable=SC2086 # a list
-build test_http "$unit/test_http.c" $parser -lhttp_parser -lcmocka
-# shellcheck disable=SC2086 # a list
-build replay_http -DFUZZ_NAME='"http"' -DFUZZ_VARIANTS=4 "$fuzz/fuzz_http.c" "$fuzz/replay.c" $parser -lhttp_parser
+set -- "$top_srcdir/src/http.c" "$top_srcdir/src/http_check.c" "$top_srcdir/src/http_parser2.c"
+build test_http "$unit/test_http.c" "$@" -lhttp_parser -lcmocka
+build replay_http -DFUZZ_NAME='"http"' -DFUZZ_VARIANTS=4 "$fuzz/fuzz_http.c" "$fuzz/replay.c" "$@" -lhttp_parser
 "$dir/test_http"
 "$dir/replay_http"
