@@ -15,7 +15,7 @@ def idle(t):
     if hard != resource.RLIM_INFINITY and hard < N + 100:
         raise Skip(f"only {hard} descriptors")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, N + 100), hard))
-    s = t.server(settings={"idle-timeout": "60s", "pool-size": "4M", "body-max": "1M"})
+    s = t.server(settings={"idle-timeout": "1h", "pool-size": "4M", "body-max": "1M"})
     with s.connect() as c:
         for i in range(200):    # the first touch of what is allocated once
             post(c, "/warm", bytes_of(i, 1000))
