@@ -4,6 +4,7 @@
 usage: bodies_guest.py SEED COUNT.  Sizes: every one around the ends of buffers, packets
 and large packets, then COUNT drawn ones up to 8 MiB, sent whole, in chunks or in pieces.
 """
+import os
 import random
 import sys
 
@@ -44,8 +45,10 @@ def send(c, how, target, body, rng):
 @case("the same bodies through each ring")
 def same(t):
     rng = random.Random(SEED)
-    servers = [t.server(ring=r, cls="volatile", settings={"pool-size": "64M", "segment-size": "64M", "body-max": "8M",
-                                                          "buffer-size": rng.choice(("2048", "4096"))}) for r in RINGS]
+    size = rng.choice(("2048", "4096"))
+    servers = [t.server(ring=r, cls="volatile", store=os.path.join(t.dir, r),
+                        settings={"pool-size": "64M", "segment-size": "64M", "body-max": "8M", "buffer-size": size})
+               for r in RINGS]
     total = 0
     conns = [s.connect() for s in servers]
     wanted = sizes(rng)
