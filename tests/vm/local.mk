@@ -8,7 +8,7 @@ check_PROGRAMS += %D%/paste_test
 %C%_paste_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/kmod
 %C%_paste_test_LDADD =
 EXTRA_DIST += %D%/vm.py %D%/image.py %D%/disk.py %D%/guest.py %D%/init.sh %D%/debug_kernel.sh \
-	%D%/module.py %D%/bodies_guest.py %D%/outside.py
+	%D%/module.py %D%/bodies_guest.py %D%/outside.py %D%/bench.py
 if BUILD_KMOD
 check_DATA += kmod/untracked/paste.ko
 endif
@@ -31,4 +31,7 @@ check-vm-debug: all $(check_PROGRAMS)
 		for t in $(VM_DEBUG_TESTS); do $(PYTHON3) $(srcdir)/$$t || exit 1; done
 distclean-local:
 	rm -rf %D%/cache
-.PHONY: check-vm check-vm-debug
+# What the kernel rings are worth; BENCH names configurations and --quick, --strict.
+bench-vm: all
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/bench.py $(BENCH)
+.PHONY: check-vm bench-vm check-vm-debug
