@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """module - paste.ko for the kernel that a machine boots.
 
-PASTED_VM_MODULE names one; else it is the one that make has built.
+PASTED_KMOD names one; else it is the one that make has built.
 """
 import os
 import re
@@ -10,7 +10,7 @@ from harness import Skip
 
 
 def paste_ko(kernel):
-    path = os.environ.get("PASTED_VM_MODULE") or os.path.join(os.environ.get("top_builddir", "."), "kmod", "obj", "paste.ko")
+    path = os.environ.get("PASTED_KMOD") or os.path.join(os.environ.get("top_builddir", "."), "kmod", "obj", "paste.ko")
     if not os.path.exists(path):
         raise Skip(f"there is no {path}: the module was not built (package linux-headers-amd64, or configure --with-kernel)")
     with open(path, "rb") as f:
