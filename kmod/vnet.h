@@ -81,6 +81,7 @@ struct vnet {
 	spinlock_t rx_lock;
 	enum vnet_mode mode;
 	bool woken;			/* ARMED, and the interrupt came */
+	bool starved;			/* not all that was wanted could be posted */
 	bool up;			/* the queues are in use; see vnet_stop() */
 	unsigned long last;		/* jiffies: when the ring's thread was last seen */
 	struct timer_list timer;

@@ -119,18 +119,31 @@ bool vnet_post(struct vnet *v, void *token)
 	return false;
 }
 
-/* The ring's buffers first; the queue is never less than full. */
+/* The next to post: the ring's buffers first, and first of these what could not be
+ * posted before, so that the stash never grows beyond the queue; NULL: none. */
+static void *vnet_next(struct vnet *v)
+{
+	struct vnet_port *port = v->port;
+	u32 buf = PASTE_NO_BUF;
+
+	if (port)
+		buf = port->nstash ? port->stash[--port->nstash] : paste_buf_get(port->ring);
+	if (buf != PASTE_NO_BUF)
+		return vnet_token(buf);
+	return v->nspare ? v->spare[--v->nspare] : NULL;
+}
+
+/* The queue is full afterwards, or, when the DMA layer has no room, it is tried again soon. */
 void vnet_fill(struct vnet *v)
 {
-	u32 buf;
+	void *token;
 
-	while (v->port && v->rx->num_free && (buf = paste_buf_get(v->port->ring)) != PASTE_NO_BUF) {
-		if (!vnet_post(v, vnet_token(buf)))
-			return;
-	}
-	while (v->nspare && v->rx->num_free) {
-		if (!vnet_post(v, v->spare[--v->nspare]))
-			return;
+	while (v->rx->num_free && (token = vnet_next(v))) {
+		if (vnet_post(v, token))
+			continue;
+		WRITE_ONCE(v->starved, true);
+		mod_timer(&v->timer, jiffies + VNET_DEADLINE);
+		return;
 	}
 }
 
@@ -220,23 +233,29 @@ static void vnet_rx_irq(struct virtqueue *vq)
 	}
 }
 
-/* The ring's thread was not seen in time: NAPI takes over. */
+/* The ring's thread was not seen in time: NAPI takes over.  Or the queue is not full. */
 static void vnet_deadline(struct timer_list *timer)
 {
 	struct vnet *v = from_timer(v, timer, timer);
-	bool late = false;
+	bool soft, wake = false;
 
 	spin_lock(&v->rx_lock);
+	soft = vnet_is_napis(v) && v->starved;
 	if (v->mode == VNET_AWAKE || (v->mode == VNET_ARMED && READ_ONCE(v->woken))) {
-		late = time_after_eq(jiffies, READ_ONCE(v->last) + VNET_DEADLINE);
-		if (late)
+		soft = time_after_eq(jiffies, READ_ONCE(v->last) + VNET_DEADLINE);
+		if (soft)
 			v->mode = VNET_SOFT;
 		else
 			mod_timer(&v->timer, READ_ONCE(v->last) + VNET_DEADLINE);
+	} else if (v->mode == VNET_ARMED) {
+		wake = v->starved;
 	}
+	v->starved = false;
 	spin_unlock(&v->rx_lock);
-	if (late)
+	if (soft)
 		napi_schedule(&v->napi);
+	if (wake)
+		paste_ring_wake(v->port->ring);
 }
 
 /* ---- sending ---- */
@@ -463,7 +482,7 @@ void vnet_stop(struct vnet *v)
 	del_timer_sync(&v->timer);
 	v->mode = VNET_NIC;
 	v->hold = NULL;
-	v->unrung = v->woken = false;
+	v->unrung = v->woken = v->starved = false;
 	if (vnet_set_up_again(v)) {
 		netdev_err(v->dev, "the device does not come back after a reset\n");
 		vnet_drop_queues(v);
