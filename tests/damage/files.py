@@ -4,7 +4,8 @@
 another version or byte order, missing.
 
 For each: check exits as said, with words, and changes nothing; dump has no record that
-was not there, none altered; where records survive (exit 2), repair loses none of them.
+was not there, none altered; where it is 3 a server does not start either; where records
+survive (2) repair loses none of them.
 
 What no file can tell: the first or the last segment of a lane that is not there at all
 looks like what retention let go, or like a lane that ended earlier.
@@ -100,6 +101,15 @@ def records(t, s, exits):
     return {r.name: r.body for r in s.dump(exits=exits)}
 
 
+def refused(s, what):
+    """The server does not start either, and says why."""
+    open(s.errors, "w").close()
+    s.spawn()
+    code = s.proc.wait(60)
+    check(code > 0, what, "the server exits", code)
+    check("cannot open the store" in s.said(), what, "no words of the server:", s.said())
+
+
 def damaged(t, s, kept, path, do, want):
     """kept: a copy of the store as it was, and its records."""
     folders, bodies = kept
@@ -125,6 +135,8 @@ def damaged(t, s, kept, path, do, want):
         before = digest(*folders, times=False)      # it writes the store block as it is
         equal(s.recover("repair").returncode, 3, what + ": repair")
         equal(digest(*folders, times=False), before, what + ": a refused repair wrote")
+        refused(s, what)
+        equal(digest(*folders, times=False), before, what + ": a server that did not start wrote")
         return
     left = records(t, s, (code,))
     equal(digest(*folders), before, what + ": check or dump wrote")

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """hostile - what the tests of hostile clients share: honest clients beside an attack,
-and the books: after an attack every connection, buffer and descriptor is back.
-
-Nothing here looks at how fast something is; deadlines only end what hangs."""
+and the books: after an attack every connection, buffer and descriptor is back."""
 import os
 import resource
 import sys
@@ -69,6 +67,7 @@ class Honest:
     def __init__(self, s, clients=2, pause=0.01, every=5):
         """every: so many posts to a read-back."""
         self.s, self.pause, self.every, self.reads = s, pause, every, 0
+        self.times = []
         self.done, self.error, self.stop = 0, None, threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(k,), daemon=True) for k in range(clients)]
 
@@ -99,12 +98,17 @@ class Honest:
 
     def one(self, c, k, i):
         body = bytes_of((k, i), 10 + i % 2000)
+        began = time.monotonic()
         r = c.ask("POST", f"/honest/{k}", body)
+        self.times.append(time.monotonic() - began)
         equal(r.status, 200, f"honest client {k}, post {i}: {r}")
         if i % self.every == 0:
             self.reads += 1
             equal(c.ask("GET", f"/-/records/{r.name}").body, body, f"read-back of {r.name}")
         self.done += 1
+
+    def p99_ms(self):
+        return 1000 * sorted(self.times)[int(len(self.times) * 0.99)]
 
     def look(self):
         if self.error:
