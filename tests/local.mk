@@ -43,4 +43,9 @@ AM_TESTS_ENVIRONMENT = \
 	CC='$(CC)'; export CC; \
 	SANITIZE_CFLAGS='$(SANITIZE_CFLAGS)'; export SANITIZE_CFLAGS; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
-EXTRA_DIST += $(LONG_TESTS) $(SCRIPT_TESTS) %D%/setup.sh
+EXTRA_DIST += $(LONG_TESTS) $(SCRIPT_TESTS) %D%/setup.sh %D%/sanitize.sh
+
+# All of it under the sanitizers, in folders below this one: half an hour and more.
+check-sanitizers:
+	$(AM_V_at)MAKE='$(MAKE)' sh $(srcdir)/%D%/sanitize.sh '$(abs_srcdir)' $(TESTS)
+.PHONY: check-sanitizers

@@ -39,5 +39,5 @@ fuzz: $(PARSER_LINK)
 	LIBS='$(PARSER_LINK) $(URING_LIBS) $(BSD_LIBS) $(PMEM_LIBS)' \
 	sh $(srcdir)/%D%/run.sh $(srcdir)
 clean-local:
-	-rm -rf fuzzing
+	-rm -rf fuzzing sanitize-address sanitize-thread
 .PHONY: fuzz

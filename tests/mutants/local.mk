@@ -2,7 +2,7 @@
 # Mutants: wal/, its simulators and src/ compiled once more with -DPASTED_MUTANT, under
 # the same tests.  run.py leaves out one named operation at a time and wants a test to
 # fail for each (tests/README.md).  A test is one line here and its name in run.py.
-if HAVE_CMOCKA
+if WITH_MUTANTS
 check_LIBRARIES += libmutant.a
 libmutant_a_SOURCES = $(libwal_a_SOURCES) $(libwalsim_a_SOURCES) $(libpasted_a_SOURCES)
 nodist_libmutant_a_SOURCES = $(nodist_libpasted_a_SOURCES)
@@ -65,7 +65,7 @@ MUTANT_TESTS += %D%/walfile
 check_PROGRAMS += $(MUTANT_TESTS)
 LONG_TESTS += %D%/run.py
 endif
-EXTRA_DIST += %D%/names.txt %D%/killers.txt
+EXTRA_DIST += %D%/names.txt %D%/killers.txt %D%/run.py
 
 # Every test against every mutant: how many kill each.
 mutants: $(check_LIBRARIES) $(check_PROGRAMS)
