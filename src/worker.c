@@ -401,6 +401,9 @@ int worker_start(struct worker **out, const struct worker_env *env, unsigned ind
 	err = worker_alloc(w);
 	if (err)
 		goto fail;
+	/* It may have handed something to the service, who looks for it there to wake it,
+	 * before this returns. */
+	*out = w;
 	err = -pthread_create(&w->thread, NULL, run, w);
 	if (err)
 		goto fail;
@@ -413,10 +416,10 @@ int worker_start(struct worker **out, const struct worker_env *env, unsigned ind
 		pthread_join(w->thread, NULL);
 		goto fail;
 	}
-	*out = w;
 	return 0;
 
 fail:
+	*out = NULL;
 	snprintf(why, why_len, "worker %u: %s", index, w->why[0] ? w->why : strerror(-err));
 	worker_free(w);
 	return err;
