@@ -146,7 +146,7 @@ static int act_lane(struct rec *r, unsigned lane)
 	unsigned actions = r->rep->lane[lane].row->actions;
 	unsigned holes = new_holes(r, l);
 	bool idle = lane >= r->lanes_wanted && !holes && !l->keep_tail &&
-		    !(actions & (RL_GAP | RL_SKIP | RL_REPLAY));
+		    !(actions & (RL_GAP | RL_SKIP | RL_REPLAY)) && !rec_numbers_lost(r, lane);
 	int err = open_log(r, lane, idle);
 
 	if (!err && (holes || l->keep_tail))
@@ -157,6 +157,8 @@ static int act_lane(struct rec *r, unsigned lane)
 		err = rec_wal_replay(r, lane, actions & RL_GAP ? l->head_seq : l->base);
 	if (!err && actions & RL_SKIP)
 		err = skip(l, seglog_next_seq(l->log) + REC_LOST_SKIP - 1, GAP_WAL_LOST);
+	if (!err && rec_numbers_lost(r, lane))
+		err = skip(l, seglog_next_seq(l->log) + REC_LOST_SKIP - 1, GAP_DAMAGE);
 	if (err)
 		return rec_fail(r, err, "%s/log/%03u: %s", r->store_dir, lane, wal_strerror(err));
 	l->next_seq = seglog_next_seq(l->log);

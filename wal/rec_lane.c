@@ -236,6 +236,25 @@ static int note_tail(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 		.what = "bytes that are no frame, behind the last one; at most so many records" });
 }
 
+bool rec_numbers_lost(const struct rec *r, unsigned lane)
+{
+	const struct rec_lane *l = &r->lane[lane];
+
+	return l->segs.numbers_lost && !l->has_wal && !(r->rep->lane[lane].row->actions & RL_SKIP);
+}
+
+static int note_lost_numbers(struct rec *r, unsigned lane, struct rec_lane_report *rep)
+{
+	uint64_t from = rep->next_seq;
+
+	if (!rec_numbers_lost(r, lane))
+		return 0;
+	rep->next_seq += REC_LOST_SKIP;
+	return rec_note(r, &(struct rec_finding){
+		.lane = lane, .state = RF_NEW, .from_seq = from, .to_seq = rep->next_seq - 1,
+		.reason = GAP_DAMAGE, .what = "the end of the log is lost; more numbers than it can have held" });
+}
+
 /* ---- all together ---- */
 
 static void lane_progress(void *arg, uint64_t done, uint64_t total)
@@ -303,5 +322,7 @@ int rec_lane_find(struct rec *r, unsigned lane)
 		err = note_holes(r, lane);
 	if (!err)
 		err = note_tail(r, lane, rep);
-	return err ? err : note_numbers(r, lane);
+	if (!err)
+		err = note_numbers(r, lane);
+	return err ? err : note_lost_numbers(r, lane, rep);
 }

@@ -86,6 +86,9 @@ int  rec_lane_find(struct rec *r, unsigned lane);
 /* Whether the hole gets a GAP frame, and its reason. */
 bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, uint32_t *reason);
 
+/* Numbers that clients know were behind what is left of the segments, and no wal says how
+ * many. */
+bool rec_numbers_lost(const struct rec *r, unsigned lane);
 /* keep_tail: the last number that what is behind the last frame may have had. */
 uint64_t rec_tail_last(const struct rec_lane *l);
 

@@ -119,10 +119,6 @@ extern const struct rec_lane_row rec_lane_rows[];
 extern const unsigned rec_lane_rows_count;
 const struct rec_lane_row *rec_lane_decide(const struct rec_lane_facts *f);
 
-/* How many numbers are skipped after the loss of a wal: more than a ring may have
- * words (wal_open refuses larger ones), and easy to see. */
-#define REC_LOST_SKIP	1000000000ull
-
 /* ---- the report ---- */
 
 enum rec_place { RP_NOWHERE, RP_STORE, RP_SEGMENT, RP_WAL_SUPER, RP_WAL_HEAD, RP_WAL_RING };

@@ -271,6 +271,7 @@ static int walk_segment(struct scan *sc, struct seg_info *si, struct blk_file *f
 		if (!h)
 			return -ENOMEM;
 		dirty = si->h.bytes;
+		l->numbers_lost |= tail;
 	} else if (dirty > si->end && !tail) {
 		h = hole_add(sc, si, SEG_HOLE_HEADER, si->end, dirty - si->end);
 		if (!h)
@@ -423,11 +424,22 @@ static int read_segments(struct scan *sc)
 	return err;
 }
 
+/* Frames at the end that a recovery has put there for as many lost ends of the log. */
+static size_t skips(const struct seg_lane *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->ngaps; i++)
+		n += l->gaps[i].segno == l->segs[l->tail].segno &&
+		     l->gaps[i].g.to_seq - l->gaps[i].g.from_seq >= REC_LOST_SKIP - 1;
+	return n;
+}
+
 /* Files without a usable header: in the middle the seam has told of them already. */
 static int note_lost(struct scan *sc)
 {
 	struct seg_lane *l = sc->l;
-	size_t first = 0;
+	size_t first = 0, lost_behind = 0;
 	int err = 0;
 
 	while (l->tail != SIZE_MAX && l->segs[first].state != SEG_USED)
@@ -441,9 +453,13 @@ static int note_lost(struct scan *sc)
 			continue;
 		if (!hole_add(sc, si, SEG_HOLE_SEGMENT, 0, si->bytes))
 			return -ENOMEM;
-		if (behind && si->state == SEG_HEADER_LOST)
+		if (behind && si->state == SEG_HEADER_LOST) {
 			err = with_file(sc, si, skim_lost);
+			lost_behind++;
+		}
 	}
+	if (lost_behind && (l->tail == SIZE_MAX || lost_behind > skips(l)))
+		l->numbers_lost = true;
 	return err;
 }
 

@@ -134,6 +134,7 @@ struct seg_lane {
 	uint64_t dirty_end;		/* >= end: zeros from here on */
 	uint64_t batch_off;		/* there: where the last batch starts (end: it is not here) */
 	uint64_t read_bytes;
+	bool	 numbers_lost;		/* behind what was read there were more, nobody knows how many */
 };
 
 struct seg_scan_options {

@@ -19,7 +19,8 @@ import sys
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
 from harness import bytes_of, case, check, equal, main, post  # noqa: E402
 
-PAGE, STORE, SEGMENT = 4096, "store", "log/000/%08x.seg"
+PAGE, STORE = 4096, "store"
+SKIP = 1000000000           # numbers, where nobody knows how many were lost (format.h)
 
 
 def digest(*roots, times=True):
@@ -110,7 +111,20 @@ def refused(s, what):
     check("cannot open the store" in s.said(), what, "no words of the server:", s.said())
 
 
-def damaged(t, s, kept, path, do, want):
+def names_go_on(s, bodies, what):
+    """No number that a client knows is given to another record, now or at the next start."""
+    known = set(bodies)
+    for _ in range(2):
+        s.start()
+        with s.connect() as c:
+            name = post(c, "/after", b"after")
+        s.kill()
+        check(name not in known, what, name, "was given again")
+        known.add(name)
+    check(int(name.split("-")[1]) < 2 * SKIP, what, "numbers are skipped at every start:", name)
+
+
+def damaged(t, s, kept, path, do, want, last=None):
     """kept: a copy of the store as it was, and its records."""
     folders, bodies = kept
     for now, was in folders.items():
@@ -146,6 +160,8 @@ def damaged(t, s, kept, path, do, want):
     out = s.recover("repair")
     check(out.returncode in (0, 2), what, "repair exits", out.returncode, out.stdout, out.stderr)
     equal(records(t, s, (0, 1, 2)), left, what + ": repair made less (or more) of it")
+    if path == last and do is not gone:
+        names_go_on(s, bodies, what)
 
 
 def filled(t, n, **k):
@@ -184,7 +200,7 @@ def stopped(t):
         damaged(t, s, kept, store, do, STORE_CUT.get(do.what, (3,)))
         for seg in segs[0], segs[1], segs[-1]:
             want = (3,) if do.what.startswith("another") else (2,)
-            damaged(t, s, kept, seg, do, (0,) if do is gone and seg != segs[1] else want)
+            damaged(t, s, kept, seg, do, last=segs[-1], want=(0,) if do is gone and seg != segs[1] else want)
 
 
 @case("files of a killed store with a wal", each=True, rings=["socket"], classes=["volatile"])
