@@ -39,6 +39,8 @@ SLOW = float(os.environ.get("PASTED_TEST_SLOW", "1"))
 PASTED = os.environ.get("PASTED", "")
 RECOVER = os.environ.get("PASTED_RECOVER", "")
 KIB, MIB = 1 << 10, 1 << 20
+# Memory is the sanitizer's then: shadows, and what was freed and is kept to be watched.
+SANITIZED = bool(os.environ.get("SANITIZE_CFLAGS", "").strip())
 
 
 class Skip(Exception):

@@ -15,7 +15,7 @@ from harness import RECOVER, case, check, equal, main, wait_until
 from ledger import Writer, judge, judge_order
 
 CYCLES = int(os.environ.get("PASTED_KILL_CYCLES", "50"))
-ONE_STORE = 10              # so many on one store: each of them judges all that is there
+ONE_STORE = 5               # so many on one store: each of them judges all that is there
 SEED = int(os.environ.get("PASTED_KILL_SEED", str(random.SystemRandom().randrange(1 << 32))))
 KINDS = ("single", "single", "pipelined", "pipelined", "partial", "partial")
 

@@ -67,7 +67,7 @@ class Honest:
     def __init__(self, s, clients=2, pause=0.01, every=5):
         """every: so many posts to a read-back."""
         self.s, self.pause, self.every, self.reads = s, pause, every, 0
-        self.times = []
+        self.times, self.again = [], 0
         self.done, self.error, self.stop = 0, None, threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(k,), daemon=True) for k in range(clients)]
 
@@ -87,6 +87,7 @@ class Honest:
                     if time.monotonic() - last < 1:
                         raise
                     c.close()
+                    self.again += 1
                     c = self.s.connect()
                     self.one(c, k, i)
                 last = time.monotonic()
