@@ -14,7 +14,7 @@
  *               always there
  *   tx.c        commands
  *   core.h      what those share
- *   vnet_dev.c  our virtio-net driver
+ *   vnet_dev.c  our virtio-net driver; vnet_tx.c is its sending half
  *   src_vnet.c  the source that fills its receive queue from the region
  *   compat.h    what differs between kernels
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * vnet.h - our virtio-net driver (vnet_dev.c), and the ring that may be attached to a
- * device of it (src_vnet.c).
+ * vnet.h - our virtio-net driver (vnet_dev.c, vnet_tx.c), and the ring that may be
+ * attached to a device of it (src_vnet.c).
  *
  * Without a ring it is an ordinary network device.  Its receive queue is full at all
  * times; what stands in it is a token:
@@ -123,9 +123,14 @@ struct sk_buff *vnet_copy(struct vnet *v, const void *token, unsigned int len);
 bool vnet_post(struct vnet *v, void *token);
 void vnet_fill(struct vnet *v);
 void vnet_ring_rx(struct vnet *v);
-void vnet_flush_tx(struct vnet *v);
 void vnet_stop(struct vnet *v);
 int  vnet_start(struct vnet *v);
+
+/* vnet_tx.c */
+netdev_tx_t vnet_xmit(struct sk_buff *skb, struct net_device *dev);
+void vnet_tx_irq(struct virtqueue *vq);
+void vnet_flush_tx(struct vnet *v);
+void vnet_empty_tx(struct vnet *v);
 
 /* src_vnet.c */
 unsigned int vnet_take(struct vnet *v, unsigned int budget, struct list_head *list);
