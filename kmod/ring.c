@@ -235,6 +235,9 @@ static long sync_locked(struct paste_ring *r, const struct paste_sync *a)
 			rc = await(r, &p);
 			/* Also when time is over: what came with the timer. */
 			pass(r);
+			/* Who is killed serves nobody: ready ones stay, and are news for ever. */
+			if (fatal_signal_pending(current))
+				rc = -EINTR;
 		} while (!standing(r) && !rc && !READ_ONCE(r->dead));
 	}
 	if (r->source)
