@@ -7,6 +7,7 @@ Server and clients run in the guest, over its loopback: the source is skb, one c
 The guest's python3 is the host's own, in the initramfs.
 
   PASTED_VM_E2E      scripts of tests/e2e to run (default: all)
+  PASTED_KILL_CYCLES SIGKILLs of kill.py, per class (default 20, without KVM 6)
   PASTED_VM_BODIES   bodies of drawn sizes in the last case (default 150, without KVM 40)
   PASTED_VM_SEED     the seed that a run printed
 """
@@ -44,13 +45,14 @@ def machine(t, disk_mib=3072, memory="1536M", more=()):
 
 
 ENVIRONMENT = ("PASTED=/bin/pasted PASTED_RECOVER=/bin/pasted-recover PASTED_TEST_DIR=/mnt/disk/t "
-               "PASTED_TEST_RINGS='{rings}' PASTED_TEST_SLOW={slow} PYTHONDONTWRITEBYTECODE=1")
+               "PASTED_TEST_RINGS='{rings}' PASTED_TEST_SLOW={slow} PASTED_KILL_CYCLES={cycles} PYTHONDONTWRITEBYTECODE=1")
 
 
 def script(m, path, seconds, rings="paste", args=""):
     """Runs one in the guest; the lines it printed."""
     slow = SLOW * (1 if vm.Machine.accel == "kvm" else 4)
-    out = m.run(f"cd /e2e; {ENVIRONMENT.format(rings=rings, slow=slow)} python3 {path} {args}", seconds, exits=None)
+    cycles = os.environ.get("PASTED_KILL_CYCLES", "20" if vm.Machine.accel == "kvm" else "6")
+    out = m.run(f"cd /e2e; {ENVIRONMENT.format(rings=rings, slow=slow, cycles=cycles)} python3 {path} {args}", seconds, exits=None)
     if out.rc == 77:
         raise Skip(f"{path}: {out.text.splitlines()[-1]}")
     check(out.rc == 0, f"{path} in the guest exits {out.rc}:\n{out.text[-6000:]}{out.err.decode(errors='replace')[-2000:]}")
