@@ -127,10 +127,10 @@ static void *run(void *arg)
 		int r;
 		do {
 			r = wal_background(c->wal, c->slice_bytes);
+			look(c);		/* the next one may succeed, and hide it */
 			if (!wake_hungry(c) && r > 0)
 				nap();
 		} while (r > 0 && !atomic_load(&c->stop));
-		look(c);
 	}
 	return NULL;
 }

@@ -53,7 +53,7 @@ static uint64_t bufs_off(const struct place *p, uint32_t lanes, uint64_t entries
 
 static int map_ro(const char *path, uint64_t off, size_t len, struct pm_map *m)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
 	struct stat st;
 	void *p;
 	int err = 0;
