@@ -195,6 +195,9 @@ static int await(struct paste_ring *r, const struct patience *p)
 {
 	int rc = -EAGAIN;
 
+	/* First of all: to a killed process no pass gives anything, whatever is ready. */
+	if (signal_pending(current))
+		return -EINTR;
 	if (p->spin_end && ktime_before(ktime_get(), p->spin_end))
 		rc = spin(r, p);
 	return rc == -EAGAIN ? sleep(r, p) : rc;

@@ -100,7 +100,7 @@ simple("row 8: rings and region are scribbled over", "row8")
 simple("row 10: close races transmit, several processes", "row10")
 simple("row 11: indices, lengths, handles, releases that are lies", "row11_commands", "row11_releases",
        "row11_indices", "row11_setup")
-simple("row 15: kill -9 and unloading under load, the region unmapped and truncated", "row15_kill", "row15_unload",
+simple("row 15: kill -9 and unloading under load, the region unmapped and truncated", "row15_kill", "row15_kill_asleep", "row15_unload",
        "row15_vanish")
 simple("urgent data does not end the reading", "urgent")
 simple("the ring's mapping goes, its file is kept by a message", "ring_unmapped", "ring_moved", "ring_in_itself")

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 
 #include "paste_dev.h"
@@ -135,11 +136,23 @@ static void no_spinning(void)
 
 /* ---- row 2 ---- */
 
+/* From a file, without a copy on this side: packets whose pages are the file's. */
 static void send_much(int fd, uint64_t n)
 {
-	uint64_t at = 0;
+	const size_t size = 4 * PERIOD;
+	int file = memfd_create("stream", MFD_CLOEXEC);
 
-	put(fd, &at, n);
+	must(file >= 0 && write(file, stream_at(0), size) == (ssize_t)size, "memfd_create");
+	while (n) {
+		off_t at = 0;
+
+		while ((size_t)at < size && n) {
+			ssize_t did = sendfile(fd, file, &at, n < size - (size_t)at ? (size_t)n : size - (size_t)at);
+
+			must(did > 0, "sendfile");
+			n -= (uint64_t)did;
+		}
+	}
 	_exit(0);
 }
 
@@ -709,6 +722,45 @@ static void row15_kill(void)
 	}
 }
 
+/* Killed asleep in SYNC, in the moment in which data comes: all on one CPU, so that it
+ * wakes to both. */
+static void row15_kill_asleep(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	must(!sched_setaffinity(0, sizeof(one), &one), "sched_setaffinity");
+	for (int i = 0; i < 30; i++) {
+		uint64_t sent = 0;
+		struct ring r;
+		int fd[2], p[2];
+		pid_t pid;
+		char c;
+
+		stream(AF_INET, fd);
+		must(!pipe(p), "pipe");
+		pid = fork();
+		if (!pid) {
+			ring_open(&r, &small);
+			attach(&r, 0, fd[0], 0, 0);
+			expect_none(&r, 0);
+			must(write(p[1], "r", 1) == 1, "write");
+			for (;;)
+				expect(&r, PASTE_EV_DATA, 0);
+		}
+		equal(read(p[0], &c, 1), 1, "the process");
+		usleep(20000);
+		put(fd[1], &sent, 10);
+		kill(pid, SIGKILL);
+		equal(waitpid(pid, NULL, 0), pid, "waitpid");
+		for (int k = 0; k < 2; k++) {
+			close(fd[k]);
+			close(p[k]);
+		}
+	}
+}
+
 static void row15_unload(void)
 {
 	pid_t pid = start_busy(&small);
@@ -963,6 +1015,6 @@ static void memlock(void)
 const struct test row_tests[] = {
 	TEST(row1), TEST(fair), TEST(no_spinning), TEST(row2), TEST(row7_ends), TEST(row8), TEST(row10),
 	TEST(row11_commands), TEST(row11_releases), TEST(row11_indices), TEST(row11_setup),
-	TEST(row15_kill), TEST(row15_unload), TEST(row15_vanish), TEST(ring_unmapped), TEST(ring_moved), TEST(ring_in_itself),
+	TEST(row15_kill), TEST(row15_kill_asleep), TEST(row15_unload), TEST(row15_vanish), TEST(ring_unmapped), TEST(ring_moved), TEST(ring_in_itself),
 	TEST(two_threads), TEST(interrupted), TEST(forked), TEST(memlock), { NULL, NULL }
 };
