@@ -13,9 +13,15 @@
  *	   +------------->  LINGER  ------------------>  +---->  FREE        reap
  *
  * A packet's shadow, a clone that nobody but us sees, tells whether the stack is done
- * with it: skb_cloned(shadow) is false when ours is the only one left.  It is asked when
- * the buffer would become FREE, never sooner: a retransmission queue, a capture or a
- * reordering qdisc may keep a packet long after the socket's reader has had the bytes.
+ * with it.  It is asked when the buffer would become FREE, never sooner: a retransmission
+ * queue, a capture or a reordering qdisc may keep a packet long after the socket's reader
+ * has had the bytes.  It is done when both is true:
+ *
+ *	skb_cloned(shadow) is false	no other clone (a capture's) shares the data
+ *	fclone_ref is 1			the skb itself, the other half of the fclone, was
+ *					freed; who rewrites a header (NAT, a TTL) gives it
+ *					data of its own, with the same page fragment
+ *
  * PASTE_UNTRACKED is for the test of this: built with it, the module corrupts data under
  * loss and reordering, and the test must say so.
  */
@@ -44,7 +50,10 @@ static bool in_stack(const struct paste_buf *b)
 #ifdef PASTE_UNTRACKED
 	return false;
 #else
-	return skb_cloned(b->shadow);
+	const struct sk_buff_fclones *f = container_of(b->shadow, struct sk_buff_fclones, skb2);
+
+	return (b->shadow->fclone == SKB_FCLONE_CLONE && refcount_read(&f->fclone_ref) > 1) ||
+	       skb_cloned(b->shadow);
 #endif
 }
 
