@@ -195,7 +195,7 @@ static int await(struct paste_ring *r, const struct patience *p)
 {
 	int rc = -EAGAIN;
 
-	/* First of all: to a killed process no pass gives anything, whatever is ready. */
+	/* First of all: who is killed serves nobody, so what is ready stays ready, and news. */
 	if (signal_pending(current))
 		return -EINTR;
 	if (p->spin_end && ktime_before(ktime_get(), p->spin_end))
@@ -238,9 +238,6 @@ static long sync_locked(struct paste_ring *r, const struct paste_sync *a)
 			rc = await(r, &p);
 			/* Also when time is over: what came with the timer. */
 			pass(r);
-			/* Who is killed serves nobody: ready ones stay, and are news for ever. */
-			if (fatal_signal_pending(current))
-				rc = -EINTR;
 		} while (!standing(r) && !rc && !READ_ONCE(r->dead));
 	}
 	if (r->source)

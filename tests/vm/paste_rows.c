@@ -870,7 +870,9 @@ static void ring_in_itself(void)
 
 static void *sync_forever(void *arg)
 {
-	return (void *)(intptr_t)ring_sync(arg, -1);
+	while (ring_sync(arg, -1) == -EBUSY)
+		;	/* the other thread was in it first */
+	return NULL;
 }
 
 static int ring_sync_raw(struct ring *r)
