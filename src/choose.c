@@ -129,16 +129,17 @@ int choose_try_ring(const struct ring_ops *ops, const struct config *c, char *wh
 /* paste: asked for by name, or because a network device is, or there by luck. */
 static const struct ring_ops *choose_paste(const struct config *c, char *why, size_t why_len)
 {
-	char reason[CHOOSE_WHY / 2] = "";
+	char reason[CHOOSE_WHY / 2] = "", at[CHOOSE_WHY / 2];
 	int err = choose_try_ring(&ring_paste, c, reason, sizeof(reason));
 
 	if (!err)
 		return &ring_paste;
 	if (c->ring == CONFIG_RING_PASTE)
-		snprintf(why, why_len, "--ring paste cannot be had: %s: accepted is auto, uring or socket%s",
-			 reason, c->nic ? ", without --nic" : "");
+		snprintf(why, why_len, "%s paste cannot be had: %s: accepted is auto, uring or socket%s",
+			 config_place(c, "ring", at, sizeof(at)), reason, c->nic ? ", without --nic" : "");
 	else if (c->nic)
-		snprintf(why, why_len, "--nic needs the ring paste, which cannot be had: %s", reason);
+		snprintf(why, why_len, "%s needs the ring paste, which cannot be had: %s",
+			 config_place(c, "nic", at, sizeof(at)), reason);
 	else if (err != -ENOENT)	/* few machines have it: no word about that */
 		snprintf(why, why_len, "not paste: %s", reason);
 	return NULL;
@@ -146,7 +147,7 @@ static const struct ring_ops *choose_paste(const struct config *c, char *why, si
 
 const struct ring_ops *choose_ring(const struct config *c, char *why, size_t why_len)
 {
-	char reason[CHOOSE_WHY / 2] = "";
+	char reason[CHOOSE_WHY / 2] = "", at[CHOOSE_WHY / 2];
 	const struct ring_ops *ring;
 
 	*why = '\0';
@@ -163,6 +164,7 @@ const struct ring_ops *choose_ring(const struct config *c, char *why, size_t why
 		snprintf(why + strlen(why), why_len - strlen(why), "%s%s", *why ? "; " : "", reason);
 		return &ring_socket;
 	}
-	snprintf(why, why_len, "--ring uring cannot be had: %s: accepted is auto or socket", reason);
+	snprintf(why, why_len, "%s uring cannot be had: %s: accepted is auto or socket",
+		 config_place(c, "ring", at, sizeof(at)), reason);
 	return NULL;
 }

@@ -140,8 +140,10 @@ def too_strong(t):
         check(out.returncode not in (0, None) and out.returncode > 0, "ran as", cls, out)
         check("nvmm" in out.stderr, out.stderr)
         check(re.search("fsync|volatile|--nvmm", out.stderr), "no way out is named:", out.stderr)
-    for line, words in (("class = nvmm", "class nvmm"), ("nvmm = /nonexistent", "/nonexistent"),
-                        (f"store = {shm}/s", shm)):
+    refused = [("class = nvmm", "class nvmm"), ("nvmm = /nonexistent", "/nonexistent"), (f"store = {shm}/s", shm)]
+    if not os.path.exists("/dev/paste"):
+        refused.append(("ring = paste", "modprobe paste"))
+    for line, words in refused:
         out = run(t, conf=f"listen = 127.0.0.1:0\n\n{line}\n")
         equal(out.returncode, 78, f"{line} in a file: {out.stderr}")
         check(re.search(r"a\.conf:3: ", out.stderr), "the file's line is not told:", out.stderr)
