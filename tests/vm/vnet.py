@@ -186,11 +186,20 @@ def run_load(threads, requests, sizes, **k):
 
 
 def all_came_back(g):
-    """Idle: every buffer is the kernel's, and none is still in the stack."""
+    """Idle: every buffer is the kernel's, and none is still in the stack.
+
+    A packet that is freed on another CPU than it was made on waits there for the next
+    network softirq (up to 64 a CPU): each CPU gets one."""
     def idle():
+        nonlocal s
+        g.m.run("for c in 1 2; do taskset $c ping -c 1 127.0.0.1; done >/dev/null 2>&1; true")
         s = g.stats()
         return s["buffers_kernel"] == g.nbufs and not s["buffers_stack"]
-    wait_until(idle, 20, "buffers are missing")
+    s = None
+    try:
+        wait_until(idle, 20, "buffers are missing")
+    except Failed as e:
+        raise Failed(str(e), f"of {g.nbufs}:", s, g.m.run("netstat -tn; cat /proc/net/sockstat").text) from None
 
 
 # ---- one machine for what needs no other -----------------------------------------------
@@ -376,8 +385,14 @@ def row_15_unbind(g):
     for i in range(3):
         g.m.run("ifconfig eth1 down; usleep 100000\n" + UP)
         going()
-    s = g.stats()
-    equal(s["copied_bytes"], 0, "copied")
+    # What was in the queue when it stopped is posted again by the next SYNC; until then
+    # there may be plain buffers in it, whose bytes are copied.
+    def copies():
+        s = g.stats()
+        going()
+        now = g.stats()
+        return now["copied_bytes"] == s["copied_bytes"] and now["zero_copy_bytes"] > s["zero_copy_bytes"]
+    wait_until(copies, 60, "bytes are copied on and on")
     second = g.m.run("tiny ring 8082 - 1048576 nic=$(cat /sys/class/net/eth1/ifindex)", exits=None)
     check(second.rc and b"busy" in second.err, "a second ring has the same device:", second)
     none = g.m.run("tiny ring 8082 - 1048576 nic=$(cat /sys/class/net/eth0/ifindex)", exits=None)
