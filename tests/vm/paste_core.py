@@ -35,7 +35,7 @@ class Guest:
         self.t = Test()
         self.machine = vm.Machine(self.t, Image(
             kernel, modules=["tun", "/kmod/paste.ko"], programs={"/bin/paste_test": TEST},
-            files={"/kmod/paste.ko": module}), append=WATCHFUL)
+            files={"/kmod/paste.ko": module}), append=WATCHFUL, quiet="RCU lockdep checking is enabled")
         self.machine.start()
         self.machine.run("mount -t debugfs none /sys/kernel/debug", exits=None)
         return self.machine

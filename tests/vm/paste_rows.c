@@ -247,8 +247,16 @@ static void row7_ends(void)
 
 struct scribbler {
 	struct ring *r;
-	volatile bool stop;
+	volatile bool stop, hold, held;
 };
+
+/* Nothing is scribbled until it is let go again: what was written stays. */
+static void hold(struct scribbler *s, bool on)
+{
+	s->hold = on;
+	while (on && !s->held)
+		sched_yield();
+}
 
 static void *scribble(void *arg)
 {
@@ -256,6 +264,11 @@ static void *scribble(void *arg)
 	uint32_t seed = 1;
 
 	while (!s->stop) {
+		s->held = s->hold;
+		if (s->held) {
+			sched_yield();
+			continue;
+		}
 		uint32_t *shared = (uint32_t *)s->r->shared, *mem = (uint32_t *)s->r->mem;
 
 		for (int i = 0; i < 200; i++) {
@@ -265,9 +278,26 @@ static void *scribble(void *arg)
 				seed & 2 ? (seed >> 16) % 64 : seed * 2654435761u;
 			mem[(seed >> 4) % (s->r->s.len / 4)] = seed;
 		}
-		usleep(100);
+		sched_yield();
 	}
 	return NULL;
+}
+
+/* The kernel's indices as last published, before they were scribbled over. */
+struct told {
+	uint32_t ev_tail, cmd_head, rel_head;
+};
+
+static void told_indices(const struct ring *r, struct told *t)
+{
+	*t = (struct told){ r->shared->ev_tail.v, r->shared->cmd_head.v, r->shared->rel_head.v };
+}
+
+static void legal_indices(struct ring *r, const struct told *t)
+{
+	r->shared->ev_head.v = t->ev_tail;
+	r->shared->cmd_tail.v = t->cmd_head + 8;	/* never behind what was accepted before */
+	r->shared->rel_tail.v = t->rel_head + below(64);
 }
 
 static void row8(void)
@@ -276,8 +306,9 @@ static void row8(void)
 	unsigned ok = 0, invalid = 0;
 	double end = now() + 4;
 
-	while (now() < end) {
+	while (now() < end || ok <= 100 || invalid <= 100) {
 		struct scribbler s = { .stop = false };
+		struct told told = { .ev_tail = 1 };
 		uint64_t sent = 0;
 		struct ring r;
 		pthread_t t;
@@ -287,26 +318,26 @@ static void row8(void)
 		stream(AF_INET, fd);
 		attach(&r, 0, fd[0], 0, 0);
 		expect_none(&r, 0);
+		told_indices(&r, &told);
 		s.r = &r;
 		pthread_create(&t, NULL, scribble, &s);
-		for (int i = 0; i < 2000; i++) {
+		for (int i = 0; i < 200; i++) {
 			struct paste_sync a = { .timeout_ns = i % 16 ? 0 : 100000 };
 
 			if (sent < 50000)
 				put(fd[1], &sent, 100);
-			/* Now and then legal by chance: the commands are what was scribbled. */
-			if (!(i % 4))
-				r.shared->ev_head.v = r.shared->ev_tail.v;
-			if (!(i % 8)) {
-				r.shared->cmd_tail.v = r.shared->cmd_head.v + below(8);
-				r.shared->rel_tail.v = r.shared->rel_head.v + below(64);
-			}
+			/* Now and then the indices are legal ones; the entries are not. */
+			hold(&s, !(i % 8));
+			if (s.hold)
+				legal_indices(&r, &told);
 			if (ioctl(r.fd, PASTE_IOC_SYNC, &a) >= 0)
 				ok++;
 			else if (errno == EINVAL)
 				invalid++;
 			else
 				die("SYNC over scribbled rings");
+			if (s.hold)
+				told_indices(&r, &told);
 		}
 		s.stop = true;
 		pthread_join(t, NULL);
@@ -314,8 +345,7 @@ static void row8(void)
 		close(fd[0]);
 		close(fd[1]);
 	}
-	/* Descriptors that a scribbled ATTACH named were this process's own. */
-	must(ok > 100 && invalid > 100, "%u fine, %u refused: not much was tried", ok, invalid);
+	printf("%u SYNCs went through, %u were refused\n", ok, invalid);
 }
 
 /* ---- row 10 ---- */
@@ -362,7 +392,7 @@ static void churn(unsigned who, double end)
 	for (int i = 0; i < 16; i++)
 		c.fd[i] = -1;
 	pthread_create(&t, NULL, closer, &c);
-	for (; now() < end; rounds++) {
+	for (; now() < end || rounds < 60; rounds++) {
 		unsigned i = below(16);
 		int fd[2];
 
