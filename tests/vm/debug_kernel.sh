@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # debug_kernel.sh DIR - a kernel that looks at what a module does: Debian's 6.1 source with
 # KASAN, lockdep, kmemleak, failslab and more, small otherwise.  Into DIR/root, the folder
-# that PASTED_VM_KERNEL wants, and a paste.ko for it into DIR/kmod.  An hour of one CPU; it
+# that PASTED_VM_KERNEL wants, and a paste.ko for it into DIR/kmod.  Twenty minutes of two CPUs; it
 # goes on where it was stopped.
 #
 #   JOBS   how many processes (2)

@@ -305,10 +305,21 @@ const struct test interface_tests[] = {
 	TEST(polled), TEST(quota), TEST(short_tcp), TEST(short_unix), TEST(writable_when_stalled), { NULL, NULL }
 };
 
+/* From here on this process's allocations in the kernel fail, as failslab was told. */
+static void fail_allocations(void)
+{
+	int fd = open("/proc/self/make-it-fail", O_WRONLY);
+
+	must(fd >= 0 && write(fd, "1", 1) == 1, "make-it-fail");
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct test *all[] = { interface_tests, row_tests, tun_tests };
 
+	if (getenv("PASTE_TEST_FAIL"))
+		fail_allocations();
 	signal(SIGPIPE, SIG_IGN);
 	for (unsigned i = 0; argc == 2 && i < sizeof(all) / sizeof(*all); i++)
 		for (const struct test *t = all[i]; t->name; t++)
