@@ -21,7 +21,7 @@ check_PROGRAMS += %D%/tiny %D%/wire
 check-vm:
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(VM_TESTS)'
 # The module's tests on a kernel with KASAN, lockdep, kmemleak and failslab, which is built
-# first, for an hour.
+# first, for about twenty minutes.
 VM_DEBUG = $(abs_top_builddir)/%D%/cache/debug
 VM_DEBUG_TESTS = %D%/paste_core.py
 check-vm-debug: all $(check_PROGRAMS)
