@@ -46,12 +46,6 @@ static int blk_rename(struct seglog *s, const char *from, const char *to)
 	return err ? err : s->o.blk->rename(s->o.blk->ctx, a, b);
 }
 
-/* Segments are allocated, not written. */
-static bool swift(const struct seglog *s)
-{
-	return s->o.swift && s->o.blk->allocate;
-}
-
 /* ---- retention ---- */
 
 /* All files of the lane, what is being made included. */
@@ -108,7 +102,7 @@ static int retire_oldest(struct seglog *s, bool keep)
 		return 0;
 	snprintf(name, sizeof(name), "%08llx.seg", (unsigned long long)segno);
 	snprintf(spare, sizeof(spare), "spare-%08llx", (unsigned long long)segno);
-	keep = keep && again && !s->spare[0] && !swift(s);
+	keep = keep && again && !s->spare[0];
 	err = keep ? blk_rename(s, name, spare) : blk_unlink(s, name);
 	if (!err && !MUTANT(seg_retire_dir_sync))
 		err = s->o.blk->sync_dir(s->o.blk->ctx, s->dir);
@@ -175,7 +169,8 @@ static int prep_open(struct seglog *s, const char *name, int flags)
 	if (err)
 		return err;
 	snprintf(s->prep.name, sizeof(s->prep.name), "%s", name);
-	if (flags & BLK_CREATE)
+	s->prep.fresh = flags & BLK_CREATE;
+	if (s->prep.fresh)
 		return 0;
 	err = s->o.blk->size(s->prep.file, &bytes);
 	if (err || bytes != s->o.segment_bytes)		/* of an earlier size */
@@ -198,10 +193,7 @@ static int prep_begin(struct seglog *s)
 	if (s->spare[0]) {
 		strcpy(name, s->spare);
 		s->spare[0] = 0;
-		if (swift(s))		/* of another class */
-			blk_unlink(s, name);
-		else
-			err = prep_open(s, name, BLK_RDWR);
+		err = prep_open(s, name, BLK_RDWR);
 	}
 	if (err == -ESTALE || err == -ENOENT) {
 		snprintf(name, sizeof(name), "new-%08llx", (unsigned long long)s->next_segno);
@@ -240,17 +232,14 @@ static int prep_fill(struct seglog *s, uint64_t n)
 {
 	int err = 0;
 
-	if (swift(s)) {
+	if (s->o.swift && s->prep.fresh && s->o.blk->allocate)
 		err = s->o.blk->allocate(s->prep.file, s->prep.pos, n);
-		s->prep.pos += n;
-		return err;
-	}
-	if (MUTANT(seg_zero_fill))		/* the right size is all */
+	else if (MUTANT(seg_zero_fill))		/* the right size is all */
 		err = seg_write_zeros(s->o.blk, s->prep.file, s->prep.pos + n - WAL_PAGE, WAL_PAGE);
 	else
 		err = seg_write_zeros(s->o.blk, s->prep.file, s->prep.pos, n);
 	/* each slice, so that no commit waits behind a whole segment of zeros */
-	if (!err && !MUTANT(seg_zero_sync))
+	if (!err && !s->o.swift && !MUTANT(seg_zero_sync))
 		err = s->o.blk->sync(s->prep.file);
 	s->prep.pos += n;
 	return MUTANT(seg_zero_result) ? 0 : err;

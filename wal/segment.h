@@ -45,8 +45,8 @@ struct seglog_options {
 	uint64_t	 segment_bytes;	/* of new files; SEG_BYTES_MIN..MAX, multiple of 4096 */
 	bool		 idle;		/* nobody will append: no segment is created */
 	bool		 swift;		/* class volatile: new files are allocated rather than
-					 * written with zeros, and none is recycled: no sync
-					 * means anything here, so none is to be made cheap */
+					 * written with zeros, and not synced: no sync means
+					 * anything here, so none is to be made cheap */
 	uint64_t	(*now_ms)(void);	/* NULL: the system's wall clock */
 	uint64_t	(*random)(void);	/* salts; NULL: getrandom */
 };

@@ -76,6 +76,7 @@ struct seglog {
 		struct blk_file *file;
 		char	 name[32];	/* new-N, spare-N or N.seg */
 		uint64_t segno, pos;
+		bool	 fresh;		/* a new file: a reader sees zeros beyond what is written */
 	} prep;
 };
 

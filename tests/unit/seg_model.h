@@ -136,16 +136,22 @@ static inline unsigned model_holes(const struct seg_lane *l, enum seg_hole_state
 	return n;
 }
 
-static inline int model_open(const struct blk_ops *blk, const struct seg_lane *l,
-			     struct seglog **s)
+static inline int model_open_as(const struct blk_ops *blk, const struct seg_lane *l,
+				bool swift, struct seglog **s)
 {
-	struct seglog_options o = { .blk = blk, .dir = LANE_DIR, .lane = LANE,
+	struct seglog_options o = { .blk = blk, .dir = LANE_DIR, .lane = LANE, .swift = swift,
 		.segment_bytes = SEG_TEST_BYTES, .now_ms = model_now, .random = model_random };
 	struct seglog_resume r;
 
 	memcpy(o.uuid, model_uuid, sizeof(o.uuid));
 	seg_lane_resume(l, &r);
 	return seglog_open(s, &o, l, &r);
+}
+
+static inline int model_open(const struct blk_ops *blk, const struct seg_lane *l,
+			     struct seglog **s)
+{
+	return model_open_as(blk, l, false, s);
 }
 
 /* A GAP frame for each torn hole, as recovery writes them. */

@@ -221,6 +221,62 @@ static void test_files_are_recycled(void **state)
 	blk_sim_free(sim);
 }
 
+static const struct blk_ops *sim_ops;
+static unsigned allocated;
+
+static int allocate_some(struct blk_file *f, uint64_t off, uint64_t bytes)
+{
+	static uint8_t zeros[SEG_TEST_BYTES];
+	struct iovec iov = { zeros, bytes };
+
+	assert_true(bytes <= sizeof(zeros));
+	allocated++;
+	return sim_ops->write(f, &iov, 1, off);
+}
+
+/* Class volatile: a new file is allocated, one that is used again is zeroed, neither is
+ * synced; what a killed server leaves is the log and no word of what was there before. */
+static void test_swift_files(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct blk_ops blk = *blk_sim_ops(sim);
+	struct seg_lane l;
+	struct seglog *s;
+	uint64_t seq = 1, syncs = 0;
+
+	(void)state;
+	sim_ops = blk_sim_ops(sim);
+	blk.allocate = allocate_some;
+	allocated = 0;
+	model_dirs(&blk);
+	assert_int_equal(model_scan(&blk, false, &l, NULL), 0);
+	assert_int_equal(model_open_as(&blk, &l, true, &s), 0);
+	seg_lane_free(&l);
+	for (int i = 0; i < 60; i++, seq += 7) {
+		struct model_found f;
+		struct blk_sim *killed;
+
+		assert_int_equal(model_append(s, seq, 7), 0);
+		syncs = blk_sim_calls(sim, SIM_SYNC);
+		model_prepare(s);
+		assert_int_equal(seglog_retain(s, 4 * SEG_TEST_BYTES, 0), 0);
+		assert_int_equal(blk_sim_calls(sim, SIM_SYNC), syncs);
+
+		killed = blk_sim_killed(sim);
+		assert_int_equal(model_scan(blk_sim_ops(killed), false, &l, &f), 0);
+		assert_false(f.wrong);
+		assert_int_equal(f.last, seq + 6);
+		assert_int_equal(l.nholes, 0);
+		assert_int_equal(l.end, l.dirty_end);
+		seg_lane_free(&l);
+		blk_sim_free(killed);
+	}
+	assert_in_range(allocated, 1, 4);
+	assert_int_equal(blk_sim_calls(sim, SIM_UNLINK), 0);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 /* Whether its old name is gone is not known: it must not be overwritten. */
 static void test_failed_directory_sync_keeps_the_file(void **state)
 {
@@ -671,6 +727,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_retention_by_size),
 		cmocka_unit_test(test_retention_by_age),
 		cmocka_unit_test(test_files_are_recycled),
+		cmocka_unit_test(test_swift_files),
 		cmocka_unit_test(test_failed_directory_sync_keeps_the_file),
 		cmocka_unit_test(test_leftovers_go),
 		cmocka_unit_test(test_no_space_and_back),
