@@ -13,9 +13,12 @@
  *	   +------------->  LINGER  ------------------>  +---->  FREE        reap
  *
  * A packet's shadow, a clone that nobody but us sees, tells whether the stack is done
- * with it.  It is asked when the buffer would become FREE, never sooner: a retransmission
- * queue, a capture or a reordering qdisc may keep a packet long after the socket's reader
- * has had the bytes.  It is done when both is true:
+ * with it.  A retransmission queue, a capture or a reordering qdisc may keep a packet long
+ * after the socket's reader has had the bytes, so it is asked twice: at the end of the
+ * pass that named the buffer, where nearly every packet is gone, and the shadow goes too,
+ * rather than stay as long as the process holds the buffer; else when the buffer would
+ * become FREE.  Done is done: nobody can get at a packet that nobody has.  It is when
+ * both is true:
  *
  *	skb_cloned(shadow) is false	no other clone (a capture's) shares the data
  *	fclone_ref is 1			the skb itself, the other half of the fclone, was
@@ -113,7 +116,7 @@ void paste_buf_name(struct paste_ring *r, u32 buf, struct paste_conn *c)
 
 	spin_lock_bh(&r->buf_lock);
 	if (b->state == BUF_STACK) {
-		list_del_init(&b->link);
+		list_move_tail(&b->link, &r->named);
 		r->nstack--;
 	}
 	b->state = BUF_USER;
@@ -122,6 +125,19 @@ void paste_buf_name(struct paste_ring *r, u32 buf, struct paste_conn *c)
 	r->nkernel--;
 	spin_unlock_bh(&r->buf_lock);
 	c->used++;
+}
+
+void paste_bufs_named(struct paste_ring *r)
+{
+	struct paste_buf *b, *next;
+
+	list_for_each_entry_safe(b, next, &r->named, link) {
+		list_del_init(&b->link);
+		if (in_stack(b))
+			continue;
+		consume_skb(b->shadow);
+		b->shadow = NULL;
+	}
 }
 
 u32 paste_buf_injected(struct paste_ring *r, const void *data, u32 len, u32 *off)

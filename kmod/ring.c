@@ -125,6 +125,7 @@ static void pass(struct paste_ring *r)
 	}
 	give_woken(r);
 	serve(r);
+	paste_bufs_named(r);
 	if (r->source) {
 		r->source->refill(r);
 		r->source->flush(r);
