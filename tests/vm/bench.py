@@ -147,8 +147,8 @@ class Guest:
 
     def profile(self, name, seconds):
         """Where the guest's time goes, by its own clock's ticks: us per request."""
-        self.machine.run(f"perf record -q -a -e cpu-clock -F 499 -o /tmp/perf.data sleep {seconds} >/dev/null 2>&1 & sleep 1")
-        r = self.load(seconds + 2)
+        self.machine.run(f"(sleep 2; perf record -q -a -e cpu-clock -F 499 -o /tmp/perf.data sleep {seconds}) >/dev/null 2>&1 &")
+        r = self.load(seconds + 4)
         request = r["us"] / r["requests"]
         for by in ("comm", "comm,sym"):
             out = self.machine.run(f"perf report -i /tmp/perf.data --stdio --sort {by} 2>/dev/null | "
