@@ -22,6 +22,7 @@ struct checkpoint {
 	struct health *health;
 	unsigned interval_ms;
 	uint64_t slice_bytes;
+	int retain_err;			/* that was told */
 	int efd;
 	atomic_bool kicked;		/* a write to efd is on its way: saves the next */
 	atomic_bool stop;
@@ -77,6 +78,18 @@ static void tell_prepare(struct checkpoint *c, int err)
 	}
 }
 
+static void tell_retain(struct checkpoint *c, int err)
+{
+	if (!err == !c->retain_err)
+		return;
+	c->retain_err = err;
+	if (err)
+		diag(DIAG_ERR, "an expired segment of the log cannot be removed: %s; it is tried again",
+		     wal_strerror(err));
+	else
+		diag(DIAG_NOTE, "expired segments of the log are removed again");
+}
+
 static void tell_nospace(struct checkpoint *c, bool nospace)
 {
 	if (nospace == health_is(c->health, HEALTH_NOSPACE))
@@ -96,7 +109,7 @@ static void look(struct checkpoint *c)
 {
 	struct wal_lane_stats s;
 	bool nospace = false;
-	int prepare_err = 0;
+	int prepare_err = 0, retain_err = 0;
 
 	for (unsigned i = 0; i < wal_lanes(c->wal); i++) {
 		if (wal_stats(c->wal, i, &s))
@@ -104,6 +117,8 @@ static void look(struct checkpoint *c)
 		nospace |= s.nospace;
 		if (s.prepare_err != -ENOSPC && !prepare_err)
 			prepare_err = s.prepare_err;
+		if (s.retain_err && !retain_err)
+			retain_err = s.retain_err;
 		if (s.failed && !health_is(c->health, HEALTH_LANE_FAILED)) {
 			health_set(c->health, HEALTH_LANE_FAILED, s.failed);
 			diag(DIAG_ERR, "lane %u: %s; it acknowledges nothing any more, a failed write or sync is "
@@ -111,6 +126,7 @@ static void look(struct checkpoint *c)
 		}
 	}
 	tell_prepare(c, prepare_err);
+	tell_retain(c, retain_err);
 	tell_nospace(c, nospace);
 }
 

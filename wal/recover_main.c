@@ -209,8 +209,10 @@ int main(int argc, char **argv)
 	struct rec_tool t = { .progress = progress_report, .progress_arg = &p };
 	int code = parse(&o, argc, argv);
 
+	if (code < 0)
+		return fflush(stdout) ? EXIT_UNUSABLE : 0;
 	if (code)
-		return code < 0 ? 0 : code;
+		return code;
 	progress_init(&p, STDERR_FILENO, isatty(STDERR_FILENO));
 	t.store_dir = o.store;
 	t.nvmm_path = o.nvmm;

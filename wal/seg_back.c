@@ -12,7 +12,8 @@
  *	                                                            or overwritten
  *
  * So a crash never leaves an expired segment half overwritten under its old name, nor
- * a hole among the segments that are left.
+ * a hole among the segments that are left; and neither does a file that cannot be
+ * removed: no younger one is, before it.
  */
 #include "segment.h"
 
@@ -58,6 +59,7 @@ static uint64_t lane_bytes(struct seglog *s)
 		sum += s->segs[i]->bytes;
 	pthread_mutex_unlock(&s->lock);
 	sum += s->spare[0] ? s->o.segment_bytes : 0;
+	sum += s->stuck[0] ? s->o.segment_bytes : 0;
 	sum += s->prep.state != PREP_IDLE || seglog_ready(s) ? s->o.segment_bytes : 0;
 	return sum;
 }
@@ -90,6 +92,28 @@ static bool take_oldest(struct seglog *s, uint64_t *segno, bool *again)
 	return true;
 }
 
+/* 1: the next may go; -errno: none may, or a crash would leave a hole in the log. */
+static int removed(struct seglog *s)
+{
+	int err = 0;
+
+	if (!MUTANT(seg_retire_dir_sync))
+		err = s->o.blk->sync_dir(s->o.blk->ctx, s->dir);
+	if (err && !MUTANT(seg_retire_dir_result))
+		return s->retire_err = err;
+	return 1;
+}
+
+static int retire_stuck(struct seglog *s)
+{
+	int err = blk_unlink(s, s->stuck);
+
+	if (err && err != -ENOENT)
+		return err;
+	s->stuck[0] = '\0';
+	return removed(s);
+}
+
 /* 1: one segment less; 0: there is only one; -errno.  keep: as a spare, if possible. */
 static int retire_oldest(struct seglog *s, bool keep)
 {
@@ -98,19 +122,22 @@ static int retire_oldest(struct seglog *s, bool keep)
 	bool again;
 	int err;
 
+	if (s->retire_err || s->stuck[0])
+		return s->retire_err ? s->retire_err : retire_stuck(s);
 	if (!take_oldest(s, &segno, &again))
 		return 0;
 	snprintf(name, sizeof(name), "%08llx.seg", (unsigned long long)segno);
 	snprintf(spare, sizeof(spare), "spare-%08llx", (unsigned long long)segno);
 	keep = keep && again && !s->spare[0];
 	err = keep ? blk_rename(s, name, spare) : blk_unlink(s, name);
-	if (!err && !MUTANT(seg_retire_dir_sync))
-		err = s->o.blk->sync_dir(s->o.blk->ctx, s->dir);
-	if (err && !MUTANT(seg_retire_result))
+	if (err && !MUTANT(seg_retire_result)) {
+		strcpy(s->stuck, name);
 		return err;
-	if (keep)
+	}
+	err = removed(s);
+	if (err == 1 && keep)
 		strcpy(s->spare, spare);
-	return 1;
+	return err;
 }
 
 static bool oldest_is_over(struct seglog *s, uint64_t older_than_ms)
@@ -143,7 +170,9 @@ int seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
 		err = retire_oldest(s, true);
 	if (older_than_ms && newest && newest < older_than_ms && seglog_ready(s))
 		atomic_store_explicit(&s->want_rotate, true, memory_order_relaxed);
-	return err < 0 ? err : 0;
+	err = err < 0 ? err : 0;
+	atomic_store_explicit(&s->retain_err, err, memory_order_relaxed);
+	return err;
 }
 
 /* ---- the next segment ---- */
@@ -324,7 +353,8 @@ int seglog_prepare(struct seglog *s)
 void seglog_stat(struct seglog *s, struct seglog_stats *st)
 {
 	*st = (struct seglog_stats){
-		.prepare_err = atomic_load_explicit(&s->prepare_err, memory_order_relaxed) };
+		.prepare_err = atomic_load_explicit(&s->prepare_err, memory_order_relaxed),
+		.retain_err = atomic_load_explicit(&s->retain_err, memory_order_relaxed) };
 	pthread_mutex_lock(&s->lock);
 	st->segments = s->nsegs;
 	for (size_t i = 0; i < s->nsegs; i++)

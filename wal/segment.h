@@ -125,7 +125,8 @@ int  seglog_prepare(struct seglog *s);
  * the wall time older_than_ms (0: no limit).
  * Never the active one: a record in it expires after the next rotation, and that
  * comes with the first append after its time is up (seglog_frame says -ENOSPC).
- * 0 or -errno. */
+ * 0 or -errno: a file could not be removed, and none is before it (tried again by the
+ * next call); or the directory could not be synced, and none is any more. */
 int  seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms);
 
 /* ---- any thread ---- */
@@ -138,6 +139,7 @@ struct seglog_stats {
 	uint64_t expired_records;	/* since open: numbers that retention freed */
 	uint64_t rotations;
 	int	 prepare_err;		/* why there is no next segment: -errno of the last try, 0 */
+	int	 retain_err;		/* what the last seglog_retain() returned */
 };
 void seglog_stat(struct seglog *s, struct seglog_stats *st);
 

@@ -61,6 +61,7 @@ struct seglog {
 	_Atomic uint64_t newest_ms, rotations;
 	_Atomic bool want_rotate;
 	_Atomic int prepare_err;	/* of the last try to make the next segment */
+	_Atomic int retain_err;		/* of the last look for what has expired */
 
 	pthread_mutex_t lock;
 	struct seg **segs;
@@ -71,6 +72,8 @@ struct seglog {
 	/* the background's */
 	uint64_t next_segno, bytes_max;
 	char	 spare[32];	/* name of a freed file that is durably out of the log; "" none */
+	char	 stuck[32];	/* an expired one that could not be removed: first of all; "" none */
+	int	 retire_err;	/* a directory sync failed: what is removed is not known any more */
 	struct {
 		enum prep_state state;
 		struct blk_file *file;

@@ -130,6 +130,7 @@ int wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s)
 		s->expired_records = st.expired_records;
 		s->nospace = st.prepare_err == -ENOSPC;
 		s->prepare_err = st.prepare_err;
+		s->retain_err = st.retain_err;
 	}
 	if (lane < w->nlanes)
 		lane_stats(w, lane, s);

@@ -277,6 +277,55 @@ static void test_swift_files(void **state)
 	blk_sim_free(sim);
 }
 
+static unsigned segs_there(const struct blk_ops *blk)
+{
+	unsigned n[3] = { 0 };
+
+	assert_int_equal(blk->list(blk->ctx, LANE_DIR, count_names, n), 0);
+	return n[0];
+}
+
+/* What cannot be removed is told of, tried again, and comes first: no hole behind it. */
+static void test_unremovable(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct blk_sim *killed;
+	struct seglog_stats st;
+	struct seg_lane l;
+	struct seglog *s;
+	uint64_t seq = 1;
+	unsigned there;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	for (; seq < 200; seq += 7)
+		assert_int_equal(model_append(s, seq, 7), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.retain_err, 0);
+	there = segs_there(blk);
+	blk_sim_fault(sim, SIM_UNLINK, 1, 3, EIO);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(seglog_retain(s, 2 * SEG_TEST_BYTES, 0), -EIO);
+		seglog_stat(s, &st);
+		assert_int_equal(st.retain_err, -EIO);
+		assert_int_equal(segs_there(blk), there);
+		killed = blk_sim_killed(sim);
+		assert_int_equal(model_scan(blk_sim_ops(killed), false, &l, NULL), 0);
+		assert_int_equal(l.nholes, 0);
+		seg_lane_free(&l);
+		blk_sim_free(killed);
+	}
+	assert_int_equal(seglog_retain(s, 2 * SEG_TEST_BYTES, 0), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.retain_err, 0);
+	assert_in_range(segs_there(blk), 1, 2);
+	assert_int_equal(model_append(s, seq, 7), 0);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 /* Whether its old name is gone is not known: it must not be overwritten. */
 static void test_failed_directory_sync_keeps_the_file(void **state)
 {
@@ -728,6 +777,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_retention_by_age),
 		cmocka_unit_test(test_files_are_recycled),
 		cmocka_unit_test(test_swift_files),
+		cmocka_unit_test(test_unremovable),
 		cmocka_unit_test(test_failed_directory_sync_keeps_the_file),
 		cmocka_unit_test(test_leftovers_go),
 		cmocka_unit_test(test_no_space_and_back),
