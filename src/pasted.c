@@ -35,6 +35,8 @@
 #define CONNS_FEW 4096
 /* What a checkpoint moves between two looks at what else there is to do. */
 #define CHECKPOINT_SLICE (256u << 10)
+/* What a recovery reads between two looks for a signal. */
+#define LOOK_BYTES (1u << 20)
 
 struct server {
 	struct config config;
@@ -54,6 +56,7 @@ struct server {
 	struct worker_env env;
 	struct worker *workers[LANES_MAX];
 	unsigned started, joined;		/* of them */
+	uint64_t looked;			/* for a signal, at so many bytes of the recovery */
 	bool	 draining;			/* they were told to stop */
 	int	 status;			/* to exit with */
 };
@@ -142,6 +145,17 @@ static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
 
 	(void)what;
 	health_progress(&s->health, done, total);
+	/* Each record tells; the signals are looked at now and then.  A step begins at 0. */
+	if (s->looked && done - s->looked < LOOK_BYTES)
+		return;
+	s->looked = done;
+	if (daemon_wait(&s->daemon, 0) != DAEMON_STOP)
+		return;
+	/* As if it had been killed here: the next start does the same again. */
+	diag(DIAG_NOTE, "stopped before the store was open; the next start goes on with it");
+	end_waiting(s);
+	stop_listeners(s);
+	exit(EXIT_SUCCESS);
 }
 
 /* What the last run left, if it left anything. */

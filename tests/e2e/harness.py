@@ -167,11 +167,17 @@ class Server:
             cmd += ["--config", conf]
         return cmd + self.args
 
-    def spawn(self):
+    def spawn(self, pending=None):
+        """pending: a signal that is there before its first instruction."""
+        def before():
+            die_with_parent()
+            if pending:
+                signal.pthread_sigmask(signal.SIG_BLOCK, [pending])
+                os.kill(os.getpid(), pending)
         env = dict(os.environ, **(self.env or {}))
         with open(self.errors, "ab") as err:
             self.proc = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=err,
-                                         stderr=err, env=env, preexec_fn=die_with_parent)
+                                         stderr=err, env=env, preexec_fn=before)
         return self
 
     def start(self, seconds=60):

@@ -52,6 +52,23 @@ def numbers(t):
         s.stop_clean() if turn % 2 else s.kill()
 
 
+@case("a stop during the recovery does not wait for its end, and costs nothing", each=True)
+def stopped_early(t):
+    s = t.server()
+    known = fill(s, 64, "early")
+    for how in (signal.SIGTERM, signal.SIGINT):
+        s.kill()
+        before = len(s.said())
+        s.spawn(pending=how)
+        equal(s.proc.wait(60), 0, "exit status; " + s.said()[-2000:])
+        said = s.said()[before:]
+        check("stopped before the store was open" in said, said)
+        check("listening on" not in said, said)
+    s.start()
+    s.stop_clean()
+    equal({r.name: r.body for r in s.dump()}, known, "dump")
+
+
 @case("a second instance on the same store is refused, and so is repair", each=True)
 def second(t):
     s = t.server()
