@@ -535,6 +535,10 @@ static bool read_file(struct loader *ld)
 		return refuse(ld, NULL, "config", "cannot read %s: %s", ld->file, strerror(errno));
 	while (ok && (n = getline(&line, &cap, f)) >= 0) {
 		p.line++;
+		if (p.line == 1 && !strncmp(line, "\xef\xbb\xbf", 3)) {	/* a byte order mark */
+			n -= 3;
+			memmove(line, line + 3, (size_t)n + 1);
+		}
 		if (strlen(line) != (size_t)n)
 			ok = refuse(ld, &p, "", "there is a NUL byte in the line: accepted is text");
 		else

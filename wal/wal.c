@@ -168,6 +168,9 @@ static int check_place(struct opening *p)
 			      o->nvmm_path);
 	if (o->blk == NULL && o->class != WAL_VOLATILE) {
 		err = probe(o->store_dir, &found, why, sizeof(why));
+		if (err == -ENOENT)
+			return refuse(p, err, "%s: the directory that it is to be made in does not exist: "
+				      "make it first", o->store_dir);
 		if (err)
 			return refuse(p, err, "%s: %s", o->store_dir, why[0] ? why : wal_strerror(err));
 		if (found == WAL_VOLATILE)

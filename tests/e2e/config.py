@@ -194,6 +194,9 @@ def occupied(t):
     open(os.path.join(t.dir, "file"), "w").close()
     out = run(t, "--listen", "127.0.0.1:0", "--store", os.path.join(t.dir, "file"))
     check(out.returncode > 0 and "file" in out.stderr, out)
+    deep = os.path.join(t.dir, "not", "there", "store")
+    out = run(t, "--listen", "127.0.0.1:0", "--store", deep)
+    check(out.returncode > 0 and f"{deep}: the directory that it is to be made in" in out.stderr, out)
 
 
 @case("a limit of file sizes is a message, not a signal")

@@ -278,6 +278,8 @@ static void file_is_refused(void **state)
 	file_refused(W(":1: config: ", "command line only"), "config = x\n");
 	file_refused(W(":1: listen: ", "localhost:80", "127.0.0.1:8080"), "listen = localhost:80\n");
 	file_refused(W(":1: store: ", "empty"), "store =\n");
+	file_refused(W(":1: unknown key \"x\""), "\xef\xbb\xbfx = 1\n");
+	file_refused(W(":1: unknown key \"\xef\xbb\""), "\xef\xbb = 1\n");
 }
 
 /* What the command line overrides must still be right. */
