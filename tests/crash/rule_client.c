@@ -65,7 +65,7 @@ static uint32_t draw_len(struct rule *r)
 /* Payload of both, framed for the wire. */
 static void add_body(struct rule *r, struct text *wire, struct text *rec, uint32_t len, bool chunked)
 {
-	uint8_t b[RULE_BODY];
+	uint8_t b[RULE_BODY] = { 0 };	/* set for the compiler: a body may be empty */
 
 	for (uint32_t i = 0; i < len; i++)
 		b[i] = (uint8_t)sim_rng_next(&r->rng);
