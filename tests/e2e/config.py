@@ -6,7 +6,7 @@ import re
 import socket
 import subprocess
 
-from harness import PASTED, RECOVER, Conn, Skip, case, check, equal, free_port, main, post, shm_dir, wait_until
+from harness import PASTED, RECOVER, SLOW, Conn, Skip, case, check, equal, free_port, main, post, shm_dir, wait_until
 
 
 def run(t, *args, conf=None, seconds=20, env=None):
@@ -17,7 +17,7 @@ def run(t, *args, conf=None, seconds=20, env=None):
         with open(path, "w") as f:
             f.write(conf)
         cmd += ["--config", path]
-    return subprocess.run(cmd, capture_output=True, text=True, timeout=seconds, cwd=t.dir,
+    return subprocess.run(cmd, capture_output=True, text=True, timeout=seconds * SLOW, cwd=t.dir,
                           env=dict(os.environ, **(env or {})))
 
 
@@ -203,7 +203,7 @@ def occupied(t):
 def small_files(t):
     out = subprocess.run(["sh", "-c", 'ulimit -f 8; exec "$@"', "sh", PASTED, "--listen", "127.0.0.1:0",
                           "--store", os.path.join(t.dir, "s"), "--class", "fsync"],
-                         capture_output=True, text=True, timeout=20)
+                         capture_output=True, text=True, timeout=20 * SLOW)
     equal(out.returncode, 1, f"exit status: {out.stderr}")
     check("File too large" in out.stderr, out.stderr)
 

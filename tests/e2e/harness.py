@@ -127,6 +127,11 @@ def wait_until(cond, seconds, what):
         time.sleep(0.01)
 
 
+def ms(n):
+    """A time setting that an honest client keeps to on a slow machine too."""
+    return f"{n * SLOW:.0f}ms"
+
+
 class Server:
     """One pasted process.  Settings that are not asked for keep their defaults,
     but for a small pool and small segments: the tests share a small machine."""

@@ -4,7 +4,7 @@
 import resource
 import time
 
-from harness import SANITIZED, Skip, bytes_of, case, check, equal, main, post, wait_until
+from harness import SANITIZED, SLOW, Skip, bytes_of, case, check, equal, main, ms, post, wait_until
 
 N = 1000
 
@@ -48,11 +48,11 @@ def idle(t):
 
 @case("idle connections end after idle-timeout, busy ones do not", each=True)
 def timeout(t):
-    s = t.server(settings={"idle-timeout": "1s"})
+    s = t.server(settings={"idle-timeout": ms(1000)})
     fresh, used = s.connect(), s.connect()
     post(used, "/x", b"1")
     with s.connect() as busy:
-        end = time.monotonic() + 2.5
+        end = time.monotonic() + 2.5 * SLOW
         while time.monotonic() < end:
             post(busy, "/x", b"1")
             time.sleep(0.1)

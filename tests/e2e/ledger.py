@@ -20,7 +20,7 @@ import random
 import socket
 import threading
 
-from harness import Conn, KIB, MIB, bytes_of, check, chunked
+from harness import Conn, KIB, MIB, SLOW, bytes_of, check, chunked
 
 
 class Entry:
@@ -129,7 +129,7 @@ class Writer(threading.Thread):
             self.conn and self.conn.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
-        self.join(30)
+        self.join(30 * SLOW)
         check(not self.is_alive(), "a writer does not end")
 
 

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from harness import (RECOVER, Server, bytes_of, case, check, equal, main, post, records, request,
+from harness import (RECOVER, SLOW, Server, bytes_of, case, check, equal, main, post, records, request,
                      wait_until)
 
 
@@ -75,11 +75,11 @@ def second(t):
     with s.connect() as c:
         name = post(c, "/one", b"mine")
     other = t.a_server(store=s.store, nvmm=s.nvmm).spawn()
-    check(other.proc.wait(20) not in (0, None), "the second one ran")
+    check(other.proc.wait(20 * SLOW) not in (0, None), "the second one ran")
     check(s.store in other.said(), "the message does not name the store:", other.said())
     third = t.a_server(store=os.path.join(t.dir, "other"), nvmm=s.nvmm).spawn() if s.nvmm else None
     if third:
-        check(third.proc.wait(20) not in (0, None), "another store on the same NVMM folder ran")
+        check(third.proc.wait(20 * SLOW) not in (0, None), "another store on the same NVMM folder ran")
     out = s.recover("repair")
     equal(out.returncode, 3, "repair of a store in use: " + out.stderr.decode())
     equal(s.record(name).body, b"mine", "the first one goes on")
@@ -117,7 +117,7 @@ def drain(t):
         equal(r.status, 200, "the request in flight")
         equal((r.get("Connection") or "").lower(), "close", "Connection")
         early.close()
-        equal(s.proc.wait(60), 0, "exit status; " + s.said()[-1000:])
+        equal(s.proc.wait(60 * SLOW), 0, "exit status; " + s.said()[-1000:])
         try:
             s.connect(timeout=1).close()
             check(False, "still listening")
@@ -149,7 +149,7 @@ def drain_loaded(t):
     time.sleep(0.5)
     equal(s.stop(), 0, "exit status; " + s.said()[-1000:])
     for th in threads:
-        th.join(30)
+        th.join(30 * SLOW)
     got = {r.name: r for r in s.dump(exits=(0,))}
     check(named, "no load")
     for name, k, i in named:

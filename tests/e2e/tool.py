@@ -9,11 +9,11 @@ import re
 import shutil
 import subprocess
 
-from harness import RECOVER, bytes_of, case, check, equal, main, post, records, gaps
+from harness import RECOVER, SLOW, bytes_of, case, check, equal, main, post, records, gaps
 
 
 def tool(*args):
-    return subprocess.run([RECOVER, *args], capture_output=True, timeout=60)
+    return subprocess.run([RECOVER, *args], capture_output=True, timeout=60 * SLOW)
 
 
 def digest(*roots):

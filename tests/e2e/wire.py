@@ -4,8 +4,8 @@
 import select
 import time
 
-from harness import (MIB, SANITIZED, SLOW, accepted, bytes_of, case, check, equal, main, post, records,
-                     request, wait_until)
+from harness import (MIB, SANITIZED, SLOW, accepted, bytes_of, case, check, equal, main, ms, post,
+                     records, request, wait_until)
 
 
 def stored(s, name):
@@ -107,7 +107,7 @@ def deaf_client(t):
             post(honest, "/other", b"x")
         check(SANITIZED or s.status_kb("VmRSS") < 300 * 1024, "memory grew:", s.status_kb("VmRSS"), "KiB")
         check(sent < 30 * MIB, "never pushed back")
-        c.sock.settimeout(30)
+        c.sock.settimeout(30 * SLOW)
         for i in range(sent // len(one)):
             equal(c.reply().status, 200, f"reply {i}")
 
@@ -231,7 +231,7 @@ def methods(t):
 
 @case("slow headers and slow bodies are 408; idle ones are closed; the others do not notice", each=True)
 def slow(t):
-    s = t.server(settings={"header-timeout": "600ms", "body-timeout": "600ms", "idle-timeout": "1s"})
+    s = t.server(settings={"header-timeout": ms(600), "body-timeout": ms(600), "idle-timeout": ms(1000)})
     idle, header, body, honest = (s.connect() for _ in range(4))
     header.send(b"POST /s HTTP/1.1\r\nHost: t\r\n")
     body.send(b"POST /s HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\nxxx")
@@ -239,7 +239,7 @@ def slow(t):
     while waiting:
         check(time.monotonic() - began < 20 * SLOW, "not ended:", waiting)
         post(honest, "/honest", b"1")
-        if header in waiting and time.monotonic() - began < 0.5:
+        if header in waiting and time.monotonic() - began < 0.5 * SLOW:
             header.send(b"X-A: b\r\n")     # a drip does not prolong a head's time
         for c in select.select([c.sock for c in waiting], [], [], 0.1)[0]:
             c = next(x for x in waiting if x.sock is c)

@@ -22,7 +22,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
-from harness import Conn, Failed, KIB, Skip, case, check, equal, main, wait_until  # noqa: E402
+from harness import Conn, Failed, KIB, SLOW, Skip, case, check, equal, main, wait_until  # noqa: E402
 from ledger import Entry, judge  # noqa: E402
 
 LIB = os.path.join(os.environ.get("top_builddir", "."), "tests/faults/nth.so")
@@ -118,7 +118,7 @@ def load(s, tag, rng, n=12):
     for c in clients:
         c.start()
     for c in clients:
-        c.join(60)
+        c.join(60 * SLOW)
         check(not c.is_alive(), "a client hangs")
         if c.error:
             raise c.error

@@ -14,7 +14,7 @@ import subprocess
 
 import hostile  # noqa: F401 - finds harness
 import peers
-from harness import Failed, case, check, main
+from harness import SLOW, Failed, case, check, main
 
 TABLE = os.path.join(os.environ.get("top_builddir", "."), "tests", "hostile", "print_table")
 LIMITS = (413, 414, 431)    # the table's limits are those of its unit test
@@ -74,7 +74,7 @@ OTHERWISE_THERE = [
 
 
 def rows():
-    out = subprocess.run([TABLE], capture_output=True, text=True, timeout=30)
+    out = subprocess.run([TABLE], capture_output=True, text=True, timeout=30 * SLOW)
     check(out.returncode == 0 and out.stdout, f"{TABLE} does not print the table")
     return [json.loads(line) for line in out.stdout.splitlines()]
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 
-from harness import Skip, die_with_parent, free_port, wait_until
+from harness import SLOW, Skip, die_with_parent, free_port, wait_until
 
 MARKER = b"GET /marker HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
@@ -21,7 +21,7 @@ def talk(port, data, end=True):
     """All that comes back for data and the marker behind it, until the peer closes.
     end: we close our side; proxies forget what they were asked then, theirs is a timeout."""
     got = b""
-    with socket.create_connection(("127.0.0.1", port), 20) as k:
+    with socket.create_connection(("127.0.0.1", port), 20 * SLOW) as k:
         try:
             k.sendall(data + MARKER)
             if end:

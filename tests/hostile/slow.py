@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from hostile import Honest, check_books, need_descriptors, settled_books
-from harness import (KIB, SLOW, Skip, bytes_of, case, check, connect_socket, equal, free_port, main, post,
+from harness import (KIB, SLOW, Skip, bytes_of, case, check, connect_socket, equal, free_port, main, ms, post,
                      records, request, wait_until)
 
 
@@ -18,7 +18,7 @@ class Drip:
     """A connection that sends `first` at once and then `drip`, a piece at a time."""
 
     def __init__(self, s, first, drip, rcvbuf=0, addr=None):
-        self.sock = connect_socket(addr or s.listen[0], 30) if not rcvbuf else small_window(s, rcvbuf)
+        self.sock = connect_socket(addr or s.listen[0], 30 * SLOW) if not rcvbuf else small_window(s, rcvbuf)
         self.sock.sendall(first)
         self.sock.setblocking(False)
         self.drip, self.at, self.got, self.over = drip, 0, b"", False
@@ -57,7 +57,7 @@ def small_window(s, rcvbuf):
     host, port = s.listen[0].rsplit(":", 1)
     k = socket.socket()
     k.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-    k.settimeout(30)
+    k.settimeout(30 * SLOW)
     k.connect((host, int(port)))
     return k
 
@@ -146,13 +146,13 @@ def bodies(t):
 
 @case("a client that keeps to body-rate takes the time that it needs", each=True)
 def steady(t):
-    s = t.server(settings={"body-timeout": "3s", "body-rate": "1K", "pool-size": "8M", "body-max": "1M"})
+    s = t.server(settings={"body-timeout": ms(3000), "body-rate": "1K", "pool-size": "8M", "body-max": "1M"})
     body = bytes_of("steady", 100 * KIB)
     with s.connect() as c:
         c.send(request("POST", "/steady", None, [("Content-Length", str(len(body)))]))
-        for i in range(0, len(body), 2 * KIB):      # 5 s, and twenty times the rate
+        for i in range(0, len(body), 2 * KIB):      # longer than body-timeout, and several times the rate
             c.send(body[i:i + 2 * KIB])
-            time.sleep(0.1)
+            time.sleep(0.1 * SLOW)
         r = c.reply()
         equal(r.status, 200, r)
         equal(c.ask("GET", f"/-/records/{r.name}").body, body, "read-back")
@@ -186,7 +186,7 @@ def readers_many(t):
     # megabytes, and a busy machine needs a minute to fill them and the slots.
     unix = "unix:" + os.path.join(t.dir, "socket")
     s = t.server(listen=[f"127.0.0.1:{free_port()}", unix],
-                 settings={"write-timeout": "10m", "idle-timeout": "10m", "pushback-timeout": "3s",
+                 settings={"write-timeout": "10m", "idle-timeout": "10m", "pushback-timeout": ms(3000),
                            "pool-size": "8M", "body-max": "1M"})
     with s.connect() as c:
         bodies = [bytes_of(i, 500 * KIB) for i in range(12)]
