@@ -16,6 +16,7 @@
  *
  *	SEED=n		which bits of the data (default 1)
  *	SAMPLES=n	how many of each record (default 8)
+ *	EACH=n		elsewhere one of n neighbours, 8: a bit of each byte (default 1, all)
  *	KIND=name	only this store
  *	PLACE=n BIT=n	only this bit (printed by a failure)
  */
@@ -403,7 +404,8 @@ static uint64_t env(const char *name, uint64_t otherwise)
 
 static void one_place(struct damage *d, const struct place *p)
 {
-	uint64_t only = env("BIT", UINT64_MAX), samples = env("SAMPLES", 8);
+	uint64_t only = env("BIT", UINT64_MAX), samples = env("SAMPLES", 8), each = env("EACH", 1);
+	uint64_t seed = env("SEED", 1);
 
 	d->p = p;
 	if (only != UINT64_MAX)
@@ -412,8 +414,9 @@ static void one_place(struct damage *d, const struct place *p)
 		for (uint64_t i = 0; i < samples && !d->failed; i++)
 			one_bit(d, sim_rng_next(&d->rng) % (p->bytes * 8));
 	else
-		for (uint64_t bit = 0; bit < p->bytes * 8 && !d->failed; bit++)
-			one_bit(d, bit);
+		/* Not the same one in each group: a bit of a field would always be left out. */
+		for (uint64_t n = 0; (n + 1) * each <= p->bytes * 8 && !d->failed; n++)
+			one_bit(d, n * each + (n + seed) % each);
 }
 
 static void one_kind(struct damage *d, const struct kind *k)
