@@ -60,7 +60,7 @@ def stopped_early(t):
         s.kill()
         before = len(s.said())
         s.spawn(pending=how)
-        equal(s.proc.wait(60), 0, "exit status; " + s.said()[-2000:])
+        equal(s.proc.wait(60 * SLOW), 0, "exit status; " + s.said()[-2000:])
         said = s.said()[before:]
         check("stopped before the store was open" in said, said)
         check("listening on" not in said, said)
