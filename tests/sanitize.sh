@@ -10,8 +10,8 @@
 #
 # Left out: the mutants and the rules of the house, which are about the sources; the
 # machines, which have no sanitizers' libraries; the million crash states, of which
-# tests/crash/crash visits a part.  ThreadSanitizer does without crash and damage too,
-# which are a quarter of an hour of one thread's CPU: they start no second one.
+# tests/crash/crash visits a part.  ThreadSanitizer does without the long tests over the
+# simulators too, minutes of CPU: neither they nor what they call start a second thread.
 set -u
 src=$1
 shift
@@ -22,6 +22,7 @@ tests_of() {
 		case $kind:$t in
 		*/mutants/* | */tidy/* | */vm/* | */states.sh) ;;
 		thread:*/crash/crash | thread:*/damage/damage) ;;
+		thread:*/test_segment | thread:*/test_seg_scan) ;;
 		*) echo "$t" ;;
 		esac
 	done
