@@ -84,8 +84,8 @@ static void tell_retain(struct checkpoint *c, int err)
 		return;
 	c->retain_err = err;
 	if (err)
-		diag(DIAG_ERR, "an expired segment of the log cannot be removed: %s; it is tried again",
-		     wal_strerror(err));
+		diag(DIAG_ERR, "an expired segment of the log cannot be removed: %s; no other is, until "
+			 "that works or the next start", wal_strerror(err));
 	else
 		diag(DIAG_NOTE, "expired segments of the log are removed again");
 }
