@@ -11,7 +11,7 @@ import random
 import shutil
 import time
 
-from harness import RECOVER, case, check, equal, main, wait_until
+from harness import RECOVER, SLOW, case, check, equal, main, wait_until
 from ledger import Writer, judge, judge_order
 
 CYCLES = int(os.environ.get("PASTED_KILL_CYCLES", "50"))
@@ -24,7 +24,7 @@ def load_and_kill(s, rng, tag):
     writers = [Writer(s.listen[0], f"{tag}.{i}", SEED, kind) for i, kind in enumerate(KINDS)]
     for w in writers:
         w.start()
-    time.sleep(rng.choice((0.01, 0.05, 0.1, 0.2, 0.4, 0.7)) * rng.uniform(0.5, 1.5))
+    time.sleep(rng.choice((0.01, 0.05, 0.1, 0.2, 0.4, 0.7)) * rng.uniform(0.5, 1.5) * SLOW)
     s.kill()
     for w in writers:
         w.end()

@@ -4,7 +4,7 @@
 import threading
 import time
 
-from harness import KIB, SLOW, accepted, bytes_of, case, check, equal, main, post, request, wait_until
+from harness import KIB, SLOW, accepted, bytes_of, case, check, equal, main, ms, post, request, wait_until
 
 
 def upload(s, k, n, out, piece=64 * KIB):
@@ -83,7 +83,7 @@ def hoarders(t):
 @case("volatile with few checkpoints: a pool full of records drains by itself", each=True, classes=["volatile"])
 def full_of_records(t):
     s = t.server(settings={"pool-size": "2M", "segment-size": "8M", "body-max": "256K",
-                           "checkpoint-interval": "1h"})
+                           "checkpoint-interval": "1h", "pushback-timeout": ms(1000)})
     with s.connect() as c:
         body = bytes_of("r", 50000)
         last = None
