@@ -31,6 +31,11 @@ int ingest_admit(struct worker *w, struct conn *c, const char **why)
 
 	int r = lane_admit(w->lane, bytes);
 
+	/* Small chunks are copied into a buffer of the record's own.  The kernel may have
+	 * most of the free ones: then it waits for one like for any room, and is not
+	 * refused halfway without having been pushed back. */
+	if (!r && q->chunked && !w->pool->nfree)
+		r = -EAGAIN;
 	/* A full disk keeps the buffers from coming back: that is the reason to give. */
 	if (w->refusing && (!r || r == -EAGAIN)) {
 		*why = "no free buffers; try again later";

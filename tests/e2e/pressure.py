@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """A pool far too small for what comes: push-back, 503 with Retry-After, no deadlock."""
+import signal
 import threading
 import time
 
@@ -97,6 +98,27 @@ def full_of_records(t):
             last = r.name
         check(last and int(last.split("-")[1]) > 250, "most were refused:", last)
         equal(c.ask("GET", f"/-/records/{last}").body, body, "the last one")
+
+
+@case("many chunked bodies at once, and most of the pool free: none is refused", each=True)
+def burst(t):
+    # A minute's push-back: what is refused sooner was not pushed back.
+    s = t.server(settings={"pool-size": "2M", "body-max": "256K", "pushback-timeout": "60s"})
+    conns = [s.connect() for _ in range(150)]
+    for c in conns:
+        equal(c.ask("GET", "/-/livez").status, 200, "livez")
+    # Stopped meanwhile, so that it finds all of them in one turn.
+    s.proc.send_signal(signal.SIGSTOP)
+    bodies = [bytes_of(("burst", k), 100) for k in range(len(conns))]
+    for c, body in zip(conns, bodies):
+        c.send(request("POST", "/burst", body, chunk=10))
+    s.proc.send_signal(signal.SIGCONT)
+    replies = [c.reply() for c in conns]
+    equal({r.status for r in replies}, {200}, "statuses")
+    for r, body in zip(replies, bodies):
+        equal(s.record(r.name).body, body, r.name)
+    for c in conns:
+        c.close()
 
 
 @case("readers of a large range that do not read take nobody's turn", each=True)
