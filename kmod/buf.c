@@ -12,18 +12,21 @@
  *	   |  release, and packets refer to it           | no socket took it
  *	   +------------->  LINGER  ------------------>  +---->  FREE        reap
  *
- * A packet's shadow, a clone that nobody but us sees, tells whether the stack is done
- * with it.  A retransmission queue, a capture or a reordering qdisc may keep a packet long
- * after the socket's reader has had the bytes, so it is asked twice: at the end of the
- * pass that named the buffer, where nearly every packet is gone, and the shadow goes too,
- * rather than stay as long as the process holds the buffer; else when the buffer would
- * become FREE.  Done is done: nobody can get at a packet that nobody has.  It is when
- * both is true:
+ * Whether the stack is done with a packet is told by its tag, an empty skb of ours on the
+ * packet's frag_list.  A retransmission queue, a capture, a reordering qdisc may keep it
+ * long after the socket's reader has had the bytes; a clone of it, too, whose header was
+ * rewritten before or after it was cloned, or a pskb_copy(): these have data of their own,
+ * with the same page fragment, and nothing in the packet that came first shows it.  But each
+ * has a reference to the tag: whoever gives the fragments to one more skb gives it the list
+ * too, and nobody moves fragments between packets one of which has a list (TCP's
+ * coalescing, GRO).  Once the tag is ours alone there is no such packet, nor can there be
+ * one again.  It is looked at twice: at the end of the pass that named the buffer, where
+ * nearly every packet is gone, and the tag is used again for another, rather than stay as
+ * long as the process holds the buffer; else when the buffer would become FREE.
  *
- *	skb_cloned(shadow) is false	no other clone (a capture's) shares the data
- *	fclone_ref is 1			the skb itself, the other half of the fclone, was
- *					freed; who rewrites a header (NAT, a TTL) gives it
- *					data of its own, with the same page fragment
+ * Not seen: a page that was taken out of its packet by splice(2) from a socket that is no
+ * ring's; a packet that lost its list because a socket's filter trimmed it (a packet
+ * socket's, say; not libpcap's mapped ring).  They find in it what comes later.
  *
  * PASTE_UNTRACKED is for the test of this: built with it, the module corrupts data under
  * loss and reordering, and the test must say so.
@@ -31,6 +34,8 @@
 #include <linux/slab.h>
 
 #include "core.h"
+
+#define IDLE_TAGS 512u		/* kept for the next packets: a pass makes about so many */
 
 /* What a device may not take: with every buffer in its queue nothing could be copied. */
 static u32 reserve(const struct paste_ring *r)
@@ -53,11 +58,26 @@ static bool in_stack(const struct paste_buf *b)
 #ifdef PASTE_UNTRACKED
 	return false;
 #else
-	const struct sk_buff_fclones *f = container_of(b->shadow, struct sk_buff_fclones, skb2);
-
-	return (b->shadow->fclone == SKB_FCLONE_CLONE && refcount_read(&f->fclone_ref) > 1) ||
-	       skb_cloned(b->shadow);
+	if (refcount_read(&b->tag->users) > 1)
+		return true;
+	smp_acquire__after_ctrl_dep();	/* who had it last has read before it is written again */
+	return false;
 #endif
+}
+
+/* All but the sk_buff itself is the blank one's. */
+static struct sk_buff *get_tag(struct paste_ring *r)
+{
+	return __skb_dequeue(&r->tags) ?: skb_clone(r->blank, GFP_ATOMIC | __GFP_NOWARN);
+}
+
+static void drop_tag(struct paste_ring *r, struct paste_buf *b)
+{
+	if (b->tag && !skb_shared(b->tag) && skb_queue_len(&r->tags) < IDLE_TAGS)
+		__skb_queue_head(&r->tags, b->tag);
+	else
+		consume_skb(b->tag);
+	b->tag = NULL;
 }
 
 static void make_free(struct paste_ring *r, struct paste_buf *b)
@@ -79,7 +99,8 @@ static struct paste_buf *take(struct paste_ring *r)
 int paste_bufs_init(struct paste_ring *r)
 {
 	r->bufs = kvcalloc(r->nbufs, sizeof(*r->bufs), GFP_KERNEL_ACCOUNT);
-	if (!r->bufs)
+	r->blank = alloc_skb(0, GFP_KERNEL_ACCOUNT);
+	if (!r->bufs || !r->blank)
 		return -ENOMEM;
 	for (u32 i = 0; i < r->nbufs; i++)
 		INIT_LIST_HEAD(&r->bufs[i].link);
@@ -90,8 +111,11 @@ int paste_bufs_init(struct paste_ring *r)
 void paste_bufs_exit(struct paste_ring *r)
 {
 	for (u32 i = 0; r->bufs && i < r->nbufs; i++)
-		consume_skb(r->bufs[i].shadow);
+		consume_skb(r->bufs[i].tag);
+	__skb_queue_purge(&r->tags);
+	consume_skb(r->blank);
 	kvfree(r->bufs);
+	r->blank = NULL;
 	r->bufs = NULL;
 }
 
@@ -131,13 +155,13 @@ void paste_bufs_named(struct paste_ring *r)
 {
 	struct paste_buf *b, *next;
 
+	spin_lock_bh(&r->buf_lock);
 	list_for_each_entry_safe(b, next, &r->named, link) {
 		list_del_init(&b->link);
-		if (in_stack(b))
-			continue;
-		consume_skb(b->shadow);
-		b->shadow = NULL;
+		if (!in_stack(b))
+			drop_tag(r, b);
 	}
+	spin_unlock_bh(&r->buf_lock);
 }
 
 u32 paste_buf_injected(struct paste_ring *r, const void *data, u32 len, u32 *off)
@@ -170,13 +194,12 @@ bool paste_buf_release(struct paste_ring *r, u32 buf)
 		return false;
 	spin_lock_bh(&r->buf_lock);
 	r->nkernel++;
-	if (b->shadow && in_stack(b)) {
+	if (b->tag && in_stack(b)) {
 		b->state = BUF_LINGER;
 		list_add_tail(&b->link, &r->stack);
 		r->nstack++;
 	} else {
-		consume_skb(b->shadow);
-		b->shadow = NULL;
+		drop_tag(r, b);
 		make_free(r, b);
 	}
 	spin_unlock_bh(&r->buf_lock);
@@ -203,8 +226,7 @@ void paste_bufs_reap(struct paste_ring *r, unsigned int max)
 		}
 		list_del_init(&b->link);
 		r->nstack--;
-		consume_skb(b->shadow);
-		b->shadow = NULL;
+		drop_tag(r, b);
 		make_free(r, b);
 	}
 	spin_unlock_bh(&r->buf_lock);
@@ -249,18 +271,21 @@ struct page *paste_buf_page(const struct paste_ring *r, u32 buf, unsigned int *o
 	return g->pages[at >> PAGE_SHIFT];
 }
 
-void paste_buf_inject(struct paste_ring *r, u32 buf, struct sk_buff *shadow)
+bool paste_buf_inject(struct paste_ring *r, u32 buf, struct sk_buff *skb)
 {
 	struct paste_buf *b = buf_of(r, buf);
+	struct sk_buff *tag = NULL;
 
 	spin_lock_bh(&r->buf_lock);
-	if (!WARN_ON_ONCE(b->state != BUF_DEVICE)) {
+	if (!WARN_ON_ONCE(b->state != BUF_DEVICE))
+		tag = get_tag(r);
+	if (tag) {
+		skb_shinfo(skb)->frag_list = skb_get(tag);
+		b->tag = tag;
 		b->state = BUF_STACK;
-		b->shadow = shadow;
 		list_add_tail(&b->link, &r->stack);
 		r->nstack++;
-		shadow = NULL;
 	}
 	spin_unlock_bh(&r->buf_lock);
-	consume_skb(shadow);
+	return tag;
 }

@@ -43,7 +43,7 @@ enum paste_buf_state {
 
 struct paste_buf {
 	struct list_head link;
-	struct sk_buff	*shadow;	/* its packet's clone, while it may be needed: in STACK, USER, LINGER */
+	struct sk_buff	*tag;	/* of its packets, while it may be needed: in STACK, USER, LINGER */
 	u32		 conn, gen;	/* whom the event DATA that named it counted against */
 	u8		 state;
 };
@@ -89,9 +89,11 @@ struct paste_ring {
 
 	u32		      first_buf, nbufs;
 	spinlock_t	      buf_lock;
-	struct paste_buf     *bufs;		/* of the share; the rest to nstack: buf_lock */
+	struct paste_buf     *bufs;		/* of the share; the rest to tags: buf_lock */
 	struct list_head      free, stack, named;	/* named: in this pass; mutex */
 	u32		      nfree, nkernel, nstack;
+	struct sk_buff	     *blank;		/* what tags are clones of */
+	struct sk_buff_head   tags;		/* idle ones; buf_lock, not its own */
 
 	const struct paste_source_ops *source;	/* NULL: the sockets' queues only */
 	void		     *source_data;
@@ -120,7 +122,7 @@ void paste_bufs_exit(struct paste_ring *r);
 u32  paste_buf_take(struct paste_ring *r);
 /* An event names it from now on: it is the process's. */
 void paste_buf_name(struct paste_ring *r, u32 buf, struct paste_conn *c);
-/* The pass is over: packets that nobody has any more are let go of. */
+/* The pass is over: the tags of packets that nobody has any more are let go of. */
 void paste_bufs_named(struct paste_ring *r);
 /* The buffer that the source injected with these bytes in it, or PASTE_NO_BUF. */
 u32  paste_buf_injected(struct paste_ring *r, const void *data, u32 len, u32 *off);

@@ -55,6 +55,7 @@ static int paste_open(struct inode *inode, struct file *file)
 	INIT_LIST_HEAD(&r->free);
 	INIT_LIST_HEAD(&r->stack);
 	INIT_LIST_HEAD(&r->named);
+	__skb_queue_head_init(&r->tags);
 	init_waitqueue_head(&r->wait);
 	INIT_WORK(&r->end_work, end_work);
 	file->private_data = r;

@@ -82,12 +82,12 @@ void paste_buf_back(struct paste_ring *r, u32 buf);
 /* Its page and the offset in it; a buffer lies in one page. */
 struct page *paste_buf_page(const struct paste_ring *r, u32 buf, unsigned int *off);
 /*
- * Before injection: the skb holds payload in the buffer (one page frag).  `shadow` is a
- * clone of it (alloc_skb_fclone); the core keeps it and frees it: the buffer may be
- * filled again when no event names it and the shadow is the only skb left
- * (!skb_cloned(shadow)).  Holding a clone also keeps TCP from coalescing into the skb.
+ * Before injection: the skb holds payload in the buffer (one page frag), and has no
+ * frag_list.  It gets one, an empty skb that the core knows it by: the buffer may be filled
+ * again when no event names it and no packet has that list any more (buf.c).  False: there
+ * was no memory; the skb is not for the stack, the buffer still the source's.
  */
-void paste_buf_inject(struct paste_ring *r, u32 buf, struct sk_buff *shadow);
+bool paste_buf_inject(struct paste_ring *r, u32 buf, struct sk_buff *skb);
 
 int  paste_vnet_init(void);
 void paste_vnet_exit(void);

@@ -85,11 +85,9 @@ void vnet_port_gone(struct vnet *v)
 
 /* ---- receiving ---- */
 
-/*
- * An skb whose payload is the region page itself, and its shadow.  NULL: to be copied
- * instead, nothing has happened yet.
- */
-static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len, struct sk_buff **shadow)
+/* An skb whose payload is the region page itself.  NULL: to be copied instead, nothing
+ * has happened yet. */
+static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len)
 {
 	struct paste_ring *r = v->port->ring;
 	unsigned int frame = len - VNET_HDR, off, head, end;
@@ -104,10 +102,12 @@ static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len,
 	head = vnet_tcp_payload(h, min_t(unsigned int, frame, sizeof(h)), frame, &end);
 	if (!head)
 		return NULL;
-	skb = alloc_skb_fclone(NET_SKB_PAD + NET_IP_ALIGN + head, GFP_ATOMIC | __GFP_NOWARN);
+	skb = alloc_skb(NET_SKB_PAD + NET_IP_ALIGN + head, GFP_ATOMIC | __GFP_NOWARN);
 	if (!skb)
 		return NULL;
-	skb_reserve(skb, NET_SKB_PAD + NET_IP_ALIGN);
+	/* No room behind the headers: TCP would copy a short payload there (skb_condense()).
+	 * The IP header's place is a multiple of four all the same. */
+	skb_reserve(skb, skb_tailroom(skb) - head);
 	skb_put_data(skb, h, head);
 	get_page(page);
 	skb_fill_page_desc(skb, 0, page, off + VNET_HDR + head, end - head);
@@ -116,14 +116,8 @@ static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len,
 	/* The page is the process's, and on its account; the socket is charged for what
 	 * it holds, or TCP would copy segments together to get room much too soon. */
 	skb->truesize += end - head;
-	/* Nothing coalesces an skb that is marked so with one that is not: a page fragment
-	 * would move into a packet that has no shadow.  Pages without a page pool's signature
-	 * are freed as ever. */
-	skb->pp_recycle = 1;
-	*shadow = skb_clone(skb, GFP_ATOMIC | __GFP_NOWARN);	/* the other half of the fclone */
-	if (*shadow && vnet_judge(v, skb, &hdr))
+	if (vnet_judge(v, skb, &hdr) && paste_buf_inject(r, buf, skb))
 		return skb;
-	kfree_skb(*shadow);
 	kfree_skb(skb);
 	return NULL;
 }
@@ -142,21 +136,22 @@ static void vnet_count_frame(struct vnet *v, const void *token, unsigned int len
 /* Takes one frame; the token, if the device may have it back, else NULL. */
 static void *vnet_receive(struct vnet *v, void *token, unsigned int len, struct list_head *list)
 {
-	struct sk_buff *skb = NULL, *shadow;
+	struct sk_buff *skb = NULL;
 
 	if (!vnet_length_ok(v, token, len))
 		return token;
 	vnet_count_frame(v, token, len);
 	if (vnet_is_region(token))
-		skb = vnet_zero_copy(v, vnet_buf(token), len, &shadow);
-	if (skb) {
-		paste_buf_inject(v->port->ring, vnet_buf(token), shadow);
-		token = NULL;
-	} else {
-		skb = vnet_copy(v, token, len);
-	}
+		skb = vnet_zero_copy(v, vnet_buf(token), len);
 	if (skb)
-		list_add_tail(&skb->list, list);
+		token = NULL;
+	else
+		skb = vnet_copy(v, token, len);
+	if (!skb)
+		return token;
+	v->dev->stats.rx_packets++;
+	v->dev->stats.rx_bytes += len - VNET_HDR;
+	list_add_tail(&skb->list, list);
 	return token;
 }
 

@@ -55,8 +55,6 @@ bool vnet_judge(struct vnet *v, struct sk_buff *skb, const struct virtio_net_hdr
 	} else if (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID) {
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 	}
-	v->dev->stats.rx_packets++;
-	v->dev->stats.rx_bytes += skb->len;
 	skb->protocol = eth_type_trans(skb, v->dev);
 	return true;
 }
@@ -191,8 +189,7 @@ static int vnet_napi(struct napi_struct *napi, int budget)
 	}
 	spin_unlock(&v->rx_lock);
 
-	/* GRO moves page fragments from one skb to another, and frees the one that a buffer's
-	 * shadow belongs to while the page is still in use. */
+	/* A ring's packets are of no use to GRO: it puts none together that has a frag_list. */
 	if (gro)
 		vnet_gro(napi, &list);
 	else

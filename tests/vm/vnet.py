@@ -8,6 +8,7 @@ the device.  "row N" are the rows of the design's table of failures.
 
   PASTED_VNET_REQUESTS=n   bodies in the tests of loss and reordering (default 1500)
 """
+import contextlib
 import json
 import os
 import random
@@ -45,6 +46,8 @@ d=$(cat /tmp/device)
 [ -e paste_vnet/$d ] || echo $d >paste_vnet/bind
 """
 UP = f"ifconfig eth1 {GUEST} netmask 255.255.255.0 up; ip -6 addr add {GUEST6}/64 dev eth1 2>/dev/null; true\n"
+# What the cases about packets that are held need.
+HOLDERS = ["sch_ingress", "sch_netem", "cls_matchall", "act_pedit", "act_mirred", "act_gact", "ifb", "8021q"]
 QUICK = "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad\n"
 
 
@@ -80,8 +83,9 @@ class Guest:
         if untracked:
             files["/kmod/untracked.ko"] = UNTRACKED
         self.m = vm.Machine(t, Image(
-            kernel, ["ext4", "nfit", "nd_pmem"], files=files,
-            programs={"/bin/tiny": TINY, "/sbin/mkfs.ext4": program("mkfs.ext4", "e2fsprogs")}),
+            kernel, ["ext4", "nfit", "nd_pmem"] + HOLDERS, files=files,
+            programs={"/bin/tiny": TINY, "/sbin/mkfs.ext4": program("mkfs.ext4", "e2fsprogs"),
+                      "/sbin/tc": program("tc", "iproute2")}),
             vm.nvdimm(nv) + args, **k)
         self.m.start(60)
         self.m.run(NAMESPACE.format(kind="pfn", driver="nd_pmem"))
@@ -415,6 +419,126 @@ def row_15_unbind(g):
     try_again(g)
 
 
+# ---- packets that are held --------------------------------------------------------------
+
+# ifb0 is a queue that takes its time, and gives to the stack what it was given by ifb1 or
+# eth1; ifb1 hands on what it gets.
+DELAY = """
+set -e
+ip link set ifb0 up; ip link set ifb1 up
+/sbin/tc qdisc add dev ifb0 root netem delay 60ms 20ms limit 10000
+/sbin/tc qdisc add dev ifb1 clsact
+/sbin/tc qdisc add dev eth1 clsact
+"""
+NO_DELAY = """
+/sbin/tc qdisc del dev eth1 clsact; /sbin/tc qdisc del dev ifb1 clsact; /sbin/tc qdisc del dev ifb0 root
+ip link set ifb0 down; ip link set ifb1 down
+"""
+FIRST = "/sbin/tc filter add dev eth1 ingress protocol ip matchall "
+THEN = "/sbin/tc filter add dev ifb1 ingress protocol ip matchall "
+# Whoever changes a header that others share makes it one of its own; the page is shared on.
+REWRITE = "action pedit ex munge eth src set 02:00:00:00:00:09 pipe "
+HOLD = "action mirred egress redirect dev ifb0\n"
+CLONE = "action mirred ingress mirror dev ifb1 pipe action drop\n"
+WAYS = {
+    "as it came": FIRST + HOLD,
+    "rewritten": FIRST + REWRITE + HOLD,
+    "a clone": FIRST + CLONE + THEN + HOLD,
+    "rewritten, then cloned": FIRST + REWRITE + CLONE + THEN + HOLD,
+    "cloned, then rewritten": FIRST + CLONE + THEN + REWRITE + HOLD,
+}
+
+
+@contextlib.contextmanager
+def delayed(g, way):
+    g.m.run(DELAY + WAYS[way])
+    yield
+    g.m.run(NO_DELAY)
+
+
+def held(way):
+    def body(g):
+        g.serve(region=1 * MIB)
+        with delayed(g, way):
+            done, wrong = run_load(8, 400, (9000,))
+        all_came_back(g)
+        s = g.end()
+        print(f"#    {done} bodies of 9000 bytes, {wrong} wrong; {s['zero_copy_bytes']} bytes not copied, "
+              f"{s['copied_bytes']} copied")
+        equal((done, wrong, s["wrong"]), (400, 0, 0), "requests and wrong ones")
+        check(s["zero_copy_bytes"] > s["bytes"] * 0.9, "mostly copied:", s)
+    body.__name__ = "held_" + way.replace(", ", "_").replace(" ", "_")
+    with_guest(f"packets that are held on their way to the socket, {way}: every byte right")(body)
+
+
+for w in WAYS:
+    held(w)
+
+
+# What comes in goes out again, a second later and with a tag, to nobody.
+MIRROR = """
+set -e
+ip link add link eth1 name late type vlan id 5
+ip link set late up
+/sbin/tc qdisc add dev late root netem delay 1s limit 100000
+/sbin/tc qdisc add dev eth1 clsact
+/sbin/tc filter add dev eth1 ingress protocol ip matchall action mirred egress mirror dev late
+"""
+NO_MIRROR = "/sbin/tc qdisc del dev eth1 clsact; ip link del late\n"
+
+
+class Mirror(threading.Thread):
+    """Compares what the machine sends back from its mirror with what it was sent."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.sent, self.right, self.wrong, self.stop = {}, 0, 0, False
+        self.s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))      # of every protocol
+        self.s.setsockopt(socket.SOL_SOCKET, 33, 64 * MIB)      # SO_RCVBUFFORCE
+        self.s.bind(("tap0", 3))
+        self.s.settimeout(0.2)
+        self.start()
+
+    def run(self):
+        while not self.stop:
+            try:
+                frame, (_, _, kind, _, _) = self.s.recvfrom(65536)
+            except TimeoutError:
+                continue
+            # (the tag is not in it: the kernel has taken it out)
+            if frame[6:14] == mac(OUR_MAC) + b"\x08\0" and frame[23] == 6:
+                self.segment(frame, kind == socket.PACKET_OUTGOING)
+        self.s.close()
+
+    def segment(self, frame, ours):
+        tcp = 14 + 4 * (frame[14] & 15)
+        payload = frame[tcp + 4 * (frame[tcp + 12] >> 4):14 + struct.unpack_from(">H", frame, 16)[0]]
+        key = frame[tcp:tcp + 8], len(payload)      # the ports and the sequence number
+        if ours:
+            self.sent[key] = payload
+        elif payload and key in self.sent:
+            self.right += payload == self.sent[key]
+            self.wrong += payload != self.sent[key]
+
+
+@with_guest("a mirror that is slow: the process has long given the buffers back, every byte is as it was sent")
+def mirror(g):
+    g.serve(region=8 * MIB)
+    seen = Mirror()
+    g.m.run(MIRROR)
+    done, wrong = run_load(6, 300, (9000,))
+    left = g.stats()
+    all_came_back(g)
+    seen.stop = True
+    seen.join()
+    g.m.run(NO_MIRROR)
+    s = g.end()
+    print(f"#    {seen.right} segments right, {seen.wrong} wrong; {left['buffers_stack']} buffers still held at the end")
+    equal((done, wrong, s["wrong"], seen.wrong), (300, 0, 0, 0), "requests, wrong ones, wrong segments")
+    check(seen.right > 300 * 6 and left["buffers_stack"] > 0, "too little to say anything:", seen.right, left)
+    check(s["zero_copy_bytes"] > s["bytes"] * 0.9, "mostly copied:", s)
+
+
 # ---- frames ---------------------------------------------------------------------------
 
 def mac(text):
@@ -506,22 +630,30 @@ def row_9(t):
         forget("tap0")
 
 
-def bad_cable(t, module):
-    """Bodies of 9 KB over a cable that loses, delays, doubles and flips: how many were wrong."""
-    SHARED.end()
+def machine(t, args, module):
+    """Of its own, with the module or the one that tracks nothing."""
+    SHARED.end()        # there is one cable
     if module != "paste" and os.environ.get("PASTED_KMOD"):
         raise Skip("PASTED_KMOD has no untracked build beside it")
-    w = Wire(t, SEED)
-    g = Guest(t, w.args, untracked=module != "paste")
+    g = Guest(t, args, untracked=module != "paste")
     if module != "paste":
         g.m.run("rmmod paste")
         g.bind(module)
+    return g
+
+
+def bad_cable(t, module):
+    """A cable that loses, delays, doubles and flips."""
+    SHARED.end()
+    w = Wire(t, SEED)
+    g = machine(t, w.args, module)
     g.serve(region=2 * MIB)
     w.orders(lose=20, delay=60, twice=10, flip=5)
     return w, g
 
 
 def count_wrong(g, requests):
+    """Bodies of 9 KB, some of them over connections that break."""
     load = [Load((9000,), f"{SEED}/{i}", requests // 8, broken=True) for i in range(8)]
     for x in load:
         x.join(400 * SLOW)
@@ -548,13 +680,25 @@ def row_13(t):
 
 @case("row 13, the negative control: without the tracking of lifetimes the same test finds wrong bytes")
 def row_13_control(t):
-    w, g = bad_cable(t, "untracked")
+    _, g = bad_cable(t, "untracked")
     wrong = done = 0
     while not wrong and done < 4 * REQUESTS:
         n, k = count_wrong(g, 200)
         done, wrong = done + n, wrong + k
     print(f"#    {wrong} of {done} bodies wrong")
     check(wrong, "the test sees nothing: it proves nothing")
+
+
+@case("packets that are held, the negative control: without the tracking the same test finds wrong bytes")
+def held_control(t):
+    SHARED.end()
+    g = machine(t, cable(t), "untracked")
+    g.serve(region=1 * MIB)
+    with delayed(g, "as it came"):
+        load = [Load((9000,), f"{SEED}/{i}", broken=True) for i in range(8)]
+        wait_until(lambda: sum(w.wrong for w in load), 100, "the test sees nothing: it proves nothing")
+        print(f"#    {sum(w.wrong for w in load)} of {sum(w.done for w in load)} bodies wrong")
+        Load.stop_all()
 
 
 if __name__ == "__main__":
