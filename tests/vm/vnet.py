@@ -545,6 +545,30 @@ def mirror(g):
     check(s["zero_copy_bytes"] > s["bytes"] * 0.9, "mostly copied:", s)
 
 
+def slab(g):
+    """Bytes of the kernel's own memory that cannot be taken from it."""
+    return 4096 * int(g.m.run("grep nr_slab_unreclaimable /proc/vmstat").text.split()[1])
+
+
+@with_guest("a buffer that the process keeps costs the kernel no memory")
+def no_memory(g):
+    g.serve(region=32 * MIB)
+    run_load(8, 400, (9000,))       # what stays once it was needed
+    all_came_back(g)
+    before = slab(g)
+    g.signal("USR1")
+    done, wrong = run_load(8, 1200, (9000,))
+    s, after = g.stats(), slab(g)
+    each = (after - before) / s["held"]
+    print(f"#    {s['held']} buffers kept, {after - before} bytes of slabs more, {each:.1f} each")
+    equal((done, wrong, s["copied_bytes"]), (1200, 0, 0), "requests, wrong ones, copied")
+    check(s["held"] > 8000, "too few buffers to say anything:", s)
+    check(each < 64, "too much for what is one sk_buff at least, if it is anything")
+    g.signal("USR1")
+    all_came_back(g)
+    g.end()
+
+
 # ---- frames ---------------------------------------------------------------------------
 
 def mac(text):
