@@ -23,7 +23,7 @@ check-vm:
 # The module's tests on a kernel with KASAN, lockdep, kmemleak and failslab, which is built
 # first, for about twenty minutes.
 VM_DEBUG = $(abs_top_builddir)/%D%/cache/debug
-VM_DEBUG_TESTS = %D%/paste_core.py
+VM_DEBUG_TESTS = %D%/paste_core.py %D%/vnet.py
 check-vm-debug: all $(check_PROGRAMS)
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) sh $(srcdir)/%D%/debug_kernel.sh $(VM_DEBUG)
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) export PASTED_TEST_SLOW=$${PASTED_TEST_SLOW-4}; \
