@@ -54,6 +54,9 @@ def usage(t):
         equal(out.returncode, 64, f"{args}: {out.stderr}")
         check(out.stderr.strip(), "no word about", args)
     equal(tool("--help").returncode, 0, "--help")
+    with open("/dev/full", "wb") as full:
+        for word in ("--help", "--version"):
+            equal(subprocess.run([RECOVER, word], stdout=full, timeout=60 * SLOW).returncode, 3, f"{word}, which nobody gets")
 
 
 @case("what is no store is 3, with words, and stays as it is")
