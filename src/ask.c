@@ -18,7 +18,7 @@ static bool take_slot(struct worker *w)
 {
 	struct conn *c = TAILQ_FIRST(&w->stallq);
 
-	if (!c || w->now_ns - c->piece_ns < ASK_STALL_MS * 1000000ull)
+	if (!c || w->now_ns - c->service_ns < ASK_STALL_MS * 1000000ull)
 		return false;
 	COUNT(w->count, timeout_send, 1);
 	conn_kill(w, c);
@@ -60,7 +60,7 @@ void ask_again(struct worker *w)
 void ask_piece_there(struct worker *w, struct conn *c)
 {
 	must(!c->waits_in);
-	c->piece_ns = w->now_ns;
+	c->service_ns = w->now_ns;
 	conn_wait(c, &w->stallq);
 }
 

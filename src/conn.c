@@ -165,11 +165,12 @@ void conn_sent(struct worker *w, struct conn *c, int res)
 		reply_sent(&w->replies, c, c->out_flight);
 		/* The reply of a request that waits had its room in what has left; the
 		 * first block of a connection is always there. */
-		if (c->state == CONN_ADMIT || c->state == CONN_APPEND || c->state == CONN_ASK)
+		if (c->state == CONN_PIECE || c->state == CONN_ADMIT || c->state == CONN_APPEND ||
+		    c->state == CONN_ASK)
 			must(reply_room(&w->replies, c));
 		if (c->out_ready > c->out_sent)
 			conn_sendable(w, c);
-		if (c->state != CONN_REQUEST && c->state != CONN_ASK)
+		if (c->state == CONN_REPLY || c->state == CONN_SERVICE || c->state == CONN_LINGER)
 			conn_set_deadline(w, c, w->env->write_timeout_ms);
 	}
 	if (c->state != CONN_REQUEST)

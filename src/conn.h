@@ -72,6 +72,11 @@ struct conn {
 	struct frags rec;		/* the record being received */
 	int refuse;			/* status to answer when the request is read, 0: none */
 	const char *refuse_why;
+	struct {			/* what was parsed last: */
+		uint32_t buf, off, len;	/* these bytes, still in the first slot while in PIECE */
+		uint8_t what;		/* enum http_what */
+	} piece;
+	uint64_t piece_wait_ns, piece_deadline_ns;	/* when PIECE began, and what was due then */
 
 	uint32_t in_first, in_last;	/* slots not parsed yet, FRAG_NIL: none */
 
@@ -79,7 +84,7 @@ struct conn {
 	uint64_t out_sent, out_flight, out_ready, out_end;
 	uint32_t npending;		/* replies that wait to be durable */
 	struct service_req *service;
-	uint64_t piece_ns;		/* since when its piece is there and has not left */
+	uint64_t service_ns;		/* since when its piece is there and has not left */
 
 	uint64_t discarded;		/* bytes read only to be thrown away */
 	uint64_t body_came;		/* of the body, since its deadline was last set */

@@ -140,14 +140,50 @@ static void answer_read(struct worker *w, struct conn *c)
 
 /* ---- the steps of a request ---- */
 
-/* The head is read, its last bytes are [off, off+len) of the slot's buffer. */
-static void head_read(struct worker *w, struct conn *c, struct slot_node *s, struct http_span sp)
+/* Wait for something of ours, not of the client's. */
+static void push_back(struct worker *w, struct conn *c, enum conn_state state)
+{
+	c->state = state;
+	conn_set_deadline(w, c, 0);
+	conn_set_deadline(w, c, w->env->pushback_ms);
+}
+
+/* The piece to the record; or the request is refused, or waits in PIECE. */
+static void take_piece(struct worker *w, struct conn *c)
+{
+	const char *why = NULL;
+	int r = ingest_add(w, c, c->piece.buf, c->piece.off, c->piece.len, &why);
+
+	if (r == -EAGAIN) {
+		c->piece_wait_ns = w->now_ns;
+		c->piece_deadline_ns = c->deadline_ns;
+		push_back(w, c, CONN_PIECE);
+	} else if (r) {
+		refuse_later(w, c, r, why);
+	}
+}
+
+/* The whole head is in the record: whether its body may follow. */
+static void admit(struct worker *w, struct conn *c)
+{
+	const char *why = NULL;
+	int r = ingest_admit(w, c, &why);
+
+	if (r == -EAGAIN) {
+		push_back(w, c, CONN_ADMIT);
+		return;
+	}
+	if (r)
+		refuse_later(w, c, r, why);
+}
+
+/* The head is read, its last bytes are the piece. */
+static void head_read(struct worker *w, struct conn *c)
 {
 	const struct http_req *q = &c->http.req;
-	const char *why = NULL;
-	int r;
 
 	c->in_body = true;
+	c->expect = q->expect_continue;
 	c->body_came = 0;
 	conn_set_deadline(w, c, w->env->body_timeout_ms);
 	if (q->own)
@@ -160,22 +196,12 @@ static void head_read(struct worker *w, struct conn *c, struct slot_node *s, str
 		ingest_drop(w, c);
 		if (q->recorded)
 			refuse_later(w, c, 405, "what is under /-/ is the server's own");
-		c->expect = q->expect_continue;
 		return;
 	}
 	c->record = true;
-	r = ingest_add(w, c, s->buf, s->off + sp.off, sp.len, &why);
-	if (!r)
-		r = ingest_admit(w, c, &why);
-	if (r == -EAGAIN) {
-		c->state = CONN_ADMIT;
-		conn_set_deadline(w, c, 0);
-		conn_set_deadline(w, c, w->env->pushback_ms);
-		return;
-	}
-	if (r)
-		refuse_later(w, c, r, why);
-	c->expect = q->expect_continue;
+	take_piece(w, c);
+	if (c->state == CONN_REQUEST && !c->refuse)
+		admit(w, c);
 }
 
 /* After the head, when admission is decided: the interim reply, or the final one at
@@ -209,23 +235,17 @@ static void body_came(struct worker *w, struct conn *c, uint32_t bytes)
 	timers_set(&w->timers, c, w->now_ns + w->env->body_timeout_ms * 1000000ull);
 }
 
-static void body_read(struct worker *w, struct conn *c, struct slot_node *s, struct http_span sp)
+static void body_read(struct worker *w, struct conn *c)
 {
-	const char *why = NULL;
-	int r;
-
-	body_came(w, c, sp.len);
+	body_came(w, c, c->piece.len);
 	if (c->record && w->refusing) {
 		COUNT(w->count, refused_pool, 1);
 		refuse_later(w, c, 503, "no free buffers; try again later");
 	}
-	if (c->record) {
-		r = ingest_add(w, c, s->buf, s->off + sp.off, sp.len, &why);
-		if (r)
-			refuse_later(w, c, r, why);
-	}
+	if (c->record)
+		take_piece(w, c);
 	if (c->refuse)
-		c->discarded += sp.len;
+		c->discarded += c->piece.len;
 }
 
 static void request_complete(struct worker *w, struct conn *c)
@@ -285,6 +305,10 @@ static bool step_REQUEST(struct worker *w, struct conn *c)
 		s = &empty;
 	p = s == &empty ? none : pool_addr(w->pool, s->buf) + s->off;
 	what = http_step(&c->http, p, s->len, &used, &sp);
+	c->piece.buf = s->buf;
+	c->piece.off = s->off + sp.off;
+	c->piece.len = sp.len;
+	c->piece.what = what;
 
 	if (!c->first_byte && used && !http_idle(&c->http)) {
 		c->first_byte = true;
@@ -293,26 +317,21 @@ static bool step_REQUEST(struct worker *w, struct conn *c)
 		conn_set_deadline(w, c, w->env->header_timeout_ms);
 	}
 	switch (what) {
-	case HTTP_HEAD: {
+	case HTTP_HEAD:
 		/* Mutable, as far as one can see: its bytes are part of the record. */
-		const char *why = NULL;
-		int r = c->maybe_record && !c->refuse ?
-			ingest_add(w, c, s->buf, s->off + sp.off, sp.len, &why) : 0;
-
-		if (r)
-			refuse_later(w, c, r, why);
+		if (c->maybe_record && !c->refuse)
+			take_piece(w, c);
 		break;
-	}
 	case HTTP_HEADERS:
 		if (!c->refuse)
-			head_read(w, c, s, sp);
+			head_read(w, c);
 		else
 			c->in_body = true;
 		if (c->state == CONN_REQUEST && !answer_expect(w, c, s->len > used))
 			return true;
 		break;
 	case HTTP_BODY:
-		body_read(w, c, s, sp);
+		body_read(w, c);
 		if (c->refuse && c->discarded > DISCARD_MAX && !answer_expect(w, c, true))
 			return true;
 		break;
@@ -333,8 +352,42 @@ static bool step_REQUEST(struct worker *w, struct conn *c)
 	}
 	s->off += (uint16_t)used;
 	s->len -= (uint16_t)used;
-	if (!s->len && (what == HTTP_MORE || what == HTTP_HEAD || what == HTTP_DONE || what == HTTP_BODY || what == HTTP_HEADERS))
+	if (!s->len && c->state != CONN_PIECE)
 		conn_pop_slot(w, c);
+	return true;
+}
+
+/* The piece is in the record, or the request is refused: on behind it. */
+static void piece_over(struct worker *w, struct conn *c, int status, const char *why)
+{
+	c->state = CONN_REQUEST;
+	/* What it waited was not the client's time. */
+	timers_set(&w->timers, c, c->piece_deadline_ns ?
+		   c->piece_deadline_ns + (w->now_ns - c->piece_wait_ns) : 0);
+	if (status)
+		refuse_later(w, c, status, why);
+	if (c->refuse && c->piece.what == HTTP_BODY)
+		c->discarded += c->piece.len;
+	if (!w->slots[c->in_first].len)
+		conn_pop_slot(w, c);
+	if (c->piece.what != HTTP_HEADERS)
+		return;
+	if (!c->refuse)
+		admit(w, c);
+	if (c->state == CONN_REQUEST)
+		answer_expect(w, c, c->in_first != FRAG_NIL);
+}
+
+static bool step_PIECE(struct worker *w, struct conn *c)
+{
+	const char *why = NULL;
+	int r = ingest_add(w, c, c->piece.buf, c->piece.off, c->piece.len, &why);
+
+	if (r == -EAGAIN) {
+		conn_wait(c, &w->waitq);
+		return false;
+	}
+	piece_over(w, c, r, why);
 	return true;
 }
 
@@ -350,7 +403,6 @@ static bool step_ADMIT(struct worker *w, struct conn *c)
 	if (r)
 		refuse_later(w, c, r, why);
 	c->state = CONN_REQUEST;
-	c->expect = c->http.req.expect_continue;
 	conn_set_deadline(w, c, w->env->body_timeout_ms);
 	answer_expect(w, c, c->in_first != FRAG_NIL);
 	return true;
@@ -543,6 +595,12 @@ void conn_timeout(struct worker *w, struct conn *c)
 			next_request(w, c);
 		conn_run(w, c);
 		return;
+	case CONN_PIECE:
+		conn_unwait(c);
+		COUNT(w->count, refused_pool, 1);
+		piece_over(w, c, 503, "no free buffers; try again later");
+		conn_run(w, c);
+		return;
 	case CONN_ADMIT:
 	case CONN_APPEND:
 		conn_unwait(c);
@@ -550,7 +608,6 @@ void conn_timeout(struct worker *w, struct conn *c)
 		if (c->state == CONN_ADMIT) {
 			refuse_later(w, c, 503, "the log is full; try again later");
 			c->state = CONN_REQUEST;
-			c->expect = c->http.req.expect_continue;
 			conn_set_deadline(w, c, w->env->body_timeout_ms);
 			answer_expect(w, c, true);
 		} else {

@@ -6,6 +6,7 @@
  * pasted(8) is made of the third column.
  */
 STEP(REQUEST,  false, "reading a request: its head, then its body, in place")
+STEP(PIECE,    true,  "bytes of a record read; they wait for room in pool")
 STEP(ADMIT,    true,  "head read; waits for room in lane or pool")
 STEP(APPEND,   true,  "request complete; waits for room in lane")
 STEP(REPLY,    true,  "waits for room for a reply: the peer does not read")

@@ -30,12 +30,6 @@ int ingest_admit(struct worker *w, struct conn *c, const char **why)
 	uint64_t bytes = q->headers_bytes + (q->chunked || !q->has_body ? 0 : q->content_length);
 
 	int r = lane_admit(w->lane, bytes);
-
-	/* Small chunks are copied into a buffer of the record's own.  The kernel may have
-	 * most of the free ones: then it waits for one like for any room, and is not
-	 * refused halfway without having been pushed back. */
-	if (!r && q->chunked && !w->pool->nfree)
-		r = -EAGAIN;
 	/* A full disk keeps the buffers from coming back: that is the reason to give. */
 	if (w->refusing && (!r || r == -EAGAIN)) {
 		*why = "no free buffers; try again later";
@@ -67,6 +61,8 @@ int ingest_add(struct worker *w, struct conn *c, uint32_t buf, uint32_t off, uin
 
 	if (!r)
 		return 0;
+	if (r == -ENOBUFS && !w->refusing)
+		return -EAGAIN;
 	ingest_drop(w, c);
 	if (r == -EFBIG) {
 		*why = "larger than a record can be";

@@ -23,7 +23,8 @@ struct worker;
 /* Whether the request whose head is read may be recorded: 0, or the status to
  * answer with *why; -EAGAIN: not now, push back. */
 int  ingest_admit(struct worker *w, struct conn *c, const char **why);
-/* The next bytes of the record.  0, or the status to answer with *why. */
+/* The next bytes of the record.  0, or the status to answer with *why; -EAGAIN: not
+ * now, push back. */
 int  ingest_add(struct worker *w, struct conn *c, uint32_t buf, uint32_t off, uint32_t len, const char **why);
 void ingest_drop(struct worker *w, struct conn *c);
 /* Complete.  false: no room in the lane right now, nothing was done. */

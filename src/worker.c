@@ -56,19 +56,19 @@ static void refill(struct worker *w)
 	uint32_t keep = w->refusing ? 0 : w->reserve;
 
 	while (w->pool->nfree > keep) {
-		uint32_t idx = pool_take(w->pool);
+		uint32_t idx = pool_lend(w->pool);
 
 		if (!w->ops->give(w->ring, idx)) {
+			pool_lent_back(w->pool);
 			pool_put(w->pool, idx);
 			break;
 		}
-		w->given++;
 	}
 }
 
 static void watch_pool(struct worker *w)
 {
-	uint32_t there = w->pool->nfree + w->given;
+	uint32_t there = w->pool->nfree + w->pool->lent;
 
 	uint32_t held = w->pool->n - there;
 	bool low = there < w->pool->n / 2 || !TAILQ_EMPTY(&w->waitq);
@@ -84,7 +84,7 @@ static void watch_pool(struct worker *w)
 	if (w->refusing) {
 		if (there > w->reserve + w->pool->n / 8)
 			w->refusing = false;
-	} else if (w->given || w->pool->nfree > w->reserve) {
+	} else if (w->pool->lent || w->pool->nfree > w->reserve) {
 		w->dry_since_ns = 0;
 	} else if (!w->dry_since_ns) {
 		w->dry_since_ns = w->now_ns;
@@ -119,7 +119,7 @@ static void event(struct worker *w, const struct ring_event *e)
 			conn_drain(w, c);
 		break;
 	case RING_DATA:
-		w->given--;
+		pool_lent_back(w->pool);
 		conn_data(w, c, e->buf, e->off, e->len);
 		break;
 	case RING_EOF:
@@ -226,7 +226,7 @@ static void show_pool(struct worker *w)
 	w->ops->stats(w->ring, &s);
 	count_ring(w->count, &s);
 	COUNT_SET(w->count, pool_free, w->pool->nfree);
-	COUNT_SET(w->count, pool_kernel, w->given);
+	COUNT_SET(w->count, pool_kernel, w->pool->lent);
 	COUNT_SET(w->count, gathered_bytes, w->pool->gathered_bytes);
 }
 

@@ -90,7 +90,7 @@ struct worker {
 	struct conn *conns;		/* [conns_max], by handle */
 	unsigned open;			/* connections */
 	struct conn_list sendq;		/* have output that may leave */
-	struct conn_list waitq;		/* wait for room in the lane */
+	struct conn_list waitq;		/* wait for room in lane or pool */
 	struct conn_list askq;		/* wait for room in the service, the newest first */
 	struct conn_list stallq;	/* the service's piece is there, the oldest first */
 	struct timers timers;
@@ -107,7 +107,6 @@ struct worker {
 	bool asked;			/* the checkpointer to hurry */
 	bool refusing;			/* pool dry for too long: 503 from the reserve */
 	uint32_t reserve;		/* buffers kept back for that */
-	uint32_t given;			/* buffers with the kernel */
 	bool lane_dead;			/* its failure was dealt with */
 
 	atomic_int stop;		/* 0 run, 1 drain, 2 now */

@@ -109,6 +109,17 @@ static int name(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uin
 	return 0;
 }
 
+/* Whether a small piece that cannot be copied may be named where it lies.  Half of the
+ * frags and of the nodes are left for what is no matter of choice. */
+static bool may_stay(const struct lane *l, const struct frags *r, uint32_t idx)
+{
+	const struct pool *p = l->pool;
+
+	if (r->n >= l->frags_max / 2 || p->nodes_left < p->n)
+		return false;
+	return p->nodes[r->last].f.idx == idx || p->lent > p->n / 4;
+}
+
 /* Copy a small piece into the record's own buffer; the one it came in is not held. */
 static int gather_piece(struct lane *l, struct frags *r, const uint8_t *bytes, uint32_t len)
 {
@@ -150,8 +161,11 @@ int lane_add(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uint32
 		return 0;
 	}
 	assert(off + len <= l->pool->buf_size);
-	if (len <= LANE_GATHER && r->n && !adjacent(l, r, idx, off))
-		return gather_piece(l, r, pool_addr(l->pool, idx) + off, len);
+	if (len <= LANE_GATHER && r->n && !adjacent(l, r, idx, off)) {
+		err = gather_piece(l, r, pool_addr(l->pool, idx) + off, len);
+		if (err != -ENOBUFS || !may_stay(l, r, idx))
+			return err;
+	}
 	err = name(l, r, idx, off, len);
 	if (!err)
 		took(l, r, pool_addr(l->pool, idx) + off, len);

@@ -46,7 +46,9 @@ int lane_admit(const struct lane *l, uint64_t bytes);
  * cache lines.  A small piece (LANE_GATHER bytes or less, not adjacent, not the
  * first) is copied into a buffer that is this record's own and counted in
  * pool.gathered_bytes; so a client that sends in tiny pieces holds no buffer per
- * piece.  0; -ENOBUFS no node or buffer; -EFBIG. */
+ * piece.  With none free to copy into, it stays where it is if that costs no buffer
+ * (the record holds it already) or if they are only short because the kernel has
+ * them.  0; -ENOBUFS no node or buffer now, nothing was done; -EFBIG. */
 int lane_add(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uint32_t len);
 #define LANE_GATHER 256u
 

@@ -54,6 +54,21 @@ uint32_t pool_take(struct pool *p)
 	return p->nfree ? p->free_stack[--p->nfree] : FRAG_NIL;
 }
 
+uint32_t pool_lend(struct pool *p)
+{
+	uint32_t idx = pool_take(p);
+
+	if (idx != FRAG_NIL)
+		p->lent++;
+	return idx;
+}
+
+void pool_lent_back(struct pool *p)
+{
+	assert(p->lent);
+	p->lent--;
+}
+
 static uint16_t *holds_of(struct pool *p, uint32_t idx)
 {
 	assert(idx - p->first < p->n);

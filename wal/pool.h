@@ -7,7 +7,7 @@
  * plain counters.  A buffer is one of
  *
  *   free     on the free stack
- *   kernel   given to the ring, to be filled
+ *   lent     given to the ring, for the kernel to fill
  *   held     by `holds` holders: an unparsed slot, the frags of a record that is
  *            being received, a record that is committed but not yet elsewhere
  *
@@ -48,6 +48,7 @@ struct pool {
 	uint32_t  buf_shift;
 	uint32_t  first, n;
 	uint32_t  nfree;	/* entries of free_stack in use */
+	uint32_t  lent;
 	uint32_t *free_stack;
 	uint16_t *holds;	/* [n], by idx - first */
 	struct frag_node *nodes;
@@ -64,9 +65,10 @@ static inline uint8_t *pool_addr(const struct pool *p, uint32_t idx)
 	return p->base + ((uint64_t)idx << p->buf_shift);
 }
 
-/* A free buffer for the kernel or for gathering (holds = 0, the caller's);
- * FRAG_NIL when there is none. */
+/* A free buffer (holds = 0, the caller's); FRAG_NIL when there is none. */
 uint32_t pool_take(struct pool *p);
+uint32_t pool_lend(struct pool *p);	/* the same, for the kernel */
+void pool_lent_back(struct pool *p);	/* one that was lent is the caller's again */
 void pool_hold(struct pool *p, uint32_t idx);	/* one more holder */
 void pool_drop(struct pool *p, uint32_t idx);	/* one less; the last frees it */
 void pool_put(struct pool *p, uint32_t idx);	/* taken, never held: back */

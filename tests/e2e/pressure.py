@@ -5,7 +5,8 @@ import signal
 import threading
 import time
 
-from harness import KIB, SLOW, accepted, bytes_of, case, check, equal, main, ms, post, request, wait_until
+from harness import (KIB, SLOW, accepted, bytes_of, case, check, chunked, equal, main, ms, post, request,
+                     wait_until)
 
 
 def upload(s, k, n, out, piece=64 * KIB):
@@ -117,6 +118,108 @@ def burst(t):
     equal({r.status for r in replies}, {200}, "statuses")
     for r, body in zip(replies, bodies):
         equal(s.record(r.name).body, body, r.name)
+    for c in conns:
+        c.close()
+
+
+# Of a request in two segments, each keeping a buffer: the second has a small piece, which
+# is copied into a third, and a large one, which stays.
+HEAD = b"POST /piece HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+LARGE = bytes_of("large", 300)
+WHOLE = HEAD + b"1\r\n!\r\n1\r\n?\r\n12c\r\n" + LARGE + b"\r\n0\r\n\r\n"
+CUTS = 10, len(HEAD) - 1, len(HEAD), len(HEAD) + 6
+BUFFERS = 512           # of 2M
+SPARE = 32              # of them, that the kernel does not get
+
+
+def half_sent(t, n, cut, pushback, **settings):
+    s = t.server(settings={"pool-size": "2M", "body-max": "256K", "pushback-timeout": pushback, **settings})
+    conns = [s.connect() for _ in range(n)]
+    for c in conns:
+        c.send(WHOLE[:cut])
+    wait_until(lambda: s.metrics().sum("pasted_pool_buffers_kernel") < BUFFERS - SPARE - n + 2, 20,
+               "not all have come")
+    return s, conns
+
+
+def all_read(s):
+    """The server has read what was sent.  Asking it would give it a buffer back."""
+    def unread():
+        with open("/proc/net/tcp") as f:
+            rows = [line.split() for line in f][1:]
+        return sum(int(r[4].split(":")[1], 16) for r in rows if r[1].endswith(f":{s.port:04X}"))
+    wait_until(lambda: not unread(), 20, "the server does not read")
+
+
+@case("a small piece that finds no free buffer to be copied into waits for one", each=True,
+      classes=["volatile", "fsync"])
+def piece_waits(t):
+    for cut in CUTS:
+        # A minute's push-back: what is refused sooner was not pushed back.
+        s, conns = half_sent(t, 360, cut, "60s")
+        s.proc.send_signal(signal.SIGSTOP)
+        for c in conns:
+            c.send(WHOLE[cut:])
+        s.proc.send_signal(signal.SIGCONT)
+        replies = [c.reply() for c in conns]
+        equal({r.status for r in replies}, {200}, f"statuses, cut at {cut}")
+        for r in replies:
+            equal(s.record(r.name).body, b"!?" + LARGE, r.name)
+        for c in conns:
+            c.close()
+        s.stop_clean()
+
+
+@case("a small piece for which none comes: 503 after the push-back, and all goes on", each=True,
+      classes=["volatile", "fsync"])
+def piece_in_vain(t):
+    # The last: only a part of the head is there, and no buffer for it.
+    for cut, upto in [(cut, -8) for cut in CUTS[:3]] + [(10, 20)]:
+        s, conns = half_sent(t, 360, cut, "300ms")
+        first, then = conns[:SPARE], conns[SPARE:2 * SPARE]     # the kernel keeps some
+        for c in first:
+            c.send(WHOLE[cut:-8])
+        all_read(s)
+        for c in then:
+            c.send(WHOLE[cut:upto])
+        all_read(s)
+        for c in then:
+            c.send(WHOLE[upto:])
+        # The first whose time is over gives its buffers to those whose is not.
+        replies = [c.reply() for c in then]
+        check(503 in {r.status for r in replies}, f"nobody is refused, cut at {cut} and {upto}")
+        for r in replies:
+            check(r.status in (200, 503), r)
+            check(r.status == 200 or int(r.get("Retry-After") or 0) >= 1, "503 without Retry-After:", r)
+        for c in first:
+            c.send(WHOLE[-8:])
+        for c in first:
+            r = c.reply()
+            equal(r.status, 200, f"in time, cut at {cut} and {upto}")
+            equal(s.record(r.name).body, b"!?" + LARGE, r.name)
+        for c in conns:
+            c.close()
+        wait_until(lambda: accepted(s, "/after", bytes_of("after", 200 * KIB)), 20, "no recovery")
+        s.stop_clean()
+
+
+@case("a reply that leaves meanwhile does not prolong the push-back", each=True, classes=["volatile", "fsync"])
+def reply_meanwhile(t):
+    s, conns = half_sent(t, 360, 10, "300ms", **{"write-timeout": "1h"})
+    first = conns[:SPARE]
+    for c in first:
+        c.send(WHOLE[10:-8])
+    all_read(s)
+    # One whole request and the beginning of the next fill a buffer: the rest comes in
+    # another, in the same turn, before the first is durable.
+    before = request("POST", "/before", b"")
+    before = request("POST", "/before", bytes(4096 - 10 - len(before) - 3))
+    equal(len(before), 4086, "a request to fill a buffer with")
+    with s.connect() as c:
+        s.proc.send_signal(signal.SIGSTOP)
+        c.send(before + WHOLE)
+        s.proc.send_signal(signal.SIGCONT)
+        equal([c.reply().status, c.reply().status], [200, 503], "statuses")
     for c in conns:
         c.close()
 

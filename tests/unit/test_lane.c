@@ -337,6 +337,67 @@ static void a_buffer_shared_by_two(void **state)
 	teardown(true);
 }
 
+/* Adds to r one byte after the other of idx, every other one, until it cannot. */
+static int add_scattered(struct frags *r, uint32_t idx, uint32_t from, uint32_t n)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < n && !err; i++)
+		err = lane_add(l, r, idx, from + 2 * i, 1);
+	return err;
+}
+
+/* With no buffer to copy into, small pieces stay where they lie if that costs none. */
+static void small_pieces_without_a_free_buffer(void **state)
+{
+	struct frags r = FRAGS_INIT, q = FRAGS_INIT;
+	uint32_t a, b, last = FRAG_NIL, idx;
+
+	(void)state;
+	setup(WAL_NVMM, 128, 16);
+	a = fill(1, 0, 0, 1000);
+	b = fill(1, 0, 0, 1000);
+	while ((idx = pool_take(&w.pool)) != FRAG_NIL) {
+		pool_hold(&w.pool, idx);
+		last = idx;
+	}
+	assert_int_equal(lane_add(l, &r, a, 0, 1), 0);
+	assert_int_equal(add_scattered(&r, a, 2, 10), 0);	/* its own buffer already */
+	assert_int_equal(r.n, 11);
+	assert_int_equal(r.bytes, 11);
+	assert_int_equal(w.pool.gathered_bytes, 0);
+	/* Another one would be held for one byte. */
+	assert_int_equal(lane_add(l, &r, b, 0, 1), -ENOBUFS);
+	assert_int_equal(r.n, 11);
+	assert_int_equal(r.bytes, 11);
+	assert_int_equal(w.pool.holds[b], 1);
+	/* Unless there are plenty, with the kernel. */
+	w.pool.lent = w.pool.n / 4;
+	assert_int_equal(lane_add(l, &r, b, 0, 1), -ENOBUFS);
+	w.pool.lent++;
+	assert_int_equal(lane_add(l, &r, b, 0, 1), 0);
+	assert_int_equal(w.pool.holds[b], 2);
+	w.pool.lent = 0;
+	/* Not so many pieces that large ones find no frag of a record or no node. */
+	assert_int_equal(add_scattered(&r, b, 2, 200), -ENOBUFS);
+	assert_int_equal(r.n, l->frags_max / 2);
+	w.pool.nodes_left = w.pool.n;
+	assert_int_equal(lane_add(l, &q, a, 600, 1), 0);
+	assert_int_equal(lane_add(l, &q, a, 602, 1), -ENOBUFS);
+	w.pool.nodes_left = 2 * w.pool.n + 1024 - r.n - q.n;
+	/* With a free buffer they are copied again. */
+	pool_drop(&w.pool, last);
+	assert_int_equal(add_scattered(&r, b, 500, 200), 0);
+	assert_int_equal(w.pool.gathered_bytes, 200);
+	assert_int_equal(r.n, l->frags_max / 2 + 1);
+	lane_drop(l, &q);
+	lane_drop(l, &r);
+	for (uint32_t i = 0; i < w.pool.n; i++)
+		if (w.pool.holds[i])
+			pool_drop(&w.pool, w.pool.first + i);
+	teardown(true);
+}
+
 static void too_large(void **state)
 {
 	struct frags r = FRAGS_INIT;
@@ -872,6 +933,7 @@ int main(void)
 		cmocka_unit_test(adjacent_pieces_are_one),
 		cmocka_unit_test(tiny_pieces_hold_no_buffers),
 		cmocka_unit_test(a_buffer_shared_by_two),
+		cmocka_unit_test(small_pieces_without_a_free_buffer),
 		cmocka_unit_test(too_large),
 		cmocka_unit_test(durable_when_commit_returns),
 		cmocka_unit_test(laps),

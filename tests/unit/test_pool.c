@@ -49,6 +49,25 @@ static void the_last_drop_frees(void **state)
 	pool_fini(&p);
 }
 
+static void lent_is_counted(void **state)
+{
+	struct pool p;
+	uint32_t idx;
+
+	(void)state;
+	assert_int_equal(pool_init(&p, memory, 2048, 0, 2), 0);
+	assert_int_equal(pool_lend(&p), 0);
+	idx = pool_lend(&p);
+	assert_int_equal(pool_lend(&p), FRAG_NIL);
+	assert_int_equal(p.lent, 2);
+	pool_lent_back(&p);
+	assert_int_equal(p.lent, 1);
+	assert_int_equal(p.nfree, 0);		/* the caller's, until it puts or drops it */
+	pool_put(&p, idx);
+	assert_int_equal(p.nfree, 1);
+	pool_fini(&p);
+}
+
 static void names_are_places(void **state)
 {
 	struct pool p;
@@ -65,6 +84,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_of_its_share_once),
 		cmocka_unit_test(the_last_drop_frees),
+		cmocka_unit_test(lent_is_counted),
 		cmocka_unit_test(names_are_places),
 	};
 
