@@ -19,9 +19,13 @@ the guest, and class nvmm waits for no disk.
 
   PASTED_BENCH_CONNS   connections (default 50)
   PASTED_BENCH_PERF=n  also the n costliest functions of each, sampled in the guest (linux-perf)
+  PASTED_BENCH_INSNS=n  one turn in which the guest's instructions are counted, of all its code but
+                       the boot's, and the n functions that run most of them (0: only the sums).
+                       TCG; the counting slows it down, so its rates are no figures
   PASTED_VM_*          see vm.py.  With TCG the CPU is emulated: the ratios compare
                        instructions, and what KVM would make of exits is not in them.
 """
+import collections
 import ctypes
 import os
 import re
@@ -36,6 +40,7 @@ import vm
 from harness import Failed, Metrics, PASTED, Skip, Test, check, die_with_parent, equal, wait_until, Conn
 from guest import NAMESPACE, blank
 from image import Image, program, run, stock_kernel
+from insns import Insns, Names
 from module import paste_ko
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench"))
@@ -45,6 +50,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CONNS = os.environ.get("PASTED_BENCH_CONNS", "50")
 POOL = os.environ.get("PASTED_BENCH_POOL", "64M")
 STORE = os.environ.get("PASTED_BENCH_STORE", "/mnt/disk/store")
+INSNS = os.environ.get("PASTED_BENCH_INSNS")
 PERF = int(os.environ.get("PASTED_BENCH_PERF", "0"))
 STOCK, OURS = "10.0.2.15", "10.0.3.15"
 DURABLE = "--class auto --nvmm /mnt/nvmm " + os.environ.get("PASTED_BENCH_DURABLE", "")
@@ -98,8 +104,12 @@ class Guest:
             blank(path, mib)
             run(["fallocate", "-l", f"{mib}M", path], "fallocate")
         run([program("mkfs.ext4", "e2fsprogs"), "-q", "-F", "-b", "4096", disk], "mkfs.ext4")
-        self.machine = m = vm.Machine(t, image, vm.nvdimm(memory) + vm.disk(disk, cache="unsafe") + ["-mem-prealloc"], memory="1536M", append="maxcpus=1",
-                                      net=namespace())
+        self.insns = Insns(t.dir) if INSNS else None
+        if INSNS:       # with what is slow to emulate, but one instruction
+            vm.Machine.accel, vm.Machine.tcg_cpu = "tcg", "max,-erms,-fsrm"
+        self.machine = m = vm.Machine(t, image, vm.nvdimm(memory) + vm.disk(disk, cache="unsafe") + ["-mem-prealloc"] +
+                                      (self.insns.args if INSNS else []),
+                                      memory="1536M", append="maxcpus=1", net=namespace())
         m.start()
         m.run(NAMESPACE.format(kind="pfn", driver="nd_pmem"))
         m.run("mkfs.ext4 -q -b 4096 /dev/pmem0; mkdir -p /mnt/nvmm /mnt/disk\n"
@@ -157,6 +167,21 @@ class Guest:
             print(f"---- {name}, {request:.1f} us a request, by {by}")
             print("\n".join(f"{float(share.rstrip('%')) * request / 100:8.2f}  {what}" for share, what in lines), flush=True)
 
+    def count(self, name, seconds):
+        """Instructions per request, and where they were run."""
+        before = self.insns.read()
+        r = self.load(seconds)
+        rows = self.insns.read() - before
+        by = Names(self.machine, self.machine.run("cat /tmp/pid").text.strip(), PASTED).sum(rows)
+        where = collections.Counter()
+        for (place, _), n in by.items():
+            where[place] += n
+        print(f"---- {name}, {by.total() / r['requests']:.0f} instructions a request:",
+              ", ".join(f"{place} {n / r['requests']:.0f}" for place, n in where.most_common(5)))
+        for (place, function), n in by.most_common(int(INSNS)):
+            print(f"{n / r['requests']:8.0f}  {place} {function}", flush=True)
+        return by.total() / r["requests"]
+
     def busy(self):
         """Seconds since the boot that the guest was not idle."""
         up, idle = map(float, self.machine.run("cat /proc/uptime").text.split())
@@ -167,6 +192,10 @@ class Guest:
         self.load(1)
         if PERF:
             self.profile(name, seconds)
+        if INSNS:
+            insns = self.count(name, seconds)
+            self.stop()
+            return {"insns": insns}
         before, busy, cpu = self.metrics(), self.busy(), cpu_seconds(self.machine.proc.pid)
         r = self.load(seconds)
         cpu, busy, after = cpu_seconds(self.machine.proc.pid) - cpu, self.busy() - busy, self.metrics()
@@ -184,6 +213,14 @@ class Guest:
 
 def mid(runs, key):
     return statistics.median(r[key] for r in runs)
+
+
+def by_instructions(runs):
+    print()
+    for a, b, least in TARGETS:
+        if a in runs and b in runs:
+            x, y = runs[a][0]["insns"], runs[b][0]["insns"]
+            print(f"{a} / {b}: {x:.0f} instructions a request, {y:.0f}: {y / x:.2f} (rates: reach {least:.2f})")
 
 
 def table(runs):
@@ -226,12 +263,17 @@ def main(argv):
         print(f"{vm.Machine.accel}, kernel {g.machine.image.kernel.release}, QEMU on CPU {SERVER_CPU}, wrk on {LOAD_CPU}, "
               f"{CONNS} connections, bodies of {BODY} bytes; the host's load is {os.getloadavg()[0]:.1f}")
         runs = {n: [] for n in names}
-        for i in range(3 if quick else 7):
+        for i in range(1 if INSNS else 3 if quick else 7):
             for n in names:
                 runs[n].append(g.measure(n, 2 if quick else 4))
                 r = runs[n][-1]
+                if INSNS:
+                    continue
                 print(f"  {i}: {n}: {r['rate']:.0f}/s, {r['cpu']:.1f} us", flush=True)
         g.machine.judge_kernel(g.machine.run("dmesg").text)
+        if INSNS:
+            by_instructions(runs)
+            return 0
         table(runs)
         return 1 if verdicts(runs) and strict else 0
     except Skip as e:

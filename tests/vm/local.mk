@@ -8,7 +8,7 @@ check_PROGRAMS += %D%/paste_test
 %C%_paste_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/kmod
 %C%_paste_test_LDADD =
 EXTRA_DIST += %D%/vm.py %D%/image.py %D%/disk.py %D%/guest.py %D%/init.sh %D%/debug_kernel.sh \
-	%D%/module.py %D%/bodies_guest.py %D%/outside.py %D%/bench.py
+	%D%/module.py %D%/bodies_guest.py %D%/outside.py %D%/bench.py %D%/insns.py %D%/insns.c
 if BUILD_KMOD
 check_DATA += kmod/untracked/paste.ko
 endif
@@ -17,6 +17,12 @@ check_PROGRAMS += %D%/tiny %D%/wire
 %C%_tiny_LDADD =
 %C%_wire_SOURCES = %D%/wire.c
 %C%_wire_LDADD =
+
+# Counts instructions for bench.py; QEMU loads it.
+%D%/insns.so: %D%/insns.c
+	$(AM_V_at)$(MKDIR_P) %D%
+	$(AM_V_GEN)$(CC) -std=gnu11 $(WARN_CFLAGS) -O2 -g -shared -fPIC -fvisibility=hidden -o $@ $(srcdir)/%D%/insns.c
+CLEANFILES += %D%/insns.so
 
 check-vm:
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(VM_TESTS)'
@@ -32,6 +38,6 @@ check-vm-debug: all $(check_PROGRAMS)
 distclean-local:
 	rm -rf %D%/cache
 # What the kernel rings are worth; BENCH names configurations and --quick, --strict.
-bench-vm: all
+bench-vm: all %D%/insns.so
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/bench.py $(BENCH)
 .PHONY: check-vm bench-vm check-vm-debug

@@ -140,6 +140,7 @@ class Result:
 
 
 class Machine:
+    tcg_cpu = TCG_CPU
     accel = None            # found out once; "tcg" after a boot under KVM that failed
     count = 0
 
@@ -194,7 +195,7 @@ class Machine:
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{h}-10.0.2.15:{g}" for g, h in self.port.items())
         return [self.qemu, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
                 "-machine", "q35", "-accel", Machine.accel,
-                "-cpu", KVM_CPU if kvm else TCG_CPU,
+                "-cpu", KVM_CPU if kvm else self.tcg_cpu,
                 "-m", f"{self.memory},slots=4,maxmem=8G", "-smp", str(self.cpus),
                 "-kernel", kernel, "-initrd", self.initrd,
                 "-append", f"{COMMAND_LINE} {'' if kvm else PATIENCE} {self.append}",
