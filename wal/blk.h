@@ -18,7 +18,11 @@
 
 struct blk_file;		/* an open file; defined by each provider */
 
-enum { BLK_RDONLY = 0, BLK_RDWR = 1, BLK_CREATE = 2 /* O_EXCL */ };
+/* BLK_DIRECT: what is written in whole blocks (place, length and memory) goes around the
+ * kernel's cache, where the file system can do that; it is as durable as any write, that
+ * is, after the next sync. */
+enum { BLK_RDONLY = 0, BLK_RDWR = 1, BLK_CREATE = 2 /* O_EXCL */, BLK_DIRECT = 4 };
+#define BLK_BLOCK 4096u
 
 struct blk_ops {
 	void *ctx;

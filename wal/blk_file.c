@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@
 
 struct blk_file {
 	int fd;
+	int direct;		/* the same file, around the cache; -1: not */
 };
 
 static int file_open(void *ctx, const char *path, int flags, struct blk_file **out)
@@ -48,12 +50,16 @@ static int file_open(void *ctx, const char *path, int flags, struct blk_file **o
 		free(f);
 		return err;
 	}
+	/* Not every file system can. */
+	f->direct = flags & BLK_DIRECT ? open(path, O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOCTTY) : -1;
 	*out = f;
 	return 0;
 }
 
 static void file_close(struct blk_file *f)
 {
+	if (f->direct >= 0)
+		close(f->direct);
 	close(f->fd);
 	free(f);
 }
@@ -102,11 +108,36 @@ static void iov_advance(struct iovec **iov, unsigned *n, size_t done)
 	}
 }
 
+static bool whole_blocks(const struct iovec *iov, unsigned n, uint64_t off)
+{
+	uint64_t bits = off;
+
+	for (unsigned i = 0; i < n && i < IOV_MAX; i++)
+		bits |= (uintptr_t)iov[i].iov_base | iov[i].iov_len;
+	return !(bits % BLK_BLOCK);
+}
+
+static ssize_t write_some(struct blk_file *f, struct iovec *iov, unsigned n, uint64_t off)
+{
+	int cnt = n < IOV_MAX ? (int)n : IOV_MAX;
+
+	if (f->direct >= 0 && whole_blocks(iov, n, off)) {
+		ssize_t put = pwritev(f->direct, iov, cnt, (off_t)off);
+
+		if (put >= 0 || errno != EINVAL)
+			return put;
+		/* Its blocks are larger, or it cannot after all; nothing was written. */
+		close(f->direct);
+		f->direct = -1;
+	}
+	return pwritev(f->fd, iov, cnt, (off_t)off);
+}
+
 static int file_write(struct blk_file *f, struct iovec *iov, unsigned n, uint64_t off)
 {
 	iov_advance(&iov, &n, 0);		/* empty entries in front */
 	while (n) {
-		ssize_t put = pwritev(f->fd, iov, n < IOV_MAX ? (int)n : IOV_MAX, (off_t)off);
+		ssize_t put = write_some(f, iov, n, off);
 
 		if (put < 0 && errno == EINTR)
 			continue;

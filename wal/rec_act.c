@@ -118,9 +118,10 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 	struct rec_lane *l = &r->lane[lane];
 	struct seglog_resume at;
 	char path[SEG_PATH_MAX];
+	enum wal_class cls = r->cls ? r->cls : r->store.b.wal_class;
 	struct seglog_options o = {
 		.blk = r->blk, .dir = path, .lane = lane, .idle = idle, .now_ms = r->now_ms,
-		.swift = (r->cls ? r->cls : r->store.b.wal_class) == WAL_VOLATILE,
+		.swift = cls == WAL_VOLATILE, .direct = cls != WAL_FSYNC,	/* who writes frags in place */
 		.segment_bytes = segment_bytes(r, l),
 	};
 	int err = store_lane_path(&r->store, lane, path);

@@ -196,7 +196,7 @@ static int prep_open(struct seglog *s, const char *name, int flags)
 	int err = seg_name_path(path, s->dir, name);
 
 	if (!err)
-		err = s->o.blk->open(s->o.blk->ctx, path, flags, &s->prep.file);
+		err = s->o.blk->open(s->o.blk->ctx, path, flags | seg_direct(s), &s->prep.file);
 	if (err)
 		return err;
 	snprintf(s->prep.name, sizeof(s->prep.name), "%s", name);

@@ -25,7 +25,7 @@
 
 #define COPY_BYTES (1u << 20)
 
-static const uint8_t zeros[64 << 10];
+static const _Alignas(BLK_BLOCK) uint8_t zeros[64 << 10];
 
 /* ---- small things ---- */
 
@@ -223,7 +223,7 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 			break;
 		if (!s->o.idle && s->prep.state == PREP_IDLE && si->segno == s->next_segno &&
 		    si->bytes == s->o.segment_bytes) {
-			err = s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR, &s->prep.file);
+			err = s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR | seg_direct(s), &s->prep.file);
 			if (err)
 				break;
 			snprintf(s->prep.name, sizeof(s->prep.name), "%s", strrchr(path, '/') + 1);
@@ -293,7 +293,7 @@ static int resume_tail(struct seglog *s, const struct seg_lane *found,
 		return -EINVAL;
 	err = seg_path(path, s->dir, g->segno);
 	if (!err)
-		err = s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR, &g->file);
+		err = s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR | seg_direct(s), &g->file);
 	if (err)
 		return err;
 	g->refs = 1;
@@ -524,10 +524,9 @@ bool seglog_nospace(const struct seglog *s)
 /* ---- one batch at once ---- */
 
 struct batch {
-	struct frame_header *h;
-	struct iovec *iov;
-	unsigned n, niov;
-	uint64_t start, end, last_seq;
+	struct seg_batch *to;
+	unsigned n;		/* frames */
+	uint64_t end, last_seq;
 };
 
 static uint64_t last_number(const struct seg_rec *r)
@@ -540,42 +539,40 @@ static uint64_t last_number(const struct seg_rec *r)
 	return g.to_seq;
 }
 
-/* Add frames of r until the segment is full. */
-static int batch_fill(struct seglog *s, struct batch *b, const struct seg_rec *r, unsigned n)
+/* Frames of r to the active segment until it is full.  0 or -errno of a write. */
+static int batch_write(struct seglog *s, struct batch *b, const struct seg_rec *r, unsigned n)
 {
-	struct seg_place at = seglog_place(s);
+	int err = 0;
 
-	b->n = b->niov = 0;
+	b->n = 0;
 	b->last_seq = 0;
-	b->start = b->end = at.off;
-	while (b->n < n) {
+	b->end = seglog_place(s).off;
+	seg_batch_begin(b->to, s);
+	while (b->n < n && !err) {
 		const struct seg_rec *x = &r[b->n];
+		struct frame_header h;
 		uint32_t pad;
-		int err = seglog_frame(s, &b->end, &b->h[b->n], x->kind, x->seq, x->time_ms,
-				       x->len, x->data_crc, &pad);
 
-		if (err)
-			return err;
-		b->iov[b->niov++] = (struct iovec){ &b->h[b->n], sizeof(*b->h) };
-		for (unsigned i = 0; i < x->niov; i++)
-			b->iov[b->niov++] = x->iov[i];
-		b->iov[b->niov++] = (struct iovec){ (void *)zeros, pad };
+		if (seglog_frame(s, &b->end, &h, x->kind, x->seq, x->time_ms, x->len, x->data_crc, &pad))
+			break;
+		err = seg_batch_put(b->to, &h, sizeof(h));
+		for (unsigned i = 0; i < x->niov && !err; i++)
+			err = seg_batch_put(b->to, x->iov[i].iov_base, x->iov[i].iov_len);
+		if (!err)
+			err = seg_batch_put(b->to, NULL, pad);
 		if (last_number(x) > b->last_seq)
 			b->last_seq = last_number(x);
 		b->n++;
 	}
-	return 0;
+	return err || !b->n ? err : seg_batch_end(b->to);
 }
 
-static int batch_commit(struct seglog *s, struct batch *b)
+static int batch_commit(struct seglog *s, struct batch *b, int err)
 {
-	struct blk_file *f = seglog_place(s).file;
-	int err = s->o.blk->write(f, b->iov, b->niov, b->start);
-
 	if (MUTANT(seg_append_write_result))
 		err = 0;
 	if (!err && !MUTANT(seg_append_sync))
-		err = s->o.blk->sync(f);
+		err = s->o.blk->sync(b->to->file);
 	if (err && !MUTANT(seg_append_result))
 		return s->failed = err == -ENOSPC ? -EIO : err;
 	seglog_synced(s, b->end, b->last_seq);
@@ -595,30 +592,26 @@ static int rotate_now(struct seglog *s)
 int seglog_append(struct seglog *s, const struct seg_rec *r, unsigned n, unsigned *done)
 {
 	struct batch b = { 0 };
-	unsigned niov = 0, at = 0;
+	unsigned at = 0;
 	int err = MUTANT(seg_failed_final) ? 0 : s->failed;
 
-	for (unsigned i = 0; i < n; i++)
-		niov += r[i].niov + 2;
-	b.h = malloc((n + 1) * sizeof(*b.h));
-	b.iov = malloc((niov + 1) * sizeof(*b.iov));
-	if (!b.h || !b.iov)
-		err = -ENOMEM;
+	if (!err)
+		err = seg_batch_new(&b.to);
 	while (at < n && !err) {
 		if (frame_bytes(r[at].len) > s->o.segment_bytes - SEG_DATA) {
 			err = -EFBIG;
 			break;
 		}
-		if (batch_fill(s, &b, r + at, n - at) == -ENOSPC && !b.n) {
+		err = batch_write(s, &b, r + at, n - at);
+		if (!err && !b.n) {
 			err = rotate_now(s);
 			continue;
 		}
-		err = batch_commit(s, &b);
+		err = batch_commit(s, &b, err);
 		if (!err)
 			at += b.n;
 	}
-	free(b.h);
-	free(b.iov);
+	seg_batch_free(b.to);
 	if (done)
 		*done = at;
 	return err;

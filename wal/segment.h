@@ -47,6 +47,7 @@ struct seglog_options {
 	bool		 swift;		/* class volatile: new files are allocated rather than
 					 * written with zeros, and not synced: no sync means
 					 * anything here, so none is to be made cheap */
+	bool		 direct;	/* BLK_DIRECT: all appends are struct seg_batch's */
 	uint64_t	(*now_ms)(void);	/* NULL: the system's wall clock */
 	uint64_t	(*random)(void);	/* salts; NULL: getrandom */
 };
@@ -84,6 +85,22 @@ struct seg_place {		/* made by seglog_place: where a batch goes */
 int  seglog_frame(struct seglog *s, uint64_t *off, struct frame_header *h, uint16_t kind,
 		  uint64_t seq, uint64_t time_ms, uint32_t len, uint32_t data_crc, uint32_t *pad);
 struct seg_place seglog_place(const struct seglog *s);	/* where the next batch starts */
+/* The bytes of a batch, from seglog_place on: begin, put (p NULL: zeros), end.  They are
+ * copied and written in whole blocks, some at once, all when end returns.  0 or -errno of
+ * a write, which is final: the batch can only be given up. */
+#define SEG_BATCH_BYTES	(320u << 10)	/* of a checkpoint's slice and what it is rounded to */
+struct seg_batch {
+	struct seglog *s;
+	struct blk_file *file;
+	uint8_t *mem;		/* [SEG_BATCH_BYTES] */
+	uint64_t off;		/* in the file, of mem[0] */
+	uint32_t n;		/* bytes in mem */
+};
+int  seg_batch_new(struct seg_batch **b);	/* 0, -ENOMEM */
+void seg_batch_free(struct seg_batch *b);	/* NULL: nothing */
+void seg_batch_begin(struct seg_batch *b, struct seglog *s);
+int  seg_batch_put(struct seg_batch *b, const void *p, size_t n);
+int  seg_batch_end(struct seg_batch *b);
 /* The batch that ended at `off`, last sequence `seq`, is synced: readers see it,
  * the batch number rises. */
 void seglog_synced(struct seglog *s, uint64_t off, uint64_t seq);

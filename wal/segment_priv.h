@@ -55,6 +55,11 @@ struct seglog {
 	uint64_t batch;		/* of the next batch */
 	uint64_t frame_ms;	/* time of the batch that is being made */
 	int	 failed;	/* of seglog_append: final */
+	/* The block that the last struct seg_batch ended in, up to tail_end.  A file's first
+	 * batch begins with a block: one that has the memory of another has no part of it. */
+	uint8_t	 tail[BLK_BLOCK];
+	struct blk_file *tail_file;
+	uint64_t tail_end;
 
 	_Atomic(struct seg *) prepared;	/* background -> writer */
 	_Atomic uint64_t durable_seq;	/* highest number named in synced frames */
@@ -82,6 +87,12 @@ struct seglog {
 		bool	 fresh;		/* a new file: a reader sees zeros beyond what is written */
 	} prep;
 };
+
+/* For the opening of a file that is to be written. */
+static inline int seg_direct(const struct seglog *s)
+{
+	return s->o.direct ? BLK_DIRECT : 0;
+}
 
 /* With the lock held.  seg_ref opens the file (0 or -errno). */
 int  seg_ref(struct seglog *s, struct seg *g);

@@ -2,8 +2,8 @@
 /*
  * settle.c - from the wal to the segment log, a slice at a time (settle.h).
  *
- * A slice is one batch of frames in one segment: gathered writes straight from the
- * packet buffers, one sync, then the head.  The data are not read: each frame's
+ * A slice is one batch of frames in one segment: copied out of the packet buffers,
+ * written, one sync, then the head.  The data are not looked at: each frame's
  * data_crc comes out of the record's SEAL (format.h), so bytes that went bad in the
  * buffer are found out by whoever reads the frame.
  *
@@ -20,16 +20,10 @@
 #include "mutant.h"
 #include "settle.h"
 
-#define IOVS 1024u		/* what one pwritev takes */
-
 struct settle {
-	struct lane_frame frames[IOVS];
-	struct iovec iov[IOVS];
-	unsigned nframes, niov;
-	uint32_t pad;		/* zeros that the frame before still needs */
+	struct seg_batch *to;
 
 	/* the slice */
-	struct seg_place at;	/* where the next piece is written */
 	uint64_t off;		/* behind the last frame */
 	uint64_t pos, seq;	/* of the next record */
 	uint64_t time_ms;
@@ -39,39 +33,23 @@ struct settle {
 
 int settle_new(struct settle **st)
 {
+	int err = -ENOMEM;
+
 	*st = calloc(1, sizeof(**st));
-	return *st ? 0 : -ENOMEM;
+	if (*st)
+		err = seg_batch_new(&(*st)->to);
+	if (err) {
+		free(*st);
+		*st = NULL;
+	}
+	return err;
 }
 
 void settle_free(struct settle *st)
 {
+	if (st)
+		seg_batch_free(st->to);
 	free(st);
-}
-
-/* ---- writing ---- */
-
-static int write_piece(struct lane *l, struct settle *st)
-{
-	uint64_t n = 0;
-	int err;
-
-	if (!st->niov)
-		return 0;
-	for (unsigned i = 0; i < st->niov; i++)
-		n += st->iov[i].iov_len;
-	err = l->blk->write(st->at.file, st->iov, st->niov, st->at.off);
-	st->at.off += n;
-	st->niov = st->nframes = 0;
-	return MUTANT(settle_write_result) ? 0 : err;
-}
-
-static int put(struct lane *l, struct settle *st, const void *p, size_t n)
-{
-	int err = st->niov == IOVS ? write_piece(l, st) : 0;
-
-	if (!err)
-		st->iov[st->niov++] = (struct iovec){ (void *)p, n };
-	return err;
 }
 
 /* ---- one record ---- */
@@ -127,30 +105,37 @@ static int next_record(struct lane *l, struct settle *st, uint64_t to, struct wa
 	return 0;
 }
 
+static int written(int err)
+{
+	return MUTANT(settle_write_result) ? 0 : err;
+}
+
+static int put(struct settle *st, const void *p, size_t n)
+{
+	int err = written(seg_batch_put(st->to, p, n));
+
+	return err == -ENOSPC ? -EIO : err;	/* that would be the segment's end */
+}
+
 /* Its frame behind those of the slice.  -ENOSPC: not in this segment. */
 static int put_record(struct lane *l, struct settle *st, const struct waiting *r)
 {
-	struct lane_frame *f;
 	struct frame_header h;
 	uint64_t off = st->off;
 	uint32_t pad;
 	int err = seglog_frame(l->seg, &off, &h, FRAME_RECORD, st->seq, st->time_ms,
 			       (uint32_t)r->bytes, r->data_crc, &pad);
 
-	if (!err && st->niov == IOVS)	/* before a slot for the header is taken */
-		err = write_piece(l, st);
 	if (err)
 		return err;
-	f = &st->frames[st->nframes++];
-	memset(f->pad, 0, sizeof(f->pad));
-	f->h = h;
-	err = put(l, st, f->pad + FRAME_ALIGN - st->pad, st->pad + sizeof(f->h));
+	err = put(st, &h, sizeof(h));
 	for (uint32_t i = 0; !err && i < r->nfrags; i++) {
 		struct frag g = ent_frag_get(word_at(l, r->pos + i));
 
-		err = put(l, st, pool_addr(l->pool, g.idx) + g.off, g.len);
+		err = put(st, pool_addr(l->pool, g.idx) + g.off, g.len);
 	}
-	st->pad = pad;
+	if (!err)
+		err = put(st, NULL, pad);
 	st->off = off;
 	st->pos = r->pos + r->nfrags + 1;
 	st->seq++;
@@ -163,11 +148,10 @@ static int put_record(struct lane *l, struct settle *st, const struct waiting *r
 
 static void begin(struct lane *l, struct settle *st)
 {
-	st->nframes = st->niov = st->records = 0;
-	st->pad = 0;
+	st->records = 0;
 	st->bytes = 0;
-	st->at = seglog_place(l->seg);
-	st->off = st->at.off;
+	st->off = seglog_place(l->seg).off;
+	seg_batch_begin(st->to, l->seg);
 	st->pos = relaxed(l->settled_pos);
 	st->seq = relaxed(l->settled_seq) + 1;
 	st->time_ms = l->settle_time_ms;
@@ -196,14 +180,11 @@ static int fill(struct lane *l, struct settle *st, uint64_t to, uint64_t slice_b
 
 static int write_and_sync(struct lane *l, struct settle *st)
 {
-	static const uint8_t zeros[FRAME_ALIGN];
-	int err = st->pad ? put(l, st, zeros, st->pad) : 0;
+	int err = written(seg_batch_end(st->to));
 
-	if (!err)
-		err = write_piece(l, st);
 	/* Before the head says that the records are elsewhere. */
 	if (!err && !MUTANT(settle_sync))
-		err = l->blk->sync(st->at.file);
+		err = l->blk->sync(st->to->file);
 	return MUTANT(settle_result) ? 0 : err;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * settle.h - one slice of the checkpoint of a lane (nvmm classes): committed records
- * go from the packet buffers to the segment log with gathered writes, are synced,
- * and the lane's head moves.
+ * are copied from the packet buffers into one batch of the segment log (struct seg_batch),
+ * it is synced, and the lane's head moves.
  *
  *	frames written -> synced -> head A, B durable -> settled_pos (the worker may
  *	reuse words and buffers)

@@ -185,12 +185,18 @@ static void note(int fd, const struct iovec *iov, int n, off_t off)
 	struct undo *u;
 	struct stat st;
 	size_t len = 0;
+	char link[64];
+	int rd;
 
 	for (int i = 0; i < n; i++)
 		len += iov[i].iov_len;
 	u = calloc(1, sizeof(*u) + len);
-	if (!u || REAL(fstat)(fd, &st) || REAL(pread)(fd, u->bytes, len, off) < 0)
+	/* fd may be one that writes only, or in whole blocks only. */
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	rd = REAL(open)(link, O_RDONLY | O_CLOEXEC);
+	if (!u || REAL(fstat)(fd, &st) || REAL(pread)(rd, u->bytes, len, off) < 0)
 		abort();
+	close(rd);
 	u->dev = st.st_dev;
 	u->ino = st.st_ino;
 	u->off = off;
@@ -237,6 +243,8 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t off)
 		return -1;
 	struct iovec half = { iov->iov_base, (iov->iov_len + 1) / 2 };
 
+	if (fcntl(fd, F_GETFL) & O_DIRECT)	/* whole blocks */
+		half.iov_len = iov->iov_len > 4096 ? half.iov_len & ~4095ul : iov->iov_len;
 	note(fd, &half, 1, off);
 	return REAL(pwritev)(fd, &half, 1, off);
 }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,6 +30,8 @@ static struct {
 	unsigned fdatasync, fsync_file, fsync_dir, pwritev, flush, drain;
 	int	 fail;			/* errno of the next one; 0: it works */
 	unsigned most;			/* bytes that a pwritev takes; 0: all */
+	unsigned direct;		/* of them around the cache */
+	bool	 cannot;		/* EINVAL for those */
 	const void *flushed;
 	size_t	 flushed_n;
 } calls;
@@ -65,6 +68,12 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t off)
 	calls.pwritev++;
 	if (failing())
 		return -1;
+	if (fcntl(fd, F_GETFL) & O_DIRECT) {
+		calls.direct++;
+		errno = EINVAL;
+		if (calls.cannot)
+			return -1;
+	}
 	for (int i = 0; i < n; i++) {
 		size_t len = iov[i].iov_len;
 
@@ -183,6 +192,64 @@ static void a_failed_write_is_told(void **state)
 	assert_int_equal(calls.pwritev, 3);
 }
 
+/* Only what is whole blocks, in all three respects, and only where it is asked for. */
+static void whole_blocks_go_around_the_cache(void **state)
+{
+	static _Alignas(BLK_BLOCK) char mem[3 * BLK_BLOCK], back[3 * BLK_BLOCK];
+	static const struct { uint32_t mem, len, off; bool direct; } rows[] = {
+		{ 0, 2 * BLK_BLOCK, BLK_BLOCK, true }, { 0, BLK_BLOCK, 0, true },
+		{ 512, BLK_BLOCK, 0, false }, { 0, BLK_BLOCK + 512, 0, false },
+		{ 0, BLK_BLOCK, 512, false },
+	};
+	char path[] = "seams.XXXXXX";		/* on a disk, as a rule */
+	struct blk_file *f;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	fd = open(path, O_WRONLY | O_DIRECT);
+	if (fd < 0) {
+		unlink(path);
+		skip();
+	}
+	close(fd);
+	for (int want = 0; want < 3; want++) {
+		int err = blk_file_ops.open(NULL, path, want ? BLK_RDWR | BLK_DIRECT : BLK_RDWR, &f);
+
+		assert_int_equal(err, 0);
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+			struct iovec iov = { mem + rows[i].mem, rows[i].len };
+
+			memset(&calls, 0, sizeof(calls));
+			calls.cannot = want == 2;	/* the first is refused: no more of them */
+			memset(mem, (int)('a' + i), sizeof(mem));
+			assert_int_equal(blk_file_ops.write(f, &iov, 1, rows[i].off), 0);
+			assert_int_equal(calls.direct, want == 2 ? i == 0 : want && rows[i].direct);
+			assert_int_equal(blk_file_ops.read(f, back, rows[i].len, rows[i].off), 0);
+			assert_memory_equal(back, mem, rows[i].len);
+		}
+		memset(&calls, 0, sizeof(calls));
+		blk_file_ops.close(f);
+	}
+	unlink(path);
+}
+
+/* A file system without it, here tmpfs (until Linux 6.6): as if it had not been asked for. */
+static void without_direct(void **state)
+{
+	static _Alignas(BLK_BLOCK) char mem[BLK_BLOCK] = "here", back[BLK_BLOCK];
+	struct iovec iov = { mem, sizeof(mem) };
+	struct folder *d = *state;
+	struct blk_file *f;
+
+	assert_int_equal(blk_file_ops.open(NULL, d->file, BLK_RDWR | BLK_DIRECT, &f), 0);
+	assert_int_equal(blk_file_ops.write(f, &iov, 1, 0), 0);
+	assert_int_equal(blk_file_ops.read(f, back, sizeof(back), 0), 0);
+	assert_memory_equal(back, mem, sizeof(mem));
+	blk_file_ops.close(f);
+}
+
 static void a_lock_is_for_one(void **state)
 {
 	struct folder *d = *state;
@@ -247,6 +314,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sync_dir_is_one_fsync, setup, teardown),
 		cmocka_unit_test_setup_teardown(short_writes_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_write_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(whole_blocks_go_around_the_cache, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_direct, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_is_for_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_new_file_is_durable, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_is_no_persistent_memory, setup, teardown),

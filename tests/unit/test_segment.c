@@ -277,6 +277,112 @@ static void test_swift_files(void **state)
 	blk_sim_free(sim);
 }
 
+/* Writes to the data of segments that are whole blocks, and that are not. */
+static unsigned whole, parts;
+
+static int write_looking(struct blk_file *f, struct iovec *iov, unsigned n, uint64_t off)
+{
+	uint64_t bits = off;
+
+	for (unsigned i = 0; i < n; i++)
+		bits |= (uintptr_t)iov[i].iov_base | iov[i].iov_len;
+	if (off >= SEG_DATA)
+		*(bits % BLK_BLOCK ? &parts : &whole) += 1;
+	return sim_ops->write(f, iov, n, off);
+}
+
+/* Batches go out in whole blocks, what the first of them held before is still there, and
+ * behind the last are zeros. */
+static void test_whole_blocks(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct blk_ops blk = *blk_sim_ops(sim);
+	struct model_found f;
+	struct seg_lane l;
+	struct seglog *s;
+	uint64_t seq = 1, reads;
+
+	(void)state;
+	sim_ops = blk_sim_ops(sim);
+	blk.write = write_looking;
+	model_dirs(&blk);
+	s = model_start(&blk);
+	whole = parts = 0;
+	reads = blk_sim_calls(sim, SIM_READ);
+	for (int i = 0; i < 40; i++, seq += 3)
+		assert_int_equal(model_append(s, seq, 3), 0);
+	assert_int_equal(parts, 0);
+	assert_in_range(whole, 40, 1000);
+	assert_int_equal(blk_sim_calls(sim, SIM_READ), reads);	/* it knows the block */
+	seglog_close(s);
+	/* After a start it has to read it. */
+	s = model_start(&blk);
+	assert_int_not_equal(seglog_place(s).off % BLK_BLOCK, 0);
+	whole = parts = 0;
+	assert_int_equal(model_append(s, seq++, 1), 0);
+	assert_int_equal(parts, 0);
+	assert_int_equal(whole, 1);
+	seglog_close(s);
+	/* What cannot be read is left as it is. */
+	s = model_start(&blk);
+	assert_int_not_equal(seglog_place(s).off % BLK_BLOCK, 0);
+	whole = parts = 0;
+	blk_sim_fault(sim, SIM_READ, 1, 1, EIO);
+	assert_int_equal(model_append(s, seq++, 1), 0);
+	assert_int_equal(parts, 1);
+	assert_int_equal(whole, 0);
+	assert_int_equal(model_append(s, seq++, 1), 0);
+	assert_int_equal(parts, 1);
+	seglog_close(s);
+	assert_int_equal(model_scan(&blk, false, &l, &f), 0);
+	assert_false(f.wrong);
+	assert_int_equal(f.n, seq - 1);
+	assert_int_equal(l.nholes, 0);
+	assert_int_equal(l.end, l.dirty_end);
+	seg_lane_free(&l);
+	blk_sim_free(sim);
+}
+
+/* More than there is memory for goes out in pieces. */
+static void test_large_batch(void **state)
+{
+	enum { LEN = 2 * SEG_BATCH_BYTES + 12345 };
+	struct blk_sim *sim = blk_sim_new();
+	struct blk_ops blk = *blk_sim_ops(sim);
+	struct seglog_options o = { .blk = &blk, .dir = LANE_DIR, .lane = LANE,
+		.segment_bytes = 1u << 20, .now_ms = model_now, .random = model_random };
+	uint8_t *bytes = malloc(LEN), *back = malloc(LEN);
+	struct iovec iov = { bytes, LEN };
+	struct seg_rec r = { .kind = FRAME_RECORD, .seq = 1, .len = LEN, .iov = &iov, .niov = 1 };
+	struct seglog_resume at;
+	struct seg_lane l;
+	struct seglog *s;
+
+	(void)state;
+	assert_true(bytes && back);
+	sim_ops = blk_sim_ops(sim);
+	blk.write = write_looking;
+	for (uint32_t i = 0; i < LEN; i++)
+		bytes[i] = (uint8_t)(i * 7 + (i >> 9));
+	r.data_crc = crc32c(bytes, LEN);
+	model_dirs(&blk);
+	assert_int_equal(model_scan(&blk, false, &l, NULL), 0);
+	seg_lane_resume(&l, &at);
+	memcpy(o.uuid, model_uuid, sizeof(o.uuid));
+	assert_int_equal(seglog_open(&s, &o, &l, &at), 0);
+	seg_lane_free(&l);
+	whole = parts = 0;
+	assert_int_equal(seglog_append(s, &r, 1, NULL), 0);
+	assert_int_equal(whole, 3);
+	assert_int_equal(parts, 0);
+	assert_int_equal(blk.read(seglog_place(s).file, back, LEN, SEG_DATA + sizeof(struct frame_header)), 0);
+	assert_memory_equal(back, bytes, LEN);
+	seglog_close(s);
+	blk_sim_free(sim);
+	free(bytes);
+	free(back);
+}
+
 static unsigned segs_there(const struct blk_ops *blk)
 {
 	unsigned n[3] = { 0 };
@@ -783,6 +889,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_retention_by_age),
 		cmocka_unit_test(test_files_are_recycled),
 		cmocka_unit_test(test_swift_files),
+		cmocka_unit_test(test_whole_blocks),
+		cmocka_unit_test(test_large_batch),
 		cmocka_unit_test(test_unremovable),
 		cmocka_unit_test(test_failed_directory_sync_keeps_the_file),
 		cmocka_unit_test(test_leftovers_go),

@@ -103,7 +103,7 @@ class Guest:
         for path, mib in ((memory, 256), (disk, 1024)):
             blank(path, mib)
             run(["fallocate", "-l", f"{mib}M", path], "fallocate")
-        run([program("mkfs.ext4", "e2fsprogs"), "-q", "-F", "-b", "4096", disk], "mkfs.ext4")
+        run([program("mkfs.ext4", "e2fsprogs"), "-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0", disk], "mkfs.ext4")
         self.insns = Insns(t.dir) if INSNS else None
         if INSNS:       # with what is slow to emulate, but one instruction
             vm.Machine.accel, vm.Machine.tcg_cpu = "tcg", "max,-erms,-fsrm"
@@ -112,7 +112,7 @@ class Guest:
                                       memory="1536M", append="maxcpus=1", net=namespace())
         m.start()
         m.run(NAMESPACE.format(kind="pfn", driver="nd_pmem"))
-        m.run("mkfs.ext4 -q -b 4096 /dev/pmem0; mkdir -p /mnt/nvmm /mnt/disk\n"
+        m.run("mkfs.ext4 -q -b 4096 -E lazy_itable_init=0,lazy_journal_init=0 /dev/pmem0; mkdir -p /mnt/nvmm /mnt/disk\n"
               "mount -t ext4 -o noatime,dax=always /dev/pmem0 /mnt/nvmm; mount -t ext4 -o noatime /dev/vda /mnt/disk")
         m.run("set -e; d=$(basename $(readlink /sys/class/net/eth1/device)); cd /sys/bus/virtio/drivers\n"
               "echo $d >virtio_net/unbind; echo $d >paste_vnet/bind; sleep 0.2\n"
