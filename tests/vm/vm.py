@@ -45,7 +45,7 @@ KERNEL_TROUBLE = re.compile(
     r"unreferenced object)")
 # The second half is for the speed of the boot.
 COMMAND_LINE = ("console=ttyS0,115200 loglevel=5 panic=-1 oops=panic random.trust_cpu=on net.ifnames=0 "
-                "tsc=reliable no_timer_check mitigations=off cryptomgr.notests apparmor=0 selinux=0 audit=0 "
+                "tsc=reliable no_timer_check mitigations=off cryptomgr.notests audit=0 "
                 "rcupdate.rcu_expedited=1")
 # Emulation on a busy host looks to the guest's watchdogs as if a CPU hung.
 PATIENCE = "rcupdate.rcu_cpu_stall_timeout=300 sysctl.kernel.watchdog_thresh=60"
