@@ -22,8 +22,8 @@ the guest, and class nvmm waits for no disk.
   PASTED_BENCH_INSNS=n  one turn in which the guest's instructions are counted, of all its code but
                        the boot's, and the n functions that run most of them (0: only the sums).
                        TCG; the counting slows it down, so its rates are no figures
-  PASTED_VM_*          see vm.py.  With TCG the CPU is emulated: the ratios compare
-                       instructions, and what KVM would make of exits is not in them.
+  PASTED_VM_*          see vm.py.  With TCG the CPU is emulated: no caches, and a look-up of
+                       each page by QEMU, two fifths of the time.
 """
 import collections
 import ctypes
