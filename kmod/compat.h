@@ -6,6 +6,7 @@
 #include <linux/mm.h>
 #include <linux/uio.h>
 #include <linux/version.h>
+#include <linux/virtio_config.h>
 
 #ifdef CONFIG_HIGHMEM
 #error "paste wants every page in the kernel's own mapping: a 64-bit kernel"
@@ -15,6 +16,34 @@
 static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 {
 	vma->vm_flags |= flags;
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#define FIND_VQS_MAX 4
+struct virtqueue_info {
+	const char *name;
+	vq_callback_t *callback;
+};
+
+static inline int find_vqs(struct virtio_device *dev, unsigned int n, struct virtqueue *vq[],
+			   struct virtqueue_info info[])
+{
+	vq_callback_t *callbacks[FIND_VQS_MAX];
+	const char *names[FIND_VQS_MAX];
+	unsigned int i;
+
+	for (i = 0; i < n && i < FIND_VQS_MAX; i++) {
+		callbacks[i] = info[i].callback;
+		names[i] = info[i].name;
+	}
+	return virtio_find_vqs(dev, i, vq, callbacks, names, NULL);
+}
+#else
+static inline int find_vqs(struct virtio_device *dev, unsigned int n, struct virtqueue *vq[],
+			   struct virtqueue_info info[])
+{
+	return virtio_find_vqs(dev, n, vq, info, NULL);
 }
 #endif
 

@@ -227,7 +227,7 @@ static enum paste_read read_plain(struct walk *w, int *err)
 /* Protocols on top (TLS, sockmap) put a recvmsg of their own there. */
 static bool is_plain_tcp(const struct sock *sk)
 {
-	return sk_is_tcp(sk) && READ_ONCE(sk->sk_prot)->recvmsg == tcp_recvmsg;
+	return sk_is_tcp(sk) && READ_ONCE(sk->sk_prot)->recvmsg == tcp_prot.recvmsg;
 }
 
 enum paste_read paste_read(struct paste_conn *c, int *err)

@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 #include <linux/virtio_config.h>
 
+#include "compat.h"
 #include "vnet.h"
 
 static_assert(sizeof(unsigned long) >= 8);	/* a token holds any buffer's number */
@@ -253,9 +254,8 @@ static void vnet_deadline(struct timer_list *timer)
 static int vnet_find_queues(struct vnet *v)
 {
 	struct virtqueue *vq[2];
-	vq_callback_t *callbacks[] = { vnet_rx_irq, vnet_tx_irq };
-	static const char *const names[] = { "input", "output" };
-	int err = virtio_find_vqs(v->vdev, 2, vq, callbacks, names, NULL);
+	struct virtqueue_info info[2] = { { "input", vnet_rx_irq }, { "output", vnet_tx_irq } };
+	int err = find_vqs(v->vdev, 2, vq, info);
 
 	if (err)
 		return err;

@@ -77,7 +77,7 @@ class Kernel:
         self.paths = {}
         for where, _, names in os.walk(self.modules):
             for n in names:
-                if n.endswith(".ko"):
+                if n.endswith((".ko", ".ko.xz")):
                     self.paths[module_name(n)] = os.path.join(where, n)
         try:
             with open(os.path.join(self.modules, "modules.builtin")) as f:
@@ -147,10 +147,14 @@ def module_name(path):
     return os.path.basename(path).split(".ko")[0].replace("-", "_")
 
 
+def module_bytes(path):
+    with (lzma.open if path.endswith(".xz") else open)(path, "rb") as f:
+        return f.read()
+
+
 def depends(path):
     """modinfo's "depends", from the file: no depmod has been run on this tree."""
-    with open(path, "rb") as f:
-        found = re.search(rb"\0depends=([^\0]*)\0", b"\0" + f.read())
+    found = re.search(rb"\0depends=([^\0]*)\0", b"\0" + module_bytes(path))
     return [module_name(d) for d in found.group(1).decode().split(",") if d] if found else []
 
 
@@ -257,8 +261,7 @@ class Image:
                 own[module_name(guest)] = content
         order = kernel.closure([m for m in BASE_MODULES if m not in without] + list(modules), own)
         for i, path in enumerate(order):
-            with open(path, "rb") as f:
-                self.add(f"/modules/{i:03}-{os.path.basename(path)}", unsigned(f.read()))
+            self.add(f"/modules/{i:03}-{module_name(path)}.ko", unsigned(module_bytes(path)))
         with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "init.sh")) as f:
             self.add("/init", f.read().encode())
         self.add("/setup", setup.encode())
