@@ -186,6 +186,8 @@ static void head_read(struct worker *w, struct conn *c)
 	c->expect = q->expect_continue;
 	c->body_came = 0;
 	conn_set_deadline(w, c, w->env->body_timeout_ms);
+	if (c->refuse)			/* while the head was being read */
+		return;
 	if (q->own)
 		COUNT(w->count, requests_own, 1);
 	else if (q->recorded)
@@ -323,10 +325,7 @@ static bool step_REQUEST(struct worker *w, struct conn *c)
 			take_piece(w, c);
 		break;
 	case HTTP_HEADERS:
-		if (!c->refuse)
-			head_read(w, c);
-		else
-			c->in_body = true;
+		head_read(w, c);
 		if (c->state == CONN_REQUEST && !answer_expect(w, c, s->len > used))
 			return true;
 		break;
@@ -376,6 +375,20 @@ static void piece_over(struct worker *w, struct conn *c, int status, const char 
 		admit(w, c);
 	if (c->state == CONN_REQUEST)
 		answer_expect(w, c, c->in_first != FRAG_NIL);
+}
+
+/* Its time is over.  One whose time was over in this very turn may have given buffers back. */
+static void piece_in_vain(struct worker *w, struct conn *c)
+{
+	const char *why = NULL;
+	int r = ingest_add(w, c, c->piece.buf, c->piece.off, c->piece.len, &why);
+
+	if (r == -EAGAIN) {
+		r = 503;
+		why = "no free buffers; try again later";
+		COUNT(w->count, refused_pool, 1);
+	}
+	piece_over(w, c, r, why);
 }
 
 static bool step_PIECE(struct worker *w, struct conn *c)
@@ -597,8 +610,7 @@ void conn_timeout(struct worker *w, struct conn *c)
 		return;
 	case CONN_PIECE:
 		conn_unwait(c);
-		COUNT(w->count, refused_pool, 1);
-		piece_over(w, c, 503, "no free buffers; try again later");
+		piece_in_vain(w, c);
 		conn_run(w, c);
 		return;
 	case CONN_ADMIT:

@@ -2,8 +2,7 @@
 /*
  * conn_steps.h - the states of a connection: STEP(name, waits, what).  Each has one
  * step function, step_<name>, in conn_fsm.c; `waits` says that nothing is parsed
- * while in it, so the ring is paused when more input comes.  The picture in
- * pasted(8) is made of the third column.
+ * while in it, so the ring is paused when more input comes.
  */
 STEP(REQUEST,  false, "reading a request: its head, then its body, in place")
 STEP(PIECE,    true,  "bytes of a record read; they wait for room in pool")

@@ -75,8 +75,7 @@ int ingest_add(struct worker *w, struct conn *c, uint32_t buf, uint32_t off, uin
 
 void ingest_drop(struct worker *w, struct conn *c)
 {
-	if (c->rec.n)
-		lane_drop(w->lane, &c->rec);
+	lane_drop(w->lane, &c->rec);
 	c->record = false;
 }
 

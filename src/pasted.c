@@ -29,8 +29,10 @@
 #include "wal.h"
 #include "worker.h"
 
-/* Descriptors besides connections: listeners, rings, segments, files. */
+/* Descriptors besides connections: of the process; of a worker (listeners, ring, the two
+ * segments that are written, each twice). */
 #define FILES_BESIDES 256
+#define FILES_WORKER 8
 /* Fewer connections per worker than this are worth a word. */
 #define CONNS_FEW 4096
 /* What a checkpoint moves between two looks at what else there is to do. */
@@ -87,9 +89,9 @@ static int start_choice(struct server *s)
 static int start_limits(struct server *s)
 {
 	struct config *c = &s->config;
-	unsigned long want = (unsigned long)c->conns_max * c->workers + FILES_BESIDES;
-	unsigned long have = daemon_raise_files(want);
-	unsigned long share = have > FILES_BESIDES ? (have - FILES_BESIDES) / c->workers : 0;
+	unsigned long besides = FILES_BESIDES + FILES_WORKER * c->workers;
+	unsigned long have = daemon_raise_files((unsigned long)c->conns_max * c->workers + besides);
+	unsigned long share = have > besides ? (have - besides) / c->workers : 0;
 
 	s->conns_max = c->conns_max;
 	if (share < s->conns_max)

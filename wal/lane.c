@@ -186,7 +186,7 @@ static uint64_t ring_free(const struct lane *l)
 }
 
 /* More frags than a request of that size has, but for a client that sends in pieces
- * on purpose: LANE_GATHER bounds those. */
+ * on purpose: gather_piece and may_stay bound those. */
 static uint64_t frags_guess(const struct lane *l, uint64_t bytes)
 {
 	return bytes / (l->pool->buf_size / 2) + 8;

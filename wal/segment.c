@@ -485,7 +485,7 @@ int seglog_rotate(struct seglog *s)
 	if (err && !MUTANT(seg_rotate_result)) {
 		s->o.blk->close(g->file);
 		free(g);
-		return s->failed = err == -EAGAIN || err == -ENOSPC ? -EIO : err;
+		return s->failed = seg_final(err);
 	}
 	pthread_mutex_lock(&s->lock);
 	if (s->active) {
@@ -574,7 +574,7 @@ static int batch_commit(struct seglog *s, struct batch *b, int err)
 	if (!err && !MUTANT(seg_append_sync))
 		err = s->o.blk->sync(b->to->file);
 	if (err && !MUTANT(seg_append_result))
-		return s->failed = err == -ENOSPC ? -EIO : err;
+		return s->failed = seg_final(err);
 	seglog_synced(s, b->end, b->last_seq);
 	return 0;
 }

@@ -23,6 +23,7 @@
 #ifndef WAL_SEGMENT_H
 #define WAL_SEGMENT_H
 
+#include <errno.h>
 #include <stdbool.h>
 
 #include "blk.h"
@@ -89,6 +90,10 @@ struct seg_place seglog_place(const struct seglog *s);	/* where the next batch s
  * copied and written in whole blocks, some at once, all when end returns.  0 or -errno of
  * a write, which is final: the batch can only be given up. */
 #define SEG_BATCH_BYTES	(320u << 10)	/* of a checkpoint's slice and what it is rounded to */
+static inline int seg_final(int err)	/* of a write or sync: no -errno that means "not now" */
+{
+	return err == -EAGAIN || err == -ENOSPC ? -EIO : err;
+}
 struct seg_batch {
 	struct seglog *s;
 	struct blk_file *file;
@@ -133,7 +138,7 @@ int  seglog_append_gap(struct seglog *s, const struct gap_data *g);
 
 /* ---- background ---- */
 
-/* Work on the next segment: at most one slice of zeros (4 MiB) per call.  0: ready, or
+/* Work on the next segment: at most one slice of zeros (512 KiB) per call.  0: ready, or
  * nothing to do; 1: call again; -ENOSPC (seglog_nospace() is set until a later call
  * succeeds) or -errno. */
 int  seglog_prepare(struct seglog *s);

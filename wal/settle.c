@@ -112,9 +112,7 @@ static int written(int err)
 
 static int put(struct settle *st, const void *p, size_t n)
 {
-	int err = written(seg_batch_put(st->to, p, n));
-
-	return err == -ENOSPC ? -EIO : err;	/* that would be the segment's end */
+	return seg_final(written(seg_batch_put(st->to, p, n)));
 }
 
 /* Its frame behind those of the slice.  -ENOSPC: not in this segment. */
@@ -151,7 +149,6 @@ static void begin(struct lane *l, struct settle *st)
 	st->records = 0;
 	st->bytes = 0;
 	st->off = seglog_place(l->seg).off;
-	seg_batch_begin(st->to, l->seg);
 	st->pos = relaxed(l->settled_pos);
 	st->seq = relaxed(l->settled_seq) + 1;
 	st->time_ms = l->settle_time_ms;
@@ -161,6 +158,7 @@ static void begin(struct lane *l, struct settle *st)
  * -ENOSPC: not even one record goes into this segment. */
 static int fill(struct lane *l, struct settle *st, uint64_t to, uint64_t slice_bytes)
 {
+	seg_batch_begin(st->to, l->seg);
 	while (st->pos < to && (!st->records || st->bytes < slice_bytes)) {
 		struct waiting r;
 		uint64_t time_ms = st->time_ms;
@@ -185,7 +183,7 @@ static int write_and_sync(struct lane *l, struct settle *st)
 	/* Before the head says that the records are elsewhere. */
 	if (!err && !MUTANT(settle_sync))
 		err = l->blk->sync(st->to->file);
-	return MUTANT(settle_result) ? 0 : err;
+	return MUTANT(settle_result) ? 0 : seg_final(err);
 }
 
 static void publish(struct lane *l, struct settle *st)

@@ -67,7 +67,7 @@ uint8_t *wal_pool_base(const struct wal *w, size_t *len);	/* to register with a 
 void wal_lane_aio(struct wal *w, unsigned i, struct blk_aio *aio);
 
 /* One pass of the checkpointer over all lanes: moves committed records of the
- * nvmm classes into the segments (gathered writes of at most `slice_bytes`, then
+ * nvmm classes into the segments (at most about `slice_bytes` written, then
  * sync, head, and so on); prepares the next segment of each lane; applies
  * retention.  Returns what is left to do: 0 nothing, 1 call again now, or
  * -errno for a failure that is final for a lane (the others go on). */

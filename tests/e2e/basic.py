@@ -5,9 +5,10 @@ import json
 import os
 import re
 import socket
+import time
 
 from harness import (Conn, Skip, bytes_of, case, check, equal, free_port, main, post,
-                     records, wait_until)
+                     records, request, wait_until)
 
 
 @case("one start-up line says class, ring, workers, store and addresses", each=True)
@@ -206,6 +207,23 @@ def none(t):
         equal(c.ask("GET", "/-/records/0-1").status, 404, "read-back")
     check("none" in s.said(), "the start-up line does not say none")
     s.stop_clean()
+
+
+@case("class none: what is refused leaves nothing to the next request's count")
+def none_counts(t):
+    s = t.server(cls="none")
+    whole = request("POST", "/a", b"x" * 100)
+    with s.connect() as c:
+        for _ in range(5):
+            # The refused one's head in two pieces: until the second it may be a record.
+            head = request("POST", "/-/readyz", b"")
+            c.send(head[:7])
+            time.sleep(0.02)
+            c.send(head[7:])
+            equal(c.reply().status, 405, "a POST to the server's own")
+        c.send(whole)
+        equal(c.reply().status, 200, "a POST")
+    equal(s.metrics().sum("pasted_recorded_bytes_total"), len(whole), "bytes of what was taken")
 
 
 @case("auto chooses a stored class and a ring that works")

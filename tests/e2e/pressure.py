@@ -5,8 +5,7 @@ import signal
 import threading
 import time
 
-from harness import (KIB, SLOW, accepted, bytes_of, case, check, chunked, equal, main, ms, post, request,
-                     wait_until)
+from harness import KIB, SLOW, accepted, bytes_of, case, check, equal, main, ms, post, request, wait_until
 
 
 def upload(s, k, n, out, piece=64 * KIB):
@@ -201,6 +200,44 @@ def piece_in_vain(t):
             c.close()
         wait_until(lambda: accepted(s, "/after", bytes_of("after", 200 * KIB)), 20, "no recovery")
         s.stop_clean()
+
+
+@case("many whose push-back ends at once: what the first give back serves the others", each=True,
+      classes=["volatile", "fsync"])
+def piece_shared(t):
+    s, conns = half_sent(t, 360, 10, "300ms")
+    first, then = conns[:SPARE], conns[SPARE:SPARE + 70]
+    for c in first:
+        c.send(WHOLE[10:-8])
+    all_read(s)
+    s.proc.send_signal(signal.SIGSTOP)
+    for c in then:
+        c.send(WHOLE[10:])
+    s.proc.send_signal(signal.SIGCONT)
+    replies = [c.reply() for c in then]
+    equal({r.status for r in replies}, {200, 503}, "statuses")
+    for r in replies:
+        if r.status == 200:
+            equal(s.record(r.name).body, b"!?" + LARGE, r.name)
+    for c in conns:
+        c.close()
+
+
+@case("a head that is refused while it comes: who waits for 100 Continue is told at its end", each=True,
+      classes=["volatile", "fsync"])
+def piece_expect(t):
+    s, conns = half_sent(t, 360, 10, "300ms", **{"header-timeout": "1h", "body-timeout": "1h"})
+    first, c = conns[:SPARE], conns[SPARE]
+    for k in first:
+        k.send(WHOLE[10:-8])
+    all_read(s)
+    c.send(WHOLE[10:20])
+    all_read(s)
+    c.send(HEAD[20:-2] + b"Expect: 100-continue\r\n\r\n")
+    r = c.reply()
+    equal((r.status, r.get("Connection")), (503, "close"), r)
+    for c in conns:
+        c.close()
 
 
 @case("a reply that leaves meanwhile does not prolong the push-back", each=True, classes=["volatile", "fsync"])

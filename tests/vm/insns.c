@@ -44,7 +44,8 @@ struct row {
 static struct row *rows;
 static uint64_t nrows;
 
-/* QEMU translates under a lock of its own: one caller at a time, with one CPU. */
+/* One caller at a time where the guest's kernel uses one CPU (maxcpus=1).  The others run
+ * the firmware: what they may spoil is there before the first reading. */
 static struct row *row_of(uint64_t address)
 {
 	uint64_t h = (address * 0x9e3779b97f4a7c15u) >> 20;
