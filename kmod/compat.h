@@ -33,11 +33,13 @@ static inline int find_vqs(struct virtio_device *dev, unsigned int n, struct vir
 	const char *names[FIND_VQS_MAX];
 	unsigned int i;
 
-	for (i = 0; i < n && i < FIND_VQS_MAX; i++) {
+	if (n > FIND_VQS_MAX)
+		return -EINVAL;
+	for (i = 0; i < n; i++) {
 		callbacks[i] = info[i].callback;
 		names[i] = info[i].name;
 	}
-	return virtio_find_vqs(dev, i, vq, callbacks, names, NULL);
+	return virtio_find_vqs(dev, n, vq, callbacks, names, NULL);
 }
 #else
 static inline int find_vqs(struct virtio_device *dev, unsigned int n, struct virtqueue *vq[],

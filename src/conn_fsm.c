@@ -241,8 +241,10 @@ static void body_read(struct worker *w, struct conn *c)
 {
 	body_came(w, c, c->piece.len);
 	if (c->record && w->refusing) {
-		COUNT(w->count, refused_pool, 1);
-		refuse_later(w, c, 503, "no free buffers; try again later");
+		const char *why;
+		int status = ingest_no_buffers(w, &why);
+
+		refuse_later(w, c, status, why);
 	}
 	if (c->record)
 		take_piece(w, c);
@@ -377,31 +379,26 @@ static void piece_over(struct worker *w, struct conn *c, int status, const char 
 		answer_expect(w, c, c->in_first != FRAG_NIL);
 }
 
-/* Its time is over.  One whose time was over in this very turn may have given buffers back. */
-static void piece_in_vain(struct worker *w, struct conn *c)
+/* Once more.  last: its time is over; but one whose time was over in this very turn may have
+ * given buffers back. */
+static bool piece_again(struct worker *w, struct conn *c, bool last)
 {
 	const char *why = NULL;
 	int r = ingest_add(w, c, c->piece.buf, c->piece.off, c->piece.len, &why);
 
-	if (r == -EAGAIN) {
-		r = 503;
-		why = "no free buffers; try again later";
-		COUNT(w->count, refused_pool, 1);
+	if (r == -EAGAIN && !last) {
+		conn_wait(c, &w->waitq);
+		return false;
 	}
+	if (r == -EAGAIN)
+		r = ingest_no_buffers(w, &why);
 	piece_over(w, c, r, why);
+	return true;
 }
 
 static bool step_PIECE(struct worker *w, struct conn *c)
 {
-	const char *why = NULL;
-	int r = ingest_add(w, c, c->piece.buf, c->piece.off, c->piece.len, &why);
-
-	if (r == -EAGAIN) {
-		conn_wait(c, &w->waitq);
-		return false;
-	}
-	piece_over(w, c, r, why);
-	return true;
+	return piece_again(w, c, false);
 }
 
 static bool step_ADMIT(struct worker *w, struct conn *c)
@@ -432,8 +429,7 @@ static bool step_APPEND(struct worker *w, struct conn *c)
 	if (!ingest_done(w, c)) {
 		if (!c->waits_in && !c->append_wait) {
 			c->append_wait = true;
-			conn_set_deadline(w, c, 0);
-			conn_set_deadline(w, c, w->env->pushback_ms);
+			push_back(w, c, CONN_APPEND);
 		}
 		conn_wait(c, &w->waitq);
 		return false;
@@ -610,7 +606,7 @@ void conn_timeout(struct worker *w, struct conn *c)
 		return;
 	case CONN_PIECE:
 		conn_unwait(c);
-		piece_in_vain(w, c);
+		piece_again(w, c, true);
 		conn_run(w, c);
 		return;
 	case CONN_ADMIT:

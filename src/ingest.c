@@ -24,6 +24,13 @@
 #include "mutant.h"
 #include "worker.h"
 
+int ingest_no_buffers(struct worker *w, const char **why)
+{
+	*why = "no free buffers; try again later";
+	COUNT(w->count, refused_pool, 1);
+	return 503;
+}
+
 int ingest_admit(struct worker *w, struct conn *c, const char **why)
 {
 	const struct http_req *q = &c->http.req;
@@ -31,11 +38,8 @@ int ingest_admit(struct worker *w, struct conn *c, const char **why)
 
 	int r = lane_admit(w->lane, bytes);
 	/* A full disk keeps the buffers from coming back: that is the reason to give. */
-	if (w->refusing && (!r || r == -EAGAIN)) {
-		*why = "no free buffers; try again later";
-		COUNT(w->count, refused_pool, 1);
-		return 503;
-	}
+	if (w->refusing && (!r || r == -EAGAIN))
+		return ingest_no_buffers(w, why);
 	switch (r) {
 	case 0:
 		return 0;
@@ -68,9 +72,7 @@ int ingest_add(struct worker *w, struct conn *c, uint32_t buf, uint32_t off, uin
 		*why = "larger than a record can be";
 		return 413;
 	}
-	*why = "no free buffers; try again later";
-	COUNT(w->count, refused_pool, 1);
-	return 503;
+	return ingest_no_buffers(w, why);
 }
 
 void ingest_drop(struct worker *w, struct conn *c)

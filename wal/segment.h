@@ -86,14 +86,16 @@ struct seg_place {		/* made by seglog_place: where a batch goes */
 int  seglog_frame(struct seglog *s, uint64_t *off, struct frame_header *h, uint16_t kind,
 		  uint64_t seq, uint64_t time_ms, uint32_t len, uint32_t data_crc, uint32_t *pad);
 struct seg_place seglog_place(const struct seglog *s);	/* where the next batch starts */
+/* What a failed write or sync is told as: it is final, and these two mean "not now". */
+static inline int seg_final(int err)
+{
+	return err == -EAGAIN || err == -ENOSPC ? -EIO : err;
+}
+
 /* The bytes of a batch, from seglog_place on: begin, put (p NULL: zeros), end.  They are
  * copied and written in whole blocks, some at once, all when end returns.  0 or -errno of
  * a write, which is final: the batch can only be given up. */
 #define SEG_BATCH_BYTES	(320u << 10)	/* of a checkpoint's slice and what it is rounded to */
-static inline int seg_final(int err)	/* of a write or sync: no -errno that means "not now" */
-{
-	return err == -EAGAIN || err == -ENOSPC ? -EIO : err;
-}
 struct seg_batch {
 	struct seglog *s;
 	struct blk_file *file;

@@ -108,7 +108,9 @@ class Client(threading.Thread):
                 check(r.status in (503, 507), e.id, r)
                 check(r.name is None, "a refusal that names a record:", r)
                 self.refused += 1
-                return r.get("Connection") != "close"
+                if r.get("Connection") == "close":
+                    return False
+                continue            # the others of the batch have their own replies
             e.name = r.name
         return True
 

@@ -688,6 +688,27 @@ static void worker_and_checkpointer(void **state)
 
 /* ---- checkpoints that fail ---- */
 
+/* Elsewhere these mean that it is to be tried again. */
+static void not_now_is_final_too(void **state)
+{
+	static const struct { enum sim_op op; int err; } rows[] = {
+		{ SIM_WRITE, EAGAIN }, { SIM_WRITE, ENOSPC }, { SIM_SYNC, EAGAIN }, { SIM_SYNC, ENOSPC },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		setup(WAL_NVMM, 128, 32);
+		assert_true(append());
+		assert_int_equal(lane_commit(l, 1), 0);
+		blk_sim_fault(w.disk, rows[i].op, 1, 1, rows[i].err);
+		assert_int_equal(settle_slice(l, w.settle, 1000), -EIO);
+		assert_int_equal(lane_failed(l), -EIO);
+		assert_int_equal(w.wal.lane[0].seq, 1);
+		assert_int_equal(settle_slice(l, w.settle, 1000), -EIO);
+		teardown(false);
+	}
+}
+
 static void a_failed_sync_is_final(void **state)
 {
 	uint64_t syncs, writes;
@@ -942,6 +963,7 @@ int main(void)
 		cmocka_unit_test(every_crash),
 		cmocka_unit_test(worker_and_checkpointer),
 		cmocka_unit_test(a_failed_sync_is_final),
+		cmocka_unit_test(not_now_is_final_too),
 		cmocka_unit_test(a_damaged_word_ends_the_checkpoint),
 		cmocka_unit_test(no_room_for_a_segment),
 		cmocka_unit_test(durable_when_synced),
