@@ -32,7 +32,16 @@ static char lower(char c)
 
 int http_on_name(struct http *h, const char *at, size_t len)
 {
-	for (size_t i = 0; i < len && h->name_len <= sizeof(h->name); i++, h->name_len++)
+	size_t i = 0;
+
+	for (; len - i >= 8 && h->name_len + 8u <= sizeof(h->name); i += 8, h->name_len += 8) {
+		uint64_t v;
+
+		memcpy(&v, at + i, 8);
+		v |= 0x2020202020202020u;	/* lower(), eight times */
+		memcpy(h->name + h->name_len, &v, 8);
+	}
+	for (; i < len && h->name_len <= sizeof(h->name); i++, h->name_len++)
 		if (h->name_len < sizeof(h->name))
 			h->name[h->name_len] = lower(at[i]);
 	return 0;
@@ -119,11 +128,8 @@ int http_on_value(struct http *h, const char *at, size_t len)
 			memset((char *)(uintptr_t)at, '*', len);
 		break;
 	case FIELD_HOST:
-		for (size_t i = 0; i < len; i++)
-			if (!http_check_host(h, at[i])) {
-				http_fail(h, 400, "malformed Host");
-				break;
-			}
+		if (!http_check_host(h, (const uint8_t *)at, len))
+			http_fail(h, 400, "malformed Host");
 		break;
 	case FIELD_CODING:
 	case FIELD_EXPECT:

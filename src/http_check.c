@@ -46,6 +46,46 @@ static bool is(uint8_t c, unsigned class)
 	return class_of[c] & class;
 }
 
+/* How many bytes from p on are of a class: four a round, most of a head is passed here. */
+static size_t run_of(const uint8_t *p, size_t n, unsigned class)
+{
+	size_t i = 0;
+
+	for (; n - i >= 4; i += 4) {
+		if (!is(p[i], class))
+			return i;
+		if (!is(p[i + 1], class))
+			return i + 1;
+		if (!is(p[i + 2], class))
+			return i + 2;
+		if (!is(p[i + 3], class))
+			return i + 3;
+	}
+	while (i < n && is(p[i], class))
+		i++;
+	return i;
+}
+
+/* Eight bytes of C_VALUE, none of them a tab. */
+static bool eight_of_value(const uint8_t *p)
+{
+	const uint64_t one = 0x0101010101010101u;
+	uint64_t v, del;
+
+	memcpy(&v, p, 8);
+	del = v ^ 0x7f * one;
+	return !((((v - ' ' * one) & ~v) | ((del - one) & ~del)) & 0x80 * one);
+}
+
+static size_t run_of_value(const uint8_t *p, size_t n)
+{
+	size_t i = 0;
+
+	while (n - i >= 8 && eight_of_value(p + i))
+		i += 8;
+	return i + run_of(p + i, n - i, C_VALUE);
+}
+
 /* p[i] is wrong. */
 static size_t refuse(struct http *h, size_t i, unsigned status, const char *reason)
 {
@@ -100,25 +140,24 @@ size_t http_check_blanks(struct http *h, const uint8_t *p, size_t n)
 
 static size_t check_method(struct http *h, const uint8_t *p, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (is(p[i], C_TOKEN)) {
-			if (h->name_len < sizeof(h->name))
-				h->name[h->name_len++] = p[i];
-			continue;
-		}
-		if (!h->name_len || (p[i] != ' ' && begins_method(h->name, h->name_len)))
-			return refuse(h, i, 400, "malformed request line");
-		h->req.method = find_method(h->name, h->name_len);
-		if (h->req.method == HTTP_NONE)
-			return refuse(h, i, 501, "method not supported");
-		h->req.recorded = h->req.method >= HTTP_POST && h->req.method <= HTTP_DELETE;
-		h->name_len = 0;
-		h->state = ST_TARGET;
-		return i + 1;
+	size_t i = run_of(p, n, C_TOKEN), room = sizeof(h->name) - h->name_len;
+
+	memcpy(h->name + h->name_len, p, i < room ? i : room);
+	h->name_len += i < room ? i : room;
+	if (i == n) {
+		if (!begins_method(h->name, h->name_len))
+			return refuse(h, n, 501, "method not supported");
+		return n;
 	}
-	if (!begins_method(h->name, h->name_len))
-		return refuse(h, n, 501, "method not supported");
-	return n;
+	if (!h->name_len || (p[i] != ' ' && begins_method(h->name, h->name_len)))
+		return refuse(h, i, 400, "malformed request line");
+	h->req.method = find_method(h->name, h->name_len);
+	if (h->req.method == HTTP_NONE)
+		return refuse(h, i, 501, "method not supported");
+	h->req.recorded = h->req.method >= HTTP_POST && h->req.method <= HTTP_DELETE;
+	h->name_len = 0;
+	h->state = ST_TARGET;
+	return i + 1;
 }
 
 static void keep_target(struct http *h, const uint8_t *p, size_t n)
@@ -132,7 +171,7 @@ static void keep_target(struct http *h, const uint8_t *p, size_t n)
 }
 
 /* One byte of host[:port]; of a field's value also the blanks behind. */
-bool http_check_host(struct http *h, uint8_t c)
+static bool check_host(struct http *h, uint8_t c)
 {
 	switch (h->host_state) {
 	case HOST_START:
@@ -182,6 +221,17 @@ bool http_check_host(struct http *h, uint8_t c)
 	return c == ' ' || c == '\t';
 }
 
+bool http_check_host(struct http *h, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (h->host_state == HOST_NAME)
+			i += run_of(p + i, n - i, C_HOST);
+		if (i < n && !check_host(h, p[i]))
+			return false;
+	}
+	return true;
+}
+
 bool http_host_ends(const struct http *h)
 {
 	return h->host_state != HOST_PCT1 && h->host_state != HOST_PCT2 && h->host_state != HOST_IP6;
@@ -223,17 +273,17 @@ static size_t check_path(struct http *h, const uint8_t *p, size_t n)
 {
 	size_t i = 0;
 
-	while (i < n) {
+	for (; i < n; i++) {
 		if (h->word_pos) {
 			if (!is(p[i], C_HEX))
 				break;
 			h->word_pos--;
-		} else if (p[i] == '%') {
-			h->word_pos = 2;
-		} else if (!is(p[i], C_TARGET)) {
-			break;
+			continue;
 		}
-		i++;
+		i += run_of(p + i, n - i, C_TARGET);
+		if (i == n || p[i] != '%')
+			break;
+		h->word_pos = 2;
 	}
 	keep_target(h, p, i);
 	return i;
@@ -259,7 +309,7 @@ static size_t check_form(struct http *h, const uint8_t *p, size_t n)
 		return check_scheme(h, p[0]);
 	case FORM_HOST:
 		if (p[0] != '/' && p[0] != '?')
-			return p[0] != '\t' && http_check_host(h, p[0]);
+			return p[0] != '\t' && check_host(h, p[0]);
 		if (!host_done(h))
 			return 0;
 		h->form = FORM_PATH;
@@ -312,9 +362,14 @@ static size_t check_target(struct http *h, const uint8_t *p, size_t n)
 
 static size_t check_version(struct http *h, const uint8_t *p, size_t n)
 {
-	static const char word[] = "HTTP/1.x\r\n";
+	static const char word[] = "HTTP/1.x\r\n", usual[] = "HTTP/1.1\r\n";
 	enum { MAJOR = 5, MINOR = 7, END = 10 };
 
+	if (!h->word_pos && n >= END && h->req.method != METHOD_PRI && !memcmp(p, usual, END)) {
+		h->req.minor = 1;
+		h->state = ST_LINE;
+		return END;
+	}
 	for (size_t i = 0; i < n; i++) {
 		if (h->word_pos == MINOR && is(p[i], C_DIGIT)) {
 			h->req.minor = p[i] != '0';
@@ -351,8 +406,7 @@ static size_t check_fields(struct http *h, const uint8_t *p, size_t n)
 			h->state = ST_NAME;
 			/* fall through */
 		case ST_NAME:
-			while (i < n && is(p[i], C_TOKEN))
-				i++;
+			i += run_of(p + i, n - i, C_TOKEN);
 			if (i == n)
 				return n;
 			if (p[i] != ':')
@@ -360,8 +414,7 @@ static size_t check_fields(struct http *h, const uint8_t *p, size_t n)
 			h->state = ST_VALUE;
 			break;
 		case ST_VALUE:
-			while (i < n && is(p[i], C_VALUE))
-				i++;
+			i += run_of_value(p + i, n - i);
 			if (i == n)
 				return n;
 			if (p[i] != '\r')
