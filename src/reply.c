@@ -21,9 +21,13 @@ int reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name,
 	p->blocks = (size_t)conns_max + REPLY_EXTRA;
 	p->mem_len = p->blocks * sizeof(*p->mem);
 	p->extra_left = REPLY_EXTRA;
+	p->date_s = UINT64_MAX;
 	p->lane = lane;
 	p->named = named;
 	snprintf(p->class_name, sizeof(p->class_name), "%s", class_name);
+	p->class_line_len = (unsigned)snprintf(p->class_line, sizeof(p->class_line), "Pasted-Class: %s\r\n",
+					       p->class_name);
+	p->tail_len = (unsigned)snprintf(p->tail, sizeof(p->tail), "\"class\":\"%s\"}\n", p->class_name);
 	p->mem = mmap(NULL, p->mem_len, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p->mem == MAP_FAILED) {
@@ -50,6 +54,9 @@ void reply_clock(struct reply_pool *p, uint64_t wall_ms)
 	p->date_s = (uint64_t)s;
 	gmtime_r(&s, &tm);
 	p->date_len = (unsigned)strftime(p->date, sizeof(p->date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+	p->head_len = (unsigned)snprintf(p->head, sizeof(p->head), "HTTP/1.1 200 OK\r\n%s"
+					 "Content-Type: application/json\r\nContent-Length: ", p->date);
+	must(p->head_len < sizeof(p->head));
 }
 
 static struct reply_block *block_get(struct reply_pool *p, struct conn *c)
@@ -138,9 +145,7 @@ static void head_end(struct conn *c, const char *end)
 /* In every reply: nobody should take a weak class for a strong one. */
 static char *put_class(char *o, const struct reply_pool *p)
 {
-	o = PUT(o, "Pasted-Class: ");
-	o = put(o, p->class_name, strlen(p->class_name));
-	return PUT(o, "\r\n");
+	return put(o, p->class_line, p->class_line_len);
 }
 
 static char *put_connection(char *o, bool close, bool old)
@@ -155,7 +160,7 @@ static char *put_connection(char *o, bool close, bool old)
 void reply_recorded(struct reply_pool *p, struct conn *c, uint64_t seq, bool close, bool old)
 {
 	char name[32], *e = name, *o = head_start(c);
-	size_t nlen, clen = strlen(p->class_name);
+	size_t nlen;
 
 	if (p->named) {
 		e = put_u64(e, p->lane);
@@ -163,11 +168,8 @@ void reply_recorded(struct reply_pool *p, struct conn *c, uint64_t seq, bool clo
 		e = put_u64(e, seq);
 	}
 	nlen = (size_t)(e - name);
-	o = PUT(o, "HTTP/1.1 200 OK\r\n");
-	o = put(o, p->date, p->date_len);
-	o = PUT(o, "Content-Type: application/json\r\nContent-Length: ");
-	o = put_u64(o, clen + (p->named ? nlen + sizeof("{\"record\":\"\",\"class\":\"\"}\n") - 1
-				       : sizeof("{\"class\":\"\"}\n") - 1));
+	o = put(o, p->head, p->head_len);
+	o = put_u64(o, (p->named ? sizeof("{\"record\":\"\",") - 1 + nlen : sizeof("{") - 1) + p->tail_len);
 	if (p->named) {
 		o = PUT(o, "\r\nPasted-Record: ");
 		o = put(o, name, nlen);
@@ -178,13 +180,11 @@ void reply_recorded(struct reply_pool *p, struct conn *c, uint64_t seq, bool clo
 	if (p->named) {
 		o = PUT(o, "\r\n{\"record\":\"");
 		o = put(o, name, nlen);
-		o = PUT(o, "\",\"class\":\"");
+		o = PUT(o, "\",");
 	} else {
-		o = PUT(o, "\r\n{\"class\":\"");
+		o = PUT(o, "\r\n{");
 	}
-	o = put(o, p->class_name, clen);
-	o = PUT(o, "\"}\n");
-	head_end(c, o);
+	head_end(c, put(o, p->tail, p->tail_len));
 }
 
 const char *reply_reason(int status)

@@ -38,6 +38,9 @@ struct reply_pool {
 	uint64_t date_s;		/* the second that date[] is for */
 	char date[40];			/* "Date: ...\r\n" */
 	unsigned date_len;
+	/* of the 200 of a recorded request, what stands before and behind its numbers */
+	char head[128], class_line[40], tail[40];
+	unsigned head_len, class_line_len, tail_len;
 };
 
 int  reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name, unsigned lane, bool named);

@@ -23,16 +23,14 @@ static inline uint32_t rol(uint32_t v, unsigned n)
 uint8_t ent_check(uint64_t word)
 {
 	uint64_t w = word & ~(0xffull << ENT_CHECK_SHIFT);
-	uint32_t c = crc32c(&w, sizeof(w));
+	uint32_t c = crc32c_final(crc32c_word(CRC32C_INIT, w));
 
 	return (uint8_t)(rol(c, 4) ^ rol(c, 5) ^ rol(c, 6));
 }
 
 uint32_t seal_start(uint32_t lane, uint32_t nfrags, uint64_t seq)
 {
-	uint64_t id[2] = { (uint64_t)nfrags << 32 | lane, seq };
-
-	return crc32c_update(CRC32C_INIT, id, sizeof(id));
+	return crc32c_word(crc32c_word(CRC32C_INIT, (uint64_t)nfrags << 32 | lane), seq);
 }
 
 static uint32_t super_crc(const struct wal_super *s)

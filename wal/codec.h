@@ -100,9 +100,7 @@ static inline unsigned ent_lap_of(uint64_t pos, uint64_t entries)
 uint32_t seal_start(uint32_t lane, uint32_t nfrags, uint64_t seq);
 static inline uint32_t seal_word(uint32_t state, uint64_t frag_word)
 {
-	uint64_t w = frag_word & ENT_SEALED;
-
-	return crc32c_update(state, &w, sizeof(w));
+	return crc32c_word(state, frag_word & ENT_SEALED);
 }
 
 /* ---- superblock and heads ---- */

@@ -211,6 +211,12 @@ static uint32_t update_hw(uint32_t state, const uint8_t *b, size_t n)
 	return (uint32_t)s;
 }
 
+__attribute__((target("sse4.2")))
+static uint32_t word_hw(uint32_t state, uint64_t w)
+{
+	return (uint32_t)_mm_crc32_u64(state, w);
+}
+
 static inline bool have_hw(void)
 {
 	return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
@@ -233,6 +239,11 @@ static uint32_t update_hw(uint32_t state, const uint8_t *b, size_t n)
 	return state;
 }
 
+static uint32_t word_hw(uint32_t state, uint64_t w)
+{
+	return __crc32cd(state, w);
+}
+
 static inline bool have_hw(void)
 {
 	return true;
@@ -245,6 +256,11 @@ static uint32_t update_hw(uint32_t state, const uint8_t *b, size_t n)
 	return crc32c_table(state, b, n);
 }
 
+static uint32_t word_hw(uint32_t state, uint64_t w)
+{
+	return crc32c_table(state, &w, sizeof(w));
+}
+
 static inline bool have_hw(void)
 {
 	return false;
@@ -255,6 +271,11 @@ static const char hw_name[] = "";
 uint32_t crc32c_update(uint32_t state, const void *p, size_t n)
 {
 	return have_hw() ? update_hw(state, p, n) : crc32c_table(state, p, n);
+}
+
+uint32_t crc32c_word(uint32_t state, uint64_t w)
+{
+	return have_hw() ? word_hw(state, w) : crc32c_table(state, &w, sizeof(w));
 }
 
 const char *crc32c_impl(void)

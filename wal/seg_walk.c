@@ -65,7 +65,7 @@ static uint32_t frame_crc(const struct frame_header *h, uint64_t salt)
 	uint32_t c = CRC32C_INIT;
 
 	if (!MUTANT(frame_salt))
-		c = crc32c_update(c, &salt, sizeof(salt));
+		c = crc32c_word(c, salt);
 	return crc32c_final(crc32c_update(c, h, offsetof(struct frame_header, header_crc)));
 }
 

@@ -46,6 +46,12 @@ static void same_as_table(void **state)
 		assert_int_equal(crc32c_update(n, bytes + n % 9, n), crc32c_table(n, bytes + n % 9, n));
 	for (size_t n = 4000; n < sizeof(bytes); n += 37)
 		assert_int_equal(crc32c_update(~0u, bytes, n), crc32c_table(~0u, bytes, n));
+	for (size_t n = 0; n < 1000; n++) {
+		uint64_t w;
+
+		memcpy(&w, bytes + n, sizeof(w));
+		assert_int_equal(crc32c_word(n, w), crc32c_table(n, bytes + n, sizeof(w)));
+	}
 }
 
 static void in_pieces(void **state)
