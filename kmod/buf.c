@@ -83,24 +83,28 @@ static void drop_tag(struct paste_ring *r, struct paste_buf *b)
 static void make_free(struct paste_ring *r, struct paste_buf *b)
 {
 	b->state = BUF_FREE;
-	list_add(&b->link, &r->free);	/* the last one is still in the cache: take it first */
-	r->nfree++;
+	r->free[r->nfree++] = number(r, b);
 }
 
-static struct paste_buf *take(struct paste_ring *r)
+/* The one that came last is still in the cache.  DEVICE, if but for a moment: neither FREE
+ * nor the user's. */
+static u32 take(struct paste_ring *r, u32 leave)
 {
-	struct paste_buf *b = list_first_entry(&r->free, struct paste_buf, link);
+	u32 buf;
 
-	list_del_init(&b->link);
-	r->nfree--;
-	return b;
+	if (r->nfree <= leave)
+		return PASTE_NO_BUF;
+	buf = r->free[--r->nfree];
+	buf_of(r, buf)->state = BUF_DEVICE;
+	return buf;
 }
 
 int paste_bufs_init(struct paste_ring *r)
 {
 	r->bufs = kvcalloc(r->nbufs, sizeof(*r->bufs), GFP_KERNEL_ACCOUNT);
+	r->free = kvmalloc_array(r->nbufs, sizeof(*r->free), GFP_KERNEL_ACCOUNT);
 	r->blank = alloc_skb(0, GFP_KERNEL_ACCOUNT);
-	if (!r->bufs || !r->blank)
+	if (!r->bufs || !r->free || !r->blank)
 		return -ENOMEM;
 	for (u32 i = 0; i < r->nbufs; i++)
 		INIT_LIST_HEAD(&r->bufs[i].link);
@@ -114,22 +118,19 @@ void paste_bufs_exit(struct paste_ring *r)
 		consume_skb(r->bufs[i].tag);
 	__skb_queue_purge(&r->tags);
 	consume_skb(r->blank);
+	kvfree(r->free);
 	kvfree(r->bufs);
 	r->blank = NULL;
+	r->free = NULL;
 	r->bufs = NULL;
 }
 
 u32 paste_buf_take(struct paste_ring *r)
 {
-	u32 buf = PASTE_NO_BUF;
+	u32 buf;
 
 	spin_lock_bh(&r->buf_lock);
-	if (r->nfree) {
-		struct paste_buf *b = take(r);
-
-		b->state = BUF_DEVICE;	/* for a moment: not FREE, not the user's */
-		buf = number(r, b);
-	}
+	buf = take(r, 0);
 	spin_unlock_bh(&r->buf_lock);
 	return buf;
 }
@@ -157,10 +158,11 @@ void paste_bufs_named(struct paste_ring *r)
 
 	spin_lock_bh(&r->buf_lock);
 	list_for_each_entry_safe(b, next, &r->named, link) {
-		list_del_init(&b->link);
+		INIT_LIST_HEAD(&b->link);
 		if (!in_stack(b))
 			drop_tag(r, b);
 	}
+	INIT_LIST_HEAD(&r->named);
 	spin_unlock_bh(&r->buf_lock);
 }
 
@@ -192,7 +194,6 @@ bool paste_buf_release(struct paste_ring *r, u32 buf)
 	b = &r->bufs[array_index_nospec(buf - r->first_buf, r->nbufs)];
 	if (b->state != BUF_USER)	/* into and out of USER: only under the mutex */
 		return false;
-	spin_lock_bh(&r->buf_lock);
 	r->nkernel++;
 	if (b->tag && in_stack(b)) {
 		b->state = BUF_LINGER;
@@ -202,7 +203,6 @@ bool paste_buf_release(struct paste_ring *r, u32 buf)
 		drop_tag(r, b);
 		make_free(r, b);
 	}
-	spin_unlock_bh(&r->buf_lock);
 	c = paste_conn_of(r, b->conn);
 	if (b->gen && c && c->gen == b->gen) {
 		b->gen = 0;
@@ -241,15 +241,10 @@ u32 paste_buf_bytes(const struct paste_ring *r)
 
 u32 paste_buf_get(struct paste_ring *r)
 {
-	u32 buf = PASTE_NO_BUF;
+	u32 buf;
 
 	spin_lock_bh(&r->buf_lock);
-	if (r->nfree > reserve(r)) {
-		struct paste_buf *b = take(r);
-
-		b->state = BUF_DEVICE;
-		buf = number(r, b);
-	}
+	buf = take(r, reserve(r));
 	spin_unlock_bh(&r->buf_lock);
 	return buf;
 }

@@ -35,7 +35,7 @@ struct paste_region {
 
 enum paste_buf_state {
 	BUF_USER,	/* the process's */
-	BUF_FREE,	/* to be filled; on ring->free */
+	BUF_FREE,	/* to be filled; in ring->free */
 	BUF_DEVICE,	/* a source has it */
 	BUF_STACK,	/* injected, not named by an event yet; on ring->stack */
 	BUF_LINGER,	/* released, but packets still refer to it; on ring->stack */
@@ -90,7 +90,8 @@ struct paste_ring {
 	u32		      first_buf, nbufs;
 	spinlock_t	      buf_lock;
 	struct paste_buf     *bufs;		/* of the share; the rest to tags: buf_lock */
-	struct list_head      free, stack, named;	/* named: in this pass; mutex */
+	u32		     *free;		/* nfree of them */
+	struct list_head      stack, named;	/* named: in this pass; mutex */
 	u32		      nfree, nkernel, nstack;
 	struct sk_buff	     *blank;		/* what tags are clones of */
 	struct sk_buff_head   tags;		/* idle ones; buf_lock, not its own */
@@ -126,7 +127,7 @@ void paste_buf_name(struct paste_ring *r, u32 buf, struct paste_conn *c);
 void paste_bufs_named(struct paste_ring *r);
 /* The buffer that the source injected with these bytes in it, or PASTE_NO_BUF. */
 u32  paste_buf_injected(struct paste_ring *r, const void *data, u32 len, u32 *off);
-/* The process gives it; false: it is not its to give. */
+/* The process gives it; false: it is not its to give.  Under buf_lock. */
 bool paste_buf_release(struct paste_ring *r, u32 buf);
 /* Takes back what the stack does not refer to any more, looking at `max` at most. */
 #define REAP_FEW	64u	/* in passing */

@@ -52,7 +52,6 @@ static int paste_open(struct inode *inode, struct file *file)
 	spin_lock_init(&r->buf_lock);
 	INIT_LIST_HEAD(&r->ready);
 	INIT_LIST_HEAD(&r->stalled);
-	INIT_LIST_HEAD(&r->free);
 	INIT_LIST_HEAD(&r->stack);
 	INIT_LIST_HEAD(&r->named);
 	__skb_queue_head_init(&r->tags);

@@ -13,6 +13,7 @@
 #include "core.h"
 
 #define BUDGET		512	/* packets of the source in one pass */
+#define RELEASES	64u	/* under one lock */
 #define REAP_NS		(5 * NSEC_PER_MSEC)
 
 void paste_event_push(struct paste_ring *r, const struct paste_event *e)
@@ -39,9 +40,16 @@ static void take_releases(struct paste_ring *r)
 	u32 n = paste_in_ready(&r->rel);
 
 	r->stats.releases += n;
-	while (n--)
-		if (!paste_buf_release(r, READ_ONCE(r->releases[paste_in_next(&r->rel)])))
-			r->stats.bad_releases++;
+	while (n) {
+		u32 some = min(n, RELEASES);
+
+		n -= some;
+		spin_lock_bh(&r->buf_lock);
+		while (some--)
+			if (!paste_buf_release(r, READ_ONCE(r->releases[paste_in_next(&r->rel)])))
+				r->stats.bad_releases++;
+		spin_unlock_bh(&r->buf_lock);
+	}
 }
 
 /* ---- what is ready ---- */
