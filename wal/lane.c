@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec.h"
 #include "lane_priv.h"
 #include "mutant.h"
 
@@ -223,7 +222,8 @@ int lane_admit(const struct lane *l, uint64_t bytes)
 
 static uint64_t append_words(struct lane *l, struct frags *r)
 {
-	uint64_t base = relaxed(l->committed_pos), pos;
+	uint64_t base = relaxed(l->committed_pos);
+	struct place at;
 	uint32_t n = l->nstaged ? l->nstaged : 1;	/* [0] is for the CLOCK */
 	uint64_t seq = l->next_seq;
 	uint32_t crc = seal_start(l->id, r->n, seq);
@@ -231,15 +231,15 @@ static uint64_t append_words(struct lane *l, struct frags *r)
 	if (n + r->n + 1 > l->stage_max ||
 	    base + n + r->n + 1 - relaxed(l->reclaimed_pos) > l->entries)
 		return 0;
-	pos = base + n;
+	at = place_of(l, base + n);
 	for (uint32_t i = r->first; i != FRAG_NIL; i = l->pool->nodes[i].next) {
-		uint64_t w = ent_frag(l->pool->nodes[i].f, ent_lap_of(pos++, l->entries));
+		uint64_t w = ent_frag(l->pool->nodes[i].f, at.lap);
 
 		crc = seal_word(crc, w);
 		l->stage[n++] = w;
+		place_next(l, &at);
 	}
-	l->stage[n++] = ent_seal(r->n, crc32c_final(r->crc) ^ crc32c_final(crc),
-				 ent_lap_of(pos, l->entries));
+	l->stage[n++] = ent_seal(r->n, crc32c_final(r->crc) ^ crc32c_final(crc), at.lap);
 	l->nstaged = n;
 	lane_nodes_free(l->pool, r->first, false);	/* the words have the holds now */
 	return seq;
@@ -317,12 +317,13 @@ static unsigned reclaim_words(struct lane *l)
 	/* acquire: the head that says so is durable, and nobody reads the buffers */
 	uint64_t to = atomic_load_explicit(&l->settled_pos, memory_order_acquire);
 	uint64_t pos = relaxed(l->reclaimed_pos);
+	struct place at = place_of(l, pos);
 	unsigned records = 0;
 
 	if (MUTANT(reclaim_wait))
 		to = relaxed(l->committed_pos);
-	for (; pos < to; pos++) {
-		uint64_t w = l->ring[pos % l->entries];
+	for (; pos < to; pos++, place_next(l, &at)) {
+		uint64_t w = l->ring[at.slot];
 
 		if (ent_kind(w) == ENT_FRAG && ent_ok(w))
 			pool_drop(l->pool, ent_frag_get(w).idx);

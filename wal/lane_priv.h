@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <sys/uio.h>
 
+#include "codec.h"
 #include "format.h"
 #include "lane.h"
 #include "pm.h"
@@ -128,6 +129,20 @@ int  lane_fsync_commit(struct lane *l, uint64_t now_ms);
 #define relaxed_store(v, x)	atomic_store_explicit(&(v), (x), memory_order_relaxed)
 /* One writer: no read-modify-write is needed. */
 #define relaxed_add(v, x)	relaxed_store(v, relaxed(v) + (x))
+
+/* A position as the ring has it: divided once, then counted. */
+struct place { uint64_t slot; unsigned lap; };
+
+static inline struct place place_of(const struct lane *l, uint64_t pos)
+{
+	return (struct place){ pos % l->entries, ent_lap_of(pos, l->entries) };
+}
+
+static inline void place_next(const struct lane *l, struct place *at)
+{
+	if (++at->slot == l->entries)
+		*at = (struct place){ 0, (at->lap + 1) % ENT_LAPS };
+}
 
 static inline bool lane_has_wal(const struct lane *l)
 {

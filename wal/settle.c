@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec.h"
 #include "lane_priv.h"
 #include "mutant.h"
 #include "settle.h"
@@ -26,6 +25,7 @@ struct settle {
 	/* the slice */
 	uint64_t off;		/* behind the last frame */
 	uint64_t pos, seq;	/* of the next record */
+	struct place at;	/* of pos */
 	uint64_t time_ms;
 	uint64_t bytes;
 	unsigned records;
@@ -55,15 +55,12 @@ void settle_free(struct settle *st)
 /* ---- one record ---- */
 
 struct waiting {		/* a record in the wal */
-	uint64_t pos;		/* of its first FRAG */
+	struct place first;	/* its first FRAG */
 	uint32_t nfrags, data_crc;
 	uint64_t bytes;
+	uint64_t end;		/* behind its SEAL */
+	struct place end_at;
 };
-
-static uint64_t word_at(const struct lane *l, uint64_t pos)
-{
-	return l->ring[pos % l->entries];
-}
 
 static bool mine(const struct lane *l, struct frag f)
 {
@@ -71,36 +68,49 @@ static bool mine(const struct lane *l, struct frag f)
 		(uint32_t)f.off + f.len <= l->pool->buf_size) || MUTANT(settle_name_check);
 }
 
-static bool good(const struct lane *l, uint64_t pos, uint64_t w)
+static bool good(uint64_t w, struct place at)
 {
-	return (ent_ok(w) || MUTANT(settle_word_check)) &&
-	       (ent_lap(w) == ent_lap_of(pos, l->entries) || MUTANT(settle_lap_check));
+	return (ent_ok(w) || MUTANT(settle_word_check)) && (ent_lap(w) == at.lap || MUTANT(settle_lap_check));
 }
 
-/* The next record of what is committed below `to`: 0 or -EBADMSG. */
-static int next_record(struct lane *l, struct settle *st, uint64_t to, struct waiting *r)
+/* CLOCKs and FRAGs of the next record of what is committed below `to`; *w: what comes behind. */
+static int next_frags(struct lane *l, struct settle *st, uint64_t to, struct waiting *r, uint64_t *w)
 {
-	uint64_t pos = st->pos, w = 0;
-	uint32_t crc;
+	*r = (struct waiting){ .end = st->pos, .end_at = st->at };
+	for (; r->end < to && good(*w = l->ring[r->end_at.slot], r->end_at); r->end++, place_next(l, &r->end_at)) {
+		struct frag f = ent_frag_get(*w);
 
-	*r = (struct waiting){ 0 };
-	for (; pos < to && good(l, pos, w = word_at(l, pos)) && ent_kind(w) == ENT_CLOCK; pos++)
-		st->time_ms = ent_clock_ms(w);
-	r->pos = pos;
-	for (; pos < to && good(l, pos, w = word_at(l, pos)) && ent_kind(w) == ENT_FRAG; pos++) {
-		struct frag f = ent_frag_get(w);
-
+		if (ent_kind(*w) == ENT_CLOCK && !r->nfrags) {
+			st->time_ms = ent_clock_ms(*w);
+			continue;
+		}
+		if (ent_kind(*w) != ENT_FRAG)
+			return 0;
 		if (!mine(l, f))
 			return -EBADMSG;
-		r->nfrags++;
+		if (!r->nfrags++)
+			r->first = r->end_at;
 		r->bytes += f.len;
 	}
-	if (pos >= to || !good(l, pos, w) || ent_kind(w) != ENT_SEAL || !r->nfrags ||
+	return -EBADMSG;
+}
+
+/* 0 or -EBADMSG. */
+static int next_record(struct lane *l, struct settle *st, uint64_t to, struct waiting *r)
+{
+	struct place at;
+	uint64_t w;
+	uint32_t crc;
+
+	if (next_frags(l, st, to, r, &w) || ent_kind(w) != ENT_SEAL || !r->nfrags ||
 	    ent_seal_nfrags(w) != r->nfrags)
 		return -EBADMSG;
+	r->end++;
+	place_next(l, &r->end_at);
 	crc = seal_start(l->id, r->nfrags, st->seq);
-	for (uint32_t i = 0; i < r->nfrags; i++)
-		crc = seal_word(crc, word_at(l, r->pos + i));
+	at = r->first;
+	for (uint32_t i = 0; i < r->nfrags; i++, place_next(l, &at))
+		crc = seal_word(crc, l->ring[at.slot]);
 	r->data_crc = ent_seal_crc(w) ^ crc32c_final(crc);
 	return 0;
 }
@@ -119,6 +129,7 @@ static int put(struct settle *st, const void *p, size_t n)
 static int put_record(struct lane *l, struct settle *st, const struct waiting *r)
 {
 	struct frame_header h;
+	struct place at = r->first;
 	uint64_t off = st->off;
 	uint32_t pad;
 	int err = seglog_frame(l->seg, &off, &h, FRAME_RECORD, st->seq, st->time_ms,
@@ -127,15 +138,16 @@ static int put_record(struct lane *l, struct settle *st, const struct waiting *r
 	if (err)
 		return err;
 	err = put(st, &h, sizeof(h));
-	for (uint32_t i = 0; !err && i < r->nfrags; i++) {
-		struct frag g = ent_frag_get(word_at(l, r->pos + i));
+	for (uint32_t i = 0; !err && i < r->nfrags; i++, place_next(l, &at)) {
+		struct frag g = ent_frag_get(l->ring[at.slot]);
 
 		err = put(st, pool_addr(l->pool, g.idx) + g.off, g.len);
 	}
 	if (!err)
 		err = put(st, NULL, pad);
 	st->off = off;
-	st->pos = r->pos + r->nfrags + 1;
+	st->pos = r->end;
+	st->at = r->end_at;
 	st->seq++;
 	st->bytes += r->bytes;
 	st->records++;
@@ -150,6 +162,7 @@ static void begin(struct lane *l, struct settle *st)
 	st->bytes = 0;
 	st->off = seglog_place(l->seg).off;
 	st->pos = relaxed(l->settled_pos);
+	st->at = place_of(l, st->pos);
 	st->seq = relaxed(l->settled_seq) + 1;
 	st->time_ms = l->settle_time_ms;
 }
