@@ -86,11 +86,13 @@ void vnet_port_gone(struct vnet *v)
 /* ---- receiving ---- */
 
 /* An empty skb with room for a frame's headers: the room is cut from a page, as NAPI does
- * it, at a third of what the slab takes.  In softirq, or with it off. */
-static struct sk_buff *vnet_head_skb(void)
+ * it: half the instructions of an allocation from the slab.  In softirq, or with it off. */
+static struct sk_buff *vnet_head_skb(unsigned int head)
 {
-	const unsigned int size = SKB_DATA_ALIGN(NET_SKB_PAD + NET_IP_ALIGN + VNET_HEAD) +
-				  SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	/* No larger than it must be: who copies it afterwards (pskb_expand_head()) gets the
+	 * slab's next size, and what that leaves behind the headers is room for a payload. */
+	unsigned int size = SKB_DATA_ALIGN(NET_SKB_PAD + NET_IP_ALIGN + head) +
+			    SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
 	void *data = napi_alloc_frag(size);
 	struct sk_buff *skb;
 
@@ -119,7 +121,7 @@ static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len)
 	head = vnet_tcp_payload(h, min_t(unsigned int, frame, sizeof(h)), frame, &end);
 	if (!head)
 		return NULL;
-	skb = vnet_head_skb();
+	skb = vnet_head_skb(head);
 	if (!skb)
 		return NULL;
 	/* No room behind the headers: TCP would copy a short payload there (skb_condense()).
