@@ -140,8 +140,10 @@ static inline struct place place_of(const struct lane *l, uint64_t pos)
 
 static inline void place_next(const struct lane *l, struct place *at)
 {
-	if (++at->slot == l->entries)
-		*at = (struct place){ 0, (at->lap + 1) % ENT_LAPS };
+	if (++at->slot < l->entries)
+		return;
+	at->slot = 0;
+	at->lap = (at->lap + 1) % ENT_LAPS;
 }
 
 static inline bool lane_has_wal(const struct lane *l)

@@ -73,45 +73,48 @@ static bool good(uint64_t w, struct place at)
 	return (ent_ok(w) || MUTANT(settle_word_check)) && (ent_lap(w) == at.lap || MUTANT(settle_lap_check));
 }
 
-/* CLOCKs and FRAGs of the next record of what is committed below `to`; *w: what comes behind. */
-static int next_frags(struct lane *l, struct settle *st, uint64_t to, struct waiting *r, uint64_t *w)
+/* CLOCKs and FRAGs of the next record of what is committed below `to`, and its SEAL: 0 or
+ * -EBADMSG. */
+static int next_words(struct lane *l, struct settle *st, uint64_t to, struct waiting *r, uint64_t *seal)
 {
-	*r = (struct waiting){ .end = st->pos, .end_at = st->at };
-	for (; r->end < to && good(*w = l->ring[r->end_at.slot], r->end_at); r->end++, place_next(l, &r->end_at)) {
-		struct frag f = ent_frag_get(*w);
+	struct place at = st->at;
+	uint64_t w;
 
-		if (ent_kind(*w) == ENT_CLOCK && !r->nfrags) {
-			st->time_ms = ent_clock_ms(*w);
-			continue;
+	*r = (struct waiting){ 0 };
+	for (uint64_t pos = st->pos; pos < to && good(w = l->ring[at.slot], at); pos++) {
+		struct frag f = ent_frag_get(w);
+
+		if (ent_kind(w) == ENT_CLOCK && !r->nfrags) {
+			st->time_ms = ent_clock_ms(w);
+		} else if (ent_kind(w) == ENT_FRAG && mine(l, f)) {
+			if (!r->nfrags++)
+				r->first = at;
+			r->bytes += f.len;
+		} else {
+			place_next(l, &at);
+			r->end = pos + 1;
+			r->end_at = at;
+			*seal = w;
+			return ent_kind(w) == ENT_SEAL && r->nfrags && ent_seal_nfrags(w) == r->nfrags ? 0 : -EBADMSG;
 		}
-		if (ent_kind(*w) != ENT_FRAG)
-			return 0;
-		if (!mine(l, f))
-			return -EBADMSG;
-		if (!r->nfrags++)
-			r->first = r->end_at;
-		r->bytes += f.len;
+		place_next(l, &at);
 	}
 	return -EBADMSG;
 }
 
-/* 0 or -EBADMSG. */
 static int next_record(struct lane *l, struct settle *st, uint64_t to, struct waiting *r)
 {
 	struct place at;
-	uint64_t w;
+	uint64_t seal;
 	uint32_t crc;
 
-	if (next_frags(l, st, to, r, &w) || ent_kind(w) != ENT_SEAL || !r->nfrags ||
-	    ent_seal_nfrags(w) != r->nfrags)
+	if (next_words(l, st, to, r, &seal))
 		return -EBADMSG;
-	r->end++;
-	place_next(l, &r->end_at);
 	crc = seal_start(l->id, r->nfrags, st->seq);
 	at = r->first;
 	for (uint32_t i = 0; i < r->nfrags; i++, place_next(l, &at))
 		crc = seal_word(crc, l->ring[at.slot]);
-	r->data_crc = ent_seal_crc(w) ^ crc32c_final(crc);
+	r->data_crc = ent_seal_crc(seal) ^ crc32c_final(crc);
 	return 0;
 }
 
