@@ -53,7 +53,8 @@ size_t http_check_head(struct http *h, const uint8_t *p, size_t n, size_t room);
 /* One byte between the chunks' payloads; wrong: h->err.  ST_CHUNK: the size is there. */
 void http_check_framing(struct http *h, uint8_t c);
 
-/* Bytes of host[:port]; behind it blanks too.  Start at HOST_START, count 0. */
+/* Bytes of host[:port]; behind it blanks too.  Start at HOST_START, count 0.  False: one
+ * of them is wrong. */
 bool http_check_host(struct http *h, const uint8_t *p, size_t n);
 /* The value may end here (it may be empty). */
 bool http_host_ends(const struct http *h);

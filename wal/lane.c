@@ -270,10 +270,10 @@ uint64_t lane_append(struct lane *l, struct frags *r)
 
 /* ---- commit, nvmm classes ---- */
 
-/* Staged words [from, from + n) to the ring at pos, which does not wrap in them. */
-static void put_words(struct lane *l, uint64_t pos, uint32_t from, uint32_t n)
+/* Staged words [from, from + n) to the ring from slot `to` on, which does not wrap in them. */
+static void put_words(struct lane *l, uint64_t to, uint32_t from, uint32_t n)
 {
-	uint64_t *slot = l->ring + pos % l->entries;
+	uint64_t *slot = l->ring + to;
 
 	l->pm->store(l->pm->ctx, slot, l->stage + from, n * sizeof(*slot));
 	if (!MUTANT(lane_words_flush))
@@ -283,7 +283,8 @@ static void put_words(struct lane *l, uint64_t pos, uint32_t from, uint32_t n)
 static int commit_words(struct lane *l, uint64_t now_ms)
 {
 	uint64_t pos = relaxed(l->committed_pos);
-	uint64_t to_end = l->entries - pos % l->entries;
+	struct place at = place_of(l, pos);
+	uint64_t to_end = l->entries - at.slot;
 	uint32_t n = l->nstaged, head = n < to_end ? n : (uint32_t)to_end;
 
 	if (lane_failed(l) && !MUTANT(lane_words_failed))
@@ -294,10 +295,10 @@ static int commit_words(struct lane *l, uint64_t now_ms)
 	 * must be there. */
 	if (!MUTANT(lane_data_fence))
 		l->pm->fence(l->pm->ctx);
-	l->stage[0] = ent_clock(now_ms, ent_lap_of(pos, l->entries));
-	put_words(l, pos, 0, head);
+	l->stage[0] = ent_clock(now_ms, at.lap);
+	put_words(l, at.slot, 0, head);
 	if (head < n)
-		put_words(l, pos + head, head, n - head);
+		put_words(l, 0, head, n - head);
 	/* Replies leave after this; and no word of the next batch may be there
 	 * without all of these. */
 	if (!MUTANT(lane_words_fence))

@@ -278,7 +278,7 @@ static void long_target(void **state)
 static void any_byte_anywhere(void **state)
 {
 	static const char in[] = "POST /a%20long/path?b HTTP/1.1\r\nHost: [::1]:80\r\nCookie: a\r\n"
-		"X-Long-Name: a value of\tthirty bytes or so\r\nConnection: x, close\r\n"
+		"X-Long-Name: a value of more than\tthirty bytes\r\nConnection: x, close\r\n"
 		"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\nabc\r\n0\r\nX: y\r\n\r\nGET";
 	char copy[sizeof(in) - 1];
 	unsigned refused = 0;
