@@ -2,10 +2,15 @@
 """peers - other readers of HTTP/1 that are installed here, behind one question: what do
 you make of these bytes?
 
+Each of PEERS starts one and gives its name and version, in its own words, and the function
+that asks it.  The programs are those of Debian's packages where they are installed: what
+stands in front of them in PATH has other versions, and other answers.
+
 An answer is (accepted, refused): how many requests were read to the end of their body,
 and whether something was refused after them.  Proxies stand in front of a backend that
 takes what they make of it; they wait for the whole body before they pass it on."""
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -135,11 +140,23 @@ class Process:
         return self
 
 
-def find(name):
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
-    if not path:
-        raise Skip(f"{name} is not installed")
-    return path
+def find(*names):
+    """Where a program is, under the first of its names: the package's, else one in PATH."""
+    for where in ("/usr/sbin:/usr/bin", None):
+        for name in names:
+            path = shutil.which(name, path=where)
+            if path:
+                return path
+    raise Skip(f"{names[0]} is not installed")
+
+
+def version(*cmd):
+    """The first line that has one, of what it says about itself."""
+    out = subprocess.run(cmd, capture_output=True, text=True, timeout=30 * SLOW)
+    for line in (out.stdout + out.stderr).splitlines():
+        if re.search(r"\d+\.\d+", line):
+            return line.strip()
+    raise Skip(f"{cmd[0]} does not say its version")
 
 
 def nginx(t):
@@ -155,8 +172,9 @@ http {{
 	server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{backend}; }} }}
 }}
 """)
-    Process(t, [find("nginx"), "-c", conf, "-e", f"{t.dir}/nginx.err"]).wait(port)
-    return lambda data: verdict(replies(talk(port, data, False)))
+    path = find("nginx")
+    Process(t, [path, "-c", conf, "-e", f"{t.dir}/nginx.err"]).wait(port)
+    return version(path, "-v"), lambda data: verdict(replies(talk(port, data, False)))
 
 
 def haproxy(t):
@@ -176,8 +194,9 @@ frontend f
 backend b
 	server s 127.0.0.1:{backend}
 """)
-    Process(t, [find("haproxy"), "-db", "-f", conf]).wait(port)
-    return lambda data: verdict(replies(talk(port, data, False)))
+    path = find("haproxy")
+    Process(t, [path, "-db", "-f", conf]).wait(port)
+    return version(path, "-v"), lambda data: verdict(replies(talk(port, data, False)))
 
 
 NODE = """
@@ -190,23 +209,19 @@ require('http').createServer((q, r) => {
 
 def node(t):
     port = free_port()
-    try:
-        path = find("node")
-    except Skip:
-        path = find("nodejs")
+    path = find("nodejs", "node")
     Process(t, [path, "-e", NODE, str(port)]).wait(port)
-    return lambda data: verdict(replies(talk(port, data)))
+    return "node " + version(path, "--version"), lambda data: verdict(replies(talk(port, data)))
 
 
 def h11(_):
+    sys.path.insert(0, "/usr/lib/python3/dist-packages")   # this may be an interpreter of its own
     try:
         import h11 as lib
     except ImportError:
-        sys.path.append("/usr/lib/python3/dist-packages")   # an interpreter of its own
-        try:
-            import h11 as lib
-        except ImportError:
-            raise Skip("python3-h11 is not installed") from None
+        raise Skip("python3-h11 is not installed") from None
+    finally:
+        del sys.path[0]
 
     def ask(data):
         c, accepted = lib.Connection(lib.SERVER), 0
@@ -228,7 +243,7 @@ def h11(_):
             return accepted, True
         except lib.LocalProtocolError:      # it cannot go on after this one
             return accepted, False
-    return ask
+    return "h11 " + lib.__version__, ask
 
 
 PEERS = {"nginx": nginx, "haproxy": haproxy, "node": node, "h11": h11}
