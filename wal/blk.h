@@ -7,6 +7,10 @@
  * bytes); directory operations not yet synced done or not done; after a sync
  * that failed, any of these for ever (the pages are clean: a retry writes
  * nothing, though reads still show the data).
+ *
+ * Names are relative to a folder that is held open.  A path is looked up once, for the
+ * folder of the store: whoever moves the store, and makes another in its place, neither
+ * takes files away from the program that has it open nor gets files from it.
  */
 #ifndef WAL_BLK_H
 #define WAL_BLK_H
@@ -17,6 +21,7 @@
 #include <sys/uio.h>
 
 struct blk_file;		/* an open file; defined by each provider */
+struct blk_dir;			/* an open folder; likewise */
 
 /* BLK_DIRECT: what is written in whole blocks (place, length and memory) goes around the
  * kernel's cache, where the file system can do that; it is as durable as any write, that
@@ -26,7 +31,12 @@ enum { BLK_RDONLY = 0, BLK_RDWR = 1, BLK_CREATE = 2 /* O_EXCL */, BLK_DIRECT = 4
 
 struct blk_ops {
 	void *ctx;
-	int	(*open)(void *ctx, const char *path, int flags, struct blk_file **f);
+	/* A folder; `name` is looked up in `at`, the name ".." too.  at NULL, here and below:
+	 * name is a path as the process sees it. */
+	int	(*dir_open)(void *ctx, struct blk_dir *at, const char *name, struct blk_dir **d);
+	void	(*dir_close)(struct blk_dir *d);
+	int	(*open)(void *ctx, struct blk_dir *at, const char *name, int flags,
+			struct blk_file **f);
 	void	(*close)(struct blk_file *f);
 	int	(*size)(struct blk_file *f, uint64_t *bytes);
 	/* Read exactly n bytes (0) or -errno; -ENODATA at the end of the file. */
@@ -40,12 +50,13 @@ struct blk_ops {
 	 * changes metadata. */
 	int	(*allocate)(struct blk_file *f, uint64_t off, uint64_t bytes);
 	int	(*fd)(struct blk_file *f);		/* for the rings; -1 in the simulator */
-	int	(*mkdir)(void *ctx, const char *path);	/* 0 if it is there */
-	int	(*rename)(void *ctx, const char *from, const char *to);
-	int	(*unlink)(void *ctx, const char *path);
-	int	(*sync_dir)(void *ctx, const char *path);
+	int	(*mkdir)(void *ctx, struct blk_dir *at, const char *name);	/* 0 if it is there */
+	/* Within one folder, and never over a file: -EEXIST. */
+	int	(*rename)(void *ctx, struct blk_dir *at, const char *from, const char *to);
+	int	(*unlink)(void *ctx, struct blk_dir *at, const char *name);
+	int	(*sync_dir)(struct blk_dir *d);
 	/* Calls back with each name but . and ..; 0 or -errno (or what cb returned). */
-	int	(*list)(void *ctx, const char *path, int (*cb)(void *arg, const char *name), void *arg);
+	int	(*list)(struct blk_dir *d, int (*cb)(void *arg, const char *name), void *arg);
 	/* An exclusive lock for the life of the process: 0, -EWOULDBLOCK. */
 	int	(*lock)(struct blk_file *f);
 };

@@ -30,8 +30,50 @@ struct blk_file {
 	int fd;
 	int direct;		/* the same file, around the cache; -1: not */
 };
+struct blk_dir {
+	int fd;
+};
 
-static int file_open(void *ctx, const char *path, int flags, struct blk_file **out)
+static int fd_of(const struct blk_dir *at)
+{
+	return at ? at->fd : AT_FDCWD;
+}
+
+static int open_at(const struct blk_dir *at, const char *name, int how)
+{
+	int fd;
+
+	do
+		fd = openat(fd_of(at), name, how | O_CLOEXEC | O_NOCTTY, 0640);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
+static int file_dir_open(void *ctx, struct blk_dir *at, const char *name, struct blk_dir **out)
+{
+	struct blk_dir *d = malloc(sizeof(*d));
+	int err;
+
+	(void)ctx;
+	if (!d)
+		return -ENOMEM;
+	d->fd = err = open_at(at, name, O_RDONLY | O_DIRECTORY);
+	if (err < 0) {
+		free(d);
+		return err;
+	}
+	*out = d;
+	return 0;
+}
+
+static void file_dir_close(struct blk_dir *d)
+{
+	close(d->fd);
+	free(d);
+}
+
+static int file_open(void *ctx, struct blk_dir *at, const char *name, int flags,
+		     struct blk_file **out)
 {
 	int how = flags & BLK_RDWR ? O_RDWR : O_RDONLY;
 	struct blk_file *f = malloc(sizeof(*f));
@@ -41,17 +83,15 @@ static int file_open(void *ctx, const char *path, int flags, struct blk_file **o
 		return -ENOMEM;
 	if (flags & BLK_CREATE)
 		how |= O_RDWR | O_CREAT | O_EXCL;
-	do
-		f->fd = open(path, how | O_CLOEXEC | O_NOCTTY, 0640);
-	while (f->fd < 0 && errno == EINTR);
+	f->fd = open_at(at, name, how);
 	if (f->fd < 0) {
-		int err = -errno;
+		int err = f->fd;
 
 		free(f);
 		return err;
 	}
 	/* Not every file system can. */
-	f->direct = flags & BLK_DIRECT ? open(path, O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOCTTY) : -1;
+	f->direct = flags & BLK_DIRECT ? open_at(at, name, O_WRONLY | O_DIRECT) : -1;
 	*out = f;
 	return 0;
 }
@@ -181,56 +221,67 @@ static int file_fd(struct blk_file *f)
 	return f->fd;
 }
 
-static int file_mkdir(void *ctx, const char *path)
+static int file_mkdir(void *ctx, struct blk_dir *at, const char *name)
 {
 	struct stat st;
 
 	(void)ctx;
-	if (mkdir(path, 0750) == 0)
+	if (mkdirat(fd_of(at), name, 0750) == 0)
 		return 0;
 	if (errno != EEXIST)
 		return -errno;
-	if (stat(path, &st) < 0)
+	if (fstatat(fd_of(at), name, &st, 0) < 0)
 		return -errno;
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
-static int file_rename(void *ctx, const char *from, const char *to)
+/* Where the file system cannot rename without overwriting (NFS), a look in front of it
+ * must do: the lock on the store keeps every other pasted from making the name in between,
+ * and a stranger who makes it at that moment is the one case that is left. */
+static int file_rename(void *ctx, struct blk_dir *at, const char *from, const char *to)
 {
-	(void)ctx;
-	return rename(from, to) < 0 ? -errno : 0;
-}
-
-static int file_unlink(void *ctx, const char *path)
-{
-	(void)ctx;
-	return unlink(path) < 0 ? -errno : 0;
-}
-
-static int file_sync_dir(void *ctx, const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int res = 0;
+	int fd = fd_of(at);
+	struct stat st;
 
 	(void)ctx;
-	if (fd < 0)
+	if (!renameat2(fd, from, fd, to, MUTANT(file_rename_over) ? 0 : RENAME_NOREPLACE))
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
 		return -errno;
-	if (!MUTANT(file_sync_dir) && fsync(fd) < 0 && !MUTANT(file_sync_dir_result))
-		res = -errno;
-	close(fd);
-	return res;
+	if (!fstatat(fd, to, &st, AT_SYMLINK_NOFOLLOW))
+		return -EEXIST;
+	if (errno != ENOENT)
+		return -errno;
+	return renameat(fd, from, fd, to) < 0 ? -errno : 0;
 }
 
-static int file_list(void *ctx, const char *path, int (*cb)(void *arg, const char *name),
-		     void *arg)
+static int file_unlink(void *ctx, struct blk_dir *at, const char *name)
 {
-	DIR *d = opendir(path);
+	(void)ctx;
+	return unlinkat(fd_of(at), name, 0) < 0 ? -errno : 0;
+}
+
+static int file_sync_dir(struct blk_dir *d)
+{
+	if (MUTANT(file_sync_dir))
+		return 0;
+	return fsync(d->fd) < 0 && !MUTANT(file_sync_dir_result) ? -errno : 0;
+}
+
+static int file_list(struct blk_dir *at, int (*cb)(void *arg, const char *name), void *arg)
+{
+	int fd = open_at(at, ".", O_RDONLY | O_DIRECTORY);	/* with a position of its own */
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	int res = 0;
 
-	(void)ctx;
-	if (!d)
-		return -errno;
+	if (fd < 0)
+		return fd;
+	if (!d) {
+		res = -errno;
+		close(fd);
+		return res;
+	}
 	while (!res) {
 		errno = 0;
 		e = readdir(d);
@@ -256,6 +307,8 @@ static int file_lock(struct blk_file *f)
 }
 
 const struct blk_ops blk_file_ops = {
+	.dir_open = file_dir_open,
+	.dir_close = file_dir_close,
 	.open = file_open,
 	.close = file_close,
 	.size = file_size,

@@ -6,6 +6,7 @@
 #include "blk_sim_priv.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,16 +54,80 @@ static void op_pending(struct blk_sim *s, enum sim_op op, const char *path, cons
 
 /* ---- the operations ---- */
 
-static int sim_open(void *ctx, const char *path, int flags, struct blk_file **out)
+/* The whole name in path; 0 or -ENOENT: the folder is gone, or another has its name. */
+static int path_of(const struct blk_sim *s, const struct blk_dir *at, const char *name,
+		   char path[4096])
+{
+	const struct name *e;
+
+	if (!at) {
+		snprintf(path, 4096, "%s", name);
+		return 0;
+	}
+	e = sim_name_find(&s->seen, at->path);
+	if (!sim_is_root(at->path) && (!e || e->ino != at->ino))
+		return -ENOENT;
+	if (!strcmp(name, ".."))
+		sim_parent_of(at->path, path, 4096);
+	else if (!strcmp(name, "."))
+		snprintf(path, 4096, "%s", at->path);
+	else if (sim_is_root(at->path))
+		snprintf(path, 4096, "%s%s", at->path[0] == '/' ? "/" : "", name);
+	else
+		snprintf(path, 4096, "%s/%s", at->path, name);
+	return 0;
+}
+
+static int sim_dir_open(void *ctx, struct blk_dir *at, const char *name, struct blk_dir **out)
+{
+	struct blk_sim *s = ctx;
+	bool begun;
+	int err = op_enter(s, SIM_OPEN, false, &begun);
+	const struct name *e;
+	struct blk_dir *d;
+	char path[4096];
+
+	if (!err)
+		err = path_of(s, at, name, path);
+	if (err)
+		return err;
+	e = sim_name_find(&s->seen, path);
+	if (!sim_dir_there(s, &s->seen, path))
+		return e ? -ENOTDIR : -ENOENT;
+	d = sim_need(calloc(1, sizeof(*d)));
+	d->s = s;
+	d->path = sim_need(strdup(path));
+	d->ino = e ? e->ino : UINT_MAX;
+	if (e)
+		s->ino[e->ino].handles++;
+	*out = d;
+	return 0;
+}
+
+static void sim_dir_close(struct blk_dir *d)
+{
+	if (d->ino != UINT_MAX) {
+		d->s->ino[d->ino].handles--;
+		sim_inodes_collect(d->s);
+	}
+	free(d->path);
+	free(d);
+}
+
+static int sim_open(void *ctx, struct blk_dir *at, const char *name, int flags,
+		    struct blk_file **out)
 {
 	struct blk_sim *s = ctx;
 	bool create = flags & BLK_CREATE, begun;
 	int err = op_enter(s, SIM_OPEN, create, &begun);
-	struct name *e = sim_name_find(&s->seen, path);
-	char dir[4096];
+	struct name *e;
+	char dir[4096], path[4096];
 
 	if (err && !begun)
 		return err;
+	if (path_of(s, at, name, path))
+		return err ? err : -ENOENT;
+	e = sim_name_find(&s->seen, path);
 	sim_parent_of(path, dir, sizeof(dir));
 	if (create && e)
 		return err ? err : -EEXIST;
@@ -186,17 +251,20 @@ static int sim_fd(struct blk_file *f)
 	return -1;
 }
 
-static int sim_mkdir(void *ctx, const char *path)
+static int sim_mkdir(void *ctx, struct blk_dir *at, const char *name)
 {
 	struct blk_sim *s = ctx;
 	bool begun;
 	int err = op_enter(s, SIM_MKDIR, true, &begun);
-	const struct name *e = sim_name_find(&s->seen, path);
-	char dir[4096];
+	const struct name *e;
+	char dir[4096], path[4096];
 	unsigned ino;
 
 	if (err && !begun)
 		return err;
+	if (path_of(s, at, name, path))
+		return err ? err : -ENOENT;
+	e = sim_name_find(&s->seen, path);
 	sim_parent_of(path, dir, sizeof(dir));
 	if (sim_is_root(path) || (e && s->ino[e->ino].dir))
 		return err;
@@ -208,20 +276,25 @@ static int sim_mkdir(void *ctx, const char *path)
 	return err;
 }
 
-static int sim_rename(void *ctx, const char *from, const char *to)
+static int sim_rename(void *ctx, struct blk_dir *at, const char *a, const char *b)
 {
 	struct blk_sim *s = ctx;
 	bool begun;
 	int err = op_enter(s, SIM_RENAME, true, &begun);
-	const struct name *e = sim_name_find(&s->seen, from);
-	char dir[4096];
+	const struct name *e;
+	char dir[4096], from[4096], to[4096];
 	unsigned ino;
 
 	if (err && !begun)
 		return err;
+	if (path_of(s, at, a, from) || path_of(s, at, b, to))
+		return err ? err : -ENOENT;
+	e = sim_name_find(&s->seen, from);
 	sim_parent_of(to, dir, sizeof(dir));
 	if (!e || !sim_dir_there(s, &s->seen, dir))
 		return err ? err : -ENOENT;
+	if (sim_name_find(&s->seen, to))
+		return err ? err : -EEXIST;
 	ino = e->ino;
 	sim_name_remove(&s->seen, from);
 	sim_name_set(&s->seen, to, ino);
@@ -229,16 +302,20 @@ static int sim_rename(void *ctx, const char *from, const char *to)
 	return err;
 }
 
-static int sim_unlink(void *ctx, const char *path)
+static int sim_unlink(void *ctx, struct blk_dir *at, const char *name)
 {
 	struct blk_sim *s = ctx;
 	bool begun;
 	int err = op_enter(s, SIM_UNLINK, true, &begun);
-	const struct name *e = sim_name_find(&s->seen, path);
+	const struct name *e;
+	char path[4096];
 	unsigned ino;
 
 	if (err && !begun)
 		return err;
+	if (path_of(s, at, name, path))
+		return err ? err : -ENOENT;
+	e = sim_name_find(&s->seen, path);
 	if (!e || s->ino[e->ino].dir)
 		return err ? err : e ? -EISDIR : -ENOENT;
 	ino = e->ino;
@@ -255,16 +332,17 @@ static bool op_in_dir(const struct dir_op *o, const char *dir)
 	return !strcmp(parent, dir);
 }
 
-static int sim_sync_dir(void *ctx, const char *path)
+static int sim_sync_dir(struct blk_dir *d)
 {
-	struct blk_sim *s = ctx;
+	struct blk_sim *s = d->s;
 	bool begun, behind = false;
 	int err = op_enter(s, SIM_SYNC_DIR, true, &begun);
+	char path[4096];
 	size_t kept = 0;
 
 	if (err && s->crashed)
 		return err;
-	if (!sim_dir_there(s, &s->seen, path))
+	if (path_of(s, d, ".", path))
 		return -ENOENT;
 	for (size_t i = 0; i < s->nop; i++) {
 		struct dir_op *o = &s->op[i];
@@ -288,18 +366,18 @@ static int sim_sync_dir(void *ctx, const char *path)
 	return err;
 }
 
-static int sim_list(void *ctx, const char *path, int (*cb)(void *arg, const char *name), void *arg)
+static int sim_list(struct blk_dir *d, int (*cb)(void *arg, const char *name), void *arg)
 {
-	struct blk_sim *s = ctx;
+	struct blk_sim *s = d->s;
 	bool begun;
 	int err = op_enter(s, SIM_LIST, false, &begun);
 	struct names copy = { 0 };
-	char dir[4096];
+	char dir[4096], path[4096];
 
+	if (!err)
+		err = path_of(s, d, ".", path);
 	if (err)
 		return err;
-	if (!sim_dir_there(s, &s->seen, path))
-		return sim_name_find(&s->seen, path) ? -ENOTDIR : -ENOENT;
 	sim_names_copy(&copy, &s->seen);		/* cb may change the directory */
 	for (size_t i = 0; i < copy.n && !err; i++) {
 		const char *slash = strrchr(copy.v[i].path, '/');
@@ -327,7 +405,7 @@ static int sim_lock(struct blk_file *f)
 }
 
 static const struct blk_ops sim_ops = {
-	.open = sim_open, .close = sim_close, .size = sim_size, .read = sim_read,
+	.dir_open = sim_dir_open, .dir_close = sim_dir_close, .open = sim_open, .close = sim_close, .size = sim_size, .read = sim_read,
 	.write = sim_write, .sync = sim_sync, .fd = sim_fd, .mkdir = sim_mkdir,
 	.rename = sim_rename, .unlink = sim_unlink, .sync_dir = sim_sync_dir,
 	.list = sim_list, .lock = sim_lock,

@@ -11,7 +11,7 @@
  * file does not cover its name.  After a power cut each sector holds its durable
  * bytes or any of its versions, independently; the file's size is the durable one
  * or that after any of the writes; of the pending directory operations any subset
- * is done, in order, as far as they apply.
+ * is done, in order, as far as they apply.  A folder that is opened counts as SIM_OPEN.
  *
  * A crash is a state at one moment: blk_sim_step() is called in front of every
  * operation that changes something; the callback may clone, cut and judge, or

@@ -73,6 +73,14 @@ struct blk_file {
 	bool	 writable;
 };
 
+/* The simulator's folders are known by their path; a handle that outlives its folder, or
+ * whose path has become another's, finds nothing any more. */
+struct blk_dir {
+	struct blk_sim *s;
+	char	*path;
+	unsigned ino;		/* UINT_MAX: "/" or "." */
+};
+
 void *sim_need(void *p);
 void *sim_grow(void *p, size_t n, size_t size);
 struct name *sim_name_find(const struct names *l, const char *path);

@@ -117,17 +117,16 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 {
 	struct rec_lane *l = &r->lane[lane];
 	struct seglog_resume at;
-	char path[SEG_PATH_MAX];
+	char name[STORE_LANE_NAME];
 	enum wal_class cls = r->cls ? r->cls : r->store.b.wal_class;
 	struct seglog_options o = {
-		.blk = r->blk, .dir = path, .lane = lane, .idle = idle, .now_ms = r->now_ms,
+		.blk = r->blk, .at = r->store.log, .dir = name, .lane = lane, .idle = idle,
+		.now_ms = r->now_ms,
 		.swift = cls == WAL_VOLATILE, .direct = cls != WAL_FSYNC,	/* who writes frags in place */
 		.segment_bytes = segment_bytes(r, l),
 	};
-	int err = store_lane_path(&r->store, lane, path);
 
-	if (err)
-		return err;
+	store_lane_name(name, lane);
 	memcpy(o.uuid, r->store.b.uuid, sizeof(o.uuid));
 	seg_lane_resume(&l->segs, &at);
 	if (l->cut != REC_NO_CUT) {

@@ -266,24 +266,23 @@ static void lane_progress(void *arg, uint64_t done, uint64_t total)
 static int find_segs(struct rec *r, unsigned lane)
 {
 	struct seg_lane *s = &r->lane[lane].segs;
-	char path[SEG_PATH_MAX];
+	char name[STORE_LANE_NAME];
 	struct seg_scan_options o = {
-		.blk = r->blk, .dir = path, .uuid = r->store.b.uuid, .lane = lane,
+		.blk = r->blk, .at = r->store.log, .dir = name, .uuid = r->store.b.uuid, .lane = lane,
 		.quick = !r->full, .progress = lane_progress, .arg = r,
 	};
 	int err;
 
-	if (!r->store_open) {		/* a store to be created */
+	if (!r->store_open || !r->store.log) {	/* to be created */
 		memset(s, 0, sizeof(*s));
 		s->tail = SIZE_MAX;
 		s->next_seq = s->next_batch = 1;
 		return 0;
 	}
-	err = store_lane_path(&r->store, lane, path);
-	if (!err)
-		err = seg_scan_lane(&o, s);
+	store_lane_name(name, lane);
+	err = seg_scan_lane(&o, s);
 	if (err)
-		return rec_fail(r, err, "%s: %s", path, wal_strerror(err));
+		return rec_fail(r, err, "%s/log/%s: %s", r->store_dir, name, wal_strerror(err));
 	r->base_done += s->read_bytes;
 	r->rep->bytes_read += s->read_bytes;
 	return 0;

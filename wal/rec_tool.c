@@ -142,19 +142,20 @@ static int dump_lane(struct dump *d)
 	unsigned actions = d->r->rep->lane[d->lane].row->actions;
 	struct seg_lane again;
 	struct scan s;
-	char path[SEG_PATH_MAX];
+	char name[STORE_LANE_NAME];
 	struct seg_scan_options o = {
-		.blk = d->r->blk, .dir = path, .uuid = d->r->store.b.uuid, .lane = d->lane,
+		.blk = d->r->blk, .at = d->r->store.log, .dir = name, .uuid = d->r->store.b.uuid, .lane = d->lane,
 		.record = dump_frame, .arg = d,
 	};
-	int err = store_lane_path(&d->r->store, d->lane, path);
+	int err = 0;
 
-	if (err)
-		return err;
+	store_lane_name(name, d->lane);
 	d->until = l->cut == REC_NO_CUT ? UINT64_MAX : l->base;
 	d->time_ms = d->told = 0;
-	err = seg_scan_lane(&o, &again);
-	seg_lane_free(&again);
+	if (d->r->store.log) {
+		err = seg_scan_lane(&o, &again);
+		seg_lane_free(&again);
+	}
 	if (!err && actions & RL_REPLAY)
 		err = rec_wal_walk(d->r, d->lane, actions & RL_GAP ? l->head_seq : l->base, &s,
 				   dump_item, d);

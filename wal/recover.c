@@ -274,7 +274,7 @@ static int lanes_there(struct rec *r)
 	int err;
 
 	if (r->store_open) {
-		err = store_lanes_list(r->blk, r->store_dir, set, &n);
+		err = store_lanes_list(&r->store, set, &n);
 		if (err)
 			return rec_fail(r, err, "%s/log: cannot be listed: %s", r->store_dir,
 					wal_strerror(err));
@@ -298,14 +298,20 @@ static int lanes_there(struct rec *r)
 /* For the progress line only: about how much there is to read. */
 static void estimate(struct rec *r)
 {
-	char path[SEG_PATH_MAX];
+	char name[STORE_LANE_NAME];
+	struct blk_dir *dir;
 	uint64_t *no;
 	size_t n;
+	int err;
 
 	r->what = r->read_only ? "checking" : "recovering";
-	for (unsigned i = 0; r->store_open && i < r->lanes; i++) {
-		if (!r->lane[i].there || store_lane_path(&r->store, i, path) ||
-		    seg_list(r->blk, path, &no, &n))
+	for (unsigned i = 0; r->store_open && r->store.log && i < r->lanes; i++) {
+		store_lane_name(name, i);
+		if (!r->lane[i].there || r->blk->dir_open(r->blk->ctx, r->store.log, name, &dir))
+			continue;
+		err = seg_list(r->blk, dir, &no, &n);
+		r->blk->dir_close(dir);
+		if (err)
 			continue;
 		if (!r->full && n > 1)
 			n = 1;

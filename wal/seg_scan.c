@@ -20,6 +20,7 @@
 
 struct scan {
 	const struct seg_scan_options *o;
+	struct blk_dir *dir;	/* of the lane; NULL: there is none */
 	struct seg_lane *l;
 	uint64_t expect;	/* the number after the highest named so far; 0 unknown */
 	uint64_t synced_batch;	/* batches before this were synced (a segment was begun after,
@@ -86,13 +87,11 @@ static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
 static int find_segments(struct scan *sc)
 {
 	struct seg_lane *l = sc->l;
-	char path[SEG_PATH_MAX];
+	char name[SEG_NAME_MAX];
 	uint64_t *segnos;
 	size_t n;
-	int err = seg_list(sc->o->blk, sc->o->dir, &segnos, &n);
+	int err = seg_list(sc->o->blk, sc->dir, &segnos, &n);
 
-	if (err == -ENOENT)
-		return 0;
 	if (!err && n) {
 		l->segs = calloc(n, sizeof(*l->segs));
 		if (!l->segs)
@@ -103,9 +102,8 @@ static int find_segments(struct scan *sc)
 		struct blk_file *f;
 
 		si->segno = segnos[i];
-		err = seg_path(path, sc->o->dir, si->segno);
-		if (!err)
-			err = sc->o->blk->open(sc->o->blk->ctx, path, BLK_RDONLY, &f);
+		seg_name(name, si->segno);
+		err = sc->o->blk->open(sc->o->blk->ctx, sc->dir, name, BLK_RDONLY, &f);
 		if (err)
 			break;
 		err = read_header(sc, si, f);
@@ -363,12 +361,12 @@ static int skim_lost(struct scan *sc, struct seg_info *si, struct blk_file *f)
 static int with_file(struct scan *sc, struct seg_info *si,
 		     int (*fn)(struct scan *sc, struct seg_info *si, struct blk_file *f))
 {
-	char path[SEG_PATH_MAX];
+	char name[SEG_NAME_MAX];
 	struct blk_file *f;
-	int err = seg_path(path, sc->o->dir, si->segno);
+	int err;
 
-	if (!err)
-		err = sc->o->blk->open(sc->o->blk->ctx, path, BLK_RDONLY, &f);
+	seg_name(name, si->segno);
+	err = sc->o->blk->open(sc->o->blk->ctx, sc->dir, name, BLK_RDONLY, &f);
 	if (err)
 		return err;
 	err = fn(sc, si, f);
@@ -512,6 +510,19 @@ static void give_verdict(struct scan *sc)
 	}
 }
 
+static int look(struct scan *sc)
+{
+	const struct blk_ops *blk = sc->o->blk;
+	int err = blk->dir_open(blk->ctx, sc->o->at, sc->o->dir, &sc->dir);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = find_segments(sc);
+	if (!err)
+		err = read_segments(sc);
+	return err;
+}
+
 int seg_scan_lane(const struct seg_scan_options *o, struct seg_lane *l)
 {
 	struct scan sc = { .o = o, .l = l };
@@ -519,9 +530,7 @@ int seg_scan_lane(const struct seg_scan_options *o, struct seg_lane *l)
 
 	*l = (struct seg_lane){ .lane = o->lane, .next_seq = 1, .next_batch = 1,
 		.tail = SIZE_MAX };
-	err = find_segments(&sc);
-	if (!err)
-		err = read_segments(&sc);
+	err = look(&sc);
 	if (sc.expect > l->next_seq)
 		l->next_seq = sc.expect;
 	l->next_batch = l->last_batch + 1 > sc.synced_batch ? l->last_batch + 1 : sc.synced_batch;
@@ -529,6 +538,8 @@ int seg_scan_lane(const struct seg_scan_options *o, struct seg_lane *l)
 		l->next_batch = 1;
 	if (!err)
 		err = note_lost(&sc);
+	if (sc.dir)
+		o->blk->dir_close(sc.dir);
 	if (err) {
 		seg_lane_free(l);
 		return err;

@@ -139,7 +139,8 @@ struct seg_lane {
 
 struct seg_scan_options {
 	const struct blk_ops *blk;
-	const char	*dir;		/* STORE/log/LLL */
+	struct blk_dir	*at;		/* of STORE/log; NULL: dir is a path */
+	const char	*dir;		/* LLL */
 	const uint8_t	*uuid;		/* [16]; NULL: take any store's */
 	uint32_t	 lane;
 	bool		 quick;		/* only the last used segment in full, the others by header */
@@ -158,8 +159,11 @@ void seg_lane_resume(const struct seg_lane *l, struct seglog_resume *r);
 const char *seg_hole_words(enum seg_hole_kind k);
 
 /* The numbers of the segment files in dir, rising, from malloc.  0 or -errno. */
-int  seg_list(const struct blk_ops *blk, const char *dir, uint64_t **segnos, size_t *n);
-/* "00000001.seg" into a path of SEG_PATH_MAX; -ENAMETOOLONG. */
+int  seg_list(const struct blk_ops *blk, struct blk_dir *dir, uint64_t **segnos, size_t *n);
+/* "00000001.seg", the name of a segment's file in its lane's folder. */
+#define SEG_NAME_MAX 32
+void seg_name(char name[SEG_NAME_MAX], uint64_t segno);
+/* The same behind a path of at most SEG_PATH_MAX bytes, for messages; -ENAMETOOLONG. */
 #define SEG_PATH_MAX 4096
 int  seg_path(char *path, const char *dir, uint64_t segno);
 /* Whether name is N.seg: its number. */

@@ -294,6 +294,11 @@ uint64_t seg_walk_tail(const struct seg_walk *w)
 
 /* ---- names ---- */
 
+void seg_name(char name[SEG_NAME_MAX], uint64_t segno)
+{
+	snprintf(name, SEG_NAME_MAX, "%08llx.seg", (unsigned long long)segno);
+}
+
 int seg_path(char *path, const char *dir, uint64_t segno)
 {
 	int n = snprintf(path, SEG_PATH_MAX, "%s/%08llx.seg", dir, (unsigned long long)segno);
@@ -346,10 +351,10 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-int seg_list(const struct blk_ops *blk, const char *dir, uint64_t **segnos, size_t *n)
+int seg_list(const struct blk_ops *blk, struct blk_dir *dir, uint64_t **segnos, size_t *n)
 {
 	struct numbers l = { 0 };
-	int err = blk->list(blk->ctx, dir, list_one, &l);
+	int err = blk->list(dir, list_one, &l);
 
 	if (err) {
 		free(l.v);

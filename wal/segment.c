@@ -48,11 +48,19 @@ uint64_t seg_random(const struct seglog *s)
 	return v;
 }
 
-int seg_name_path(char *path, const char *dir, const char *name)
+int seg_open(struct seglog *s, const char *name, int flags, struct blk_file **f)
 {
-	int n = snprintf(path, SEG_PATH_MAX, "%s/%s", dir, name);
+	return s->o.blk->open(s->o.blk->ctx, s->dir, name, flags, f);
+}
 
-	return n < 0 || n >= SEG_PATH_MAX ? -ENAMETOOLONG : 0;
+int seg_unlink(struct seglog *s, const char *name)
+{
+	return s->o.blk->unlink(s->o.blk->ctx, s->dir, name);
+}
+
+int seg_rename(struct seglog *s, const char *from, const char *to)
+{
+	return s->o.blk->rename(s->o.blk->ctx, s->dir, from, to);
 }
 
 int seg_write_zeros(const struct blk_ops *blk, struct blk_file *f, uint64_t off, uint64_t n)
@@ -94,15 +102,14 @@ static uint64_t end_of(const struct seg *g)
 
 int seg_ref(struct seglog *s, struct seg *g)
 {
-	char path[SEG_PATH_MAX];
+	char name[SEG_NAME_MAX];
 	int err = 0;
 
 	if (g->lost)
 		return -EIO;
 	if (!g->refs) {
-		err = seg_path(path, s->dir, g->segno);
-		if (!err)
-			err = s->o.blk->open(s->o.blk->ctx, path, BLK_RDONLY, &g->file);
+		seg_name(name, g->segno);
+		err = seg_open(s, name, BLK_RDONLY, &g->file);
 	}
 	if (!err)
 		g->refs++;
@@ -190,7 +197,6 @@ static int load_segments(struct seglog *s, const struct seg_lane *found, uint64_
 static int sweep_one(void *arg, const char *name)
 {
 	struct seglog *s = arg;
-	char path[SEG_PATH_MAX];
 	int err;
 
 	if (!strncmp(name, "spare-", 6) && !s->spare[0] && strlen(name) < sizeof(s->spare)) {
@@ -199,9 +205,7 @@ static int sweep_one(void *arg, const char *name)
 	}
 	if (strncmp(name, "spare-", 6) && strncmp(name, "new-", 4))
 		return 0;
-	err = seg_name_path(path, s->dir, name);
-	if (!err)
-		err = s->o.blk->unlink(s->o.blk->ctx, path);
+	err = seg_unlink(s, name);
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -210,7 +214,7 @@ static int sweep_one(void *arg, const char *name)
  * whose number comes next: a number that is left out would be told as a segment lost. */
 static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 {
-	char path[SEG_PATH_MAX];
+	char name[SEG_NAME_MAX];
 	int err = 0;
 
 	for (size_t i = 0; i < found->nsegs && !err; i++) {
@@ -218,19 +222,17 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 
 		if (si->state != SEG_PREPARED)
 			continue;
-		err = seg_path(path, s->dir, si->segno);
-		if (err)
-			break;
+		seg_name(name, si->segno);
 		if (!s->o.idle && s->prep.state == PREP_IDLE && si->segno == s->next_segno &&
 		    si->bytes == s->o.segment_bytes) {
-			err = s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR | seg_direct(s), &s->prep.file);
+			err = seg_open(s, name, BLK_RDWR | seg_direct(s), &s->prep.file);
 			if (err)
 				break;
-			snprintf(s->prep.name, sizeof(s->prep.name), "%s", strrchr(path, '/') + 1);
+			strcpy(s->prep.name, name);
 			s->prep.segno = si->segno;
 			s->prep.state = PREP_CHECK;
 		} else if (!s->o.idle) {
-			err = s->o.blk->unlink(s->o.blk->ctx, path);
+			err = seg_unlink(s, name);
 		}
 	}
 	return err;
@@ -282,7 +284,7 @@ static int resume_tail(struct seglog *s, const struct seg_lane *found,
 	const struct seg_info *si = &found->segs[found->tail];
 	struct seg *g = s->segs[s->nsegs - 1];
 	struct seg_header h = si->h;
-	char path[SEG_PATH_MAX];
+	char name[SEG_NAME_MAX];
 	int err;
 
 	for (size_t i = 0; i < s->nsegs; i++)
@@ -291,9 +293,8 @@ static int resume_tail(struct seglog *s, const struct seg_lane *found,
 	if (g->segno != r->segno || si->segno != r->segno || r->end > h.bytes ||
 	    r->batch_off > r->end || r->batch_off < SEG_DATA || r->dirty_end > h.bytes)
 		return -EINVAL;
-	err = seg_path(path, s->dir, g->segno);
-	if (!err)
-		err = s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR | seg_direct(s), &g->file);
+	seg_name(name, g->segno);
+	err = seg_open(s, name, BLK_RDWR | seg_direct(s), &g->file);
 	if (err)
 		return err;
 	g->refs = 1;
@@ -317,7 +318,7 @@ static int resume_tail(struct seglog *s, const struct seg_lane *found,
  * not to start: the scan will tell of it again. */
 static void heal_copies(struct seglog *s, const struct seg_lane *found)
 {
-	char path[SEG_PATH_MAX];
+	char name[SEG_NAME_MAX];
 	struct blk_file *f;
 
 	for (size_t i = 0; i < found->nsegs; i++) {
@@ -327,8 +328,8 @@ static void heal_copies(struct seglog *s, const struct seg_lane *found)
 
 		if (si->state != SEG_USED || i == found->tail || (!si->a_bad && !si->b_bad))
 			continue;
-		if (seg_path(path, s->dir, si->segno) ||
-		    s->o.blk->open(s->o.blk->ctx, path, BLK_RDWR, &f))
+		seg_name(name, si->segno);
+		if (seg_open(s, name, BLK_RDWR, &f))
 			continue;
 		if (!MUTANT(seg_heal_write) &&
 		    !s->o.blk->write(f, &iov, 1, si->a_bad ? SEG_HDR_A : SEG_HDR_B) &&
@@ -344,7 +345,7 @@ static int open_rest(struct seglog *s, const struct seg_lane *found,
 	int err = load_segments(s, found, r->next_seq);
 
 	if (!err)
-		err = s->o.blk->list(s->o.blk->ctx, s->dir, sweep_one, s);
+		err = s->o.blk->list(s->dir, sweep_one, s);
 	if (!err)
 		err = adopt_prepared(s, found);
 	if (!err && r->end)
@@ -354,7 +355,7 @@ static int open_rest(struct seglog *s, const struct seg_lane *found,
 	heal_copies(s, found);
 	/* Names that are seen may not be durable: nothing may be built on them before. */
 	if (!MUTANT(seg_open_dir_sync))
-		err = s->o.blk->sync_dir(s->o.blk->ctx, s->dir);
+		err = s->o.blk->sync_dir(s->dir);
 	if (MUTANT(seg_open_dir_result))
 		err = 0;
 	while (!err && !s->o.idle && !s->active) {
@@ -380,12 +381,13 @@ int seglog_open(struct seglog **out, const struct seglog_options *o,
 	s->o = *o;
 	if (!s->o.now_ms)
 		s->o.now_ms = wall_ms;
-	s->dir = strdup(o->dir);
 	s->batch = r->next_batch;
 	s->durable_seq = r->next_seq - 1;
 	s->newest_ms = r->newest_ms;
 	pthread_mutex_init(&s->lock, NULL);
-	err = s->dir ? open_rest(s, found, r) : -ENOMEM;
+	err = o->blk->dir_open(o->blk->ctx, o->at, o->dir, &s->dir);
+	if (!err)
+		err = open_rest(s, found, r);
 	if (err) {
 		seglog_close(s);
 		return err;
@@ -414,8 +416,9 @@ void seglog_close(struct seglog *s)
 		free(s->segs[i]);
 	}
 	pthread_mutex_destroy(&s->lock);
+	if (s->dir)
+		s->o.blk->dir_close(s->dir);
 	free(s->segs);
-	free(s->dir);
 	free(s);
 }
 

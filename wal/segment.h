@@ -40,7 +40,8 @@ struct seg_lane;		/* seg_scan.h */
 /* ---- open and close ---- */
 struct seglog_options {
 	const struct blk_ops *blk;
-	const char	*dir;		/* STORE/log/LLL; there, and synced in its parent */
+	struct blk_dir	*at;		/* of STORE/log; NULL: dir is a path */
+	const char	*dir;		/* LLL; there, and synced in its parent */
 	uint8_t		 uuid[16];
 	uint32_t	 lane;
 	uint64_t	 segment_bytes;	/* of new files; SEG_BYTES_MIN..MAX, multiple of 4096 */

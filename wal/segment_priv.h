@@ -48,7 +48,7 @@ enum prep_state { PREP_IDLE, PREP_CHECK, PREP_FILL };
 
 struct seglog {
 	struct seglog_options o;
-	char	*dir;
+	struct blk_dir *dir;	/* every file of the lane is opened and named in it */
 
 	/* the writer's */
 	struct seg *active;
@@ -100,8 +100,9 @@ void seg_unref(struct seglog *s, struct seg *g);
 void seg_index_free(struct seg_index *x);
 int  seg_reserve(struct seglog *s);	/* room in the list for one more */
 
-/* dir/name into path; -ENAMETOOLONG. */
-int  seg_name_path(char *path, const char *dir, const char *name);
+int  seg_open(struct seglog *s, const char *name, int flags, struct blk_file **f);
+int  seg_unlink(struct seglog *s, const char *name);
+int  seg_rename(struct seglog *s, const char *from, const char *to);
 int  seg_write_zeros(const struct blk_ops *blk, struct blk_file *f, uint64_t off, uint64_t n);
 uint64_t seg_random(const struct seglog *s);
 int  seg_header_write(struct seglog *s, struct blk_file *f, struct seg_header *h);

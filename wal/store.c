@@ -37,13 +37,6 @@ static int say(char *why, size_t n, int err, const char *fmt, ...)
 	return err;
 }
 
-static int join(char *path, const char *dir, const char *name)
-{
-	int n = snprintf(path, SEG_PATH_MAX, "%s/%s", dir, name);
-
-	return n < 0 || n >= SEG_PATH_MAX ? -ENAMETOOLONG : 0;
-}
-
 /* ---- codec ---- */
 
 static uint32_t block_crc(const struct store_block *b)
@@ -165,64 +158,72 @@ static int lane_one(void *arg, const char *name)
 	return 0;
 }
 
-int store_lanes_list(const struct blk_ops *blk, const char *dir, bool *set, unsigned *n)
+static int list_lanes(const struct blk_ops *blk, struct blk_dir *log, bool *set, unsigned *n)
 {
 	struct lanes l = { .set = set };
-	char path[SEG_PATH_MAX];
-	int err = join(path, dir, "log");
+	int err;
 
 	if (set)
 		memset(set, 0, LANES_MAX * sizeof(*set));
-	if (!err)
-		err = blk->list(blk->ctx, path, lane_one, &l);
+	err = log ? blk->list(log, lane_one, &l) : 0;
 	*n = l.n;
+	return err;
+}
+
+int store_lanes_list(const struct store *s, bool *set, unsigned *n)
+{
+	return list_lanes(s->blk, s->log, set, n);
+}
+
+void store_lane_name(char name[STORE_LANE_NAME], unsigned lane)
+{
+	snprintf(name, STORE_LANE_NAME, "%03u", lane);
+}
+
+/* ---- folders ---- */
+
+static int open_log(const struct blk_ops *blk, struct blk_dir *root, struct blk_dir **log)
+{
+	int err = blk->dir_open(blk->ctx, root, "log", log);
+
 	return err == -ENOENT ? 0 : err;
 }
 
-int store_lane_path(const struct store *s, unsigned lane, char *path)
-{
-	int n = snprintf(path, SEG_PATH_MAX, "%s/log/%03u", s->dir, lane);
-
-	return n < 0 || n >= SEG_PATH_MAX ? -ENAMETOOLONG : 0;
-}
-
+/* The folder that the store's is in, wherever that was moved to. */
 static int sync_parent(const struct store *s)
 {
-	char parent[SEG_PATH_MAX];
-	char *slash;
-	int err = 0;
+	struct blk_dir *up;
+	int err = s->blk->dir_open(s->blk->ctx, s->root, "..", &up);
 
-	snprintf(parent, sizeof(parent), "%s", s->dir);
-	slash = strrchr(parent, '/');
-	if (!slash)
-		strcpy(parent, ".");
-	else
-		slash[slash == parent] = 0;
+	if (err == -EACCES)	/* not ours to open: the directory was given to us */
+		return 0;
+	if (err)
+		return err;
 	if (!MUTANT(store_parent_dir_sync))
-		err = s->blk->sync_dir(s->blk->ctx, parent);
-	return err == -EACCES ? 0 : err;	/* not ours to open: the directory was given to us */
+		err = s->blk->sync_dir(up);
+	s->blk->dir_close(up);
+	return err;
 }
 
 /* The names above the lanes too: who created the store may have been killed before it
  * came to them, and nothing may be built on a name that a power cut takes away. */
 int store_lanes_make(struct store *s, unsigned n)
 {
-	char path[SEG_PATH_MAX];
-	int err = n <= LANES_MAX ? join(path, s->dir, "log") : -EINVAL;
+	char name[STORE_LANE_NAME];
+	int err = n <= LANES_MAX ? 0 : -EINVAL;
 
 	if (!err)
-		err = s->blk->mkdir(s->blk->ctx, path);
+		err = s->blk->mkdir(s->blk->ctx, s->root, "log");
+	if (!err && !s->log)
+		err = open_log(s->blk, s->root, &s->log);
 	for (unsigned i = 0; i < n && !err; i++) {
-		err = store_lane_path(s, i, path);
-		if (!err)
-			err = s->blk->mkdir(s->blk->ctx, path);
+		store_lane_name(name, i);
+		err = s->blk->mkdir(s->blk->ctx, s->log, name);
 	}
-	if (!err)
-		err = join(path, s->dir, "log");
 	if (!err && !MUTANT(store_lanes_dir_sync))
-		err = s->blk->sync_dir(s->blk->ctx, path);
+		err = s->blk->sync_dir(s->log);
 	if (!err && !MUTANT(store_dir_sync))
-		err = s->blk->sync_dir(s->blk->ctx, s->dir);
+		err = s->blk->sync_dir(s->root);
 	if (MUTANT(store_lanes_result))
 		err = 0;
 	return err ? err : sync_parent(s);
@@ -246,24 +247,26 @@ static enum store_found found_of(int err)
 	}
 }
 
-int store_probe(const struct blk_ops *blk, const char *dir, enum store_found *found,
-		struct store_block *b)
+static int probe_in(const struct blk_ops *blk, struct blk_dir *root, enum store_found *found,
+		    struct store_block *b)
 {
-	char path[SEG_PATH_MAX];
+	struct blk_dir *log = NULL;
 	struct store_block best;
 	struct blk_file *f;
 	struct copies c;
-	unsigned lanes;
-	int err = store_lanes_list(blk, dir, NULL, &lanes);
+	unsigned lanes = 0;
+	int err = open_log(blk, root, &log);
 
 	if (err == -ENOTDIR) {
 		*found = STORE_BAD;
 		return 0;
 	}
 	if (!err)
-		err = join(path, dir, "store");
+		err = list_lanes(blk, log, NULL, &lanes);
+	if (log)
+		blk->dir_close(log);
 	if (!err)
-		err = blk->open(blk->ctx, path, BLK_RDONLY, &f);
+		err = blk->open(blk->ctx, root, "store", BLK_RDONLY, &f);
 	if (err == -ENOENT) {
 		*found = lanes ? STORE_BAD : STORE_NONE;
 		return 0;
@@ -282,6 +285,20 @@ int store_probe(const struct blk_ops *blk, const char *dir, enum store_found *fo
 	return 0;
 }
 
+int store_probe(const struct blk_ops *blk, const char *dir, enum store_found *found,
+		struct store_block *b)
+{
+	struct blk_dir *root;
+	int err = blk->dir_open(blk->ctx, NULL, dir, &root);
+
+	*found = err == -ENOTDIR ? STORE_BAD : STORE_NONE;
+	if (err)
+		return err == -ENOENT || err == -ENOTDIR ? 0 : err;
+	err = probe_in(blk, root, found, b);
+	blk->dir_close(root);
+	return err;
+}
+
 /* ---- creating ---- */
 
 static int list_foreign(void *arg, const char *name)
@@ -298,18 +315,22 @@ static int list_foreign(void *arg, const char *name)
 /* The directory, there, durable, and with nothing of anybody else's in it. */
 static int make_dir(struct store *s, char *why, size_t why_len)
 {
+	const struct blk_ops *blk = s->blk;
 	char name[64] = "";
-	int err = s->blk->list(s->blk->ctx, s->dir, list_foreign, name);
+	int err = blk->dir_open(blk->ctx, NULL, s->dir, &s->root);
 
-	if (err == WAL_EFORMAT)
-		return say(why, why_len, err, "%s is not empty and not a store (there is %s in it): "
-			   "name an empty or a new directory", s->dir, name);
 	if (err == -ENOENT) {
-		err = s->blk->mkdir(s->blk->ctx, s->dir);
+		err = blk->mkdir(blk->ctx, NULL, s->dir);
 		if (err)
 			return say(why, why_len, err, "cannot make the directory %s: %s", s->dir,
 				   strerror(-err));
+		err = blk->dir_open(blk->ctx, NULL, s->dir, &s->root);
 	}
+	if (!err)
+		err = blk->list(s->root, list_foreign, name);
+	if (err == WAL_EFORMAT)
+		return say(why, why_len, err, "%s is not empty and not a store (there is %s in it): "
+			   "name an empty or a new directory", s->dir, name);
 	if (err)
 		return say(why, why_len, err, "cannot read the directory %s: %s", s->dir,
 			   strerror(-err));
@@ -321,25 +342,23 @@ static int make_dir(struct store *s, char *why, size_t why_len)
 
 static int make_file(struct store *s)
 {
-	char path[SEG_PATH_MAX];
-	int err = join(path, s->dir, "log");
+	const struct blk_ops *blk = s->blk;
+	int err = blk->mkdir(blk->ctx, s->root, "log");
 
 	if (!err)
-		err = s->blk->mkdir(s->blk->ctx, path);
+		err = open_log(blk, s->root, &s->log);
 	if (!err)
-		err = join(path, s->dir, "store");
-	if (!err)
-		err = s->blk->open(s->blk->ctx, path, BLK_RDWR | BLK_CREATE, &s->file);
+		err = blk->open(blk->ctx, s->root, "store", BLK_RDWR | BLK_CREATE, &s->file);
 	if (err == -EEXIST)
-		err = s->blk->open(s->blk->ctx, path, BLK_RDWR, &s->file);
+		err = blk->open(blk->ctx, s->root, "store", BLK_RDWR, &s->file);
 	if (err)
 		return err;
-	err = MUTANT(store_create_lock) ? 0 : s->blk->lock(s->file);
+	err = MUTANT(store_create_lock) ? 0 : blk->lock(s->file);
 	if (err)
 		return err == -EWOULDBLOCK ? WAL_EBUSY : err;
 	err = write_both(s);
 	if (!err && !MUTANT(store_create_dir_sync))
-		err = s->blk->sync_dir(s->blk->ctx, s->dir);
+		err = blk->sync_dir(s->root);
 	return err;
 }
 
@@ -370,8 +389,10 @@ int store_create(struct store *s, const struct blk_ops *blk, const char *dir,
 		return say(why, why_len, WAL_EFORMAT, "%s holds a store (or what is left of one) "
 			   "already: nothing was changed", dir);
 	err = make_dir(s, why, why_len);
-	if (err)
+	if (err) {
+		store_close(s);
 		return err;
+	}
 	/* Open from the start: a copy that a crash kept from being written is no damage. */
 	s->b = (struct store_block){ .gen = 1, .created_ms = b->created_ms,
 		.flags = MUTANT(store_create_open) ? 0 : STORE_OPEN,
@@ -413,19 +434,20 @@ static int complain(const struct store *s, int err, char *why, size_t n)
 int store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool readonly,
 	       char *why, size_t why_len)
 {
-	char path[SEG_PATH_MAX];
 	struct copies c;
 	int err = start(s, blk, dir);
 
 	s->readonly = readonly;
 	if (!err)
-		err = join(path, s->dir, "store");
+		err = blk->dir_open(blk->ctx, NULL, s->dir, &s->root);
 	if (!err)
-		err = blk->open(blk->ctx, path, readonly ? BLK_RDONLY : BLK_RDWR, &s->file);
+		err = blk->open(blk->ctx, s->root, "store", readonly ? BLK_RDONLY : BLK_RDWR, &s->file);
 	if (!err && !MUTANT(store_open_lock))
 		err = blk->lock(s->file);
 	if (!err)
 		err = pick_copy(blk, s->file, &c, &s->b);
+	if (!err)
+		err = open_log(blk, s->root, &s->log);
 	if (!err) {
 		s->a_bad = c.ea;
 		s->b_bad = c.eb;
@@ -466,5 +488,10 @@ void store_close(struct store *s)
 {
 	if (s->file)
 		s->blk->close(s->file);
+	if (s->log)
+		s->blk->dir_close(s->log);
+	if (s->root)
+		s->blk->dir_close(s->root);
 	s->file = NULL;
+	s->log = s->root = NULL;
 }

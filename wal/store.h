@@ -19,10 +19,11 @@
 struct store {
 	const struct blk_ops *blk;
 	struct blk_file *file;
+	struct blk_dir *root, *log;	/* held from the start; log: NULL while there is none */
 	bool	 readonly;
 	bool	 a_bad, b_bad;		/* this copy was not valid at open */
 	struct store_block b;		/* as last read or written */
-	char	 dir[3072];
+	char	 dir[3072];		/* as it was given: to find root, and for messages */
 };
 
 enum store_found {
@@ -56,12 +57,13 @@ int  store_update(struct store *s, uint32_t flags, uint32_t wal_class, const cha
 		  uint64_t segment_bytes);
 void store_close(struct store *s);
 
-/* STORE/log/LLL into path (SEG_PATH_MAX bytes). */
-int  store_lane_path(const struct store *s, unsigned lane, char *path);
+/* "007", the name of a lane's folder in s->log. */
+#define STORE_LANE_NAME 12
+void store_lane_name(char name[STORE_LANE_NAME], unsigned lane);
 /* Make the directories of lanes [0, n) that are not there; synced. */
 int  store_lanes_make(struct store *s, unsigned n);
 /* Which lanes have a directory: set[lane] = true (LANES_MAX entries); *n: highest + 1. */
-int  store_lanes_list(const struct blk_ops *blk, const char *dir, bool *set, unsigned *n);
+int  store_lanes_list(const struct store *s, bool *set, unsigned *n);
 
 void store_block_encode(struct store_block *b);		/* magic, version, byte order, crc */
 int  store_block_check(const struct store_block *b);	/* 0, -ENODATA all zero, WAL_E* */

@@ -234,7 +234,7 @@ static void open_file(struct bench *b, const char *path)
 		must(write(fd, zeros, sizeof(zeros)) == sizeof(zeros));
 	must(!fsync(fd));
 	close(fd);
-	must(!blk_file_ops.open(NULL, path, BLK_RDWR, &b->file));
+	must(!blk_file_ops.open(NULL, NULL, path, BLK_RDWR, &b->file));
 }
 
 static double cpu_us(const struct rusage *u)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/blk_path.h"
 #include "world.h"
 
 static uint64_t clock_ms;	/* a test has one thread, and the clock only has to rise */
@@ -23,7 +24,7 @@ static void power_off(struct world *x)
 
 	x->dead = true;
 	pm_sim_freeze(x->pm);
-	blk->sync_dir(blk->ctx, "/");
+	path_sync_dir(blk, "/");
 }
 
 static int pm_step(void *arg, enum pm_sim_op op)

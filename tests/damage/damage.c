@@ -173,7 +173,7 @@ static void frame_places(struct damage *d, const char *path, const struct seg_in
 	struct seg_walk w;
 	struct blk_file *f;
 
-	if (blk->open(blk->ctx, path, BLK_RDONLY, &f) ||
+	if (blk->open(blk->ctx, NULL, path, BLK_RDONLY, &f) ||
 	    seg_walk_init(&w, blk, f, &si->h, SEG_DATA, si->bytes, 0))
 		abort();
 	while (seg_walk_next(&w, &fr, true) > 0) {

@@ -36,8 +36,8 @@
 #include <liburing.h>
 
 #define CALLS(X) \
-	X(open) X(fstat) X(pread) X(pwritev) X(fdatasync) X(fsync) X(posix_fallocate) X(rename) \
-	X(unlink) X(mkdir) X(opendir) X(readdir) X(flock) X(mmap) \
+	X(open) X(openat) X(fstat) X(fstatat) X(pread) X(pwritev) X(fdatasync) X(fsync) \
+	X(posix_fallocate) X(renameat2) X(unlinkat) X(mkdirat) X(readdir) X(flock) X(mmap) \
 	X(accept4) X(recv) X(readv) X(send) X(sendmsg) X(epoll_ctl) X(epoll_wait) \
 	X(io_uring_submit) X(io_uring_submit_and_wait_timeout) X(io_uring_submit_and_get_events) \
 	X(sqe_fsync) X(sqe_accept) X(sqe_recv) X(sqe_send)
@@ -151,6 +151,11 @@ static bool fd_counts(int fd)
 	return counts(path) && !strstr(path, " (deleted)");
 }
 
+static bool at_counts(int fd, const char *name)
+{
+	return fd == AT_FDCWD || *name == '/' ? counts(name) : fd_counts(fd);
+}
+
 /* ---- what a failed sync loses ---- */
 
 static void forget(const struct stat *st, int fd, bool undo)
@@ -221,6 +226,22 @@ int open(const char *path, int flags, ...)
 	return !(flags & __O_TMPFILE) && counts(path) && fails(CALL_open) ? -1 : REAL(open)(path, flags, mode);
 }
 
+int openat(int fd, const char *path, int flags, ...)
+{
+	va_list ap;
+	mode_t mode;
+
+	va_start(ap, flags);
+	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, mode_t) : 0;
+	va_end(ap);
+	return at_counts(fd, path) && fails(CALL_openat) ? -1 : REAL(openat)(fd, path, flags, mode);
+}
+
+int fstatat(int fd, const char *restrict path, struct stat *restrict st, int flags)
+{
+	return at_counts(fd, path) && fails(CALL_fstatat) ? -1 : REAL(fstatat)(fd, path, st, flags);
+}
+
 int fstat(int fd, struct stat *st)
 {
 	return fd_counts(fd) && fails(CALL_fstat) ? -1 : REAL(fstat)(fd, st);
@@ -276,30 +297,26 @@ int posix_fallocate(int fd, off_t off, off_t len)
 	return fd_counts(fd) && fails(CALL_posix_fallocate) ? err : REAL(posix_fallocate)(fd, off, len);
 }
 
-int rename(const char *from, const char *to)
+int renameat2(int a, const char *from, int b, const char *to, unsigned flags)
 {
-	return counts(from) && fails(CALL_rename) ? -1 : REAL(rename)(from, to);
+	return at_counts(a, from) && fails(CALL_renameat2) ? -1
+							    : REAL(renameat2)(a, from, b, to, flags);
 }
 
-int unlink(const char *path)
+int unlinkat(int fd, const char *path, int flags)
 {
 	struct stat st;
 
-	if (counts(path) && fails(CALL_unlink))
+	if (at_counts(fd, path) && fails(CALL_unlinkat))
 		return -1;
-	if (!lstat(path, &st))
+	if (!REAL(fstatat)(fd, path, &st, AT_SYMLINK_NOFOLLOW))
 		forget(&st, -1, false);
-	return REAL(unlink)(path);
+	return REAL(unlinkat)(fd, path, flags);
 }
 
-int mkdir(const char *path, mode_t mode)
+int mkdirat(int fd, const char *path, mode_t mode)
 {
-	return counts(path) && fails(CALL_mkdir) ? -1 : REAL(mkdir)(path, mode);
-}
-
-DIR *opendir(const char *path)
-{
-	return counts(path) && fails(CALL_opendir) ? NULL : REAL(opendir)(path);
+	return at_counts(fd, path) && fails(CALL_mkdirat) ? -1 : REAL(mkdirat)(fd, path, mode);
 }
 
 struct dirent *readdir(DIR *d)

@@ -34,9 +34,10 @@ SIZES = (0, 1, 100, 2000, 5000, 20000, 60000, 150000)
 # What each call fails with.  0: it does half of it.
 EIO, ENOSPC, EINTR = errno.EIO, errno.ENOSPC, errno.EINTR
 CALLS = {
-    "open": (EIO, errno.EMFILE, EINTR), "fstat": (EIO,), "pread": (EIO, EINTR), "pwritev": (EIO, ENOSPC, EINTR, 0),
-    "fdatasync": (EIO, ENOSPC), "fsync": (EIO,), "posix_fallocate": (ENOSPC, EIO, EINTR), "rename": (EIO,),
-    "unlink": (EIO,), "mkdir": (EIO,), "opendir": (EIO,), "readdir": (EIO,), "flock": (EIO, EINTR),
+    "open": (EIO, errno.EMFILE, EINTR), "openat": (EIO, errno.EMFILE, EINTR), "fstat": (EIO,), "fstatat": (EIO,),
+    "pread": (EIO, EINTR), "pwritev": (EIO, ENOSPC, EINTR, 0), "fdatasync": (EIO, ENOSPC), "fsync": (EIO,),
+    "posix_fallocate": (ENOSPC, EIO, EINTR), "renameat2": (EIO,), "unlinkat": (EIO,), "mkdirat": (EIO,),
+    "readdir": (EIO,), "flock": (EIO, EINTR),
     "mmap": (errno.ENOMEM,), "accept4": (errno.EMFILE, errno.ECONNABORTED, EINTR),
     "recv": (errno.ECONNRESET, EINTR), "readv": (errno.ECONNRESET, EINTR),
     "send": (errno.EPIPE, EINTR), "sendmsg": (errno.EPIPE, EINTR), "epoll_ctl": (errno.ENOMEM,),
@@ -50,7 +51,7 @@ UNSEEN = {EINTR, errno.EAGAIN, errno.EBUSY, 0}
 NOT_READY = (b"lane-failed", b"no-space", b"checkpoint-failing")
 # What changes the store is told of even when nobody was refused for it; but not at the end,
 # where there may be nothing left to do with a segment that could not be made.
-TOLD = {"pwritev", "fdatasync", "fsync", "posix_fallocate", "rename", "sqe_fsync"}
+TOLD = {"pwritev", "fdatasync", "fsync", "posix_fallocate", "renameat2", "sqe_fsync"}
 
 
 def told(err, said):
@@ -205,7 +206,7 @@ class Lives:
 
     def hear(self, fault, counts):
         """What is to be told may be told a little later than it happened."""
-        call, n, err = (fault or "unlink:0:0").split(":")
+        call, n, err = (fault or "unlinkat:0:0").split(":")
         if call in TOLD and int(err) not in UNSEEN and read_counts(counts)[call] >= int(n):
             wait_until(lambda: told(int(err), self.s.said()) or self.s.proc.poll() is not None, 5,
                        "no message: " + self.s.said())
@@ -306,7 +307,7 @@ def nth(t):
     print(f"#    {t.ring} {t.cls}: {made} failures of {len(lives.told)} calls, {missed} not reached:", *sorted(lives.told))
     check(not wrong, len(wrong), "of them went wrong:\n" + "\n".join(wrong))
     check(missed <= made / 5, "too few were reached:", missed, "of", made + missed, "were not")
-    want = {"open", "pread", "pwritev", "fdatasync", "fsync", "rename", "flock"}
+    want = {"openat", "pread", "pwritev", "fdatasync", "fsync", "renameat2", "flock"}
     want |= {"sqe_recv", "sqe_send", "sqe_accept"} if t.ring == "uring" else {"send", "accept4", "epoll_wait"}
     want |= {"mmap", "posix_fallocate"} if t.cls == "volatile" else {"sqe_fsync"} if t.ring == "uring" else set()
     equal(want - lives.told, set(), "calls that were never made")

@@ -145,7 +145,7 @@ static void take_away(struct victim *v, unsigned f)
 	if (files[f].pm)
 		pm_sim_remove(v->pm, files[f].path);
 	else
-		blk->unlink(blk->ctx, files[f].path);
+		blk->unlink(blk->ctx, NULL, files[f].path);
 }
 
 /* Up to n bytes of a thing of `size`, from `at` on. */

@@ -35,7 +35,7 @@ UNIT_TESTS += %D%/test_wal
 	tests/crash/model.c tests/crash/model.h
 UNIT_TESTS += %D%/test_blk_sim %D%/test_store
 UNIT_TESTS += %D%/test_segment %D%/test_seg_scan %D%/test_seg_read
-%C%_test_segment_SOURCES = %D%/test_segment.c %D%/seg_model.h
+%C%_test_segment_SOURCES = %D%/test_segment.c %D%/seg_model.h %D%/blk_path.h
 %C%_test_seg_scan_SOURCES = %D%/test_seg_scan.c %D%/seg_model.h
 %C%_test_seg_read_SOURCES = %D%/test_seg_read.c %D%/seg_model.h
 UNIT_TESTS += %D%/test_seams

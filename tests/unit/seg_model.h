@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "blk_path.h"
 #include "blk_sim.h"
 #include "crc32c.h"
 #include "seg_scan.h"
@@ -178,12 +179,12 @@ static inline int model_explain(struct seglog *s, const struct seg_lane *l)
 /* Directories, durable. */
 static inline void model_dirs(const struct blk_ops *blk)
 {
-	assert_int_equal(blk->mkdir(blk->ctx, "/s"), 0);
-	assert_int_equal(blk->mkdir(blk->ctx, "/s/log"), 0);
-	assert_int_equal(blk->mkdir(blk->ctx, LANE_DIR), 0);
-	assert_int_equal(blk->sync_dir(blk->ctx, "/"), 0);
-	assert_int_equal(blk->sync_dir(blk->ctx, "/s"), 0);
-	assert_int_equal(blk->sync_dir(blk->ctx, "/s/log"), 0);
+	assert_int_equal(blk->mkdir(blk->ctx, NULL, "/s"), 0);
+	assert_int_equal(blk->mkdir(blk->ctx, NULL, "/s/log"), 0);
+	assert_int_equal(blk->mkdir(blk->ctx, NULL, LANE_DIR), 0);
+	assert_int_equal(path_sync_dir(blk, "/"), 0);
+	assert_int_equal(path_sync_dir(blk, "/s"), 0);
+	assert_int_equal(path_sync_dir(blk, "/s/log"), 0);
 }
 
 /* Scan and open: the start of a server. */

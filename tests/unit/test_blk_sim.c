@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "blk_path.h"
 #include "blk_sim.h"
 
 static int put(const struct blk_ops *blk, struct blk_file *f, const void *p, size_t n, uint64_t off)
@@ -48,15 +49,15 @@ static void same_behaviour(const struct blk_ops *blk, const char *root)
 	snprintf(a, sizeof(a), "%s/d/a", root);
 	snprintf(b, sizeof(b), "%s/d/b", root);
 	snprintf(far, sizeof(far), "%s/none/a", root);
-	assert_int_equal(blk->list(blk->ctx, dir, count_name, &n), -ENOENT);
-	assert_int_equal(blk->mkdir(blk->ctx, dir), 0);
-	assert_int_equal(blk->mkdir(blk->ctx, dir), 0);
-	assert_int_equal(blk->open(blk->ctx, a, BLK_RDONLY, &f), -ENOENT);
-	assert_int_equal(blk->open(blk->ctx, far, BLK_RDWR | BLK_CREATE, &f), -ENOENT);
-	assert_int_equal(blk->mkdir(blk->ctx, far), -ENOENT);
-	assert_int_equal(blk->open(blk->ctx, a, BLK_RDWR | BLK_CREATE, &f), 0);
-	assert_int_equal(blk->open(blk->ctx, a, BLK_RDWR | BLK_CREATE, &g), -EEXIST);
-	assert_int_equal(blk->mkdir(blk->ctx, a), -ENOTDIR);
+	assert_int_equal(path_list(blk, dir, count_name, &n), -ENOENT);
+	assert_int_equal(blk->mkdir(blk->ctx, NULL, dir), 0);
+	assert_int_equal(blk->mkdir(blk->ctx, NULL, dir), 0);
+	assert_int_equal(blk->open(blk->ctx, NULL, a, BLK_RDONLY, &f), -ENOENT);
+	assert_int_equal(blk->open(blk->ctx, NULL, far, BLK_RDWR | BLK_CREATE, &f), -ENOENT);
+	assert_int_equal(blk->mkdir(blk->ctx, NULL, far), -ENOENT);
+	assert_int_equal(blk->open(blk->ctx, NULL, a, BLK_RDWR | BLK_CREATE, &f), 0);
+	assert_int_equal(blk->open(blk->ctx, NULL, a, BLK_RDWR | BLK_CREATE, &g), -EEXIST);
+	assert_int_equal(blk->mkdir(blk->ctx, NULL, a), -ENOTDIR);
 	for (unsigned i = 0; i < sizeof(big); i++)
 		big[i] = (uint8_t)(i * 7 + i / 256);
 	for (unsigned i = 0; i < 3000; i++)	/* more pieces than one call takes, some empty */
@@ -76,25 +77,58 @@ static void same_behaviour(const struct blk_ops *blk, const char *root)
 	assert_int_equal(blk->write(f, iov, 2, 10), 0);
 	assert_int_equal(blk->write(f, iov, 0, 10), 0);
 	assert_int_equal(blk->sync(f), 0);
-	assert_int_equal(blk->sync_dir(blk->ctx, dir), 0);
+	assert_int_equal(path_sync_dir(blk, dir), 0);
 	assert_int_equal(blk->lock(f), 0);
-	assert_int_equal(blk->open(blk->ctx, a, BLK_RDONLY, &g), 0);
+	assert_int_equal(blk->open(blk->ctx, NULL, a, BLK_RDONLY, &g), 0);
 	assert_int_equal(blk->lock(g), -EWOULDBLOCK);
 	assert_int_equal(put(blk, g, "x", 1, 0), -EBADF);
 	blk->close(f);
 	assert_int_equal(blk->lock(g), 0);
-	assert_int_equal(blk->rename(blk->ctx, a, b), 0);
-	assert_int_equal(blk->rename(blk->ctx, a, b), -ENOENT);
-	assert_int_equal(blk->unlink(blk->ctx, a), -ENOENT);
-	assert_int_equal(blk->list(blk->ctx, dir, count_name, &n), 0);
+	assert_int_equal(blk->rename(blk->ctx, NULL, a, b), 0);
+	assert_int_equal(blk->rename(blk->ctx, NULL, a, b), -ENOENT);
+	assert_int_equal(blk->unlink(blk->ctx, NULL, a), -ENOENT);
+	assert_int_equal(path_list(blk, dir, count_name, &n), 0);
 	assert_int_equal(n, 1);
 	n = 99;
-	assert_int_equal(blk->list(blk->ctx, dir, count_name, &n), 77);
-	assert_int_equal(blk->unlink(blk->ctx, b), 0);
+	assert_int_equal(path_list(blk, dir, count_name, &n), 77);
+	assert_int_equal(blk->unlink(blk->ctx, NULL, b), 0);
 	assert_int_equal(blk->read(g, back, 10, 0), 0);	/* an open file outlives its name */
 	blk->close(g);
-	assert_int_equal(blk->sync_dir(blk->ctx, far), -ENOENT);
+	assert_int_equal(path_sync_dir(blk, far), -ENOENT);
 	free(iov);
+}
+
+/* Names are looked up in a folder that is held, and nothing is ever made over a file. */
+static void same_folders(const struct blk_ops *blk, const char *root)
+{
+	struct blk_dir *r, *d, *up, *none;
+	struct blk_file *f;
+	unsigned n = 0;
+
+	assert_int_equal(blk->dir_open(blk->ctx, NULL, root, &r), 0);
+	assert_int_equal(blk->dir_open(blk->ctx, r, "d", &d), -ENOENT);
+	assert_int_equal(blk->mkdir(blk->ctx, r, "d"), 0);
+	assert_int_equal(blk->dir_open(blk->ctx, r, "d", &d), 0);
+	assert_int_equal(blk->open(blk->ctx, d, "a", BLK_RDWR | BLK_CREATE, &f), 0);
+	blk->close(f);
+	assert_int_equal(blk->open(blk->ctx, d, "b", BLK_RDWR | BLK_CREATE, &f), 0);
+	assert_int_equal(put(blk, f, "bbb", 3, 0), 0);
+	blk->close(f);
+	assert_int_equal(blk->dir_open(blk->ctx, d, "a", &none), -ENOTDIR);
+	assert_int_equal(blk->open(blk->ctx, d, "b", BLK_RDWR | BLK_CREATE, &f), -EEXIST);
+	assert_int_equal(blk->rename(blk->ctx, d, "a", "b"), -EEXIST);
+	assert_int_equal(blk->rename(blk->ctx, d, "a", "c"), 0);
+	assert_int_equal(blk->list(d, count_name, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(blk->sync_dir(d), 0);
+	assert_int_equal(blk->unlink(blk->ctx, d, "a"), -ENOENT);
+	assert_int_equal(blk->unlink(blk->ctx, d, "c"), 0);
+	assert_int_equal(blk->unlink(blk->ctx, d, "b"), 0);
+	assert_int_equal(blk->dir_open(blk->ctx, d, "..", &up), 0);
+	assert_int_equal(blk->mkdir(blk->ctx, up, "d"), 0);	/* it is there */
+	blk->dir_close(up);
+	blk->dir_close(d);
+	blk->dir_close(r);
 }
 
 static void test_kernel(void **state)
@@ -106,6 +140,8 @@ static void test_kernel(void **state)
 	same_behaviour(&blk_file_ops, root);
 	snprintf(dir, sizeof(dir), "%s/d", root);
 	assert_int_equal(rmdir(dir), 0);
+	same_folders(&blk_file_ops, root);
+	assert_int_equal(rmdir(dir), 0);
 	assert_int_equal(rmdir(root), 0);
 }
 
@@ -114,8 +150,10 @@ static void test_simulator(void **state)
 	struct blk_sim *sim = blk_sim_new();
 
 	(void)state;
-	assert_int_equal(blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, "/r"), 0);
+	assert_int_equal(blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, NULL, "/r"), 0);
 	same_behaviour(blk_sim_ops(sim), "/r");
+	assert_int_equal(blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, NULL, "/q"), 0);
+	same_folders(blk_sim_ops(sim), "/q");
 	blk_sim_free(sim);
 }
 
@@ -130,7 +168,7 @@ static struct blk_sim *one_file(unsigned sectors, struct blk_file **f)
 	memset(old, 'o', sectors * SIM_SECTOR);
 	blk_sim_put(sim, "/f", old, sectors * SIM_SECTOR);
 	free(old);
-	assert_int_equal(blk_sim_ops(sim)->open(blk_sim_ops(sim)->ctx, "/f", BLK_RDWR, f), 0);
+	assert_int_equal(blk_sim_ops(sim)->open(blk_sim_ops(sim)->ctx, NULL, "/f", BLK_RDWR, f), 0);
 	return sim;
 }
 
@@ -241,7 +279,7 @@ static void test_growing_file_and_its_name(void **state)
 
 	(void)state;
 	memset(sector, 'a', sizeof(sector));
-	assert_int_equal(blk->open(blk->ctx, "/f", BLK_RDWR | BLK_CREATE, &f), 0);
+	assert_int_equal(blk->open(blk->ctx, NULL, "/f", BLK_RDWR | BLK_CREATE, &f), 0);
 	assert_int_equal(put(blk, f, sector, SIM_SECTOR, SIM_SECTOR), 0);
 	n = states_of(sim, seen, 32);
 	assert_true(has(seen, n, "none") && has(seen, n, "") && has(seen, n, "00") &&
@@ -250,7 +288,7 @@ static void test_growing_file_and_its_name(void **state)
 	n = states_of(sim, seen, 32);			/* its name is not covered */
 	assert_int_equal(n, 2);
 	assert_true(has(seen, n, "none") && has(seen, n, "0a"));
-	assert_int_equal(blk->sync_dir(blk->ctx, "/"), 0);
+	assert_int_equal(path_sync_dir(blk, "/"), 0);
 	n = states_of(sim, seen, 32);
 	assert_int_equal(n, 1);
 	assert_true(has(seen, n, "0a"));
@@ -279,8 +317,8 @@ static void test_directory_operations(void **state)
 	(void)state;
 	blk_sim_put(sim, "/d/a", "1", 1);
 	blk_sim_put(sim, "/d/b", "2", 1);
-	assert_int_equal(blk->rename(blk->ctx, "/d/a", "/d/c"), 0);
-	assert_int_equal(blk->unlink(blk->ctx, "/d/b"), 0);
+	assert_int_equal(blk->rename(blk->ctx, NULL, "/d/a", "/d/c"), 0);
+	assert_int_equal(blk->unlink(blk->ctx, NULL, "/d/b"), 0);
 	for (int round = 0; round < 2; round++) {
 		found = 0;
 		sim_odo_init(&odo);
@@ -294,8 +332,8 @@ static void test_directory_operations(void **state)
 		if (round == 0) {
 			assert_int_equal(found, 1u << 3 | 1u << 6 | 1u << 1 | 1u << 4);
 			blk_sim_fault(sim, SIM_SYNC_DIR, 1, 1, EIO);
-			assert_int_equal(blk->sync_dir(blk->ctx, "/d"), -EIO);
-			assert_int_equal(blk->sync_dir(blk->ctx, "/d"), 0);
+			assert_int_equal(path_sync_dir(blk, "/d"), -EIO);
+			assert_int_equal(path_sync_dir(blk, "/d"), 0);
 		}
 	}
 	assert_int_equal(found, 1u << 3 | 1u << 6 | 1u << 1 | 1u << 4);	/* still in doubt */
@@ -311,10 +349,10 @@ static void test_directory_not_synced_takes_its_files(void **state)
 	struct sim_odo odo;
 
 	(void)state;
-	assert_int_equal(blk->mkdir(blk->ctx, "/d"), 0);
-	assert_int_equal(blk->open(blk->ctx, "/d/a", BLK_RDWR | BLK_CREATE, &f), 0);
+	assert_int_equal(blk->mkdir(blk->ctx, NULL, "/d"), 0);
+	assert_int_equal(blk->open(blk->ctx, NULL, "/d/a", BLK_RDWR | BLK_CREATE, &f), 0);
 	blk->close(f);
-	assert_int_equal(blk->sync_dir(blk->ctx, "/d"), 0);
+	assert_int_equal(path_sync_dir(blk, "/d"), 0);
 	sim_odo_init(&odo);
 	do {
 		cut = blk_sim_cut(sim, &odo.p);

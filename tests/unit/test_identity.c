@@ -195,8 +195,8 @@ static void test_one_at_a_time(void **state)
 	struct store st, second;
 
 	/* another process is at creating it */
-	assert_int_equal(blk->mkdir(blk->ctx, "/s"), 0);
-	assert_int_equal(blk->open(blk->ctx, FILE_PATH, BLK_RDWR | BLK_CREATE, &other), 0);
+	assert_int_equal(blk->mkdir(blk->ctx, NULL, "/s"), 0);
+	assert_int_equal(blk->open(blk->ctx, NULL, FILE_PATH, BLK_RDWR | BLK_CREATE, &other), 0);
 	assert_int_equal(blk->lock(other), 0);
 	assert_int_equal(store_create(&st, blk, "/s", &wanted, NULL, 0), WAL_EBUSY);
 	blk->close(other);

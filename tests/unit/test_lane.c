@@ -72,7 +72,7 @@ static void open_log(void)
 
 	w.disk = blk_sim_new();
 	w.blk = so.blk = o.blk = blk_sim_ops(w.disk);
-	assert_int_equal(w.blk->mkdir(w.blk->ctx, LOG_DIR), 0);
+	assert_int_equal(w.blk->mkdir(w.blk->ctx, NULL, LOG_DIR), 0);
 	assert_int_equal(seg_scan_lane(&so, &found), 0);
 	seg_lane_resume(&found, &r);
 	assert_int_equal(seglog_open(&w.seg, &o, &found, &r), 0);

@@ -485,7 +485,7 @@ static void commit_to_files(void **state)
 	(void)state;
 	tmp = mkstemp(path);
 	assert_true(tmp >= 0);
-	assert_int_equal(blk_file_ops.open(NULL, path, BLK_RDWR, &f), 0);
+	assert_int_equal(blk_file_ops.open(NULL, NULL, path, BLK_RDWR, &f), 0);
 	x.f = f;
 	data = malloc(size);
 	back = malloc(size);
@@ -538,7 +538,7 @@ static void commit_that_fails(void **state)
 	int tmp = mkstemp(path), fd[4];
 
 	(void)state;
-	assert_int_equal(blk_file_ops.open(NULL, path, BLK_RDWR, &x.f), 0);
+	assert_int_equal(blk_file_ops.open(NULL, NULL, path, BLK_RDWR, &x.f), 0);
 	for (int i = 0; i < 4; i++)
 		fd[i] = client_connect(w, i % LISTENERS);
 	WORLD_UNTIL(w, w->accepted == 4);

@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "blk.h"
+#include "blk_path.h"
 #include "pm.h"
 
 /* ---- the calls, ours instead of the libraries' ---- */
@@ -115,7 +116,7 @@ static int setup(void **state)
 	strcpy(d->dir, "/dev/shm/seams.XXXXXX");	/* tmpfs: certainly no DAX */
 	assert_non_null(mkdtemp(d->dir));
 	snprintf(d->file, sizeof(d->file), "%s/f", d->dir);
-	assert_int_equal(blk_file_ops.open(NULL, d->file, BLK_RDWR | BLK_CREATE, &d->f), 0);
+	assert_int_equal(blk_file_ops.open(NULL, NULL, d->file, BLK_RDWR | BLK_CREATE, &d->f), 0);
 	memset(&calls, 0, sizeof(calls));
 	*state = d;
 	return 0;
@@ -154,12 +155,38 @@ static void sync_dir_is_one_fsync(void **state)
 {
 	struct folder *d = *state;
 
-	assert_int_equal(blk_file_ops.sync_dir(NULL, d->dir), 0);
+	assert_int_equal(path_sync_dir(&blk_file_ops, d->dir), 0);
 	assert_int_equal(calls.fsync_dir, 1);
 	calls.fail = EIO;
-	assert_int_equal(blk_file_ops.sync_dir(NULL, d->dir), -EIO);
+	assert_int_equal(path_sync_dir(&blk_file_ops, d->dir), -EIO);
 	assert_int_equal(calls.fsync_dir, 2);
-	assert_int_equal(blk_file_ops.sync_dir(NULL, "/nowhere"), -ENOENT);
+	assert_int_equal(path_sync_dir(&blk_file_ops, "/nowhere"), -ENOENT);
+}
+
+/* Where the folder's path leads to meanwhile does not matter. */
+static void files_are_named_in_a_folder_that_is_held(void **state)
+{
+	struct folder *d = *state;
+	const struct blk_ops *blk = &blk_file_ops;
+	char moved[80], path[160];
+	struct blk_dir *held;
+	struct blk_file *f;
+
+	snprintf(moved, sizeof(moved), "%s.moved", d->dir);
+	assert_int_equal(blk->dir_open(NULL, NULL, d->dir, &held), 0);
+	assert_int_equal(rename(d->dir, moved), 0);
+	assert_int_equal(mkdir(d->dir, 0700), 0);
+	assert_int_equal(blk->open(NULL, held, "new", BLK_RDWR | BLK_CREATE, &f), 0);
+	blk->close(f);
+	assert_int_equal(blk->rename(NULL, held, "new", "f"), -EEXIST);
+	assert_int_equal(blk->rename(NULL, held, "new", "g"), 0);
+	snprintf(path, sizeof(path), "%s/g", moved);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(blk->unlink(NULL, held, "g"), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(rmdir(d->dir), 0);		/* nothing was made in it */
+	assert_int_equal(rename(moved, d->dir), 0);
+	blk->dir_close(held);
 }
 
 static void short_writes_go_on(void **state)
@@ -215,7 +242,7 @@ static void whole_blocks_go_around_the_cache(void **state)
 	}
 	close(fd);
 	for (int want = 0; want < 3; want++) {
-		int err = blk_file_ops.open(NULL, path, want ? BLK_RDWR | BLK_DIRECT : BLK_RDWR, &f);
+		int err = blk_file_ops.open(NULL, NULL, path, want ? BLK_RDWR | BLK_DIRECT : BLK_RDWR, &f);
 
 		assert_int_equal(err, 0);
 		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -243,7 +270,7 @@ static void without_direct(void **state)
 	struct folder *d = *state;
 	struct blk_file *f;
 
-	assert_int_equal(blk_file_ops.open(NULL, d->file, BLK_RDWR | BLK_DIRECT, &f), 0);
+	assert_int_equal(blk_file_ops.open(NULL, NULL, d->file, BLK_RDWR | BLK_DIRECT, &f), 0);
 	assert_int_equal(blk_file_ops.write(f, &iov, 1, 0), 0);
 	assert_int_equal(blk_file_ops.read(f, back, sizeof(back), 0), 0);
 	assert_memory_equal(back, mem, sizeof(mem));
@@ -256,7 +283,7 @@ static void a_lock_is_for_one(void **state)
 	struct blk_file *other;
 
 	assert_int_equal(blk_file_ops.lock(d->f), 0);
-	assert_int_equal(blk_file_ops.open(NULL, d->file, BLK_RDWR, &other), 0);
+	assert_int_equal(blk_file_ops.open(NULL, NULL, d->file, BLK_RDWR, &other), 0);
 	assert_int_equal(blk_file_ops.lock(other), -EWOULDBLOCK);
 	blk_file_ops.close(other);
 }
@@ -312,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(sync_is_one_fdatasync, setup, teardown),
 		cmocka_unit_test_setup_teardown(sync_dir_is_one_fsync, setup, teardown),
+		cmocka_unit_test_setup_teardown(files_are_named_in_a_folder_that_is_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(short_writes_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_write_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(whole_blocks_go_around_the_cache, setup, teardown),

@@ -314,10 +314,13 @@ static void test_beside_a_writer(void **state)
 	seglog_stat(b.s, &st);
 	assert_true(st.oldest_seq > 500);
 	seglog_close(b.s);
+	struct blk_dir *at;
 	uint64_t *segnos;
 	size_t n;
 
-	assert_int_equal(seg_list(&blk_file_ops, dir, &segnos, &n), 0);
+	assert_int_equal(blk_file_ops.dir_open(NULL, NULL, dir, &at), 0);
+	assert_int_equal(seg_list(&blk_file_ops, at, &segnos, &n), 0);
+	blk_file_ops.dir_close(at);
 	for (size_t i = 0; i < n; i++) {
 		seg_path(path, dir, segnos[i]);
 		unlink(path);

@@ -253,7 +253,7 @@ static void test_segment_lost(void **state)
 			} else if (how == 2) {
 				blk_sim_truncate(sim, path, 4096);
 			} else {
-				assert_int_equal(blk_sim_ops(sim)->unlink(blk_sim_ops(sim)->ctx, path), 0);
+				assert_int_equal(blk_sim_ops(sim)->unlink(blk_sim_ops(sim)->ctx, NULL, path), 0);
 			}
 			scan(sim, &l, &f);
 			assert_int_equal(f.n, RECORDS - lost);
@@ -386,7 +386,7 @@ static void test_foreign_segment(void **state)
 	assert_int_equal(l.segs[0].state, SEG_FOREIGN);
 	seg_lane_free(&l);
 	o.lane = LANE;			/* the right file under a wrong name */
-	assert_int_equal(o.blk->rename(o.blk->ctx, LANE_DIR "/00000001.seg",
+	assert_int_equal(o.blk->rename(o.blk->ctx, NULL, LANE_DIR "/00000001.seg",
 				       LANE_DIR "/00000077.seg"), 0);
 	assert_int_equal(seg_scan_lane(&o, &l), 0);
 	assert_int_equal(l.segs[l.nsegs - 1].state, SEG_FOREIGN);

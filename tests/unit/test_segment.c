@@ -214,7 +214,7 @@ static void test_files_are_recycled(void **state)
 	}
 	/* at the limit every next segment is a renamed old one: none is unlinked */
 	assert_int_equal(blk_sim_calls(sim, SIM_UNLINK), 0);
-	assert_int_equal(blk->list(blk->ctx, LANE_DIR, count_names, n), 0);
+	assert_int_equal(path_list(blk, LANE_DIR, count_names, n), 0);
 	assert_true(n[0] <= 4);
 	assert_int_equal(n[2], 0);
 	seglog_close(s);
@@ -387,7 +387,7 @@ static unsigned segs_there(const struct blk_ops *blk)
 {
 	unsigned n[3] = { 0 };
 
-	assert_int_equal(blk->list(blk->ctx, LANE_DIR, count_names, n), 0);
+	assert_int_equal(path_list(blk, LANE_DIR, count_names, n), 0);
 	return n[0];
 }
 
@@ -491,7 +491,7 @@ static void test_leftovers_go(void **state)
 	s = model_start(blk);
 	model_prepare(s);
 	assert_int_equal(model_append(s, 1, 7), 0);
-	assert_int_equal(blk->list(blk->ctx, LANE_DIR, count_names, n), 0);
+	assert_int_equal(path_list(blk, LANE_DIR, count_names, n), 0);
 	assert_int_equal(n[0], 2);
 	assert_true(n[1] <= SEG_SPARES);
 	assert_int_equal(n[2], 0);

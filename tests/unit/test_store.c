@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "blk_path.h"
 #include "blk_sim.h"
 #include "crc32c.h"
 #include "store.h"
@@ -38,8 +39,8 @@ static struct blk_sim *world(void)
 	struct blk_sim *sim = blk_sim_new();
 	const struct blk_ops *blk = blk_sim_ops(sim);
 
-	assert_int_equal(blk->mkdir(blk->ctx, "/a"), 0);
-	assert_int_equal(blk->sync_dir(blk->ctx, "/"), 0);
+	assert_int_equal(blk->mkdir(blk->ctx, NULL, "/a"), 0);
+	assert_int_equal(path_sync_dir(blk, "/"), 0);
 	return sim;
 }
 
@@ -117,9 +118,9 @@ static void test_directories(void **state)
 		const struct blk_ops *blk = blk_sim_ops(sim);
 		struct store s;
 
-		blk->mkdir(blk->ctx, "/a/s");
+		blk->mkdir(blk->ctx, NULL, "/a/s");
 		if (strchr(rows[i].name + 5, 'l') == rows[i].name + 5)
-			blk->mkdir(blk->ctx, rows[i].name);
+			blk->mkdir(blk->ctx, NULL, rows[i].name);
 		else
 			blk_sim_put(sim, rows[i].name, "", 0);
 		assert_int_equal(create(sim, &s), rows[i].res);
@@ -137,9 +138,9 @@ static void test_lanes_without_a_store_file(void **state)
 	struct store s;
 
 	(void)state;
-	blk->mkdir(blk->ctx, "/a/s");
-	blk->mkdir(blk->ctx, "/a/s/log");
-	blk->mkdir(blk->ctx, "/a/s/log/000");
+	blk->mkdir(blk->ctx, NULL, "/a/s");
+	blk->mkdir(blk->ctx, NULL, "/a/s/log");
+	blk->mkdir(blk->ctx, NULL, "/a/s/log/000");
 	assert_int_equal(probe(sim, NULL), STORE_BAD);
 	assert_int_equal(create(sim, &s), WAL_EFORMAT);	/* somebody's records: hands off */
 	blk_sim_put(sim, "/a/s/store", "", 0);
@@ -152,23 +153,25 @@ static void test_lanes(void **state)
 	struct blk_sim *sim = world(), *cut;
 	bool set[LANES_MAX];
 	struct sim_rng rng;
-	struct store s;
+	struct store s, t;
 	unsigned n;
 
 	(void)state;
 	assert_int_equal(create(sim, &s), 0);
 	assert_int_equal(store_lanes_make(&s, 3), 0);
-	blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, "/a/s/log/010");
-	blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, "/a/s/log/999");
-	blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, "/a/s/log/1");
-	assert_int_equal(store_lanes_list(blk_sim_ops(sim), "/a/s", set, &n), 0);
+	blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, NULL, "/a/s/log/010");
+	blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, NULL, "/a/s/log/999");
+	blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, NULL, "/a/s/log/1");
+	assert_int_equal(store_lanes_list(&s, set, &n), 0);
 	assert_int_equal(n, 11);
 	assert_true(set[0] && set[1] && set[2] && !set[3] && set[10]);
 	assert_int_equal(store_lanes_make(&s, LANES_MAX + 1), -EINVAL);
 	for (uint64_t seed = 1; seed < 30; seed++) {
 		sim_rng_init(&rng, seed);
 		cut = blk_sim_cut(sim, &rng.p);
-		assert_int_equal(store_lanes_list(blk_sim_ops(cut), "/a/s", set, &n), 0);
+		assert_int_equal(store_open(&t, blk_sim_ops(cut), "/a/s", true, NULL, 0), 0);
+		assert_int_equal(store_lanes_list(&t, set, &n), 0);
+		store_close(&t);
 		assert_true(set[0] && set[1] && set[2]);
 		blk_sim_free(cut);
 	}
