@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """In the guest: bodies of the same bytes to a server on each ring, read back from each.
 
+Not run by make check: paste_e2e.py runs it, in its machine.
 usage: bodies_guest.py SEED COUNT.  Sizes: every one around the ends of buffers, packets
 and large packets, then COUNT drawn ones up to 8 MiB, sent whole, in chunks or in pieces.
 """

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """disk - a virtual disk with a volatile cache, for power cuts and failures.
 
+Not run by make check: Disk starts it.
+
 	d = Disk(t, image_file, seed)       # a process of its own
 	machine(..., args=vm.disk(d.url))
 	machine.cut()

@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: BSD-2-Clause
+# Not run by make check: it is in the image that image.py makes.
 # The machine's first process: file systems, modules, network, then the agent, which
 # runs what vm.Machine.run() sends through the port "agent" and answers with the exit
 # status and all output.  What goes wrong before that is said on the console; without
