@@ -11,6 +11,8 @@ check_DATA =
 # Begun first, in this order: what takes minutes runs beside the others.
 LONG_TESTS =
 QUICK_TESTS =
+# Programs that SCRIPT_TESTS start.
+QUICK_HELPERS =
 
 include %D%/unit/local.mk
 include %D%/crash/local.mk
@@ -43,7 +45,12 @@ AM_TESTS_ENVIRONMENT = \
 	CC='$(CC)'; export CC; \
 	SANITIZE_CFLAGS='$(SANITIZE_CFLAGS)'; export SANITIZE_CFLAGS; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
-EXTRA_DIST += $(LONG_TESTS) $(SCRIPT_TESTS) %D%/setup.sh %D%/sanitize.sh
+EXTRA_DIST += $(LONG_TESTS) $(SCRIPT_TESTS) %D%/setup.sh %D%/skips.txt %D%/sanitize.sh
+
+# All but the long ones, and without what only those need (the mutants' programs).
+check-quick: all $(check_DATA) $(QUICK_TESTS) $(UNIT_TESTS) $(QUICK_HELPERS)
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(QUICK_TESTS) $(UNIT_TESTS) $(SCRIPT_TESTS)'
+.PHONY: check-quick
 
 # All of it under the sanitizers, in folders below this one: half an hour and more.
 check-sanitizers:

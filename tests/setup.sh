@@ -50,16 +50,44 @@ install_packages() {
 	as_root apt-get -qq -y --no-install-recommends install $missing >/dev/null
 }
 
-# build TARGET...: out of tree, in ./build.  What configure is told is in $configure_flags.
+# What configure's answers depend on besides its own text and arguments: where the tree is,
+# which packages there are, and kernel headers that came without one.
+surroundings() {
+	echo "$top" "$@"
+	dpkg-query -W 2>/dev/null
+	ls -d /lib/modules/*/build /usr/src/linux-headers-* 2>/dev/null
+}
+
+# Configures ./build, with the arguments that it has already and those in $configure_flags;
+# again only where something has changed since, for example packages that were installed.
+# Objects that were made with other answers are thrown away: make would keep them.
+configure() {
+	(
+		cd "$top/build" || exit 1
+		set --
+		[ -x config.status ] && eval "set -- $(./config.status --config)"
+		for flag in $configure_flags; do
+			case " $* " in *" $flag "*) ;; *) set -- "$@" "$flag" ;; esac
+		done
+		now=$(surroundings "$@" | cksum)
+		[ -e Makefile ] && [ "$now" = "$(cat configured 2>/dev/null)" ] && exit 0
+		[ ! -e Makefile ] || cp Makefile Makefile.before || exit 1
+		../configure -q "$@" || exit 1
+		if [ -e Makefile.before ]; then
+			cmp -s Makefile Makefile.before || make -s clean >/dev/null || exit 1
+			rm -f Makefile.before
+		fi
+		echo "$now" >configured
+	)
+}
+
+# build TARGET...: out of tree, in ./build.
 build() {
 	mkdir -p "$top/build" || return 1
 	if [ ! -x "$top/configure" ] || [ ! -e "$top/Makefile.in" ]; then
 		autoreconf -fi "$top" >"$top/build/autoreconf.log" 2>&1 ||
 			{ cat "$top/build/autoreconf.log" >&2; return 1; }
 	fi
-	if [ ! -e "$top/build/Makefile" ]; then
-		# shellcheck disable=SC2086 # flags
-		(cd "$top/build" && ../configure -q $configure_flags) || return 1
-	fi
+	configure || return 1
 	make -s -C "$top/build" -j "${JOBS:-$(nproc)}" "$@"
 }

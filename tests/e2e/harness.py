@@ -550,8 +550,9 @@ def run_one(f, title, ring, cls):
         f(t)
         verdict = "ok"
     except Skip as e:
-        verdict, where = "skipped", f"{where}: {e}"
-        SKIPPED.append(str(e))
+        reason = " ".join(str(e).split())
+        verdict, where = "skipped", f"{where}: {reason}"
+        SKIPPED.append(reason)
     except Exception:
         traceback.print_exc(file=sys.stdout)
         for s in t.servers:
