@@ -69,12 +69,10 @@ int read_name_parse(struct read_name *n, const char *rest)
 	return number(&rest, SEQ_MAX, &n->to) || *rest || n->to < n->from ? -EINVAL : 0;
 }
 
-/* ---- the cursor, and what is kept between pieces ---- */
+/* ---- the cursor ---- */
 
 static void let_go(struct readback *r)
 {
-	r->shared->held -= r->held;
-	r->held = 0;
 	if (r->cursor)
 		wal_read_close(r->cursor);
 	r->cursor = NULL;
@@ -86,40 +84,6 @@ static int look(struct readback *r, uint64_t seq)
 		return 0;
 	r->seen_damaged = 0;
 	return wal_read_open(r->shared->wal, r->name.lane, seq, &r->cursor);
-}
-
-/* After a piece: keep the record for the next one if all that is kept stays small. */
-static void keep_or_let_go(struct readback *r)
-{
-	struct readback_shared *s = r->shared;
-
-	s->held -= r->held;
-	r->held = 0;
-	if (r->cursor && s->held && s->held + r->rec.len > READBACK_HELD) {
-		let_go(r);
-	} else if (r->cursor) {
-		r->held = r->rec.len;
-		s->held += r->held;
-	}
-}
-
-/* The record that the last piece was cut from, again.  Records do not change, so
- * the encoder goes on in the new copy. */
-static int get_again(struct readback *r)
-{
-	struct wal_record old = r->rec;
-	int e;
-
-	if (r->cursor)
-		return 0;
-	e = look(r, old.seq);
-	if (!e)
-		e = wal_read_next(r->cursor, &r->rec);
-	if (e < 0)
-		return e;
-	if (e == 0 || r->rec.seq != old.seq || r->rec.len != old.len)
-		return -ESTALE;
-	return 0;
 }
 
 /* ---- one record ---- */
@@ -145,7 +109,7 @@ static bool add_value(struct text *t, const char *name, const char *p, size_t n)
 
 static void one_head(struct readback *r, struct text *t, const struct record_view *v)
 {
-	struct answer a = { .status = 200, .len = v->body_len };
+	struct answer a = { .status = 200, .len = r->body_have + r->body_rest };
 	struct text h = { 0 };
 	struct record_header x;
 	char buf[64];
@@ -192,7 +156,7 @@ static int one_status(struct readback *r, const char **why)
 	return r->name.from < oldest ? 410 : 0;
 }
 
-/* Finds the record: 0, or the status that says why not. */
+/* Finds the record: 0, or the status that says why not, or -EAGAIN. */
 static int one_find(struct readback *r, const char **why)
 {
 	int e, status = one_status(r, why);
@@ -201,7 +165,9 @@ static int one_find(struct readback *r, const char **why)
 		return status;
 	e = look(r, r->name.from);
 	if (!e)
-		e = wal_read_next(r->cursor, &r->rec);
+		e = wal_read_find(r->cursor, &r->rec);
+	if (e == WAL_READ_AGAIN)
+		return -EAGAIN;
 	if (e == 1 && r->rec.seq == r->name.from)
 		return 0;
 	if (e < 0) {
@@ -219,34 +185,51 @@ static int one_find(struct readback *r, const char **why)
 	return 404;
 }
 
+/* The next of its body, first from memory; false: it could not be read. */
+static bool one_body(struct readback *r, struct text *t, size_t n)
+{
+	size_t k = n < r->body_have ? n : (size_t)r->body_have;
+
+	text_add(t, r->body, k);
+	r->body += k;
+	r->body_have -= k;
+	n -= k;
+	if (n > r->body_rest)
+		n = (size_t)r->body_rest;
+	if (!n || !text_room(t, n))
+		return true;
+	if (wal_read_more(r->cursor, t->p + t->n, (uint32_t)n))
+		return false;
+	t->n += n;
+	r->body_rest -= n;
+	return true;
+}
+
 static enum readback_step one(struct readback *r, struct text *t, size_t room)
 {
 	struct record_view v;
 	const char *why;
 	int status;
-	size_t n;
 
 	status = r->begun ? 0 : one_find(r, &why);
+	if (status == -EAGAIN)
+		return READBACK_AGAIN;
 	if (status) {
 		error(r, t, status, why);
 		return READBACK_LAST;
 	}
-	if (r->begun && get_again(r)) {
-		r->truncated = true;	/* expired under a slow reader */
-		return READBACK_LAST;
-	}
-	record_view(&v, r->rec.data, r->rec.len);
-	if (!r->begun)
+	if (!r->begun) {
+		record_view(&v, r->rec.data, r->rec.have);
+		r->body = v.body;
+		r->body_have = v.body_len;
+		r->body_rest = r->rec.len - r->rec.have;
 		one_head(r, t, &v);
+	}
 	r->begun = true;
 	if (r->ask.head)
 		return READBACK_LAST;
-	n = v.body_len - r->at;
-	if (n > room - t->n)
-		n = room - t->n;
-	text_add(t, v.body + r->at, n);
-	r->at += n;
-	return r->at == v.body_len ? READBACK_LAST : READBACK_MORE;
+	r->truncated = !one_body(r, t, room - t->n);
+	return r->truncated || !(r->body_have + r->body_rest) ? READBACK_LAST : READBACK_MORE;
 }
 
 /* ---- ranges ---- */
@@ -279,19 +262,22 @@ static void gap(struct text *t, const struct readback *r, uint64_t to, const cha
 		t->n += json_gap(t->p + t->n, GAP_ROOM, r->name.lane, r->next, to, reason);
 }
 
-/* Goes to the next record; lines for what is missing before it.  false: the end. */
-static bool range_next(struct readback *r, struct text *t)
+/* Goes to the next record; lines for what is missing before it.  1: there it is; 0: the end;
+ * -EAGAIN. */
+static int range_next(struct readback *r, struct text *t)
 {
 	uint64_t damaged, oldest, newest;
 	const char *reason = "absent";
 	int e = look(r, r->next);
 
 	if (!e)
-		e = wal_read_next(r->cursor, &r->rec);
+		e = wal_read_find(r->cursor, &r->rec);
+	if (e == WAL_READ_AGAIN)
+		return -EAGAIN;
 	if (e < 0) {
 		gap(t, r, r->last, wal_strerror(e));
 		r->next = r->last + 1;
-		return false;
+		return 0;
 	}
 	damaged = wal_read_damaged(r->cursor);
 	if (damaged != r->seen_damaged)
@@ -299,7 +285,7 @@ static bool range_next(struct readback *r, struct text *t)
 	r->seen_damaged = damaged;
 	if (e == 1 && r->rec.seq == r->next) {
 		r->next++;
-		return true;
+		return 1;
 	}
 	if (!wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest) && r->next < oldest) {
 		uint64_t to = oldest - 1 < r->last ? oldest - 1 : r->last;
@@ -310,40 +296,66 @@ static bool range_next(struct readback *r, struct text *t)
 		r->next = to + 1;
 	}
 	if (r->next > r->last)
-		return false;
+		return 0;
 	if (e == 0 || r->rec.seq > r->last) {
 		gap(t, r, r->last, reason);
 		r->next = r->last + 1;
-		return false;
+		return 0;
 	}
 	if (r->rec.seq > r->next)
 		gap(t, r, r->rec.seq - 1, reason);
 	r->next = r->rec.seq + 1;
+	return 1;
+}
+
+/* The next of a record's line; in_record says whether it goes on.  false: it could not be
+ * read. */
+static bool range_record(struct readback *r, struct text *t, size_t room)
+{
+	size_t n = room - t->n, k, want;
+
+	if (!text_room(t, n))
+		return true;
+	k = json_record_more(&r->json, t->p + t->n, n);
+	t->n += k;
+	if (k)
+		return true;
+	want = json_record_hungry(&r->json, n);
+	r->in_record = want > 0;
+	if (want > sizeof(r->shared->part))
+		want = sizeof(r->shared->part);
+	if (!want)
+		return true;
+	if (wal_read_more(r->cursor, r->shared->part, (uint32_t)want))
+		return false;
+	t->n += json_record_feed(&r->json, r->shared->part, want, t->p + t->n, n);
 	return true;
 }
 
-/* Lines, until there is no room for any; true: that was all. */
-static bool range_lines(struct readback *r, struct text *t, size_t room)
+/* Lines, until there is no room for any. */
+static enum readback_step range_lines(struct readback *r, struct text *t, size_t room)
 {
-	size_t n;
+	int e;
 
 	while (!t->failed && room - t->n >= 2 * GAP_ROOM) {
 		if (r->in_record) {
-			n = room - t->n;
-			n = text_room(t, n) ? json_record_more(&r->json, t->p + t->n, n) : 0;
-			t->n += n;
-			r->in_record = n > 0;
+			r->truncated = !range_record(r, t, room);
+			if (r->truncated)
+				return READBACK_LAST;
 			continue;
 		}
 		if (r->next > r->last || r->next == 0)
-			return true;
-		if (!range_next(r, t))
+			return READBACK_LAST;
+		e = range_next(r, t);
+		if (e == -EAGAIN)
+			return READBACK_AGAIN;
+		if (!e)
 			continue;
 		json_record_start(&r->json, r->rec.lane, r->rec.seq, r->rec.time_ms,
-				  r->rec.data, r->rec.len);
+				  r->rec.data, r->rec.have, r->rec.len);
 		r->in_record = true;
 	}
-	return false;
+	return READBACK_MORE;
 }
 
 static void chunk_size(char *p, size_t n)
@@ -361,9 +373,8 @@ static enum readback_step range(struct readback *r, struct text *t, size_t room)
 		200, "application/x-ndjson",
 		"Content-Security-Policy: sandbox; default-src 'none'\r\n", ANSWER_STREAM
 	};
-	const uint8_t *old = r->rec.data;
+	enum readback_step step;
 	size_t chunk, start;
-	bool all;
 
 	if (!r->begun) {
 		if (r->refused) {
@@ -375,18 +386,12 @@ static enum readback_step range(struct readback *r, struct text *t, size_t room)
 		r->framing = answer_head(t, &lines, &r->ask, &r->close_after);
 		if (r->ask.head)
 			return READBACK_LAST;
-	} else if (r->in_record) {
-		if (get_again(r)) {
-			r->truncated = true;
-			return READBACK_LAST;
-		}
-		json_record_move(&r->json, old, r->rec.data);
 	}
 	chunk = t->n;
 	if (r->framing == ANSWER_CHUNKS)
 		text_add(t, "........", CHUNK_HEAD);	/* its size: below */
 	start = t->n;
-	all = range_lines(r, t, room - CHUNK_END);
+	step = range_lines(r, t, room - CHUNK_END);
 	if (t->failed)
 		return READBACK_LAST;
 	if (r->framing == ANSWER_CHUNKS && t->n == start)
@@ -395,9 +400,9 @@ static enum readback_step range(struct readback *r, struct text *t, size_t room)
 		chunk_size(t->p + chunk, t->n - start);
 		text_str(t, "\r\n");
 	}
-	if (all && r->framing == ANSWER_CHUNKS)
+	if (step == READBACK_LAST && !r->truncated && r->framing == ANSWER_CHUNKS)
 		text_str(t, "0\r\n\r\n");
-	return all ? READBACK_LAST : READBACK_MORE;
+	return step == READBACK_AGAIN && t->n ? READBACK_MORE : step;
 }
 
 /* ---- bounds ---- */
@@ -490,8 +495,6 @@ enum readback_step readback_step(struct readback *r, struct text *t, size_t room
 	s = r->name.kind == READ_ONE ? one(r, t, room) : range(r, t, room);
 	if (s == READBACK_LAST)
 		let_go(r);
-	else
-		keep_or_let_go(r);
 	return s;
 }
 

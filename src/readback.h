@@ -22,8 +22,10 @@
  * acknowledged, or a loss that pasted-recover reports), or the error that ended
  * the reading.  A range that begins after the newest record is empty.
  *
- * Memory: a piece, and the record that it is cut from, while all together stay
- * below READBACK_HELD bytes; beyond that a record is read again for each piece.
+ * A record is checked as a whole before its first byte is given, a slice at a time when it
+ * is large, so that one reader does not hold up the others; then its pieces are read
+ * where they lie, and summed up once more.  A reader costs a window and a piece, whatever
+ * it reads, and holds the segment file that it reads from.
  */
 #ifndef READBACK_H
 #define READBACK_H
@@ -31,8 +33,6 @@
 #include "answer.h"
 #include "json.h"
 #include "wal.h"
-
-#define READBACK_HELD (16u << 20)
 
 enum read_kind { READ_LANES, READ_LANE, READ_ONE, READ_RANGE, READ_TAIL };
 
@@ -47,7 +47,7 @@ int read_name_parse(struct read_name *n, const char *rest);
 struct readback_shared {	/* one for all, used by one thread */
 	struct wal *wal;
 	enum wal_class class;
-	uint64_t held;		/* bytes of records kept between pieces */
+	uint8_t	 part[48u << 10];	/* of a body, on its way into JSON */
 };
 
 struct readback {
@@ -57,14 +57,15 @@ struct readback {
 	bool	 begun;		/* the head is out */
 	enum answer_framing framing;
 	struct wal_cursor *cursor;
-	struct wal_record rec;	/* its data: valid while the cursor is open */
-	uint64_t held;		/* of shared->held */
+	struct wal_record rec;	/* its data: valid until the cursor moves on */
 	uint64_t seen_damaged;	/* of this cursor */
 	bool	 fixed;		/* the range is: records that come later are not in it */
 	int	 refused;	/* its status if it is none, with: */
 	const char *why;
 	uint64_t next, last;	/* sequences of the range still to come */
-	uint64_t at;		/* one record: bytes of the body sent */
+	const uint8_t *body;	/* one record: what is still to come of its body, */
+	uint64_t body_have;	/* so much of it at body, */
+	uint64_t body_rest;	/* so much behind that, by wal_read_more */
 	bool	 in_record;	/* json has not written all of rec */
 	struct json_record json;
 	/* The answer, for who sends it. */
@@ -72,12 +73,13 @@ struct readback {
 	bool	 close_after, truncated;
 };
 
-enum readback_step { READBACK_MORE, READBACK_LAST, READBACK_WAIT };
+enum readback_step { READBACK_MORE, READBACK_LAST, READBACK_WAIT, READBACK_AGAIN };
 
 void readback_open(struct readback *r, struct readback_shared *shared,
 		   const struct read_name *name, const struct asker *ask);
 /* Appends the next piece, at most `room` bytes (>= 16384), to the empty t.
- * READBACK_WAIT: nothing was written; a checkpoint must come first. */
+ * Nothing was written, READBACK_WAIT: a checkpoint must come first; READBACK_AGAIN: it was
+ * busy for long enough, and is to be called again when others had their turn. */
 enum readback_step readback_step(struct readback *r, struct text *t, size_t room);
 /* Instead of waiting any longer: the whole answer, 503. */
 void readback_give_up(struct readback *r, struct text *t);

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,6 +62,8 @@ struct req {
 	struct readback read;
 	bool waiting;		/* on the list: */
 	struct req *wait_next;
+	bool busy;		/* on the other list: */
+	TAILQ_ENTRY(req) busy_entry;
 	uint64_t wait_end_ms;
 };
 
@@ -79,6 +82,7 @@ struct service {
 	unsigned per_worker;
 	struct port *ports;
 	struct req *waiting;
+	TAILQ_HEAD(, req) busy;	/* in the middle of a piece: each gets a slice in turn */
 	uint64_t kicked_ms;
 	int bell;		/* eventfd: there are messages, or stop */
 	int stop;
@@ -230,6 +234,15 @@ static void unwait(struct req *r)
 	r->waiting = false;
 }
 
+static void busy(struct req *r, bool yes)
+{
+	if (r->busy)
+		TAILQ_REMOVE(&r->s->busy, r, busy_entry);
+	r->busy = yes;
+	if (yes)
+		TAILQ_INSERT_TAIL(&r->s->busy, r, busy_entry);
+}
+
 static void deliver(struct req *r)
 {
 	struct service *s = r->s;
@@ -245,7 +258,7 @@ static void deliver(struct req *r)
 	s->env.wake(s->env.arg, r->pub.worker);
 }
 
-/* The next piece, or a place on the waiting list. */
+/* The next piece, or a place on a list. */
 static void make(struct req *r)
 {
 	uint64_t now;
@@ -264,6 +277,10 @@ static void make(struct req *r)
 		readback_give_up(&r->read, &r->out);
 		r->pub.last = true;
 		break;
+	case READBACK_AGAIN:
+		unwait(r);
+		busy(r, true);
+		return;
 	case READBACK_LAST:
 		r->pub.last = true;
 		break;
@@ -279,6 +296,7 @@ static void make(struct req *r)
 static void forget(struct req *r)
 {
 	unwait(r);
+	busy(r, false);
 	if (r->source == RECORDS)
 		readback_close(&r->read);
 	r->source = NOTHING;
@@ -321,6 +339,18 @@ static bool round_of_messages(struct service *s)
 	return any;
 }
 
+/* One of those that are in the middle of a piece goes on; true: there was one. */
+static bool slice(struct service *s)
+{
+	struct req *r = TAILQ_FIRST(&s->busy);
+
+	if (!r)
+		return false;
+	busy(r, false);
+	make(r);
+	return true;
+}
+
 static void look_again(struct service *s)
 {
 	struct req *r, *next;
@@ -348,7 +378,7 @@ static void *run(void *arg)
 	uint64_t n, looked_ms = 0, now;
 
 	while (!__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
-		bool any = round_of_messages(s);
+		bool any = round_of_messages(s) | slice(s);
 
 		if (s->waiting) {
 			kick(s);
@@ -434,6 +464,7 @@ int service_start(struct service **out, const struct service_env *env)
 	if (!s)
 		return -ENOMEM;
 	s->env = *env;
+	TAILQ_INIT(&s->busy);
 	if (!s->env.settle_ms)
 		s->env.settle_ms = 5000;
 	s->shared.wal = env->wal;

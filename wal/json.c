@@ -143,12 +143,13 @@ static void literal(struct json_record *j, const char *text, unsigned next)
 }
 
 void json_record_start(struct json_record *j, unsigned lane, uint64_t seq, uint64_t time_ms,
-		       const uint8_t *data, size_t len)
+		       const uint8_t *data, size_t have, uint64_t len)
 {
 	char t[JSON_TIME];
 
 	memset(j, 0, sizeof *j);
-	record_view(&j->v, data, len);
+	record_view(&j->v, data, have);
+	j->rest = len - have;
 	json_time(t, time_ms);
 	snprintf(j->lit, sizeof j->lit, "{\"record\":\"%u-%" PRIu64 "\",\"time\":\"%s\",\"method\":",
 		 lane, seq, t);
@@ -253,7 +254,10 @@ static char *base64(struct json_record *j, char *o, const char *end)
 		o[2] = set[w >> 6 & 63];
 		o[3] = set[w & 63];
 	}
-	if (j->n && j->n < 3 && end - o >= 4) {
+	if (j->n && j->n < 3 && j->rest) {
+		memmove(j->carry, p, j->n);
+		p = j->carry;
+	} else if (j->n && j->n < 3 && end - o >= 4) {
 		w = (uint32_t)p[0] << 16 | (j->n == 2 ? (uint32_t)p[1] << 8 : 0);
 		o[0] = set[w >> 18];
 		o[1] = set[w >> 12 & 63];
@@ -277,34 +281,39 @@ size_t json_record_more(struct json_record *j, char *buf, size_t n)
 			o = string(j, o, end);
 		else
 			o = base64(j, o, end);
-		if (j->n || !token(j))
+		if (j->n || (j->mode == BASE64 && j->rest) || !token(j))
 			return (size_t)(o - buf);
 	}
 }
 
-static void move(void *pointer, const uint8_t *from, const uint8_t *to)
+size_t json_record_hungry(const struct json_record *j, size_t n)
 {
-	uintptr_t p;
+	size_t most = n / 4 * 3;
 
-	memcpy(&p, pointer, sizeof p);
-	if (!p)
-		return;
-	p = p - (uintptr_t)from + (uintptr_t)to;
-	memcpy(pointer, &p, sizeof p);
+	if (j->mode != BASE64 || j->n >= 3 || !j->rest || most <= j->n)
+		return 0;
+	return most - j->n < j->rest ? most - j->n : (size_t)j->rest;
 }
 
-void json_record_move(struct json_record *j, const uint8_t *from, const uint8_t *to)
+size_t json_record_feed(struct json_record *j, const uint8_t *p, size_t n, char *buf, size_t room)
 {
-	if (from == to)
-		return;
-	move(&j->v.method, from, to);
-	move(&j->v.target, from, to);
-	move(&j->v.headers, from, to);
-	move(&j->v.body, from, to);
-	move(&j->h.name, from, to);
-	move(&j->h.value, from, to);
-	if (j->mode != PLAIN)	/* a plain token is a text of ours */
-		move(&j->p, from, to);
+	char *o = buf, *end = buf + room;
+
+	j->rest -= n;
+	if (j->n) {			/* fill up the group that was begun */
+		while (j->n < 3 && n) {
+			j->carry[j->n++] = *p++;
+			n--;
+		}
+		j->p = j->carry;
+		o = base64(j, o, end);
+	}
+	if (n) {
+		j->p = p;
+		j->n = n;
+		o = base64(j, o, end);
+	}
+	return (size_t)(o - buf);
 }
 
 size_t json_gap(char *buf, size_t n, unsigned lane, uint64_t from, uint64_t to,

@@ -57,18 +57,24 @@ struct json_record {		/* an encoder under way; no field is the caller's */
 	unsigned mode;		/* of the token: as it is, string, base64 */
 	const uint8_t *p;	/* what of it is left */
 	size_t	 n;
+	uint64_t rest;		/* bytes of the body that were not fed yet */
+	uint8_t	 carry[3];	/* those that did not make a group of three */
 	char	 lit[96];
 };
 
-/* data must stay until the encoder is done. */
+/* The first `have` of the record's len bytes are at data, its head among them, and must
+ * stay until the encoder is done; json_record_feed brings the rest. */
 void json_record_start(struct json_record *j, unsigned lane, uint64_t seq, uint64_t time_ms,
-		       const uint8_t *data, size_t len);
+		       const uint8_t *data, size_t have, uint64_t len);
 /* Writes up to n bytes (n >= JSON_ROOM) of what is left into buf; returns how many;
- * 0: the line is complete. */
+ * 0: the line is complete, or json_record_hungry. */
 size_t json_record_more(struct json_record *j, char *buf, size_t n);
 #define JSON_ROOM 128u
-/* The data are at `to` now; the same bytes were at `from` (which may be gone). */
-void json_record_move(struct json_record *j, const uint8_t *from, const uint8_t *to);
+/* How many more bytes of the body the encoder can write into n bytes of room, when it can
+ * do nothing without them; 0: it needs none. */
+size_t json_record_hungry(const struct json_record *j, size_t n);
+/* Writes the n bytes at p, at most as many as json_record_hungry said, into buf. */
+size_t json_record_feed(struct json_record *j, const uint8_t *p, size_t n, char *buf, size_t room);
 
 /* The line of records from..to of the lane that are not there; to < from means
  * the one record `from`.  reason is a fixed word or sentence without quotes.

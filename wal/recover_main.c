@@ -126,7 +126,7 @@ static int dump_json(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
 	char buf[16384];
 	size_t n;
 
-	json_record_start(&j, lane, seq, time_ms, data, len);
+	json_record_start(&j, lane, seq, time_ms, data, len, len);
 	while ((n = json_record_more(&j, buf, sizeof(buf))))
 		if (fwrite(buf, 1, n, arg) != n)
 			return errno ? -errno : -EIO;

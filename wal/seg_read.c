@@ -16,10 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crc32c.h"
 #include "mutant.h"
 #include "segment_priv.h"
 
-#define READ_BYTES (64u << 10)
+/* A window holds a frame's header and SEG_READ_HAVE bytes. */
+#define READ_BYTES (68u << 10)
 
 struct seg_cursor {
 	struct seglog *s;
@@ -27,6 +29,10 @@ struct seg_cursor {
 	struct seg_walk w;	/* of g */
 	uint64_t want;		/* the lowest number still to be delivered */
 	uint64_t damaged;
+	struct frame_header rec;	/* the record that was found last */
+	uint64_t rec_off;	/* of its data in the file */
+	uint32_t rec_at, crc;	/* so much of it was summed up, and the sum */
+	bool	 checking;	/* it is not known yet whether it is whole */
 };
 
 static int walk_from(struct seg_walk *w, struct seglog *s, const struct seg *g, uint64_t off,
@@ -247,7 +253,8 @@ static int go_on(struct seg_cursor *c)
 	return 1;
 }
 
-int seg_read_next(struct seg_cursor *c, struct frame_header *h, const uint8_t **data)
+/* The next record that is wanted, its data not looked at yet: 1, 0, -errno. */
+static int next_wanted(struct seg_cursor *c)
 {
 	struct seg_frame fr;
 	int err;
@@ -258,7 +265,7 @@ int seg_read_next(struct seg_cursor *c, struct frame_header *h, const uint8_t **
 			return err;
 	}
 	for (;;) {
-		err = seg_walk_next(&c->w, &fr, true);
+		err = seg_walk_next(&c->w, &fr, false);
 		if (err < 0)
 			return err;
 		if (err == 0) {
@@ -272,14 +279,92 @@ int seg_read_next(struct seg_cursor *c, struct frame_header *h, const uint8_t **
 		if (fr.h.kind != FRAME_RECORD || fr.h.seq < c->want)
 			continue;
 		c->want = fr.h.seq + 1;
-		if (!fr.data_ok) {
-			c->damaged++;
-			continue;
-		}
-		*h = fr.h;
-		*data = fr.data;
+		c->rec = fr.h;
+		c->rec_off = fr.off + sizeof(fr.h);
+		c->rec_at = 0;
+		c->crc = CRC32C_INIT;
 		return 1;
 	}
+}
+
+/* Sums up the next slice of the record: 1 all is done, 0 not yet, -errno. */
+static int check_slice(struct seg_cursor *c)
+{
+	uint32_t n, done = 0;
+	const uint8_t *p;
+	int err;
+
+	for (; c->rec_at < c->rec.len; c->rec_at += n, done += n) {
+		if (done >= SEG_READ_SLICE)
+			return 0;
+		n = c->rec.len - c->rec_at < READ_BYTES ? c->rec.len - c->rec_at : READ_BYTES;
+		err = seg_walk_look(&c->w, c->rec_off + c->rec_at, n, &p);
+		if (err)
+			return err;
+		c->crc = crc32c_update(c->crc, p, n);
+	}
+	return 1;
+}
+
+int seg_read_find(struct seg_cursor *c, struct frame_header *h, const uint8_t **data, uint32_t *have)
+{
+	int err;
+
+	for (;;) {
+		if (!c->checking) {
+			err = next_wanted(c);
+			if (err <= 0)
+				return err;
+		}
+		err = check_slice(c);
+		c->checking = err == 0;
+		if (err <= 0)
+			return err ? err : SEG_READ_AGAIN;
+		if (frame_data_check(&c->rec, crc32c_final(c->crc)))
+			break;
+		c->damaged++;
+	}
+	*h = c->rec;
+	*have = h->len < SEG_READ_HAVE ? h->len : SEG_READ_HAVE;
+	err = seg_walk_look(&c->w, c->rec_off, *have, data);
+	if (err)
+		return err;
+	c->rec_at = *have;
+	c->crc = crc32c_update(CRC32C_INIT, *data, *have);
+	return 1;
+}
+
+int seg_read_more(struct seg_cursor *c, void *to, uint32_t n)
+{
+	int err;
+
+	if (n > c->rec.len - c->rec_at)
+		return -EINVAL;
+	err = c->s->o.blk->read(c->g->file, to, n, c->rec_off + c->rec_at);
+	if (err)
+		return err;
+	c->crc = crc32c_update(c->crc, to, n);
+	c->rec_at += n;
+	if (c->rec_at == c->rec.len && !frame_data_check(&c->rec, crc32c_final(c->crc)) &&
+	    !MUTANT(read_more_check))
+		return -EBADMSG;
+	return 0;
+}
+
+int seg_read_next(struct seg_cursor *c, struct frame_header *h, const uint8_t **data)
+{
+	uint32_t have;
+	int got;
+
+	do
+		got = seg_read_find(c, h, data, &have);
+	while (got == SEG_READ_AGAIN);
+	if (got == 1 && have < h->len) {
+		int err = seg_walk_look(&c->w, c->rec_off, h->len, data);
+
+		return err ? err : 1;
+	}
+	return got;
 }
 
 int seg_read_open(struct seglog *s, uint64_t seq, struct seg_cursor **out)
@@ -297,6 +382,7 @@ int seg_read_open(struct seglog *s, uint64_t seq, struct seg_cursor **out)
 int seg_read_seek(struct seg_cursor *c, uint64_t seq)
 {
 	leave(c);
+	c->checking = false;
 	c->want = seq ? seq : 1;
 	return 0;
 }

@@ -7,7 +7,8 @@
  * then unlinked (not recycled) and gone when the cursor has moved on.  Every segment
  * that was read from gets a sparse index (one entry per SEG_INDEX_EVERY records), made
  * on the first use; a log keeps SEG_INDEX_BYTES of them and drops the least recently
- * used.  The checksum of the data is checked on every read.
+ * used.  A record is found when its checksum is right, whatever its size in no more memory
+ * than a window; what of a large one is read again later is summed up once more.
  */
 #ifndef WAL_SEG_READ_H
 #define WAL_SEG_READ_H
@@ -28,6 +29,17 @@ int  seg_read_seek(struct seg_cursor *c, uint64_t seq);	/* the same cursor elsew
 /* 1: the next record, data of h->len bytes valid until the next call; 0: no more now;
  * -errno.  A record whose data are damaged is passed over and counted. */
 int  seg_read_next(struct seg_cursor *c, struct frame_header *h, const uint8_t **data);
+/* The same for who cannot wait and has no room: 1: the next record, its checksum is right;
+ * the first *have bytes of it (all, or SEG_READ_HAVE) are at *data until the next
+ * seg_read_next or seg_read_find, seg_read_more brings the rest.  SEG_READ_AGAIN: about
+ * SEG_READ_SLICE bytes of a large one were checked; call again. */
+int  seg_read_find(struct seg_cursor *c, struct frame_header *h, const uint8_t **data, uint32_t *have);
+#define SEG_READ_AGAIN	2
+#define SEG_READ_HAVE	(66u << 10)	/* more than the largest head that pasted takes */
+#define SEG_READ_SLICE	(1u << 20)
+/* The next n bytes of the record that was found, into `to`.  -EBADMSG, at its end: it is not
+ * what was checked any more. */
+int  seg_read_more(struct seg_cursor *c, void *to, uint32_t n);
 uint64_t seg_read_damaged(const struct seg_cursor *c);
 void seg_read_close(struct seg_cursor *c);
 

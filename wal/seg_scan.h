@@ -73,6 +73,11 @@ int  seg_walk_init(struct seg_walk *w, const struct blk_ops *blk, struct blk_fil
 /* 1: *fr; 0: no more frame (w->off is behind the last one; see seg_walk_tail); -errno
  * (not for pages that cannot be read: those are holes).  data: read and check it. */
 int  seg_walk_next(struct seg_walk *w, struct seg_frame *fr, bool data);
+/* n bytes at off, in front of the limit, until the next call.  0 or -errno; pages that cannot
+ * be read are zeros, as everywhere here. */
+int  seg_walk_look(struct seg_walk *w, uint64_t off, size_t n, const uint8_t **p);
+/* Whether crc is what the header says of its data. */
+bool frame_data_check(const struct frame_header *h, uint32_t crc);
 /* After 0: the end of the last non-zero byte in [w->off, limit), rounded up to 8; w->off
  * if there is none. */
 uint64_t seg_walk_tail(const struct seg_walk *w);

@@ -87,6 +87,11 @@ bool frame_header_check(const struct frame_header *h, uint64_t salt)
 	       (h->kind != FRAME_GAP || h->len == sizeof(struct gap_data));
 }
 
+bool frame_data_check(const struct frame_header *h, uint32_t crc)
+{
+	return crc == h->data_crc || MUTANT(frame_data_crc_check);
+}
+
 /* ---- window ---- */
 
 static bool page_lost(int err)
@@ -277,14 +282,18 @@ int seg_walk_next(struct seg_walk *w, struct seg_frame *fr, bool data)
 		if (err)
 			return err;
 		fr->data = p + sizeof(fr->h);
-		fr->data_ok = crc32c(fr->data, fr->h.len) == fr->h.data_crc ||
-			      MUTANT(frame_data_crc_check);
+		fr->data_ok = frame_data_check(&fr->h, crc32c(fr->data, fr->h.len));
 	}
 	w->off = off + frame_bytes(fr->h.len);
 	w->last_batch = fr->h.batch;
 	if (fr->h.kind == FRAME_RECORD)
 		w->last_seq = fr->h.seq;
 	return 1;
+}
+
+int seg_walk_look(struct seg_walk *w, uint64_t off, size_t n, const uint8_t **p)
+{
+	return window(w, off, n, p);
 }
 
 uint64_t seg_walk_tail(const struct seg_walk *w)

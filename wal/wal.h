@@ -79,8 +79,9 @@ bool wal_unsettled(const struct wal *w, unsigned lane, uint64_t seq);
 struct wal_record {
 	unsigned lane;
 	uint64_t seq, time_ms;
-	const uint8_t *data;	/* head and body; valid until the next call with the cursor */
+	const uint8_t *data;	/* head and body; valid until the next record is looked for */
 	uint32_t len;
+	uint32_t have;		/* so many of them are at data: all, or as many as have a head */
 };
 struct wal_cursor;
 /* A cursor at the first record of the lane with sequence >= seq. */
@@ -88,6 +89,12 @@ int  wal_read_open(struct wal *w, unsigned lane, uint64_t seq, struct wal_cursor
 /* 1: *r is the next record; 0: no more now; -EIO etc.  A record whose CRC fails is
  * skipped and counted (wal_read_damaged). */
 int  wal_read_next(struct wal_cursor *c, struct wal_record *r);
+/* The same for one thread that serves many: 2: a part of a large record was checked, call
+ * again; 1: *r is the next record, checked, and wal_read_more reads what of it is not at
+ * r->data, in its order.  -EBADMSG, with the last part: it has changed meanwhile. */
+int  wal_read_find(struct wal_cursor *c, struct wal_record *r);
+#define WAL_READ_AGAIN 2
+int  wal_read_more(struct wal_cursor *c, void *to, uint32_t n);
 uint64_t wal_read_damaged(const struct wal_cursor *c);
 void wal_read_close(struct wal_cursor *c);
 /* Bounds of a lane: the oldest sequence still held and the newest durable one

@@ -2,6 +2,7 @@
 /*
  * wal_read.c - looking at an open store: read-back and figures (wal.h).  Any thread.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,8 +61,26 @@ int wal_read_next(struct wal_cursor *c, struct wal_record *r)
 	int got = seg_read_next(c->c, &h, &data);
 
 	if (got == 1)
-		*r = (struct wal_record){ c->lane, h.seq, h.time_ms, data, h.len };
+		*r = (struct wal_record){ c->lane, h.seq, h.time_ms, data, h.len, h.len };
 	return got;
+}
+
+int wal_read_find(struct wal_cursor *c, struct wal_record *r)
+{
+	struct frame_header h;
+	const uint8_t *data;
+	uint32_t have;
+	int got = seg_read_find(c->c, &h, &data, &have);
+
+	static_assert(WAL_READ_AGAIN == SEG_READ_AGAIN, "passed on as it is");
+	if (got == 1)
+		*r = (struct wal_record){ c->lane, h.seq, h.time_ms, data, h.len, have };
+	return got;
+}
+
+int wal_read_more(struct wal_cursor *c, void *to, uint32_t n)
+{
+	return seg_read_more(c->c, to, n);
 }
 
 uint64_t wal_read_damaged(const struct wal_cursor *c)

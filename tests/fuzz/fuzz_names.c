@@ -137,11 +137,11 @@ static void answer(const struct read_name *name, uint8_t how)
 			readback_give_up(&r, &t);
 		fuzz_check(t.n <= room && !t.failed, "%zu in %zu", t.n, room);
 		text_add(&all, t.p, t.n);
-	} while (s == READBACK_MORE);
+	} while (s == READBACK_MORE || s == READBACK_AGAIN);
 	if (!r.truncated)
 		check_answer(&all, &ask, &r);
 	readback_close(&r);
-	fuzz_check(!fake.cursors && !shared.held, "%d cursors", fake.cursors);
+	fuzz_check(!fake.cursors, "%d cursors", fake.cursors);
 	text_free(&t);
 	text_free(&all);
 }

@@ -30,12 +30,17 @@ static struct fake {
 	struct fake_rec rec[FAKE_LANES][FAKE_SEQS];	/* [0] unused */
 	uint64_t oldest[FAKE_LANES], newest[FAKE_LANES], settled[FAKE_LANES];
 	uint64_t break_at;	/* reading this number is -EIO; 0: none */
+	size_t have;		/* of a record at once; 0: 4096 */
+	unsigned slices;	/* that checking a larger one takes */
+	bool more_breaks;	/* what is behind that cannot be read */
 	int cursors, opened;
 } fake;
 
 struct wal_cursor {
 	unsigned lane;
-	uint64_t seq, damaged;
+	uint64_t seq, damaged, found;
+	size_t at;
+	unsigned slice;
 	char *copy;
 };
 
@@ -88,8 +93,10 @@ int wal_read_open(struct wal *w, unsigned lane, uint64_t seq, struct wal_cursor 
 	return 0;
 }
 
-int wal_read_next(struct wal_cursor *c, struct wal_record *r)
+int wal_read_find(struct wal_cursor *c, struct wal_record *r)
 {
+	size_t have = fake.have ? fake.have : 4096;
+
 	free(c->copy);
 	c->copy = NULL;
 	for (; c->seq <= __atomic_load_n(&fake.settled[c->lane], __ATOMIC_ACQUIRE); c->seq++) {
@@ -101,13 +108,29 @@ int wal_read_next(struct wal_cursor *c, struct wal_record *r)
 			c->damaged++;
 		if (!f->data || f->damaged)
 			continue;
-		c->copy = malloc(f->len + 1);
-		memcpy(c->copy, f->data, f->len);
-		*r = (struct wal_record){ c->lane, c->seq++, 1700000000000u, (uint8_t *)c->copy,
-					  (uint32_t)f->len };
+		if (f->len > have && c->slice++ < fake.slices)
+			return WAL_READ_AGAIN;
+		c->slice = 0;
+		c->at = have < f->len ? have : f->len;
+		c->copy = malloc(c->at + 1);
+		memcpy(c->copy, f->data, c->at);
+		c->found = c->seq++;
+		*r = (struct wal_record){ c->lane, c->found, 1700000000000u, (uint8_t *)c->copy,
+					  (uint32_t)f->len, (uint32_t)c->at };
 		return 1;
 	}
 	return 0;
+}
+
+int wal_read_more(struct wal_cursor *c, void *to, uint32_t n)
+{
+	struct fake_rec *f = &fake.rec[c->lane][c->found];
+
+	if (n > f->len - c->at)
+		abort();
+	memcpy(to, f->data + c->at, n);
+	c->at += n;
+	return fake.more_breaks ? -EIO : 0;
 }
 
 uint64_t wal_read_damaged(const struct wal_cursor *c)

@@ -18,9 +18,40 @@ static size_t encode(const void *data, size_t len, char *out, size_t room, size_
 	struct json_record j;
 	size_t at = 0, n;
 
-	json_record_start(&j, 3, 17, 1795221500123u, data, len);
+	json_record_start(&j, 3, 17, 1795221500123u, data, len, len);
 	while (assert_true(at + step <= room), n = json_record_more(&j, out + at, step))
 		at += n;
+	out[at] = 0;
+	return at;
+}
+
+/* The same, of which only `have` bytes are there at first, and then no more than `part`. */
+static size_t encode_fed(const char *data, size_t len, char *out, size_t room, size_t step,
+			 size_t have, size_t part)
+{
+	struct json_record j;
+	size_t at = 0, n, k;
+	char *fed;
+
+	json_record_start(&j, 3, 17, 1795221500123u, (const uint8_t *)data, have, len);
+	do {
+		assert_true(at + step <= room);
+		n = json_record_more(&j, out + at, step);
+		at += n;
+		k = json_record_hungry(&j, step - n);
+		if (!k)
+			continue;
+		if (k > part)
+			k = part;
+		assert_true(k <= len - have);
+		fed = malloc(k);		/* of its size, and gone afterwards */
+		memcpy(fed, data + have, k);
+		at += json_record_feed(&j, (uint8_t *)fed, k, out + at, step - n);
+		have += k;
+		free(fed);
+		n = 1;				/* feeding may write nothing yet */
+	} while (n);
+	assert_int_equal(have, len);
 	out[at] = 0;
 	return at;
 }
@@ -154,11 +185,32 @@ static void test_gap(void **state)
 	assert_string_equal(b, "{\"gap\":\"255-18446744073709551615\",\"reason\":\"x\"}\n");
 }
 
+/* The body comes in parts of any size, from any place in it on. */
+static void test_fed(void **state)
+{
+	static const char head[] = "POST /fed HTTP/1.1\r\nA: b\r\n\r\n";
+	size_t h = strlen(head), len, have, part, step, n;
+	char rec[1024], a[4096], b[4096];
+
+	(void)state;
+	memcpy(rec, head, h);
+	for (size_t i = h; i < sizeof rec; i++)
+		rec[i] = (char)(i * 7 + i / 251);
+	for (len = h + 300; len < h + 303; len++)
+		for (have = h; have <= len; have += have < h + 7 ? 1 : 41)
+			for (part = 1; part < 400; part += part < 8 ? 1 : 131)
+				for (step = JSON_ROOM; step < 600; step += 149) {
+					n = encode(rec, len, a, sizeof a, 2048);
+					assert_int_equal(encode_fed(rec, len, b, sizeof b, step, have, part), n);
+					assert_memory_equal(a, b, n + 1);
+				}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines), cmocka_unit_test(test_no_head),
-		cmocka_unit_test(test_large), cmocka_unit_test(test_find),
+		cmocka_unit_test(test_large), cmocka_unit_test(test_fed), cmocka_unit_test(test_find),
 		cmocka_unit_test(test_time), cmocka_unit_test(test_gap),
 	};
 

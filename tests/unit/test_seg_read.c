@@ -234,6 +234,130 @@ static void test_retention_under_a_cursor(void **state)
 	blk_sim_free(sim);
 }
 
+/* ---- records of many windows ---- */
+
+#define LARGE (3u << 20)
+
+static uint8_t large_byte(uint64_t seq, uint32_t i)
+{
+	return (uint8_t)(i * 7 + i / 251 + seq);
+}
+
+static struct seglog *three_large(struct blk_sim *sim)
+{
+	struct seglog_options o = { .blk = blk_sim_ops(sim), .dir = LANE_DIR, .lane = LANE,
+		.segment_bytes = 16u << 20, .now_ms = model_now, .random = model_random };
+	uint8_t *p = malloc(LARGE);
+	struct seglog_resume r;
+	struct seg_lane l;
+	struct seglog *s;
+
+	model_dirs(o.blk);
+	memcpy(o.uuid, model_uuid, sizeof(o.uuid));
+	assert_int_equal(model_scan(o.blk, false, &l, NULL), 0);
+	seg_lane_resume(&l, &r);
+	assert_int_equal(seglog_open(&s, &o, &l, &r), 0);
+	seg_lane_free(&l);
+	for (uint64_t seq = 1; seq <= 3; seq++) {
+		struct iovec iov = { p, LARGE };
+		struct seg_rec rec = { .kind = FRAME_RECORD, .seq = seq, .time_ms = 1, .len = LARGE,
+				       .iov = &iov, .niov = 1 };
+
+		for (uint32_t i = 0; i < LARGE; i++)
+			p[i] = large_byte(seq, i);
+		rec.data_crc = crc32c(p, LARGE);
+		assert_int_equal(seglog_append(s, &rec, 1, NULL), 0);
+	}
+	free(p);
+	return s;
+}
+
+static void is_large(uint64_t seq, const uint8_t *p, uint32_t from, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(p[i], large_byte(seq, from + i));
+}
+
+/* Each is checked once, in slices, whoever stands in front of it is not read, and its pieces
+ * are read once more: no more is read than that. */
+static void test_large(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = three_large(sim);
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+	uint32_t have, at, again = 0;
+	uint8_t *p = malloc(LARGE);
+	uint64_t reads;
+	int got;
+
+	(void)state;
+	assert_int_equal(seg_read_open(s, 3, &c), 0);
+	reads = blk_sim_calls(sim, SIM_READ);
+	while ((got = seg_read_find(c, &h, &data, &have)) == SEG_READ_AGAIN)
+		again++;
+	assert_int_equal(got, 1);
+	assert_int_equal(h.seq, 3);
+	assert_int_equal(have, SEG_READ_HAVE);
+	assert_int_equal(again, LARGE / SEG_READ_SLICE - 1);
+	assert_true(blk_sim_calls(sim, SIM_READ) - reads < LARGE / (64 << 10) + 8);
+	is_large(3, data, 0, have);
+	for (at = have; at < LARGE; at += have) {
+		have = LARGE - at < 100001 ? LARGE - at : 100001;
+		assert_int_equal(seg_read_more(c, p, have), 0);
+		is_large(3, p, at, have);
+	}
+	assert_int_equal(seg_read_more(c, p, 1), -EINVAL);
+	assert_int_equal(seg_read_find(c, &h, &data, &have), 0);
+
+	/* all of it at once; and left in the middle of one */
+	assert_int_equal(seg_read_seek(c, 1), 0);
+	assert_int_equal(seg_read_next(c, &h, &data), 1);
+	is_large(1, data, 0, h.len);
+	assert_int_equal(seg_read_find(c, &h, &data, &have), SEG_READ_AGAIN);
+	assert_int_equal(seg_read_seek(c, 3), 0);
+	assert_int_equal(seg_read_next(c, &h, &data), 1);
+	assert_int_equal(h.seq, 3);
+	assert_int_equal(seg_read_damaged(c), 0);
+	seg_read_close(c);
+	free(p);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* Damaged before it is found: passed over; while it is being read: said with its end. */
+static void test_large_damaged(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = three_large(sim);
+	uint64_t second = SEG_DATA + frame_bytes(LARGE) + sizeof(struct frame_header);
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+	uint8_t *p = malloc(LARGE);
+	uint32_t have;
+
+	(void)state;
+	assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg", (second + 2000000) * 8), 0);
+	assert_int_equal(seg_read_open(s, 1, &c), 0);
+	assert_int_equal(seg_read_next(c, &h, &data), 1);
+	assert_int_equal(h.seq, 1);
+	assert_int_equal(seg_read_next(c, &h, &data), 1);
+	assert_int_equal(h.seq, 3);
+	assert_int_equal(seg_read_damaged(c), 1);
+	assert_int_equal(seg_read_seek(c, 1), 0);
+	while (seg_read_find(c, &h, &data, &have) == SEG_READ_AGAIN)
+		;
+	assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg", (SEG_DATA + 2000000) * 8), 0);
+	assert_int_equal(seg_read_more(c, p, LARGE - have - 1), 0);
+	assert_int_equal(seg_read_more(c, p, 1), -EBADMSG);
+	seg_read_close(c);
+	free(p);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 /* ---- beside a writer, on files ---- */
 
 struct beside {
@@ -343,6 +467,8 @@ int main(void)
 		cmocka_unit_test(test_sees_only_what_is_synced),
 		cmocka_unit_test(test_gaps_and_damage_are_passed),
 		cmocka_unit_test(test_retention_under_a_cursor),
+		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_large_damaged),
 		cmocka_unit_test(test_beside_a_writer),
 	};
 

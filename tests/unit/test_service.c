@@ -255,6 +255,35 @@ static void test_wait(void **state)
 	free(g.all);
 }
 
+/* One that takes for ever to be checked holds up nobody, and can be given up. */
+static void test_busy(void **state)
+{
+	char *rec = calloc(1, 100000);
+	struct service_req *r, *other;
+	struct got g;
+
+	(void)state;
+	fake_add_bytes(0, rec, 100000);
+	fake_add(0, "", "two");
+	free(rec);
+	fake.slices = UINT32_MAX;
+	r = ask(0, "GET", "/-/records/0-1");
+	other = ask(0, "GET", "/-/records/0-1..2");
+	assert_true(r && other);
+	assert_ptr_equal(piece(0), other);	/* its head; nothing follows it */
+	service_next(other);
+	for (int i = 0; i < 3; i++) {
+		g = get(1, "GET", i % 2 ? "/-/records/0-2" : "/-/metrics");
+		assert_int_equal(g.status, 200);
+		free(g.all);
+	}
+	assert_null(service_ready(s, 0));
+	service_end(r);
+	g = get(1, "GET", "/-/");
+	assert_int_equal(g.status, 200);
+	free(g.all);
+}
+
 static void test_wait_in_vain(void **state)
 {
 	struct got g;
@@ -397,7 +426,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_routes), TEST(test_head), TEST(test_long_target), TEST(test_pieces),
-		TEST(test_wait), cmocka_unit_test_teardown(test_wait_in_vain, teardown),
+		TEST(test_wait), TEST(test_busy), cmocka_unit_test_teardown(test_wait_in_vain, teardown),
 		TEST(test_full), TEST(test_ends), TEST(test_stash), TEST(test_stop),
 	};
 
