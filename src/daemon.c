@@ -71,6 +71,7 @@ unsigned long daemon_raise_files(unsigned long want)
 void daemon_notify(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
+	const struct timeval patience = { .tv_sec = 1 };	/* a manager that reads no more */
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	size_t n = path ? strlen(path) : 0;
 	int fd;
@@ -83,6 +84,7 @@ void daemon_notify(const char *state)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	/* The manager may be gone: it is its loss, not a failure of ours. */
 	(void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&un,
 		      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* diag.c - messages: one line, one write; and the end in must_fail(). */
+/* diag.c - messages: one line each; and the end in must_fail(). */
 #include "diag.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "must.h"
+#include "std.h"
 
-#define LINE_BYTES 1024
+#define LINE_BYTES STD_LINE
 #define TAIL_BYTES 64		/* kept free for the count of what was left out */
 
 static size_t add(char *line, size_t at, size_t cap, const char *fmt, va_list ap)
@@ -39,8 +38,7 @@ static void put_line(enum diag_level level, uint64_t skipped, const char *fmt, v
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';
 	line[n++] = '\n';
-	while (write(STDERR_FILENO, line, n) < 0 && errno == EINTR)
-		;
+	std_say(line, n);
 }
 
 void diag(enum diag_level level, const char *fmt, ...)
@@ -81,5 +79,6 @@ void diag_limited(struct diag_limit *l, enum diag_level level, const char *fmt, 
 void must_fail(const char *expr, const char *file, int line, const char *func)
 {
 	diag(DIAG_ERR, "%s:%d: %s: this cannot happen: %s", file, line, func, expr);
+	std_flush(STD_END_MS);
 	abort();
 }

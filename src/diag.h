@@ -2,8 +2,8 @@
 /*
  * diag.h - messages to the people who run the server, on standard error.
  *
- * One line each, "pasted: text", written with one write() so that threads do not
- * mix theirs.  No time stamps: whoever collects standard error adds them.  Under
+ * One line each, "pasted: text", written with one write() by a thread of its own (std.h),
+ * so that threads neither mix theirs nor wait for who reads them.  No time stamps: whoever collects standard error adds them.  Under
  * systemd (JOURNAL_STREAM is set) a line starts with its level, "<3>" for an error.
  * A message is written once, where the decision is taken, and says what to do.
  */

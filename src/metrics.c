@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "std.h"
 #include "wal.h"
 
 /* X(field of struct wal_lane_stats, metric, type, help) */
@@ -156,6 +157,8 @@ static void facts(struct text *t, const struct service_env *env, uint64_t starte
 		       health_is(env->health, c));
 	family(t, "start_time_seconds", "gauge", "When the server started, since 1970.");
 	text_f(t, "pasted_start_time_seconds %.3f\n", (double)started_ms / 1e3);
+	family(t, "messages_lost_total", "counter", "Messages that standard error did not take in time.");
+	text_f(t, "pasted_messages_lost_total %" PRIu64 "\n", std_lost());
 	process_read(&p, env);
 	family(t, "cpu_seconds_total", "counter", "CPU time of the process, user and system.");
 	text_f(t, "pasted_cpu_seconds_total %.6f\n", p.cpu_s);
@@ -352,6 +355,7 @@ void stats_json(struct text *t, const struct service_env *env, uint64_t started_
 	text_f(t, "\"cpu_seconds\":%.6f,\"resident_bytes\":%" PRIu64 ",", p.cpu_s, p.rss);
 	if (p.store_known)
 		text_f(t, "\"store_free_bytes\":%" PRIu64 ",", p.store_free);
+	text_f(t, "\"messages_lost\":%" PRIu64 ",", std_lost());
 	json_health(t, env->health);
 	json_counters(t, env);
 	json_latency(t, env);

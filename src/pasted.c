@@ -25,6 +25,7 @@
 #include "listen.h"
 #include "recover.h"
 #include "service.h"
+#include "std.h"
 #include "waiting.h"
 #include "wal.h"
 #include "worker.h"
@@ -464,12 +465,43 @@ static int run(struct server *s)
 	return err ? err : s->status;
 }
 
+/* What is wrong with the settings is a message too: nothing waits for it. */
+static enum config_verdict load(struct config *c, int argc, char **argv)
+{
+	enum config_verdict v;
+	char *text = NULL;
+	size_t n = 0;
+	FILE *err = open_memstream(&text, &n);
+
+	v = config_load(c, argc, argv, stdout, err ? err : stderr);
+	if (err && !fclose(err))
+		std_say(text, n);
+	free(text);
+	return v;
+}
+
+/* Printed when all has been looked at: who reads slowly holds nothing but this process. */
+static int doctor(const struct config *c)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+	int status = out ? doctor_run(c, out) : EXIT_FAILURE;
+
+	if (out && (fclose(out) || fwrite(text, 1, n, stdout) != n || fflush(stdout)))
+		status = EXIT_FAILURE;
+	free(text);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	static struct server s;
 	int status;
 
-	switch (config_load(&s.config, argc, argv, stdout, stderr)) {
+	std_open();
+	std_start("pasted");
+	switch (load(&s.config, argc, argv)) {
 	case CONFIG_RUN:
 		break;
 	case CONFIG_DONE:
@@ -478,7 +510,7 @@ int main(int argc, char **argv)
 		return EX_USAGE;
 	}
 	if (s.config.doctor)
-		status = doctor_run(&s.config, stdout);
+		status = doctor(&s.config);
 	else
 		status = run(&s);
 	config_free(&s.config);

@@ -25,6 +25,7 @@ include %D%/tidy/local.mk
 include %D%/bench/local.mk
 include %D%/fuzz/local.mk
 include %D%/hostile/local.mk
+include %D%/edges/local.mk
 
 TESTS += $(LONG_TESTS) $(QUICK_TESTS)
 if HAVE_CMOCKA

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "progress.h"
+#include "std.h"
 
 #define QUIET_MS	1000u	/* shorter work shows nothing */
 #define AGAIN_MS	250u
@@ -21,9 +21,9 @@ static uint64_t monotonic_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-void progress_init(struct progress *p, int fd, bool terminal)
+void progress_init(struct progress *p, bool terminal)
 {
-	*p = (struct progress){ .fd = terminal ? fd : -1, .clock_ms = monotonic_ms };
+	*p = (struct progress){ .terminal = terminal, .clock_ms = monotonic_ms };
 }
 
 unsigned progress_line(char *buf, unsigned n, const char *what, uint64_t done,
@@ -45,12 +45,6 @@ unsigned progress_line(char *buf, unsigned n, const char *what, uint64_t done,
 	return (unsigned)len < n ? (unsigned)len : n - 1;
 }
 
-static void put(const struct progress *p, const char *s, size_t n)
-{
-	if (write(p->fd, s, n) < 0)
-		return;		/* only a decoration */
-}
-
 void progress_report(void *arg, const char *what, uint64_t done, uint64_t total)
 {
 	struct progress *p = arg;
@@ -58,7 +52,7 @@ void progress_report(void *arg, const char *what, uint64_t done, uint64_t total)
 	uint64_t now;
 	unsigned n;
 
-	if (p->fd < 0)
+	if (!p->terminal)
 		return;
 	now = p->clock_ms();
 	if (!p->what || strcmp(p->what, what)) {
@@ -69,13 +63,13 @@ void progress_report(void *arg, const char *what, uint64_t done, uint64_t total)
 		return;
 	p->last_ms = now;
 	n = progress_line(line + 4, sizeof(line) - 4, what, done, total, now - p->start_ms);
-	put(p, line, n + 4);
+	std_show(line, n + 4);
 	p->shown = true;
 }
 
 void progress_end(struct progress *p)
 {
 	if (p->shown)
-		put(p, "\r\033[K", 4);
+		std_say("\r\033[K", 4);
 	p->shown = false;
 }

@@ -10,13 +10,13 @@
 #include <stdint.h>
 
 struct progress {
-	int	 fd;		/* where to; -1: nowhere */
+	bool	 terminal;	/* else nothing is shown */
 	bool	 shown;
 	uint64_t start_ms, last_ms;
 	const char *what;	/* the step under way; a new one starts the rate anew */
 	uint64_t (*clock_ms)(void);	/* monotonic */
 };
-void progress_init(struct progress *p, int fd, bool terminal);
+void progress_init(struct progress *p, bool terminal);
 /* Fits wal_options.progress; arg is a struct progress. */
 void progress_report(void *arg, const char *what, uint64_t done, uint64_t total);
 void progress_end(struct progress *p);		/* wipes the line */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "progress.h"
 #include "recover.h"
 #include "report.h"
+#include "std.h"
 #include "wal.h"
 
 #ifndef PACKAGE_VERSION
@@ -46,9 +48,26 @@ static const char usage_text[] =
 	"exit: 0 clean, 1 work pending after a crash (nothing acknowledged is lost),\n"
 	"      2 damage found, 3 not a usable store, 64 wrong usage\n";
 
+/* A message on standard error, for which nothing waits: a store that is locked meanwhile
+ * would be kept from its server. */
+__attribute__((format(printf, 1, 2)))
+static void tell(const char *fmt, ...)
+{
+	char text[4 * STD_LINE] = "pasted-recover: ";
+	size_t at = strlen(text);
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text + at, sizeof(text) - at, fmt, ap);
+	va_end(ap);
+	if (n >= 0)
+		std_say(text, strlen(text));
+}
+
 static int usage(const char *problem, const char *what)
 {
-	fprintf(stderr, "pasted-recover: %s%s\n\n%s", problem, what, usage_text);
+	tell("%s%s\n\n%s", problem, what, usage_text);
 	return EXIT_USAGE;
 }
 
@@ -82,6 +101,7 @@ static int parse(struct options *o, int argc, char **argv)
 	};
 	int c, err;
 
+	opterr = 0;
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
 		case 's':
@@ -103,8 +123,7 @@ static int parse(struct options *o, int argc, char **argv)
 			puts("pasted-recover " PACKAGE_VERSION);
 			return -1;
 		default:
-			fputs(usage_text, stderr);
-			return EXIT_USAGE;
+			return usage("no such option, or no value for it: ", argv[optind - 1]);
 		}
 	}
 	err = parse_command(o, argc, argv);
@@ -165,12 +184,12 @@ static int run_dump(const struct options *o, const struct rec_tool *t, struct wa
 		err = errno ? -errno : -EIO;
 	progress_end(t->progress_arg);
 	if (err) {
-		fprintf(stderr, "pasted-recover: %s\n", r->error ? r->why : wal_strerror(err));
+		tell("%s\n", r->error ? r->why : wal_strerror(err));
 		return EXIT_UNUSABLE;
 	}
 	verdict = wal_report_verdict(r);
 	if (verdict == 2)
-		fprintf(stderr, "pasted-recover: %" PRIu64 " places are damaged or lost: see "
+		tell("%" PRIu64 " places are damaged or lost: see "
 			"`pasted-recover check`\n", wal_report_damaged(r));
 	return verdict;
 }
@@ -189,13 +208,13 @@ static int run_report(const struct options *o, const struct rec_tool *t, struct 
 	progress_end(t->progress_arg);
 	verdict = wal_report_verdict(r);
 	if (verdict == EXIT_UNUSABLE)
-		fprintf(stderr, "pasted-recover: %s\n", r->why[0] ? r->why : wal_strerror(r->error));
+		tell("%s\n", r->why[0] ? r->why : wal_strerror(r->error));
 	if (o->json)
 		report_json(stdout, r, o->store, did);
 	else if (verdict != EXIT_UNUSABLE)
 		report_people(stdout, r, o->store, did);
 	if (fflush(stdout) || ferror(stdout)) {
-		fprintf(stderr, "pasted-recover: the report could not be written\n");
+		tell("the report could not be written\n");
 		return EXIT_UNUSABLE;
 	}
 	return did && verdict == 1 ? 0 : verdict;
@@ -207,13 +226,16 @@ int main(int argc, char **argv)
 	struct progress p;
 	struct wal_report r = { 0 };
 	struct rec_tool t = { .progress = progress_report, .progress_arg = &p };
-	int code = parse(&o, argc, argv);
+	int code;
 
+	std_open();
+	std_start("pasted-recover");
+	code = parse(&o, argc, argv);
 	if (code < 0)
 		return fflush(stdout) ? EXIT_UNUSABLE : 0;
 	if (code)
 		return code;
-	progress_init(&p, STDERR_FILENO, isatty(STDERR_FILENO));
+	progress_init(&p, isatty(STDERR_FILENO));
 	t.store_dir = o.store;
 	t.nvmm_path = o.nvmm;
 	t.give_up = o.give_up;

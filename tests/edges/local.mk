@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The edges: how a program is started, who reads it, what happens beside it to its files and
+# its disk.  With what tests/e2e/harness.py needs, and says.
+SCRIPT_TESTS += %D%/descriptors.py
+SCRIPT_TESTS += %D%/unread.py
+EXTRA_DIST += %D%/edges.py
