@@ -136,6 +136,7 @@ class Server:
     """One pasted process.  Settings that are not asked for keep their defaults,
     but for a small pool and small segments: the tests share a small machine."""
 
+    tells = True        # its messages are in self.errors
     DEFAULTS = {"workers": "1", "pool-size": "16M", "segment-size": "16M"}
 
     def __init__(self, t, ring="auto", cls="auto", store=None, nvmm=None, listen=None,
@@ -186,8 +187,11 @@ class Server:
         return self
 
     def start(self, seconds=60):
+        before = len(self.said()) if os.path.exists(self.errors) else 0
         self.spawn()
         wait_until(self.ready, seconds, "the server is not ready: " + self.said()[-2000:])
+        if self.tells:
+            wait_until(lambda: " listening on " in self.said()[before:], seconds, "no start-up line")
         return self
 
     def ready(self):

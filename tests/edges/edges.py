@@ -20,6 +20,10 @@ class OddServer(Server):
     in the child, last of all; `stderr` is what it gets as its third, or a file."""
     descriptors = stderr = None
 
+    @property
+    def tells(self):
+        return self.stderr is None and not self.descriptors
+
     def spawn(self, pending=None):
         def before():
             die_with_parent()
