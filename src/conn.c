@@ -146,10 +146,17 @@ void conn_said(struct worker *w, struct conn *c)
 
 void conn_send_piece(struct worker *w, struct conn *c)
 {
+	c->sending = c->service_sending = c->on_pieceq = true;
+	conn_set_deadline(w, c, w->env->write_timeout_ms);
+	TAILQ_INSERT_TAIL(&w->pieceq, c, sendq);
+}
+
+void conn_flush_piece(struct worker *w, struct conn *c)
+{
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)c->service->data, .iov_len = c->service->len };
 
-	c->sending = c->service_sending = true;
-	conn_set_deadline(w, c, w->env->write_timeout_ms);
+	TAILQ_REMOVE(&w->pieceq, c, sendq);
+	c->on_pieceq = false;
 	w->ops->send(w->ring, c->handle, &iov, 1);
 }
 
@@ -208,7 +215,9 @@ void conn_kill(struct worker *w, struct conn *c)
 		conn_pop_slot(w, c);
 	if (c->on_sendq)
 		TAILQ_REMOVE(&w->sendq, c, sendq);
-	c->on_sendq = false;
+	if (c->on_pieceq)
+		TAILQ_REMOVE(&w->pieceq, c, sendq);
+	c->on_sendq = c->on_pieceq = false;
 	conn_unwait(c);
 	if (c->service && !c->service_sending) {
 		service_end(c->service);

@@ -58,7 +58,7 @@ struct conn {
 	bool record : 1;		/* the request is being recorded */
 	bool first_byte : 1;		/* a request has begun */
 	bool maybe_record : 1;		/* by its first byte it may be of a mutable method */
-	bool on_sendq : 1;
+	bool on_sendq : 1, on_pieceq : 1;
 	bool expect : 1;		/* the client may wait for 100 Continue */
 	bool in_body : 1;		/* between HTTP_HEADERS and HTTP_DONE */
 	bool append_wait : 1;		/* its wait in APPEND has begun */
@@ -115,6 +115,8 @@ void conn_unwait(struct conn *c);
 void conn_sendable(struct worker *w, struct conn *c);
 /* Hand its output to the ring; called for each of w->sendq. */
 void conn_flush(struct worker *w, struct conn *c);
+/* Hand its piece of the service's to the ring; called for some of w->pieceq. */
+void conn_flush_piece(struct worker *w, struct conn *c);
 /* Take back what was not ready (the lane failed) and end with a 503. */
 void conn_unpromise(struct worker *w, struct conn *c);
 

@@ -130,6 +130,9 @@ struct ring_ops {
 	void (*stats)(struct ring *r, struct ring_stats *s);
 };
 #define RING_IOV_MAX 8u
+/* Of what a peer does not take, the kernel keeps about so much, not all that tcp_wmem allows
+ * (4 MB): clients that do not read cost neither more memory nor the time to fill it. */
+#define RING_UNSENT_MAX (128 << 10)
 
 extern const struct ring_ops ring_uring, ring_socket, ring_paste;
 

@@ -290,12 +290,13 @@ void ring_peer_text(int fd, char *buf, size_t n)
 	}
 }
 
-void ring_listener_nodelay(int fd)
+void ring_listener_options(int fd)
 {
-	int one = 1;
+	int one = 1, unsent = RING_UNSENT_MAX;
 
-	/* fails on a Unix socket, which has no such delay */
+	/* fail on a Unix socket, which has no such delay and a small buffer */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }
 
 int ring_nonblock(int fd, bool on)

@@ -130,8 +130,9 @@ uint64_t ring_now_ms(void);		/* monotonic, coarse */
 
 /* Addresses. */
 void ring_peer_text(int fd, char *buf, size_t n);
-/* TCP_NODELAY on a listener is inherited by what it accepts; no call per connection. */
-void ring_listener_nodelay(int fd);
+/* What is set on a listener is inherited by what it accepts; no call per connection.
+ * TCP_NODELAY: replies leave at once.  TCP_NOTSENT_LOWAT: RING_UNSENT_MAX. */
+void ring_listener_options(int fd);
 /* O_NONBLOCK on or off. 0 or -errno. */
 int  ring_nonblock(int fd, bool on);
 

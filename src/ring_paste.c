@@ -807,7 +807,7 @@ static int listeners_open(struct ring *r, char *why, size_t why_len)
 		struct paste_command *c;
 
 		r->l[i].fd = r->p.listeners[i];
-		ring_listener_nodelay(r->l[i].fd);
+		ring_listener_options(r->l[i].fd);
 		err = ring_nonblock(r->l[i].fd, true);
 		if (err) {
 			snprintf(why, why_len, "listener %u: %s", i, strerror(-err));

@@ -539,7 +539,7 @@ static int listeners_open(struct ring *r)
 		struct epoll_event e = { .events = 0, .data.u64 = TAG_LISTENER | i };
 
 		r->l[i].fd = r->p.listeners[i];
-		ring_listener_nodelay(r->l[i].fd);
+		ring_listener_options(r->l[i].fd);
 		err = ring_nonblock(r->l[i].fd, true);
 		if (err)
 			return err;

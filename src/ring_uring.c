@@ -871,7 +871,7 @@ static int listeners_open(struct ring *r, char *why, size_t why_len)
 	r->nl = r->p.nlisteners;
 	for (unsigned i = 0; i < r->nl && !err; i++) {
 		r->l[i].fd = r->p.listeners[i];
-		ring_listener_nodelay(r->l[i].fd);
+		ring_listener_options(r->l[i].fd);
 		/* with O_NONBLOCK the kernel would not wait, but report -EAGAIN */
 		err = ring_nonblock(r->l[i].fd, false);
 		if (err)

@@ -32,6 +32,7 @@
 
 #define EVENTS_MAX	512u
 #define RESERVE_MAX	32u
+#define PIECES_TURN	4u	/* of the service's pieces, SERVICE_PIECE bytes each */
 
 uint64_t worker_clock_ns(void)
 {
@@ -174,6 +175,16 @@ static void flush_sends(struct worker *w)
 		conn_flush(w, c);
 }
 
+/* Readers come after writers: their pieces leave behind the replies of the turn, and a few
+ * only, so that a thousand of them do not stand before the next request. */
+static void flush_pieces(struct worker *w)
+{
+	struct conn *c;
+
+	for (unsigned n = 0; n < PIECES_TURN && (c = TAILQ_FIRST(&w->pieceq)); n++)
+		conn_flush_piece(w, c);
+}
+
 /* ---- the end ---- */
 
 static void start_drain(struct worker *w)
@@ -213,6 +224,8 @@ static int wait_ms(struct worker *w)
 {
 	int ms = timers_wait_ms(&w->timers, w->now_ns);
 
+	if (!TAILQ_EMPTY(&w->pieceq))
+		return 0;
 	if (w->draining || !TAILQ_EMPTY(&w->waitq) || !TAILQ_EMPTY(&w->askq) || w->dry_since_ns ||
 	    w->refusing || !w->pool->nfree)
 		return ms < 0 || ms > 20 ? 20 : ms;
@@ -271,6 +284,7 @@ static int loop(struct worker *w)
 			return 0;
 		}
 		flush_sends(w);
+		flush_pieces(w);
 	}
 }
 
@@ -393,6 +407,7 @@ int worker_start(struct worker **out, const struct worker_env *env, unsigned ind
 	w->pool = wal_pool(env->wal, index);
 	w->reserve = w->pool->n / 8 < RESERVE_MAX ? w->pool->n / 8 : RESERVE_MAX;
 	TAILQ_INIT(&w->sendq);
+	TAILQ_INIT(&w->pieceq);
 	TAILQ_INIT(&w->waitq);
 	TAILQ_INIT(&w->askq);
 	TAILQ_INIT(&w->stallq);

@@ -90,6 +90,7 @@ struct worker {
 	struct conn *conns;		/* [conns_max], by handle */
 	unsigned open;			/* connections */
 	struct conn_list sendq;		/* have output that may leave */
+	struct conn_list pieceq;	/* have a piece of the service's to send */
 	struct conn_list waitq;		/* wait for room in lane or pool */
 	struct conn_list askq;		/* wait for room in the service, the newest first */
 	struct conn_list stallq;	/* the service's piece is there, the oldest first */

@@ -4,3 +4,4 @@
 SCRIPT_TESTS += %D%/descriptors.py
 SCRIPT_TESTS += %D%/unread.py
 EXTRA_DIST += %D%/edges.py
+SCRIPT_TESTS += %D%/readers.py

@@ -578,13 +578,13 @@ static void commit_that_fails(void **state)
 
 /* ---- others ---- */
 
-static void peer_and_nodelay(void **state)
+static void peer_and_options(void **state)
 {
 	struct world *w = world_new(8, 2048, 4);
 	struct sockaddr_in a, b;
 	socklen_t len = sizeof(a);
 	char want[64], peer[64];
-	int fd = client_connect(w, LISTEN_4), fd2 = client_connect(w, LISTEN_UNIX), on = 0;
+	int fd = client_connect(w, LISTEN_4), fd2 = client_connect(w, LISTEN_UNIX), on = 0, unsent = 0;
 
 	(void)state;
 	WORLD_UNTIL(w, w->accepted == 2);
@@ -599,9 +599,11 @@ static void peer_and_nodelay(void **state)
 
 		if (!getpeername(i, (struct sockaddr *)&b, &bl) && b.sin_family == AF_INET &&
 		    b.sin_port == a.sin_port)
-			getsockopt(i, IPPROTO_TCP, TCP_NODELAY, &on, &ol);
+			assert_int_equal(getsockopt(i, IPPROTO_TCP, TCP_NODELAY, &on, &ol) |
+					 getsockopt(i, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, &ol), 0);
 	}
 	assert_int_equal(on, 1);
+	assert_int_equal(unsent, RING_UNSENT_MAX);
 	close(fd);
 	close(fd2);
 	world_close_conn(w, 0);
@@ -640,7 +642,7 @@ int main(void)
 		cmocka_unit_test(wake_from_anywhere),
 		cmocka_unit_test(commit_to_files),
 		cmocka_unit_test(commit_that_fails),
-		cmocka_unit_test(peer_and_nodelay),
+		cmocka_unit_test(peer_and_options),
 	};
 	struct ring_params p = { .conns_max = 1, .buf_size = 2048, .nbufs = 1 };
 	static uint8_t mem[4096] __attribute__((aligned(4096)));
