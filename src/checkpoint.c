@@ -90,14 +90,14 @@ static void tell_retain(struct checkpoint *c, int err)
 		diag(DIAG_NOTE, "expired segments of the log are removed again");
 }
 
-static void tell_nospace(struct checkpoint *c, bool nospace)
+static void tell_nospace(struct checkpoint *c, int err)
 {
-	if (nospace == health_is(c->health, HEALTH_NOSPACE))
+	if (!err == !health_is(c->health, HEALTH_NOSPACE))
 		return;
-	if (nospace) {
-		health_set(c->health, HEALTH_NOSPACE, -ENOSPC);
-		diag(DIAG_ERR, "no room for the next segment of the log: requests that change state get 507 "
-			 "until there is; make room or set retain-bytes");
+	if (err) {
+		health_set(c->health, HEALTH_NOSPACE, err);
+		diag(DIAG_ERR, "no room for the next segment of the log: %s: requests that change state get "
+			 "507 until there is; make room or set retain-bytes", wal_strerror(err));
 	} else {
 		health_clear(c->health, HEALTH_NOSPACE);
 		diag(DIAG_NOTE, "there is room for the log again");
@@ -108,14 +108,16 @@ static void tell_nospace(struct checkpoint *c, bool nospace)
 static void look(struct checkpoint *c)
 {
 	struct wal_lane_stats s;
-	bool nospace = false;
-	int prepare_err = 0, retain_err = 0;
+	int nospace_err = 0, prepare_err = 0, retain_err = 0;
 
 	for (unsigned i = 0; i < wal_lanes(c->wal); i++) {
 		if (wal_stats(c->wal, i, &s))
 			continue;
-		nospace |= s.nospace;
-		if (s.prepare_err != -ENOSPC && !prepare_err)
+		if (s.nospace && !nospace_err)
+			nospace_err = -ENOSPC;
+		if (blk_nospace(s.prepare_err))
+			nospace_err = s.prepare_err;
+		else if (!prepare_err)
 			prepare_err = s.prepare_err;
 		if (s.retain_err && !retain_err)
 			retain_err = s.retain_err;
@@ -127,7 +129,7 @@ static void look(struct checkpoint *c)
 	}
 	tell_prepare(c, prepare_err);
 	tell_retain(c, retain_err);
-	tell_nospace(c, nospace);
+	tell_nospace(c, nospace_err);
 }
 
 static void *run(void *arg)

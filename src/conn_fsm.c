@@ -567,6 +567,9 @@ void conn_drain(struct worker *w, struct conn *c)
 
 void conn_timeout(struct worker *w, struct conn *c)
 {
+	const char *why;
+	int status;
+
 	switch ((enum conn_state)c->state) {
 	case CONN_REQUEST:
 		if (http_idle(&c->http) && !c->in_body) {
@@ -612,15 +615,15 @@ void conn_timeout(struct worker *w, struct conn *c)
 	case CONN_ADMIT:
 	case CONN_APPEND:
 		conn_unwait(c);
-		COUNT(w->count, refused_lane, 1);
+		status = ingest_log_full(w, &why);
 		if (c->state == CONN_ADMIT) {
-			refuse_later(w, c, 503, "the log is full; try again later");
+			refuse_later(w, c, status, why);
 			c->state = CONN_REQUEST;
 			conn_set_deadline(w, c, w->env->body_timeout_ms);
 			answer_expect(w, c, true);
 		} else {
 			ingest_drop(w, c);
-			conn_refuse(w, c, 503, "the log is full; try again later",
+			conn_refuse(w, c, status, why,
 				    !c->http.req.keep_alive || w->draining);
 			if (!c->last_reply)
 				next_request(w, c);

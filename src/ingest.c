@@ -31,6 +31,22 @@ int ingest_no_buffers(struct worker *w, const char **why)
 	return 503;
 }
 
+static int no_space(struct worker *w, const char **why)
+{
+	*why = lane_nospace(w->lane) == -EDQUOT ? "the quota on the disk is used up" : "no room on the disk";
+	COUNT(w->count, refused_nospace, 1);
+	return 507;
+}
+
+int ingest_log_full(struct worker *w, const char **why)
+{
+	if (lane_nospace(w->lane))
+		return no_space(w, why);
+	*why = "the log is full; try again later";
+	COUNT(w->count, refused_lane, 1);
+	return 503;
+}
+
 int ingest_admit(struct worker *w, struct conn *c, const char **why)
 {
 	const struct http_req *q = &c->http.req;
@@ -46,9 +62,7 @@ int ingest_admit(struct worker *w, struct conn *c, const char **why)
 	case -EAGAIN:
 		return -EAGAIN;
 	case -ENOSPC:
-		*why = "no room on the disk";
-		COUNT(w->count, refused_nospace, 1);
-		return 507;
+		return no_space(w, why);
 	case -EFBIG:
 		*why = "larger than a record can be";
 		return 413;

@@ -28,6 +28,8 @@ int  ingest_admit(struct worker *w, struct conn *c, const char **why);
 int  ingest_add(struct worker *w, struct conn *c, uint32_t buf, uint32_t off, uint32_t len, const char **why);
 /* Refused for want of buffers: counted; the status, with *why. */
 int  ingest_no_buffers(struct worker *w, const char **why);
+/* Refused because the log takes no more: the status, with *why. */
+int  ingest_log_full(struct worker *w, const char **why);
 void ingest_drop(struct worker *w, struct conn *c);
 /* Complete.  false: no room in the lane right now, nothing was done. */
 bool ingest_done(struct worker *w, struct conn *c);

@@ -40,6 +40,8 @@
 #define CHECKPOINT_SLICE (256u << 10)
 /* What a recovery reads between two looks for a signal. */
 #define LOOK_BYTES (1u << 20)
+/* between two tries of a recovery that has no room */
+#define ROOM_RETRY_MS 1000
 
 struct server {
 	struct config config;
@@ -142,6 +144,16 @@ static int start_waiting(struct server *s)
 
 /* ---- the store ---- */
 
+/* Before the store is open, on a signal: as if it had been killed here, the next start does
+ * the same again. */
+static void give_up_starting(struct server *s)
+{
+	diag(DIAG_NOTE, "stopped before the store was open; the next start goes on with it");
+	end_waiting(s);
+	stop_listeners(s);
+	exit(EXIT_SUCCESS);
+}
+
 static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
 {
 	struct server *s = arg;
@@ -152,13 +164,8 @@ static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
 	if (s->looked && done - s->looked < LOOK_BYTES)
 		return;
 	s->looked = done;
-	if (daemon_wait(&s->daemon, 0) != DAEMON_STOP)
-		return;
-	/* As if it had been killed here: the next start does the same again. */
-	diag(DIAG_NOTE, "stopped before the store was open; the next start goes on with it");
-	end_waiting(s);
-	stop_listeners(s);
-	exit(EXIT_SUCCESS);
+	if (daemon_wait(&s->daemon, 0) == DAEMON_STOP)
+		give_up_starting(s);
 }
 
 /* What the last run left, if it left anything. */
@@ -180,6 +187,25 @@ static void tell_recovery(const struct wal_report *r)
 	     damaged ? ": pasted-recover check lists them" : "");
 }
 
+/* A full disk is no reason to give up: it is tried again until there is room. */
+static int open_store(struct server *s, const struct wal_options *o, char *why, size_t why_len)
+{
+	int err = wal_open(&s->wal, o, why, why_len);
+
+	if (err != WAL_ENOROOM)
+		return err;
+	health_set(&s->health, HEALTH_NOSPACE, err);
+	diag(DIAG_ERR, "%s; recovery goes on by itself when there is room", why);
+	do {
+		if (daemon_wait(&s->daemon, ROOM_RETRY_MS) == DAEMON_STOP)
+			give_up_starting(s);
+		s->looked = 0;
+		err = wal_open(&s->wal, o, why, why_len);
+	} while (err == WAL_ENOROOM);
+	health_clear(&s->health, HEALTH_NOSPACE);
+	return err;
+}
+
 static int start_store(struct server *s)
 {
 	const struct config *c = &s->config;
@@ -197,7 +223,7 @@ static int start_store(struct server *s)
 	int err;
 
 	health_set(&s->health, HEALTH_RECOVERING, 0);
-	err = wal_open(&s->wal, &o, why, sizeof(why));
+	err = open_store(s, &o, why, sizeof(why));
 	health_clear(&s->health, HEALTH_RECOVERING);
 	if (err) {
 		diag(DIAG_ERR, "cannot open the store: %s", *why ? why : wal_strerror(err));

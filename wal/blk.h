@@ -15,6 +15,8 @@
 #ifndef WAL_BLK_H
 #define WAL_BLK_H
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,6 +30,12 @@ struct blk_dir;			/* an open folder; likewise */
  * is, after the next sync. */
 enum { BLK_RDONLY = 0, BLK_RDWR = 1, BLK_CREATE = 2 /* O_EXCL */, BLK_DIRECT = 4 };
 #define BLK_BLOCK 4096u
+
+/* No room on the disk, or none that a quota leaves. */
+static inline bool blk_nospace(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT;
+}
 
 struct blk_ops {
 	void *ctx;

@@ -12,12 +12,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "mutant.h"
@@ -72,6 +76,22 @@ static void file_dir_close(struct blk_dir *d)
 	free(d);
 }
 
+/* Where a file system writes a file's blocks somewhere else each time (btrfs), it is asked
+ * not to: what was allocated beforehand would be no room for what is written over it, and a
+ * full disk would fail a commit rather than the making of the next segment.  It cannot be
+ * asked once there are bytes; then, or elsewhere, nothing changes.  Its checksums go with
+ * it; all that we write has its own. */
+static void in_place(int fd)
+{
+	struct statfs fs;
+	int flags;
+
+	if (!fstatfs(fd, &fs) && fs.f_type == BTRFS_SUPER_MAGIC && !ioctl(fd, FS_IOC_GETFLAGS, &flags)) {
+		flags |= FS_NOCOW_FL;
+		(void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	}
+}
+
 static int file_open(void *ctx, struct blk_dir *at, const char *name, int flags,
 		     struct blk_file **out)
 {
@@ -90,6 +110,8 @@ static int file_open(void *ctx, struct blk_dir *at, const char *name, int flags,
 		free(f);
 		return err;
 	}
+	if (flags & BLK_CREATE)
+		in_place(f->fd);
 	/* Not every file system can. */
 	f->direct = flags & BLK_DIRECT ? open_at(at, name, O_WRONLY | O_DIRECT) : -1;
 	*out = f;

@@ -357,6 +357,13 @@ int lane_failed(const struct lane *l)
 	return err ? err : relaxed(l->settle_failed);
 }
 
+int lane_nospace(const struct lane *l)
+{
+	int err = relaxed(l->nospace);
+
+	return err || !l->seg ? err : seglog_nospace(l->seg);
+}
+
 bool lane_pending(const struct lane *l)
 {
 	if (lane_failed(l))		/* the rest never will be */
@@ -426,6 +433,9 @@ int lane_init(struct lane *l, const struct lane_params *p)
 		lane_fini(l);
 	relaxed_store(l->durable_seq, l->next_seq - 1);
 	relaxed_store(l->settled_seq, l->next_seq - 1);
+	/* A disk that was full at the start already: nobody has to wait to be told. */
+	if (l->seg)
+		relaxed_store(l->nospace, seglog_room(l->seg) ? 0 : seglog_nospace(l->seg));
 	return err;
 }
 

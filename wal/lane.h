@@ -41,6 +41,10 @@ struct lane;
  * there is room); -EIO the lane failed; -EFBIG larger than a record can be. */
 int lane_admit(const struct lane *l, uint64_t bytes);
 
+/* Why there is no room for the next segment: -ENOSPC, -EDQUOT; 0: there is, or nobody has
+ * found out yet. */
+int lane_nospace(const struct lane *l);
+
 /* Name bytes [off, off+len) of buffer idx as the next bytes of the record: takes
  * a hold, joins it to the last frag when adjacent, continues the CRC, flushes the
  * cache lines.  A small piece (LANE_GATHER bytes or less, not adjacent, not the

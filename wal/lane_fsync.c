@@ -48,7 +48,7 @@ static int rotate(struct lane *l)
 
 	assert(!l->flight);
 	err = seglog_rotate(l->seg);
-	relaxed_store(l->nospace, err == -ENOSPC);
+	relaxed_store(l->nospace, err == -ENOSPC ? seglog_nospace(l->seg) : 0);
 	if (err == -EAGAIN || err == -ENOSPC)
 		return err;
 	return err && !MUTANT(lane_rotate_result) ? fail(l, err) : 0;
@@ -126,7 +126,7 @@ int lane_fsync_admit(const struct lane *l, uint64_t bytes)
 {
 	const struct lane_batch *b = &l->batch[l->gather];
 
-	if (relaxed(l->nospace) &&
+	if (lane_nospace(l) &&
 	    b->bytes + bytes + sizeof(struct frame_header) + FRAME_ALIGN > seglog_room(l->seg))
 		return -ENOSPC;
 	return l->flight && b->nrec == LANE_BATCH_RECS ? -EAGAIN : 0;

@@ -95,7 +95,7 @@ struct lane {
 	_Atomic uint64_t settled_seq;	/* highest sequence in synced segments */
 	_Atomic uint64_t checkpoints, checkpoint_bytes;
 	_Atomic int	 settle_failed;	/* -errno, for good */
-	_Atomic int	 nospace;	/* there is no room for the next segment */
+	_Atomic int	 nospace;	/* -ENOSPC, -EDQUOT: there is no room for the next segment */
 	uint64_t	 settle_time_ms;	/* of the batch that settled_pos is in */
 };
 

@@ -13,7 +13,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -21,12 +20,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <libpmem.h>
 
+#include "dax.h"
 #include "format.h"
 #include "mutant.h"
 #include "pm.h"
@@ -42,45 +41,6 @@
 #endif
 
 /* ---- files and devices ---- */
-
-/* The first word of a small file, such as those in /sys; "" if there is none. */
-static void read_word(const char *path, char *word, size_t len)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = -1;
-
-	if (fd >= 0) {
-		n = read(fd, word, len - 1);
-		close(fd);
-	}
-	word[n > 0 ? n : 0] = '\0';
-	word[strcspn(word, " \n")] = '\0';
-}
-
-/* A sysfs attribute of a character device, as a number; 0 if it has none. */
-static uint64_t dax_attr(dev_t dev, const char *name)
-{
-	char path[128], word[32];
-
-	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/%s", major(dev), minor(dev), name);
-	read_word(path, word, sizeof(word));
-	return strtoull(word, NULL, 0);
-}
-
-static bool is_dax(const struct stat *st)
-{
-	return S_ISCHR(st->st_mode) && dax_attr(st->st_rdev, "size") > 0;
-}
-
-/* virtio-pmem behind a device-dax: the host's page cache, which no flush of ours
- * empties. */
-static bool is_virtual(dev_t dev)
-{
-	char link[64], target[PATH_MAX];
-
-	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u", major(dev), minor(dev));
-	return realpath(link, target) && strstr(target, "/virtio");
-}
 
 static int sync_parent(const char *path)
 {
@@ -134,7 +94,7 @@ static int open_file(const char *path, uint64_t end, unsigned flags, struct stat
 			err = flags & PM_CREATE ? grow(fd, path, end) : -EFBIG;
 		if (!st->st_size && !(flags & PM_CREATE))
 			err = -ENOENT;
-	} else if (!is_dax(st))
+	} else if (!dax_is(st))
 		err = -EOPNOTSUPP;
 	else if (dax_attr(st->st_rdev, "size") < end)
 		err = -EFBIG;
@@ -163,16 +123,12 @@ static int map_file(const char *path, uint64_t off, size_t len, unsigned flags, 
 		return fd;
 	m->created = S_ISREG(st.st_mode) && st.st_size == 0;
 	if (S_ISCHR(st.st_mode)) {	/* is memory; maps in units of its alignment only */
-		uint64_t align = dax_attr(st.st_rdev, "align");
+		uint64_t align = dax_align(st.st_rdev);
 
-		if (flags & PM_SYNC && is_virtual(st.st_rdev)) {
+		if (flags & PM_SYNC && dax_is_virtual(st.st_rdev)) {
 			close(fd);
 			return -EOPNOTSUPP;
 		}
-		if (!align)
-			align = dax_attr(st.st_rdev, "device/align");
-		if (align < DAX_ALIGN)
-			align = DAX_ALIGN;
 		len = (len + align - 1) / align * align;
 		how = MAP_SHARED;
 	}
@@ -265,141 +221,3 @@ const struct pm_ops pm_nvmm = {
 	.map = nvmm_map, .unmap = nvmm_unmap, .populate = nvmm_populate, .store = nvmm_store, .zero = nvmm_zero,
 	.flush = nvmm_flush, .fence = nvmm_fence,
 };
-
-/* ---- what a place can give ---- */
-
-/* Every region of persistent memory must say cpu_cache: which region a file is in
- * cannot be told through every device mapper in between. */
-static bool caches_are_flushed(void)
-{
-	glob_t g;
-	size_t n = 0, cpu_cache = 0;
-
-	if (glob("/sys/bus/nd/devices/region*/persistence_domain", 0, NULL, &g))
-		return false;
-	for (; n < g.gl_pathc; n++) {
-		char word[64];
-
-		read_word(g.gl_pathv[n], word, sizeof(word));
-		cpu_cache += !strcmp(word, "cpu_cache");
-	}
-	globfree(&g);
-	return n && cpu_cache == n;
-}
-
-static void found_nvmm(const char *path, const char *proof, enum wal_class *found,
-		       char *why, size_t why_len)
-{
-	if (caches_are_flushed()) {
-		*found = WAL_NVMM_EADR;
-		snprintf(why, why_len, "%s %s, and the platform flushes its caches at power loss",
-			 path, proof);
-	} else {
-		*found = WAL_NVMM;
-		snprintf(why, why_len, "%s %s", path, proof);
-	}
-}
-
-static const char *fs_name(long type)
-{
-	switch (type) {
-	case EXT4_SUPER_MAGIC: return "ext4";
-	case XFS_SUPER_MAGIC: return "xfs";
-	case BTRFS_SUPER_MAGIC: return "btrfs";
-	case OVERLAYFS_SUPER_MAGIC: return "overlayfs";
-	case NFS_SUPER_MAGIC: return "nfs";
-	case 0x65735546: return "fuse";
-	case 0x2fc12fc1: return "zfs";
-	default: return "this file system";
-	}
-}
-
-/* A page of a file without a name: does it map with MAP_SYNC? */
-static int probe_map_sync(const char *dir)
-{
-	int fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-	int err = 0;
-	void *p;
-
-	if (fd < 0) {
-		char name[PATH_MAX];
-
-		if (snprintf(name, sizeof(name), "%s/.probe-XXXXXX", dir) >= (int)sizeof(name))
-			return -ENAMETOOLONG;
-		fd = mkostemp(name, O_CLOEXEC);
-		if (fd < 0)
-			return -errno;
-		unlink(name);
-	}
-	err = -posix_fallocate(fd, 0, WAL_PAGE);
-	if (!err) {
-		p = mmap(NULL, WAL_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
-		if (p == MAP_FAILED)
-			err = errno == ENOSPC ? -ENOSPC : -EOPNOTSUPP;
-		else
-			munmap(p, WAL_PAGE);
-	}
-	close(fd);
-	return err;
-}
-
-static int probe_dir(const char *path, enum wal_class *found, char *why, size_t why_len)
-{
-	struct statfs fs;
-	int err;
-
-	if (statfs(path, &fs))
-		return -errno;
-	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) {
-		*found = WAL_VOLATILE;
-		snprintf(why, why_len, "%s is in memory (%s)", path,
-			 fs.f_type == TMPFS_MAGIC ? "tmpfs" : "ramfs");
-		return 0;
-	}
-	err = probe_map_sync(path);
-	if (err == 0) {
-		found_nvmm(path, "maps with MAP_SYNC", found, why, why_len);
-		return 0;
-	}
-	if (err != -EOPNOTSUPP)
-		return err;
-	*found = WAL_FSYNC;
-	snprintf(why, why_len,
-		 "%s refuses MAP_SYNC (%s: not mounted with dax, or not on persistent memory, or on virtio-pmem)",
-		 path, fs_name((long)fs.f_type));
-	return 0;
-}
-
-static bool env_is_one(const char *name)
-{
-	const char *v = getenv(name);
-
-	return v && atoi(v) == 1;
-}
-
-int pm_probe(const char *path, enum wal_class *found, char *why, size_t why_len)
-{
-	struct stat st;
-
-	if (env_is_one("PMEM_IS_PMEM_FORCE") || env_is_one("PMEM_NO_FLUSH")) {
-		snprintf(why, why_len, "%s=1 in the environment would make a promise that "
-			 "nothing keeps: unset it", env_is_one("PMEM_NO_FLUSH") ?
-			 "PMEM_NO_FLUSH" : "PMEM_IS_PMEM_FORCE");
-		return -EPERM;
-	}
-	if (stat(path, &st))
-		return -errno;
-	if (S_ISDIR(st.st_mode))
-		return probe_dir(path, found, why, why_len);
-	if (is_dax(&st) && is_virtual(st.st_rdev)) {
-		snprintf(why, why_len, "%s is virtio-pmem: only its host can make it durable; put a "
-			 "file system on it and give a directory", path);
-		return -EOPNOTSUPP;
-	}
-	if (is_dax(&st)) {
-		found_nvmm(path, "is a device-dax", found, why, why_len);
-		return 0;
-	}
-	snprintf(why, why_len, "%s is neither a directory nor a device-dax", path);
-	return -ENOTDIR;
-}

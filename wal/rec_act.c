@@ -113,6 +113,17 @@ static uint64_t segment_bytes(const struct rec *r, const struct rec_lane *l)
 	return wanted < need ? need : wanted;
 }
 
+/* Each lane's share of what is kept, as the checkpointer has it (wal.c): where the log is
+ * at its limit the oldest segment makes room for what only the wal has. */
+static uint64_t bytes_max(const struct rec *r)
+{
+	unsigned logs = 0;
+
+	for (unsigned i = 0; i < r->lanes; i++)
+		logs += r->lane[i].there;
+	return wal_retain_share(r->retain_bytes, logs);
+}
+
 static int open_log(struct rec *r, unsigned lane, bool idle)
 {
 	struct rec_lane *l = &r->lane[lane];
@@ -123,7 +134,7 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 		.blk = r->blk, .at = r->store.log, .dir = name, .lane = lane, .idle = idle,
 		.now_ms = r->now_ms,
 		.swift = cls == WAL_VOLATILE, .direct = cls != WAL_FSYNC,	/* who writes frags in place */
-		.segment_bytes = segment_bytes(r, l),
+		.segment_bytes = segment_bytes(r, l), .bytes_max = bytes_max(r),
 	};
 
 	store_lane_name(name, lane);
@@ -159,6 +170,10 @@ static int act_lane(struct rec *r, unsigned lane)
 		err = skip(l, seglog_next_seq(l->log) + REC_LOST_SKIP - 1, GAP_WAL_LOST);
 	if (!err && rec_numbers_lost(r, lane))
 		err = skip(l, seglog_next_seq(l->log) + REC_LOST_SKIP - 1, GAP_DAMAGE);
+	if (err == -ENOSPC)
+		return rec_fail(r, WAL_ENOROOM, "%s/log/%03u: %s; nothing is lost, what the wal has stays "
+				"there: make room, or start with a retain-bytes that is reached", r->store_dir,
+				lane, wal_strerror(WAL_ENOROOM));
 	if (err)
 		return rec_fail(r, err, "%s/log/%03u: %s", r->store_dir, lane, wal_strerror(err));
 	l->next_seq = seglog_next_seq(l->log);

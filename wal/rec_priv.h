@@ -53,6 +53,7 @@ struct rec {
 	bool	 want_sync;		/* and be in real persistent memory */
 	unsigned lanes_wanted;		/* workers to come */
 	uint64_t segment_bytes;		/* 0: as the store says */
+	uint64_t retain_bytes;		/* of all lanes together, 0: no limit */
 	enum wal_class cls;		/* the class asked for */
 	uint64_t (*now_ms)(void);
 	void	(*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
@@ -70,6 +71,14 @@ struct rec {
 	uint64_t done, total, base_done;	/* progress, bytes */
 	const char *what;
 };
+
+/* A lane's part of retain_bytes (0: no limit) where so many have a log. */
+static inline uint64_t wal_retain_share(uint64_t retain_bytes, unsigned logs)
+{
+	uint64_t share = retain_bytes / (logs ? logs : 1);
+
+	return retain_bytes && !share ? 1 : share;
+}
 
 int  rec_find(struct rec *r);
 int  rec_act(struct rec *r);

@@ -322,11 +322,9 @@ int seglog_prepare(struct seglog *s)
 	if (seglog_ready(s) || (s->o.idle && !s->active))
 		return 0;
 	err = prep_step(s);
-	if (err == -EDQUOT)
-		err = -ENOSPC;
 	if (err <= 0)
 		atomic_store_explicit(&s->prepare_err, err, memory_order_relaxed);
-	return err;
+	return blk_nospace(err) ? -ENOSPC : err;
 }
 
 /* ---- figures ---- */

@@ -363,7 +363,8 @@ static int open_rest(struct seglog *s, const struct seg_lane *found,
 		if (err >= 0)
 			err = err ? 0 : seglog_rotate(s);
 	}
-	return err;
+	/* What is there can be read, and who appends is told. */
+	return err == -ENOSPC && seglog_nospace(s) ? 0 : err;
 }
 
 int seglog_open(struct seglog **out, const struct seglog_options *o,
@@ -381,6 +382,7 @@ int seglog_open(struct seglog **out, const struct seglog_options *o,
 	s->o = *o;
 	if (!s->o.now_ms)
 		s->o.now_ms = wall_ms;
+	s->bytes_max = o->bytes_max;
 	s->batch = r->next_batch;
 	s->durable_seq = r->next_seq - 1;
 	s->newest_ms = r->newest_ms;
@@ -519,9 +521,11 @@ bool seglog_ready(const struct seglog *s)
 	return atomic_load_explicit(&s->prepared, memory_order_relaxed);
 }
 
-bool seglog_nospace(const struct seglog *s)
+int seglog_nospace(const struct seglog *s)
 {
-	return atomic_load_explicit(&s->prepare_err, memory_order_relaxed) == -ENOSPC;
+	int err = atomic_load_explicit(&s->prepare_err, memory_order_relaxed);
+
+	return blk_nospace(err) ? err : 0;
 }
 
 /* ---- one batch at once ---- */

@@ -45,6 +45,7 @@ struct seglog_options {
 	uint8_t		 uuid[16];
 	uint32_t	 lane;
 	uint64_t	 segment_bytes;	/* of new files; SEG_BYTES_MIN..MAX, multiple of 4096 */
+	uint64_t	 bytes_max;	/* as seglog_retain's, until that is called; 0: no limit */
 	bool		 idle;		/* nobody will append: no segment is created */
 	bool		 swift;		/* class volatile: new files are allocated rather than
 					 * written with zeros, and not synced: no sync means
@@ -67,7 +68,8 @@ struct seglog_resume {
  * returns: leftovers are gone; the bytes [end, dirty_end) are zero; the header and
  * the last batch [batch_off, end) have been written again, because after a failed
  * sync reads may show what the disk does not hold; all of it is synced, the
- * directory too.  Then, unless idle, there is an active segment.  0 or -errno. */
+ * directory too.  Then, unless idle, there is an active segment, or there is no room for
+ * one (seglog_nospace), which ends by itself.  0 or -errno. */
 int  seglog_open(struct seglog **s, const struct seglog_options *o,
 		 const struct seg_lane *found, const struct seglog_resume *r);
 void seglog_close(struct seglog *s);	/* no cursor is open, no batch in flight */
@@ -119,7 +121,9 @@ int  seglog_rotate(struct seglog *s);
 uint64_t seglog_room(const struct seglog *s);	/* bytes left in the active segment */
 uint64_t seglog_next_seq(const struct seglog *s);	/* after the last synced one */
 bool seglog_ready(const struct seglog *s);	/* a prepared segment waits */
-bool seglog_nospace(const struct seglog *s);	/* the last try to prepare one found no room */
+/* The last try to prepare one found no room: -ENOSPC, or -EDQUOT where it is a quota that is
+ * used up.  0: it did not. */
+int  seglog_nospace(const struct seglog *s);
 /* The largest record that a segment of the size in the options can hold. */
 uint64_t seg_record_max(uint64_t segment_bytes);
 

@@ -233,7 +233,7 @@ static int rotate(struct lane *l)
 {
 	int err = seglog_rotate(l->seg);
 
-	relaxed_store(l->nospace, err == -ENOSPC);
+	relaxed_store(l->nospace, err == -ENOSPC ? seglog_nospace(l->seg) : 0);
 	return err;
 }
 

@@ -57,6 +57,8 @@ const char *wal_strerror(int err)
 		return "no store there";
 	case WAL_EWEAK:
 		return "the place cannot give the class asked for";
+	case WAL_ENOROOM:
+		return "no room on the disk for what recovery has to write";
 	}
 	return strerror(err < 0 ? -err : err);
 }
@@ -282,6 +284,7 @@ static struct rec *rec_for(const struct opening *p)
 	r->want_sync = o->class > WAL_FSYNC;
 	r->lanes_wanted = o->lanes;
 	r->segment_bytes = o->segment_bytes;
+	r->retain_bytes = o->retain_bytes;
 	r->cls = o->class;
 	r->now_ms = p->w->now_ms;
 	r->progress = o->progress;
@@ -455,10 +458,8 @@ static int settle_lane(struct wal *w, unsigned i, uint64_t slice_bytes)
 
 static void retain_lane(struct wal *w, unsigned i)
 {
-	uint64_t now = w->now_ms(), bytes = w->retain_bytes / (w->logs ? w->logs : 1);
+	uint64_t now = w->now_ms(), bytes = wal_retain_share(w->retain_bytes, w->logs);
 
-	if (w->retain_bytes && !bytes)
-		bytes = 1;
 	if (w->retain_bytes || w->retain_ms)
 		seglog_retain(w->log[i], bytes, w->retain_ms && now > w->retain_ms ?
 			      now - w->retain_ms : 0);

@@ -26,6 +26,7 @@ enum {				/* errors of our own, negative */
 	WAL_EMISMATCH = -2006,	/* the wal belongs to another store */
 	WAL_ENODIR = -2007,	/* no store there (read-only open) */
 	WAL_EWEAK = -2008,	/* the place cannot give the class asked for */
+	WAL_ENOROOM = -2009,	/* recovery needs room on the disk that is not there; may be tried again */
 };
 const char *wal_strerror(int err);
 

@@ -127,7 +127,7 @@ static void lane_stats(const struct wal *w, unsigned i, struct wal_lane_stats *s
 	/* The worker's plain counter: a figure, read as it happens to be. */
 	s->gathered_bytes = __atomic_load_n(&w->pool[i].gathered_bytes, __ATOMIC_RELAXED);
 	s->failed = lane_failed(l);
-	s->nospace |= relaxed(l->nospace);
+	s->nospace |= relaxed(l->nospace) != 0;
 	s->fill_pct = lane_fill_pct(l);
 }
 
@@ -147,7 +147,7 @@ int wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s)
 		s->oldest_ms = st.oldest_ms;
 		s->durable_seq = s->settled_seq = st.durable_seq;
 		s->expired_records = st.expired_records;
-		s->nospace = st.prepare_err == -ENOSPC;
+		s->nospace = blk_nospace(st.prepare_err);
 		s->prepare_err = st.prepare_err;
 		s->retain_err = st.retain_err;
 	}

@@ -5,3 +5,5 @@ SCRIPT_TESTS += %D%/descriptors.py
 SCRIPT_TESTS += %D%/unread.py
 EXTRA_DIST += %D%/edges.py
 SCRIPT_TESTS += %D%/readers.py
+SCRIPT_TESTS += %D%/full_start.py
+EXTRA_DIST += %D%/disks.py

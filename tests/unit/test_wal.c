@@ -570,6 +570,103 @@ static void test_bounds_and_old_lanes(void **state)
 	assert_int_equal(f->got.n, 2);
 }
 
+/* ---- a full disk ---- */
+
+/* Records that go to the segments, until the disk has no room for the next one and what
+ * is appended stays in the wal (class fsync: is not taken). */
+static void fill_up(struct fixture *f)
+{
+	int err = 0;
+
+	for (int i = 0; i < 40; i++) {		/* more than a segment */
+		put(f, 0, 4000);
+		world_background(&f->x, 1u << 20);
+	}
+	blk_sim_capacity(f->x.blk, blk_sim_used(f->x.blk));
+	for (int i = 0; i < 100 && !err; i++) {
+		err = world_record(&f->x, 0, 4000, false);
+		world_commit(&f->x, 0);
+		world_synced(&f->x, 0);
+		world_background(&f->x, 1u << 20);
+	}
+	assert_int_equal(err, f->x.cls == WAL_FSYNC ? -EAGAIN : -ENOBUFS);
+}
+
+/* The process dies, and the disk is as full as it was. */
+static void die_full(struct fixture *f)
+{
+	die(f);
+	blk_sim_capacity(f->x.blk, blk_sim_used(f->x.blk));
+}
+
+static void test_full_disk_is_no_reason_not_to_start(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t oldest, before, newest;
+
+	assert_int_equal(world_open(&f->x, 1), 0);
+	fill_up(f);
+	assert_int_equal(wal_read_bounds(f->x.w, 0, &oldest, &before), 0);
+	for (int i = 0; i < 2; i++) {
+		die_full(f);
+		assert_int_equal(world_open(&f->x, 1), 0);
+		assert_int_equal(world_record(&f->x, 0, 4000, false), -EAGAIN);
+		assert_int_equal(lane_admit(wal_lane(f->x.w, 0), 4000), -ENOSPC);
+		assert_int_equal(wal_read_bounds(f->x.w, 0, &oldest, &newest), 0);
+		assert_int_equal(newest, before);
+	}
+	die_full(f);
+	all_there(f);
+	assert_int_equal(world_open(&f->x, 2), 0);	/* no segment at all for the second */
+	assert_int_equal(lane_admit(wal_lane(f->x.w, 1), 4000), -ENOSPC);
+	blk_sim_capacity(f->x.blk, 0);
+	world_background(&f->x, 1u << 20);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(world_commit(&f->x, i), 0);
+		assert_int_equal(lane_admit(wal_lane(f->x.w, i), 4000), 0);
+	}
+	put(f, 0, 4000);
+	put(f, 1, 4000);
+	die(f);
+	all_there(f);
+}
+
+static void test_recovery_without_room(void **state)
+{
+	struct fixture *f = *state;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	fill_up(f);
+	die_full(f);
+	assert_int_equal(verdict_of(f), 1);
+	assert_int_equal(world_open(&f->x, 1), WAL_ENOROOM);
+	assert_non_null(strstr(f->x.why, "make room"));
+	all_there(f);
+	blk_sim_capacity(f->x.blk, 0);
+	assert_int_equal(world_open(&f->x, 1), 0);
+	die(f);
+	all_there(f);
+}
+
+/* As the checkpointer would: the oldest segment makes room for the newest. */
+static void test_recovery_keeps_to_the_retention(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t oldest, newest;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	fill_up(f);
+	die_full(f);
+	f->x.retain_bytes = 4 * WORLD_SEGMENT;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	assert_int_equal(wal_read_bounds(f->x.w, 0, &oldest, &newest), 0);
+	assert_true(oldest > 1);
+	assert_int_equal(newest, f->model.lane[0].v[f->model.lane[0].n - 1].seq);
+	assert_true(blk_sim_used(f->x.blk) <= 5 * WORLD_SEGMENT);
+}
+
 /* ---- the report in words ---- */
 
 static void test_report_words(void **state)
@@ -610,7 +707,8 @@ int main(void)
 		T(test_wal_moves), T(test_wal_of_another_store), T(test_volatile_wal_lost),
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
 		T(test_damaged_wal), T(test_background_goes_on), T(test_bounds_and_old_lanes),
-		T(test_report_words),
+		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
+		T(test_recovery_keeps_to_the_retention), T(test_report_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
