@@ -323,8 +323,8 @@ static void do_step(struct explore *e, const struct step *s)
 		err = pending ? 0 : err;	/* a start has to look at it: not clean */
 		break;
 	case KILL:
-	case CUT:
-		do_crash(e, s->op == CUT);
+	case CUT:		/* a class that forgets at a power cut can only be killed */
+		do_crash(e, s->op == CUT && power(e));
 		return;
 	case REC:
 	case FRESH:

@@ -17,7 +17,8 @@ enum op {
 	OPEN,		/* with `arg` lanes */
 	CLOSE,		/* clean */
 	KILL,		/* the process dies; the machine does not */
-	CUT,		/* the power fails; one state is drawn and the workload goes on with it */
+	CUT,		/* the power fails; one state is drawn and the workload goes on with it
+			 * (class volatile: as KILL) */
 	REC,		/* a record of `arg` bytes in `lane`, behind the last one in its buffer */
 	FRESH,		/* the same in a buffer of its own */
 	COMMIT,		/* of `lane` */

@@ -53,7 +53,7 @@ PROGRAMS = {
 }
 
 # How much of the crash test is enough to kill (crash.c).
-SMALL = {"LIMIT": "8", "SAMPLES": "2", "USE": "1", "AGAIN": "4", "DEPTH": "2"}
+SMALL = {"SEED": "1", "LIMIT": "8", "SAMPLES": "2", "USE": "1", "AGAIN": "4", "DEPTH": "2"}
 
 WALL_S, CPU_S, FACTOR = 60, 20, 20      # a bound: this, and so many times the baseline
 KINDS = {"flush", "fence", "sync", "order", "result", "crc", "lap", "identity", "scrub", "copy",
