@@ -611,6 +611,14 @@ static bool fits_together(const struct loader *ld)
 		return refuse(ld, NULL, "", "%s: %llu is not a multiple of %u: accepted is %llu",
 			      config_place(c, "segment-size", at, sizeof(at)), (unsigned long long)c->segment_bytes, WAL_PAGE,
 			      (unsigned long long)(c->segment_bytes / WAL_PAGE * WAL_PAGE));
+	if (c->retain_bytes && c->class != WAL_NONE &&
+	    c->retain_bytes / c->workers < RETAIN_SEGMENTS * c->segment_bytes) {
+		print_scaled(SIZE, RETAIN_SEGMENTS * c->segment_bytes * c->workers, most, sizeof(most));
+		return refuse(ld, NULL, "", "%s: each of %u workers needs room for %u segments: accepted "
+			      "are 0 (keep all) and %s or more; or smaller segments, or fewer workers",
+			      config_place(c, "retain-bytes", at, sizeof(at)), c->workers,
+			      RETAIN_SEGMENTS, most);
+	}
 	if (!c->body_bytes_max && room > c->head_bytes_max) {
 		room -= c->head_bytes_max;
 		c->body_bytes_max = room < BODY_AUTO ? room : BODY_AUTO;

@@ -46,14 +46,27 @@ static uint64_t lane_bytes(struct seglog *s)
 	return sum;
 }
 
-/* Take the oldest segment out of the list, unless it is the last one.  *again: nobody
- * reads it, its file may be used again. */
+/* Whether the oldest may go: a younger one has something durable in it.  The header of a
+ * segment is synced with its first batch, so a power cut may leave the active one without
+ * a header, and the numbers that were given would be known to no file.  With the lock. */
+static bool oldest_may_go(const struct seglog *s)
+{
+	for (size_t i = 1; i < s->nsegs; i++)
+		if (MUTANT(seg_retire_durable) || (!s->segs[i]->lost &&
+		    /* relaxed: it only grows */
+		    atomic_load_explicit(&s->segs[i]->end, memory_order_relaxed) > SEG_DATA))
+			return true;
+	return false;
+}
+
+/* Take the oldest segment out of the list, if it may go.  *again: nobody reads it, its
+ * file may be used again. */
 static bool take_oldest(struct seglog *s, uint64_t *segno, bool *again)
 {
 	struct seg *g;
 
 	pthread_mutex_lock(&s->lock);
-	if (s->nsegs < 2) {
+	if (!oldest_may_go(s)) {
 		pthread_mutex_unlock(&s->lock);
 		return false;
 	}
@@ -96,7 +109,7 @@ static int retire_stuck(struct seglog *s)
 	return removed(s);
 }
 
-/* 1: one segment less; 0: there is only one; -errno.  keep: as a spare, if possible. */
+/* 1: one segment less; 0: none may go; -errno.  keep: as a spare, if possible. */
 static int retire_oldest(struct seglog *s, bool keep)
 {
 	char name[SEG_NAME_MAX], spare[32];
@@ -130,7 +143,7 @@ static bool oldest_is_over(struct seglog *s, uint64_t older_than_ms)
 
 	pthread_mutex_lock(&s->lock);
 	/* the next one was begun after its newest record */
-	over = s->nsegs > 1 && s->segs[1]->created_ms < older_than_ms;
+	over = oldest_may_go(s) && s->segs[1]->created_ms < older_than_ms;
 	pthread_mutex_unlock(&s->lock);
 	return over;
 }

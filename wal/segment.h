@@ -34,6 +34,10 @@ struct seglog;
 struct seg_lane;		/* seg_scan.h */
 
 #define SEG_SPARES	1u	/* freed files kept per lane */
+/* What retention by size needs of each lane: the segment in use, the one before it (of
+ * which alone it may be known what was acknowledged, while the first batch of the next is
+ * on its way), the prepared one, and one that is made from what has expired. */
+#define RETAIN_SEGMENTS 4u
 #define SEG_BYTES_MIN	(64u << 10)
 #define SEG_BYTES_MAX	(4ull << 30)	/* offsets / 8 fit 32 bits with room to spare */
 
@@ -153,7 +157,8 @@ int  seglog_prepare(struct seglog *s);
  * hold more than bytes_max (0: no limit), and those whose newest record is older than
  * the wall time older_than_ms (0: no limit).
  * Never the active one: a record in it expires after the next rotation, and that
- * comes with the first append after its time is up (seglog_frame says -ENOSPC).
+ * comes with the first append after its time is up (seglog_frame says -ENOSPC).  And
+ * never the last one with something durable in it.
  * 0 or -errno: a file could not be removed, and none is before it (tried again by the
  * next call); or the directory could not be synced, and none is any more. */
 int  seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms);

@@ -134,6 +134,12 @@ static int check_segments(struct opening *p)
 			      (unsigned long long)o->segment_bytes,
 			      (unsigned long long)seg_record_max(o->segment_bytes),
 			      (unsigned long long)o->record_bytes_max);
+	if (o->retain_bytes && o->retain_bytes / o->lanes < RETAIN_SEGMENTS * o->segment_bytes)
+		return refuse(p, -EINVAL, "a log of %llu bytes is too small for %u lanes with segments "
+			      "of %llu: keep at least %llu, or make the segments smaller",
+			      (unsigned long long)o->retain_bytes, o->lanes,
+			      (unsigned long long)o->segment_bytes,
+			      (unsigned long long)RETAIN_SEGMENTS * o->segment_bytes * o->lanes);
 	return 0;
 }
 

@@ -40,7 +40,7 @@ struct wal_options {
 	uint64_t	 pool_bytes;	/* all lanes together */
 	unsigned	 buf_size;
 	uint64_t	 segment_bytes;
-	uint64_t	 retain_bytes;	/* per store, 0: no limit */
+	uint64_t	 retain_bytes;	/* per store, at least RETAIN_SEGMENTS a lane; 0: no limit */
 	uint64_t	 retain_ms;	/* 0: no limit */
 	uint64_t	 record_bytes_max;	/* largest record; segments must hold one */
 	const struct pm_ops  *pm;	/* NULL: pm_nvmm */

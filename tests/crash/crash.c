@@ -142,6 +142,21 @@ static const struct step retain[] = {
 	{ END, 0, 0 }
 };
 
+/* Files that lanes of earlier starts have count too: few are left for a lane that is
+ * written to.  Retention comes while the first batch of a segment is on its way, while a
+ * batch that will need the next one gathers, and between. */
+#define FLIGHT(a, b) { FRESH, 0, a }, { COMMIT, 0, 0 }, { BACK, 0, 1 << 20 }, { FRESH, 0, b }, \
+	{ BACK, 0, 1 }, { SYNCED, 0, 0 }, { COMMIT, 0, 0 }, { BACK, 0, 1 << 20 }, { SYNCED, 0, 0 }
+#define FLIGHTS(n) { OPEN, 0, 2 }, { REC, 1, 40 }, { COMMIT, 1, 0 }, { SYNCED, 1, 0 }, \
+	{ CLOSE, 0, 0 }, { RETAIN, 0, n }, { OPEN, 0, 1 }, FLIGHT(14000, 15000), \
+	FLIGHT(15000, 13000), FLIGHT(15000, 15000), FLIGHT(9000, 15000), FLIGHT(15000, 15000), \
+	{ KILL, 0, 0 }, { OPEN, 0, 1 }, FLIGHT(15000, 14000), FLIGHT(15000, 15000), \
+	{ CUT, 0, 0 }, { OPEN, 0, 1 }, FLIGHT(15000, 14000), { CLOSE, 0, 0 }, { END, 0, 0 }
+static const struct step flight_two[] = { FLIGHTS(4) };
+static const struct step flight_three[] = { FLIGHTS(6) };
+static const struct step flight_four[] = { FLIGHTS(8) };
+static const struct step flight_age[] = { FLIGHTS(0) };
+
 /* No buffer, no word is left; then there is room again, and a crash comes with both. */
 static const struct step full[] = {
 	{ OPEN, 0, 1 },
@@ -187,10 +202,18 @@ static const struct workload loads[] = {
 	{ "share-fsync", WAL_FSYNC, share, 1, 0, 0, 0, 0 },
 	{ "lanes-fsync", WAL_FSYNC, lanes, 1, 0, 0, 0, 0 },
 	{ "lanes-nvmm", WAL_NVMM, lanes, 1, 0, 0, 0, 0 },
-	{ "retain-fsync", WAL_FSYNC, retain, 1, SEGMENTS(4), 0, 40000, 0 },
-	{ "retain-nvmm", WAL_NVMM, retain, 1, SEGMENTS(4), 0, 40000, 0 },
-	{ "age-fsync", WAL_FSYNC, retain, 1, 0, 30, 0, 0 },
-	{ "age-nvmm", WAL_NVMM, retain, 1, 0, 30, 0, 0 },
+	{ "retain-fsync", WAL_FSYNC, retain, 1, SEGMENTS(4), 0, 80000, 0 },
+	{ "retain-nvmm", WAL_NVMM, retain, 1, SEGMENTS(4), 0, 80000, 0 },
+	{ "flight-two-fsync", WAL_FSYNC, flight_two, 1, 0, 0, 1, 0 },
+	{ "flight-two-nvmm", WAL_NVMM, flight_two, 1, 0, 0, 1, 0 },
+	{ "flight-age-fsync", WAL_FSYNC, flight_age, 1, 0, 4, 0, 0 },
+	{ "flight-age-nvmm", WAL_NVMM, flight_age, 1, 0, 4, 0, 0 },
+	{ "flight-three-fsync", WAL_FSYNC, flight_three, 1, 0, 0, 40000, 0 },
+	{ "flight-three-nvmm", WAL_NVMM, flight_three, 1, 0, 0, 40000, 0 },
+	{ "flight-four-fsync", WAL_FSYNC, flight_four, 1, 0, 0, 80000, 0 },
+	{ "flight-four-nvmm", WAL_NVMM, flight_four, 1, 0, 0, 80000, 0 },
+	{ "age-fsync", WAL_FSYNC, retain, 1, 0, 8, 0, 0 },
+	{ "age-nvmm", WAL_NVMM, retain, 1, 0, 8, 0, 0 },
 	{ "full-nvmm", WAL_NVMM, full, 1, 0, 0, 0, 0 },
 	{ "full-fsync", WAL_FSYNC, full, 1, 0, 0, 0, 0 },
 	{ "classes-nvmm", WAL_NVMM, classes, 1, 0, 0, 0, 0 },

@@ -91,6 +91,9 @@ static unsigned recover(struct explore *e, struct world *x, const struct got *se
 	world_read(x, &g);
 	if (!got_same(seen, &g, why, sizeof(why)))
 		fail(e, "the dump and the start: %s", why);
+	for (unsigned i = 0; i < e->lanes; i++)
+		if (lane_durable(wal_lane(x->w, i)) < e->model->lane[i].top)
+			fail(e, "number %u-%" PRIu64 " is given again", i, e->model->lane[i].top);
 	model_restart(x->model, &g);
 	for (unsigned i = 0; use && i < e->lanes && !e->failed; i++)
 		if (world_record(x, i, 100, false) || world_commit(x, i) || world_synced(x, i))
@@ -162,8 +165,10 @@ static void judge(struct explore *e, struct pm_sim *pm, struct blk_sim *blk, uns
 	unsigned steps = 0;
 
 	world_init(&x, e->cls, pm, blk, &scratch);
-	scratch.expires = e->model->expires;
+	e->model->now_ms = world_clock();
 	scratch.keep_bytes = e->model->keep_bytes;
+	scratch.keep_ms = e->model->keep_ms;
+	scratch.now_ms = e->model->now_ms;
 	e->states++;
 	look(e, &x, &seen, depth ? "inside recovery" : "crash");
 	if (!e->failed)
@@ -228,7 +233,7 @@ static void seed_point(struct explore *e)
 static int at_point(void *arg)
 {
 	struct explore *e = arg;
-	uint64_t a, b;
+	uint64_t a, b, now = world_clock();
 	unsigned choices;
 
 	if (e->failed)
@@ -248,6 +253,7 @@ static int at_point(void *arg)
 
 		judge(e, pm, blk_sim_killed(e->live->blk), 0);
 	}
+	world_clock_set(now);		/* for the workload no time has passed */
 	return 0;
 }
 
@@ -255,7 +261,7 @@ static int at_point(void *arg)
 
 static void set_retention(struct explore *e)
 {
-	e->live->retain_bytes = e->load->retain_bytes;
+	e->live->retain_bytes = e->retain_bytes;
 	e->live->retain_ms = e->load->retain_ms;
 }
 
@@ -339,6 +345,9 @@ static void do_step(struct explore *e, const struct step *s)
 		break;
 	case CLASS:
 		e->cls = x->cls = (enum wal_class)s->arg;
+		break;
+	case RETAIN:
+		e->retain_bytes = x->retain_bytes = s->arg * (uint64_t)WORLD_SEGMENT;
 		break;
 	case COMMIT:
 		err = world_commit(x, s->lane);
@@ -436,13 +445,14 @@ bool explore_run(struct explore *e, const struct workload *w)
 	e->model = &model;
 	e->point = 0;
 	e->lanes = 1;
+	e->retain_bytes = w->retain_bytes;
 	e->failed = false;
 	world_init(&live, w->cls, pm_sim_new(), blk_sim_new(), &model);
 	live.step = at_point;
 	live.step_arg = e;
 	set_retention(e);
-	model.expires = w->retain_bytes || w->retain_ms;
 	model.keep_bytes = w->keep_bytes;
+	model.keep_ms = w->retain_ms;
 	drawn = w->drawn ? draw_steps(e, w->drawn) : NULL;
 	for (unsigned i = 0; i < w->repeat; i++)
 		for (const struct step *s = drawn ? drawn : w->steps; s->op != END && !e->failed; s++)

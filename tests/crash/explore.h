@@ -30,6 +30,7 @@ enum op {
 	FULL_WORDS,	/* records of `arg` bytes until no more is taken, behind each other */
 	FULL_BUFS,	/* the same, each in a buffer of its own */
 	CLASS,		/* enum wal_class `arg` from the next open on */
+	RETAIN,		/* `arg` segments in all lanes together from the next open on */
 	END
 };
 struct step {
@@ -43,7 +44,7 @@ struct workload {
 	const struct step *steps;
 	unsigned repeat;	/* how often the steps are done */
 	uint64_t retain_bytes, retain_ms;
-	uint64_t keep_bytes;	/* what retention leaves in each lane, at least */
+	uint64_t keep_bytes;	/* what retention by size leaves in each lane, at least */
 	unsigned drawn;		/* steps is NULL: so many, drawn from the seed */
 };
 
@@ -65,6 +66,7 @@ struct explore {
 	uint64_t point;		/* in this workload */
 	uint64_t only_point;	/* replay: UINT64_MAX, all */
 	unsigned lanes;
+	uint64_t retain_bytes;
 	bool	 failed;
 	char	 why[512];
 };

@@ -39,7 +39,8 @@ void model_free(struct model *m)
 	memset(m, 0, sizeof(*m));
 }
 
-void model_append(struct model *m, unsigned lane, uint64_t seq, const uint8_t *data, uint32_t len)
+void model_append(struct model *m, unsigned lane, uint64_t seq, uint64_t ms, const uint8_t *data,
+		  uint32_t len)
 {
 	struct model_lane *l = &m->lane[lane];
 
@@ -49,16 +50,20 @@ void model_append(struct model *m, unsigned lane, uint64_t seq, const uint8_t *d
 		l->cap = l->cap ? 2 * l->cap : 16;
 		l->v = need(realloc(l->v, l->cap * sizeof(*l->v)));
 	}
-	l->v[l->n++] = (struct model_rec){ seq, copy(data, len), len, false };
+	l->v[l->n++] = (struct model_rec){ seq, copy(data, len), len, ms, false };
 }
 
 void model_ack(struct model *m, unsigned lane, uint64_t upto)
 {
 	struct model_lane *l = &m->lane[lane];
 
-	for (size_t i = l->n; i-- > 0 && !l->v[i].acked; )
-		if (l->v[i].seq <= upto)
-			l->v[i].acked = true;
+	for (size_t i = l->n; i-- > 0 && !l->v[i].acked; ) {
+		if (l->v[i].seq > upto)
+			continue;
+		l->v[i].acked = true;
+		if (l->v[i].seq > l->top)
+			l->top = l->v[i].seq;
+	}
 }
 
 bool model_any_acked(const struct model *m)
@@ -121,10 +126,16 @@ bool got_same(const struct got *a, const struct got *b, char *why, size_t n)
 static bool expired(const struct model *m, const struct model_lane *l, size_t k)
 {
 	uint64_t after = 0;
+	bool last = true;
 
-	for (size_t i = k + 1; i < l->n; i++)
+	for (size_t i = k + 1; i < l->n; i++) {
 		after += l->v[i].acked ? l->v[i].len : 0;
-	return m->expires && after >= m->keep_bytes;
+		last &= !l->v[i].acked;
+	}
+	if (last)
+		return false;
+	return (m->keep_bytes && after >= m->keep_bytes) ||
+	       (m->keep_ms && l->v[k].ms + m->keep_ms < m->now_ms);
 }
 
 static const char *judge_lane(const struct model *m, unsigned lane, const struct got_rec *g,
@@ -185,15 +196,27 @@ const char *model_judge(const struct model *m, const struct got *g, char *why, s
 	return why;
 }
 
+static uint64_t time_of(const struct model *m, const struct got_rec *g)
+{
+	const struct model_lane *l = &m->lane[g->lane];
+
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].seq == g->seq)
+			return l->v[i].ms;
+	return 0;
+}
+
 void model_restart(struct model *m, const struct got *g)
 {
 	struct model was = *m;
 
-	model_free(m);
-	m->expires = was.expires;
-	m->keep_bytes = was.keep_bytes;
+	memset(m->lane, 0, sizeof(m->lane));
+	for (unsigned i = 0; i < MODEL_LANES; i++)
+		m->lane[i].top = was.lane[i].top;
 	for (size_t i = 0; i < g->n; i++) {
-		model_append(m, g->v[i].lane, g->v[i].seq, g->v[i].data, g->v[i].len);
+		model_append(m, g->v[i].lane, g->v[i].seq, time_of(&was, &g->v[i]), g->v[i].data,
+			     g->v[i].len);
 		model_ack(m, g->v[i].lane, g->v[i].seq);
 	}
+	model_free(&was);
 }

@@ -5,7 +5,9 @@
  *
  * Allowed is: in each lane, by rising number, only records that were appended under
  * that number, byte for byte, and all that were acknowledged.  With retention the oldest
- * may be missing, without a hole, while what follows them is as much as it keeps.
+ * may be missing, without a hole: a record that was old enough, or that had as many bytes
+ * behind it as retention keeps, but never the last one that was acknowledged.  And no
+ * number is given again that was acknowledged once, whether its record is still kept or not.
  */
 #ifndef CRASH_MODEL_H
 #define CRASH_MODEL_H
@@ -20,20 +22,24 @@ struct model_rec {
 	uint64_t seq;
 	uint8_t	*data;
 	uint32_t len;
+	uint64_t ms;		/* when it was appended, or a moment before */
 	bool	 acked;
 };
 struct model_lane {
 	struct model_rec *v;	/* by rising seq */
 	size_t	 n, cap;
+	uint64_t top;		/* the highest number that was ever acknowledged */
 };
 struct model {
 	struct model_lane lane[MODEL_LANES];
-	bool	 expires;	/* retention is on */
-	uint64_t keep_bytes;	/* and keeps at least so many bytes of records in a lane */
+	uint64_t keep_bytes;	/* retention leaves so many bytes of records in a lane; 0: all */
+	uint64_t keep_ms;	/* and every record that is younger; 0: all */
+	uint64_t now_ms;	/* of the judgement */
 };
 void model_free(struct model *m);
 /* A record that was appended. */
-void model_append(struct model *m, unsigned lane, uint64_t seq, const uint8_t *data, uint32_t len);
+void model_append(struct model *m, unsigned lane, uint64_t seq, uint64_t ms, const uint8_t *data,
+		  uint32_t len);
 void model_ack(struct model *m, unsigned lane, uint64_t upto);
 bool model_any_acked(const struct model *m);
 

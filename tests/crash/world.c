@@ -16,6 +16,16 @@ static uint64_t now_ms(void)
 	return 1700000000000ull + clock_ms++;
 }
 
+uint64_t world_clock(void)
+{
+	return 1700000000000ull + clock_ms;
+}
+
+void world_clock_set(uint64_t ms)
+{
+	clock_ms = ms - 1700000000000ull;
+}
+
 /* Nothing changes any more, on either side.  The sync of a directory makes the block
  * simulator notice: a write would count as begun. */
 static void power_off(struct world *x)
@@ -239,7 +249,7 @@ static int record(struct world *x, unsigned lane, uint32_t len, bool fresh, bool
 		err = relieve(x, lane);
 	}
 	if (seq)
-		model_append(x->model, lane, seq, data, len);
+		model_append(x->model, lane, seq, world_clock(), data, len);
 	else
 		lane_drop(l, &r);
 	free(data);

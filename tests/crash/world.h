@@ -61,6 +61,9 @@ struct world {
 void world_init(struct world *x, enum wal_class cls, struct pm_sim *pm, struct blk_sim *blk,
 		struct model *model);
 void world_fini(struct world *x);
+/* The wall clock of all worlds: it goes on by a millisecond each time that somebody looks. */
+uint64_t world_clock(void);
+void world_clock_set(uint64_t ms);
 /* What the options say (for looking without opening). */
 void world_tool(const struct world *x, struct rec_tool *t);
 

@@ -203,7 +203,8 @@ static void sizes_and_times(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		assert_int_equal(load(&a, "--retain-bytes", sizes[i].text, NULL), CONFIG_RUN);
+		assert_int_equal(load(&a, "--class", "none", "--retain-bytes", sizes[i].text, NULL),
+				 CONFIG_RUN);
 		assert_int_equal(a.c.retain_bytes, sizes[i].v);
 		done(&a);
 	}
@@ -232,6 +233,12 @@ static void fit_together(void **state)
 	refused(W("--pool-size", "64 workers"), "--pool-size", "2M", "--workers", "64");
 	refused(W("--pool-size", "4 workers"), "--pool-size", "16M", "--workers", "4",
 		"--body-max", "4M");
+	/* Four segments for each worker, or the log cannot turn over. */
+	refused(W("--retain-bytes", "2 workers", "4 segments", "512M"), "--workers", "2",
+		"--retain-bytes", "511M");
+	refused(W("--retain-bytes", "256M"), "--workers", "1", "--retain-bytes", "1");
+	assert_int_equal(load(&a, "--workers", "2", "--retain-bytes", "512M", NULL), CONFIG_RUN);
+	done(&a);
 	assert_int_equal(load(&a, "--segment-size", "1M", NULL), CONFIG_RUN);
 	assert_in_range(a.c.head_bytes_max + a.c.body_bytes_max, MIB - 10000, MIB - 8192);
 	done(&a);

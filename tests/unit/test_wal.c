@@ -148,6 +148,7 @@ static void test_refusals(void **state)
 	REFUSED(o.buf_size = 1024, -EINVAL, "2048 or 4096");
 	REFUSED(o.pool_bytes = 4096, -EINVAL, "too small");
 	REFUSED(o.segment_bytes = 4096, -EINVAL, "multiples of 4096");
+	REFUSED(o.retain_bytes = 4 * o.lanes * o.segment_bytes - 1, -EINVAL, "keep at least");
 	REFUSED((o.segment_bytes = 64 << 10, o.record_bytes_max = 65536, o.pool_bytes *= 2), -EINVAL,
 		"make the segments larger");
 	REFUSED(o.nvmm_path = NULL, -EINVAL, "--nvmm");
