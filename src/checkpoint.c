@@ -17,12 +17,15 @@
 #include "wal.h"
 #include "worker.h"
 
+#define WATCH_MS 1000		/* how long files may have vanished before that is told */
+
 struct checkpoint {
 	struct wal *wal;
 	struct health *health;
 	unsigned interval_ms;
 	uint64_t slice_bytes;
 	int retain_err;			/* that was told */
+	uint64_t watch_ms, pass_ms;	/* when the next look at the files, and the next pass, is due */
 	int efd;
 	atomic_bool kicked;		/* a write to efd is on its way: saves the next */
 	atomic_bool stop;
@@ -104,6 +107,68 @@ static void tell_nospace(struct checkpoint *c, int err)
 	}
 }
 
+static void tell_moved(struct checkpoint *c, bool moved)
+{
+	if (moved == health_is(c->health, HEALTH_STORE_MOVED))
+		return;
+	if (moved) {
+		health_set(c->health, HEALTH_STORE_MOVED, 0);
+		diag(DIAG_WARN, "the store is no longer at its path: it was moved or renamed, or something was "
+			 "mounted over it; it is worked on where it is now, give that path at the next "
+			 "start");
+	} else {
+		health_clear(c->health, HEALTH_STORE_MOVED);
+		diag(DIAG_NOTE, "the store is at its path again");
+	}
+}
+
+static void tell_missing(struct checkpoint *c, const struct wal_watch *x)
+{
+	if (!x->missing == !health_is(c->health, HEALTH_FILES_MISSING))
+		return;
+	if (x->missing) {
+		health_set(c->health, HEALTH_FILES_MISSING, WAL_EGONE);
+		diag(DIAG_ERR, "%u segments of the log were removed or renamed, the first is "
+			 "log/%03u/%08llx.seg: the next start will not find the records in them; put them "
+			 "back", x->missing, x->lane, (unsigned long long)x->segno);
+	} else {
+		health_clear(c->health, HEALTH_FILES_MISSING);
+		diag(DIAG_NOTE, "no segment of the log is missing any more");
+	}
+}
+
+static void tell_gone(struct checkpoint *c, const struct wal_watch *x)
+{
+	if (!x->gone || health_is(c->health, HEALTH_LANE_FAILED))
+		return;
+	health_set(c->health, HEALTH_LANE_FAILED, WAL_EGONE);
+	diag(DIAG_ERR, "%s was removed, renamed or replaced under the running server: what is written there "
+		 "now could not be found again, so nothing is acknowledged any more; look at what is "
+		 "left, then restart", x->what);
+}
+
+/* Whether the files are still there, once in WATCH_MS. */
+static void watch(struct checkpoint *c, uint64_t now)
+{
+	struct wal_watch x;
+
+	if (now < c->watch_ms)
+		return;
+	c->watch_ms = now + WATCH_MS;
+	wal_watch(c->wal, &x);
+	tell_moved(c, x.moved);
+	tell_missing(c, &x);
+	tell_gone(c, &x);
+}
+
+static uint64_t monotonic_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 /* What the lanes say of the disk, for readyz. */
 static void look(struct checkpoint *c)
 {
@@ -138,14 +203,25 @@ static void *run(void *arg)
 	struct pollfd p = { .fd = c->efd, .events = POLLIN };
 	uint64_t n;
 
+	c->pass_ms = monotonic_ms() + c->interval_ms;
 	while (!atomic_load(&c->stop)) {
-		if (poll(&p, 1, (int)c->interval_ms) > 0 && read(c->efd, &n, sizeof(n)) < 0)
+		uint64_t now = monotonic_ms();
+		uint64_t next = c->watch_ms < c->pass_ms ? c->watch_ms : c->pass_ms;
+		bool kicked = poll(&p, 1, next > now ? (int)(next - now) : 0) > 0;
+
+		if (kicked && read(c->efd, &n, sizeof(n)) < 0)
 			diag(DIAG_WARN, "checkpointer: eventfd: %s", strerror(errno));
+		now = monotonic_ms();
+		watch(c, now);
+		if (!kicked && now < c->pass_ms)
+			continue;
+		c->pass_ms = now + c->interval_ms;
 		atomic_store(&c->kicked, false);
 		int r;
 		do {
 			r = wal_background(c->wal, c->slice_bytes);
 			look(c);		/* the next one may succeed, and hide it */
+			watch(c, monotonic_ms());
 			if (!wake_hungry(c) && r > 0)
 				nap();
 		} while (r > 0 && !atomic_load(&c->stop));

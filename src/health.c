@@ -60,7 +60,7 @@ const char *health_word(const struct health *h)
 		return words[HEALTH_RECOVERING].word;
 	if (set >> HEALTH_STARTING & 1)
 		return words[HEALTH_STARTING].word;
-	return set ? "stuck" : "ready";
+	return set & ~HEALTH_NOTES ? "stuck" : "ready";
 }
 
 /* Appends at *at, which never passes n - 1. */
@@ -86,13 +86,14 @@ int health_text(const struct health *h, char *buf, size_t n, size_t *len)
 	int err;
 
 	*len = 0;
-	if (!set)
+	if (!(set & ~HEALTH_NOTES))
 		add(buf, n, len, "ready\n");
 	for (unsigned c = 0; c < HEALTH_CONDITIONS; c++) {
 		if (!(set >> c & 1))
 			continue;
 		err = __atomic_load_n(&h->err[c], __ATOMIC_RELAXED);
-		add(buf, n, len, "not ready: %s: %s", words[c].word, words[c].what);
+		add(buf, n, len, "%s: %s: %s", HEALTH_NOTES >> c & 1 ? "note" : "not ready",
+		    words[c].word, words[c].what);
 		if (err)
 			add(buf, n, len, " (%s)", wal_strerror(err));
 		total = __atomic_load_n(&h->total, __ATOMIC_RELAXED);
@@ -101,5 +102,5 @@ int health_text(const struct health *h, char *buf, size_t n, size_t *len)
 			add(buf, n, len, " (%" PRIu64 " of %" PRIu64 " MiB)", done >> 20, total >> 20);
 		add(buf, n, len, "; %s\n", words[c].todo);
 	}
-	return set ? 503 : 200;
+	return set & ~HEALTH_NOTES ? 503 : 200;
 }

@@ -4,7 +4,7 @@
  * /-/livez and /-/readyz.
  *
  * A set of conditions, each with fixed words and an errno.  Ready means: none is
- * set.  Any thread may set, clear or read, without a lock; a condition's errno is
+ * set but those that only want to be known (HEALTH_NOTES).  Any thread may set, clear or read, without a lock; a condition's errno is
  * that of its first setter and is written before the condition shows.
  */
 #ifndef HEALTH_H
@@ -24,7 +24,11 @@
 	X(NOSPACE, "no-space", "no room for the next segment of the log", \
 	  "make room, or set a retention; goes on by itself") /* the checkpointer, over all lanes */ \
 	X(CHECKPOINT, "checkpoint-failing", "the next segment of the log cannot be made", \
-	  "look at the storage; it is tried again")	/* the checkpointer */
+	  "look at the storage; it is tried again")	/* the checkpointer */ \
+	X(FILES_MISSING, "files-missing", "files of the log were removed or renamed", \
+	  "put them back: the next start will not find what they hold")	/* the checkpointer */ \
+	X(STORE_MOVED, "store-moved", "the store is no longer at its path; it is worked on where it is", \
+	  "give the new path at the next start")	/* the checkpointer */
 
 enum health_condition {
 #define X(name, word, what, todo) HEALTH_##name,
@@ -32,6 +36,9 @@ enum health_condition {
 #undef X
 	HEALTH_CONDITIONS
 };
+
+/* What is told and keeps no promise from being kept. */
+#define HEALTH_NOTES (1u << HEALTH_STORE_MOVED)
 
 struct health {				/* all zero: ready */
 	uint32_t set;			/* bit per condition */
@@ -50,13 +57,13 @@ static inline bool health_is(const struct health *h, enum health_condition c)
 
 static inline bool health_ready(const struct health *h)
 {
-	return __atomic_load_n(&h->set, __ATOMIC_ACQUIRE) == 0;
+	return !(__atomic_load_n(&h->set, __ATOMIC_ACQUIRE) & ~HEALTH_NOTES);
 }
 
 /* The body of /-/readyz, at most HEALTH_TEXT bytes with the NUL: "ready\n", or a
- * line per reason.  Returns the status to send with it, 200 or 503; *len: bytes
+ * line per reason; then a line per note.  Returns the status to send with it, 200 or 503; *len: bytes
  * without the NUL. */
-#define HEALTH_TEXT 1024u
+#define HEALTH_TEXT 2048u
 int health_text(const struct health *h, char *buf, size_t n, size_t *len);
 
 /* One word for a human: "ready", "starting", "recovering", "draining", "stuck". */

@@ -37,6 +37,14 @@ static inline bool blk_nospace(int err)
 	return err == -ENOSPC || err == -EDQUOT;
 }
 
+struct blk_id {			/* which file or folder it is */
+	uint64_t dev, ino;
+};
+static inline bool blk_same(const struct blk_id *a, const struct blk_id *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
 struct blk_ops {
 	void *ctx;
 	/* A folder; `name` is looked up in `at`, the name ".." too.  at NULL, here and below:
@@ -46,6 +54,10 @@ struct blk_ops {
 	int	(*open)(void *ctx, struct blk_dir *at, const char *name, int flags,
 			struct blk_file **f);
 	void	(*close)(struct blk_file *f);
+	int	(*id)(struct blk_file *f, struct blk_id *id);
+	/* Of what the name leads to now; "." is the folder itself, -ENOENT when that has no name
+	 * any more. */
+	int	(*id_at)(void *ctx, struct blk_dir *at, const char *name, struct blk_id *id);
 	int	(*size)(struct blk_file *f, uint64_t *bytes);
 	/* Read exactly n bytes (0) or -errno; -ENODATA at the end of the file. */
 	int	(*read)(struct blk_file *f, void *p, size_t n, uint64_t off);

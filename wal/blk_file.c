@@ -126,6 +126,27 @@ static void file_close(struct blk_file *f)
 	free(f);
 }
 
+static int id_of(const struct stat *st, struct blk_id *id)
+{
+	*id = (struct blk_id){ st->st_dev, st->st_ino };
+	return st->st_nlink ? 0 : -ENOENT;
+}
+
+static int file_id(struct blk_file *f, struct blk_id *id)
+{
+	struct stat st;
+
+	return fstat(f->fd, &st) < 0 ? -errno : id_of(&st, id);
+}
+
+static int file_id_at(void *ctx, struct blk_dir *at, const char *name, struct blk_id *id)
+{
+	struct stat st;
+
+	(void)ctx;
+	return fstatat(fd_of(at), name, &st, 0) < 0 ? -errno : id_of(&st, id);
+}
+
 static int file_size(struct blk_file *f, uint64_t *bytes)
 {
 	struct stat st;
@@ -333,6 +354,8 @@ const struct blk_ops blk_file_ops = {
 	.dir_close = file_dir_close,
 	.open = file_open,
 	.close = file_close,
+	.id = file_id,
+	.id_at = file_id_at,
 	.size = file_size,
 	.read = file_read,
 	.write = file_write,

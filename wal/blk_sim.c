@@ -163,6 +163,38 @@ static void sim_close(struct blk_file *f)
 	free(f);
 }
 
+static int id_of(unsigned ino, struct blk_id *id)
+{
+	*id = (struct blk_id){ 1, ino };
+	return 0;
+}
+
+static int sim_id(struct blk_file *f, struct blk_id *id)
+{
+	const struct blk_sim *s = f->s;
+
+	id_of(f->ino, id);
+	for (size_t i = 0; i < s->seen.n; i++)
+		if (s->seen.v[i].ino == f->ino)
+			return 0;
+	return -ENOENT;
+}
+
+static int sim_id_at(void *ctx, struct blk_dir *at, const char *name, struct blk_id *id)
+{
+	struct blk_sim *s = ctx;
+	const struct name *e;
+	char path[4096];
+	int err = s->crashed ? -EIO : path_of(s, at, name, path);
+
+	if (err)
+		return err;
+	e = sim_name_find(&s->seen, path);
+	if (e || sim_is_root(path))
+		return id_of(e ? e->ino : UINT_MAX, id);
+	return -ENOENT;
+}
+
 static int sim_size(struct blk_file *f, uint64_t *bytes)
 {
 	if (f->s->crashed)
@@ -405,7 +437,8 @@ static int sim_lock(struct blk_file *f)
 }
 
 static const struct blk_ops sim_ops = {
-	.dir_open = sim_dir_open, .dir_close = sim_dir_close, .open = sim_open, .close = sim_close, .size = sim_size, .read = sim_read,
+	.dir_open = sim_dir_open, .dir_close = sim_dir_close, .open = sim_open, .close = sim_close,
+	.id = sim_id, .id_at = sim_id_at, .size = sim_size, .read = sim_read,
 	.write = sim_write, .sync = sim_sync, .fd = sim_fd, .mkdir = sim_mkdir,
 	.rename = sim_rename, .unlink = sim_unlink, .sync_dir = sim_sync_dir,
 	.list = sim_list, .lock = sim_lock,

@@ -284,6 +284,8 @@ static int prep_publish(struct seglog *s)
 		err = s->o.blk->sync_dir(s->dir);
 	if (MUTANT(seg_prepare_result))
 		err = 0;
+	if (!err)
+		err = s->o.blk->id(s->prep.file, &g->id);
 	if (!err) {
 		pthread_mutex_lock(&s->lock);
 		err = seg_reserve(s);
@@ -340,6 +342,97 @@ int seglog_prepare(struct seglog *s)
 	return blk_nospace(err) ? -ENOSPC : err;
 }
 
+/* ---- names that are gone ---- */
+
+/* Whether the file that the segment's name leads to is another, or none.  What cannot be
+ * found out is taken for well. */
+static bool lost_name(struct seglog *s, uint64_t segno, const struct blk_id *want)
+{
+	char name[SEG_NAME_MAX];
+	struct blk_id id;
+	int err;
+
+	seg_name(name, segno);
+	err = s->o.blk->id_at(s->o.blk->ctx, s->dir, name, &id);
+	return err == -ENOENT || (!err && want && !blk_same(&id, want));
+}
+
+/* Take back the prepared segment, if the writer has not got it yet: the next call of
+ * seglog_prepare makes its number anew. */
+static void watch_prepared(struct seglog *s)
+{
+	struct seg *g = atomic_load_explicit(&s->prepared, memory_order_relaxed);
+
+	/* The background alone frees it, so it may be looked at though the writer has it. */
+	if (!g || !lost_name(s, g->segno, &g->id) ||
+	    !atomic_compare_exchange_strong(&s->prepared, &g, NULL))
+		return;
+	s->next_segno = g->segno;
+	s->o.blk->close(g->file);
+	free(g);
+}
+
+static bool lost_folder(struct seglog *s)
+{
+	char name[16];
+	struct blk_id is, at;
+	int err = s->o.blk->id_at(s->o.blk->ctx, s->dir, ".", &is);
+
+	snprintf(name, sizeof(name), "%03u", s->o.lane);
+	if (!err && s->o.at)
+		err = s->o.blk->id_at(s->o.blk->ctx, s->o.at, name, &at);
+	return err == -ENOENT || (!err && s->o.at && !blk_same(&is, &at));
+}
+
+struct watched {
+	uint64_t segno;
+	bool	 missing;
+};
+
+/* A copy of the list, to be looked at without the lock.  NULL: no memory. */
+static struct watched *list_copy(struct seglog *s, size_t *n, uint64_t *active, struct blk_id *id)
+{
+	struct watched *l;
+
+	pthread_mutex_lock(&s->lock);
+	*n = s->nsegs;
+	l = malloc((*n + 1) * sizeof(*l));
+	for (size_t i = 0; l && i < *n; i++)
+		l[i] = (struct watched){ s->segs[i]->segno, false };
+	*active = s->active ? s->active->segno : 0;
+	if (s->active)
+		*id = s->active->id;
+	pthread_mutex_unlock(&s->lock);
+	return l;
+}
+
+int seglog_watch(struct seglog *s, unsigned *missing, uint64_t *first)
+{
+	struct blk_id id = { 0 };
+	uint64_t active;
+	size_t n;
+	struct watched *l = list_copy(s, &n, &active, &id);
+	bool gone = lost_folder(s);
+
+	*missing = 0;
+	if (!l)
+		return gone ? -ENOENT : 0;
+	for (size_t i = 0; i < n; i++) {
+		l[i].missing = lost_name(s, l[i].segno, l[i].segno == active ? &id : NULL);
+		if (l[i].missing && l[i].segno == active)
+			gone = true;
+		else if (l[i].missing && !(*missing)++)
+			*first = l[i].segno;
+	}
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < n; i++)		/* only the caller takes any out of the list */
+		s->segs[i]->missing = l[i].missing;
+	pthread_mutex_unlock(&s->lock);
+	free(l);
+	watch_prepared(s);
+	return gone && !MUTANT(seg_watch_gone) ? -ENOENT : 0;
+}
+
 /* ---- figures ---- */
 
 void seglog_stat(struct seglog *s, struct seglog_stats *st)
@@ -349,8 +442,10 @@ void seglog_stat(struct seglog *s, struct seglog_stats *st)
 		.retain_err = atomic_load_explicit(&s->retain_err, memory_order_relaxed) };
 	pthread_mutex_lock(&s->lock);
 	st->segments = s->nsegs;
-	for (size_t i = 0; i < s->nsegs; i++)
+	for (size_t i = 0; i < s->nsegs; i++) {
 		st->bytes += s->segs[i]->bytes;
+		st->missing += s->segs[i]->missing;
+	}
 	if (s->nsegs) {
 		st->oldest_seq = s->segs[0]->first_seq;
 		st->oldest_ms = s->segs[0]->created_ms;

@@ -302,7 +302,8 @@ static int resume_tail(struct seglog *s, const struct seg_lane *found,
 	g->bytes = h.bytes;
 	g->end = r->end;
 	g->sealed = false;
-	if (r->dirty_end > r->end && !MUTANT(seg_tail_scrub))
+	err = s->o.blk->id(g->file, &g->id);
+	if (!err && r->dirty_end > r->end && !MUTANT(seg_tail_scrub))
 		err = seg_write_zeros(s->o.blk, g->file, r->end, r->dirty_end - r->end);
 	if (!err && (r->batch_off == SEG_DATA || si->a_bad || si->b_bad) &&
 	    !MUTANT(seg_resume_header))

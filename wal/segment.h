@@ -163,6 +163,13 @@ int  seglog_prepare(struct seglog *s);
  * next call); or the directory could not be synced, and none is any more. */
 int  seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms);
 
+/* Whether the files still have their names: a running server does not notice by itself
+ * that they were removed.  0; -ENOENT: the segment that is written to, or the lane's folder,
+ * has lost its name (or another file has it), so nothing that is written could come back.
+ * A prepared one is made again.  *missing: how many sealed ones have none, *first: the
+ * first of them. */
+int  seglog_watch(struct seglog *s, unsigned *missing, uint64_t *first);
+
 /* ---- any thread ---- */
 struct seglog_stats {
 	uint64_t segments, bytes;	/* that hold records, their size */
@@ -172,6 +179,7 @@ struct seglog_stats {
 	uint64_t newest_ms;		/* of the newest record; 0 unknown */
 	uint64_t expired_records;	/* since open: numbers that retention freed */
 	uint64_t rotations;
+	uint64_t missing;		/* of the segments, as seglog_watch() found: their files have no name */
 	int	 prepare_err;		/* why there is no next segment: -errno of the last try, 0 */
 	int	 retain_err;		/* what the last seglog_retain() returned */
 };

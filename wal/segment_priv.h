@@ -33,12 +33,14 @@ struct seg {
 	/* fixed before it is in the list */
 	uint64_t segno, first_seq, created_ms, bytes, salt;
 	bool	 lost;		/* no valid header: holds its place, nothing is read from it */
+	struct blk_id id;	/* the active and the prepared one: of the open file */
 	/* the writer's; release after the bytes before `end` are synced */
 	_Atomic uint64_t end;	/* of a sealed one that was not read at open: its size */
 	_Atomic bool sealed;	/* release: `end` is final */
 	/* under the lock */
 	unsigned refs;		/* cursors, the writer, the index builder */
 	bool	 retired;	/* not in the list any more: the last ref frees it */
+	bool	 missing;	/* no file had its name when seglog_watch looked */
 	struct blk_file *file;	/* open while refs > 0 */
 	struct seg_index *index;
 	uint64_t index_used;	/* when, for dropping the least recently used */

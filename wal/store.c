@@ -495,3 +495,42 @@ void store_close(struct store *s)
 	s->file = NULL;
 	s->log = s->root = NULL;
 }
+
+/* ---- a running store ---- */
+
+bool store_moved(const struct store *s)
+{
+	struct blk_id is, at_path;
+	int err = s->blk->id_at(s->blk->ctx, s->root, ".", &is);
+
+	if (!err)
+		err = s->blk->id_at(s->blk->ctx, NULL, s->dir, &at_path);
+	return err == -ENOENT || err == -ENOTDIR || (!err && !blk_same(&is, &at_path));
+}
+
+/* want: -errno of finding out what is held; what cannot be found out is taken for well. */
+static bool lost_name(const struct store *s, struct blk_dir *at, const char *name, int held,
+		      const struct blk_id *want)
+{
+	struct blk_id id;
+	int err = held ? held : s->blk->id_at(s->blk->ctx, at, name, &id);
+
+	return err == -ENOENT || (!err && !blk_same(&id, want));
+}
+
+int store_watch(const struct store *s, const char **what)
+{
+	struct blk_id id;
+	int err = s->blk->id_at(s->blk->ctx, s->root, ".", &id);
+
+	*what = "the store's folder";
+	if (err == -ENOENT)
+		return err;
+	*what = "the file `store`";
+	err = s->blk->id(s->file, &id);
+	if (lost_name(s, s->root, "store", err, &id) && !MUTANT(watch_store))
+		return -ENOENT;
+	*what = "the folder `log`";
+	err = s->blk->id_at(s->blk->ctx, s->log, ".", &id);
+	return lost_name(s, s->root, "log", err, &id) ? -ENOENT : 0;
+}

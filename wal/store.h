@@ -57,6 +57,13 @@ int  store_update(struct store *s, uint32_t flags, uint32_t wal_class, const cha
 		  uint64_t segment_bytes);
 void store_close(struct store *s);
 
+/* Whether the path that the store was opened by still leads to it. */
+bool store_moved(const struct store *s);
+/* Whether the folder, the file `store` or log/ has lost its name: 0; -ENOENT: nothing that
+ * is written now can be found by another start, or the lock went with the name.  *what:
+ * which. */
+int  store_watch(const struct store *s, const char **what);
+
 /* "007", the name of a lane's folder in s->log. */
 #define STORE_LANE_NAME 12
 void store_lane_name(char name[STORE_LANE_NAME], unsigned lane);

@@ -55,6 +55,8 @@ const char *wal_strerror(int err)
 		return "belongs to another store";
 	case WAL_ENODIR:
 		return "no store there";
+	case WAL_EGONE:
+		return "its file was removed or replaced while it was in use";
 	case WAL_EWEAK:
 		return "the place cannot give the class asked for";
 	case WAL_ENOROOM:

@@ -27,6 +27,7 @@ enum {				/* errors of our own, negative */
 	WAL_ENODIR = -2007,	/* no store there (read-only open) */
 	WAL_EWEAK = -2008,	/* the place cannot give the class asked for */
 	WAL_ENOROOM = -2009,	/* recovery needs room on the disk that is not there; may be tried again */
+	WAL_EGONE = -2010,	/* a file was removed, or replaced, while it was in use */
 };
 const char *wal_strerror(int err);
 
@@ -73,6 +74,20 @@ void wal_lane_aio(struct wal *w, unsigned i, struct blk_aio *aio);
  * retention.  Returns what is left to do: 0 nothing, 1 call again now, or
  * -errno for a failure that is final for a lane (the others go on). */
 int  wal_background(struct wal *w, uint64_t slice_bytes);
+
+/* Whether the files are still where another start would look for them, which a running
+ * server does not notice by itself.  Called by the thread of wal_background, every second
+ * or so: a few lookups of names, and one a segment.  Where what is acknowledged now could
+ * not come back, the lanes fail (WAL_EGONE). */
+struct wal_watch {
+	bool	 moved;		/* the store's path leads elsewhere: it is worked on where it is now */
+	unsigned missing;	/* segments without a file of their name: what only they hold is lost */
+	unsigned lane;		/* of the first of them */
+	uint64_t segno;
+	bool	 gone;		/* lanes have failed for it */
+	char	 what[64];	/* gone: which file or folder */
+};
+void wal_watch(struct wal *w, struct wal_watch *x);
 
 /* Read-back.  Only what is in synced segments is found; for the nvmm classes
  * wal_unsettled() tells whether records of the lane still wait for a checkpoint. */

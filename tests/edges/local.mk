@@ -7,3 +7,5 @@ EXTRA_DIST += %D%/edges.py
 SCRIPT_TESTS += %D%/readers.py
 SCRIPT_TESTS += %D%/full_start.py
 EXTRA_DIST += %D%/disks.py
+SCRIPT_TESTS += %D%/moved.py
+SCRIPT_TESTS += %D%/gone.py

@@ -102,6 +102,7 @@ static void same_behaviour(const struct blk_ops *blk, const char *root)
 static void same_folders(const struct blk_ops *blk, const char *root)
 {
 	struct blk_dir *r, *d, *up, *none;
+	struct blk_id id, is;
 	struct blk_file *f;
 	unsigned n = 0;
 
@@ -113,6 +114,15 @@ static void same_folders(const struct blk_ops *blk, const char *root)
 	blk->close(f);
 	assert_int_equal(blk->open(blk->ctx, d, "b", BLK_RDWR | BLK_CREATE, &f), 0);
 	assert_int_equal(put(blk, f, "bbb", 3, 0), 0);
+	assert_int_equal(blk->id(f, &id), 0);
+	assert_int_equal(blk->id_at(blk->ctx, d, "b", &is), 0);
+	assert_true(blk_same(&id, &is));
+	assert_int_equal(blk->id_at(blk->ctx, d, "a", &is), 0);
+	assert_false(blk_same(&id, &is));
+	assert_int_equal(blk->id_at(blk->ctx, d, "c", &is), -ENOENT);
+	assert_int_equal(blk->id_at(blk->ctx, d, ".", &id), 0);
+	assert_int_equal(blk->id_at(blk->ctx, r, "d", &is), 0);
+	assert_true(blk_same(&id, &is));
 	blk->close(f);
 	assert_int_equal(blk->dir_open(blk->ctx, d, "a", &none), -ENOTDIR);
 	assert_int_equal(blk->open(blk->ctx, d, "b", BLK_RDWR | BLK_CREATE, &f), -EEXIST);
@@ -122,7 +132,10 @@ static void same_folders(const struct blk_ops *blk, const char *root)
 	assert_int_equal(n, 2);
 	assert_int_equal(blk->sync_dir(d), 0);
 	assert_int_equal(blk->unlink(blk->ctx, d, "a"), -ENOENT);
+	assert_int_equal(blk->open(blk->ctx, d, "c", BLK_RDONLY, &f), 0);
 	assert_int_equal(blk->unlink(blk->ctx, d, "c"), 0);
+	assert_int_equal(blk->id(f, &id), -ENOENT);
+	blk->close(f);
 	assert_int_equal(blk->unlink(blk->ctx, d, "b"), 0);
 	assert_int_equal(blk->dir_open(blk->ctx, d, "..", &up), 0);
 	assert_int_equal(blk->mkdir(blk->ctx, up, "d"), 0);	/* it is there */

@@ -31,14 +31,16 @@ static void test_each(void **state)
 	(void)state;
 	for (unsigned c = 0; c < HEALTH_CONDITIONS; c++) {
 		struct health h = { 0 };
+		bool note = HEALTH_NOTES >> c & 1;
 
 		health_set(&h, c, 0);
-		assert_false(health_ready(&h));
+		assert_int_equal(health_ready(&h), note);
 		assert_true(health_is(&h, c));
-		assert_int_equal(health_text(&h, buf, sizeof buf, &len), 503);
+		assert_int_equal(health_text(&h, buf, sizeof buf, &len), note ? 200 : 503);
 		assert_int_equal(len, strlen(buf));
+		assert_int_equal(!strncmp(buf, "ready\nnote: ", 12), note);
 		assert_non_null(strstr(buf, health_condition_word(c)));
-		assert_string_not_equal(health_word(&h), "ready");
+		assert_int_equal(!strcmp(health_word(&h), "ready"), note);
 		health_clear(&h, c);
 		assert_true(health_ready(&h));
 		assert_int_equal(health_text(&h, buf, sizeof buf, &len), 200);

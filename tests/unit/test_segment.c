@@ -434,6 +434,22 @@ static void test_unremovable(void **state)
 }
 
 /* Whether its old name is gone is not known: it must not be overwritten. */
+static void unlink_nth(const struct blk_ops *blk, uint64_t segno)
+{
+	char path[SEG_PATH_MAX];
+
+	assert_int_equal(seg_path(path, LANE_DIR, segno), 0);
+	assert_int_equal(blk->unlink(blk->ctx, NULL, path), 0);
+}
+
+static void put_nth(struct blk_sim *sim, uint64_t segno)
+{
+	char path[SEG_PATH_MAX];
+
+	assert_int_equal(seg_path(path, LANE_DIR, segno), 0);
+	assert_int_equal(blk_sim_put(sim, path, "x", 1), 0);
+}
+
 static void test_failed_directory_sync_keeps_the_file(void **state)
 {
 	struct blk_sim *sim = blk_sim_new();
@@ -469,6 +485,52 @@ static void test_failed_directory_sync_keeps_the_file(void **state)
 		seg_lane_free(&l);
 		blk_sim_free(cut);
 	}
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* Names that somebody else takes away: of what is sealed, of the prepared one, of the one
+ * that is written to. */
+static void test_names_are_watched(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct seglog_stats st;
+	unsigned missing;
+	uint64_t first, seq;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	for (seq = 1; seq < 200; seq += 7)
+		assert_int_equal(model_append(s, seq, 7), 0);
+	model_prepare(s);
+	seglog_stat(s, &st);
+	assert_true(st.segments > 3);
+	assert_int_equal(seglog_watch(s, &missing, &first), 0);
+	assert_int_equal(missing, 0);
+
+	assert_int_equal(blk->rename(blk->ctx, NULL, LANE_DIR "/00000002.seg", LANE_DIR "/away"), 0);
+	assert_int_equal(seglog_watch(s, &missing, &first), 0);
+	assert_int_equal(missing, 1);
+	assert_int_equal(first, 2);
+	seglog_stat(s, &st);
+	assert_int_equal(st.missing, 1);
+	assert_int_equal(blk->rename(blk->ctx, NULL, LANE_DIR "/away", LANE_DIR "/00000002.seg"), 0);
+	assert_int_equal(seglog_watch(s, &missing, &first), 0);
+	assert_int_equal(missing, 0);
+
+	unlink_nth(blk, st.segments + 1);
+	assert_true(seglog_ready(s));
+	assert_int_equal(seglog_watch(s, &missing, &first), 0);
+	assert_false(seglog_ready(s));		/* no batch goes into a file without a name */
+	model_prepare(s);
+	assert_int_equal(model_append(s, seq, 7), 0);
+
+	unlink_nth(blk, st.segments);
+	put_nth(sim, st.segments);		/* another file of that name does not do */
+	assert_int_equal(seglog_watch(s, &missing, &first), -ENOENT);
 	seglog_close(s);
 	blk_sim_free(sim);
 }
@@ -893,6 +955,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_large_batch),
 		cmocka_unit_test(test_unremovable),
 		cmocka_unit_test(test_failed_directory_sync_keeps_the_file),
+		cmocka_unit_test(test_names_are_watched),
 		cmocka_unit_test(test_leftovers_go),
 		cmocka_unit_test(test_no_space_and_back),
 		cmocka_unit_test(test_failed_sync_is_final),

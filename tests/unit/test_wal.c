@@ -208,6 +208,40 @@ static void test_busy(void **state)
 	assert_non_null(strstr(f->rep.why, "in use"));
 }
 
+/* Files that vanish while the store is open: told, and no lane acknowledges any more. */
+static void test_vanished(void **state)
+{
+	static const struct { const char *name; bool gone; } rows[] = {
+		{ WORLD_STORE "/store", true }, { WORLD_STORE "/log/000/00000001.seg", true },
+		{ WORLD_STORE "/log/000/00000002.seg", false },		/* prepared: made again */
+	};
+	struct fixture *f = *state;
+	struct wal_watch x;
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct blk_ops *blk = blk_sim_ops(f->x.blk);
+
+		assert_int_equal(world_open(&f->x, 2), 0);
+		put(f, 0, 100);
+		while (wal_background(f->x.w, 1 << 20) > 0)
+			;
+		wal_watch(f->x.w, &x);
+		assert_false(x.moved || x.missing || x.gone);
+		assert_int_equal(blk->unlink(blk->ctx, NULL, rows[i].name), 0);
+		wal_watch(f->x.w, &x);
+		assert_int_equal(x.gone, rows[i].gone);
+		assert_int_equal(!!x.what[0], rows[i].gone);
+		assert_int_equal(lane_failed(wal_lane(f->x.w, 0)), rows[i].gone ? WAL_EGONE : 0);
+		/* one lane's file is no matter of the other's */
+		assert_int_equal(lane_failed(wal_lane(f->x.w, 1)), i == 0 ? WAL_EGONE : 0);
+		world_kill(&f->x);
+		world_fini(&f->x);
+		model_free(&f->model);
+		f->model = (struct model){ 0 };
+		world_init(&f->x, WAL_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
+	}
+}
+
 static void test_nothing_there(void **state)
 {
 	struct fixture *f = *state;
@@ -704,7 +738,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_refusals), T(test_weak_places), T(test_none_stores_nothing), T(test_busy),
-		T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
+		T(test_vanished), T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
 		T(test_wal_moves), T(test_wal_of_another_store), T(test_volatile_wal_lost),
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
 		T(test_damaged_wal), T(test_background_goes_on), T(test_bounds_and_old_lanes),

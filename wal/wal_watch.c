@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * wal_watch.c - files that vanish under a running server (wal.h).
+ *
+ * A file without a name can be written and synced for as long as it is open, and is gone
+ * with the process.  So the names are looked up now and then, and compared with what is
+ * held open:
+ *
+ *	the store's path leads elsewhere	told; everything is made and found relative to
+ *						folders that are held
+ *	a sealed segment has no name		told: what only it holds is lost to the next start
+ *	the prepared one has none		it is made again (seglog_watch)
+ *	the active one, a folder		nothing that is acknowledged could come back: the
+ *						lane fails, or all of them
+ *	the file `store`			all lanes fail: the lock, which keeps other
+ *						processes away from the files, went with it
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "wal_priv.h"
+
+static void fail_lane(struct lane *l)
+{
+	if (!lane_failed(l))
+		relaxed_store(l->settle_failed, WAL_EGONE);
+}
+
+static void watch_lane(struct wal *w, unsigned i, struct wal_watch *x)
+{
+	uint64_t first = 0;
+	unsigned missing;
+	int err = seglog_watch(w->log[i], &missing, &first);
+
+	if (missing && !x->missing) {
+		x->lane = i;
+		x->segno = first;
+	}
+	x->missing += missing;
+	if (!err || i >= w->nlanes)
+		return;
+	fail_lane(&w->lane[i]);
+	x->gone = true;
+	if (!x->what[0])
+		snprintf(x->what, sizeof(x->what), "lane %u's folder or active segment", i);
+}
+
+void wal_watch(struct wal *w, struct wal_watch *x)
+{
+	const char *what;
+
+	memset(x, 0, sizeof(*x));
+	if (!w->store_open)
+		return;
+	x->moved = store_moved(&w->store);
+	if (store_watch(&w->store, &what)) {
+		x->gone = true;
+		snprintf(x->what, sizeof(x->what), "%s", what);
+		for (unsigned i = 0; i < w->nlanes; i++)
+			fail_lane(&w->lane[i]);
+	}
+	for (unsigned i = 0; i < w->known; i++)
+		if (w->log[i])
+			watch_lane(w, i, x);
+}
