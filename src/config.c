@@ -38,6 +38,7 @@ enum kind {
 	SIZE,		/* uint64_t, bytes */
 	TIME,		/* uint64_t, milliseconds */
 	TIME32,		/* unsigned, milliseconds */
+	MODE,		/* unsigned, the rights of a file, octal */
 	ACTION,		/* command line only, not in the file */
 };
 
@@ -59,6 +60,8 @@ struct setting {
 static const struct setting settings[] = {
 	{ "listen", LISTEN, AT(listen), "127.0.0.1:8080", 0, 0, NULL, "ADDR:PORT",
 	  "address to serve, may be repeated; [::1]:8080 and unix:/path too, port 0: any free" },
+	{ "unix-mode", MODE, AT(unix_mode), "0600", 0, 0777, NULL, "MODE",
+	  "rights of a Unix socket, octal: who may write to it may connect" },
 	{ "store", PATH, AT(store), "./pasted-store", 0, 0, NULL, "DIR",
 	  "where the segment log lives; made if it is not there" },
 	{ "nvmm", PATH, AT(nvmm), NULL, 0, 0, NULL, "DIR|/dev/daxX.Y",
@@ -289,6 +292,18 @@ static bool set_number(const struct loader *ld, const struct place *p,
 	return true;
 }
 
+static bool set_mode(const struct loader *ld, const struct place *p,
+		     const struct setting *s, const char *value)
+{
+	size_t n = strlen(value);
+
+	if (n < 3 || n > 4 || strspn(value, "01234567") != n || strtoul(value, NULL, 8) > s->max)
+		return refuse(ld, p, s->name, "\"%s\" is no mode: accepted is 000 to 777, as chmod has "
+			      "them", value);
+	*(unsigned *)field(ld->c, s) = (unsigned)strtoul(value, NULL, 8);
+	return true;
+}
+
 static bool set_choice(const struct loader *ld, const struct place *p,
 		       const struct setting *s, const char *value)
 {
@@ -360,6 +375,8 @@ static bool set_value(const struct loader *ld, const struct place *p,
 		return set_choice(ld, p, s, value);
 	case COUNT: case SIZE: case TIME: case TIME32:
 		return set_number(ld, p, s, value);
+	case MODE:
+		return set_mode(ld, p, s, value);
 	case ACTION:
 		break;
 	}

@@ -25,6 +25,7 @@ enum config_ring { CONFIG_RING_AUTO, CONFIG_RING_URING, CONFIG_RING_SOCKET, CONF
 struct config {
 	struct listen_addr listen[LISTEN_MAX];
 	unsigned nlisten;
+	unsigned unix_mode;		/* of a Unix socket's file */
 	char	*store;
 	char	*nvmm;			/* directory or device-dax; NULL: none given */
 	unsigned class;			/* CONFIG_CLASS_AUTO, WAL_NVMM (eadr too), WAL_FSYNC, .. */

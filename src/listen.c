@@ -126,9 +126,10 @@ void listen_print(const struct listen_addr *a, char *buf, size_t n)
 
 /* ---- TCP ---- */
 
-static int tcp_socket(const struct listen_addr *a, bool reuseport)
+static int tcp_socket(const struct listener *l, bool reuseport)
 {
-	const int on = 1;
+	const struct listen_addr *a = &l->addr;
+	const int on = 1, only6 = l->only6;
 	int fd = socket(a->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
@@ -137,6 +138,8 @@ static int tcp_socket(const struct listen_addr *a, bool reuseport)
 	    (reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on))) ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) ||
+	    (a->ss.ss_family == AF_INET6 &&
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6))) ||
 	    bind(fd, (const struct sockaddr *)&a->ss, a->len)) {
 		int err = -errno;
 
@@ -147,9 +150,9 @@ static int tcp_socket(const struct listen_addr *a, bool reuseport)
 }
 
 /* Binding alone does not show a listener that also has SO_REUSEADDR: listen does. */
-static int port_is_free(const struct listen_addr *a)
+static int port_is_free(const struct listener *l)
 {
-	int err = 0, fd = tcp_socket(a, false);
+	int err = 0, fd = tcp_socket(l, false);
 
 	if (fd < 0)
 		return fd;
@@ -161,22 +164,22 @@ static int port_is_free(const struct listen_addr *a)
 
 /* The kernel takes the io_uring of a killed server down after its process has gone, and
  * the listener lives until then: whoever starts it again at once waits for that. */
-static int wait_free(int (*is_free)(const struct listen_addr *a), const struct listen_addr *a)
+static int wait_free(int (*is_free)(const struct listener *l), const struct listener *l)
 {
 	const struct timespec pause = { 0, 20 * 1000 * 1000 };
 	int err;
 
-	for (int i = 0; (err = is_free(a)) == -EADDRINUSE && i < 100; i++)
+	for (int i = 0; (err = is_free(l)) == -EADDRINUSE && i < 100; i++)
 		nanosleep(&pause, NULL);
 	return err;
 }
 
 static int open_tcp(struct listener *l, unsigned workers)
 {
-	int err = wait_free(port_is_free, &l->addr);
+	int err = wait_free(port_is_free, l);
 
 	for (unsigned w = 0; w < workers && !err; w++) {
-		l->fds[w] = tcp_socket(&l->addr, true);
+		l->fds[w] = tcp_socket(l, true);
 		if (l->fds[w] < 0)
 			return l->fds[w];
 		if (listen(l->fds[w], BACKLOG))
@@ -190,9 +193,11 @@ static int open_tcp(struct listener *l, unsigned workers)
 
 /* ---- Unix sockets ---- */
 
-/* Somebody else's file stays; a socket that nobody answers on was left by a crash. */
-static int remove_stale(const struct listen_addr *a)
+/* Somebody else's file stays; a socket that nobody listens on was left by a crash.  Whoever
+ * does need not accept: a full backlog is EAGAIN, which a connect that blocks would wait out. */
+static int remove_stale(const struct listener *l)
 {
+	const struct listen_addr *a = &l->addr;
 	const char *path = unix_of(a)->sun_path;
 	struct stat st;
 	int fd, err = 0;
@@ -201,10 +206,11 @@ static int remove_stale(const struct listen_addr *a)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (!connect(fd, (const struct sockaddr *)&a->ss, a->len))
+	if (!connect(fd, (const struct sockaddr *)&a->ss, a->len) || errno == EAGAIN ||
+	    errno == EPROTOTYPE)	/* EPROTOTYPE: listens for another kind of socket */
 		err = -EADDRINUSE;
 	else if (errno != ECONNREFUSED)
 		err = -errno;
@@ -214,10 +220,10 @@ static int remove_stale(const struct listen_addr *a)
 	return err;
 }
 
-static int open_unix(struct listener *l, unsigned workers)
+static int open_unix(struct listener *l, unsigned workers, unsigned mode)
 {
 	struct stat st;
-	int fd, err = wait_free(remove_stale, &l->addr);
+	int fd, err = wait_free(remove_stale, l);
 
 	if (err)
 		return err;
@@ -226,10 +232,15 @@ static int open_unix(struct listener *l, unsigned workers)
 		return -errno;
 	for (unsigned w = 0; w < workers; w++)
 		l->fds[w] = fd;
-	if (bind(fd, (const struct sockaddr *)&l->addr.ss, l->addr.len))
+	/* The file gets the socket's mode without what the umask forbids: at no time more than
+	 * was asked for.  The rest is given afterwards. */
+	if (fchmod(fd, mode) || bind(fd, (const struct sockaddr *)&l->addr.ss, l->addr.len))
 		return -errno;
-	if (!lstat(unix_of(&l->addr)->sun_path, &st))
-		l->ino = st.st_ino;
+	if (lstat(unix_of(&l->addr)->sun_path, &st))
+		return -errno;
+	l->ino = st.st_ino;
+	if ((st.st_mode & 0777) != mode && chmod(unix_of(&l->addr)->sun_path, mode))
+		return -errno;
 	return listen(fd, BACKLOG) ? -errno : 0;
 }
 
@@ -244,9 +255,17 @@ static unsigned activated(void)
 	return (unsigned)strtoul(n, NULL, 10);
 }
 
+/* 0, -errno, or -ENOTSOCK: it is no socket that listens for connections of bytes. */
 static int take_over(struct listener *l, int fd, unsigned workers)
 {
-	int flags = fcntl(fd, F_GETFL), on = 1;
+	int flags = fcntl(fd, F_GETFL), on = 1, type = 0, listens = 0;
+	socklen_t n = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n))
+		return -errno;
+	if (type != SOCK_STREAM || !listens)
+		return -ENOTSOCK;
 
 	l->addr.len = sizeof(l->addr.ss);
 	for (unsigned w = 0; w < workers; w++)
@@ -292,30 +311,71 @@ static const char *hint(int err)
 		return ": this machine does not have that address";
 	case EEXIST:
 		return ": a file that is no socket is in the way; it was left alone";
+	case ENOTSOCK: case EBADF:
+		return ": what a service manager hands over (LISTEN_FDS) must be listening stream "
+		       "sockets (ListenStream=)";
 	default:
 		return "";
 	}
 }
 
+static in_port_t port_of(const struct listen_addr *a)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&a->ss;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&a->ss;
+
+	return a->ss.ss_family == AF_INET ? in->sin_port :
+	       a->ss.ss_family == AF_INET6 ? in6->sin6_port : 0;
+}
+
+static bool is_any6(const struct listen_addr *a)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&a->ss;
+
+	return a->ss.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+}
+
+/* Whether a is an IPv6 wildcard whose port is wanted for an IPv4 address too. */
+static bool leaves_ipv4(const struct listen_addr *a, const struct listen_addr *all, unsigned n)
+{
+	if (!is_any6(a) || !port_of(a))
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		if (all[i].ss.ss_family == AF_INET && port_of(&all[i]) == port_of(a))
+			return true;
+	return false;
+}
+
+static int open_one(struct listener *l, unsigned workers, unsigned unix_mode)
+{
+	return l->addr.ss.ss_family == AF_UNIX ? open_unix(l, workers, unix_mode) :
+	       open_tcp(l, workers);
+}
+
 int listeners_open(struct listeners *ls, const struct listen_addr *a, unsigned n,
-		   unsigned workers, char *why, size_t why_len)
+		   unsigned workers, unsigned unix_mode, char *why, size_t why_len)
 {
 	unsigned given = activated();
 	char text[LISTEN_TEXT_MAX];
 	int err;
 
 	memset(ls, 0, sizeof(*ls));
-	err = allocate(ls, given ? given : n, workers);
+	err = given > LISTEN_MAX ? -E2BIG : allocate(ls, given ? given : n, workers);
 	if (err)
 		snprintf(why, why_len, "listeners: %s", strerror(-err));
 	for (unsigned i = 0; i < ls->n && !err; i++) {
 		struct listener *l = &ls->l[i];
 
-		if (!given)
+		if (!given) {
 			l->addr = a[i];
+			l->only6 = leaves_ipv4(&a[i], a, n);
+		}
 		err = given ? take_over(l, ACTIVATION_FD + (int)i, workers) :
-		      l->addr.ss.ss_family == AF_UNIX ? open_unix(l, workers) : open_tcp(l, workers);
-		if (err) {
+		      open_one(l, workers, unix_mode);
+		if (err && given) {
+			snprintf(why, why_len, "cannot listen on descriptor %u: %s%s", ACTIVATION_FD + i,
+				 strerror(-err), hint(err));
+		} else if (err) {
 			listen_print(&l->addr, text, sizeof(text));
 			snprintf(why, why_len, "cannot listen on %s: %s%s", text, strerror(-err),
 				 hint(err));

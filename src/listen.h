@@ -7,10 +7,14 @@
  * (LISTEN_FDS), is one descriptor that all workers share.  The sockets are
  * non-blocking, and TCP_NODELAY is set on them because an accepted socket inherits
  * it: no system call per connection.
+ *
+ * A wildcard of IPv6 serves IPv4 too, unless there is an address of IPv4 with the same port:
+ * then each has its own.
  */
 #ifndef LISTEN_H
 #define LISTEN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -32,6 +36,7 @@ struct listener {
 	struct listen_addr addr;	/* with the real port once open */
 	int	*fds;			/* one per worker; all the same where shared */
 	ino_t	 ino;			/* of the Unix socket's file: only ours is removed */
+	bool	 only6;			/* an IPv6 wildcard that leaves IPv4 to another one */
 };
 
 struct listeners {
@@ -40,9 +45,10 @@ struct listeners {
 	int	*table;			/* [worker][n], what a ring is given */
 };
 
-/* 0 or -errno with the address and what to do in why. */
+/* unix_mode: of the files of Unix sockets.  0 or -errno with the address and what to do in
+ * why. */
 int  listeners_open(struct listeners *ls, const struct listen_addr *a, unsigned n,
-		    unsigned workers, char *why, size_t why_len);
+		    unsigned workers, unsigned unix_mode, char *why, size_t why_len);
 /* The n descriptors of a worker. */
 const int *listeners_of(const struct listeners *ls, unsigned worker);
 /* All addresses, separated by ", ". */

@@ -112,7 +112,7 @@ static int start_listeners(struct server *s)
 	char why[512];
 
 	if (listeners_open(&s->listeners, s->config.listen, s->config.nlisten, s->config.workers,
-			   why, sizeof(why))) {
+			   s->config.unix_mode, why, sizeof(why))) {
 		diag(DIAG_ERR, "%s", why);
 		return EXIT_FAILURE;
 	}

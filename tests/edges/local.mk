@@ -9,3 +9,4 @@ SCRIPT_TESTS += %D%/full_start.py
 EXTRA_DIST += %D%/disks.py
 SCRIPT_TESTS += %D%/moved.py
 SCRIPT_TESTS += %D%/gone.py
+SCRIPT_TESTS += %D%/doors.py

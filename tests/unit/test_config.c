@@ -173,6 +173,9 @@ static void command_line_refused(void **state)
 	refused(W("--workers", "\"0\"", "out of range", "1 to 256", "auto"), "--workers", "0");
 	refused(W("out of range"), "--workers", "257");
 	refused(W("out of range"), "--workers", "99999999999999999999");
+	for (size_t i = 0; i < 6; i++)
+		refused(W("--unix-mode", "000 to 777"), "--unix-mode",
+			(const char *const[]){ "", "60", "0o600", "688", "1777", "u=rw" }[i]);
 	refused(W("not a number"), "--workers", "two");
 	refused(W("not a number"), "--workers", "-1");
 	refused(W("not a number"), "--workers", "");
@@ -370,7 +373,7 @@ static void sockets(void **state)
 	(void)state;
 	assert_int_equal(listen_parse("127.0.0.1:0", &a[0], why, sizeof(why)), 0);
 	assert_int_equal(listen_parse("unix:test_config.sock", &a[1], why, sizeof(why)), 0);
-	assert_int_equal(listeners_open(&ls, a, 2, 2, why, sizeof(why)), 0);
+	assert_int_equal(listeners_open(&ls, a, 2, 2, 0600, why, sizeof(why)), 0);
 	first = listeners_of(&ls, 0);
 	second = listeners_of(&ls, 1);
 	assert_int_not_equal(first[0], second[0]);	/* TCP: one per worker */
@@ -379,24 +382,24 @@ static void sockets(void **state)
 	assert_string_not_equal(why, "127.0.0.1:0");
 
 	/* Neither the port nor the socket is shared with anybody else. */
-	assert_int_equal(listeners_open(&other, &ls.l[0].addr, 1, 1, why, sizeof(why)), -EADDRINUSE);
+	assert_int_equal(listeners_open(&other, &ls.l[0].addr, 1, 1, 0600, why, sizeof(why)), -EADDRINUSE);
 	assert_non_null(strstr(why, "in use"));
-	assert_int_equal(listeners_open(&other, &a[1], 1, 1, why, sizeof(why)), -EADDRINUSE);
+	assert_int_equal(listeners_open(&other, &a[1], 1, 1, 0600, why, sizeof(why)), -EADDRINUSE);
 	assert_int_equal(access(path, F_OK), 0);
 	listeners_close(&ls);
 	assert_int_not_equal(access(path, F_OK), 0);
 
 	/* A stale socket is replaced, another file is not. */
-	assert_int_equal(listeners_open(&ls, &a[1], 1, 1, why, sizeof(why)), 0);
+	assert_int_equal(listeners_open(&ls, &a[1], 1, 1, 0600, why, sizeof(why)), 0);
 	ls.l[0].ino = 0;				/* as after a crash: it stays */
 	listeners_close(&ls);
 	assert_int_equal(access(path, F_OK), 0);
-	assert_int_equal(listeners_open(&ls, &a[1], 1, 1, why, sizeof(why)), 0);
+	assert_int_equal(listeners_open(&ls, &a[1], 1, 1, 0600, why, sizeof(why)), 0);
 	listeners_close(&ls);
 	f = fopen(path, "w");
 	assert_non_null(f);
 	fclose(f);
-	assert_int_equal(listeners_open(&ls, &a[1], 1, 1, why, sizeof(why)), -EEXIST);
+	assert_int_equal(listeners_open(&ls, &a[1], 1, 1, 0600, why, sizeof(why)), -EEXIST);
 	assert_int_equal(unlink(path), 0);
 }
 

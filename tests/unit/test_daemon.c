@@ -124,7 +124,7 @@ static void waiting(void **state)
 
 	(void)state;
 	assert_int_equal(listen_parse("127.0.0.1:0", &a, reply, sizeof(reply)), 0);
-	assert_int_equal(listeners_open(&ls, &a, 1, 3, reply, sizeof(reply)), 0);
+	assert_int_equal(listeners_open(&ls, &a, 1, 3, 0600, reply, sizeof(reply)), 0);
 	health_set(&h, HEALTH_RECOVERING, 0);
 	assert_int_equal(waiting_start(&w, &ls, &h, "fsync"), 0);
 	/* Three workers' sockets: enough requests to come to each of them. */
