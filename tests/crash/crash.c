@@ -233,7 +233,7 @@ static uint64_t env(const char *name, uint64_t otherwise)
 
 static double cpu_s(void)
 {
-	return (double)clock() / CLOCKS_PER_SEC;
+	return (double)clock() / CLOCKS_PER_SEC;	/* clock: printed */
 }
 
 /* 0, or 1: a workload failed, or there is none of that name. */

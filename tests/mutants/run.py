@@ -174,7 +174,7 @@ def run(test, mutant="", wall=600.0, cpu=600.0):
             now = time.monotonic()
             if pid:
                 break
-            if now - start > wall:
+            if now - start > wall:      # clock: to give up, and how often to look
                 child.kill()
                 code = "hang"
             time.sleep(min(0.05, 0.002 + (now - start) / 20))
@@ -185,6 +185,7 @@ def run(test, mutant="", wall=600.0, cpu=600.0):
         code = {0: None, 77: "skip"}.get(child.returncode, "exit %d" % child.returncode)
         if child.returncode < 0:        # SIGKILL and SIGXCPU: the bounds
             code = "hang" if child.returncode in (-9, -24) else "signal %d" % -child.returncode
+    # clock: printed, and a multiple of it is when to give up
     return Result(code, now - start, used.ru_utime + used.ru_stime, text)
 
 

@@ -48,7 +48,7 @@ void world_watchdog(const char *what, bool waiting)
 
 	if (!waiting) {
 		since = 0;
-	} else if (!since) {
+	} else if (!since) {	/* clock: to give up */
 		since = time(NULL);
 	} else if (time(NULL) - since > LIMIT_S) {
 		since = 0;

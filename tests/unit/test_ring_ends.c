@@ -332,7 +332,7 @@ static void out_of_descriptors(void **state)
 	world_idle(w, 5);
 	assert_true(w->accepted < 8);
 	ring_ops->stats(w->ring, &before);
-	clock_gettime(CLOCK_MONOTONIC, &t0);
+	clock_gettime(CLOCK_MONOTONIC, &t0);	/* clock: for how long; what is judged is a count */
 	do {		/* a slow machine makes fewer turns, one that spins many thousands */
 		world_turn(w, 50);
 		clock_gettime(CLOCK_MONOTONIC, &t1);

@@ -325,7 +325,7 @@ extern const struct test interface_tests[], row_tests[], tun_tests[];	/* end wit
 
 static inline double now(void)
 {
-	struct timespec t;
+	struct timespec t;	/* clock: to go on for some seconds */
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;

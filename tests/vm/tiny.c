@@ -339,7 +339,7 @@ static void write_stats(void)
 
 	if (r.map && ioctl(r.fd, PASTE_IOC_STATS, &s))
 		die("PASTE_IOC_STATS");
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);	/* clock: printed */
 #define N(name) fprintf(f, "\"%s\": %llu, ", #name, (unsigned long long)s.name)
 	fputc('{', f);
 	N(syncs); N(sleeps); N(data_events); N(bytes); N(zero_copy_bytes); N(copied_bytes); N(events); N(commands);

@@ -174,7 +174,7 @@ class Machine:
             print(f"#    not booted under {Machine.accel}, once more without KVM: {str(e)[:300]}", flush=True)
             Machine.accel = remember("tcg")
             self.boot(seconds)
-        return time.monotonic() - began
+        return time.monotonic() - began     # clock: printed
 
     def boot(self, seconds):
         self.kill()

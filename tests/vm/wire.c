@@ -44,7 +44,7 @@ static int chance(unsigned int thousandths)
 
 static long long now_ms(void)
 {
-	struct timespec t;
+	struct timespec t;	/* clock: how long a cable holds back a packet */
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
