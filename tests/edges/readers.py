@@ -22,14 +22,14 @@ def unread(port):
 
 
 def at_rest(look, seconds, what):
-    """look()'s value when it has not changed for a while."""
+    """look()'s value when it has not changed for many looks."""
     last = [None, 0]
 
     def same():
         now = look()
-        if now != last[0]:
-            last[0], last[1] = now, time.monotonic()
-        return time.monotonic() - last[1] > 1
+        last[:] = now, last[1] + 1 if now == last[0] else 0
+        time.sleep(0.02)
+        return last[1] == 50
     wait_until(same, seconds, what)
     return last[0]
 

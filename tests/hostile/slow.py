@@ -5,13 +5,20 @@ timeout that is meant for it, all it held comes back, and honest clients are ser
 import os
 import selectors
 import shutil
+import signal
 import socket
 import subprocess
 import time
 
-from hostile import Honest, Watch, check_books, need_descriptors, settled_books
+from hostile import Honest, Watch, check_books, need_descriptors, settled_books, unsent
 from harness import (KIB, SLOW, Skip, bytes_of, case, check, connect_socket, equal, free_port, main, ms, post,
                      records, request, wait_until)
+
+
+# What a client that does not read may cost: so many bytes in the kernel; and all of them
+# together, so many in one turn of the loop, which whoever writes has to wait for.
+UNSENT_MAX = 512 * KIB
+TURN_MAX = 1024 * KIB
 
 
 class Drip:
@@ -172,14 +179,46 @@ def readers(t):
     with Honest(s) as honest, Watch(s) as watch:
         drips = [Drip(s, asks[k % len(asks)], None, rcvbuf=4 * KIB) for k in range(100)]
         read_slowly(s, drips, honest)
-    tell(watch)
+    check_watched(watch)
     equal(ended(s) - honest.again, 100, "timeouts counted")
     check(all(len(d.got) < 100 * KIB for d in drips), "one got everything")
     check_books(s, start)
 
 
-def tell(watch):
+def check_watched(watch):
     print(f"#    at most {watch.unsent / KIB:.0f} KiB unsent of a connection, {watch.turn / KIB:.0f} KiB sent in a turn")
+    check(watch.unsent <= UNSENT_MAX, watch.unsent, "bytes are held for one client that does not read them")
+    check(watch.turn <= TURN_MAX, watch.turn, "bytes were sent in one turn, while others waited")
+
+
+@case("readers who come all at once: what is held for each, and what a turn sends them, has a bound", each=True,
+      classes=["fsync"])
+def crowd(t):
+    need_descriptors(300)
+    s = t.server(settings={"write-timeout": "10m", "idle-timeout": "10m", "pool-size": "8M", "body-max": "1M"})
+    with s.connect() as c:
+        for i in range(8):
+            post(c, "/r", bytes_of(i, 500 * KIB))
+    start = settled_books(s)
+    socks = [small_window(s, 4 * KIB) for _ in range(200)]
+    held = [0, 0]
+
+    def full():
+        """Nothing more comes to the kernel's buffers."""
+        honest.look()
+        held.append(sum(unsent(s)))
+        time.sleep(0.1)
+        return len(held) > 12 and held[-1] and max(held[-10:]) - min(held[-10:]) < 100 * KIB
+    with Honest(s) as honest, Watch(s) as watch:
+        s.proc.send_signal(signal.SIGSTOP)      # so that it finds them all at once
+        for k in socks:
+            k.sendall(request("GET", "/-/records/0-1..8"))
+        s.proc.send_signal(signal.SIGCONT)
+        wait_until(full, 60, "the readers' buffers do not fill up")
+    check_watched(watch)
+    for k in socks:
+        k.close()
+    check_books(s, start)
 
 
 @case("more slow readers than slots for read-backs: honest ones are served, and who reads is not cut off", each=True,
@@ -220,10 +259,13 @@ def readers_many(t):
         d.sock.close()
     check_books(s, start)
 
-    # As many who read: each gets everything, or 503 at once and in words.
+    # As many whose answers, of two pieces, the kernel takes at once: nobody is slow, so each
+    # gets everything, or 503 at once and in words.
+    with s.connect() as c:
+        first, last = (post(c, "/r", bytes_of(i, 40 * KIB)) for i in range(2))
     socks = [s.connect() for _ in range(300)]
     for k in socks:
-        k.send(request("GET", "/-/records/0-1..2"))
+        k.send(request("GET", f"/-/records/{first}..{last.split('-')[1]}"))
     got = [k.reply() for k in socks]
     equal({r.status for r in got} - {200, 503}, set(), "statuses of many readers")
     check(all(len(records(r.body)) == 2 for r in got if r.status == 200), "one was cut off")
@@ -252,7 +294,7 @@ def tool(t):
             out = subprocess.run(["slowhttptest", "-c", "200", "-r", "200", "-i", "1", "-l", "4", "-p", "3", *mode],
                                  capture_output=True, text=True, timeout=120 * SLOW, cwd=t.dir)
         check(out.returncode == 0, mode[0], "exits", out.returncode, out.stderr[-500:])
-        tell(watch)
+        check_watched(watch)
         check_books(s, start)
     m = s.metrics()
     check(m.any(r'timeouts_total\{.*what="head"') >= 100, "few heads timed out", m.text)
