@@ -69,9 +69,10 @@ static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
 	}
 	ea = read_copy(sc->o->blk, f, SEG_HDR_A, &a);
 	eb = read_copy(sc->o->blk, f, SEG_HDR_B, &b);
+	/* Beside one of ours, too: it is no damage that may be written over. */
+	if ((of_another_format(ea) || of_another_format(eb)) && !MUTANT(seg_newer_check))
+		return of_another_format(ea) ? ea : eb;
 	if (ea && eb) {
-		if (of_another_format(ea) || of_another_format(eb))
-			return of_another_format(ea) ? ea : eb;
 		if (ea > -1000 && ea != -ENODATA)
 			return ea;
 		si->state = ea == -ENODATA && eb == -ENODATA ? SEG_PREPARED : SEG_HEADER_LOST;

@@ -92,17 +92,26 @@ static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off
 	return err ? err : store_block_check(b);
 }
 
-/* The copy that counts: 0 and *best, or what is wrong with both. */
+static bool of_another_format(int err)
+{
+	return err == WAL_EVERSION || err == WAL_EBYTEORDER;
+}
+
+/* The copy that counts: 0 and *best, or what is wrong with both.  A copy of another format
+ * beside one of ours is no damage that may be written over: a program that was killed while
+ * it took the store over has left it. */
 static int pick_copy(const struct blk_ops *blk, struct blk_file *f, struct copies *c,
 		     struct store_block *best)
 {
 	c->ea = read_copy(blk, f, COPY_A, &c->a);
 	c->eb = read_copy(blk, f, COPY_B, &c->b);
+	if ((of_another_format(c->ea) || of_another_format(c->eb)) && !MUTANT(store_newer_check))
+		return of_another_format(c->ea) ? c->ea : c->eb;
 	if (!c->ea && (c->eb || c->a.gen >= c->b.gen || MUTANT(store_gen_check)))
 		*best = c->a;
 	else if (!c->eb)
 		*best = c->b;
-	else if (c->ea == -ENODATA || c->eb == WAL_EVERSION || c->eb == WAL_EBYTEORDER)
+	else if (c->ea == -ENODATA)
 		return c->eb;
 	else
 		return c->ea;

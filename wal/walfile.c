@@ -218,6 +218,10 @@ static int judge_supers(struct walfile *w, const uint8_t *base)
 	}
 	if (st[0] == SUPER_BLANK && st[1] == SUPER_BLANK)
 		return -ENOENT;
+	if (!MUTANT(super_newer_check))
+		for (int i = 0; i < 2; i++)
+			if (st[i] == SUPER_VERSION || st[i] == SUPER_ORDER)
+				return super_error(st[0], st[1]);
 	if (st[0] != SUPER_VALID && st[1] != SUPER_VALID)
 		return super_error(st[0], st[1]);
 	if (st[0] == SUPER_VALID && st[1] == SUPER_VALID && memcmp(&s[0], &s[1], sizeof(s[0])) &&

@@ -11,6 +11,8 @@
  *	valid		zero, bad	good; B is reported, and written again (not read-only)
  *	zero, bad	valid		good; the same for A
  *	valid		another	WAL_EFORMAT: nothing we do leaves that behind
+ *	any		newer		WAL_EVERSION, WAL_EBYTEORDER: of another format, which is no
+ *					damage that may be written over; the same for A
  *	zero		zero		-ENOENT: blank; nothing was ever acknowledged
  *	anything else			WAL_EVERSION, WAL_EBYTEORDER or WAL_EFORMAT
  *

@@ -84,6 +84,19 @@ def another(what):
     return do
 
 
+def newer(copy):
+    """One copy of another version, the other one as it was: no damage to be written over."""
+    def do(path):
+        with open(path, "rb") as f:
+            was = f.read(2 * PAGE)
+        another("version")(path)
+        with open(path, "r+b") as f:
+            f.seek(PAGE * (1 - copy))
+            f.write(was[PAGE * (1 - copy):PAGE * (2 - copy)])
+    do.what = f"another copy {'AB'[copy]} of a version"
+    return do
+
+
 def gone(path):
     os.unlink(path)
 
@@ -196,7 +209,7 @@ def stopped(t):
     kept = keep(t, s), bodies
     store, segs = os.path.join(s.store, STORE), segments(s)
     check(len(segs) >= 3, "only segments", segs)
-    for do in EVERY + [another("version"), another("byte order"), gone]:
+    for do in EVERY + [another("version"), another("byte order"), newer(0), newer(1), gone]:
         damaged(t, s, kept, store, do, STORE_CUT.get(do.what, (3,)))
         for seg in segs[0], segs[1], segs[-1]:
             want = (3,) if do.what.startswith("another") else (2,)
@@ -209,7 +222,7 @@ def killed(t):
     s.kill()
     kept = keep(t, s), bodies
     wal, bufs = os.path.join(s.nvmm, "wal"), os.path.join(s.nvmm, "pktbufs")
-    for do in EVERY + [another("version"), another("byte order"), gone]:
+    for do in EVERY + [another("version"), another("byte order"), newer(0), newer(1), gone]:
         damaged(t, s, kept, os.path.join(s.store, STORE), do, STORE_CUT.get(do.what, (3,)))
         lost = do is gone or do.what == "cut to 0 bytes"
         damaged(t, s, kept, wal, do, (2,) if lost else (2, 3))

@@ -338,7 +338,7 @@ static void test_other_formats(void **state)
 	struct blk_sim *sim = make_lane();
 	struct seg_header h;
 	char path[SEG_PATH_MAX];
-	static uint8_t file[SEG_TEST_BYTES];
+	static uint8_t file[SEG_TEST_BYTES], was_there[SEG_DATA];
 	const uint8_t *was;
 	struct seg_lane l;
 	uint64_t len;
@@ -349,6 +349,7 @@ static void test_other_formats(void **state)
 	was = blk_sim_bytes(sim, path, &len);
 	assert_int_equal(len, sizeof(file));
 	memcpy(file, was, len);
+	memcpy(was_there, was, sizeof(was_there));
 	memcpy(&h, file, sizeof(h));
 	h.version = WAL_VERSION + 1;
 	h.crc = crc32c(&h, offsetof(struct seg_header, crc));
@@ -356,6 +357,12 @@ static void test_other_formats(void **state)
 	memcpy(file + SEG_HDR_B, &h, sizeof(h));
 	blk_sim_put(sim, path, file, len);
 	assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), WAL_EVERSION);
+	for (int ours = 0; ours < 2; ours++) {		/* beside one of ours it is the same */
+		memcpy(file, was_there, sizeof(was_there));
+		memcpy(file + (ours ? SEG_HDR_A : SEG_HDR_B), &h, sizeof(h));
+		blk_sim_put(sim, path, file, len);
+		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), WAL_EVERSION);
+	}
 	h.magic = __builtin_bswap64(SEG_MAGIC);
 	memcpy(file + SEG_HDR_A, &h, sizeof(h));
 	memcpy(file + SEG_HDR_B, &h, sizeof(h));

@@ -346,6 +346,7 @@ static void test_other_formats(void **state)
 	uint8_t file[8192] = { 0 };
 	struct store_block b = fresh;
 	struct store s;
+	uint64_t len;
 
 	(void)state;
 	for (int what = 0; what < 4; what++) {
@@ -365,6 +366,18 @@ static void test_other_formats(void **state)
 		b.crc = crc32c(&b, offsetof(struct store_block, crc));
 		if (what == 2)
 			b.magic = __builtin_bswap64(b.magic);
+		for (int ours = 0; ours < 2 && what < 3; ours++) {	/* one of them, the other is ours */
+			struct store_block good = fresh;
+
+			good.gen = 1;
+			store_block_encode(&good);
+			memcpy(file + ours * 4096, &good, sizeof(good));
+			memcpy(file + !ours * 4096, &b, sizeof(b));
+			blk_sim_put(sim, "/a/s/store", file, sizeof(file));
+			assert_int_equal(open_it(sim, &s, false), errs[what]);
+			assert_int_equal(probe(sim, NULL), founds[what]);
+			assert_memory_equal(blk_sim_bytes(sim, "/a/s/store", &len), file, sizeof(file));
+		}
 		memcpy(file, &b, sizeof(b));
 		memcpy(file + 4096, &b, sizeof(b));
 		b = fresh;

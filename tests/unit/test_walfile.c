@@ -64,6 +64,8 @@ static void what_was_made_is_found(void **state)
 	pm_sim_free(s);
 }
 
+#define SUPERS (2 * WAL_PAGE)
+
 static void what_is_not_ours_is_refused(void **state)
 {
 	struct pm_sim *s = pm_sim_new();
@@ -98,6 +100,21 @@ static void what_is_not_ours_is_refused(void **state)
 	memset(b, 0xaa, sizeof(*b));
 	assert_int_equal(reopen(s), WAL_EFORMAT);
 	pm_sim_free(s);
+
+	for (int newer = 0; newer < 2; newer++) {	/* one of them, the other is ours */
+		uint8_t was[SUPERS];
+
+		s = created();
+		walfile_close(&w);
+		a = (struct wal_super *)(pm_sim_bytes(s, DIR_NAME "/wal", NULL) +
+					 (newer ? WAL_SUPER_B : WAL_SUPER_A));
+		a->version++;
+		a->crc = crc32c(a, offsetof(struct wal_super, crc));
+		memcpy(was, pm_sim_bytes(s, DIR_NAME "/wal", NULL), sizeof(was));
+		assert_int_equal(reopen(s), WAL_EVERSION);
+		assert_memory_equal(pm_sim_bytes(s, DIR_NAME "/wal", NULL), was, sizeof(was));
+		pm_sim_free(s);
+	}
 
 	s = created();		/* two that are valid and differ */
 	b = (struct wal_super *)(w.wal.addr + WAL_SUPER_B);
