@@ -214,6 +214,8 @@ static int sim_read(struct blk_file *f, void *p, size_t n, uint64_t off)
 	b = &f->s->ino[f->ino].seen;
 	if (off + n > b->len)
 		return -ENODATA;
+	if (sim_inode_bad(&f->s->ino[f->ino], n, off, false))
+		return -EIO;
 	sim_pages_read(b, off, p, n);
 	return 0;
 }
@@ -246,6 +248,8 @@ static int sim_write(struct blk_file *f, struct iovec *iov, unsigned cnt, uint64
 		return err;
 	for (unsigned i = 0; i < cnt; i++)
 		total += iov[i].iov_len;
+	if (!err && sim_inode_bad(&s->ino[f->ino], total, off, true))
+		return -EIO;
 	left = room_for(s, &s->ino[f->ino], total, off);
 	if (!err && left < total)
 		err = -ENOSPC;

@@ -42,6 +42,8 @@ struct blk_sim *blk_sim_killed(const struct blk_sim *s)
 		b->ver = sim_grow(NULL, a->nver, sizeof(*b->ver));
 		if (a->nver)
 			memcpy(b->ver, a->ver, a->nver * sizeof(*b->ver));
+		memcpy(b->bad, a->bad, sizeof(b->bad));
+		b->nbad = a->nbad;
 		b->nsize = a->nsize;
 		b->size = sim_grow(NULL, a->nsize, sizeof(*b->size));
 		if (a->nsize)
@@ -62,6 +64,8 @@ static void inode_cut(const struct inode *a, struct inode *b, struct sim_pick *p
 
 		len = k ? a->size[k - 1] : len;
 	}
+	memcpy(b->bad, a->bad, sizeof(b->bad));
+	b->nbad = a->nbad;
 	sim_pages_copy(&b->dur, &a->dur);
 	sim_pages_resize(&b->dur, len);
 	for (size_t i = 0; i < a->nver; i++)
@@ -191,6 +195,18 @@ int blk_sim_flip(struct blk_sim *s, const char *path, uint64_t bit)
 	flip(&n->seen, bit);
 	if (bit / 8 < n->dur.len)
 		flip(&n->dur, bit);
+	return 0;
+}
+
+int blk_sim_bad(struct blk_sim *s, const char *path, uint64_t off)
+{
+	struct inode *n = inode_at(s, path);
+
+	if (!n)
+		return -ENOENT;
+	if (n->nbad == SIM_BAD || off % SIM_BLOCK)
+		return -EINVAL;
+	n->bad[n->nbad++] = off;
 	return 0;
 }
 

@@ -169,6 +169,25 @@ static void version_add(struct inode *n, uint64_t sector)
 	memcpy(v->data, now, SIM_SECTOR);
 }
 
+/* Whether a read or a write of these bytes meets a page that cannot be read; what a write
+ * covers whole is not one any more. */
+bool sim_inode_bad(struct inode *n, uint64_t len, uint64_t off, bool write)
+{
+	for (unsigned i = 0; i < n->nbad; i++) {
+		uint64_t at = n->bad[i];
+		bool whole = off <= at && off + len >= at + SIM_BLOCK;
+
+		if (len && off < at + SIM_BLOCK && off + len > at && !(write && whole))
+			return true;
+	}
+	for (unsigned i = 0; write && i < n->nbad; )
+		if (off <= n->bad[i] && off + len >= n->bad[i] + SIM_BLOCK)
+			n->bad[i] = n->bad[--n->nbad];
+		else
+			i++;
+	return false;
+}
+
 void sim_inode_write(struct inode *n, const uint8_t *p, uint64_t len, uint64_t off)
 {
 	uint64_t end = off + len;

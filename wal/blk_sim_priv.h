@@ -19,6 +19,7 @@ struct version {		/* a sector as one write left it */
 	uint8_t	 data[SIM_SECTOR];
 };
 
+#define SIM_BAD 8u
 struct inode {
 	bool	 used, dir;
 	unsigned handles;
@@ -29,6 +30,8 @@ struct inode {
 	size_t	 nver, ver_cap;
 	uint64_t *size;		/* after each write since the sync that made it longer */
 	size_t	 nsize;
+	uint64_t bad[SIM_BAD];	/* pages that cannot be read */
+	unsigned nbad;
 };
 
 struct name {
@@ -94,6 +97,7 @@ bool sim_dir_there(const struct blk_sim *s, const struct names *l, const char *p
 unsigned sim_inode_new(struct blk_sim *s, bool dir);
 void sim_inode_free(struct inode *n);
 void sim_inodes_collect(struct blk_sim *s);
+bool sim_inode_bad(struct inode *n, uint64_t len, uint64_t off, bool write);
 void sim_inode_write(struct inode *n, const uint8_t *p, uint64_t len, uint64_t off);
 void sim_put_sector(struct sim_pages *b, const struct version *v);
 void sim_inode_synced(struct inode *n);

@@ -240,6 +240,7 @@ enum gap_reason {
 	GAP_TORN = 1,		/* unacknowledged: torn by a crash in its batch */
 	GAP_DAMAGE = 2,		/* was in the WAL and damaged there */
 	GAP_WAL_LOST = 3,	/* a volatile WAL is gone; numbers skipped */
+	GAP_MISSING = 4,	/* was in a segment whose file is missing */
 };
 struct gap_data {
 	uint64_t from_seq, to_seq;	/* inclusive */

@@ -145,6 +145,11 @@ static bool copy_torn(const struct rec *r, const struct rec_lane *l, const struc
 	return h->kind == SEG_HOLE_COPY && h->state == SEG_HOLE_TORN && (r->rep->unclean || empty);
 }
 
+static uint32_t hole_reason(const struct seg_hole *h)
+{
+	return h->kind == SEG_HOLE_UNREADABLE ? WAL_UNREADABLE : WAL_DAMAGE;
+}
+
 static int note_holes(struct rec *r, unsigned lane)
 {
 	struct rec_lane *l = &r->lane[lane];
@@ -154,7 +159,7 @@ static int note_holes(struct rec *r, unsigned lane)
 		const struct seg_hole *h = &l->segs.holes[i];
 		struct rec_finding g = {
 			.lane = lane, .from_seq = h->from_seq, .to_seq = h->to_seq,
-			.reason = GAP_DAMAGE, .state = RF_DAMAGE, .place = RP_SEGMENT,
+			.reason = hole_reason(h), .state = RF_DAMAGE, .place = RP_SEGMENT,
 			.segno = h->segno, .offset = h->off, .bytes = h->bytes,
 			.what = seg_hole_words(h->kind),
 		};

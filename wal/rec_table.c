@@ -130,22 +130,9 @@ const struct rec_lane_row *rec_lane_decide(const struct rec_lane_facts *f)
 	return found;
 }
 
-const char *gap_reason_name(uint32_t reason)
-{
-	switch (reason) {
-	case GAP_TORN:
-		return "torn";
-	case GAP_DAMAGE:
-		return "damage";
-	case GAP_WAL_LOST:
-		return "wal-lost";
-	}
-	return "unknown";
-}
-
 bool rec_is_damage(const struct rec_finding *f)
 {
-	return f->state == RF_DAMAGE || f->reason == GAP_DAMAGE ||
+	return f->state == RF_DAMAGE || f->reason == WAL_DAMAGE || f->reason == WAL_MISSING ||
 	       (f->reason == GAP_WAL_LOST && f->state == RF_NEW);
 }
 

@@ -21,6 +21,7 @@
 #include "blk.h"
 #include "format.h"
 #include "pm.h"
+#include "reason.h"
 
 /* ---- the store as a whole ---- */
 
@@ -130,7 +131,7 @@ enum rec_state {
 struct rec_finding {		/* numbers without a record, or bytes that should be something */
 	unsigned lane;
 	uint64_t from_seq, to_seq;	/* inclusive; from > to: no number is missing */
-	uint32_t reason;		/* enum gap_reason */
+	uint32_t reason;		/* enum wal_reason */
 	uint8_t	 state;			/* enum rec_state */
 	uint8_t	 place;			/* enum rec_place */
 	uint64_t segno;			/* RP_SEGMENT */
@@ -169,7 +170,6 @@ int  wal_report_verdict(const struct wal_report *r);
  * a start has explained it: that is what was asked for. */
 bool rec_is_damage(const struct rec_finding *f);
 uint64_t wal_report_damaged(const struct wal_report *r);	/* how many findings are */
-const char *gap_reason_name(uint32_t reason);
 void wal_report_fini(struct wal_report *r);
 
 /* ---- on the files alone (pasted-recover) ---- */

@@ -169,7 +169,7 @@ static int dump_gap(void *arg, const struct rec_finding *g)
 {
 	char line[JSON_ROOM + 64];
 	size_t n = json_gap(line, sizeof(line), g->lane, g->from_seq, g->to_seq,
-			    gap_reason_name(g->reason));
+			    wal_reason_name(g->reason));
 
 	return fwrite(line, 1, n, arg) == n ? 0 : errno ? -errno : -EIO;
 }

@@ -169,7 +169,7 @@ static void people_findings(FILE *f, const struct wal_report *r, bool damage, bo
 				g->to_seq);
 		else
 			fprintf(f, "  no record");
-		fprintf(f, ": %s (%s), %s: %s\n", gap_reason_name(g->reason),
+		fprintf(f, ": %s (%s), %s: %s\n", wal_reason_name(g->reason),
 			state_name(g->state, did), at, g->what);
 	}
 }
@@ -261,7 +261,7 @@ static void json_finding(FILE *f, const struct rec_finding *g, bool did, const c
 	fprintf(f, "%s{\"lane\":%u", sep, g->lane);
 	if (g->from_seq <= g->to_seq)
 		fprintf(f, ",\"from\":%" PRIu64 ",\"to\":%" PRIu64, g->from_seq, g->to_seq);
-	fprintf(f, ",\"reason\":\"%s\",\"state\":\"%s\",\"place\":", gap_reason_name(g->reason),
+	fprintf(f, ",\"reason\":\"%s\",\"state\":\"%s\",\"place\":", wal_reason_name(g->reason),
 		state_name(g->state, did));
 	json_string(f, at);
 	fprintf(f, ",\"what\":");

@@ -35,8 +35,8 @@ struct seg_cursor {
 	bool	 checking;	/* it is not known yet whether it is whole */
 };
 
-static int walk_from(struct seg_walk *w, struct seglog *s, const struct seg *g, uint64_t off,
-		     uint64_t last_seq)
+int seg_walk_from(struct seg_walk *w, struct seglog *s, const struct seg *g, uint64_t off,
+		  uint64_t last_seq)
 {
 	struct seg_header h = { .lane = s->o.lane, .salt = g->salt };
 	/* acquire: what is before the end is synced and can be read */
@@ -75,7 +75,7 @@ static int index_extend(struct seglog *s, const struct seg *g, struct seg_index 
 	if (x->last_seq >= seq ||
 	    x->upto >= atomic_load_explicit(&g->end, memory_order_acquire))
 		return 0;
-	err = walk_from(&w, s, g, x->upto, x->last_seq);
+	err = seg_walk_from(&w, s, g, x->upto, x->last_seq);
 	while (!err && x->last_seq < seq && (err = seg_walk_next(&w, &fr, false)) > 0) {
 		err = 0;
 		x->upto = w.off;
@@ -143,7 +143,7 @@ static void index_keep(struct seglog *s, struct seg *g, struct seg_index *x)
 }
 
 /* Where to start walking in g (which the caller holds) for number seq. */
-static int locate(struct seglog *s, struct seg *g, uint64_t seq, struct seg_entry *at)
+int seg_locate(struct seglog *s, struct seg *g, uint64_t seq, struct seg_entry *at)
 {
 	struct seg_index *x;
 	int err;
@@ -216,9 +216,9 @@ static int enter(struct seg_cursor *c, uint64_t behind)
 
 	if (err <= 0)
 		return err;
-	err = locate(c->s, c->g, c->want, &at);
+	err = seg_locate(c->s, c->g, c->want, &at);
 	if (!err)
-		err = walk_from(&c->w, c->s, c->g, at.off, at.seq - 1);
+		err = seg_walk_from(&c->w, c->s, c->g, at.off, at.seq - 1);
 	if (!err)
 		return 1;
 	c->w.buf = NULL;

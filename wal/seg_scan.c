@@ -205,7 +205,8 @@ static int take_frame(struct scan *sc, struct seg_info *si, struct seg_walk *w,
 		sc->synced_batch = fr->h.batch;
 	l->newest_ms = fr->h.time_ms;
 	if (!fr->data_ok) {
-		h = hole_add(sc, si, SEG_HOLE_DATA, fr->off, frame_bytes(fr->h.len));
+		h = hole_add(sc, si, fr->data_unreadable ? SEG_HOLE_UNREADABLE : SEG_HOLE_DATA,
+			     fr->off, frame_bytes(fr->h.len));
 		if (!h)
 			return -ENOMEM;
 		h->batch = fr->h.batch;

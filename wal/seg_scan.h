@@ -55,7 +55,8 @@ struct seg_walk {
 	uint64_t base;
 	size_t	 have;
 	uint64_t read_bytes;		/* counters */
-	uint64_t bad_pages, bad_off;	/* pages that could not be read; the last one's place */
+	uint64_t bad_pages;		/* that could not be read */
+	int	 bad_err;		/* why the last one could not */
 	uint64_t tail;			/* see seg_walk_tail */
 };
 struct seg_frame {
@@ -65,6 +66,7 @@ struct seg_frame {
 	bool	 data_ok;		/* its checksum is right (when asked for) */
 	uint64_t hole_off, hole_bytes;	/* right in front of it; 0 bytes: none */
 	bool	 hole_unreadable;	/* the device refused some of it */
+	bool	 data_unreadable;	/* likewise, of the data (if not data_ok) */
 };
 /* From `off` (SEG_DATA or the start of a frame); read_bytes: piece size (0: 1 MiB).
  * 0 or -ENOMEM. */
@@ -76,6 +78,8 @@ int  seg_walk_next(struct seg_walk *w, struct seg_frame *fr, bool data);
 /* n bytes at off, in front of the limit, until the next call.  0 or -errno; pages that cannot
  * be read are zeros, as everywhere here. */
 int  seg_walk_look(struct seg_walk *w, uint64_t off, size_t n, const uint8_t **p);
+/* Whether the device refuses some of these bytes. */
+bool seg_walk_unreadable(struct seg_walk *w, uint64_t off, uint64_t n);
 /* Whether crc is what the header says of its data. */
 bool frame_data_check(const struct frame_header *h, uint32_t crc);
 /* After 0: the end of the last non-zero byte in [w->off, limit), rounded up to 8; w->off

@@ -117,13 +117,27 @@ static int read_pages(struct seg_walk *w, uint8_t *to, size_t n, uint64_t off)
 		if (err) {
 			memset(to, 0, part);
 			w->bad_pages++;
-			w->bad_off = off;
+			w->bad_err = err;
 		}
 		to += part;
 		off += part;
 		n -= part;
 	}
 	return 0;
+}
+
+bool seg_walk_unreadable(struct seg_walk *w, uint64_t off, uint64_t n)
+{
+	static const uint64_t piece = 64u << 10;
+	uint8_t *buf = w->bad_pages && n ? malloc(n < piece ? n : piece) : NULL;
+	bool lost = false;
+
+	for (uint64_t part; buf && n && !lost; off += part, n -= part) {
+		part = n < piece ? n : piece;
+		lost = page_lost(w->blk->read(w->file, buf, part, off));
+	}
+	free(buf);
+	return lost;
 }
 
 /* Make [off, off + n) readable through *p.  n bytes are there (the caller looked at
@@ -171,8 +185,7 @@ int seg_walk_init(struct seg_walk *w, const struct blk_ops *blk, struct blk_file
 		  const struct seg_header *h, uint64_t off, uint64_t limit, size_t want)
 {
 	*w = (struct seg_walk){ .blk = blk, .file = f, .salt = h->salt, .limit = limit & ~7ull,
-		.lane = h->lane, .off = off, .want = want ? want : 1u << 20,
-		.bad_off = UINT64_MAX };
+		.lane = h->lane, .off = off, .want = want ? want : 1u << 20 };
 	w->cap = w->want;
 	w->buf = malloc(w->cap);
 	return w->buf ? 0 : -ENOMEM;
@@ -274,7 +287,7 @@ int seg_walk_next(struct seg_walk *w, struct seg_frame *fr, bool data)
 		if (err <= 0)
 			return err;
 		fr->hole_bytes = off - w->off;
-		fr->hole_unreadable = w->bad_off >= w->off - w->off % WAL_PAGE && w->bad_off < off;
+		fr->hole_unreadable = seg_walk_unreadable(w, w->off, off - w->off);
 	}
 	fr->off = off;
 	if (data || fr->h.kind == FRAME_GAP) {
@@ -283,6 +296,7 @@ int seg_walk_next(struct seg_walk *w, struct seg_frame *fr, bool data)
 			return err;
 		fr->data = p + sizeof(fr->h);
 		fr->data_ok = frame_data_check(&fr->h, crc32c(fr->data, fr->h.len));
+		fr->data_unreadable = !fr->data_ok && seg_walk_unreadable(w, off, frame_bytes(fr->h.len));
 	}
 	w->off = off + frame_bytes(fr->h.len);
 	w->last_batch = fr->h.batch;

@@ -109,4 +109,10 @@ int  seg_write_zeros(const struct blk_ops *blk, struct blk_file *f, uint64_t off
 uint64_t seg_random(const struct seglog *s);
 int  seg_header_write(struct seglog *s, struct blk_file *f, struct seg_header *h);
 
+/* seg_read.c: a walker over what is synced of a segment that is held, from off, where last_seq
+ * was passed; and where to start it for number seq. */
+int  seg_walk_from(struct seg_walk *w, struct seglog *s, const struct seg *g, uint64_t off,
+		   uint64_t last_seq);
+int  seg_locate(struct seglog *s, struct seg *g, uint64_t seq, struct seg_entry *at);
+
 #endif

@@ -16,6 +16,7 @@
 #include "lane.h"
 #include "pm.h"
 #include "pool.h"
+#include "reason.h"
 
 enum {				/* errors of our own, negative */
 	WAL_EFORMAT = -2001,	/* not a store, or damaged beyond use */
@@ -117,6 +118,10 @@ void wal_read_close(struct wal_cursor *c);
  * (oldest > newest: none).  Anything in [1, oldest) has expired.  -ENOENT: no such
  * lane.  Lanes of earlier starts with more workers are still there. */
 int  wal_read_bounds(struct wal *w, unsigned lane, uint64_t *oldest, uint64_t *newest);
+
+/* Why the lane has no record of this number; to be asked when a cursor has gone past it.
+ * 0; -ENOENT: no such lane; -ENOMEM and so on: it could not be found out. */
+int  wal_read_absent(struct wal *w, unsigned lane, uint64_t seq, struct wal_absent *a);
 
 struct wal_lane_stats {
 	uint64_t records, bytes;		/* appended since start */

@@ -108,6 +108,13 @@ int wal_read_bounds(struct wal *w, unsigned lane, uint64_t *oldest, uint64_t *ne
 	return 0;
 }
 
+int wal_read_absent(struct wal *w, unsigned lane, uint64_t seq, struct wal_absent *a)
+{
+	struct seglog *log = log_of(w, lane);
+
+	return log ? seg_read_why(log, seq, a) : -ENOENT;
+}
+
 unsigned wal_lanes(const struct wal *w)
 {
 	return w->known > w->nlanes ? w->known : w->nlanes;

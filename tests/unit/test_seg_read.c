@@ -190,6 +190,140 @@ static void test_gaps_and_damage_are_passed(void **state)
 	blk_sim_free(sim);
 }
 
+/* What is said of a number; the same of all those in from..to. */
+static void expect_why(struct seglog *s, uint64_t seq, enum wal_reason reason, uint64_t from, uint64_t to)
+{
+	struct wal_absent a;
+
+	assert_int_equal(seg_read_why(s, seq, &a), 0);
+	assert_string_equal(wal_reason_name(a.reason), wal_reason_name(reason));
+	assert_int_equal(a.from, from);
+	assert_int_equal(a.to, to);
+	assert_int_equal(a.err, reason == WAL_UNREADABLE ? -EIO : 0);
+}
+
+static uint64_t offset_of(uint64_t seq)
+{
+	uint64_t off = SEG_DATA;
+
+	for (uint64_t i = 1; i < seq; i++)
+		off += frame_bytes(model_len(i));
+	return off;
+}
+
+static uint64_t with_data(uint64_t seq)
+{
+	while (!model_len(seq))
+		seq++;
+	return seq;
+}
+
+/* Each reason that a segment can tell, and of how many numbers at once. */
+static void test_why(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 21);
+	struct gap_data torn = { .from_seq = 22, .to_seq = 100, .reason = GAP_TORN };
+	struct gap_data gone = { .from_seq = 108, .to_seq = 109, .reason = GAP_MISSING };
+	uint64_t data = with_data(14);
+
+	(void)state;
+	assert_int_equal(seglog_append_gap(s, &torn), 0);
+	assert_int_equal(model_append(s, 101, 7), 0);
+	assert_int_equal(seglog_append_gap(s, &gone), 0);
+	assert_int_equal(model_append(s, 110, 7), 0);
+	expect_why(s, 0, WAL_NEVER, 0, 0);
+	expect_why(s, 117, WAL_NEVER, 117, 117);
+	expect_why(s, 5, WAL_IS_THERE, 5, 5);
+	expect_why(s, 22, WAL_TORN, 22, 100);
+	expect_why(s, 99, WAL_TORN, 22, 100);
+	expect_why(s, 101, WAL_IS_THERE, 101, 101);
+	expect_why(s, 108, WAL_MISSING, 108, 109);
+	/* data, then two headers beside each other */
+	assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg", (offset_of(data) + 48) * 8), 0);
+	expect_why(s, data, WAL_DAMAGE, data, data);
+	assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg", (offset_of(3) + 20) * 8), 0);
+	assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg", (offset_of(4) + 20) * 8), 0);
+	expect_why(s, 3, WAL_DAMAGE, 3, 4);
+	expect_why(s, 4, WAL_DAMAGE, 3, 4);
+	expect_why(s, 5, WAL_IS_THERE, 5, 5);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* What the device does not give is not taken for what is not there. */
+static void test_why_unreadable(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 140);
+	uint64_t seq = 1, page;
+	struct seglog_stats st;
+	struct wal_absent a;
+	unsigned bad = 0;
+
+	(void)state;
+	seglog_stat(s, &st);
+	assert_true(st.segments > 1);
+	while (offset_of(seq) < SEG_DATA + SIM_BLOCK)
+		seq++;
+	page = offset_of(seq) / SIM_BLOCK * SIM_BLOCK;
+	assert_int_equal(blk_sim_bad(sim, LANE_DIR "/00000001.seg", page), 0);
+	for (uint64_t i = 1; i <= 140; i++) {
+		uint64_t off = offset_of(i), end = off + frame_bytes(model_len(i));
+
+		assert_int_equal(seg_read_why(s, i, &a), 0);
+		if (off < page + SIM_BLOCK && end > page) {
+			assert_int_equal(a.reason, WAL_UNREADABLE);
+			assert_int_equal(a.err, -EIO);
+			bad++;
+		} else {
+			assert_int_equal(a.reason, WAL_IS_THERE);
+		}
+	}
+	assert_true(bad > 0);
+	blk_sim_fault(sim, SIM_READ, 1, 0, EIO);
+	for (uint64_t i = 1; i <= 140; i++) {
+		assert_int_equal(seg_read_why(s, i, &a), 0);
+		assert_int_equal(a.reason, WAL_UNREADABLE);
+	}
+	blk_sim_fault(sim, SIM_READ, 1, 1, 0);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* A file between others, and what retention let go. */
+static void test_why_gone(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct seglog *s = filled(sim, 350);
+	uint64_t oldest, newest, second, third;
+	struct seg_lane l;
+
+	(void)state;
+	assert_int_equal(model_scan(blk, false, &l, NULL), 0);
+	assert_true(l.nsegs > 4);
+	second = l.segs[1].h.first_seq;
+	third = l.segs[2].h.first_seq;
+	seg_lane_free(&l);
+	seglog_close(s);
+	blk->unlink(blk->ctx, NULL, LANE_DIR "/00000002.seg");
+	assert_int_equal(model_scan(blk, false, &l, NULL), 0);
+	assert_int_equal(model_open(blk, &l, &s), 0);
+	seg_lane_free(&l);
+	expect_why(s, second - 1, WAL_IS_THERE, second - 1, second - 1);
+	expect_why(s, second, WAL_MISSING, second, third - 1);
+	expect_why(s, third - 1, WAL_MISSING, second, third - 1);
+	expect_why(s, third, WAL_IS_THERE, third, third);
+	assert_int_equal(seglog_retain(s, 0, UINT64_MAX), 0);
+	seg_read_bounds(s, &oldest, &newest);
+	assert_true(oldest > third);
+	expect_why(s, second, WAL_EXPIRED, 1, oldest - 1);
+	expect_why(s, oldest, WAL_IS_THERE, oldest, oldest);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 static void test_retention_under_a_cursor(void **state)
 {
 	struct blk_sim *sim = blk_sim_new();
@@ -466,6 +600,9 @@ int main(void)
 		cmocka_unit_test(test_follows_the_writer),
 		cmocka_unit_test(test_sees_only_what_is_synced),
 		cmocka_unit_test(test_gaps_and_damage_are_passed),
+		cmocka_unit_test(test_why),
+		cmocka_unit_test(test_why_unreadable),
+		cmocka_unit_test(test_why_gone),
 		cmocka_unit_test(test_retention_under_a_cursor),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_large_damaged),

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * seg_why.c - why a number has no record, from the segments alone (seg_read.h).
+ *
+ * The segment that would have the record is walked from before the number to the first
+ * record behind it; what stands between decides.  Then a GAP frame is looked for that names
+ * the number: recovery writes one behind the batch that it explains, in the same segment or,
+ * where that is full, first of all in the next.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "crc32c.h"
+#include "seg_read.h"
+#include "segment_priv.h"
+
+struct why {
+	struct seglog *s;
+	uint64_t seq;
+	struct wal_absent *a;
+	bool	 passed;	/* a record behind the number was seen */
+	uint64_t batch;		/* of that record, or of the number's own frame */
+	bool	 done;		/* nothing that comes can change the answer */
+};
+
+static void answer(struct why *y, enum wal_reason reason, int err)
+{
+	y->a->reason = reason;
+	y->a->err = err;
+}
+
+/* Bytes in front of the first frame behind the number, or behind the last frame. */
+static void lost(struct why *y, bool unreadable, int err)
+{
+	if (unreadable)
+		answer(y, WAL_UNREADABLE, err);
+	else if (y->a->reason != WAL_UNREADABLE)
+		answer(y, WAL_DAMAGE, 0);
+}
+
+static void gap(struct why *y, const struct seg_frame *fr)
+{
+	struct gap_data g;
+
+	if (!fr->data_ok)
+		return;
+	memcpy(&g, fr->data, sizeof(g));
+	if (g.from_seq <= y->seq && y->seq <= g.to_seq) {
+		answer(y, g.reason < WAL_EXPIRED ? g.reason : WAL_DAMAGE, 0);
+		y->a->from = g.from_seq;
+		y->a->to = g.to_seq;
+		y->done = true;
+	} else if (!y->passed && g.to_seq < y->seq && g.to_seq >= y->a->from) {
+		y->a->from = g.to_seq + 1;
+	}
+}
+
+static void own(struct why *y, struct seg_walk *w, struct seg_frame *fr)
+{
+	const uint8_t *p;
+	int err = seg_walk_look(w, fr->off + sizeof(fr->h), fr->h.len, &p);
+
+	y->passed = true;
+	y->batch = fr->h.batch;
+	y->a->from = y->a->to = y->seq;
+	if (err)
+		answer(y, WAL_UNREADABLE, err);
+	else if (frame_data_check(&fr->h, crc32c(p, fr->h.len)))
+		answer(y, WAL_IS_THERE, 0);
+	else
+		lost(y, seg_walk_unreadable(w, fr->off, frame_bytes(fr->h.len)), w->bad_err);
+	y->done = y->a->reason == WAL_IS_THERE;
+}
+
+static void frame(struct why *y, struct seg_walk *w, struct seg_frame *fr)
+{
+	uint64_t seq = fr->h.seq;
+
+	if (fr->hole_bytes && !y->passed)
+		lost(y, fr->hole_unreadable, w->bad_err);
+	if (fr->h.kind == FRAME_GAP) {
+		gap(y, fr);
+	} else if (y->passed) {
+		y->done = fr->h.batch > y->batch;
+	} else if (seq < y->seq) {
+		answer(y, WAL_DAMAGE, 0);	/* what stood in front of it had other numbers */
+		y->a->from = seq + 1;
+	} else if (seq == y->seq) {
+		own(y, w, fr);
+	} else {
+		y->passed = true;
+		y->batch = fr->h.batch;
+		y->a->to = seq - 1;
+	}
+}
+
+/* From off to the end of what is synced of g, which is held. */
+static int walk(struct why *y, struct seg *g, struct seg_entry at)
+{
+	struct seg_frame fr;
+	struct seg_walk w;
+	int err = seg_walk_from(&w, y->s, g, at.off, at.seq - 1);
+
+	if (err)
+		return err;
+	while (!y->done && (err = seg_walk_next(&w, &fr, false)) > 0)
+		frame(y, &w, &fr);
+	if (err == 0 && !y->done && !y->passed && seg_walk_tail(&w) > w.off)
+		lost(y, false, 0);
+	if (err == 0 && !y->done && !y->passed && seg_walk_unreadable(&w, w.off, w.limit - w.off))
+		lost(y, true, w.bad_err);
+	seg_walk_fini(&w);
+	return err < 0 ? err : 0;
+}
+
+/* The two segments around the number, held: the last that starts at or before it, and the
+ * next one behind that; NULL where there is none.  *whole: no number between them stood in
+ * a file that is gone. */
+static int hold_both(struct why *y, struct seg **g, struct seg **next, bool *whole)
+{
+	struct seglog *s = y->s;
+	int err = 0;
+
+	*g = *next = NULL;
+	*whole = true;
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = s->nsegs; i-- > 0; ) {
+		if (s->segs[i]->lost) {
+			*whole = *whole && !*next;
+			continue;
+		}
+		if (s->segs[i]->first_seq <= y->seq) {
+			*g = s->segs[i];
+			break;
+		}
+		*next = s->segs[i];
+		*whole = true;
+	}
+	if (*g && *next && (*next)->segno != (*g)->segno + 1)
+		*whole = false;
+	if (*g)
+		err = seg_ref(s, *g);
+	if (err)
+		*g = NULL;
+	else if (*next && (err = seg_ref(s, *next)))
+		*next = NULL;
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+static int look(struct why *y, struct seg *g, struct seg *next, bool whole)
+{
+	struct seg_entry at = { 0 };
+	int err = 0;
+
+	y->a->to = next ? next->first_seq - 1 : seglog_next_seq(y->s) - 1;
+	if (g) {
+		answer(y, whole ? WAL_DAMAGE : WAL_MISSING, 0);
+		y->a->from = g->first_seq;
+		err = seg_locate(y->s, g, y->seq, &at);
+		if (!err)
+			err = walk(y, g, at);
+		if (!err && !y->passed && !y->done && !whole && y->a->reason == WAL_DAMAGE)
+			answer(y, WAL_MISSING, 0);
+	} else {
+		answer(y, WAL_MISSING, 0);
+	}
+	if (!err && next && !y->done) {
+		y->passed = true;		/* of its records none is asked for */
+		y->batch = 0;
+		err = walk(y, next, (struct seg_entry){ next->first_seq, SEG_DATA });
+	}
+	return err;
+}
+
+int seg_read_why(struct seglog *s, uint64_t seq, struct wal_absent *a)
+{
+	struct why y = { .s = s, .seq = seq, .a = a };
+	struct seg *g, *next;
+	uint64_t oldest, newest;
+	bool whole;
+	int err;
+
+	seg_read_bounds(s, &oldest, &newest);
+	*a = (struct wal_absent){ WAL_NEVER, 0, seq, seq };
+	if (!seq || seq > newest)
+		return 0;
+	*a = (struct wal_absent){ WAL_EXPIRED, 0, 1, oldest - 1 };
+	if (seq < oldest)
+		return 0;
+	a->from = oldest;
+	err = hold_both(&y, &g, &next, &whole);
+	if (!err)
+		err = look(&y, g, next, whole);
+	pthread_mutex_lock(&s->lock);
+	if (g)
+		seg_unref(s, g);
+	if (next)
+		seg_unref(s, next);
+	pthread_mutex_unlock(&s->lock);
+	if (err == -EIO) {			/* a file that cannot even be opened */
+		answer(&y, WAL_UNREADABLE, err);
+		return 0;
+	}
+	return err;
+}
