@@ -38,8 +38,8 @@
 #define CONNS_FEW 4096
 /* What a checkpoint moves between two looks at what else there is to do. */
 #define CHECKPOINT_SLICE (256u << 10)
-/* What a recovery reads between two looks for a signal. */
-#define LOOK_BYTES (1u << 20)
+/* How often a recovery looks for a signal: a slow disk may take long for little. */
+#define LOOK_MS 20u
 /* between two tries of a recovery that has no room */
 #define ROOM_RETRY_MS 1000
 
@@ -61,7 +61,7 @@ struct server {
 	struct worker_env env;
 	struct worker *workers[LANES_MAX];
 	unsigned started, joined;		/* of them */
-	uint64_t looked;			/* for a signal, at so many bytes of the recovery */
+	uint64_t looked_ns;			/* for a signal, during the recovery */
 	bool	 draining;			/* they were told to stop */
 	int	 status;			/* to exit with */
 };
@@ -132,10 +132,25 @@ static void end_waiting(struct server *s)
 	s->waiting = NULL;
 }
 
+static struct http_limits limits_of(const struct config *c)
+{
+	return (struct http_limits){
+		.head_bytes = (uint32_t)c->head_bytes_max,
+		.target_bytes = (uint32_t)c->target_bytes_max,
+		.headers = c->headers_max,
+		.trailer_bytes = (uint32_t)c->head_bytes_max,
+		.body_bytes = c->body_bytes_max,
+	};
+}
+
 static int start_waiting(struct server *s)
 {
-	int err = waiting_start(&s->waiting, &s->listeners, &s->health,
-				wal_class_name(s->choice.class));
+	const struct waiting_env env = {
+		.listeners = &s->listeners, .health = &s->health,
+		.class = wal_class_name(s->choice.class), .limits = limits_of(&s->config),
+		.header_timeout_ms = s->config.header_timeout_ms,
+	};
+	int err = waiting_start(&s->waiting, &env);
 
 	if (err)
 		diag(DIAG_ERR, "cannot start a thread: %s", strerror(-err));
@@ -157,13 +172,14 @@ static void give_up_starting(struct server *s)
 static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
 {
 	struct server *s = arg;
+	uint64_t now = worker_clock_ns();
 
 	(void)what;
 	health_progress(&s->health, done, total);
-	/* Each record tells; the signals are looked at now and then.  A step begins at 0. */
-	if (s->looked && done - s->looked < LOOK_BYTES)
+	/* Each record tells; the signals are looked at now and then. */
+	if (now - s->looked_ns < LOOK_MS * 1000000ull)
 		return;
-	s->looked = done;
+	s->looked_ns = now;
 	if (daemon_wait(&s->daemon, 0) == DAEMON_STOP)
 		give_up_starting(s);
 }
@@ -199,7 +215,6 @@ static int open_store(struct server *s, const struct wal_options *o, char *why, 
 	do {
 		if (daemon_wait(&s->daemon, ROOM_RETRY_MS) == DAEMON_STOP)
 			give_up_starting(s);
-		s->looked = 0;
 		err = wal_open(&s->wal, o, why, why_len);
 	} while (err == WAL_ENOROOM);
 	health_clear(&s->health, HEALTH_NOSPACE);
@@ -336,13 +351,7 @@ static void fill_env(struct server *s)
 	s->env = (struct worker_env){
 		.ring = s->ring, .wal = s->wal, .service = s->service, .health = &s->health,
 		.checkpoint = s->checkpoint, .counters = s->counters,
-		.limits = {
-			.head_bytes = (uint32_t)c->head_bytes_max,
-			.target_bytes = (uint32_t)c->target_bytes_max,
-			.headers = c->headers_max,
-			.trailer_bytes = (uint32_t)c->head_bytes_max,
-			.body_bytes = c->body_bytes_max,
-		},
+		.limits = limits_of(c),
 		.conns_max = s->conns_max, .header_timeout_ms = c->header_timeout_ms,
 		.body_timeout_ms = c->body_timeout_ms,
 		.body_step = body_step ? body_step : 1, .idle_timeout_ms = c->idle_timeout_ms,
@@ -382,7 +391,7 @@ static int start_workers(struct server *s)
 	int cpu[LANES_MAX], err;
 	char why[256] = "";
 
-	end_waiting(s);
+	waiting_leave(s->waiting);
 	fill_env(s);
 	s->env.pin = cpu_list(s->config.workers, cpu);
 	for (unsigned i = 0; i < s->config.workers; i++) {

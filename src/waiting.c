@@ -1,151 +1,408 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* waiting.c - 503 with a reason, until the workers take over. */
+/*
+ * waiting.c - the door until the workers take over (waiting.h).
+ *
+ * A client is served in three steps, in each of which it may stop for as long as its deadline
+ * lets it, beside all others:
+ *
+ *	its head is read	the answer is known then, whatever body follows
+ *	the answer is sent	and our side is shut down
+ *	what still comes is thrown away, until it closes: a close before that would be a reset,
+ *				which may take the answer from it
+ */
 #include "waiting.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 1000	/* for one client: the others wait meanwhile */
+#include "answer.h"
+#include "must.h"
+
+#define EVENTS		64
+#define READ_BYTES	(16u << 10)
+#define ANSWER_MS	10000u		/* for the answer to leave */
+#define QUIET_MS	5000u		/* after it, without a byte */
+#define LINGER_MS	60000u		/* after it, in all */
+#define FULL_MS		50u		/* no descriptor for a new one, and none to take: look again */
+
+struct client {
+	TAILQ_ENTRY(client) entry;	/* the oldest first */
+	int fd;
+	bool answered, sent;
+	struct http http;
+	struct text out;
+	size_t out_at;
+	uint64_t deadline_ms, end_ms;
+};
 
 struct waiting {
 	pthread_t thread;
-	const struct health *health;
-	const char *class;
-	int	 stop_fd;
-	unsigned n;			/* of fds: the listeners, and stop_fd as the last */
-	struct pollfd fds[];
+	struct waiting_env env;
+	int	 epoll, bell;		/* the bell: stop has changed */
+	atomic_int stop;		/* 1: accept no more; 2: end */
+	bool	 deaf;			/* the listeners are left */
+	sem_t	 left;
+	TAILQ_HEAD(, client) clients;
+	unsigned n;
+	uint8_t	 buf[READ_BYTES];
 };
 
-/* What of the request comes soon; enough to tell livez from the rest. */
-static size_t read_some(const struct waiting *w, int fd, char *buf, size_t n)
+static uint64_t now_ms(void)
 {
-	struct pollfd p[] = {
-		{ .fd = fd, .events = POLLIN }, { .fd = w->stop_fd, .events = POLLIN },
-	};
-	size_t got = 0;
-	ssize_t k;
+	struct timespec t;
 
-	while (got + 1 < n && poll(p, 2, PATIENCE_MS) > 0 && p[0].revents) {
-		k = recv(fd, buf + got, n - 1 - got, 0);
-		if (k <= 0)
-			break;
-		got += (size_t)k;
-		buf[got] = '\0';
-		if (strstr(buf, "\r\n\r\n"))
-			break;
-	}
-	buf[got] = '\0';
-	return got;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static bool asks_livez(const char *request)
+static void drop(struct waiting *w, struct client *c)
 {
-	static const char path[] = "/-/livez";
-	const char *target = !strncmp(request, "HEAD ", 5) ? request + 5 :
-			     !strncmp(request, "GET ", 4) ? request + 4 : "";
-	size_t n = sizeof(path) - 1;
-
-	return !strncmp(target, path, n) && (target[n] == ' ' || target[n] == '?');
+	TAILQ_REMOVE(&w->clients, c, entry);
+	w->n--;
+	close(c->fd);			/* leaves the epoll too */
+	text_free(&c->out);
+	free(c);
 }
 
-static void answer(const struct waiting *w, int fd)
+static bool watch(struct waiting *w, int fd, uint32_t events, void *who, int op)
 {
-	char request[4096], text[HEALTH_TEXT], reply[HEALTH_TEXT + 256];
+	struct epoll_event e = { .events = events, .data.ptr = who };
+
+	return !epoll_ctl(w->epoll, op, fd, &e);
+}
+
+/* ---- the answer ---- */
+
+static bool is_path(const struct http_req *q, const char *path)
+{
+	size_t n = strlen(path);
+
+	return q->target_len >= n && !memcmp(q->target, path, n) &&
+	       (q->target_len == n || q->target[n] == '?');
+}
+
+static void answer_text(struct client *c, const struct asker *k, int status, const char *text, size_t len)
+{
+	struct answer a = { .status = status, .type = "text/plain", .len = len,
+			    .headers = status == 503 ? "Retry-After: 1\r\n" : NULL };
+	bool close;
+
+	answer_head(&c->out, &a, k, &close);
+	if (!k->head)
+		text_add(&c->out, text, len);
+}
+
+static void answer_health(const struct waiting *w, struct client *c, const struct asker *k)
+{
+	char text[HEALTH_TEXT];
 	size_t len;
-	int n, status;
+	int status = health_text(w->env.health, text, sizeof(text), &len);
 
-	if (!read_some(w, fd, request, sizeof(request)))
-		return;
-	status = health_text(w->health, text, sizeof(text), &len);
-	if (asks_livez(request)) {
+	if (is_path(&c->http.req, "/-/livez")) {
 		status = 200;
 		len = (size_t)snprintf(text, sizeof(text), "alive\n");
-	} else if (status == 200) {
+	} else if (status == 200 && !w->deaf) {
 		/* The last reason has just gone; the workers are not there yet. */
 		status = 503;
 		len = (size_t)snprintf(text, sizeof(text), "starting\n");
 	}
-	n = snprintf(reply, sizeof(reply), "HTTP/1.1 %s\r\nContent-Type: text/plain\r\n"
-		     "Content-Length: %zu\r\nPasted-Class: %s\r\n%sCache-Control: no-store\r\n"
-		     "Connection: close\r\n\r\n%s",
-		     status == 200 ? "200 OK" : "503 Service Unavailable", len, w->class,
-		     status == 200 ? "" : "Retry-After: 1\r\n",
-		     strncmp(request, "HEAD ", 5) ? text : "");
-	if (send(fd, reply, (size_t)n, MSG_NOSIGNAL) < 0)
-		return;
-	/* A body that is still coming would turn the close into a reset. */
-	shutdown(fd, SHUT_WR);
-	read_some(w, fd, request, sizeof(request));
+	answer_text(c, k, status, text, len);
+}
+
+/* The head is read, or is none. */
+static void answer(const struct waiting *w, struct client *c)
+{
+	static const char own[] = "Allow: GET, HEAD, OPTIONS\r\n";
+	static const char all[] = "Allow: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE\r\n";
+	const struct http_req *q = &c->http.req;
+	const struct answer none = { .status = 204, .headers = q->own ? own : all };
+	const struct asker k = { .http11 = q->minor || q->method == HTTP_NONE,
+				 .head = q->method == HTTP_HEAD_METHOD, .class = w->env.class };
+	char why[128];
+	bool close;
+
+	c->answered = true;
+	if (c->http.err.status)
+		answer_error(&c->out, c->http.err.status, c->http.err.reason, NULL, &k, &close);
+	else if (q->method == HTTP_OPTIONS)
+		answer_head(&c->out, &none, &k, &close);
+	else if (q->own && q->recorded)
+		answer_error(&c->out, 405, "what is under /-/ is the server's own", own, &k, &close);
+	else if (is_path(q, "/-/livez") || is_path(q, "/-/readyz"))
+		answer_health(w, c, &k);
+	else if (!q->own && !q->recorded)
+		answer_error(&c->out, 404, "nothing here; records are read at /-/records/", NULL, &k, &close);
+	else {
+		snprintf(why, sizeof(why), "the server is %s; try again", health_word(w->env.health));
+		answer_error(&c->out, 503, why, "Retry-After: 1\r\n", &k, &close);
+	}
+}
+
+/* ---- a client's steps; false: it is over ---- */
+
+static bool send_some(struct waiting *w, struct client *c, uint64_t now)
+{
+	ssize_t n;
+
+	while (c->out_at < c->out.n) {
+		n = send(c->fd, c->out.p + c->out_at, c->out.n - c->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return watch(w, c->fd, EPOLLIN | EPOLLOUT, c, EPOLL_CTL_MOD);
+		if (n < 0)
+			return false;
+		c->out_at += (size_t)n;
+	}
+	c->sent = true;
+	c->deadline_ms = now + QUIET_MS;
+	c->end_ms = now + LINGER_MS;
+	shutdown(c->fd, SHUT_WR);
+	return watch(w, c->fd, EPOLLIN, c, EPOLL_CTL_MOD);
+}
+
+static bool reply(struct waiting *w, struct client *c, uint64_t now)
+{
+	answer(w, c);
+	c->deadline_ms = c->end_ms = now + ANSWER_MS;
+	return !c->out.failed && send_some(w, c, now);
+}
+
+static bool parse(struct waiting *w, struct client *c, size_t n, uint64_t now)
+{
+	struct http_span sp;
+	size_t used;
+
+	switch (http_step(&c->http, w->buf, n, &used, &sp)) {
+	case HTTP_MORE:
+	case HTTP_HEAD:			/* it has eaten all n */
+		return true;
+	default:
+		return reply(w, c, now);
+	}
+}
+
+static bool read_some(struct waiting *w, struct client *c, uint64_t now)
+{
+	ssize_t n = recv(c->fd, w->buf, sizeof(w->buf), MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0)			/* nothing of it is unread: no reset */
+		return c->answered && !c->sent && watch(w, c->fd, EPOLLOUT, c, EPOLL_CTL_MOD);
+	if (!c->answered)
+		return parse(w, c, (size_t)n, now);
+	if (c->sent)
+		c->deadline_ms = now + QUIET_MS;
+	return true;
+}
+
+static bool late(struct waiting *w, struct client *c, uint64_t now)
+{
+	if (c->answered || http_idle(&c->http))
+		return false;
+	c->http.err.status = 408;
+	c->http.err.reason = "the head came too slowly";
+	return reply(w, c, now);
+}
+
+/* ---- all of them ---- */
+
+static bool add(struct waiting *w, int fd, uint64_t now)
+{
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (!c || !watch(w, fd, EPOLLIN, c, EPOLL_CTL_ADD)) {
+		free(c);
+		return false;
+	}
+	c->fd = fd;
+	http_init(&c->http, &w->env.limits);
+	c->deadline_ms = c->end_ms = now + w->env.header_timeout_ms;
+	TAILQ_INSERT_TAIL(&w->clients, c, entry);
+	w->n++;
+	return true;
+}
+
+static void accept_some(struct waiting *w, int listener, uint64_t now)
+{
+	const struct timespec pause = { .tv_nsec = FULL_MS * 1000000l };
+
+	for (unsigned i = 0; i < EVENTS; i++) {
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd >= 0) {
+			if (!add(w, fd, now))
+				close(fd);
+			if (w->n > WAITING_CLIENTS)
+				drop(w, TAILQ_FIRST(&w->clients));
+			continue;
+		}
+		if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+			return;
+		if (w->n)
+			drop(w, TAILQ_FIRST(&w->clients));
+		else
+			nanosleep(&pause, NULL);	/* there is nobody who would wait for it */
+	}
+}
+
+/* The listeners of all workers; a shared one is there more than once, and EEXIST. */
+static int watch_listeners(struct waiting *w, int op)
+{
+	const struct listeners *ls = w->env.listeners;
+
+	for (unsigned i = 0; i < ls->n * ls->workers; i++)
+		if (!watch(w, ls->table[i], EPOLLIN, (void *)(uintptr_t)&ls->table[i], op) &&
+		    errno != EEXIST && errno != ENOENT)
+			return -errno;
+	return 0;
+}
+
+static bool is_listener(const struct waiting *w, const void *who)
+{
+	const struct listeners *ls = w->env.listeners;
+
+	return (const int *)who >= ls->table && (const int *)who < ls->table + ls->n * ls->workers;
+}
+
+static void leave(struct waiting *w)
+{
+	w->deaf = true;
+	watch_listeners(w, EPOLL_CTL_DEL);
+	sem_post(&w->left);
+}
+
+/* Those whose time is over; how long until the next one's is, -1: for ever. */
+static int timeouts(struct waiting *w, uint64_t now)
+{
+	struct client *c, *next;
+	uint64_t first = UINT64_MAX;
+
+	for (c = TAILQ_FIRST(&w->clients); c; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if ((c->deadline_ms <= now || c->end_ms <= now) && !late(w, c, now)) {
+			drop(w, c);
+			continue;
+		}
+		if (c->deadline_ms < first)
+			first = c->deadline_ms;
+		if (c->end_ms < first)
+			first = c->end_ms;
+	}
+	return first == UINT64_MAX ? -1 : first <= now ? 0 : (int)(first - now) + 1;
+}
+
+static void event(struct waiting *w, const struct epoll_event *e, uint64_t now)
+{
+	struct client *c = e->data.ptr;
+	bool on = true;
+
+	if (e->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		on = read_some(w, c, now);
+	if (on && (e->events & EPOLLOUT) && c->answered && !c->sent)
+		on = send_some(w, c, now);
+	if (!on || (e->events & (EPOLLHUP | EPOLLERR)))
+		drop(w, c);
+}
+
+/* Clients first: accepting may drop one that has an event. */
+static void events(struct waiting *w, const struct epoll_event *e, int n)
+{
+	uint64_t now = now_ms();
+
+	for (int i = 0; i < n; i++)
+		if (e[i].data.ptr != w && !is_listener(w, e[i].data.ptr))
+			event(w, &e[i], now);
+	for (int i = 0; i < n && !w->deaf; i++)
+		if (is_listener(w, e[i].data.ptr))
+			accept_some(w, *(const int *)e[i].data.ptr, now);
 }
 
 static void *run(void *arg)
 {
 	struct waiting *w = arg;
+	struct epoll_event e[EVENTS];
+	int stop, n;
 
 	pthread_setname_np(pthread_self(), "pasted-waiting");
-	for (;;) {
-		if (poll(w->fds, w->n, -1) < 0 && errno != EINTR)
-			return NULL;
-		if (w->fds[w->n - 1].revents)
-			return NULL;
-		for (unsigned i = 0; i + 1 < w->n; i++) {
-			int fd = w->fds[i].revents ? accept4(w->fds[i].fd, NULL, NULL, SOCK_CLOEXEC) : -1;
-
-			if (fd < 0)
-				continue;
-			answer(w, fd);
-			close(fd);
-		}
+	while ((stop = atomic_load(&w->stop)) < 2) {
+		if (stop && !w->deaf)
+			leave(w);
+		if (w->deaf && !w->n)
+			break;
+		n = epoll_wait(w->epoll, e, EVENTS, timeouts(w, now_ms()));
+		events(w, e, n < 0 ? 0 : n);
 	}
+	while (w->n)
+		drop(w, TAILQ_FIRST(&w->clients));
+	return NULL;
 }
 
-int waiting_start(struct waiting **out, const struct listeners *ls, const struct health *h,
-		  const char *class)
+/* ---- start and stop ---- */
+
+int waiting_start(struct waiting **out, const struct waiting_env *env)
 {
-	unsigned n = ls->n * ls->workers + 1;
-	struct waiting *w = calloc(1, sizeof(*w) + n * sizeof(w->fds[0]));
+	struct waiting *w = calloc(1, sizeof(*w));
 	int err;
 
 	if (!w)
 		return -ENOMEM;
-	w->health = h;
-	w->class = class;
-	w->n = n;
-	w->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (w->stop_fd < 0) {
+	w->env = *env;
+	TAILQ_INIT(&w->clients);
+	sem_init(&w->left, 0, 0);
+	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	w->bell = eventfd(0, EFD_CLOEXEC);
+	if (w->epoll < 0 || w->bell < 0 || !watch(w, w->bell, EPOLLIN | EPOLLET, w, EPOLL_CTL_ADD))
 		err = -errno;
-		goto fail;
+	else
+		err = watch_listeners(w, EPOLL_CTL_ADD);
+	if (!err)
+		err = -pthread_create(&w->thread, NULL, run, w);
+	if (!err) {
+		*out = w;
+		return 0;
 	}
-	for (unsigned i = 0; i + 1 < n; i++)	/* a shared one may be there more than once */
-		w->fds[i] = (struct pollfd){ .fd = ls->table[i], .events = POLLIN };
-	w->fds[n - 1] = (struct pollfd){ .fd = w->stop_fd, .events = POLLIN };
-	err = -pthread_create(&w->thread, NULL, run, w);
-	if (err)
-		goto fail_fd;
-	*out = w;
-	return 0;
-fail_fd:
-	close(w->stop_fd);
-fail:
+	if (w->epoll >= 0)
+		close(w->epoll);
+	if (w->bell >= 0)
+		close(w->bell);
 	free(w);
 	return err;
 }
 
-void waiting_stop(struct waiting *w)
+static void tell(struct waiting *w, int stop)
 {
 	const uint64_t one = 1;
 
-	if (write(w->stop_fd, &one, sizeof(one)) != sizeof(one))
-		abort();		/* an eventfd that is not full takes it */
+	atomic_store(&w->stop, stop);
+	must(write(w->bell, &one, sizeof(one)) == sizeof(one));
+}
+
+void waiting_leave(struct waiting *w)
+{
+	tell(w, 1);
+	while (sem_wait(&w->left))
+		;
+}
+
+void waiting_stop(struct waiting *w)
+{
+	tell(w, 2);
 	pthread_join(w->thread, NULL);
-	close(w->stop_fd);
+	close(w->epoll);
+	close(w->bell);
+	sem_destroy(&w->left);
 	free(w);
 }

@@ -4,20 +4,33 @@
  *
  * The sockets listen before the store is opened, so that a port that is taken is
  * found before anything is touched, and nobody is refused during a recovery.
- * Until the workers take over, one thread answers every request with 503, the
- * reason and Retry-After, and /-/livez with 200, one connection at a time.
+ * Until the workers take over, one thread serves all who come, with the same parser
+ * and the same statuses: livez and readyz as ever, 503 and Retry-After for what needs the
+ * store, one request a connection.  None waits for another one: nothing here blocks, and
+ * when WAITING_CLIENTS are there the one that came first makes room.
  */
 #ifndef WAITING_H
 #define WAITING_H
 
 #include "health.h"
+#include "http.h"
 #include "listen.h"
+
+#define WAITING_CLIENTS 256u
 
 struct waiting;
 
-/* 0 or -errno.  All must outlive it.  class: the word for Pasted-Class. */
-int  waiting_start(struct waiting **w, const struct listeners *ls, const struct health *h,
-		   const char *class);
-void waiting_stop(struct waiting *w);	/* after the answer that is being given; frees */
+struct waiting_env {			/* all of it must outlive it */
+	const struct listeners *listeners;
+	const struct health *health;
+	const char *class;		/* the word for Pasted-Class */
+	struct http_limits limits;
+	unsigned header_timeout_ms;
+};
+/* 0 or -errno. */
+int  waiting_start(struct waiting **w, const struct waiting_env *env);
+/* Accepts no more, from when this returns; whom it has accepted, it serves. */
+void waiting_leave(struct waiting *w);
+void waiting_stop(struct waiting *w);	/* at once; frees */
 
 #endif

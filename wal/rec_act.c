@@ -124,6 +124,14 @@ static uint64_t bytes_max(const struct rec *r)
 	return wal_retain_share(r->retain_bytes, logs);
 }
 
+static void tick(void *arg)
+{
+	struct rec *r = arg;
+
+	if (r->progress)
+		r->progress(r->progress_arg, r->what, r->done, r->total);
+}
+
 static int open_log(struct rec *r, unsigned lane, bool idle)
 {
 	struct rec_lane *l = &r->lane[lane];
@@ -132,7 +140,7 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 	enum wal_class cls = r->cls ? r->cls : r->store.b.wal_class;
 	struct seglog_options o = {
 		.blk = r->blk, .at = r->store.log, .dir = name, .lane = lane, .idle = idle,
-		.now_ms = r->now_ms,
+		.now_ms = r->now_ms, .tick = tick, .tick_arg = r,
 		.swift = cls == WAL_VOLATILE, .direct = cls != WAL_FSYNC,	/* who writes frags in place */
 		.segment_bytes = segment_bytes(r, l), .bytes_max = bytes_max(r),
 	};

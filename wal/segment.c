@@ -360,6 +360,8 @@ static int open_rest(struct seglog *s, const struct seg_lane *found,
 	if (MUTANT(seg_open_dir_result))
 		err = 0;
 	while (!err && !s->o.idle && !s->active) {
+		if (s->o.tick)
+			s->o.tick(s->o.tick_arg);
 		err = seglog_prepare(s);
 		if (err >= 0)
 			err = err ? 0 : seglog_rotate(s);

@@ -55,6 +55,8 @@ struct seglog_options {
 					 * written with zeros, and not synced: no sync means
 					 * anything here, so none is to be made cheap */
 	bool		 direct;	/* BLK_DIRECT: all appends are struct seg_batch's */
+	void		(*tick)(void *arg);	/* between the slices of an open that takes long; may be NULL */
+	void		*tick_arg;
 	uint64_t	(*now_ms)(void);	/* NULL: the system's wall clock */
 	uint64_t	(*random)(void);	/* salts; NULL: getrandom */
 };

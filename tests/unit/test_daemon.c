@@ -114,45 +114,189 @@ static void ask(const struct listeners *ls, const char *request, char *reply, si
 	close(fd);
 }
 
+static struct health health;
+static struct listeners listeners;
+
+static struct waiting *waiting_begin(unsigned header_timeout_ms)
+{
+	struct waiting_env env = {
+		.listeners = &listeners, .health = &health, .class = "fsync",
+		.limits = { .head_bytes = 1000, .target_bytes = 100, .headers = 10, .trailer_bytes = 1000,
+			    .body_bytes = 1000000 },
+		.header_timeout_ms = header_timeout_ms,
+	};
+	struct listen_addr a;
+	struct waiting *w;
+	char why[256];
+
+	assert_int_equal(listen_parse("127.0.0.1:0", &a, why, sizeof(why)), 0);
+	assert_int_equal(listeners_open(&listeners, &a, 1, 3, 0600, why, sizeof(why)), 0);
+	health = (struct health){ .set = 0 };
+	health_set(&health, HEALTH_RECOVERING, 0);
+	assert_int_equal(waiting_start(&w, &env), 0);
+	return w;
+}
+
+static void waiting_end(struct waiting *w)
+{
+	waiting_stop(w);
+	listeners_close(&listeners);
+}
+
+static void expect(const char *request, const char *start, const char *has)
+{
+	char reply[4096];
+
+	ask(&listeners, request, reply, sizeof(reply));
+	if (strncmp(reply, start, strlen(start)) || !strstr(reply, has))
+		fail_msg("%s: %s", request, reply);
+	assert_non_null(strstr(reply, "\r\nDate: "));
+	assert_non_null(strstr(reply, "\r\nConnection: close\r\n"));
+	assert_non_null(strstr(reply, "\r\nPasted-Class: fsync\r\n"));
+	assert_null(strstr(reply, "Pasted-Record"));
+}
+
 static void waiting(void **state)
 {
-	struct health h = { .set = 0 };
-	struct listen_addr a;
-	struct listeners ls;
-	struct waiting *w;
+	struct waiting *w = waiting_begin(10000);
 	char reply[4096];
 
 	(void)state;
-	assert_int_equal(listen_parse("127.0.0.1:0", &a, reply, sizeof(reply)), 0);
-	assert_int_equal(listeners_open(&ls, &a, 1, 3, 0600, reply, sizeof(reply)), 0);
-	health_set(&h, HEALTH_RECOVERING, 0);
-	assert_int_equal(waiting_start(&w, &ls, &h, "fsync"), 0);
 	/* Three workers' sockets: enough requests to come to each of them. */
 	for (int i = 0; i < 12; i++) {
-		ask(&ls, "GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
-		assert_memory_equal(reply, "HTTP/1.1 503 ", 13);
-		assert_non_null(strstr(reply, "recovering"));
-		assert_non_null(strstr(reply, "Retry-After: "));
-		assert_non_null(strstr(reply, "\r\nPasted-Class: fsync\r\n"));
+		expect("GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "not ready: recovering");
+		expect("GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "\r\nRetry-After: ");
 	}
-	ask(&ls, "GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
-	assert_memory_equal(reply, "HTTP/1.1 200 ", 13);
-	assert_string_equal(strstr(reply, "\r\n\r\n"), "\r\n\r\nalive\n");
-	ask(&ls, "HEAD /-/livez?deep HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
-	assert_memory_equal(reply, "HTTP/1.1 200 ", 13);
-	ask(&ls, "GET /-/livezz HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
-	assert_memory_equal(reply, "HTTP/1.1 503 ", 13);
-	ask(&ls, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", reply, sizeof(reply));
-	assert_memory_equal(reply, "HTTP/1.1 503 ", 13);
-	assert_null(strstr(reply, "Pasted-Record"));
-	ask(&ls, "HEAD /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
+	expect("GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "\r\n\r\nalive\n");
+	expect("HEAD /-/livez?deep HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "Content-Length: 6\r\n");
+	expect("GET /-/livez HTTP/1.0\r\n\r\n", "HTTP/1.1 200 ", "alive");
+	expect("GET http://x/-/livez HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "alive");
+	expect("GET /-/livezz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "{\"error\":\"the server is recovering");
+	expect("GET /-/records/0-1 HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "application/json");
+	expect("GET /x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404 ", "{\"error\":");
+	expect("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 503 ", "Retry-After: ");
+	expect("POST /-/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 405 ", "Allow: ");
+	expect("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000001\r\n\r\n", "HTTP/1.1 413 ", "{\"error\":");
+	expect("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 204 ", "POST, PUT");
+	expect("BREW /x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 501 ", "{\"error\":");
+	expect("GET /-/livez HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ", "no Host");
+	ask(&listeners, "HEAD /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
 	assert_string_equal(strstr(reply, "\r\n\r\n"), "\r\n\r\n");
 	/* Between the last reason and the workers it is still not ready. */
-	health_clear(&h, HEALTH_RECOVERING);
-	ask(&ls, "GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
+	health_clear(&health, HEALTH_RECOVERING);
+	expect("GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "starting");
+	waiting_end(w);
+}
+
+static int connect_door(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (const struct sockaddr *)&listeners.l[0].addr.ss, listeners.l[0].addr.len), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Clients that say nothing, or a byte now and then, or do not go: none is in another's way,
+ * and there may be more of them than there is room for. */
+static void waiting_for_many(void **state)
+{
+	struct waiting *w = waiting_begin(3600000);
+	int fd[2 * WAITING_CLIENTS], late = connect_door();
+	char reply[4096];
+	size_t at = 0;
+	ssize_t n;
+
+	(void)state;
+	say(late, "GET /-/li");
+	for (unsigned i = 0; i < WAITING_CLIENTS / 2; i++) {
+		fd[i] = connect_door();
+		if (i % 3)
+			say(fd[i], i % 3 == 1 ? "G" : "GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n");
+	}
+	expect("GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "alive");
+	say(late, "vez HTTP/1.1\r\nHo");	/* it came first, and is still there */
+	expect("GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "recovering");
+	say(late, "st: x\r\n\r\n");
+	while ((n = recv(late, reply + at, sizeof(reply) - 1 - at, 0)) > 0)
+		at += (size_t)n;
+	assert_int_equal(n, 0);
+	assert_memory_equal(reply, "HTTP/1.1 200 ", 13);
+	for (unsigned i = WAITING_CLIENTS / 2; i < 2 * WAITING_CLIENTS; i++)
+		fd[i] = connect_door();
+	expect("GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "alive");
+	for (unsigned i = 0; i < 2 * WAITING_CLIENTS; i++)
+		close(fd[i]);
+	close(late);
+	waiting_end(w);
+}
+
+/* A body that is refused comes to its end: the client sees the answer, not a reset. */
+static void waiting_with_a_body(void **state)
+{
+	struct waiting *w = waiting_begin(10000);
+	char *body = calloc(1, 8u << 20), reply[4096];
+	size_t at = 0;
+	ssize_t n;
+	int fd = connect_door();
+
+	(void)state;
+	say(fd, "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n");
+	for (size_t i = 0; i < 8u << 20; i += (size_t)n) {
+		n = send(fd, body + i, (8u << 20) - i, MSG_NOSIGNAL);
+		assert_true(n > 0);
+	}
+	while ((n = recv(fd, reply + at, sizeof(reply) - 1 - at, 0)) > 0)
+		at += (size_t)n;
+	assert_int_equal(n, 0);
 	assert_memory_equal(reply, "HTTP/1.1 503 ", 13);
-	waiting_stop(w);
-	listeners_close(&ls);
+	close(fd);
+	free(body);
+	waiting_end(w);
+}
+
+/* A head that does not end is 408; who never began is let go. */
+static void waiting_in_vain(void **state)
+{
+	struct waiting *w = waiting_begin(20);
+	int fd = connect_door();
+	char c;
+
+	(void)state;
+	expect("GET /-/livez HTTP/1.1\r\n", "HTTP/1.1 408 ", "{\"error\":");
+	assert_int_equal(recv(fd, &c, 1, 0), 0);
+	close(fd);
+	waiting_end(w);
+}
+
+/* After it has left the listeners are somebody else's, and who is there is served. */
+static void waiting_leaves(void **state)
+{
+	struct waiting *w = waiting_begin(3600000);
+	int before = connect_door(), after, fd;
+	char reply[4096];
+	ssize_t n;
+
+	(void)state;
+	say(before, "GET /-/readyz ");
+	expect("GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "alive");	/* so it has come to it */
+	waiting_leave(w);
+	after = connect_door();
+	for (unsigned i = 0; (fd = accept(listeners.table[i % 3], NULL, NULL)) < 0; i++)
+		assert_int_equal(errno, EAGAIN);
+	close(fd);
+	health_clear(&health, HEALTH_RECOVERING);
+	say(before, "HTTP/1.1\r\nHost: x\r\n\r\n");
+	n = recv(before, reply, sizeof(reply) - 1, 0);
+	assert_true(n > 13);
+	assert_memory_equal(reply, "HTTP/1.1 200 ", 13);
+	close(before);
+	close(after);
+	waiting_end(w);
 }
 
 /* ---- messages ---- */
@@ -226,6 +370,10 @@ int main(void)
 		cmocka_unit_test(files),
 		cmocka_unit_test(notify),
 		cmocka_unit_test(waiting),
+		cmocka_unit_test(waiting_for_many),
+		cmocka_unit_test(waiting_with_a_body),
+		cmocka_unit_test(waiting_in_vain),
+		cmocka_unit_test(waiting_leaves),
 		cmocka_unit_test(messages),
 	};
 

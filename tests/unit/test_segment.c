@@ -44,6 +44,37 @@ static void test_first_segment(void **state)
 	blk_sim_free(sim);
 }
 
+static void count_tick(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/* Who opens a log hears of it after each slice of the first segment, however slow the disk. */
+static void test_open_ticks(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	unsigned ticks = 0;
+	struct seglog_options o = { .blk = blk_sim_ops(sim), .dir = LANE_DIR, .lane = LANE,
+		.segment_bytes = 4u << 20, .tick = count_tick, .tick_arg = &ticks,
+		.now_ms = model_now, .random = model_random };
+	struct seglog_resume r;
+	struct seg_lane l;
+	struct seglog *s;
+	uint64_t syncs;
+
+	(void)state;
+	model_dirs(o.blk);
+	memcpy(o.uuid, model_uuid, sizeof(o.uuid));
+	assert_int_equal(model_scan(o.blk, false, &l, NULL), 0);
+	seg_lane_resume(&l, &r);
+	syncs = blk_sim_calls(sim, SIM_SYNC);
+	assert_int_equal(seglog_open(&s, &o, &l, &r), 0);
+	assert_true(ticks >= 4 && ticks >= blk_sim_calls(sim, SIM_SYNC) - syncs);
+	seg_lane_free(&l);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 static void test_frame_limits(void **state)
 {
 	struct blk_sim *sim = blk_sim_new();
@@ -945,6 +976,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_segment),
+		cmocka_unit_test(test_open_ticks),
 		cmocka_unit_test(test_frame_limits),
 		cmocka_unit_test(test_rotation_and_restart),
 		cmocka_unit_test(test_retention_by_size),
