@@ -184,7 +184,7 @@ void conn_sent(struct worker *w, struct conn *c, int res)
 		conn_run(w, c);
 }
 
-void conn_unpromise(struct worker *w, struct conn *c)
+void conn_unpromise(struct worker *w, struct conn *c, int status, const char *why)
 {
 	if (c->closing)
 		return;
@@ -196,8 +196,9 @@ void conn_unpromise(struct worker *w, struct conn *c)
 		conn_kill(w, c);
 		return;
 	}
-	COUNT(w->count, refused_failed, 1);
-	conn_refuse(w, c, 503, "the log of this worker has failed", true);
+	if (status == 503)
+		COUNT(w->count, refused_failed, 1);
+	conn_refuse(w, c, status, why, true);
 	conn_run(w, c);
 }
 

@@ -117,8 +117,8 @@ void conn_sendable(struct worker *w, struct conn *c);
 void conn_flush(struct worker *w, struct conn *c);
 /* Hand its piece of the service's to the ring; called for some of w->pieceq. */
 void conn_flush_piece(struct worker *w, struct conn *c);
-/* Take back what was not ready (the lane failed) and end with a 503. */
-void conn_unpromise(struct worker *w, struct conn *c);
+/* Take back what was not ready (the lane failed, or had no room) and end with that status. */
+void conn_unpromise(struct worker *w, struct conn *c, int status, const char *why);
 
 /* Internal to conn.c and conn_fsm.c. */
 void conn_pop_slot(struct worker *w, struct conn *c);

@@ -118,24 +118,47 @@ bool ingest_done(struct worker *w, struct conn *c)
 	return true;
 }
 
-/* The lane acknowledges nothing any more: nobody gets what was about to be said. */
-static void fail(struct worker *w)
+/* Nobody gets what was about to be said of what is not durable. */
+static void take_back(struct worker *w, int status, const char *why)
 {
 	struct pending *p;
 
+	while (w->pend_head != w->pend_tail) {
+		p = &w->pending[w->pend_head++ & (PENDING_MAX - 1)];
+		struct conn *c = &w->conns[p->conn];
+
+		if (c->magic == CONN_MAGIC && c->gen == p->gen && c->npending)
+			conn_unpromise(w, c, status, why);
+	}
+}
+
+/* The lane acknowledges nothing any more. */
+static void fail(struct worker *w)
+{
 	if (w->lane_dead)
 		return;
 	w->lane_dead = true;
 	health_set(w->env->health, HEALTH_LANE_FAILED, lane_failed(w->lane));
 	diag(DIAG_ERR, "worker %u: %s; it acknowledges nothing any more: a failed write or sync is never "
 	     "retried. Look at the storage, then restart", w->index, wal_strerror(lane_failed(w->lane)));
-	while (w->pend_head != w->pend_tail) {
-		p = &w->pending[w->pend_head++ & (PENDING_MAX - 1)];
-		struct conn *c = &w->conns[p->conn];
+	take_back(w, 503, "the log of this worker has failed");
+}
 
-		if (c->magic == CONN_MAGIC && c->gen == p->gen && c->npending)
-			conn_unpromise(w, c);
+/* The write of a batch found no room, and nothing was synced: the lane goes on by itself
+ * when there is some. */
+static void no_room(struct worker *w)
+{
+	const char *why;
+	int status;
+
+	ingest_release(w);		/* what is durable */
+	if (!health_is(w->env->health, HEALTH_NOSPACE)) {
+		health_set(w->env->health, HEALTH_NOSPACE, lane_nospace(w->lane));
+		diag(DIAG_ERR, "worker %u: a write of the log found no room: %s: requests that change state get "
+		     "507 until there is", w->index, wal_strerror(lane_nospace(w->lane)));
 	}
+	status = ingest_log_full(w, &why);
+	take_back(w, status, why);
 }
 
 void ingest_commit(struct worker *w)
@@ -150,9 +173,11 @@ void ingest_commit(struct worker *w)
 
 void ingest_synced(struct worker *w, int res)
 {
-	lane_synced(w->lane, MUTANT(ingest_result) ? 0 : res, w->wall_ms);
+	res = lane_synced(w->lane, MUTANT(ingest_result) ? 0 : res, w->wall_ms);
 	if (lane_failed(w->lane))
 		fail(w);
+	else if (res == -ENOSPC)
+		no_room(w);
 }
 
 static void latency(struct worker *w, uint64_t t_ns, uint64_t now_ns, uint64_t n)

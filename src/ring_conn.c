@@ -221,7 +221,12 @@ int raio_write(struct raio *a)
 
 void raio_sync(struct raio *a)
 {
-	raio_done(a, MUTANT(ring_sync) ? 0 : a->blk->sync(a->f));
+	raio_synced(a, MUTANT(ring_sync) ? 0 : a->blk->sync(a->f));
+}
+
+void raio_synced(struct raio *a, int res)
+{
+	raio_done(a, blk_nospace(res) && !MUTANT(ring_sync_nospace) ? -EIO : res);
 }
 
 void raio_done(struct raio *a, int res)

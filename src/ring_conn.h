@@ -116,7 +116,9 @@ int  raio_write(struct raio *a);
 /* Sync in this thread.  Never tried again: after an error the pages are clean and
  * a second sync would say success. */
 void raio_sync(struct raio *a);
-/* The sync has ended with res. */
+/* The sync has ended with res: not for want of room, that is said of a write only (blk.h). */
+void raio_synced(struct raio *a, int res);
+/* The write has failed, or all of it has ended, with res. */
 void raio_done(struct raio *a, int res);
 /* If it is done: the event for it, and idle again. */
 bool raio_take(struct raio *a, struct ring_event *ev);

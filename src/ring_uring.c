@@ -547,7 +547,7 @@ static bool on_cqe(struct ring *r, const struct io_uring_cqe *cqe, struct ring_e
 		return true;
 	case OP_SYNC:
 		r->sync_ns = now_ns() - r->sync_start_ns;
-		raio_done(&r->aio, MUTANT(uring_sync_result) ? 0 : cqe->res);
+		raio_synced(&r->aio, MUTANT(uring_sync_result) ? 0 : cqe->res);
 		return raio_take(&r->aio, ev);
 	case OP_CANCEL_ACCEPT:
 	case OP_CANCEL_ALL:

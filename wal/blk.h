@@ -85,7 +85,8 @@ extern const struct blk_ops blk_file_ops;
 /*
  * A commit to block storage that may complete later: write all of iov, then
  * sync, as one chain; a short or failed write must not be followed by a sync
- * that reports success.  The ring provides it (io_uring: linked requests; the
+ * that reports success.  -ENOSPC and -EDQUOT say that the write found no room and nothing was
+ * synced; a sync that fails with one of them is told as -EIO.  The ring provides it (io_uring: linked requests; the
  * socket ring: blk's write and sync, done inside submit).  Completion (0 or
  * -errno) is reported with the cookie, in the submitting thread, never from inside
  * submit (the rings: event RING_SYNCED; the owner then calls lane_synced).  Memory and files stay untouched until then.  One is in flight

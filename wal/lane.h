@@ -22,7 +22,11 @@
  *
  * none: lane_append drops the buffers and returns LANE_UNNAMED.
  *
- * A failure of write or sync is final: lane_failed() is the errno, nothing is
+ * A write that finds no room (and that nothing was synced after) takes back what was
+ * appended and is not durable: lane_synced returns -ENOSPC, all of it is to be refused, its
+ * numbers are given again, and until there is room nothing is taken.
+ *
+ * Any other failure of write or sync is final: lane_failed() is the errno, nothing is
  * acknowledged any more, nothing is retried (invariant 4).
  */
 #ifndef WAL_LANE_H

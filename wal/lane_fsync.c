@@ -9,7 +9,9 @@
  * changed between batches only.
  *
  * A chain that fails ends the lane: what the disk holds is not known, and a second sync
- * would not tell (invariant 4).
+ * would not tell (invariant 4).  But where the write found no room, nothing was synced:
+ * nobody was promised anything, and zeros, written and synced, end what it left.  Until
+ * then the lane takes nothing; then it goes on with the numbers behind the last durable one.
  */
 #include <assert.h>
 #include <errno.h>
@@ -116,7 +118,7 @@ static void gather_record(struct lane *l, struct frags *r, uint64_t seq)
 
 uint64_t lane_fsync_append(struct lane *l, struct frags *r)
 {
-	if (lane_failed(l) || !gather_room(l, r, frame_bytes(r->bytes)))
+	if (lane_failed(l) || l->spoiled || !gather_room(l, r, frame_bytes(r->bytes)))
 		return 0;
 	gather_record(l, r, l->next_seq);
 	return l->next_seq;
@@ -126,6 +128,8 @@ int lane_fsync_admit(const struct lane *l, uint64_t bytes)
 {
 	const struct lane_batch *b = &l->batch[l->gather];
 
+	if (l->spoiled)
+		return -ENOSPC;
 	if (lane_nospace(l) &&
 	    b->bytes + bytes + sizeof(struct frame_header) + FRAME_ALIGN > seglog_room(l->seg))
 		return -ENOSPC;
@@ -200,12 +204,36 @@ int lane_fsync_commit(struct lane *l, uint64_t now_ms)
 		return lane_failed(l);
 	if (l->flight && !MUTANT(lane_one_flight))
 		return 0;
+	if (l->spoiled && !MUTANT(lane_spoiled_wait)) {
+		int err = seglog_spoiled(l->seg);
+
+		if (err)
+			return blk_nospace(err) ? 0 : fail(l, err);
+		relaxed_store(l->nospace, 0);
+	}
+	l->spoiled = false;
 	if (l->batch[l->gather].nrec)
 		return batch_start(l, now_ms);
 	/* The next segment may be there by now. */
 	if ((l->full || relaxed(l->nospace)) && seglog_ready(l->seg) && !rotate(l))
 		l->full = false;
 	return lane_failed(l);
+}
+
+/* Both batches are given up: nobody was promised anything of either, and their numbers
+ * are given again. */
+static int no_room(struct lane *l, int err)
+{
+	seglog_spoil(l->seg, l->batch[!l->gather].end_off, err);
+	for (int i = 0; i < 2; i++) {
+		lane_nodes_free(l->pool, l->batch[i].first, true);
+		batch_reset(&l->batch[i]);
+	}
+	l->next_seq = relaxed(l->durable_seq) + 1;
+	l->spoiled = true;
+	l->full = false;
+	relaxed_store(l->nospace, err);
+	return -ENOSPC;
 }
 
 int lane_synced(struct lane *l, int res, uint64_t now_ms)
@@ -215,6 +243,8 @@ int lane_synced(struct lane *l, int res, uint64_t now_ms)
 
 	assert(l->flight);
 	l->flight = false;
+	if (blk_nospace(res))
+		return no_room(l, res);
 	if (res < 0 && !MUTANT(lane_sync_result))
 		return fail(l, res);	/* its buffers stay: nobody knows what the disk has */
 	seglog_synced(l->seg, b->end_off, last);

@@ -80,6 +80,7 @@ struct lane {
 	struct lane_batch batch[2];
 	unsigned	 gather;	/* which batch gathers */
 	bool		 flight;	/* the other one is on its way */
+	bool		 spoiled;	/* fsync: bytes of a write without room are in the way */
 	bool		 full;		/* the active segment does not take what comes next */
 
 	/* the worker writes, others read */

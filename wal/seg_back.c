@@ -172,6 +172,31 @@ int seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
 	return err;
 }
 
+/* ---- what a write without room left ---- */
+
+/* A sync that fails here is final as any: what is behind the end is not known any more. */
+int seg_unspoil(struct seglog *s)
+{
+	int err = seglog_spoiled(s);
+	uint64_t to = atomic_load_explicit(&s->spoiled, memory_order_relaxed);
+	uint64_t end = to ? atomic_load_explicit(&s->active->end, memory_order_relaxed) : 0;
+
+	if (!err || !blk_nospace(err))
+		return err;
+	err = MUTANT(seg_unspoil_write) ? 0 : seg_write_zeros(s->o.blk, s->active->file, end, to - end);
+	if (blk_nospace(err))
+		return -ENOSPC;
+	if (!err && !MUTANT(seg_unspoil_sync))
+		err = seg_final(s->o.blk->sync(s->active->file));
+	if (err && !MUTANT(seg_unspoil_result)) {
+		atomic_store_explicit(&s->spoil_err, err, memory_order_relaxed);
+		return err;
+	}
+	/* release: the writer that sees it goes on behind zeros */
+	atomic_store_explicit(&s->spoiled, 0, memory_order_release);
+	return 0;
+}
+
 /* ---- the next segment ---- */
 
 /* Give up the file that is being made: nobody knows what the disk has of it. */
@@ -332,8 +357,10 @@ static int prep_step(struct seglog *s)
 
 int seglog_prepare(struct seglog *s)
 {
-	int err;
+	int err = seg_unspoil(s);
 
+	if (err)
+		return err;
 	if (seglog_ready(s) || (s->o.idle && !s->active))
 		return 0;
 	err = prep_step(s);

@@ -466,16 +466,35 @@ void seglog_synced(struct seglog *s, uint64_t off, uint64_t seq)
 		atomic_store_explicit(&s->durable_seq, seq, memory_order_release);
 }
 
+void seglog_spoil(struct seglog *s, uint64_t to, int err)
+{
+	if (MUTANT(seg_spoil))
+		return;
+	atomic_store_explicit(&s->spoil_err, err, memory_order_relaxed);
+	/* release: who sees it sees the segment and its end */
+	atomic_store_explicit(&s->spoiled, to, memory_order_release);
+}
+
+int seglog_spoiled(const struct seglog *s)
+{
+	/* acquire: the bytes behind the end are zeros */
+	return atomic_load_explicit(&s->spoiled, memory_order_acquire) ?
+	       atomic_load_explicit(&s->spoil_err, memory_order_relaxed) : 0;
+}
+
 int seglog_rotate(struct seglog *s)
 {
 	/* acquire: the file is zero and synced, as the background left it */
 	struct seg *g = atomic_exchange_explicit(&s->prepared, NULL, memory_order_acquire);
 	struct seg_header h = { 0 };
-	int err;
+	int err = seglog_spoiled(s);
 
-	if (!g) {
+	if (!g || err) {
 		/* A wish that came as the file was taken for another reason. */
 		atomic_store_explicit(&s->want_rotate, false, memory_order_relaxed);
+		atomic_store_explicit(&s->prepared, g, memory_order_release);
+		if (err)
+			return blk_nospace(err) ? -ENOSPC : err;
 		return seglog_nospace(s) ? -ENOSPC : -EAGAIN;
 	}
 	g->first_seq = seglog_next_seq(s);
@@ -490,6 +509,11 @@ int seglog_rotate(struct seglog *s)
 	h.created_ms = g->created_ms;
 	/* synced with the first batch */
 	err = MUTANT(seg_rotate_header) ? 0 : seg_header_write(s, g->file, &h);
+	atomic_store_explicit(&s->prepare_err, blk_nospace(err) ? err : 0, memory_order_relaxed);
+	if (blk_nospace(err)) {		/* nothing was synced: the next try writes all of it again */
+		atomic_store_explicit(&s->prepared, g, memory_order_release);
+		return -ENOSPC;
+	}
 	if (err && !MUTANT(seg_rotate_result)) {
 		s->o.blk->close(g->file);
 		free(g);
@@ -528,6 +552,8 @@ int seglog_nospace(const struct seglog *s)
 {
 	int err = atomic_load_explicit(&s->prepare_err, memory_order_relaxed);
 
+	if (!blk_nospace(err))
+		err = seglog_spoiled(s);
 	return blk_nospace(err) ? err : 0;
 }
 
@@ -581,6 +607,10 @@ static int batch_commit(struct seglog *s, struct batch *b, int err)
 {
 	if (MUTANT(seg_append_write_result))
 		err = 0;
+	if (blk_nospace(err)) {
+		seglog_spoil(s, b->to->off, err);
+		return -ENOSPC;
+	}
 	if (!err && !MUTANT(seg_append_sync))
 		err = s->o.blk->sync(b->to->file);
 	if (err && !MUTANT(seg_append_result))
@@ -605,6 +635,8 @@ int seglog_append(struct seglog *s, const struct seg_rec *r, unsigned n, unsigne
 	unsigned at = 0;
 	int err = MUTANT(seg_failed_final) ? 0 : s->failed;
 
+	if (!err)
+		err = seg_unspoil(s);
 	if (!err)
 		err = seg_batch_new(&b.to);
 	while (at < n && !err) {

@@ -98,7 +98,7 @@ struct seg_place seglog_place(const struct seglog *s);	/* where the next batch s
 /* What a failed write or sync is told as: it is final, and these two mean "not now". */
 static inline int seg_final(int err)
 {
-	return err == -EAGAIN || err == -ENOSPC ? -EIO : err;
+	return err == -EAGAIN || blk_nospace(err) ? -EIO : err;
 }
 
 /* The bytes of a batch, from seglog_place on: begin, put (p NULL: zeros), end.  They are
@@ -120,6 +120,13 @@ int  seg_batch_end(struct seg_batch *b);
 /* The batch that ended at `off`, last sequence `seq`, is synced: readers see it,
  * the batch number rises. */
 void seglog_synced(struct seglog *s, uint64_t off, uint64_t seq);
+/* The batch at seglog_place() found no room for its write (err: -ENOSPC, -EDQUOT), and nothing
+ * was synced after it: nobody was promised anything, and what it left up to the offset
+ * `to` is made zeros, synced, by seglog_prepare.  Nothing may be written before. */
+void seglog_spoil(struct seglog *s, uint64_t to, int err);
+/* 0: no such bytes are in the way (any more); -ENOSPC, -EDQUOT: not yet; another -errno is
+ * final: they could not be synced away. */
+int  seglog_spoiled(const struct seglog *s);
 /* Go to the prepared segment; -EAGAIN when it is not ready yet, -ENOSPC when the
  * disk had no room for it; another -errno is final, as a failed write.  Only
  * between batches: everything before is synced. */
@@ -151,7 +158,8 @@ int  seglog_append_gap(struct seglog *s, const struct gap_data *g);
 
 /* ---- background ---- */
 
-/* Work on the next segment: at most one slice of zeros (512 KiB) per call.  0: ready, or
+/* First of all zeros over what a write without room left (seglog_spoil).  Then
+ * work on the next segment: at most one slice of zeros (512 KiB) per call.  0: ready, or
  * nothing to do; 1: call again; -ENOSPC (seglog_nospace() is set until a later call
  * succeeds) or -errno. */
 int  seglog_prepare(struct seglog *s);

@@ -68,6 +68,10 @@ struct seglog {
 	_Atomic uint64_t newest_ms, rotations;
 	_Atomic bool want_rotate;
 	_Atomic int prepare_err;	/* of the last try to make the next segment */
+	/* The writer sets both (release); the background makes [end, spoiled) of the active
+	 * segment zeros and clears them (release), or leaves a final error. */
+	_Atomic uint64_t spoiled;
+	_Atomic int spoil_err;
 	_Atomic int retain_err;		/* of the last look for what has expired */
 
 	pthread_mutex_t lock;
@@ -106,6 +110,8 @@ int  seg_open(struct seglog *s, const char *name, int flags, struct blk_file **f
 int  seg_unlink(struct seglog *s, const char *name);
 int  seg_rename(struct seglog *s, const char *from, const char *to);
 int  seg_write_zeros(const struct blk_ops *blk, struct blk_file *f, uint64_t off, uint64_t n);
+/* Zeros over what a write without room left.  0, -ENOSPC, or -errno, which is final. */
+int  seg_unspoil(struct seglog *s);
 uint64_t seg_random(const struct seglog *s);
 int  seg_header_write(struct seglog *s, struct blk_file *f, struct seg_header *h);
 

@@ -123,9 +123,20 @@ static int written(int err)
 	return MUTANT(settle_write_result) ? 0 : err;
 }
 
+/* A write of the slice that found no room left something there, and nothing was synced: the
+ * records are in the wal as before, the next slice begins with them. */
+static int put_result(struct settle *st, int err)
+{
+	err = written(err);
+	if (!blk_nospace(err))
+		return seg_final(err);
+	seglog_spoil(st->to->s, st->to->off, err);
+	return -EDQUOT;		/* -ENOSPC is a segment's end */
+}
+
 static int put(struct settle *st, const void *p, size_t n)
 {
-	return seg_final(written(seg_batch_put(st->to, p, n)));
+	return put_result(st, seg_batch_put(st->to, p, n));
 }
 
 /* Its frame behind those of the slice.  -ENOSPC: not in this segment. */
@@ -194,12 +205,12 @@ static int fill(struct lane *l, struct settle *st, uint64_t to, uint64_t slice_b
 
 static int write_and_sync(struct lane *l, struct settle *st)
 {
-	int err = written(seg_batch_end(st->to));
+	int err = put_result(st, seg_batch_end(st->to));
 
 	/* Before the head says that the records are elsewhere. */
 	if (!err && !MUTANT(settle_sync))
-		err = l->blk->sync(st->to->file);
-	return MUTANT(settle_result) ? 0 : seg_final(err);
+		err = seg_final(l->blk->sync(st->to->file));
+	return MUTANT(settle_result) ? 0 : err;
 }
 
 static void publish(struct lane *l, struct settle *st)
@@ -224,6 +235,7 @@ static int finish(struct lane *l, struct settle *st)
 	walfile_head(l->wal, l->id, st->pos, st->seq);
 	publish(l, st);
 	l->settle_time_ms = st->time_ms;
+	relaxed_store(l->nospace, 0);
 	relaxed_add(l->checkpoints, 1);
 	relaxed_add(l->checkpoint_bytes, st->bytes);
 	return 0;
@@ -237,9 +249,14 @@ static int rotate(struct lane *l)
 	return err;
 }
 
-/* Final for the lane: what is in the wal stays there, for the next start. */
+/* Final for the lane: what is in the wal stays there, for the next start.  But where there
+ * was no room, this one goes on with it. */
 static int fail(struct lane *l, int err)
 {
+	if (blk_nospace(err)) {
+		relaxed_store(l->nospace, err);
+		return -ENOSPC;
+	}
 	relaxed_store(l->settle_failed, err);
 	return err;
 }
@@ -255,6 +272,9 @@ int settle_slice(struct lane *l, struct settle *st, uint64_t slice_bytes)
 	begin(l, st);
 	if (st->pos == to)
 		return 0;
+	err = seglog_spoiled(l->seg);
+	if (err)
+		return fail(l, err);
 	err = fill(l, st, to, slice_bytes);
 	if (err == -ENOSPC) {
 		err = rotate(l);
@@ -263,6 +283,8 @@ int settle_slice(struct lane *l, struct settle *st, uint64_t slice_bytes)
 		if (!err) {
 			begin(l, st);
 			err = fill(l, st, to, slice_bytes);
+			if (err == -ENOSPC)	/* not even in an empty one */
+				err = -EFBIG;
 		}
 	}
 	if (!err)

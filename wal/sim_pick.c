@@ -109,8 +109,11 @@ static int aio_submit(struct blk_aio *aio, const struct blk_ops *blk, struct blk
 	if (a->busy)
 		abort();		/* one in flight at a time */
 	a->res = blk->write(f, iov, n, off);
-	if (!a->res)
+	if (!a->res) {
 		a->res = blk->sync(f);
+		if (blk_nospace(a->res))
+			a->res = -EIO;		/* blk.h: said of a write only */
+	}
 	a->cookie = cookie;
 	a->busy = true;
 	return 0;

@@ -507,6 +507,11 @@ static int drain(struct wal *w)
 	for (unsigned i = 0; i < w->nlanes; i++) {
 		int r = lane_failed(&w->lane[i]);
 
+		/* What a write without room left must not look like something that was synced. */
+		if (!r && w->log[i] && seglog_spoiled(w->log[i]) && !MUTANT(close_spoiled)) {
+			seglog_prepare(w->log[i]);
+			r = seglog_spoiled(w->log[i]);
+		}
 		while (!r && w->wal) {
 			r = settle_slice(&w->lane[i], w->settle, CLOSE_SLICE);
 			if (r == -EAGAIN) {

@@ -99,6 +99,30 @@ static const struct step failing[] = {
 	{ END, 0, 0 }
 };
 
+/* A write that finds no room, half done, and that nothing is synced after: what waits is
+ * refused, zeros end what it left, and the lane goes on; also when they find no room, when
+ * a header is what was to be written, and when a stop or a crash comes before. */
+#define ONE(a) { REC, 0, a }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 }, { BACK, 0, 1 << 20 }
+static const struct step no_room[] = {
+	{ OPEN, 0, 1 }, ONE(200),
+	{ REC, 0, 100 }, { REC, 0, 60 }, { REC, 0, 1500 }, { COMMIT, 0, 0 }, { REC, 0, 700 },
+	{ FAIL_ROOM, 0, 0 }, { SYNCED, 0, 0 }, { BACK, 0, 1 << 20 }, { BACK, 0, 1 << 20 }, ONE(90),
+	{ REC, 0, 900 }, { COMMIT, 0, 0 }, { FAIL_ROOM, 1, 0 }, { SYNCED, 0, 0 },
+	{ FAIL_ROOM, 0, 0 }, { BACK, 0, 1 << 20 }, { BACK, 0, 1 << 20 }, { BACK, 0, 1 << 20 }, ONE(70),
+	{ REC, 0, 80 }, { REC, 0, 500 }, { COMMIT, 0, 0 }, { FAIL_ROOM, 0, 0 }, { SYNCED, 0, 0 },
+	{ CLOSE, 0, 0 }, { OPEN, 0, 1 }, ONE(60),
+	{ REC, 0, 80 }, { REC, 0, 600 }, { COMMIT, 0, 0 }, { FAIL_ROOM, 0, 0 }, { SYNCED, 0, 0 },
+	{ BACK, 0, 1 << 20 }, { KILL, 0, 0 }, { OPEN, 0, 1 }, ONE(300),
+	{ REC, 0, 80 }, { REC, 0, 400 }, { COMMIT, 0, 0 }, { FAIL_ROOM, 0, 0 }, { SYNCED, 0, 0 },
+	{ FAIL_SYNC, 0, 0 }, { BACK, 0, 1 << 20 }, { COMMIT, 0, 0 }, { KILL, 0, 0 },
+	{ OPEN, 0, 1 }, ONE(80), { END, 0, 0 }
+};
+static const struct step no_room_turn[] = {
+	{ OPEN, 0, 1 }, ONE(15000), ONE(15000), ONE(15000), ONE(14000),
+	{ FAIL_ROOM, 0, 0 }, { REC, 0, 3000 }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 }, { BACK, 0, 1 << 20 },
+	{ COMMIT, 0, 0 }, { SYNCED, 0, 0 }, { BACK, 0, 1 << 20 }, ONE(100), { END, 0, 0 }
+};
+
 /* Bodies in chunks: many small pieces, gathered and named, in buffers that others share. */
 static const struct step chunks[] = {
 	{ OPEN, 0, 1 },
@@ -198,6 +222,10 @@ static const struct workload loads[] = {
 	{ "restart-fsync", WAL_FSYNC, restart, 1, 0, 0, 0, 0 },
 	{ "failing-fsync", WAL_FSYNC, failing, 2, 0, 0, 0, 0 },
 	{ "failing-nvmm", WAL_NVMM, failing, 2, 0, 0, 0, 0 },
+	{ "no-room-fsync", WAL_FSYNC, no_room, 1, 0, 0, 0, 0 },
+	{ "no-room-nvmm", WAL_NVMM, no_room, 1, 0, 0, 0, 0 },
+	{ "turn-fsync", WAL_FSYNC, no_room_turn, 1, 0, 0, 0, 0 },
+	{ "turn-nvmm", WAL_NVMM, no_room_turn, 1, 0, 0, 0, 0 },
 	{ "share-nvmm", WAL_NVMM, share, 1, 0, 0, 0, 0 },
 	{ "share-fsync", WAL_FSYNC, share, 1, 0, 0, 0, 0 },
 	{ "lanes-fsync", WAL_FSYNC, lanes, 1, 0, 0, 0, 0 },

@@ -363,9 +363,15 @@ static void do_step(struct explore *e, const struct step *s)
 		blk_sim_fault(x->blk, s->op == FAIL_SYNC ? SIM_SYNC : SIM_WRITE, 1, 1, EIO);
 		x->faulty = true;
 		break;
+	case FAIL_ROOM:
+		blk_sim_fault(x->blk, SIM_WRITE, 1, 1, s->lane ? EDQUOT : ENOSPC);
+		e->no_room = true;
+		break;
 	case END:
 		break;
 	}
+	if (err == -ENOSPC && e->no_room)
+		err = 0;
 	if (err && !x->faulty)
 		fail(e, "the workload's operation %d: %s", s->op, wal_strerror(err));
 }

@@ -25,6 +25,7 @@ enum op {
 	SYNCED,		/* fsync: what is in flight in `lane` completes */
 	FAIL_WRITE,	/* the next write fails, half done */
 	FAIL_SYNC,	/* the next sync fails */
+	FAIL_ROOM,	/* the next write finds no room, half done; the workload goes on */
 	BACK,		/* the checkpointer, in slices of `arg` bytes, and retention */
 	CHUNKS,		/* a record of `arg` bytes that came in chunks */
 	FULL_WORDS,	/* records of `arg` bytes until no more is taken, behind each other */
@@ -68,6 +69,7 @@ struct explore {
 	unsigned lanes;
 	uint64_t retain_bytes;
 	bool	 failed;
+	bool	 no_room;	/* a write found none: the workload's operations may say so */
 	char	 why[512];
 };
 /* false: a state was not allowed; e->why says what, load and point where. */

@@ -44,6 +44,10 @@ void model_append(struct model *m, unsigned lane, uint64_t seq, uint64_t ms, con
 {
 	struct model_lane *l = &m->lane[lane];
 
+	if (l->taken_back)
+		while (l->n && l->v[l->n - 1].seq >= seq && !l->v[l->n - 1].acked)
+			free(l->v[--l->n].data);
+	l->taken_back = false;
 	if (l->n && l->v[l->n - 1].seq >= seq)
 		abort();	/* numbers only rise */
 	if (l->n == l->cap) {
@@ -64,6 +68,11 @@ void model_ack(struct model *m, unsigned lane, uint64_t upto)
 		if (l->v[i].seq > l->top)
 			l->top = l->v[i].seq;
 	}
+}
+
+void model_take_back(struct model *m, unsigned lane)
+{
+	m->lane[lane].taken_back = true;
 }
 
 bool model_any_acked(const struct model *m)

@@ -29,6 +29,7 @@ struct model_lane {
 	struct model_rec *v;	/* by rising seq */
 	size_t	 n, cap;
 	uint64_t top;		/* the highest number that was ever acknowledged */
+	bool	 taken_back;	/* what is not acknowledged: its numbers may be given again */
 };
 struct model {
 	struct model_lane lane[MODEL_LANES];
@@ -41,6 +42,9 @@ void model_free(struct model *m);
 void model_append(struct model *m, unsigned lane, uint64_t seq, uint64_t ms, const uint8_t *data,
 		  uint32_t len);
 void model_ack(struct model *m, unsigned lane, uint64_t upto);
+/* What was appended and is not acknowledged was refused after all: until its number is given
+ * to another record it may come back or not. */
+void model_take_back(struct model *m, unsigned lane);
 bool model_any_acked(const struct model *m);
 
 /* A list of what came back, and the judge. */

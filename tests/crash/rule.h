@@ -82,6 +82,7 @@ struct rule_disk {		/* what the ring's script may do besides */
 	struct wal *wal;
 	struct blk_sim *blk;
 	int	 fault;		/* enum sim_op that is to fail once, -1: none */
+	int	 err;		/* with this errno */
 	unsigned fault_in;	/* at the how manyth commit or checkpoint */
 	void	(*acked)(struct rule *r);	/* a 2xx is about to leave */
 };

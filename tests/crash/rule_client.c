@@ -217,11 +217,11 @@ static void judge_reply(struct rule *r, struct req *q, int status, const char *h
 		rule_fail(r, "record %" PRIu64 " was acknowledged after the lane had failed", q->seq);
 	switch (q->kind) {
 	case REQ_RECORD:
-		if (status != 200 && status != 503)
+		if (status != 200 && status != 503 && status != 507)
 			rule_fail(r, "a recorded request got %d", status);
 		if (!q->delivered && status == 200)
 			rule_fail(r, "a request that is not complete got 200");
-		r->refused += status == 503;
+		r->refused += status == 503 || status == 507;
 		break;
 	case REQ_READYZ:
 		if (q->late && status != 503)

@@ -73,7 +73,7 @@ static void note_failure(struct ring *k)
 static void maybe_fault(struct ring *k)
 {
 	if (k->d.fault >= 0 && k->d.fault_in && !--k->d.fault_in)
-		blk_sim_fault(k->d.blk, (enum sim_op)k->d.fault, 1, 1, EIO);
+		blk_sim_fault(k->d.blk, (enum sim_op)k->d.fault, 1, 1, k->d.err);
 }
 
 static void put(struct ring *k, struct ring_event e)
@@ -92,7 +92,7 @@ static void commit(struct ring *k)
 		raio_sync(&k->aio);
 	if (raio_take(&k->aio, &e))
 		put(k, e);
-	if (e.res < 0 && !k->r->failed_lane) {	/* what the worker is told in this batch */
+	if (e.res < 0 && !blk_nospace(e.res) && !k->r->failed_lane) {	/* what the worker is told in this batch */
 		k->r->failed_lane = true;
 		k->r->failed_durable = lane_durable(lane(k));
 	}

@@ -8,6 +8,7 @@
 
 #include "../unit/blk_path.h"
 #include "world.h"
+#include "segment.h"
 
 static uint64_t clock_ms;	/* a test has one thread, and the clock only has to rise */
 
@@ -102,7 +103,7 @@ static bool late_complete(struct late_aio *a, int *res)
 	a->busy = false;
 	*res = a->blk->write(a->file, a->iov, a->n, a->off);
 	if (!*res)
-		*res = a->blk->sync(a->file);
+		*res = seg_final(a->blk->sync(a->file));
 	return true;
 }
 
@@ -287,6 +288,8 @@ int world_synced(struct world *x, unsigned lane)
 	if (late_complete(&x->aio[lane], &res))
 		err = lane_synced(x->aio[lane].cookie, res, now_ms());
 	acked(x, lane);
+	if (err == -ENOSPC && !x->dead)
+		model_take_back(x->model, lane);
 	return err;
 }
 

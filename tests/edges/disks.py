@@ -79,6 +79,9 @@ def fill(where, leave=0):
     folder = os.path.join(where, "ballast")
     os.makedirs(folder, exist_ok=True)
     n = 0
+    if leave:
+        with open(os.path.join(folder, "left"), "wb") as f:
+            os.posix_fallocate(f.fileno(), 0, leave)
     for size in (64 * MIB, 16 * MIB, 4 * MIB, MIB, 65536, 4096):
         while True:
             path = os.path.join(folder, str(n := n + 1))
@@ -91,12 +94,9 @@ def fill(where, leave=0):
                 if os.path.exists(path):
                     os.unlink(path)
                 break
-    os.sync()
     if leave:
-        for name in sorted(os.listdir(folder), key=lambda x: os.path.getsize(os.path.join(folder, x))):
-            if os.statvfs(where).f_bavail * os.statvfs(where).f_frsize >= leave:
-                break
-            os.unlink(os.path.join(folder, name))
+        os.unlink(os.path.join(folder, "left"))
+    os.sync()
 
 
 def make_room(where):
@@ -105,3 +105,4 @@ def make_room(where):
     for name in os.listdir(folder):
         os.unlink(os.path.join(folder, name))
     os.rmdir(folder)
+    os.sync()

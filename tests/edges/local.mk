@@ -6,6 +6,7 @@ SCRIPT_TESTS += %D%/unread.py
 EXTRA_DIST += %D%/edges.py
 SCRIPT_TESTS += %D%/readers.py
 SCRIPT_TESTS += %D%/full_start.py
+SCRIPT_TESTS += %D%/no_room.py
 EXTRA_DIST += %D%/disks.py
 SCRIPT_TESTS += %D%/moved.py
 SCRIPT_TESTS += %D%/gone.py

@@ -692,7 +692,7 @@ static void worker_and_checkpointer(void **state)
 static void not_now_is_final_too(void **state)
 {
 	static const struct { enum sim_op op; int err; } rows[] = {
-		{ SIM_WRITE, EAGAIN }, { SIM_WRITE, ENOSPC }, { SIM_SYNC, EAGAIN }, { SIM_SYNC, ENOSPC },
+		{ SIM_WRITE, EAGAIN }, { SIM_SYNC, EAGAIN }, { SIM_SYNC, ENOSPC }, { SIM_SYNC, EDQUOT },
 	};
 
 	(void)state;
@@ -707,6 +707,40 @@ static void not_now_is_final_too(void **state)
 		assert_int_equal(settle_slice(l, w.settle, 1000), -EIO);
 		teardown(false);
 	}
+}
+
+/* But nothing was synced after a write that found no room: what it left goes, and the same
+ * records are written when there is some. */
+static void a_checkpoint_without_room(void **state)
+{
+	uint64_t writes, syncs;
+
+	(void)state;
+	setup(WAL_NVMM, 128, 32);
+	assert_true(append());
+	assert_int_equal(lane_commit(l, 1), 0);
+	checkpoint(1000);
+	assert_true(append() && append());
+	assert_int_equal(lane_commit(l, 2), 0);
+	syncs = blk_sim_calls(w.disk, SIM_SYNC);
+	blk_sim_fault(w.disk, SIM_WRITE, 1, 1, EDQUOT);
+	assert_int_equal(settle_slice(l, w.settle, 100000), -ENOSPC);
+	writes = blk_sim_calls(w.disk, SIM_WRITE);
+	assert_int_equal(settle_slice(l, w.settle, 100000), -ENOSPC);
+	assert_int_equal(blk_sim_calls(w.disk, SIM_WRITE), writes);
+	assert_int_equal(blk_sim_calls(w.disk, SIM_SYNC), syncs);
+	assert_int_equal(lane_nospace(l), -EDQUOT);
+	assert_int_equal(lane_failed(l), 0);
+	assert_int_equal(w.wal.lane[0].seq, 2);		/* the head has not moved */
+	blk_sim_fault(w.disk, SIM_WRITE, 1, 1, ENOSPC);
+	assert_int_equal(seglog_prepare(w.seg), -ENOSPC);	/* nor do zeros find any */
+	assert_int_equal(settle_slice(l, w.settle, 100000), -ENOSPC);
+	prepare();
+	checkpoint(100000);
+	assert_int_equal(lane_nospace(l), 0);
+	assert_int_equal(lane_reclaim(l), 3);
+	check_segments(3);
+	teardown(true);
 }
 
 static void a_failed_sync_is_final(void **state)
@@ -894,6 +928,64 @@ static void a_failed_commit_is_final(void **state)
 	}
 }
 
+/* What waits is refused, nothing is written until zeros are where the write was, and then
+ * the lane goes on with the numbers behind the last durable one. */
+static void a_commit_without_room(void **state)
+{
+	(void)state;
+	for (int again = 0; again < 2; again++) {
+		setup(WAL_FSYNC, 0, 64);
+		assert_true(append());
+		assert_int_equal(lane_commit(l, 1), 0);
+		assert_int_equal(complete(), 0);
+		assert_true(append() && append());
+		blk_sim_fault(w.disk, SIM_WRITE, 1, again ? 2 : 1, EDQUOT);
+		assert_int_equal(lane_commit(l, 2), 0);
+		assert_true(append());		/* gathers meanwhile */
+		assert_int_equal(complete(), -ENOSPC);
+		assert_int_equal(lane_failed(l), 0);
+		assert_int_equal(lane_durable(l), 1);
+		assert_int_equal(l->next_seq, 2);
+		assert_false(lane_pending(l));
+		assert_int_equal(lane_admit(l, 10), -ENOSPC);
+		assert_int_equal(lane_nospace(l), -EDQUOT);
+		assert_false(append());
+		assert_int_equal(lane_commit(l, 3), 0);
+		assert_false(w.aio.busy);
+		if (again)
+			assert_int_equal(seglog_prepare(w.seg), -ENOSPC);
+		assert_int_equal(lane_commit(l, 3), 0);
+		assert_int_equal(lane_admit(l, 10), -ENOSPC);
+		prepare();
+		assert_int_equal(lane_commit(l, 4), 0);
+		assert_int_equal(lane_nospace(l), 0);
+		assert_int_equal(lane_admit(l, 10), 0);
+		assert_true(append());
+		assert_int_equal(lane_commit(l, 5), 0);
+		assert_int_equal(complete(), 0);
+		assert_int_equal(lane_durable(l), 2);
+		check_segments(2);
+		teardown(true);
+	}
+}
+
+/* The zeros' sync is a sync: when it fails, that is the end. */
+static void zeros_that_are_not_synced(void **state)
+{
+	(void)state;
+	setup(WAL_FSYNC, 0, 64);
+	assert_true(append());
+	blk_sim_fault(w.disk, SIM_WRITE, 1, 1, ENOSPC);
+	assert_int_equal(lane_commit(l, 2), 0);
+	assert_int_equal(complete(), -ENOSPC);
+	blk_sim_fault(w.disk, SIM_SYNC, 1, 1, ENOSPC);
+	assert_int_equal(seglog_prepare(w.seg), -EIO);
+	assert_int_equal(seglog_prepare(w.seg), -EIO);
+	assert_int_equal(lane_commit(l, 3), -EIO);
+	assert_int_equal(lane_failed(l), -EIO);
+	teardown(false);
+}
+
 static void no_room_on_the_disk(void **state)
 {
 	struct frags r;
@@ -970,6 +1062,9 @@ int main(void)
 		cmocka_unit_test(groups_and_segments),
 		cmocka_unit_test(old_without_another),
 		cmocka_unit_test(a_failed_commit_is_final),
+		cmocka_unit_test(a_checkpoint_without_room),
+		cmocka_unit_test(a_commit_without_room),
+		cmocka_unit_test(zeros_that_are_not_synced),
 		cmocka_unit_test(no_room_on_the_disk),
 		cmocka_unit_test(none_names_nothing),
 	};

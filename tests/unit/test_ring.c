@@ -550,7 +550,7 @@ static void commit_that_fails(void **state)
 			world_turn(w, 10);
 		}
 		x.write_res = k & 2 ? 0 : -ENOSPC;
-		x.sync_res = -EIO;
+		x.sync_res = k & 4 ? -ENOSPC : -EIO;	/* which says it of a sync: not told */
 		x.fd = k & 2 ? 1 << 20 : -2;	/* the kernel has no such file to sync */
 		syncs = x.syncs;
 		iov = (struct iovec){ "data", 4 };
