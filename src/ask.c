@@ -13,12 +13,18 @@ void ask_begin(struct worker *w, struct conn *c)
 	conn_set_deadline(w, c, w->env->pushback_ms);
 }
 
+/* From then on it may be cut off for another. */
+static uint64_t stalled_ns(const struct conn *c)
+{
+	return c->service_ns + ASK_STALL_MS * 1000000ull;
+}
+
 /* The slot is free when the ring has let go of the connection: some batches later. */
 static bool take_slot(struct worker *w)
 {
 	struct conn *c = TAILQ_FIRST(&w->stallq);
 
-	if (!c || w->now_ns - c->service_ns < ASK_STALL_MS * 1000000ull)
+	if (!c || w->now_ns < stalled_ns(c))
 		return false;
 	COUNT(w->count, timeout_send, 1);
 	conn_kill(w, c);
@@ -34,6 +40,8 @@ bool ask_step(struct worker *w, struct conn *c)
 	if (!c->service) {
 		if (!c->took)
 			c->took = take_slot(w);
+		if (!c->took && !TAILQ_EMPTY(&w->stallq))
+			w->ask_due_ns = stalled_ns(TAILQ_FIRST(&w->stallq));
 		if (!c->waits_in) {
 			c->waits_in = &w->askq;
 			TAILQ_INSERT_HEAD(&w->askq, c, waitq);
@@ -51,6 +59,7 @@ void ask_again(struct worker *w)
 {
 	struct conn *c, *next;
 
+	w->ask_due_ns = 0;
 	for (c = TAILQ_FIRST(&w->askq); c; c = next) {
 		next = TAILQ_NEXT(c, waitq);
 		conn_run(w, c);

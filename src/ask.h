@@ -23,7 +23,7 @@
 void ask_begin(struct worker *w, struct conn *c);
 /* The step of CONN_ASK: true when the service has it. */
 bool ask_step(struct worker *w, struct conn *c);
-/* Once per batch: those that wait. */
+/* Once per batch: those that wait; w->ask_due_ns says when one of them may take a slot. */
 void ask_again(struct worker *w);
 /* A piece has been made; it has left. */
 void ask_piece_there(struct worker *w, struct conn *c);

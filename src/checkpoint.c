@@ -18,11 +18,15 @@
 #include "worker.h"
 
 #define WATCH_MS 1000		/* how long files may have vanished before that is told */
+/* What has failed is tried again so soon, however long the interval is: nothing tells when
+ * there is room on the disk again. */
+#define RETRY_MS 1000u
 
 struct checkpoint {
 	struct wal *wal;
 	struct health *health;
 	unsigned interval_ms;
+	bool failing;			/* something will have to be tried again */
 	uint64_t slice_bytes;
 	int retain_err;			/* that was told */
 	uint64_t watch_ms, pass_ms;	/* when the next look at the files, and the next pass, is due */
@@ -192,6 +196,7 @@ static void look(struct checkpoint *c)
 				 "never retried: look at the storage, then restart", i, wal_strerror(s.failed));
 		}
 	}
+	c->failing = nospace_err || prepare_err || retain_err;
 	tell_prepare(c, prepare_err);
 	tell_retain(c, retain_err);
 	tell_nospace(c, nospace_err);
@@ -202,8 +207,9 @@ static void *run(void *arg)
 	struct checkpoint *c = arg;
 	struct pollfd p = { .fd = c->efd, .events = POLLIN };
 	uint64_t n;
+	int r;
 
-	c->pass_ms = monotonic_ms() + c->interval_ms;
+	c->pass_ms = monotonic_ms();		/* the first at once */
 	while (!atomic_load(&c->stop)) {
 		uint64_t now = monotonic_ms();
 		uint64_t next = c->watch_ms < c->pass_ms ? c->watch_ms : c->pass_ms;
@@ -215,16 +221,14 @@ static void *run(void *arg)
 		watch(c, now);
 		if (!kicked && now < c->pass_ms)
 			continue;
-		c->pass_ms = now + c->interval_ms;
 		atomic_store(&c->kicked, false);
-		int r;
 		do {
 			r = wal_background(c->wal, c->slice_bytes);
 			look(c);		/* the next one may succeed, and hide it */
-			watch(c, monotonic_ms());
 			if (!wake_hungry(c) && r > 0)
 				nap();
 		} while (r > 0 && !atomic_load(&c->stop));
+		c->pass_ms = now + (c->failing && c->interval_ms > RETRY_MS ? RETRY_MS : c->interval_ms);
 	}
 	return NULL;
 }

@@ -4,9 +4,11 @@
  * committed records from the WAL to the segments (which gives their buffers back),
  * prepares segments and applies retention, in every class but none.
  *
- * It runs each interval, and at once when a worker runs low or a reader waits
- * (checkpoint_kick).  It never makes a worker wait: what it has moved shows in the
- * lane (lane_reclaim), and a worker that asked for it is woken.
+ * It runs each interval, and at once when it is asked (checkpoint_kick): by a worker that
+ * runs low or has begun to use the segment that was prepared, or for a reader who waits.
+ * Nothing but the promise of checkpoint-interval itself waits for the interval; what failed
+ * is tried again each second.  It never makes a worker wait: what it has done shows in the
+ * lane (lane_reclaim, lane_commit), and a worker that has set `hungry` is woken.
  */
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H

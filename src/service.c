@@ -73,6 +73,7 @@ struct port {			/* of one worker */
 	struct req *reqs;
 	uint32_t *free, nfree;	/* a stack of indices, the worker's */
 	uint32_t *stash, nstash, stash_at;	/* pieces met while looking for freed ones */
+	bool short_of;		/* the worker waits for a free one: to be woken */
 };
 
 struct service {
@@ -320,6 +321,8 @@ static void handle(struct port *p, uint32_t index, enum message m)
 	default:
 		forget(r);
 		queue_push(&p->out, index << 2 | FREED);
+		if (__atomic_exchange_n(&p->short_of, false, __ATOMIC_SEQ_CST))
+			r->s->env.wake(r->s->env.arg, r->pub.worker);
 	}
 }
 
@@ -574,6 +577,11 @@ struct service_req *service_ask(struct service *s, unsigned worker, uint32_t con
 
 	if (p->nfree <= reserve)
 		look_for_free(p, reserve);
+	if (p->nfree <= reserve) {
+		/* One that comes free from here on wakes; one that came just before does not. */
+		__atomic_store_n(&p->short_of, true, __ATOMIC_SEQ_CST);
+		look_for_free(p, reserve);
+	}
 	if (p->nfree <= reserve)
 		return NULL;
 	r = &p->reqs[p->free[--p->nfree]];

@@ -86,7 +86,8 @@ void service_stop(struct service *s);
 /* ---- by the worker, without waiting ---- */
 
 /* method and target are copied (NUL-terminated; target as in the request line, in
- * origin form).  NULL: too many in being (503, refused_busy). */
+ * origin form).  NULL: too many in being (503, refused_busy); wake() is called when
+ * there is one less. */
 struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn,
 				uint32_t conn_gen, const char *method, const char *target,
 				bool http11, bool keep_alive);

@@ -72,16 +72,15 @@ static void watch_pool(struct worker *w)
 	uint32_t there = w->pool->nfree + w->pool->lent;
 
 	uint32_t held = w->pool->n - there;
-	bool low = there < w->pool->n / 2 || !TAILQ_EMPTY(&w->waitq);
+	bool low = there < w->pool->n / 2 || !TAILQ_EMPTY(&w->waitq) || lane_waits(w->lane);
 
-	if (low && !atomic_load_explicit(&w->hungry, memory_order_relaxed))
+	if (low && !atomic_load_explicit(&w->hungry, memory_order_relaxed)) {
+		/* Before it is looked once more: a pass that ends after this wakes us. */
 		atomic_store(&w->hungry, true);
-	if (!low && held < w->env->held_max) {
-		w->asked = false;
-	} else if (!w->asked && w->env->checkpoint) {
-		w->asked = true;	/* once, until something came back */
-		checkpoint_kick(w->env->checkpoint);
+		w->look_again = true;
 	}
+	if (lane_asks(w->lane, low || held >= w->env->held_max) && w->env->checkpoint)
+		checkpoint_kick(w->env->checkpoint);
 	if (w->refusing) {
 		if (there > w->reserve + w->pool->n / 8)
 			w->refusing = false;
@@ -220,15 +219,32 @@ static bool finished(struct worker *w)
 
 /* ---- the loop ---- */
 
+static int sooner(const struct worker *w, int ms, uint64_t at_ns)
+{
+	uint64_t left = at_ns > w->now_ns ? (at_ns - w->now_ns) / 1000000 + 1 : 0;
+
+	return ms < 0 || left < (unsigned)ms ? (int)left : ms;
+}
+
+/* Until the next time that something is due.  Whatever else is waited for wakes us: replies,
+ * buffers and what a client sends by the ring, the segments by the checkpointer, slots of the
+ * service by the service. */
 static int wait_ms(struct worker *w)
 {
 	int ms = timers_wait_ms(&w->timers, w->now_ns);
 
 	if (!TAILQ_EMPTY(&w->pieceq))
 		return 0;
-	if (w->draining || !TAILQ_EMPTY(&w->waitq) || !TAILQ_EMPTY(&w->askq) || w->dry_since_ns ||
-	    w->refusing || !w->pool->nfree)
-		return ms < 0 || ms > 20 ? 20 : ms;
+	if (w->look_again) {
+		w->look_again = false;
+		return 0;
+	}
+	if (w->draining && w->now_ns < w->drain_end_ns)
+		ms = sooner(w, ms, w->drain_end_ns);
+	if (w->dry_since_ns)
+		ms = sooner(w, ms, w->dry_since_ns + w->env->pushback_ms * 1000000ull);
+	if (w->ask_due_ns)
+		ms = sooner(w, ms, w->ask_due_ns);
 	return ms;
 }
 
@@ -262,10 +278,7 @@ static int loop(struct worker *w)
 			progress |= ev[i].kind == RING_SYNCED;
 			event(w, &ev[i]);
 		}
-		if (lane_reclaim(w->lane)) {
-			progress = true;
-			w->asked = false;
-		}
+		progress |= lane_reclaim(w->lane) > 0;
 		ingest_commit(w);
 		ingest_release(w);
 		if (!TAILQ_EMPTY(&w->waitq) && (progress || lane_failed(w->lane) || !lane_pending(w->lane))) {

@@ -94,6 +94,7 @@ struct worker {
 	struct conn_list waitq;		/* wait for room in lane or pool */
 	struct conn_list askq;		/* wait for room in the service, the newest first */
 	struct conn_list stallq;	/* the service's piece is there, the oldest first */
+	uint64_t ask_due_ns;		/* when one in askq may take a slot of one in stallq; 0: never */
 	struct timers timers;
 	struct reply_pool replies;
 	struct slot_node *slots;
@@ -105,7 +106,8 @@ struct worker {
 	uint64_t now_ns;		/* monotonic, of this batch */
 	uint64_t wall_ms;
 	uint64_t dry_since_ns;		/* no free buffer since; 0: there are some */
-	bool asked;			/* the checkpointer to hurry */
+	bool look_again;		/* at once: what is waited for may have come just before
+					 * hungry was set */
 	bool refusing;			/* pool dry for too long: 503 from the reserve */
 	uint32_t reserve;		/* buffers kept back for that */
 	bool lane_dead;			/* its failure was dealt with */
@@ -113,7 +115,7 @@ struct worker {
 	atomic_int stop;		/* 0 run, 1 drain, 2 now */
 	bool draining;
 	uint64_t drain_end_ns;
-	atomic_bool hungry;		/* wake me when a checkpoint has moved something */
+	atomic_bool hungry;		/* wake me after the checkpointer's next pass */
 
 	int start_err;			/* of the thread's start, with why */
 	char why[256];

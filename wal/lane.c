@@ -376,6 +376,29 @@ unsigned lane_reclaim(struct lane *l)
 	return lane_has_wal(l) ? reclaim_words(l) : 0;
 }
 
+bool lane_asks(struct lane *l, bool pressed)
+{
+	uint64_t to = relaxed(l->committed_pos), settled;
+
+	if (l->took) {
+		l->took = false;
+		return true;
+	}
+	if (!pressed || !lane_has_wal(l))
+		return false;
+	settled = relaxed(l->settled_pos);
+	/* What it was asked for before, it still has to do: it does not stop before that. */
+	if (settled == to || settled < l->asked_pos)
+		return false;
+	l->asked_pos = to;
+	return true;
+}
+
+bool lane_waits(const struct lane *l)
+{
+	return l->full || relaxed(l->nospace);
+}
+
 unsigned lane_fill_pct(const struct lane *l)
 {
 	uint64_t used;

@@ -53,6 +53,7 @@ static int rotate(struct lane *l)
 	relaxed_store(l->nospace, err == -ENOSPC ? seglog_nospace(l->seg) : 0);
 	if (err == -EAGAIN || err == -ENOSPC)
 		return err;
+	l->took = true;
 	return err && !MUTANT(lane_rotate_result) ? fail(l, err) : 0;
 }
 

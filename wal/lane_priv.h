@@ -82,6 +82,8 @@ struct lane {
 	bool		 flight;	/* the other one is on its way */
 	bool		 spoiled;	/* fsync: bytes of a write without room are in the way */
 	bool		 full;		/* the active segment does not take what comes next */
+	bool		 took;		/* fsync: the prepared segment, and nobody was asked for the next */
+	uint64_t	 asked_pos;	/* up to here the background was asked to move the words */
 
 	/* the worker writes, others read */
 	_Atomic int	 failed;	/* -errno, for good */

@@ -451,17 +451,14 @@ int wal_open(struct wal **out, const struct wal_options *o, char *why, size_t wh
 
 /* ---- the checkpointer ---- */
 
-/* 0 nothing left, 1 more, -EAGAIN the next segment comes first, else -errno final for the
- * lane. */
+/* 0 nothing left, 1 more, -EAGAIN or -ENOSPC the next segment comes first, else -errno final
+ * for the lane. */
 static int settle_lane(struct wal *w, unsigned i, uint64_t slice_bytes)
 {
 	struct lane *l = &w->lane[i];
-	int r;
-
 	if (!w->wal || lane_failed(l))
 		return 0;
-	r = settle_slice(l, w->settle, slice_bytes);
-	return r == -ENOSPC ? 0 : r;
+	return settle_slice(l, w->settle, slice_bytes);
 }
 
 static void retain_lane(struct wal *w, unsigned i)
@@ -486,7 +483,8 @@ int wal_background(struct wal *w, uint64_t slice_bytes)
 			 * the lane pushes back, nothing that was promised is touched. */
 			int p = seglog_prepare(w->log[i]);
 
-			if (r == -EAGAIN)
+			/* The segment that it waited for is there, or will be: once more. */
+			if (r == -EAGAIN || r == -ENOSPC)
 				r = p >= 0;
 			if (r < 0 && !failed)
 				failed = r;

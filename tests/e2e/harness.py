@@ -17,6 +17,7 @@ Environment
   PASTED_TEST_SLOW            a factor for every timeout (sanitizers, valgrind)
   PASTED_TEST_KEEP            leave the folders behind
   PASTED_TEST_ONLY            run only the cases whose name contains this
+  PASTED_TEST_SETTINGS        "key=value key=value": win over what a case sets
 """
 import base64
 import contextlib
@@ -37,6 +38,7 @@ import traceback
 
 SLOW = float(os.environ.get("PASTED_TEST_SLOW", "1"))
 PASTED = os.environ.get("PASTED", "")
+OVER = os.environ.get("PASTED_TEST_SETTINGS", "")
 RECOVER = os.environ.get("PASTED_RECOVER", "")
 KIB, MIB = 1 << 10, 1 << 20
 # Memory is the sanitizer's then: shadows, and what was freed and is kept to be watched.
@@ -150,6 +152,7 @@ class Server:
         self.listen = listen or [f"127.0.0.1:{self.port}"]
         self.settings = dict(self.DEFAULTS)
         self.settings.update(settings or {})
+        self.settings.update(kv.split("=") for kv in OVER.split())
         self.args, self.env = list(args), env
         self.errors = os.path.join(t.dir, f"messages.{len(t.servers)}")
         self.proc = None
