@@ -9,8 +9,7 @@ void ask_begin(struct worker *w, struct conn *c)
 {
 	c->state = CONN_ASK;
 	c->took = false;
-	conn_set_deadline(w, c, 0);
-	conn_set_deadline(w, c, w->env->pushback_ms);
+	c->wait_ns = w->fair_ns;
 }
 
 /* From then on it may be cut off for another. */
@@ -24,7 +23,7 @@ static bool take_slot(struct worker *w)
 {
 	struct conn *c = TAILQ_FIRST(&w->stallq);
 
-	if (!c || w->now_ns < stalled_ns(c))
+	if (!c || w->fair_ns < stalled_ns(c))
 		return false;
 	COUNT(w->count, timeout_send, 1);
 	conn_kill(w, c);
@@ -51,7 +50,6 @@ bool ask_step(struct worker *w, struct conn *c)
 	conn_unwait(c);
 	c->status_counted = false;
 	c->state = CONN_SERVICE;
-	conn_set_deadline(w, c, 0);	/* the service has its own */
 	return true;
 }
 
@@ -69,7 +67,7 @@ void ask_again(struct worker *w)
 void ask_piece_there(struct worker *w, struct conn *c)
 {
 	must(!c->waits_in);
-	c->service_ns = w->now_ns;
+	c->service_ns = w->fair_ns;
 	conn_wait(c, &w->stallq);
 }
 

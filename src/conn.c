@@ -30,15 +30,11 @@ void conn_open(struct worker *w, uint32_t handle)
 	c->in_first = c->in_last = FRAG_NIL;
 	c->timer_bucket = TIMER_NONE;
 	http_init(&c->http, &w->env->limits);
-	conn_set_deadline(w, c, w->env->idle_timeout_ms);
+	c->since_ns = w->fair_ns;
+	conn_due(w, c);
 	w->open++;
 	COUNT(w->count, conns_accepted, 1);
 	COUNT_SET(w->count, conns_open, w->open);
-}
-
-void conn_set_deadline(struct worker *w, struct conn *c, unsigned ms)
-{
-	timers_set(&w->timers, c, ms ? w->now_ns + ms * 1000000ull : 0);
 }
 
 /* ---- input ---- */
@@ -116,6 +112,7 @@ void conn_sendable(struct worker *w, struct conn *c)
 	if (c->on_sendq || c->sending || c->closing)
 		return;
 	c->on_sendq = true;
+	c->out_ns = w->fair_ns;
 	TAILQ_INSERT_TAIL(&w->sendq, c, sendq);
 }
 
@@ -132,6 +129,7 @@ void conn_flush(struct worker *w, struct conn *c)
 	if (!n)
 		return;
 	c->sending = true;
+	conn_due(w, c);
 	w->ops->send(w->ring, c->handle, iov, n);
 }
 
@@ -147,7 +145,7 @@ void conn_said(struct worker *w, struct conn *c)
 void conn_send_piece(struct worker *w, struct conn *c)
 {
 	c->sending = c->service_sending = c->on_pieceq = true;
-	conn_set_deadline(w, c, w->env->write_timeout_ms);
+	c->out_ns = w->fair_ns;
 	TAILQ_INSERT_TAIL(&w->pieceq, c, sendq);
 }
 
@@ -157,12 +155,15 @@ void conn_flush_piece(struct worker *w, struct conn *c)
 
 	TAILQ_REMOVE(&w->pieceq, c, sendq);
 	c->on_pieceq = false;
+	c->out_ns = w->fair_ns;
+	conn_due(w, c);
 	w->ops->send(w->ring, c->handle, &iov, 1);
 }
 
 void conn_sent(struct worker *w, struct conn *c, int res)
 {
 	c->sending = false;
+	c->out_ns = w->fair_ns;
 	if (res < 0) {
 		c->service_sending = false;
 		conn_kill(w, c);
@@ -177,11 +178,14 @@ void conn_sent(struct worker *w, struct conn *c, int res)
 			must(reply_room(&w->replies, c));
 		if (c->out_ready > c->out_sent)
 			conn_sendable(w, c);
-		if (c->state == CONN_REPLY || c->state == CONN_SERVICE || c->state == CONN_LINGER)
-			conn_set_deadline(w, c, w->env->write_timeout_ms);
 	}
-	if (c->state != CONN_REQUEST)
+	if (c->state != CONN_REQUEST) {
 		conn_run(w, c);
+		return;
+	}
+	if (!c->first_byte)		/* it has its replies: now the next request is its turn */
+		c->since_ns = w->fair_ns;
+	conn_due(w, c);
 }
 
 void conn_unpromise(struct worker *w, struct conn *c, int status, const char *why)
@@ -210,7 +214,7 @@ void conn_kill(struct worker *w, struct conn *c)
 		return;
 	c->closing = true;
 	c->state = CONN_CLOSED;
-	timers_set(&w->timers, c, 0);
+	timers_del(&w->timers, c);
 	ingest_drop(w, c);
 	while (c->in_first != FRAG_NIL)
 		conn_pop_slot(w, c);

@@ -76,7 +76,6 @@ struct conn {
 		uint32_t buf, off, len;	/* these bytes, still in the first slot while in PIECE */
 		uint8_t what;		/* enum http_what */
 	} piece;
-	uint64_t piece_wait_ns, piece_deadline_ns;	/* when PIECE began, and what was due then */
 
 	uint32_t in_first, in_last;	/* slots not parsed yet, FRAG_NIL: none */
 
@@ -86,10 +85,17 @@ struct conn {
 	struct service_req *service;
 	uint64_t service_ns;		/* since when its piece is there and has not left */
 
-	uint64_t discarded;		/* bytes read only to be thrown away */
-	uint64_t body_came;		/* of the body, since its deadline was last set */
+	/* On the clients' clock (worker.h: fair_ns): since when .. */
+	uint64_t since_ns;		/* .. it owes us what it owes: a request, the rest of a head,
+					 * more of a body, its end */
+	uint64_t wait_ns;		/* .. it waits for us, while in a state that does */
+	uint64_t out_ns;		/* .. what may leave of its output has not moved */
 
-	uint64_t deadline_ns;		/* 0: none; may be later than its bucket */
+	uint64_t discarded;		/* bytes read only to be thrown away */
+	uint64_t body_came;		/* of the body, since since_ns */
+
+	uint64_t deadline_ns;		/* conn_due's; 0: none; may be later than its bucket */
+	uint64_t timer_ns;		/* when its bucket comes up */
 	uint32_t timer_bucket;		/* TIMER_NONE: in none */
 };
 
@@ -128,7 +134,8 @@ void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, 
 
 /* conn_fsm.c: go on with what there is. */
 void conn_run(struct worker *w, struct conn *c);
-void conn_set_deadline(struct worker *w, struct conn *c, unsigned ms);
+/* Its deadline, anew; after whatever may change it. */
+void conn_due(struct worker *w, struct conn *c);
 const char *conn_state_name(enum conn_state s);
 
 #endif

@@ -50,7 +50,6 @@ void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, 
 	if (close) {
 		c->last_reply = true;
 		c->state = CONN_LINGER;
-		conn_set_deadline(w, c, w->env->write_timeout_ms);
 	}
 }
 
@@ -64,7 +63,7 @@ static void next_request(struct worker *w, struct conn *c)
 	c->discarded = 0;
 	c->state = close ? CONN_LINGER : CONN_REQUEST;
 	c->last_reply = close;
-	conn_set_deadline(w, c, close ? w->env->write_timeout_ms : w->env->idle_timeout_ms);
+	c->since_ns = w->fair_ns;
 }
 
 static void refuse_later(struct worker *w, struct conn *c, int status, const char *why)
@@ -144,8 +143,14 @@ static void answer_read(struct worker *w, struct conn *c)
 static void push_back(struct worker *w, struct conn *c, enum conn_state state)
 {
 	c->state = state;
-	conn_set_deadline(w, c, 0);
-	conn_set_deadline(w, c, w->env->pushback_ms);
+	c->wait_ns = w->fair_ns;
+}
+
+/* Back to the request: what it waited was not the client's time. */
+static void waited(struct worker *w, struct conn *c)
+{
+	c->state = CONN_REQUEST;
+	c->since_ns += w->fair_ns - c->wait_ns;
 }
 
 /* The piece to the record; or the request is refused, or waits in PIECE. */
@@ -154,13 +159,10 @@ static void take_piece(struct worker *w, struct conn *c)
 	const char *why = NULL;
 	int r = ingest_add(w, c, c->piece.buf, c->piece.off, c->piece.len, &why);
 
-	if (r == -EAGAIN) {
-		c->piece_wait_ns = w->now_ns;
-		c->piece_deadline_ns = c->deadline_ns;
+	if (r == -EAGAIN)
 		push_back(w, c, CONN_PIECE);
-	} else if (r) {
+	else if (r)
 		refuse_later(w, c, r, why);
-	}
 }
 
 /* The whole head is in the record: whether its body may follow. */
@@ -185,7 +187,7 @@ static void head_read(struct worker *w, struct conn *c)
 	c->in_body = true;
 	c->expect = q->expect_continue;
 	c->body_came = 0;
-	conn_set_deadline(w, c, w->env->body_timeout_ms);
+	c->since_ns = w->fair_ns;
 	if (c->refuse)			/* while the head was being read */
 		return;
 	if (q->own)
@@ -234,7 +236,7 @@ static void body_came(struct worker *w, struct conn *c, uint32_t bytes)
 	if (c->body_came < w->env->body_step)
 		return;
 	c->body_came = 0;
-	timers_set(&w->timers, c, w->now_ns + w->env->body_timeout_ms * 1000000ull);
+	c->since_ns = w->fair_ns;
 }
 
 static void body_read(struct worker *w, struct conn *c)
@@ -284,7 +286,6 @@ static bool input_ended(struct worker *w, struct conn *c)
 	}
 	c->last_reply = true;
 	c->state = CONN_LINGER;
-	conn_set_deadline(w, c, w->env->write_timeout_ms);
 	return true;
 }
 
@@ -301,8 +302,7 @@ static bool step_REQUEST(struct worker *w, struct conn *c)
 	if (!s && !c->in_body)
 		return c->eof ? input_ended(w, c) : false;
 	if (!reply_room(&w->replies, c)) {
-		c->state = CONN_REPLY;
-		conn_set_deadline(w, c, w->env->write_timeout_ms);
+		push_back(w, c, CONN_REPLY);
 		return true;
 	}
 	if (!s)
@@ -317,8 +317,7 @@ static bool step_REQUEST(struct worker *w, struct conn *c)
 	if (!c->first_byte && used && !http_idle(&c->http)) {
 		c->first_byte = true;
 		c->maybe_record = sp.len && (p[sp.off] == 'P' || p[sp.off] == 'D');
-		conn_set_deadline(w, c, 0);
-		conn_set_deadline(w, c, w->env->header_timeout_ms);
+		c->since_ns = w->fair_ns;
 	}
 	switch (what) {
 	case HTTP_HEAD:
@@ -361,10 +360,7 @@ static bool step_REQUEST(struct worker *w, struct conn *c)
 /* The piece is in the record, or the request is refused: on behind it. */
 static void piece_over(struct worker *w, struct conn *c, int status, const char *why)
 {
-	c->state = CONN_REQUEST;
-	/* What it waited was not the client's time. */
-	timers_set(&w->timers, c, c->piece_deadline_ns ?
-		   c->piece_deadline_ns + (w->now_ns - c->piece_wait_ns) : 0);
+	waited(w, c);
 	if (status)
 		refuse_later(w, c, status, why);
 	if (c->refuse && c->piece.what == HTTP_BODY)
@@ -412,8 +408,7 @@ static bool step_ADMIT(struct worker *w, struct conn *c)
 	}
 	if (r)
 		refuse_later(w, c, r, why);
-	c->state = CONN_REQUEST;
-	conn_set_deadline(w, c, w->env->body_timeout_ms);
+	waited(w, c);
 	answer_expect(w, c, c->in_first != FRAG_NIL);
 	return true;
 }
@@ -443,8 +438,7 @@ static bool step_REPLY(struct worker *w, struct conn *c)
 {
 	if (!reply_room(&w->replies, c))
 		return false;
-	c->state = CONN_REQUEST;
-	conn_set_deadline(w, c, c->in_body ? w->env->body_timeout_ms : w->env->idle_timeout_ms);
+	waited(w, c);
 	return true;
 }
 
@@ -466,7 +460,6 @@ static bool step_SERVICE(struct worker *w, struct conn *c)
 		if (!last) {
 			c->service_ready = false;
 			service_next(r);
-			conn_set_deadline(w, c, 0);
 			return false;
 		}
 		c->service_ready = false;
@@ -507,8 +500,7 @@ static bool step_LINGER(struct worker *w, struct conn *c)
 	if (!c->fin) {
 		c->fin = true;
 		w->ops->shutdown(w->ring, c->handle);
-		conn_set_deadline(w, c, 0);
-		conn_set_deadline(w, c, LINGER_MS);
+		c->since_ns = w->fair_ns;
 	}
 	return false;
 }
@@ -526,12 +518,68 @@ static bool (*const steps[])(struct worker *, struct conn *) = {
 #undef STEP
 };
 
+/* ---- deadlines ---- */
+
+static uint64_t after(uint64_t since_ns, unsigned ms)
+{
+	return since_ns + ms * 1000000ull;
+}
+
+static bool out_pending(const struct conn *c)
+{
+	return c->sending || c->out_ready != c->out_sent;
+}
+
+static uint64_t out_due(const struct worker *w, const struct conn *c)
+{
+	return out_pending(c) ? after(c->out_ns, w->env->write_timeout_ms) : 0;
+}
+
+/* What it owes us, or we give up to give it. */
+static uint64_t in_due(const struct worker *w, const struct conn *c)
+{
+	const struct worker_env *e = w->env;
+
+	switch ((enum conn_state)c->state) {
+	case CONN_REQUEST:
+		if (c->in_body)
+			return after(c->since_ns, e->body_timeout_ms);
+		if (c->first_byte)
+			return after(c->since_ns, e->header_timeout_ms);
+		/* It need not ask for more before it has what it asked for. */
+		return c->npending || out_pending(c) ? 0 : after(c->since_ns, e->idle_timeout_ms);
+	case CONN_PIECE:
+	case CONN_ADMIT:
+	case CONN_APPEND:
+	case CONN_ASK:
+		return after(c->wait_ns, e->pushback_ms);
+	case CONN_LINGER:
+		return c->fin ? after(c->since_ns, LINGER_MS) : 0;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * The one rule: output that may leave has to move within write-timeout; when the client owes
+ * us something it has the time for that; when it waits for room of ours, it is refused after
+ * pushback-timeout; when we owe it something (a commit, a piece of the service's) there is no
+ * deadline.  The earlier of the first and one of the others.
+ */
+void conn_due(struct worker *w, struct conn *c)
+{
+	uint64_t out = out_due(w, c), in = in_due(w, c);
+
+	timers_set(&w->timers, c, out && (!in || out < in) ? out : in);
+}
+
 void conn_run(struct worker *w, struct conn *c)
 {
 	while (steps[c->state](w, c))
 		;
 	if (c->closing)
 		return;
+	conn_due(w, c);
 	if (states[c->state].waits) {
 		if (!c->paused && c->in_first != FRAG_NIL) {
 			c->paused = true;
@@ -565,39 +613,66 @@ void conn_drain(struct worker *w, struct conn *c)
 	conn_run(w, c);
 }
 
-void conn_timeout(struct worker *w, struct conn *c)
+/* The client did not send what it owed.  What lies in the socket, it did send: we have not
+ * come to it yet. */
+static void client_late(struct worker *w, struct conn *c)
+{
+	uint64_t due = in_due(w, c);
+
+	if (!due || due > w->fair_ns || w->ops->unread(w->ring, c->handle)) {
+		conn_due(w, c);
+		return;
+	}
+	if (!c->first_byte && !c->in_body) {
+		COUNT(w->count, timeout_idle, 1);
+		c->last_reply = true;
+		c->state = CONN_LINGER;
+		conn_run(w, c);
+		return;
+	}
+	if (c->in_body)
+		COUNT(w->count, timeout_body, 1);
+	else
+		COUNT(w->count, timeout_head, 1);
+	ingest_drop(w, c);
+	if (!reply_room(&w->replies, c)) {
+		conn_kill(w, c);
+		return;
+	}
+	conn_refuse(w, c, 408, c->in_body ? "the body came too slowly" : "the head came too slowly", true);
+	conn_run(w, c);
+}
+
+/* The request waited for room in the lane, and there was none. */
+static void lane_full(struct worker *w, struct conn *c)
 {
 	const char *why;
-	int status;
+	int status = ingest_log_full(w, &why);
 
+	if (c->state == CONN_ADMIT) {
+		waited(w, c);
+		refuse_later(w, c, status, why);
+		answer_expect(w, c, true);
+		return;
+	}
+	ingest_drop(w, c);
+	conn_refuse(w, c, status, why, !c->http.req.keep_alive || w->draining);
+	if (!c->last_reply)
+		next_request(w, c);
+}
+
+void conn_timeout(struct worker *w, struct conn *c)
+{
+	uint64_t out = out_due(w, c);
+
+	if (out && out <= w->fair_ns) {
+		COUNT(w->count, timeout_send, 1);
+		conn_kill(w, c);
+		return;
+	}
 	switch ((enum conn_state)c->state) {
 	case CONN_REQUEST:
-		if (http_idle(&c->http) && !c->in_body) {
-			if (c->npending || c->sending) {
-				conn_set_deadline(w, c, w->env->idle_timeout_ms);
-				if (!c->sending)
-					return;
-				COUNT(w->count, timeout_send, 1);
-				conn_kill(w, c);
-				return;
-			}
-			COUNT(w->count, timeout_idle, 1);
-			c->last_reply = true;
-			c->state = CONN_LINGER;
-			conn_run(w, c);
-			return;
-		}
-		if (c->in_body)
-			COUNT(w->count, timeout_body, 1);
-		else
-			COUNT(w->count, timeout_head, 1);
-		ingest_drop(w, c);
-		if (!reply_room(&w->replies, c)) {
-			conn_kill(w, c);
-			return;
-		}
-		conn_refuse(w, c, 408, c->in_body ? "the body came too slowly" : "the head came too slowly", true);
-		conn_run(w, c);
+		client_late(w, c);
 		return;
 	case CONN_ASK:
 		conn_unwait(c);
@@ -605,40 +680,26 @@ void conn_timeout(struct worker *w, struct conn *c)
 		conn_refuse(w, c, 503, "too many read-backs at once", !c->http.req.keep_alive || w->draining);
 		if (!c->last_reply)
 			next_request(w, c);
-		conn_run(w, c);
-		return;
+		break;
 	case CONN_PIECE:
 		conn_unwait(c);
 		piece_again(w, c, true);
-		conn_run(w, c);
-		return;
+		break;
 	case CONN_ADMIT:
 	case CONN_APPEND:
 		conn_unwait(c);
-		status = ingest_log_full(w, &why);
-		if (c->state == CONN_ADMIT) {
-			refuse_later(w, c, status, why);
-			c->state = CONN_REQUEST;
-			conn_set_deadline(w, c, w->env->body_timeout_ms);
-			answer_expect(w, c, true);
-		} else {
-			ingest_drop(w, c);
-			conn_refuse(w, c, status, why,
-				    !c->http.req.keep_alive || w->draining);
-			if (!c->last_reply)
-				next_request(w, c);
-		}
-		conn_run(w, c);
+		lane_full(w, c);
+		break;
+	case CONN_LINGER:
+		conn_kill(w, c);
 		return;
 	case CONN_REPLY:
 	case CONN_SERVICE:
-	case CONN_LINGER:
-		if (!c->fin)
-			COUNT(w->count, timeout_send, 1);
-		conn_kill(w, c);
+		conn_due(w, c);
 		return;
 	case CONN_CLOSED:
 	case CONN_STATES:
 		return;
 	}
+	conn_run(w, c);
 }

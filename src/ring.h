@@ -121,6 +121,9 @@ struct ring_ops {
 	 * a while when descriptors or memory run out. */
 	void (*accept)(struct ring *r, bool on);
 	void (*wake)(struct ring *r);			/* from any thread or signal handler */
+	/* Whether bytes of it have come that no DATA has brought yet: who is thought to be late
+	 * may only be waiting for us.  Not for each request: a system call. */
+	bool (*unread)(struct ring *r, uint32_t conn);
 	/* The peer's address as text, for messages. */
 	void (*peer)(struct ring *r, uint32_t conn, char *buf, size_t n);
 	/* Where the lane's commits go (class fsync).  Written, and perhaps synced, in the

@@ -669,6 +669,11 @@ static void paste_wake(struct ring *r)
 	errno = err;
 }
 
+static bool paste_unread(struct ring *r, uint32_t conn)
+{
+	return ring_unread(conn_of(r, conn)->fd);
+}
+
 static void paste_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
 {
 	ring_peer_text(conn_of(r, conn)->fd, buf, n);
@@ -869,6 +874,7 @@ const struct ring_ops ring_paste = {
 	.close_conn = paste_close_conn,
 	.accept = paste_accept,
 	.wake = paste_wake,
+	.unread = paste_unread,
 	.peer = paste_peer,
 	.aio = paste_aio,
 	.stats = paste_stats,

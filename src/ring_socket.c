@@ -496,6 +496,11 @@ static void socket_wake(struct ring *r)
 	rwake_set(&r->wake);
 }
 
+static bool socket_unread(struct ring *r, uint32_t conn)
+{
+	return ring_unread(conn_of(r, conn)->fd);
+}
+
 static void socket_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
 {
 	ring_peer_text(conn_of(r, conn)->fd, buf, n);
@@ -611,6 +616,7 @@ const struct ring_ops ring_socket = {
 	.close_conn = socket_close_conn,
 	.accept = socket_accept,
 	.wake = socket_wake,
+	.unread = socket_unread,
 	.peer = socket_peer,
 	.aio = socket_aio,
 	.stats = socket_stats,

@@ -763,6 +763,11 @@ static void uring_wake(struct ring *r)
 	rwake_set(&r->wake);
 }
 
+static bool uring_unread(struct ring *r, uint32_t conn)
+{
+	return ring_unread(conn_of(r, conn)->fd);
+}
+
 static void uring_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
 {
 	ring_peer_text(conn_of(r, conn)->fd, buf, n);
@@ -974,6 +979,7 @@ const struct ring_ops ring_uring = {
 	.close_conn = uring_close_conn,
 	.accept = uring_accept,
 	.wake = uring_wake,
+	.unread = uring_unread,
 	.peer = uring_peer,
 	.aio = uring_aio,
 	.stats = uring_stats,

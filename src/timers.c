@@ -30,6 +30,7 @@ static void put(struct timers *t, struct conn *c)
 		tick = t->tick + 1;
 	if (tick > t->tick + TIMER_BUCKETS - 1)
 		tick = t->tick + TIMER_BUCKETS - 1;
+	c->timer_ns = tick * TICK_NS;
 	c->timer_bucket = tick & (TIMER_BUCKETS - 1);
 	TAILQ_INSERT_TAIL(&t->bucket[c->timer_bucket], c, timer);
 	t->armed++;
@@ -37,15 +38,12 @@ static void put(struct timers *t, struct conn *c)
 
 void timers_set(struct timers *t, struct conn *c, uint64_t deadline_ns)
 {
-	uint64_t old = c->deadline_ns;
-
 	c->deadline_ns = deadline_ns;
-	if (!deadline_ns) {
-		timers_del(t, c);
+	if (!deadline_ns)
 		return;
-	}
 	if (c->timer_bucket != TIMER_NONE) {
-		if (deadline_ns >= old)
+		/* Its bucket comes up before, or for it. */
+		if (c->timer_ns <= deadline_ns + TICK_NS)
 			return;
 		timers_del(t, c);
 	}
@@ -68,6 +66,8 @@ struct conn *timers_expired(struct timers *t, uint64_t now_ns)
 		 * tick + 2 here), so this empties the list. */
 		while ((c = TAILQ_FIRST(b))) {
 			timers_del(t, c);
+			if (!c->deadline_ns)
+				continue;
 			if (c->deadline_ns <= now_ns) {
 				c->deadline_ns = 0;
 				return c;

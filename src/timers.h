@@ -2,9 +2,11 @@
 /*
  * timers.h - deadlines of many connections: a wheel of buckets of TIMER_TICK_MS.
  *
- * Moving a deadline further away only changes conn.deadline_ns (one store per
- * request); the connection stays in its bucket and is moved on when that comes up.
- * An earlier deadline moves it at once.
+ * Moving a deadline further away, or taking it away, only changes conn.deadline_ns (one
+ * store per request); the connection stays in its bucket and is moved on, or taken out, when
+ * that comes up.  A deadline before the bucket's time moves it at once.
+ *
+ * All times are of the clients' clock (worker.h: fair_ns).
  */
 #ifndef TIMERS_H
 #define TIMERS_H
@@ -18,13 +20,13 @@
 struct timers {
 	struct conn_list bucket[TIMER_BUCKETS];
 	uint64_t tick;			/* the last one that was run */
-	uint64_t armed;
+	uint64_t armed;			/* connections in buckets */
 };
 
 void timers_init(struct timers *t, uint64_t now_ns);
 /* deadline_ns 0: none. */
 void timers_set(struct timers *t, struct conn *c, uint64_t deadline_ns);
-void timers_del(struct timers *t, struct conn *c);
+void timers_del(struct timers *t, struct conn *c);	/* out of its bucket */
 /* The next connection whose deadline has passed, taken off; NULL: none. */
 struct conn *timers_expired(struct timers *t, uint64_t now_ns);
 /* How long a wait may take, in ms; -1: for ever. */

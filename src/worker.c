@@ -33,6 +33,8 @@
 #define EVENTS_MAX	512u
 #define RESERVE_MAX	32u
 #define PIECES_TURN	4u	/* of the service's pieces, SERVICE_PIECE bytes each */
+#define AWAY_NS		50000000u	/* longer than it wanted to wait: the loop was away */
+#define BEHIND_MAX	32u		/* turns: more events than any ring keeps */
 
 uint64_t worker_clock_ns(void)
 {
@@ -87,8 +89,8 @@ static void watch_pool(struct worker *w)
 	} else if (w->pool->lent || w->pool->nfree > w->reserve) {
 		w->dry_since_ns = 0;
 	} else if (!w->dry_since_ns) {
-		w->dry_since_ns = w->now_ns;
-	} else if (w->now_ns - w->dry_since_ns >= w->env->pushback_ms * 1000000ull) {
+		w->dry_since_ns = w->fair_ns;
+	} else if (w->fair_ns - w->dry_since_ns >= w->env->pushback_ms * 1000000ull) {
 		w->refusing = true;
 		w->dry_since_ns = 0;
 	}
@@ -158,11 +160,15 @@ static void retry_waiters(struct worker *w)
 	}
 }
 
-static void run_timers(struct worker *w)
+/* After a look at everything that is there, for what lies there is not late. */
+static void run_timers(struct worker *w, bool all_seen)
 {
 	struct conn *c;
 
-	while ((c = timers_expired(&w->timers, w->now_ns)))
+	w->behind = all_seen ? 0 : w->behind + 1;
+	if (w->behind % BEHIND_MAX)
+		return;
+	while ((c = timers_expired(&w->timers, w->fair_ns)))
 		conn_timeout(w, c);
 }
 
@@ -219,9 +225,9 @@ static bool finished(struct worker *w)
 
 /* ---- the loop ---- */
 
-static int sooner(const struct worker *w, int ms, uint64_t at_ns)
+static int sooner(int ms, uint64_t at_ns, uint64_t now_ns)
 {
-	uint64_t left = at_ns > w->now_ns ? (at_ns - w->now_ns) / 1000000 + 1 : 0;
+	uint64_t left = at_ns > now_ns ? (at_ns - now_ns) / 1000000 + 1 : 0;
 
 	return ms < 0 || left < (unsigned)ms ? (int)left : ms;
 }
@@ -231,7 +237,7 @@ static int sooner(const struct worker *w, int ms, uint64_t at_ns)
  * service by the service. */
 static int wait_ms(struct worker *w)
 {
-	int ms = timers_wait_ms(&w->timers, w->now_ns);
+	int ms = timers_wait_ms(&w->timers, w->fair_ns);
 
 	if (!TAILQ_EMPTY(&w->pieceq))
 		return 0;
@@ -240,11 +246,11 @@ static int wait_ms(struct worker *w)
 		return 0;
 	}
 	if (w->draining && w->now_ns < w->drain_end_ns)
-		ms = sooner(w, ms, w->drain_end_ns);
+		ms = sooner(ms, w->drain_end_ns, w->now_ns);
 	if (w->dry_since_ns)
-		ms = sooner(w, ms, w->dry_since_ns + w->env->pushback_ms * 1000000ull);
+		ms = sooner(ms, w->dry_since_ns + w->env->pushback_ms * 1000000ull, w->fair_ns);
 	if (w->ask_due_ns)
-		ms = sooner(w, ms, w->ask_due_ns);
+		ms = sooner(ms, w->ask_due_ns, w->fair_ns);
 	return ms;
 }
 
@@ -259,19 +265,30 @@ static void show_pool(struct worker *w)
 	COUNT_SET(w->count, gathered_bytes, w->pool->gathered_bytes);
 }
 
+/* After a wait of at most ms. */
+static void read_clocks(struct worker *w, int ms)
+{
+	uint64_t now = worker_clock_ns(), took = now - w->now_ns, wait = (unsigned)ms * 1000000ull;
+
+	w->now_ns = now;
+	/* Without a limit there was no deadline that could have been missed. */
+	w->fair_ns += ms >= 0 && took > wait + AWAY_NS ? wait : took;
+	w->wall_ms = wall_ms();
+}
+
 static int loop(struct worker *w)
 {
 	struct ring_event ev[EVENTS_MAX];
 	bool progress;
-	int n;
+	int n, ms;
 
 	for (;;) {
 		refill(w);
-		n = w->ops->wait(w->ring, ev, EVENTS_MAX, wait_ms(w));
+		ms = wait_ms(w);
+		n = w->ops->wait(w->ring, ev, EVENTS_MAX, ms);
 		if (n < 0)
 			return n;
-		w->now_ns = worker_clock_ns();
-		w->wall_ms = wall_ms();
+		read_clocks(w, ms);
 		reply_clock(&w->replies, w->wall_ms);
 		progress = false;
 		for (int i = 0; i < n; i++) {
@@ -287,7 +304,7 @@ static int loop(struct worker *w)
 			ingest_release(w);
 		}
 		ask_again(w);
-		run_timers(w);
+		run_timers(w, n < (int)EVENTS_MAX);
 		flush_sends(w);
 		watch_pool(w);
 		COUNT(w->count, batches, n > 0);
@@ -344,9 +361,9 @@ static void *run(void *arg)
 		return NULL;
 	}
 	wal_lane_aio(w->env->wal, w->index, w->ops->aio(w->ring));
-	w->now_ns = worker_clock_ns();
+	w->now_ns = w->fair_ns = worker_clock_ns();
 	w->wall_ms = wall_ms();
-	timers_init(&w->timers, w->now_ns);
+	timers_init(&w->timers, w->fair_ns);
 	COUNT_SET(w->count, pool_buffers, w->pool->n);
 	started(w, 0);
 	err = loop(w);

@@ -104,8 +104,13 @@ struct worker {
 	uint64_t pend_head, pend_tail;
 
 	uint64_t now_ns;		/* monotonic, of this batch */
+	/* The clients' clock, which all their deadlines are of: it stands still while the loop
+	 * is away (the process was stopped, its CPU was somebody else's): nobody is late
+	 * because of us. */
+	uint64_t fair_ns;
+	unsigned behind;		/* turns in a row that left events behind */
 	uint64_t wall_ms;
-	uint64_t dry_since_ns;		/* no free buffer since; 0: there are some */
+	uint64_t dry_since_ns;		/* fair; no free buffer since; 0: there are some */
 	bool look_again;		/* at once: what is waited for may have come just before
 					 * hungry was set */
 	bool refusing;			/* pool dry for too long: 503 from the reserve */

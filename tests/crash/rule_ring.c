@@ -304,6 +304,13 @@ static void rr_wake(struct ring *k)
 	(void)k;
 }
 
+static bool rr_unread(struct ring *k, uint32_t conn)
+{
+	(void)k;
+	(void)conn;
+	return false;
+}
+
 static void rr_peer(struct ring *k, uint32_t conn, char *buf, size_t n)
 {
 	(void)k;
@@ -326,6 +333,6 @@ static void rr_stats(struct ring *k, struct ring_stats *s)
 const struct ring_ops rule_ring = {
 	.name = "script", .open = rr_open, .close = rr_close, .give = rr_give, .wait = rr_wait,
 	.send = rr_send, .pause = rr_pause, .resume = rr_resume, .shutdown = rr_shutdown,
-	.close_conn = rr_close_conn, .accept = rr_accept, .wake = rr_wake, .peer = rr_peer,
-	.aio = rr_aio, .stats = rr_stats,
+	.close_conn = rr_close_conn, .accept = rr_accept, .wake = rr_wake,
+	.unread = rr_unread, .peer = rr_peer, .aio = rr_aio, .stats = rr_stats,
 };

@@ -4,7 +4,8 @@
 # PASTED_TEST_CLASSES, PASTED_TEST_ONLY, PASTED_TEST_KEEP: see harness.py.
 E2E_TESTS = \
 	%D%/basic.py %D%/config.py %D%/wire.py %D%/bodies.py %D%/restart.py \
-	%D%/tool.py %D%/retention.py %D%/pressure.py %D%/full.py %D%/idle.py
+	%D%/tool.py %D%/retention.py %D%/pressure.py %D%/full.py %D%/idle.py \
+	%D%/deadlines.py
 LONG_TESTS += %D%/kill.py %D%/hour.py
 SCRIPT_TESTS += $(E2E_TESTS)
 EXTRA_DIST += %D%/harness.py %D%/ledger.py

@@ -75,8 +75,14 @@ static void none_is_none(void **state)
 	(void)state;
 	fresh(0);
 	timers_set(&t, &conns[1], 10 * MS);
+	uint32_t b = conns[1].timer_bucket;
+	timers_set(&t, &conns[1], 0);
+	assert_int_equal(conns[1].timer_bucket, b);	/* taken away without work */
+	timers_set(&t, &conns[1], 20 * MS);
+	assert_int_equal(conns[1].timer_bucket, b);
 	timers_set(&t, &conns[1], 0);
 	assert_null(timers_expired(&t, 100000 * MS));
+	assert_int_equal(t.armed, 0);
 	/* After a long pause without timers a new one is not late. */
 	timers_set(&t, &conns[2], 100200 * MS);
 	assert_null(timers_expired(&t, 100100 * MS));
