@@ -18,8 +18,9 @@
 #include "worker.h"
 
 #define DISCARD_MAX	(256u << 10)	/* of a refused request, to keep the connection */
-#define LINGER_MAX	(1u << 20)	/* thrown away after the last reply */
-#define LINGER_MS	2000u
+#define LINGER_MS	2000u		/* after the last reply and FIN, for the client's own */
+#define LINGER_MORE_MS	5000u		/* when it is still sending: for so much of it as body-rate wants */
+#define LINGER_END_MS	300000u		/* and in all */
 
 static const struct { const char *name; bool waits; } states[] = {
 #define STEP(name, waits, what) { #name, waits },
@@ -485,21 +486,45 @@ static bool step_SERVICE(struct worker *w, struct conn *c)
 	return false;
 }
 
+/* Whether it has sent so much as it must to be listened to for longer. */
+static bool goes_on(const struct worker *w, struct conn *c, uint64_t came)
+{
+	uint64_t step = w->env->body_step * LINGER_MORE_MS / w->env->body_timeout_ms;
+
+	c->body_came += came;
+	if (!came || c->body_came < step || w->fair_ns >= c->linger_end_ns)
+		return false;
+	c->body_came = 0;
+	return true;
+}
+
+/*
+ * A close with something unread is a reset, which may take the reply from a client before it
+ * has read it, and many read nothing before they have sent everything.  So what it still
+ * sends is read and thrown away until it closes (RFC 9112 section 9.6), as long as it sends
+ * at body-rate; it costs no buffer.
+ */
 static bool step_LINGER(struct worker *w, struct conn *c)
 {
+	uint64_t came = 0;
+
 	while (c->in_first != FRAG_NIL) {
-		c->discarded += w->slots[c->in_first].len;
+		came += w->slots[c->in_first].len;
 		conn_pop_slot(w, c);
 	}
 	if (c->sending || c->npending || c->out_sent != c->out_end)
 		return false;
-	if (c->eof || c->discarded > LINGER_MAX) {
+	if (c->eof) {
 		conn_kill(w, c);
 		return false;
 	}
 	if (!c->fin) {
 		c->fin = true;
+		c->body_came = 0;
+		c->linger_end_ns = w->fair_ns + LINGER_END_MS * 1000000ull;
 		w->ops->shutdown(w->ring, c->handle);
+		c->since_ns = w->fair_ns;
+	} else if (goes_on(w, c, came)) {
 		c->since_ns = w->fair_ns;
 	}
 	return false;
@@ -554,7 +579,9 @@ static uint64_t in_due(const struct worker *w, const struct conn *c)
 	case CONN_ASK:
 		return after(c->wait_ns, e->pushback_ms);
 	case CONN_LINGER:
-		return c->fin ? after(c->since_ns, LINGER_MS) : 0;
+		if (!c->fin)
+			return 0;
+		return after(c->since_ns, c->in_body || !http_idle(&c->http) ? LINGER_MORE_MS : LINGER_MS);
 	default:
 		return 0;
 	}

@@ -11,3 +11,4 @@ EXTRA_DIST += %D%/disks.py
 SCRIPT_TESTS += %D%/moved.py
 SCRIPT_TESTS += %D%/gone.py
 SCRIPT_TESTS += %D%/doors.py
+SCRIPT_TESTS += %D%/clients.py
