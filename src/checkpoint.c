@@ -173,6 +173,15 @@ static uint64_t monotonic_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* A worker to whom nothing comes does not see that its segment has become old. */
+static void wake_turn(struct checkpoint *c, unsigned lane)
+{
+	pthread_mutex_lock(&c->lock);
+	if (lane < c->nworkers)
+		worker_wake(c->workers[lane]);
+	pthread_mutex_unlock(&c->lock);
+}
+
 /* What the lanes say of the disk, for readyz. */
 static void look(struct checkpoint *c)
 {
@@ -182,6 +191,8 @@ static void look(struct checkpoint *c)
 	for (unsigned i = 0; i < wal_lanes(c->wal); i++) {
 		if (wal_stats(c->wal, i, &s))
 			continue;
+		if (s.turn)
+			wake_turn(c, i);
 		if (s.nospace && !nospace_err)
 			nospace_err = -ENOSPC;
 		if (blk_nospace(s.prepare_err))

@@ -262,13 +262,22 @@ static void stop_store(struct server *s)
 
 /* ---- the threads beside the workers ---- */
 
+/* What expires by age is looked for eight times while it is kept, however long the interval
+ * of checkpoints is. */
+static unsigned background_ms(const struct config *c)
+{
+	uint64_t ms = c->retain_ms / 8 < 100 ? 100 : c->retain_ms / 8;
+
+	return c->retain_ms && ms < c->checkpoint_ms ? (unsigned)ms : c->checkpoint_ms;
+}
+
 static int start_checkpoint(struct server *s)
 {
 	int err;
 
 	if (s->choice.class == WAL_NONE)
 		return 0;
-	err = checkpoint_start(&s->checkpoint, s->wal, &s->health, s->config.checkpoint_ms,
+	err = checkpoint_start(&s->checkpoint, s->wal, &s->health, background_ms(&s->config),
 			       CHECKPOINT_SLICE);
 	if (err)
 		diag(DIAG_ERR, "cannot start the checkpointer: %s", strerror(-err));

@@ -215,8 +215,8 @@ int lane_fsync_commit(struct lane *l, uint64_t now_ms)
 	l->spoiled = false;
 	if (l->batch[l->gather].nrec)
 		return batch_start(l, now_ms);
-	/* The next segment may be there by now. */
-	if ((l->full || relaxed(l->nospace)) && seglog_ready(l->seg) && !rotate(l))
+	/* The next segment may be there by now; or the active one is old enough. */
+	if ((l->full || relaxed(l->nospace) || seglog_wants_turn(l->seg)) && seglog_ready(l->seg) && !rotate(l))
 		l->full = false;
 	return lane_failed(l);
 }

@@ -47,14 +47,15 @@ static uint64_t lane_bytes(struct seglog *s)
 }
 
 /* Whether the oldest may go: a younger one has something durable in it.  The header of a
- * segment is synced with its first batch, so a power cut may leave the active one without
- * a header, and the numbers that were given would be known to no file.  With the lock. */
+ * segment is synced with its first batch (or by header_durable), so a power cut may leave the
+ * active one without a header, and the numbers that were given would be known to no file.
+ * With the lock. */
 static bool oldest_may_go(const struct seglog *s)
 {
 	for (size_t i = 1; i < s->nsegs; i++)
-		if (MUTANT(seg_retire_durable) || (!s->segs[i]->lost &&
+		if (MUTANT(seg_retire_durable) || (!s->segs[i]->lost && (s->segs[i]->durable ||
 		    /* relaxed: it only grows */
-		    atomic_load_explicit(&s->segs[i]->end, memory_order_relaxed) > SEG_DATA))
+		    atomic_load_explicit(&s->segs[i]->end, memory_order_relaxed) > SEG_DATA)))
 			return true;
 	return false;
 }
@@ -137,20 +138,66 @@ static int retire_oldest(struct seglog *s, bool keep)
 	return err;
 }
 
-static bool oldest_is_over(struct seglog *s, uint64_t older_than_ms)
+static bool oldest_is_over(struct seglog *s, uint64_t older_than_ms, bool *may_go)
 {
 	bool over;
 
 	pthread_mutex_lock(&s->lock);
 	/* the next one was begun after its newest record */
-	over = oldest_may_go(s) && s->segs[1]->created_ms < older_than_ms;
+	over = s->nsegs > 1 && s->segs[1]->created_ms < older_than_ms;
+	*may_go = oldest_may_go(s);
 	pthread_mutex_unlock(&s->lock);
 	return over;
 }
 
+/* Nothing came since the active segment was begun, so nothing has synced its header.
+ * Through a descriptor of its own: what fails is told to both, and ends the lane with the
+ * writer's next sync.  1: synced; 0: something has come meanwhile; -errno. */
+static int header_durable(struct seglog *s)
+{
+	struct blk_file *f;
+	struct seg *g;
+	char name[SEG_NAME_MAX];
+	uint64_t segno = 0;
+	int err;
+
+	if (s->retire_err)
+		return s->retire_err;
+	pthread_mutex_lock(&s->lock);
+	g = s->active;
+	if (g && g == s->segs[s->nsegs - 1] && !g->durable)
+		segno = g->segno;
+	pthread_mutex_unlock(&s->lock);
+	if (!segno)
+		return 0;
+	seg_name(name, segno);
+	err = seg_open(s, name, BLK_RDWR, &f);
+	if (err)
+		return err;
+	err = MUTANT(seg_turn_sync) ? 0 : s->o.blk->sync(f);
+	s->o.blk->close(f);
+	if (err && !MUTANT(seg_turn_result))
+		return s->retire_err = err;	/* a second sync would not tell */
+	pthread_mutex_lock(&s->lock);
+	/* only this thread takes any out of the list */
+	for (size_t i = 0; i < s->nsegs; i++)
+		s->segs[i]->durable |= s->segs[i]->segno == segno;
+	pthread_mutex_unlock(&s->lock);
+	return 1;
+}
+
+static int retire_old(struct seglog *s, uint64_t older_than_ms)
+{
+	bool may_go;
+	int err = 1;
+
+	while (err > 0 && oldest_is_over(s, older_than_ms, &may_go))
+		err = may_go ? retire_oldest(s, true) : header_durable(s);
+	return err;
+}
+
 int seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
 {
-	uint64_t newest = atomic_load_explicit(&s->newest_ms, memory_order_relaxed);
 	int err = 1;
 
 	s->bytes_max = bytes_max;
@@ -163,12 +210,42 @@ int seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
 			err = retire_oldest(s, false);
 		}
 	}
-	while (err >= 0 && older_than_ms && oldest_is_over(s, older_than_ms))
-		err = retire_oldest(s, true);
-	if (older_than_ms && newest && newest < older_than_ms && seglog_ready(s))
-		atomic_store_explicit(&s->want_rotate, true, memory_order_relaxed);
+	if (err >= 0 && older_than_ms)
+		err = retire_old(s, older_than_ms);
 	err = err < 0 ? err : 0;
 	atomic_store_explicit(&s->retain_err, err, memory_order_relaxed);
+	return err;
+}
+
+/* Whether the active segment has records and was begun before that time. */
+static bool turn_is_due(struct seglog *s, uint64_t before_ms)
+{
+	bool due;
+
+	pthread_mutex_lock(&s->lock);
+	due = s->active && s->active->created_ms < before_ms &&
+	      atomic_load_explicit(&s->active->end, memory_order_relaxed) > SEG_DATA;
+	pthread_mutex_unlock(&s->lock);
+	return due;
+}
+
+int seglog_turn(struct seglog *s, uint64_t begun_before_ms, bool writer)
+{
+	int err = 0;
+
+	if (!turn_is_due(s, begun_before_ms) || seglog_spoiled(s))
+		return 0;
+	if (!writer) {
+		if (seglog_ready(s))
+			atomic_store_explicit(&s->want_rotate, true, memory_order_relaxed);
+		return 0;
+	}
+	if (s->failed)
+		return s->failed;
+	if (!seglog_ready(s))
+		err = seglog_prepare(s);
+	if (!err && seglog_ready(s))
+		err = seglog_rotate(s);
 	return err;
 }
 

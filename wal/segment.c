@@ -223,7 +223,7 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 		if (si->state != SEG_PREPARED)
 			continue;
 		seg_name(name, si->segno);
-		if (!s->o.idle && s->prep.state == PREP_IDLE && si->segno == s->next_segno &&
+		if (s->prep.state == PREP_IDLE && si->segno == s->next_segno &&
 		    si->bytes == s->o.segment_bytes) {
 			err = seg_open(s, name, BLK_RDWR | seg_direct(s), &s->prep.file);
 			if (err)
@@ -231,7 +231,7 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 			strcpy(s->prep.name, name);
 			s->prep.segno = si->segno;
 			s->prep.state = PREP_CHECK;
-		} else if (!s->o.idle) {
+		} else {
 			err = seg_unlink(s, name);
 		}
 	}
@@ -302,6 +302,7 @@ static int resume_tail(struct seglog *s, const struct seg_lane *found,
 	g->bytes = h.bytes;
 	g->end = r->end;
 	g->sealed = false;
+	g->durable = true;			/* synced below */
 	err = s->o.blk->id(g->file, &g->id);
 	if (!err && r->dirty_end > r->end && !MUTANT(seg_tail_scrub))
 		err = seg_write_zeros(s->o.blk, g->file, r->end, r->dirty_end - r->end);
@@ -546,6 +547,11 @@ uint64_t seglog_next_seq(const struct seglog *s)
 bool seglog_ready(const struct seglog *s)
 {
 	return atomic_load_explicit(&s->prepared, memory_order_relaxed);
+}
+
+bool seglog_wants_turn(const struct seglog *s)
+{
+	return atomic_load_explicit(&s->want_rotate, memory_order_relaxed);
 }
 
 int seglog_nospace(const struct seglog *s)

@@ -50,7 +50,7 @@ struct seglog_options {
 	uint32_t	 lane;
 	uint64_t	 segment_bytes;	/* of new files; SEG_BYTES_MIN..MAX, multiple of 4096 */
 	uint64_t	 bytes_max;	/* as seglog_retain's, until that is called; 0: no limit */
-	bool		 idle;		/* nobody will append: no segment is created */
+	bool		 idle;		/* nobody will append: no segment is created, but to let the last one expire */
 	bool		 swift;		/* class volatile: new files are allocated rather than
 					 * written with zeros, and not synced: no sync means
 					 * anything here, so none is to be made cheap */
@@ -134,6 +134,7 @@ int  seglog_rotate(struct seglog *s);
 uint64_t seglog_room(const struct seglog *s);	/* bytes left in the active segment */
 uint64_t seglog_next_seq(const struct seglog *s);	/* after the last synced one */
 bool seglog_ready(const struct seglog *s);	/* a prepared segment waits */
+bool seglog_wants_turn(const struct seglog *s);	/* seglog_turn() waits for a rotation */
 /* The last try to prepare one found no room: -ENOSPC, or -EDQUOT where it is a quota that is
  * used up.  0: it did not. */
 int  seglog_nospace(const struct seglog *s);
@@ -166,12 +167,18 @@ int  seglog_prepare(struct seglog *s);
 /* Frees the oldest segments while the lane's files (the prepared and the spare one too)
  * hold more than bytes_max (0: no limit), and those whose newest record is older than
  * the wall time older_than_ms (0: no limit).
- * Never the active one: a record in it expires after the next rotation, and that
- * comes with the first append after its time is up (seglog_frame says -ENOSPC).  And
- * never the last one with something durable in it.
+ * Never the active one: a record in it expires after the next rotation, for which
+ * seglog_turn() is.  And never the last one with something durable in it: where nothing came
+ * since a rotation, that is the header of the active one, which is then synced here.
  * 0 or -errno: a file could not be removed, and none is before it (tried again by the
  * next call); or the directory could not be synced, and none is any more. */
 int  seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms);
+/* Where records expire by age: a segment that was begun before that time and has records is
+ * not to be added to any more, or the oldest of them would have to wait for the youngest.
+ * writer: the caller is the writer too, and it is done here.  Else the writer is asked: the
+ * next seglog_frame() says -ENOSPC; if nothing comes, it should look at seglog_wants_turn().
+ * 0; 1: call again; -errno. */
+int  seglog_turn(struct seglog *s, uint64_t begun_before_ms, bool writer);
 
 /* Whether the files still have their names: a running server does not notice by itself
  * that they were removed.  0; -ENOENT: the segment that is written to, or the lane's folder,

@@ -39,6 +39,7 @@ struct seg {
 	_Atomic bool sealed;	/* release: `end` is final */
 	/* under the lock */
 	unsigned refs;		/* cursors, the writer, the index builder */
+	bool	 durable;	/* its header is, though nothing behind it may be */
 	bool	 retired;	/* not in the list any more: the last ref frees it */
 	bool	 missing;	/* no file had its name when seglog_watch looked */
 	struct blk_file *file;	/* open while refs > 0 */
@@ -84,7 +85,7 @@ struct seglog {
 	uint64_t next_segno, bytes_max;
 	char	 spare[32];	/* name of a freed file that is durably out of the log; "" none */
 	char	 stuck[32];	/* an expired one that could not be removed: first of all; "" none */
-	int	 retire_err;	/* a directory sync failed: what is removed is not known any more */
+	int	 retire_err;	/* a sync of the directory, or of a header, failed: what is removed is not known any more */
 	struct {
 		enum prep_state state;
 		struct blk_file *file;

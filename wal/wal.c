@@ -461,13 +461,29 @@ static int settle_lane(struct wal *w, unsigned i, uint64_t slice_bytes)
 	return settle_slice(l, w->settle, slice_bytes);
 }
 
-static void retain_lane(struct wal *w, unsigned i)
+/* A segment is added to for a quarter of the time that its records are kept, a second at
+ * least (or all of that time, which only tests make less): so much longer may the oldest of
+ * them stay. */
+static uint64_t turn_ms(const struct wal *w)
 {
+	uint64_t least = w->retain_ms < 1000 ? w->retain_ms : 1000;
+
+	return w->retain_ms / 4 > least ? w->retain_ms / 4 : least;
+}
+
+/* 1: there is more to do. */
+static int retain_lane(struct wal *w, unsigned i)
+{
+	bool writer = w->wal || i >= w->nlanes;
+	int more = 0;
 	uint64_t now = w->now_ms(), bytes = wal_retain_share(w->retain_bytes, w->logs);
 
+	if (w->retain_ms && now > w->retain_ms && !(i < w->nlanes && lane_failed(&w->lane[i])))
+		more = seglog_turn(w->log[i], now - turn_ms(w), writer);
 	if (w->retain_bytes || w->retain_ms)
 		seglog_retain(w->log[i], bytes, w->retain_ms && now > w->retain_ms ?
 			      now - w->retain_ms : 0);
+	return more > 0;
 }
 
 int wal_background(struct wal *w, uint64_t slice_bytes)
@@ -490,7 +506,7 @@ int wal_background(struct wal *w, uint64_t slice_bytes)
 				failed = r;
 			more |= r > 0 || p > 0;
 		}
-		retain_lane(w, i);
+		more |= retain_lane(w, i);
 	}
 	return failed ? failed : more;
 }

@@ -135,6 +135,7 @@ struct wal_lane_stats {
 	int	 failed;			/* 0 or -errno */
 	int	 nospace;			/* 1 while there is no room for the next segment */
 	int	 prepare_err;			/* why there is no next segment: -errno of the last try, 0 */
+	int	 turn;				/* fsync: 1 while its worker should look at the segment's age (lane_commit) */
 	int	 retain_err;			/* why the last pass could not remove what has expired, 0 */
 	unsigned fill_pct;
 };

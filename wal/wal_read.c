@@ -157,6 +157,7 @@ int wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s)
 		s->nospace = blk_nospace(st.prepare_err);
 		s->prepare_err = st.prepare_err;
 		s->retain_err = st.retain_err;
+		s->turn = seglog_wants_turn(log);
 	}
 	if (lane < w->nlanes)
 		lane_stats(w, lane, s);

@@ -181,6 +181,19 @@ static const struct step flight_three[] = { FLIGHTS(6) };
 static const struct step flight_four[] = { FLIGHTS(8) };
 static const struct step flight_age[] = { FLIGHTS(0) };
 
+/* Nothing comes any more: what is there expires by the clock, the last one too, in a lane
+ * that is written to and in one that an earlier start had. */
+#define REST(n) { BACK, 0, 1 << 20 }, { COMMIT, n, 0 }, { BACK, 0, 1 << 20 }
+#define RESTS(n) REST(n), REST(n), REST(n), REST(n), REST(n)
+#define ALONE(a) { REC, 0, a }, { COMMIT, 0, 0 }, { SYNCED, 0, 0 }
+static const struct step idle_age[] = {
+	{ OPEN, 0, 2 }, { REC, 1, 40 }, { COMMIT, 1, 0 }, { SYNCED, 1, 0 }, ALONE(300), RESTS(0), RESTS(1),
+	{ KILL, 0, 0 }, { OPEN, 0, 1 }, ALONE(200), RESTS(0), ALONE(100), ALONE(50), RESTS(0),
+	{ CLOSE, 0, 0 }, { OPEN, 0, 1 }, RESTS(0), ALONE(100), { CUT, 0, 0 },
+	{ OPEN, 0, 2 }, RESTS(1), RESTS(0), { REC, 1, 70 }, { COMMIT, 1, 0 }, ALONE(90),
+	{ SYNCED, 1, 0 }, { CLOSE, 0, 0 }, { END, 0, 0 }
+};
+
 /* No buffer, no word is left; then there is room again, and a crash comes with both. */
 static const struct step full[] = {
 	{ OPEN, 0, 1 },
@@ -236,6 +249,8 @@ static const struct workload loads[] = {
 	{ "flight-two-nvmm", WAL_NVMM, flight_two, 1, 0, 0, 1, 0 },
 	{ "flight-age-fsync", WAL_FSYNC, flight_age, 1, 0, 4, 0, 0 },
 	{ "flight-age-nvmm", WAL_NVMM, flight_age, 1, 0, 4, 0, 0 },
+	{ "idle-age-fsync", WAL_FSYNC, idle_age, 1, 0, 4, 0, 0 },
+	{ "idle-age-nvmm", WAL_NVMM, idle_age, 1, 0, 4, 0, 0 },
 	{ "flight-three-fsync", WAL_FSYNC, flight_three, 1, 0, 0, 40000, 0 },
 	{ "flight-three-nvmm", WAL_NVMM, flight_three, 1, 0, 0, 40000, 0 },
 	{ "flight-four-fsync", WAL_FSYNC, flight_four, 1, 0, 0, 80000, 0 },

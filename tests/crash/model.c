@@ -141,9 +141,7 @@ static bool expired(const struct model *m, const struct model_lane *l, size_t k)
 		after += l->v[i].acked ? l->v[i].len : 0;
 		last &= !l->v[i].acked;
 	}
-	if (last)
-		return false;
-	return (m->keep_bytes && after >= m->keep_bytes) ||
+	return (!last && m->keep_bytes && after >= m->keep_bytes) ||
 	       (m->keep_ms && l->v[k].ms + m->keep_ms < m->now_ms);
 }
 

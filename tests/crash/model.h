@@ -6,7 +6,7 @@
  * Allowed is: in each lane, by rising number, only records that were appended under
  * that number, byte for byte, and all that were acknowledged.  With retention the oldest
  * may be missing, without a hole: a record that was old enough, or that had as many bytes
- * behind it as retention keeps, but never the last one that was acknowledged.  And no
+ * behind it as retention keeps (which the last one that was acknowledged never has).  And no
  * number is given again that was acknowledged once, whether its record is still kept or not.
  */
 #ifndef CRASH_MODEL_H

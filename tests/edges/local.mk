@@ -3,6 +3,7 @@
 # its disk.  With what tests/e2e/harness.py needs, and says.
 SCRIPT_TESTS += %D%/descriptors.py
 SCRIPT_TESTS += %D%/unread.py
+SCRIPT_TESTS += %D%/retain_age.py
 EXTRA_DIST += %D%/edges.py
 SCRIPT_TESTS += %D%/readers.py
 SCRIPT_TESTS += %D%/full_start.py

@@ -215,6 +215,8 @@ static void test_retention_by_age(void **state)
 	/* all is too old: the active one goes at the first append after */
 	off = seglog_place(s).off;
 	assert_int_equal(seglog_frame(s, &off, &h, FRAME_RECORD, seq, 1, 1, 0, &pad), 0);
+	assert_int_equal(seglog_turn(s, model_now() + 1, false), 0);
+	assert_true(seglog_wants_turn(s));
 	assert_int_equal(seglog_retain(s, 0, model_now() + 1), 0);
 	off = seglog_place(s).off;
 	assert_int_equal(seglog_frame(s, &off, &h, FRAME_RECORD, seq, 1, 1, 0, &pad), -ENOSPC);
@@ -223,6 +225,70 @@ static void test_retention_by_age(void **state)
 	seglog_stat(s, &st);
 	assert_int_equal(st.oldest_seq, seq);
 	assert_int_equal(st.segments, 1);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* The whole of what a power cut may leave: the lane goes on with number `next`. */
+static void cut_everywhere(struct blk_sim *sim, uint64_t next)
+{
+	struct sim_odo odo;
+	bool more = true;
+
+	sim_odo_init(&odo);
+	for (unsigned n = 0; more && n < 5000; n++) {
+		struct blk_sim *after = blk_sim_cut(sim, &odo.p);
+		struct seg_lane l;
+		struct seglog_resume r;
+
+		assert_int_equal(model_scan(blk_sim_ops(after), false, &l, NULL), 0);
+		seg_lane_resume(&l, &r);
+		assert_int_equal(r.next_seq, next);
+		seg_lane_free(&l);
+		blk_sim_free(after);
+		more = sim_odo_next(&odo);
+	}
+	sim_odo_fini(&odo);
+}
+
+/* Nothing comes any more: the writer turns, the header of the empty segment is synced, and
+ * all records expire; not one before that, and none where the sync fails. */
+static void test_the_last_expires(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct seglog_stats st;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	assert_int_equal(model_append(s, 1, 7), 0);
+	model_prepare(s);
+	assert_int_equal(seglog_turn(s, 1, true), 0);		/* too young */
+	assert_int_equal(seglog_turn(s, model_now(), true), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.rotations, 2);
+	assert_int_equal(st.segments, 2);
+	assert_int_equal(seglog_turn(s, model_now(), true), 0);	/* it is empty */
+	assert_int_equal(seglog_retain(s, 0, model_now() + 1), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.segments, 1);
+	assert_int_equal(st.expired_records, 7);
+	assert_int_equal(st.oldest_seq, 8);
+	cut_everywhere(sim, 8);
+	assert_int_equal(model_append(s, 8, 1), 0);
+	cut_everywhere(sim, 9);
+	/* Once more, and the sync fails: what there is stays for good. */
+	model_prepare(s);
+	assert_int_equal(seglog_turn(s, model_now(), true), 0);
+	blk_sim_fault(sim, SIM_SYNC, 1, 1, EIO);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(seglog_retain(s, 0, model_now() + 1), -EIO);
+		seglog_stat(s, &st);
+		assert_int_equal(st.segments, 2);
+		cut_everywhere(sim, 9);
+	}
 	seglog_close(s);
 	blk_sim_free(sim);
 }
@@ -981,6 +1047,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_rotation_and_restart),
 		cmocka_unit_test(test_retention_by_size),
 		cmocka_unit_test(test_retention_by_age),
+		cmocka_unit_test(test_the_last_expires),
 		cmocka_unit_test(test_files_are_recycled),
 		cmocka_unit_test(test_swift_files),
 		cmocka_unit_test(test_whole_blocks),
