@@ -408,9 +408,10 @@ void seglog_close(struct seglog *s)
 
 	if (!s)
 		return;
-	p = atomic_load(&s->prepared);
-	if (p) {
-		s->o.blk->close(p->file);
+	for (int i = 0; i < 2; i++) {
+		p = atomic_load(i ? &s->unbegun : &s->prepared);
+		if (p)
+			s->o.blk->close(p->file);
 		free(p);
 	}
 	if (s->prep.state != PREP_IDLE)		/* its file is swept or looked through at open */
@@ -483,19 +484,29 @@ int seglog_spoiled(const struct seglog *s)
 	       atomic_load_explicit(&s->spoil_err, memory_order_relaxed) : 0;
 }
 
+/* The segment that comes next, NULL: none yet.  One that could not be begun comes first: it
+ * is not put back, where the background may have put the one behind it meanwhile. */
+static struct seg *take_prepared(struct seglog *s)
+{
+	/* relaxed, here and below: only the writer goes behind the pointer */
+	struct seg *g = atomic_exchange_explicit(&s->unbegun, NULL, memory_order_relaxed);
+
+	/* acquire: the file is zero and synced, as the background left it */
+	return g ? g : atomic_exchange_explicit(&s->prepared, NULL, memory_order_acquire);
+}
+
 int seglog_rotate(struct seglog *s)
 {
-	/* acquire: the file is zero and synced, as the background left it */
-	struct seg *g = atomic_exchange_explicit(&s->prepared, NULL, memory_order_acquire);
 	struct seg_header h = { 0 };
+	struct seg *g;
 	int err = seglog_spoiled(s);
 
-	if (!g || err) {
+	if (err)
+		return blk_nospace(err) ? -ENOSPC : err;
+	g = take_prepared(s);
+	if (!g) {
 		/* A wish that came as the file was taken for another reason. */
 		atomic_store_explicit(&s->want_rotate, false, memory_order_relaxed);
-		atomic_store_explicit(&s->prepared, g, memory_order_release);
-		if (err)
-			return blk_nospace(err) ? -ENOSPC : err;
 		return seglog_nospace(s) ? -ENOSPC : -EAGAIN;
 	}
 	g->first_seq = seglog_next_seq(s);
@@ -511,14 +522,11 @@ int seglog_rotate(struct seglog *s)
 	/* synced with the first batch */
 	err = MUTANT(seg_rotate_header) ? 0 : seg_header_write(s, g->file, &h);
 	atomic_store_explicit(&s->prepare_err, blk_nospace(err) ? err : 0, memory_order_relaxed);
-	if (blk_nospace(err)) {		/* nothing was synced: the next try writes all of it again */
-		atomic_store_explicit(&s->prepared, g, memory_order_release);
-		return -ENOSPC;
-	}
 	if (err && !MUTANT(seg_rotate_result)) {
-		s->o.blk->close(g->file);
-		free(g);
-		return s->failed = seg_final(err);
+		/* Without room nothing was synced: the next try writes all of it again.  Not freed
+		 * here in any case: the background may be looking at it (seglog_watch). */
+		atomic_store_explicit(&s->unbegun, g, memory_order_relaxed);
+		return blk_nospace(err) ? -ENOSPC : (s->failed = seg_final(err));
 	}
 	pthread_mutex_lock(&s->lock);
 	if (s->active) {
@@ -546,7 +554,8 @@ uint64_t seglog_next_seq(const struct seglog *s)
 
 bool seglog_ready(const struct seglog *s)
 {
-	return atomic_load_explicit(&s->prepared, memory_order_relaxed);
+	return atomic_load_explicit(&s->prepared, memory_order_relaxed) ||
+	       atomic_load_explicit(&s->unbegun, memory_order_relaxed);
 }
 
 bool seglog_wants_turn(const struct seglog *s)

@@ -65,6 +65,7 @@ struct seglog {
 	uint64_t tail_end;
 
 	_Atomic(struct seg *) prepared;	/* background -> writer */
+	_Atomic(struct seg *) unbegun;	/* the writer's: taken from there, but its header could not be written */
 	_Atomic uint64_t durable_seq;	/* highest number named in synced frames */
 	_Atomic uint64_t newest_ms, rotations;
 	_Atomic bool want_rotate;

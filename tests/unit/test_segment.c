@@ -686,6 +686,52 @@ static void test_no_space_and_back(void **state)
 	blk_sim_free(sim);
 }
 
+/* The header of the next segment finds no room, and the background makes the one behind it
+ * in the same moment: both are there, and are used in their order. */
+static struct seglog *beside_log;
+static const struct blk_ops *beside_blk;
+
+static int write_beside(struct blk_file *f, struct iovec *iov, unsigned n, uint64_t off)
+{
+	struct seglog *s = beside_log;
+
+	if (!s)
+		return beside_blk->write(f, iov, n, off);
+	beside_log = NULL;
+	model_prepare(s);
+	return -ENOSPC;
+}
+
+static void test_header_without_room_beside_prepare(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct blk_ops blk = *blk_sim_ops(sim);
+	struct seg_lane found;
+	struct seglog *s;
+	uint64_t seq = 1;
+
+	(void)state;
+	beside_blk = blk_sim_ops(sim);
+	blk.write = write_beside;
+	model_dirs(&blk);
+	s = model_start(&blk);
+	model_prepare(s);
+	assert_int_equal(model_append(s, seq++, 1), 0);
+	beside_log = s;
+	assert_int_equal(seglog_rotate(s), -ENOSPC);
+	assert_true(seglog_ready(s));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(seglog_rotate(s), 0);
+		assert_int_equal(model_append(s, seq++, 1), 0);
+	}
+	seglog_close(s);
+	assert_int_equal(model_scan(&blk, false, &found, NULL), 0);
+	assert_int_equal(found.nholes, 0);
+	assert_int_equal(found.records, seq - 1);
+	seg_lane_free(&found);
+	blk_sim_free(sim);
+}
+
 static void test_failed_sync_is_final(void **state)
 {
 	struct blk_sim *sim = blk_sim_new();
@@ -1058,6 +1104,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_leftovers_go),
 		cmocka_unit_test(test_no_space_and_back),
 		cmocka_unit_test(test_failed_sync_is_final),
+		cmocka_unit_test(test_header_without_room_beside_prepare),
 		cmocka_unit_test(test_failed_sync_then_kill_then_cut),
 		cmocka_unit_test(test_every_call_fails_once),
 		cmocka_unit_test(test_tail_is_scrubbed),
