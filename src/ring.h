@@ -126,8 +126,9 @@ struct ring_ops {
 	bool (*unread)(struct ring *r, uint32_t conn);
 	/* The peer's address as text, for messages. */
 	void (*peer)(struct ring *r, uint32_t conn, char *buf, size_t n);
-	/* Where the lane's commits go (class fsync).  Written, and perhaps synced, in the
-	 * next wait, after the sends queued before it; one in flight, else -EBUSY. */
+	/* Where the lane's commits go (class fsync); called once.  Begun in the next wait,
+	 * after the sends queued before it, by a thread that is made for them; one in flight,
+	 * else -EBUSY.  NULL: there is no thread to be had. */
 	struct blk_aio *(*aio)(struct ring *r);
 	/* Counters since open; `starved` may be a second old. */
 	void (*stats)(struct ring *r, struct ring_stats *s);

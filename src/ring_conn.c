@@ -186,6 +186,8 @@ void rwake_taken(struct rwake *w)
 	atomic_exchange(&w->set, false);
 }
 
+/* ---- commits ---- */
+
 static int raio_submit(struct blk_aio *aio, const struct blk_ops *blk, struct blk_file *f,
 		       struct iovec *iov, unsigned n, uint64_t off, void *cookie)
 {
@@ -198,6 +200,20 @@ static int raio_submit(struct blk_aio *aio, const struct blk_ops *blk, struct bl
 	a->iov = iov;
 	a->n = n;
 	a->off = off;
+	a->fn = NULL;
+	a->cookie = cookie;
+	a->state = RAIO_QUEUED;
+	return 0;
+}
+
+static int raio_call(struct blk_aio *aio, int (*fn)(void *arg), void *arg, void *cookie)
+{
+	struct raio *a = (struct raio *)aio;
+
+	if (a->state != RAIO_IDLE)
+		return -EBUSY;
+	a->fn = fn;
+	a->arg = arg;
 	a->cookie = cookie;
 	a->state = RAIO_QUEUED;
 	return 0;
@@ -205,42 +221,90 @@ static int raio_submit(struct blk_aio *aio, const struct blk_ops *blk, struct bl
 
 void raio_init(struct raio *a)
 {
-	*a = (struct raio){ .aio = { .submit = raio_submit }, .state = RAIO_IDLE };
+	*a = (struct raio){ .aio = { .submit = raio_submit, .call = raio_call } };
 }
 
-int raio_write(struct raio *a)
+/* Short writes are continued by blk->write, so it is whole or an error, and after an error
+ * there is no sync.  A sync is never tried again: after an error the pages are clean and a
+ * second one would say success. */
+static int raio_job(struct raio *a)
 {
 	int res;
 
-	must(a->state == RAIO_QUEUED);
+	if (a->fn)
+		return a->fn(a->arg);
 	res = a->blk->write(a->f, a->iov, a->n, a->off);
 	if (MUTANT(ring_write_result))
 		res = 0;
 	if (res)
-		raio_done(a, res);
-	return res;
+		return MUTANT(ring_result) ? 0 : res;
+	res = MUTANT(ring_sync) ? 0 : a->blk->sync(a->f);
+	/* Not for want of room: that is said of a write only. */
+	if (blk_nospace(res) && !MUTANT(ring_sync_nospace))
+		res = -EIO;
+	return res > 0 || MUTANT(ring_result) ? 0 : res;
 }
 
-void raio_sync(struct raio *a)
+static void *raio_run(void *arg)
 {
-	raio_synced(a, MUTANT(ring_sync) ? 0 : a->blk->sync(a->f));
+	struct raio *a = arg;
+
+	pthread_setname_np(pthread_self(), "pasted-disk");
+	for (;;) {
+		while (sem_wait(&a->go))
+			;
+		if (atomic_load(&a->stop))
+			return NULL;
+		a->res = raio_job(a);
+		/* release: who sees it sees res, and all that the job wrote */
+		atomic_store_explicit(&a->done, true, memory_order_release);
+		a->wake(a->ring);
+	}
 }
 
-void raio_synced(struct raio *a, int res)
+int raio_start(struct raio *a, void (*wake)(struct ring *r), struct ring *r)
 {
-	raio_done(a, blk_nospace(res) && !MUTANT(ring_sync_nospace) ? -EIO : res);
+	int err;
+
+	a->wake = wake;
+	a->ring = r;
+	if (sem_init(&a->go, 0, 0))
+		return -errno;
+	err = -pthread_create(&a->thread, NULL, raio_run, a);
+	a->threaded = !err;
+	return err;
 }
 
-void raio_done(struct raio *a, int res)
+void raio_stop(struct raio *a)
 {
-	a->res = res > 0 || MUTANT(ring_result) ? 0 : res;
-	a->state = RAIO_DONE;
+	if (!a->threaded)
+		return;
+	atomic_store(&a->stop, true);
+	sem_post(&a->go);
+	pthread_join(a->thread, NULL);
+	sem_destroy(&a->go);
+	a->threaded = false;
+}
+
+void raio_go(struct raio *a)
+{
+	if (a->state != RAIO_QUEUED)
+		return;
+	a->state = RAIO_GONE;
+	if (a->threaded) {
+		sem_post(&a->go);
+		return;
+	}
+	a->res = raio_job(a);
+	atomic_store_explicit(&a->done, true, memory_order_relaxed);
 }
 
 bool raio_take(struct raio *a, struct ring_event *ev)
 {
-	if (a->state != RAIO_DONE)
+	/* acquire: pairs with the thread's release */
+	if (a->state != RAIO_GONE || !atomic_load_explicit(&a->done, memory_order_acquire))
 		return false;
+	atomic_store_explicit(&a->done, false, memory_order_relaxed);
 	*ev = (struct ring_event){ .kind = RING_SYNCED, .res = a->res, .cookie = a->cookie };
 	a->state = RAIO_IDLE;
 	return true;

@@ -2,7 +2,7 @@
 /*
  * ring_conn.h - what the rings (ring_uring.c, ring_socket.c,
  * ring_paste.c) have in common: the table of connections, lists through it, the wake-up, and
- * the synchronous half of a commit to block storage.
+ * the commits to block storage.
  *
  * The table is one anonymous mapping of conns_max entries.  Handles are given out
  * again last in, first out, and fresh ones in order, so the memory that was ever
@@ -16,6 +16,8 @@
 #define RING_CONN_H
 
 #include <assert.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -94,32 +96,40 @@ void rwake_set(struct rwake *w);	/* from any thread or signal handler */
 void rwake_taken(struct rwake *w);
 
 /*
- * A commit on its way: queued by submit, written and synced by the provider in its
- * next wait (after the replies that wait there have left), reported with cookie.
+ * A commit on its way: queued by submit or call, begun in the next wait (after the replies
+ * that wait there have left), reported with cookie.  It is done by a thread of its own, for a
+ * worker never waits for a disk: that may take its time, or not answer at all.
+ *
+ *	the ring's thread		the commit's
+ *	raio_go: the job, sem_post --->	write, sync, res
+ *	raio_take: res		   <---	done (release), wake
  */
-enum raio_state { RAIO_IDLE, RAIO_QUEUED, RAIO_SYNCING, RAIO_DONE };
+enum raio_state { RAIO_IDLE, RAIO_QUEUED, RAIO_GONE };
 struct raio {
 	struct blk_aio aio;	/* first: the owner casts back */
-	enum raio_state state;
+	enum raio_state state;	/* the ring's */
 	const struct blk_ops *blk;
 	struct blk_file *f;
 	struct iovec *iov;
 	unsigned n;
 	uint64_t off;
-	void *cookie;
+	int (*fn)(void *arg);	/* this, not a write and a sync; NULL: those */
+	void *arg, *cookie;
 	int res;
+	atomic_bool done;
+	bool threaded;
+	atomic_bool stop;
+	sem_t go;
+	pthread_t thread;
+	void (*wake)(struct ring *r);
+	struct ring *ring;
 };
 void raio_init(struct raio *a);
-/* Write all of it: short writes are continued by blk->write, so it is whole or an
- * error, and after an error there is no sync.  The result is also in a->res. */
-int  raio_write(struct raio *a);
-/* Sync in this thread.  Never tried again: after an error the pages are clean and
- * a second sync would say success. */
-void raio_sync(struct raio *a);
-/* The sync has ended with res: not for want of room, that is said of a write only (blk.h). */
-void raio_synced(struct raio *a, int res);
-/* The write has failed, or all of it has ended, with res. */
-void raio_done(struct raio *a, int res);
+/* Its thread, which calls wake when it is done.  0 or -errno. */
+int  raio_start(struct raio *a, void (*wake)(struct ring *r), struct ring *r);
+void raio_stop(struct raio *a);		/* waits for what is on its way */
+/* Begin what is queued, if anything is; without a thread: do it. */
+void raio_go(struct raio *a);
 /* If it is done: the event for it, and idle again. */
 bool raio_take(struct raio *a, struct ring_event *ev);
 

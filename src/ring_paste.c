@@ -534,22 +534,20 @@ static int source_first(struct ring *r)
 
 /* ---- ring_wait ---- */
 
-/* The commit that is queued, in this thread; the replies before it leave first. */
-static int commit(struct ring *r, struct ring_event *ev)
+/* The commit that is queued begins; the replies before it leave first. */
+static int commit(struct ring *r)
 {
-	int err;
+	int err = 0;
 
 	if (r->aio.state != RAIO_QUEUED)
 		return 0;
-	if (r->cmd_tail != r->cmd_told) {
+	if (r->cmd_tail != r->cmd_told)
 		err = sync_kernel(r, 0);
-		if (err)
-			return err;
-	}
-	count_add(&r->st.syscalls, 2);
-	if (!raio_write(&r->aio))
-		raio_sync(&r->aio);
-	return raio_take(&r->aio, ev);
+	if (err)
+		return err;
+	count_add(&r->st.syscalls, 1);
+	raio_go(&r->aio);
+	return 0;
 }
 
 static int paste_wait(struct ring *r, struct ring_event *ev, unsigned max, int timeout_ms)
@@ -567,12 +565,11 @@ static int paste_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 	accept_update(r);
 	n = accept_all(r, ev, max);		/* who found no room in the last batch */
 	commands(r);
-	if (n < max) {
-		err = commit(r, &ev[n]);
-		if (err < 0)
-			return err;
-		n += (unsigned)err;
-	}
+	err = commit(r);
+	if (err)
+		return err;
+	if (n < max)
+		n += raio_take(&r->aio, &ev[n]);
 	if (n || events_stand(r) || r->todo.first != RCONN_NIL)
 		timeout_ms = 0;
 	else if (r->backoff_ms && (timeout_ms < 0 || timeout_ms > RING_BACKOFF_MS))
@@ -583,6 +580,8 @@ static int paste_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 			return n ? (int)n : err;
 	}
 	n += take(r, &ev[n], max - n);
+	if (n < max)			/* it may be what woke us */
+		n += raio_take(&r->aio, &ev[n]);
 	n += accept_all(r, &ev[n], max - n);
 	return (int)n;
 }
@@ -681,7 +680,7 @@ static void paste_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
 
 static struct blk_aio *paste_aio(struct ring *r)
 {
-	return &r->aio.aio;
+	return raio_start(&r->aio, paste_wake, r) ? NULL : &r->aio.aio;
 }
 
 static void paste_stats(struct ring *r, struct ring_stats *s)
@@ -702,6 +701,7 @@ static void paste_stats(struct ring *r, struct ring_stats *s)
 
 static void paste_close(struct ring *r)
 {
+	raio_stop(&r->aio);
 	if (r->map)
 		munmap(r->map, r->map_bytes);
 	/* the last reference: in here the kernel gives back connections, buffers, device */

@@ -372,12 +372,12 @@ static unsigned own_events(struct ring *r, struct ring_event *ev, unsigned max)
 	unsigned n = do_sends(r, ev, max);
 	uint32_t conn;
 
-	if (n < max && r->aio.state == RAIO_QUEUED) {
-		count_add(&r->st.syscalls, 2);
-		if (!raio_write(&r->aio))
-			raio_sync(&r->aio);
-		n += raio_take(&r->aio, &ev[n]);
+	if (r->aio.state == RAIO_QUEUED) {
+		syscall_count(r);
+		raio_go(&r->aio);
 	}
+	if (n < max)
+		n += raio_take(&r->aio, &ev[n]);
 	while (n < max && (conn = rlist_pop(&r->t, &r->closed)) != RCONN_NIL) {
 		rtable_put(&r->t, conn);
 		ev[n++] = (struct ring_event){ .kind = RING_CLOSED, .conn = conn };
@@ -402,6 +402,8 @@ static int socket_wait(struct ring *r, struct ring_event *ev, unsigned max, int 
 	if (got < 0)
 		return n ? (int)n : got;
 	n += (unsigned)got;
+	if (got && n < max)		/* it may be what woke us */
+		n += raio_take(&r->aio, &ev[n]);
 	/* who can write again: now, not in the next wait, which may be long away */
 	n += do_sends(r, &ev[n], max - n);
 	for (unsigned i = 0; i < r->nl; i++)
@@ -508,7 +510,7 @@ static void socket_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
 
 static struct blk_aio *socket_aio(struct ring *r)
 {
-	return &r->aio.aio;
+	return raio_start(&r->aio, socket_wake, r) ? NULL : &r->aio.aio;
 }
 
 static void socket_stats(struct ring *r, struct ring_stats *s)
@@ -521,6 +523,7 @@ static void socket_stats(struct ring *r, struct ring_stats *s)
 
 static void socket_close(struct ring *r)
 {
+	raio_stop(&r->aio);
 	for (uint32_t i = 0; i < r->t.fresh; i++)
 		if ((r->t.c[i].flags & (F_OPEN | F_CLOSING)) == F_OPEN)
 			close(r->t.c[i].fd);

@@ -5,7 +5,7 @@
  *   per listener     one multishot accept
  *   per connection   one multishot receive, one poll for the peer's end, at most one
  *                    send
- *   per ring         one read of the wake-up's eventfd, at most one fsync
+ *   per ring         one read of the wake-up's eventfd
  *
  * Every ring_wait is one io_uring_enter, which submits what was queued and brings
  * completions; none when there are some already and nothing is queued.
@@ -66,7 +66,6 @@
 #define WINDOW		1024u
 #define BGID		0
 #define PARK_MAX	1024u
-#define SYNC_HERE_NS	1000000u
 #define CLOSE_MS	5000		/* how long close() waits for the kernel */
 
 enum op {
@@ -81,7 +80,6 @@ enum op {
 	OP_CANCEL_ACCEPT,
 	OP_CANCEL_ALL,
 	OP_WAKE,
-	OP_SYNC,
 };
 
 enum {				/* rconn.flags */
@@ -129,9 +127,6 @@ struct ring {
 	struct rwake wake;
 	uint64_t wake_word;	/* what the read of the eventfd writes */
 	struct raio aio;
-	uint32_t talker;	/* who sent the last DATA; RCONN_NIL: a commit came since */
-	uint32_t talkers;	/* how often that changed since the last commit */
-	uint64_t sync_start_ns, sync_ns;	/* how long the last sync took */
 	struct ring_stats st;
 };
 #define BUF_NONE UINT32_MAX
@@ -443,10 +438,6 @@ static bool on_recv(struct ring *r, const struct io_uring_cqe *cqe, struct rconn
 			ev->buf = buf;
 			ev->len = (uint16_t)cqe->res;
 			made = true;
-			if (ev->conn != r->talker) {
-				r->talker = ev->conn;
-				r->talkers++;
-			}
 			count_add(&r->st.data, 1);
 			count_add(&r->st.bytes_in, (uint64_t)cqe->res);
 		}
@@ -519,14 +510,6 @@ static bool on_conn(struct ring *r, const struct io_uring_cqe *cqe, enum op op, 
 	return made || conn_gone(r, c, ev);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static bool on_cqe(struct ring *r, const struct io_uring_cqe *cqe, struct ring_event *ev)
 {
 	enum op op = cqe->user_data >> 56;
@@ -545,10 +528,6 @@ static bool on_cqe(struct ring *r, const struct io_uring_cqe *cqe, struct ring_e
 		rwake_taken(&r->wake);
 		*ev = (struct ring_event){ .kind = RING_WOKEN };
 		return true;
-	case OP_SYNC:
-		r->sync_ns = now_ns() - r->sync_start_ns;
-		raio_synced(&r->aio, MUTANT(uring_sync_result) ? 0 : cqe->res);
-		return raio_take(&r->aio, ev);
 	case OP_CANCEL_ACCEPT:
 	case OP_CANCEL_ALL:
 		return false;
@@ -574,65 +553,17 @@ static unsigned reap(struct ring *r, struct ring_event *ev, unsigned max)
 
 /* ---- commits ---- */
 
-/*
- * Whether this thread itself waits for the sync.  io_uring gives an fsync to a thread
- * of its own, which costs two wake-ups.  Measured on two busy cores, ext4, records of
- * 1200 bytes, a commit's time (10th percentile) and CPU:
- *
- *	pwritev, fdatasync here			166 us	115 us
- *	pwritev here, then fsync as a request	182 us	141 us
- *	writev and fsync as linked requests	188 us	146 us
- *
- * (pwritev2 with RWF_DSYNC: as the first.)  So writing is never a request, and a lone
- * client, who has nothing to gain, does not pay for the thread.  With more clients it
- * is the other way round, the next batch gathers meanwhile: at 64, best of five runs,
- * 15.7 k/s against 6.8 k/s, 13.8 us of CPU a request against 18.6.  On a disk slower
- * than SYNC_HERE_NS the wake-ups do not matter, but who comes meanwhile would wait.
- */
-static bool sync_here(const struct ring *r)
+/* Starts the commit that is queued. */
+static void commit(struct ring *r)
 {
-	return r->talkers <= 1 && r->sync_ns <= SYNC_HERE_NS && !io_uring_cq_ready(&r->u);
-}
-
-static void sync_start(struct ring *r, int fd)
-{
-	struct io_uring_sqe *sqe = sqe_get(r);
-
-	if (MUTANT(uring_fsync))
-		io_uring_prep_nop(sqe);
-	else
-		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
-	io_uring_sqe_set_data64(sqe, tag(OP_SYNC, 0, 0));
-	r->aio.state = RAIO_SYNCING;
-}
-
-/* Starts the commit that is queued.  true: it is done already, *ev says how. */
-static bool commit(struct ring *r, struct ring_event *ev)
-{
-	bool here = sync_here(r);
-	int fd;
-
 	if (r->aio.state != RAIO_QUEUED)
-		return false;
-	r->talkers = 0;
-	r->talker = RCONN_NIL;
+		return;
 	if (io_uring_sq_ready(&r->u)) {		/* replies do not wait for the disk */
 		count_add(&r->st.syscalls, 1);
 		io_uring_submit(&r->u);
 	}
 	count_add(&r->st.syscalls, 1);
-	if (raio_write(&r->aio))
-		return raio_take(&r->aio, ev);
-	r->sync_start_ns = now_ns();
-	fd = r->aio.blk->fd(r->aio.f);
-	if (fd >= 0 && !here) {
-		sync_start(r, fd);
-		return false;
-	}
-	count_add(&r->st.syscalls, 1);
-	raio_sync(&r->aio);
-	r->sync_ns = now_ns() - r->sync_start_ns;
-	return raio_take(&r->aio, ev);
+	raio_go(&r->aio);
 }
 
 /* ---- ring_wait ---- */
@@ -671,12 +602,15 @@ static int uring_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 	window_show(r);
 	rearm(r);
 	accept_update(r);
+	commit(r);
 	if (n < max)
-		n += commit(r, &ev[n]);
+		n += raio_take(&r->aio, &ev[n]);
 	if (r->backoff_ms && (timeout_ms < 0 || timeout_ms > RING_BACKOFF_MS))
 		timeout_ms = RING_BACKOFF_MS;
 	err = enter(r, timeout_ms, n > 0);
 	n += reap(r, ev + n, max - n);
+	if (n < max)			/* it may be what woke us */
+		n += raio_take(&r->aio, &ev[n]);
 	return n ? (int)n : err;
 }
 
@@ -775,7 +709,7 @@ static void uring_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
 
 static struct blk_aio *uring_aio(struct ring *r)
 {
-	return &r->aio.aio;
+	return raio_start(&r->aio, uring_wake, r) ? NULL : &r->aio.aio;
 }
 
 static void uring_stats(struct ring *r, struct ring_stats *s)
@@ -818,7 +752,7 @@ static int probe(struct ring *r, char *why, size_t why_len)
 {
 	static const int need[] = {
 		IORING_OP_ACCEPT, IORING_OP_RECV, IORING_OP_SEND, IORING_OP_SENDMSG,
-		IORING_OP_READ, IORING_OP_FSYNC, IORING_OP_CLOSE, IORING_OP_ASYNC_CANCEL,
+		IORING_OP_READ, IORING_OP_CLOSE, IORING_OP_ASYNC_CANCEL,
 		IORING_OP_SEND_ZC,	/* not used: came with multishot receive, in 6.0 */
 	};
 	struct io_uring_probe *p = io_uring_get_probe_ring(&r->u);
@@ -911,6 +845,7 @@ static void drain(struct ring *r)
 
 static void uring_close(struct ring *r)
 {
+	raio_stop(&r->aio);
 	if (r->up)
 		drain(r);
 	for (; r->park_n; r->park_n--)
@@ -939,7 +874,6 @@ static int uring_open(struct ring **out, const struct ring_params *p, char *why,
 	r->p = *p;
 	r->wake.fd = -1;
 	r->rearm = RLIST_INIT(LINK_READ);
-	r->talker = RCONN_NIL;
 	raio_init(&r->aio);
 	why[0] = '\0';
 	err = setup(r, why, why_len);

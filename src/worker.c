@@ -360,7 +360,16 @@ static void *run(void *arg)
 		started(w, err);
 		return NULL;
 	}
-	wal_lane_aio(w->env->wal, w->index, w->ops->aio(w->ring));
+	if (wal_class(w->env->wal) == WAL_FSYNC) {
+		struct blk_aio *aio = w->ops->aio(w->ring);
+
+		if (!aio) {
+			snprintf(w->why, sizeof(w->why), "no thread for the commits");
+			started(w, -EAGAIN);
+			return NULL;
+		}
+		wal_lane_aio(w->env->wal, w->index, aio);
+	}
 	w->now_ns = w->fair_ns = worker_clock_ns();
 	w->wall_ms = wall_ms();
 	timers_init(&w->timers, w->fair_ns);

@@ -367,8 +367,8 @@ int lane_nospace(const struct lane *l)
 bool lane_pending(const struct lane *l)
 {
 	if (lane_failed(l))		/* the rest never will be */
-		return l->flight;
-	return l->nstaged || l->flight || l->batch[l->gather].nrec;
+		return l->flight || l->turning;
+	return l->nstaged || l->flight || l->turning || l->batch[l->gather].nrec;
 }
 
 unsigned lane_reclaim(struct lane *l)

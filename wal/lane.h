@@ -71,7 +71,8 @@ uint64_t lane_append(struct lane *l, struct frags *r);
 /* End of a batch.  now_ms: wall clock.  0 or -errno (the lane has failed). */
 int lane_commit(struct lane *l, uint64_t now_ms);
 
-/* fsync only: the chain that lane_commit started has completed with res. */
+/* fsync only: what was started through the blk_aio, a batch or the change to the next segment,
+ * has completed with res. */
 int lane_synced(struct lane *l, int res, uint64_t now_ms);
 
 uint64_t lane_durable(const struct lane *l);	/* highest durable sequence */

@@ -6,7 +6,7 @@
  * one chain by the ring.  When the chain completes, its records are durable, its
  * buffers are dropped, and what was gathered meanwhile starts.  Nothing is written
  * while a chain is on its way, so a batch goes into one segment, and the segment is
- * changed between batches only.
+ * changed between batches only, beside the worker as well: it writes the new one's header.
  *
  * A chain that fails ends the lane: what the disk holds is not known, and a second sync
  * would not tell (invariant 4).  But where the write found no room, nothing was synced:
@@ -43,18 +43,35 @@ static int fail(struct lane *l, int err)
 	return relaxed(l->failed);
 }
 
-/* To the next segment, which can be done between batches only.  0: it was. */
+static int turn(void *log)
+{
+	return seglog_rotate(log);
+}
+
+static int turned(struct lane *l, int err)
+{
+	relaxed_store(l->nospace, err == -ENOSPC ? seglog_nospace(l->seg) : 0);
+	l->took |= err != -EAGAIN;
+	if (err == -EAGAIN || err == -ENOSPC)
+		return err;
+	return err && !MUTANT(lane_rotate_result) ? fail(l, err) : 0;
+}
+
+/* To the next segment, which can be done between batches only.  0: it was.  Where there is
+ * one it is done beside the worker, for it writes to the disk: -EAGAIN, and lane_synced goes
+ * on; until then the log is not the worker's. */
 static int rotate(struct lane *l)
 {
 	int err;
 
-	assert(!l->flight);
-	err = seglog_rotate(l->seg);
-	relaxed_store(l->nospace, err == -ENOSPC ? seglog_nospace(l->seg) : 0);
-	if (err == -EAGAIN || err == -ENOSPC)
-		return err;
-	l->took = true;
-	return err && !MUTANT(lane_rotate_result) ? fail(l, err) : 0;
+	assert(!l->flight && !l->turning);
+	if (!l->aio || !l->aio->call || !seglog_ready(l->seg) || seglog_spoiled(l->seg))
+		return turned(l, seglog_rotate(l->seg));
+	err = l->aio->call(l->aio, turn, l->seg, l);
+	if (err)
+		return fail(l, err);
+	l->turning = true;
+	return -EAGAIN;
 }
 
 /* Whether `size` more bytes go into the active segment, behind what is on its way. */
@@ -77,12 +94,12 @@ static bool gather_room(struct lane *l, const struct frags *r, uint64_t size)
 		return false;
 	if (b->nrec && b->bytes + size > l->batch_max)
 		return false;
-	if (!l->full && fits(l, size))
+	if (!l->full && !l->turning && fits(l, size))
 		return true;
 	/* Full stays set until the segment is changed, or smaller records would go
 	 * past a large one for ever; not while the disk has no room for another. */
 	l->full = true;
-	if (b->nrec || (l->flight && !MUTANT(lane_rotate_wait)))
+	if (b->nrec || l->turning || (l->flight && !MUTANT(lane_rotate_wait)))
 		return false;
 	if (rotate(l)) {
 		l->full = !relaxed(l->nospace);
@@ -131,7 +148,7 @@ int lane_fsync_admit(const struct lane *l, uint64_t bytes)
 
 	if (l->spoiled)
 		return -ENOSPC;
-	if (lane_nospace(l) &&
+	if (!l->turning && lane_nospace(l) &&
 	    b->bytes + bytes + sizeof(struct frame_header) + FRAME_ALIGN > seglog_room(l->seg))
 		return -ENOSPC;
 	return l->flight && b->nrec == LANE_BATCH_RECS ? -EAGAIN : 0;
@@ -175,6 +192,8 @@ static int batch_start(struct lane *l, uint64_t now_ms)
 
 	if (err == -ENOSPC) {
 		err = rotate(l);
+		if (l->turning)
+			return 0;
 		if (!err || err == -EAGAIN || err == -ENOSPC)	/* it was only wished for? */
 			err = batch_headers(l, b, now_ms);
 		if (err == -ENOSPC)
@@ -203,7 +222,7 @@ int lane_fsync_commit(struct lane *l, uint64_t now_ms)
 {
 	if (lane_failed(l) && !MUTANT(lane_failed_final))
 		return lane_failed(l);
-	if (l->flight && !MUTANT(lane_one_flight))
+	if (l->turning || (l->flight && !MUTANT(lane_one_flight)))
 		return 0;
 	if (l->spoiled && !MUTANT(lane_spoiled_wait)) {
 		int err = seglog_spoiled(l->seg);
@@ -231,7 +250,7 @@ static int no_room(struct lane *l, int err)
 		batch_reset(&l->batch[i]);
 	}
 	l->next_seq = relaxed(l->durable_seq) + 1;
-	l->spoiled = true;
+	l->spoiled = l->took = true;
 	l->full = false;
 	relaxed_store(l->nospace, err);
 	return -ENOSPC;
@@ -240,10 +259,16 @@ static int no_room(struct lane *l, int err)
 int lane_synced(struct lane *l, int res, uint64_t now_ms)
 {
 	struct lane_batch *b = &l->batch[!l->gather];
-	uint64_t last = b->recs[b->nrec - 1].seq;
+	uint64_t last;
 
+	if (l->turning) {
+		l->turning = false;
+		l->full = turned(l, res) && !relaxed(l->nospace);
+		return lane_fsync_commit(l, now_ms);
+	}
 	assert(l->flight);
 	l->flight = false;
+	last = b->recs[b->nrec - 1].seq;
 	if (blk_nospace(res))
 		return no_room(l, res);
 	if (res < 0 && !MUTANT(lane_sync_result))

@@ -82,7 +82,8 @@ struct lane {
 	bool		 flight;	/* the other one is on its way */
 	bool		 spoiled;	/* fsync: bytes of a write without room are in the way */
 	bool		 full;		/* the active segment does not take what comes next */
-	bool		 took;		/* fsync: the prepared segment, and nobody was asked for the next */
+	bool		 turning;	/* fsync: to the next segment, beside the worker */
+	bool		 took;		/* the background has something to do, and was not asked yet */
 	uint64_t	 asked_pos;	/* up to here the background was asked to move the words */
 
 	/* the worker writes, others read */

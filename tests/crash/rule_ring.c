@@ -88,10 +88,10 @@ static void commit(struct ring *k)
 	if (k->aio.state != RAIO_QUEUED || k->n == k->max || k->slow)
 		return;
 	maybe_fault(k);
-	if (!raio_write(&k->aio))
-		raio_sync(&k->aio);
-	if (raio_take(&k->aio, &e))
-		put(k, e);
+	raio_go(&k->aio);		/* no thread was started: it is done here */
+	if (!raio_take(&k->aio, &e))
+		abort();
+	put(k, e);
 	if (e.res < 0 && !blk_nospace(e.res) && !k->r->failed_lane) {	/* what the worker is told in this batch */
 		k->r->failed_lane = true;
 		k->r->failed_durable = lane_durable(lane(k));

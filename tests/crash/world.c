@@ -92,7 +92,7 @@ static int late_submit(struct blk_aio *aio, const struct blk_ops *blk, struct bl
 
 	if (a->busy)
 		abort();	/* one in flight at a time */
-	*a = (struct late_aio){ { late_submit }, blk, f, iov, n, off, cookie, true };
+	*a = (struct late_aio){ { late_submit, NULL }, blk, f, iov, n, off, cookie, true };
 	return 0;
 }
 

@@ -40,7 +40,7 @@
 	X(posix_fallocate) X(renameat2) X(unlinkat) X(mkdirat) X(readdir) X(flock) X(mmap) \
 	X(accept4) X(recv) X(readv) X(send) X(sendmsg) X(epoll_ctl) X(epoll_wait) \
 	X(io_uring_submit) X(io_uring_submit_and_wait_timeout) X(io_uring_submit_and_get_events) \
-	X(sqe_fsync) X(sqe_accept) X(sqe_recv) X(sqe_send)
+	X(sqe_accept) X(sqe_recv) X(sqe_send)
 
 enum call {
 #define X(name) CALL_##name,
@@ -377,7 +377,6 @@ int epoll_wait(int e, struct epoll_event *ev, int max, int timeout)
 static enum call call_of(const struct io_uring_sqe *sqe)
 {
 	switch (sqe->opcode) {
-	case IORING_OP_FSYNC: return CALL_sqe_fsync;
 	case IORING_OP_ACCEPT: return CALL_sqe_accept;
 	case IORING_OP_RECV: return CALL_sqe_recv;
 	case IORING_OP_SEND:
@@ -397,8 +396,6 @@ static void look(struct io_uring *u)
 		if (c == CALLS_N)
 			continue;
 		lost = fails(c);
-		if (c == CALL_sqe_fsync)
-			synced(sqe->fd, lost);
 		if (lost)
 			sqe->fd = -1;
 	}

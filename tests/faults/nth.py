@@ -44,14 +44,14 @@ CALLS = {
     "epoll_wait": (EINTR, errno.EBADF), "io_uring_submit": (EINTR, errno.EAGAIN),
     "io_uring_submit_and_wait_timeout": (EINTR, errno.EAGAIN, errno.ENOMEM),
     "io_uring_submit_and_get_events": (EINTR, errno.EBUSY, errno.ENOMEM),
-    "sqe_fsync": (errno.EBADF,), "sqe_accept": (errno.EBADF,), "sqe_recv": (errno.EBADF,), "sqe_send": (errno.EBADF,),
+    "sqe_accept": (errno.EBADF,), "sqe_recv": (errno.EBADF,), "sqe_send": (errno.EBADF,),
 }
 # Must go by unseen: the call is made again, or goes on.
 UNSEEN = {EINTR, errno.EAGAIN, errno.EBUSY, 0}
 NOT_READY = (b"lane-failed", b"no-space", b"checkpoint-failing")
 # What changes the store is told of even when nobody was refused for it; but not at the end,
 # where there may be nothing left to do with a segment that could not be made.
-TOLD = {"pwritev", "fdatasync", "fsync", "posix_fallocate", "renameat2", "sqe_fsync"}
+TOLD = {"pwritev", "fdatasync", "fsync", "posix_fallocate", "renameat2"}
 
 
 def told(err, said):
@@ -309,7 +309,7 @@ def nth(t):
     check(missed <= made / 5, "too few were reached:", missed, "of", made + missed, "were not")
     want = {"openat", "pread", "pwritev", "fdatasync", "fsync", "renameat2", "flock"}
     want |= {"sqe_recv", "sqe_send", "sqe_accept"} if t.ring == "uring" else {"send", "accept4", "epoll_wait"}
-    want |= {"mmap", "posix_fallocate"} if t.cls == "volatile" else {"sqe_fsync"} if t.ring == "uring" else set()
+    want |= {"mmap", "posix_fallocate"} if t.cls == "volatile" else set()
     equal(want - lives.told, set(), "calls that were never made")
 
 

@@ -252,7 +252,7 @@ static int refuse(struct blk_aio *a, const struct blk_ops *blk, struct blk_file 
 static void test_a_commit_that_does_not_begin(void **state)
 {
 	struct fixture *f = *state;
-	struct blk_aio aio = { refuse };
+	struct blk_aio aio = { .submit = refuse };
 
 	assert_int_equal(world_open(&f->x, 1), 0);
 	wal_lane_aio(f->x.w, 0, &aio);
