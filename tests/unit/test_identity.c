@@ -96,9 +96,12 @@ static void test_another_version(void **state)
 
 	create(s);
 	copies(s, c);
-	c[0].version = c[1].version = WAL_VERSION + 1;
-	put_copies(s, c);
-	assert_int_equal(store_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), WAL_EVERSION);
+	for (int newer = 1; newer < 4; newer++) {	/* B, A, both */
+		c[0].version = WAL_VERSION + !!(newer & 2);
+		c[1].version = WAL_VERSION + !!(newer & 1);
+		put_copies(s, c);
+		assert_int_equal(store_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), WAL_EVERSION);
+	}
 }
 
 static void test_the_newer_copy(void **state)
