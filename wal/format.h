@@ -209,7 +209,7 @@ struct seg_header {
 	uint32_t byte_order;
 	uint8_t  store_uuid[16];
 	uint32_t lane;
-	uint32_t zero;
+	uint32_t wal_class;	/* enum wal_class of the start that wrote it last; 0 unknown */
 	uint64_t segno;		/* rises by one in a lane; also the file's name */
 	uint64_t first_seq;	/* what the first frame would be called */
 	uint64_t first_batch;

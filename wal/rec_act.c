@@ -23,6 +23,11 @@ static int open_store(struct rec *r)
 	char why[256] = "";
 	int err;
 
+	if (r->store_open && r->rebuilt) {
+		err = store_write_again(&r->store);
+		return err ? rec_fail(r, err, "%s/store: cannot be made again: %s", r->store_dir,
+				      wal_strerror(err)) : 0;
+	}
 	if (r->store_open)
 		return 0;
 	err = store_create(&r->store, r->blk, r->store_dir, &b, why, sizeof(why));
@@ -141,6 +146,7 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 	struct seglog_options o = {
 		.blk = r->blk, .at = r->store.log, .dir = name, .lane = lane, .idle = idle,
 		.now_ms = r->now_ms, .tick = tick, .tick_arg = r,
+		.cls = r->class_unknown ? 0 : cls,
 		.swift = cls == WAL_VOLATILE, .direct = cls != WAL_FSYNC,	/* who writes frags in place */
 		.segment_bytes = segment_bytes(r, l), .bytes_max = bytes_max(r),
 	};

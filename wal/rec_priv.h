@@ -49,6 +49,7 @@ struct rec {
 	bool	 read_only;
 	bool	 full;			/* read every segment, not only the last */
 	bool	 give_up;
+	bool	 rebuild;		/* a lost store file is found again (the tool, not a start) */
 	bool	 want_wal;		/* a wal shall be attached at nvmm_path */
 	bool	 want_sync;		/* and be in real persistent memory */
 	unsigned lanes_wanted;		/* workers to come */
@@ -62,6 +63,8 @@ struct rec {
 	struct wal_report *rep;
 	struct store store;
 	bool	 store_open;
+	bool	 rebuilt;		/* store.b was found again, and is to be written */
+	bool	 class_unknown;		/* rebuilt, and no segment says whether there was a wal */
 	struct walfile *wal;		/* the attached one; NULL: none */
 	int	 wal_error;		/* why it cannot be read: WAL_E*, 0 */
 	char	*nvmm_abs;		/* nvmm_path without links and relative parts, if it is there */
@@ -89,6 +92,11 @@ int  rec_fail(struct rec *r, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int  rec_note(struct rec *r, const struct rec_finding *f);	/* 0, -ENOMEM */
 void rec_progress(struct rec *r, uint64_t done);		/* of the step under way */
+
+/* rec_store.c: no copy of the store's block is valid; there is one, but whose is it?  Both
+ * set f->store.  0 or an error that is noted. */
+int  rec_store_lost(struct rec *r, struct rec_facts *f);
+int  rec_store_owner(struct rec *r, struct rec_facts *f);
 
 /* rec_lane.c: facts, decision and report of one lane. */
 int  rec_lane_find(struct rec *r, unsigned lane);

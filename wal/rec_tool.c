@@ -33,7 +33,7 @@ static struct rec *rec_of(const struct rec_tool *t, struct wal_report *rep, bool
 	r->store_dir = t->store_dir;
 	r->nvmm_path = t->nvmm_path;
 	r->read_only = read_only;
-	r->full = true;
+	r->full = r->rebuild = true;
 	r->give_up = t->give_up;
 	r->now_ms = t->now_ms ? t->now_ms : wall_clock_ms;
 	r->progress = t->progress;

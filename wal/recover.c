@@ -82,6 +82,8 @@ static int find_store(struct rec *r, struct rec_facts *f)
 		return rec_fail(r, err, "%s: cannot be looked at: %s", r->store_dir,
 				wal_strerror(err));
 	f->store = map[found];
+	if (found == STORE_BAD)
+		return rec_store_lost(r, f);
 	if (found != STORE_GOOD)
 		return 0;
 	err = store_open(&r->store, r->blk, r->store_dir, r->read_only, why, sizeof(why));
@@ -94,6 +96,9 @@ static int find_store(struct rec *r, struct rec_facts *f)
 	r->store_open = true;
 	r->rep->wal_class = r->store.b.wal_class;
 	r->rep->unclean = r->store.b.flags & STORE_OPEN;
+	err = rec_store_owner(r, f);
+	if (err || r->rebuilt)
+		return err;
 	if (r->store.a_bad)
 		err = bad_copy(r, RP_STORE, 0, 0, r->rep->unclean, "copy A of the store block");
 	if (!err && r->store.b_bad)
@@ -175,7 +180,8 @@ static int find_wal(struct rec *r, struct rec_facts *f)
 
 	if (f->store != RS_GOOD || !(b->flags & STORE_WAL_ATTACHED))
 		return 0;
-	f->attached = b->wal_class == WAL_VOLATILE ? RA_VOLATILE : RA_LASTING;
+	/* Of a block that was found again nobody knows that its wal is gone. */
+	f->attached = b->wal_class == WAL_VOLATILE && !r->rebuilt ? RA_VOLATILE : RA_LASTING;
 	snprintf(r->rep->nvmm_path, sizeof(r->rep->nvmm_path), "%s", b->nvmm_path);
 	err = try_wal(r, b->nvmm_path, &f->wal);
 	if (!err)
@@ -228,6 +234,13 @@ static int refuse(struct rec *r)
 	const struct rec_row *row = r->rep->row;
 	const char *wal = r->rep->nvmm_path, *dir = r->store_dir;
 
+	if (f->store == RS_FOREIGN)
+		return rec_fail(r, row->error, "%s: its file `store` is another store's, no segment has that "
+				"identity: put the right one back, or `pasted-recover repair` makes it "
+				"again from the segments", dir);
+	if (f->store == RS_LOST)
+		return rec_fail(r, row->error, "%s: its file `store` is lost, or damaged beyond use; the "
+				"segments are there: `pasted-recover repair` makes it again from them", dir);
 	switch (row->error) {
 	case WAL_EBUSY:
 		return rec_fail(r, row->error, "%s: in use by another process; stop it first, or "
@@ -241,6 +254,12 @@ static int refuse(struct rec *r)
 		return rec_fail(r, row->error, "%s: made on a machine with another byte order; "
 				"read it there", dir);
 	case WAL_EWALMISSING:
+		if (r->rebuilt)
+			return rec_fail(r, row->error, "%s: its file `store` is lost, and with it where the wal "
+					"is (%s); records may be in it: say --nvmm with its place; if there is "
+					"none, or it is gone for ever, `pasted-recover repair --give-up-wal` "
+					"goes on without it", dir, r->class_unknown ? "no segment says whether "
+					"there was one" : wal_class_name(r->store.b.wal_class));
 		return rec_fail(r, row->error, "%s: records may be in the wal at %s (class %s), which "
 				"is not there; mount it, or say --nvmm with its new place; if it is "
 				"gone for ever, `pasted-recover repair --give-up-wal` goes on without it",

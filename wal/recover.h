@@ -33,6 +33,8 @@ enum rec_store {		/* STORE/store */
 	RS_VERSION,		/* a valid copy of another version */
 	RS_ORDER,		/* of another byte order */
 	RS_BUSY,		/* locked by another process */
+	RS_LOST,		/* as BAD, but repair can find it again from what else is there */
+	RS_FOREIGN,		/* valid, but another store's: no segment has its identity */
 	RS_COUNT
 };
 enum rec_attached {		/* what the store file says */
@@ -73,7 +75,8 @@ enum rec_action {
 struct rec_row {
 	const char *label;
 	const char *words;	/* what it means, for people */
-	uint8_t store, attached, wal, want, give_up;	/* masks: bit n set = value n matches */
+	uint16_t store;		/* masks: bit n set = value n matches */
+	uint8_t attached, wal, want, give_up;
 	enum rec_action action;
 	int	 error;		/* of REC_REFUSE */
 };

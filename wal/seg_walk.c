@@ -33,7 +33,7 @@ void seg_header_encode(struct seg_header *h)
 	h->magic = SEG_MAGIC;
 	h->version = WAL_VERSION;
 	h->byte_order = WAL_BYTE_ORDER;
-	h->zero = h->zero2 = 0;
+	h->zero2 = 0;
 	h->crc = seg_header_crc(h);
 }
 

@@ -48,6 +48,7 @@ struct seglog_options {
 	const char	*dir;		/* LLL; there, and synced in its parent */
 	uint8_t		 uuid[16];
 	uint32_t	 lane;
+	uint32_t	 cls;		/* enum wal_class, for the headers; 0: not known */
 	uint64_t	 segment_bytes;	/* of new files; SEG_BYTES_MIN..MAX, multiple of 4096 */
 	uint64_t	 bytes_max;	/* as seglog_retain's, until that is called; 0: no limit */
 	bool		 idle;		/* nobody will append: no segment is created, but to let the last one expire */

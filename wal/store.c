@@ -474,6 +474,42 @@ int store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool
 	return err;
 }
 
+int store_open_lost(struct store *s, const struct blk_ops *blk, const char *dir, bool readonly,
+		    char *why, size_t why_len)
+{
+	int err = start(s, blk, dir);
+
+	s->readonly = readonly;
+	s->a_bad = s->b_bad = true;
+	if (!err)
+		err = blk->dir_open(blk->ctx, NULL, s->dir, &s->root);
+	if (!err)
+		err = open_log(blk, s->root, &s->log);
+	if (!err)
+		err = blk->open(blk->ctx, s->root, "store", readonly ? BLK_RDONLY : BLK_RDWR, &s->file);
+	if (err == -ENOENT && s->root)
+		return 0;
+	if (!err && !MUTANT(store_lost_lock))
+		err = blk->lock(s->file);
+	if (!err)
+		return 0;
+	err = complain(s, err, why, why_len);
+	store_close(s);
+	return err;
+}
+
+int store_write_again(struct store *s)
+{
+	int err = s->readonly ? -EROFS : 0;
+
+	if (!err && !s->file) {
+		err = s->blk->open(s->blk->ctx, s->root, "store", BLK_RDWR | BLK_CREATE, &s->file);
+		if (!err)
+			err = s->blk->lock(s->file);
+	}
+	return err ? err : write_both(s);	/* the name is synced with those of the lanes */
+}
+
 int store_update(struct store *s, uint32_t flags, uint32_t wal_class, const char *nvmm_path,
 		 uint64_t segment_bytes)
 {

@@ -52,6 +52,11 @@ int  store_create(struct store *s, const struct blk_ops *blk, const char *dir,
  * readonly: locked too, nothing is written. */
 int  store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool readonly,
 		char *why, size_t why_len);
+/* Where no copy is valid, or there is no file: everything but the block, which the caller
+ * finds out (s->b).  readonly or not there: nothing is made; s->file is NULL then. */
+int  store_open_lost(struct store *s, const struct blk_ops *blk, const char *dir, bool readonly,
+		     char *why, size_t why_len);
+int  store_write_again(struct store *s);	/* s->b on both copies, the file made if need be */
 /* The next generation with these contents, on both copies. */
 int  store_update(struct store *s, uint32_t flags, uint32_t wal_class, const char *nvmm_path,
 		  uint64_t segment_bytes);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Whole files of a store damaged, as pasted-recover sees them: cut, empty, noise, of
-another version or byte order, missing.
+another version or byte order, missing.  The file `store` is found again from the segments
+and the wal.
 
 For each: check exits as said, with words, and changes nothing; dump has no record that
 was not there, none altered; where it is 3 a server does not start either; where records
@@ -17,9 +18,9 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
-from harness import bytes_of, case, check, equal, main, post  # noqa: E402
+from harness import another, bytes_of, case, check, equal, main, post  # noqa: E402
 
-PAGE, STORE = 4096, "store"
+PAGE = 4096
 SKIP = 1000000000           # numbers, where nobody knows how many were lost (format.h)
 
 
@@ -37,15 +38,6 @@ def digest(*roots, times=True):
     return h.hexdigest()
 
 
-def crc32c(data):
-    crc = 0xffffffff
-    for b in data:
-        crc ^= b
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
-    return crc ^ 0xffffffff
-
-
 # ---- what is done to a file ----
 
 def cut(length):
@@ -61,26 +53,6 @@ def noise(length):
         with open(path, "r+b") as f:
             f.write(random.Random(length).randbytes(min(length, os.path.getsize(path))))
     do.what = f"{length} bytes of noise"
-    return do
-
-
-def another(what):
-    """Both copies of a header, whole, but of another version or byte order."""
-    def do(path):
-        name = os.path.basename(path)
-        n = {"store": 512, "wal": 72}.get(name, 96)
-        with open(path, "r+b") as f:
-            for at in (0, PAGE):
-                f.seek(at)
-                h = bytearray(f.read(n))
-                if what == "byte order":
-                    h[0:8], h[8:12], h[12:16] = h[7::-1], h[11:7:-1], h[15:11:-1]
-                else:
-                    h[8] += 1
-                h[n - 4:] = crc32c(h[:n - 4]).to_bytes(4, "little")
-                f.seek(at)
-                f.write(h)
-    do.what = "another " + what
     return do
 
 
@@ -102,11 +74,24 @@ def gone(path):
 
 
 gone.what = "missing"
-EVERY = [cut(0), cut(1), cut(100), cut(511), cut(4000), cut(5000), cut(9000), cut(70000),
+def filled_with(byte):
+    def do(path):
+        with open(path, "r+b") as f:
+            f.write(bytes([byte]) * min(2 * PAGE, os.path.getsize(path)))
+    do.what = f"two pages of {byte:#x}"
+    return do
+
+
+EVERY = [filled_with(255), cut(0), cut(1), cut(100), cut(511), cut(4000), cut(5000), cut(9000), cut(70000),
          cut(-1), cut(-5000), noise(8192), noise(1 << 30)]
 
-# One copy is enough; after a crash it may have been a torn write.
-STORE_CUT = {"cut to 4000 bytes": (1, 2), "cut to -1 bytes": (1, 2)}
+# One copy of the store block is enough; after a crash the other may have been a torn write.
+STORE = {"cut to 4000 bytes": (1, 2), "cut to -1 bytes": (1, 2)}
+
+
+def lost(do):
+    """What check says when no copy is left: the segments (and the wal) say what was in it."""
+    return (3,) if do.what.startswith("another") else (2,)
 
 
 # ---- one damaged store ----
@@ -207,10 +192,11 @@ def stopped(t):
     s, bodies = filled(t, 25)
     s.stop_clean()
     kept = keep(t, s), bodies
-    store, segs = os.path.join(s.store, STORE), segments(s)
+    store, segs = os.path.join(s.store, "store"), segments(s)
     check(len(segs) >= 3, "only segments", segs)
+    damaged(t, s, kept, store, filled_with(0), (2,))
     for do in EVERY + [another("version"), another("byte order"), newer(0), newer(1), gone]:
-        damaged(t, s, kept, store, do, STORE_CUT.get(do.what, (3,)))
+        damaged(t, s, kept, store, do, STORE.get(do.what, lost(do)))
         for seg in segs[0], segs[1], segs[-1]:
             want = (3,) if do.what.startswith("another") else (2,)
             damaged(t, s, kept, seg, do, last=segs[-1], want=(0,) if do is gone and seg != segs[1] else want)
@@ -223,9 +209,9 @@ def killed(t):
     kept = keep(t, s), bodies
     wal, bufs = os.path.join(s.nvmm, "wal"), os.path.join(s.nvmm, "pktbufs")
     for do in EVERY + [another("version"), another("byte order"), newer(0), newer(1), gone]:
-        damaged(t, s, kept, os.path.join(s.store, STORE), do, STORE_CUT.get(do.what, (3,)))
-        lost = do is gone or do.what == "cut to 0 bytes"
-        damaged(t, s, kept, wal, do, (2,) if lost else (2, 3))
+        damaged(t, s, kept, os.path.join(s.store, "store"), do, STORE.get(do.what, lost(do)))
+        nothing = do is gone or do.what == "cut to 0 bytes"
+        damaged(t, s, kept, wal, do, (2,) if nothing else (2, 3))
         if not do.what.startswith("another"):
             damaged(t, s, kept, bufs, do, (1, 2, 3))    # 1: in no record's bytes
 

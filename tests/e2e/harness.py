@@ -493,6 +493,37 @@ def bytes_of(seed, n):
     return hashlib.shake_128(str(seed).encode()).digest(n)
 
 
+# ---- headers of another format ----
+
+def crc32c(data):
+    crc = 0xffffffff
+    for b in data:
+        crc ^= b
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def another(what):
+    """Both copies of a header, whole, but of another version or byte order."""
+    def do(path):
+        name = os.path.basename(path)
+        n = {"store": 512, "wal": 72}.get(name, 96)
+        with open(path, "r+b") as f:
+            for at in (0, 4096):
+                f.seek(at)
+                h = bytearray(f.read(n))
+                if what == "byte order":
+                    h[0:8], h[8:12], h[12:16] = h[7::-1], h[11:7:-1], h[15:11:-1]
+                else:
+                    h[8] += 1
+                h[n - 4:] = crc32c(h[:n - 4]).to_bytes(4, "little")
+                f.seek(at)
+                f.write(h)
+    do.what = "another " + what
+    return do
+
+
 # ---- running -------------------------------------------------------------------
 
 CASES = []

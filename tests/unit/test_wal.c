@@ -16,8 +16,10 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
+#include "crc32c.h"
 #include "report.h"
 #include "segment.h"
+#include "store.h"
 
 struct fixture {
 	struct world x;
@@ -25,6 +27,7 @@ struct fixture {
 	struct got got;
 	struct wal_report rep;
 	struct rec_tool tool;
+	const char *nvmm;		/* what the tool is told; NULL: what the store file says */
 	unsigned gaps;			/* told by the last dump */
 };
 
@@ -94,6 +97,7 @@ static int verdict_of(struct fixture *f)
 {
 	wal_report_fini(&f->rep);
 	world_tool(&f->x, &f->tool);
+	f->tool.nvmm_path = f->nvmm;
 	wal_check(&f->tool, &f->rep);
 	return wal_report_verdict(&f->rep);
 }
@@ -105,6 +109,7 @@ static void all_there(struct fixture *f)
 	wal_report_fini(&f->rep);
 	got_clear(&f->got);
 	world_tool(&f->x, &f->tool);
+	f->tool.nvmm_path = f->nvmm;
 	f->gaps = 0;
 	assert_int_equal(wal_dump(&f->tool, &f->rep, &(struct rec_dump){ f, add, add_gap }), 0);
 	assert_null(model_judge(&f->model, &f->got, why, sizeof(why)));
@@ -358,6 +363,175 @@ static void test_wal_moves(void **state)
 	pm_sim_remove(f->x.pm, WORLD_NVMM "/wal");
 	f->x.nvmm = "/other";		/* has the store's uuid, but is an old one */
 	assert_int_equal(world_open(&f->x, 1), WAL_EWALMISSING);
+}
+
+/* ---- the file `store`, lost ---- */
+
+#define STORE_FILE WORLD_STORE "/store"
+
+/* Everything that can happen to both copies at once; false: that was the last. */
+static bool lose(struct fixture *f, unsigned how)
+{
+	static const uint64_t cut[] = { 0, 1, 100, 511 };
+	uint8_t junk[8192] = { 0 };
+	const struct blk_ops *blk = blk_sim_ops(f->x.blk);
+	uint64_t n;
+	const uint8_t *was = blk_sim_bytes(f->x.blk, STORE_FILE, &n);
+
+	memcpy(junk, was, n < sizeof(junk) ? n : sizeof(junk));
+	if (how < 4) {
+		blk_sim_truncate(f->x.blk, STORE_FILE, cut[how]);
+	} else if (how == 4) {
+		assert_int_equal(blk->unlink(blk->ctx, NULL, STORE_FILE), 0);
+	} else if (how < 8) {			/* whole blocks */
+		struct sim_rng rng;
+
+		sim_rng_init(&rng, how);
+		memset(junk, how == 5 ? 0 : 0xff, sizeof(junk));
+		for (unsigned i = 0; how == 7 && i < sizeof(junk); i++)
+			junk[i] = (uint8_t)sim_rng_next(&rng);
+		blk_sim_put(f->x.blk, STORE_FILE, junk, sizeof(junk));
+	} else if (how < 24) {			/* a pair of bits, one in each copy */
+		blk_sim_flip(f->x.blk, STORE_FILE, (how - 8) * 256 + how);
+		blk_sim_flip(f->x.blk, STORE_FILE, 8 * 4096 + (23 - how) * 256 + how);
+	} else if (how == 24) {			/* another store's */
+		for (unsigned i = 0; i < 2; i++) {
+			struct store_block *b = (struct store_block *)(junk + i * 4096);
+
+			memset(b->uuid, 0x5a, sizeof(b->uuid));
+			b->flags = 0;
+			b->nvmm_path[0] = 0;
+			store_block_encode(b);
+		}
+		blk_sim_put(f->x.blk, STORE_FILE, junk, sizeof(junk));
+	}
+	return how < 24;
+}
+
+static int repaired(struct fixture *f, const char *nvmm, bool give_up)
+{
+	wal_report_fini(&f->rep);
+	world_tool(&f->x, &f->tool);
+	f->tool.nvmm_path = nvmm;
+	f->tool.give_up = give_up;
+	return wal_repair(&f->tool, &f->rep);
+}
+
+static void store_lost(struct fixture *f, enum wal_class cls)
+{
+	bool more = true;
+
+	for (unsigned how = 0; more; how++) {
+		world_fini(&f->x);
+		model_free(&f->model);
+		f->model = (struct model){ 0 };
+		world_init(&f->x, cls, pm_sim_new(), blk_sim_new(), &f->model);
+		assert_int_equal(world_open(&f->x, 2), 0);
+		for (unsigned i = 0; i < 60; i++)
+			put(f, i % 2, 8000);
+		if (cls != WAL_FSYNC) {		/* some in segments, some in the wal */
+			world_background(&f->x, 64 << 10);
+			put(f, 0, 5000);
+			put(f, 1, 5000);
+		}
+		if (how % 2)
+			die(f);
+		else
+			assert_int_equal(world_close(&f->x), 0);
+		more = lose(f, how);
+		assert_int_equal(world_open(&f->x, 2), how == 24 ? WAL_EMISMATCH : WAL_EFORMAT);
+		assert_non_null(strstr(f->x.why, "repair"));
+		if (cls != WAL_FSYNC) {		/* there must be a wal: where is it? */
+			assert_int_equal(repaired(f, NULL, false), WAL_EWALMISSING);
+			assert_non_null(strstr(f->rep.why, "--nvmm"));
+		}
+		f->nvmm = WORLD_NVMM;
+		assert_int_equal(verdict_of(f), 2);
+		all_there(f);			/* dump finds them too */
+		assert_int_equal(repaired(f, cls == WAL_FSYNC ? NULL : WORLD_NVMM, false), 0);
+		assert_int_equal(wal_report_verdict(&f->rep), 2);
+		assert_int_equal(verdict_of(f), 0);
+		all_there(f);
+		assert_int_equal(world_open(&f->x, 2), 0);
+		put(f, 0, 100);
+		assert_int_equal(world_close(&f->x), 0);
+		all_there(f);
+	}
+}
+
+static void test_store_lost_fsync(void **state)
+{
+	store_lost(*state, WAL_FSYNC);
+}
+
+static void test_store_lost_nvmm(void **state)
+{
+	store_lost(*state, WAL_NVMM);
+}
+
+static void test_store_lost_volatile(void **state)
+{
+	store_lost(*state, WAL_VOLATILE);
+}
+
+/* The class changed and no segment was begun since: its header says so all the same. */
+static void test_store_lost_after_a_change(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	assert_int_equal(world_close(&f->x), 0);
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	lose(f, 5);
+	assert_int_equal(repaired(f, NULL, false), WAL_EWALMISSING);
+	assert_int_equal(repaired(f, NULL, true), 0);		/* given up: its numbers are skipped */
+	assert_int_equal(f->rep.row->action, REC_LOST);
+	assert_int_equal(verdict_of(f), 0);
+}
+
+/* The file is damaged, and whoever has the store open still holds its lock. */
+static void test_store_lost_and_busy(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	lose(f, 5);
+	assert_int_equal(repaired(f, NULL, false), WAL_EBUSY);
+	assert_int_equal(world_close(&f->x), 0);	/* which writes it as it knows it */
+	assert_int_equal(verdict_of(f), 0);
+	all_there(f);
+}
+
+/* Nothing says what it was; or a newer program wrote it. */
+static void test_store_lost_for_good(void **state)
+{
+	struct fixture *f = *state;
+	struct seg_header h;
+	uint8_t *file;
+	uint64_t n;
+
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	lose(f, 7);
+	file = malloc(WORLD_SEGMENT);
+	assert_non_null(file);
+	memcpy(file, blk_sim_bytes(f->x.blk, WORLD_STORE "/log/000/00000001.seg", &n), WORLD_SEGMENT);
+	memcpy(&h, file, sizeof(h));
+	h.version++;
+	h.crc = crc32c(&h, offsetof(struct seg_header, crc));
+	memcpy(file + SEG_HDR_B, &h, sizeof(h));
+	blk_sim_put(f->x.blk, WORLD_STORE "/log/000/00000001.seg", file, WORLD_SEGMENT);
+	memset(file, 0xee, SEG_DATA);
+	assert_int_equal(repaired(f, NULL, true), WAL_EVERSION);
+	blk_sim_put(f->x.blk, WORLD_STORE "/log/000/00000001.seg", file, WORLD_SEGMENT);
+	assert_int_equal(repaired(f, NULL, true), WAL_EFORMAT);
+	free(file);
 }
 
 static void test_wal_of_another_store(void **state)
@@ -738,7 +912,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_refusals), T(test_weak_places), T(test_none_stores_nothing), T(test_busy),
-		T(test_vanished), T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
+		T(test_vanished), T(test_store_lost_fsync), T(test_store_lost_nvmm),
+		T(test_store_lost_volatile), T(test_store_lost_after_a_change),
+		T(test_store_lost_and_busy), T(test_store_lost_for_good), T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
 		T(test_wal_moves), T(test_wal_of_another_store), T(test_volatile_wal_lost),
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
 		T(test_damaged_wal), T(test_background_goes_on), T(test_bounds_and_old_lanes),
