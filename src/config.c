@@ -17,7 +17,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "cgroup.h"
 #include "format.h"
 #include "segment.h"
 
@@ -28,6 +30,7 @@
 #define SECOND ((uint64_t)1000)
 #define BODY_AUTO (16 * MIB)
 #define DAY (24 * 3600 * SECOND)
+#define POOL_LEAST (8 * MIB)	/* of what auto takes */
 
 enum kind {
 	LISTEN,		/* struct listen_addr[], the only one that may be repeated */
@@ -75,9 +78,9 @@ static const struct setting settings[] = {
 	{ "busy-poll", COUNT, AT(busy_poll_us), "0", 0, 1000000, NULL, "USEC",
 	  "ring paste: microseconds to look for more before sleeping" },
 	{ "workers", COUNT, AT(workers), "auto", 1, LANES_MAX, "auto", "N",
-	  "threads, each with a lane of its own; auto: one per CPU it may run on" },
+	  "threads, each with a lane of its own; auto: one per CPU it may use" },
 	{ "pool-size", SIZE, AT(pool_bytes), "auto", 1 * MIB, 64 * GIB, "auto", "BYTES",
-	  "packet buffers of all workers; auto: 256M, or 64M per worker if that is more" },
+	  "packet buffers of all workers; auto: 256M, or 64M per worker if that is more, or half of the memory" },
 	{ "buffer-size", CHOICE, AT(buf_size), "4096", 0, 0, "2048|4096", NULL,
 	  "bytes of one packet buffer" },
 	{ "segment-size", SIZE, AT(segment_bytes), "64M", SEG_BYTES_MIN, SEG_BYTES_MAX, NULL, "BYTES",
@@ -587,8 +590,28 @@ static unsigned cpus(void)
 	return n < 1 ? 1 : n > (int)LANES_MAX ? LANES_MAX : (unsigned)n;
 }
 
+/* As much as a buffer pool may be where nobody said: half of what the machine, or the control
+ * group, has. */
+static uint64_t pool_auto(const struct config *c)
+{
+	uint64_t want = 64 * MIB * c->workers, most = c->memory_bytes / 2 / MIB * MIB;
+
+	if (want < 256 * MIB)
+		want = 256 * MIB;
+	if (most < POOL_LEAST)
+		most = POOL_LEAST;
+	return want < most ? want : most;
+}
+
+static uint64_t ram_bytes(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+	return pages < 1 || page < 1 ? UINT64_MAX : (uint64_t)pages * (uint64_t)page;
+}
+
 /* From what was written to what is meant. */
-static void resolve(struct config *c)
+static void resolve(struct config *c, const struct cgroup *g)
 {
 	static const unsigned classes[] = {	/* in the order of the words */
 		CONFIG_CLASS_AUTO, WAL_NVMM, WAL_FSYNC, WAL_VOLATILE, WAL_NONE,
@@ -597,13 +620,11 @@ static void resolve(struct config *c)
 
 	c->class = classes[c->class];
 	c->buf_size = buf_sizes[c->buf_size];
+	c->memory_bytes = g->memory_bytes < ram_bytes() ? g->memory_bytes : ram_bytes();
 	if (!c->workers)
-		c->workers = cpus();
-	if (!c->pool_bytes) {
-		c->pool_bytes = 64 * MIB * c->workers;
-		if (c->pool_bytes < 256 * MIB)
-			c->pool_bytes = 256 * MIB;
-	}
+		c->workers = cpus() < g->cpus ? cpus() : g->cpus;
+	if (!c->pool_bytes)
+		c->pool_bytes = pool_auto(c);
 }
 
 /* What no row of the table can say alone.  The largest record must fit into a
@@ -661,6 +682,7 @@ enum config_verdict config_load(struct config *c, int argc, char *const *argv,
 				FILE *out, FILE *err)
 {
 	struct loader ld = { .c = c, .err = err };
+	struct cgroup g;
 	bool done = false;
 
 	memset(c, 0, sizeof(*c));
@@ -674,7 +696,8 @@ enum config_verdict config_load(struct config *c, int argc, char *const *argv,
 	if (ld.file && !read_file(&ld))
 		goto wrong;
 	read_defaults(&ld);
-	resolve(c);
+	cgroup_read(&g, CGROUP_LIST, CGROUP_ROOT);
+	resolve(c, &g);
 	if (!fits_together(&ld))
 		goto wrong;
 	return CONFIG_RUN;

@@ -34,6 +34,7 @@ struct config {
 	unsigned busy_poll_us;		/* ring paste: look so long before sleeping */
 	unsigned workers;		/* 1 .. LANES_MAX, "auto" resolved */
 	uint64_t pool_bytes;		/* all workers together, "auto" resolved */
+	uint64_t memory_bytes;		/* of the machine, or that the control group allows */
 	unsigned buf_size;		/* 2048 or 4096 */
 
 	uint64_t segment_bytes;

@@ -18,6 +18,7 @@ libpasted_a_SOURCES += %D%/reply.c %D%/reply.h
 libpasted_a_SOURCES += %D%/timers.c %D%/timers.h
 libpasted_a_SOURCES += %D%/worker.c %D%/worker.h
 libpasted_a_SOURCES += %D%/choose.c %D%/choose.h
+libpasted_a_SOURCES += %D%/cgroup.c %D%/cgroup.h
 libpasted_a_SOURCES += %D%/config.c %D%/config.h
 libpasted_a_SOURCES += %D%/daemon.c %D%/daemon.h
 libpasted_a_SOURCES += %D%/diag.c %D%/diag.h %D%/must.h

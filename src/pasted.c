@@ -30,10 +30,14 @@
 #include "wal.h"
 #include "worker.h"
 
-/* Descriptors besides connections: of the process; of a worker (listeners, ring, the two
- * segments that are written, each twice). */
-#define FILES_BESIDES 256
-#define FILES_WORKER 8
+/* Descriptors besides connections: of the process; of a worker (ring, lane, the two segments
+ * that are written, each twice) besides its listeners; of read-backs, each of which may have a
+ * segment of its own, as many as can be spared. */
+#define FILES_PROCESS 40
+#define FILES_WORKER 10
+#define FILES_READERS 256
+/* Memory besides the buffers: connections, replies, pieces that are read back, the program. */
+#define MEMORY_BESIDES (32u << 20)
 /* Fewer connections per worker than this are worth a word. */
 #define CONNS_FEW 4096
 /* What a checkpoint moves between two looks at what else there is to do. */
@@ -92,16 +96,27 @@ static int start_choice(struct server *s)
 static int start_limits(struct server *s)
 {
 	struct config *c = &s->config;
-	unsigned long besides = FILES_BESIDES + FILES_WORKER * c->workers;
-	unsigned long have = daemon_raise_files((unsigned long)c->conns_max * c->workers + besides);
-	unsigned long share = have > besides ? (have - besides) / c->workers : 0;
+	unsigned long needs = FILES_PROCESS + (FILES_WORKER + c->nlisten) * c->workers;
+	unsigned long have = daemon_raise_files((unsigned long)c->conns_max * c->workers + needs + FILES_READERS);
+	unsigned long rest = have > needs ? have - needs : 0;
+	unsigned long share = (rest - (rest / 4 < FILES_READERS ? rest / 4 : FILES_READERS)) / c->workers;
 
-	s->conns_max = c->conns_max;
-	if (share < s->conns_max)
-		s->conns_max = share ? (unsigned)share : 1;
+	if (!share) {
+		diag(DIAG_ERR, "only %lu files may be open at once: %lu at least are needed with %u workers: "
+		     "raise the limit (ulimit -n, LimitNOFILE=), or take fewer workers", have,
+		     needs + 2 * c->workers, c->workers);
+		return EX_CONFIG;
+	}
+	s->conns_max = share < c->conns_max ? (unsigned)share : c->conns_max;
 	if (s->conns_max < c->conns_max && s->conns_max < CONNS_FEW)
 		diag(DIAG_WARN, "only %lu files may be open at once, so only %u connections per "
 		     "worker: raise the limit (ulimit -n, LimitNOFILE=)", have, s->conns_max);
+	if (c->pool_bytes + MEMORY_BESIDES > c->memory_bytes)
+		diag(DIAG_WARN, "pool-size %lluM, and about %uM that are needed besides, are more than the "
+		     "%lluM of memory that there are for this process: when all buffers are in use the "
+		     "kernel may end it; set a smaller pool-size, or allow more memory",
+		     (unsigned long long)(c->pool_bytes >> 20), MEMORY_BESIDES >> 20,
+		     (unsigned long long)(c->memory_bytes >> 20));
 	return 0;
 }
 

@@ -563,7 +563,10 @@ static uint32_t reserve_of(const struct service *s, const char *target)
 {
 	if (strncmp(target, UNDER_RECORDS, sizeof UNDER_RECORDS - 1))
 		return 0;
-	return s->per_worker / (strstr(target, "..") || strchr(target, '?') ? 4 : 16);
+	/* also where a worker has a few only */
+	if (strstr(target, "..") || strchr(target, '?'))
+		return s->per_worker / 4 > 2 ? s->per_worker / 4 : 2;
+	return s->per_worker / 16 > 1 ? s->per_worker / 16 : 1;
 }
 
 struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn,

@@ -13,3 +13,4 @@ SCRIPT_TESTS += %D%/moved.py
 SCRIPT_TESTS += %D%/gone.py
 SCRIPT_TESTS += %D%/doors.py
 SCRIPT_TESTS += %D%/clients.py
+SCRIPT_TESTS += %D%/limits.py

@@ -15,7 +15,7 @@ tests_unit_test_service_SOURCES = %D%/test_service.c %D%/fake_wal.h
 UNIT_TESTS += %D%/test_http
 %C%_test_http_SOURCES = %D%/test_http.c %D%/http_table.h %D%/http_outcome.h
 SCRIPT_TESTS += %D%/http_parser.sh
-UNIT_TESTS += %D%/test_config %D%/test_daemon
+UNIT_TESTS += %D%/test_cgroup %D%/test_config %D%/test_daemon
 # The same scenarios over each ring; a ring that is not there exits 77: io_uring where it is
 # forbidden, paste but in a machine with the module (tests/vm/paste_e2e.py).
 UNIT_TESTS += %D%/test_ring_socket %D%/test_ring_uring %D%/test_ring_paste

@@ -104,6 +104,7 @@ static void defaults(void **state)
 {
 	struct attempt a;
 	char text[LISTEN_TEXT_MAX];
+	uint64_t most;
 
 	(void)state;
 	assert_int_equal(load(&a, NULL), CONFIG_RUN);
@@ -115,7 +116,9 @@ static void defaults(void **state)
 	assert_int_equal(a.c.class, CONFIG_CLASS_AUTO);
 	assert_int_equal(a.c.ring, CONFIG_RING_AUTO);
 	assert_in_range(a.c.workers, 1, LANES_MAX);
-	assert_int_equal(a.c.pool_bytes, (a.c.workers > 4 ? a.c.workers * 64 : 256) * MIB);
+	most = a.c.memory_bytes / 2 / MIB * MIB;	/* of this machine, or this container */
+	assert_int_equal(a.c.pool_bytes, most < 8 * MIB ? 8 * MIB : a.c.workers > 4 && a.c.workers * 64 * MIB < most ?
+			 a.c.workers * 64 * MIB : 256 * MIB < most ? 256 * MIB : most);
 	assert_int_equal(a.c.buf_size, 4096);
 	assert_int_equal(a.c.segment_bytes, 64 * MIB);
 	assert_int_equal(a.c.retain_bytes, 0);
