@@ -164,31 +164,54 @@ def cache_dir():
 
 
 def stock_kernel():
-    """Debian's kernel, from PASTED_VM_KERNEL, the cache, or the mirror."""
+    """Debian's kernel, from PASTED_VM_KERNEL, the cache, or the mirror: the one that the module
+    was built for, the newest where there is no module or that kernel cannot be had."""
     root = os.environ.get("PASTED_VM_KERNEL")
     if root:
         return Kernel(root)
+    path = built_module()
+    release = module_release(path) if os.path.exists(path) else None
+    if release:
+        try:
+            return cached_kernel(lambda: f"linux-image-{release}", release)
+        except Skip:
+            pass        # who needs the module says that this kernel is another one
+    return cached_kernel(newest_package, "kernel")
+
+
+def cached_kernel(package, folder):
     cache = cache_dir()
-    root = os.path.join(cache, "kernel")
+    root = os.path.join(cache, folder)
     if not os.path.isdir(root):
         if os.uname().machine != "x86_64":
             raise Skip("the machine in the tests is an x86_64")
         os.makedirs(cache, exist_ok=True)
-        fetch(cache, root)
+        fetch(package, cache, root)
     return Kernel(root)
 
 
-def fetch(cache, root):
+def built_module():
+    return os.path.join(os.environ.get("top_builddir", "."), "kmod", "obj", "paste.ko")
+
+
+def module_release(path):
+    """The kernel that a module is for."""
+    with open(path, "rb") as f:
+        magic = re.search(rb"\0vermagic=([^ \0]*)", f.read())
+    return magic.group(1).decode() if magic else "?"
+
+
+def fetch(package_name, cache, root):
     apt = program("apt-get", "apt")
     get = [apt, "-q", "-o", "APT::Sandbox::User=root", "download"]
     try:
-        package = newest_package()
+        package = package_name()
         run(get + [package], "apt-get download", cwd=cache, timeout=600)
     except Skip:
         if os.geteuid():
             raise
         run([apt, "-q", "update"], "apt-get update", timeout=600)   # lists that are empty or old
-        package = newest_package()
+        package = package_name()
         run(get + [package], "apt-get download", cwd=cache, timeout=600)
     deb = sorted(glob.glob(os.path.join(cache, package + "_*.deb")))[-1]
     part = f"{root}.part.{os.getpid()}"
