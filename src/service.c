@@ -393,6 +393,8 @@ static void *run(void *arg)
 		} else {
 			s->kicked_ms = 0;
 		}
+		/* Who has waited may be in the middle of a piece now. */
+		any |= !TAILQ_EMPTY(&s->busy);
 		/* The bell is emptied before the queues are looked at again, so a
 		 * message that came in between rings it once more. */
 		if (!any && poll(&p, 1, s->waiting ? WAIT_POLL_MS : -1) > 0 &&

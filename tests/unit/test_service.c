@@ -10,6 +10,7 @@
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -255,6 +256,30 @@ static void test_wait(void **state)
 	free(g.all);
 }
 
+/* One that has waited and then takes several slices goes on though nothing else comes. */
+static void test_wait_and_slices(void **state)
+{
+	char *rec = calloc(1, 100000);
+	struct service_req *r;
+	struct got g;
+
+	(void)state;
+	fake_add_bytes(0, rec, 100000);
+	free(rec);
+	fake.slices = 3;
+	settle(0, 0);
+	r = ask(0, "GET", "/-/records/0-1");
+	assert_non_null(r);
+	while (__atomic_load_n(&kicks, __ATOMIC_RELAXED) < 2)	/* so it sleeps in between */
+		sched_yield();
+	settle(0, 1);
+	alarm(60);	/* to give up */
+	g = collect(r, 0);
+	alarm(0);
+	assert_int_equal(g.status, 200);
+	free(g.all);
+}
+
 /* One that takes for ever to be checked holds up nobody, and can be given up. */
 static void test_busy(void **state)
 {
@@ -426,8 +451,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_routes), TEST(test_head), TEST(test_long_target), TEST(test_pieces),
-		TEST(test_wait), TEST(test_busy), cmocka_unit_test_teardown(test_wait_in_vain, teardown),
-		TEST(test_full), TEST(test_ends), TEST(test_stash), TEST(test_stop),
+		TEST(test_wait), TEST(test_wait_and_slices), TEST(test_busy),
+		cmocka_unit_test_teardown(test_wait_in_vain, teardown), TEST(test_full), TEST(test_ends), TEST(test_stash), TEST(test_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
