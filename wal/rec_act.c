@@ -15,6 +15,9 @@
 #include "crc32c.h"
 #include "rec_priv.h"
 
+/* What the first segments of all lanes take together, where records are small enough. */
+#define FIRST_ALL (512u << 20)
+
 /* Opens what rec_find looked at for writing. */
 static int open_store(struct rec *r)
 {
@@ -118,6 +121,22 @@ static uint64_t segment_bytes(const struct rec *r, const struct rec_lane *l)
 	return wanted < need ? need : wanted;
 }
 
+/* The first segment of a new lane: where all of them together would be much to make before the
+ * store is open, as small as the largest record lets it be.  0: like the others. */
+static uint64_t first_bytes(const struct rec *r, const struct rec_lane *l, uint64_t bytes)
+{
+	uint64_t record = r->record_max > l->wal_longest ? r->record_max : l->wal_longest;
+	uint64_t least = record + SEG_BYTES_MIN - seg_record_max(SEG_BYTES_MIN);
+	uint64_t share = FIRST_ALL / (r->lanes_wanted ? r->lanes_wanted : 1);
+
+	if (share < least)
+		share = least;
+	if (share < SEG_BYTES_MIN)
+		share = SEG_BYTES_MIN;
+	share = (share + WAL_PAGE - 1) / WAL_PAGE * WAL_PAGE;
+	return share < bytes ? share : 0;
+}
+
 /* Each lane's share of what is kept, as the checkpointer has it (wal.c): where the log is
  * at its limit the oldest segment makes room for what only the wal has. */
 static uint64_t bytes_max(const struct rec *r)
@@ -151,6 +170,7 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 		.segment_bytes = segment_bytes(r, l), .bytes_max = bytes_max(r),
 	};
 
+	o.first_bytes = first_bytes(r, l, o.segment_bytes);
 	store_lane_name(name, lane);
 	memcpy(o.uuid, r->store.b.uuid, sizeof(o.uuid));
 	seg_lane_resume(&l->segs, &at);

@@ -53,6 +53,7 @@ struct rec {
 	bool	 want_wal;		/* a wal shall be attached at nvmm_path */
 	bool	 want_sync;		/* and be in real persistent memory */
 	unsigned lanes_wanted;		/* workers to come */
+	uint64_t record_max;		/* of their records */
 	uint64_t segment_bytes;		/* 0: as the store says */
 	uint64_t retain_bytes;		/* of all lanes together, 0: no limit */
 	enum wal_class cls;		/* the class asked for */

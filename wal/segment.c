@@ -224,12 +224,13 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 			continue;
 		seg_name(name, si->segno);
 		if (s->prep.state == PREP_IDLE && si->segno == s->next_segno &&
-		    si->bytes == s->o.segment_bytes) {
+		    si->bytes == seg_next_bytes(s)) {
 			err = seg_open(s, name, BLK_RDWR | seg_direct(s), &s->prep.file);
 			if (err)
 				break;
 			strcpy(s->prep.name, name);
 			s->prep.segno = si->segno;
+			s->prep.bytes = s->prep.zeros = si->bytes;
 			s->prep.state = PREP_CHECK;
 		} else {
 			err = seg_unlink(s, name);
@@ -381,7 +382,8 @@ int seglog_open(struct seglog **out, const struct seglog_options *o,
 	int err;
 
 	if (o->segment_bytes < SEG_BYTES_MIN || o->segment_bytes > SEG_BYTES_MAX ||
-	    o->segment_bytes % WAL_PAGE || r->next_seq < 1 || r->next_batch < 1)
+	    o->segment_bytes % WAL_PAGE || o->first_bytes > o->segment_bytes ||
+	    (o->first_bytes && o->first_bytes < SEG_BYTES_MIN) || o->first_bytes % WAL_PAGE || r->next_seq < 1 || r->next_batch < 1)
 		return -EINVAL;
 	s = calloc(1, sizeof(*s));
 	if (!s)

@@ -91,10 +91,17 @@ struct seglog {
 		enum prep_state state;
 		struct blk_file *file;
 		char	 name[32];	/* new-N, spare-N or N.seg */
-		uint64_t segno, pos;
+		uint64_t segno, pos, bytes;
+		uint64_t zeros;		/* so much of it is written; the rest may be allocated only */
 		bool	 fresh;		/* a new file: a reader sees zeros beyond what is written */
 	} prep;
 };
+
+/* Of the file that is made next. */
+static inline uint64_t seg_next_bytes(const struct seglog *s)
+{
+	return s->nsegs || !s->o.first_bytes ? s->o.segment_bytes : s->o.first_bytes;
+}
 
 /* For the opening of a file that is to be written. */
 static inline int seg_direct(const struct seglog *s)

@@ -291,6 +291,7 @@ static struct rec *rec_for(const struct opening *p)
 	r->want_wal = wal_has_wal(o->class);
 	r->want_sync = o->class > WAL_FSYNC;
 	r->lanes_wanted = o->lanes;
+	r->record_max = o->record_bytes_max;
 	r->segment_bytes = o->segment_bytes;
 	r->retain_bytes = o->retain_bytes;
 	r->cls = o->class;

@@ -331,6 +331,70 @@ static int allocate_some(struct blk_file *f, uint64_t off, uint64_t bytes)
 	return sim_ops->write(f, &iov, 1, off);
 }
 
+static int allocate_rest(struct blk_file *f, uint64_t off, uint64_t bytes)
+{
+	struct iovec iov = { calloc(1, bytes), bytes };
+	int err = sim_ops->write(f, &iov, 1, off);
+
+	free(iov.iov_base);
+	assert_int_equal(off, 1u << 20);
+	allocated++;
+	return err;
+}
+
+/* The first file of all may be smaller, and then is written in part: the rest is allocated, and
+ * synced like the zeros.  The others are as ever; whatever is cut is there. */
+static void test_small_first(void **state)
+{
+	struct blk_sim *sim = blk_sim_new(), *cut;
+	struct blk_ops blk = *blk_sim_ops(sim);
+	struct seglog_options o = { .blk = &blk, .dir = LANE_DIR, .lane = LANE,
+		.segment_bytes = 3u << 20, .first_bytes = 2u << 20, .now_ms = model_now, .random = model_random };
+	static uint8_t record[200000];
+	struct seg_rec rec = { .kind = FRAME_RECORD, .time_ms = 1, .len = sizeof(record),
+		.data_crc = crc32c(record, sizeof(record)), .niov = 1 };
+	struct seglog_resume r;
+	struct sim_rng rng;
+	struct seg_lane l;
+	struct seglog *s;
+	uint64_t len;
+
+	(void)state;
+	sim_ops = blk_sim_ops(sim);
+	blk.allocate = allocate_rest;
+	allocated = 0;
+	model_dirs(&blk);
+	memcpy(o.uuid, model_uuid, sizeof(o.uuid));
+	assert_int_equal(model_scan(&blk, false, &l, NULL), 0);
+	seg_lane_resume(&l, &r);
+	seg_lane_free(&l);
+	o.first_bytes = (4u << 20) + WAL_PAGE;
+	assert_int_equal(seglog_open(&s, &o, &l, &r), -EINVAL);
+	o.first_bytes = 2u << 20;
+	assert_int_equal(seglog_open(&s, &o, &l, &r), 0);
+	assert_int_equal(allocated, 1);
+	for (rec.seq = 1; rec.seq <= 30; rec.seq++) {
+		struct iovec iov = { record, sizeof(record) };
+
+		rec.iov = &iov;
+		assert_int_equal(seglog_append(s, &rec, 1, NULL), 0);
+		sim_rng_init(&rng, rec.seq);
+		cut = blk_sim_cut(sim, &rng.p);
+		assert_int_equal(model_scan(blk_sim_ops(cut), false, &l, NULL), 0);
+		assert_int_equal(l.next_seq, rec.seq + 1);
+		assert_int_equal(l.nholes, 0);
+		seg_lane_free(&l);
+		blk_sim_free(cut);
+	}
+	assert_int_equal(allocated, 1);
+	assert_non_null(blk_sim_bytes(sim, LANE_DIR "/00000001.seg", &len));
+	assert_int_equal(len, 2u << 20);
+	assert_non_null(blk_sim_bytes(sim, LANE_DIR "/00000002.seg", &len));
+	assert_int_equal(len, 3u << 20);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 /* Class volatile: a new file is allocated, one that is used again is zeroed, neither is
  * synced; what a killed server leaves is the log and no word of what was there before. */
 static void test_swift_files(void **state)
@@ -1095,6 +1159,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_retention_by_age),
 		cmocka_unit_test(test_the_last_expires),
 		cmocka_unit_test(test_files_are_recycled),
+		cmocka_unit_test(test_small_first),
 		cmocka_unit_test(test_swift_files),
 		cmocka_unit_test(test_whole_blocks),
 		cmocka_unit_test(test_large_batch),
