@@ -27,6 +27,8 @@
 	  "look at the storage; it is tried again")	/* the checkpointer */ \
 	X(FILES_MISSING, "files-missing", "files of the log were removed or renamed", \
 	  "put them back: the next start will not find what they hold")	/* the checkpointer */ \
+	X(UNREADABLE, "unreadable", "records of the log cannot be read", \
+	  "look at the storage; it is tried again")	/* the service thread */ \
 	X(STORE_MOVED, "store-moved", "the store is no longer at its path; it is worked on where it is", \
 	  "give the new path at the next start")	/* the checkpointer */
 

@@ -237,9 +237,19 @@ static void lane_rows(struct text *t, const struct service_env *env)
 #undef X
 }
 
+static void absent_rows(struct text *t, const struct service_env *env)
+{
+	family(t, "records_absent_total", "counter",
+	       "Records asked for that could not be given, by the reason that pasted-recover gives too.");
+	for (unsigned i = WAL_IS_THERE + 1; env->absent && i < WAL_REASONS; i++)
+		text_f(t, "pasted_records_absent_total{reason=\"%s\"} %" PRIu64 "\n", wal_reason_name(i),
+		       env->absent[i]);
+}
+
 void metrics_text(struct text *t, const struct service_env *env, uint64_t started_ms)
 {
 	facts(t, env, started_ms);
+	absent_rows(t, env);
 	worker_rows(t, env);
 	histogram(t, env);
 	lane_rows(t, env);

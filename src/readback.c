@@ -82,7 +82,6 @@ static int look(struct readback *r, uint64_t seq)
 {
 	if (r->cursor)
 		return 0;
-	r->seen_damaged = 0;
 	return wal_read_open(r->shared->wal, r->name.lane, seq, &r->cursor);
 }
 
@@ -137,6 +136,55 @@ static void one_head(struct readback *r, struct text *t, const struct record_vie
 	text_free(&h);
 }
 
+/* ---- what cannot be given ---- */
+
+static void trouble(struct readback *r, uint64_t seq, int err)
+{
+	struct readback_shared *s = r->shared;
+
+	s->absent[err == -EBADMSG ? WAL_DAMAGE : WAL_UNREADABLE]++;
+	if (err == -EBADMSG || s->trouble.now)
+		return;
+	s->trouble = (struct read_trouble){ true, r->name.lane, seq, err };
+}
+
+/* Why there is no record of this number, in the words of the tools. */
+static void absent(struct readback *r, uint64_t seq, struct wal_absent *a)
+{
+	int err = wal_read_absent(r->shared->wal, r->name.lane, seq, a);
+
+	if (err)
+		*a = (struct wal_absent){ WAL_UNREADABLE, err, seq, seq };
+	if (a->reason == WAL_UNREADABLE)
+		trouble(r, seq, a->err);
+	else
+		r->shared->absent[a->reason]++;
+}
+
+/* Three answers: there never was one, it is lost, it cannot be read now. */
+static int absent_status(enum wal_reason reason)
+{
+	switch (reason) {
+	case WAL_NEVER:
+	case WAL_TORN:
+	case WAL_WAL_LOST:
+		return 404;
+	case WAL_EXPIRED:
+		return 410;
+	case WAL_DAMAGE:
+	case WAL_MISSING:
+		return 500;
+	default:
+		return 503;
+	}
+}
+
+static int missed(struct readback *r, enum wal_reason reason)
+{
+	r->shared->absent[reason]++;
+	return absent_status(reason);
+}
+
 /* Why there is no such record, or 0: it should be there. */
 static int one_status(struct readback *r, const char **why)
 {
@@ -145,15 +193,41 @@ static int one_status(struct readback *r, const char **why)
 
 	*why = "no such record";
 	if (e == -ENOENT || r->name.from == 0)
-		return 404;
+		return missed(r, WAL_NEVER);
 	*why = "the log cannot be read";
 	if (e)
 		return 500;
 	*why = "no such record: the number was not acknowledged yet";
 	if (r->name.from > newest)
-		return 404;
+		return missed(r, WAL_NEVER);
 	*why = "the record has expired";
-	return r->name.from < oldest ? 410 : 0;
+	return r->name.from < oldest ? missed(r, WAL_EXPIRED) : 0;
+}
+
+static int one_absent(struct readback *r, const char **why)
+{
+	struct wal_absent a;
+	int status;
+
+	absent(r, r->name.from, &a);
+	status = absent_status(a.reason);
+	*why = r->words;
+	switch (status) {
+	case 404:
+		snprintf(r->words, sizeof r->words, "no such record: %s", wal_reason_words(a.reason));
+		break;
+	case 410:
+		*why = "the record has expired";
+		break;
+	case 500:
+		snprintf(r->words, sizeof r->words, "the record is lost: %s; pasted-recover check says "
+			 "where", wal_reason_words(a.reason));
+		break;
+	default:
+		snprintf(r->words, sizeof r->words, "the record cannot be read now: %s",
+			 a.reason == WAL_UNREADABLE ? wal_strerror(a.err) : "try again");
+	}
+	return status;
 }
 
 /* Finds the record: 0, or the status that says why not, or -EAGAIN. */
@@ -170,25 +244,14 @@ static int one_find(struct readback *r, const char **why)
 		return -EAGAIN;
 	if (e == 1 && r->rec.seq == r->name.from)
 		return 0;
-	if (e < 0) {
-		*why = "the log cannot be read";
-		return 500;
-	}
-	if (wal_read_damaged(r->cursor)) {
-		*why = "the record is damaged: its checksum fails; see pasted-recover check";
-		return 500;
-	}
-	status = one_status(r, why);	/* retention may have passed by */
-	if (status)
-		return status;
-	*why = "no such record: the number was skipped after a crash; see pasted-recover check";
-	return 404;
+	return one_absent(r, why);
 }
 
 /* The next of its body, first from memory; false: it could not be read. */
 static bool one_body(struct readback *r, struct text *t, size_t n)
 {
 	size_t k = n < r->body_have ? n : (size_t)r->body_have;
+	int err;
 
 	text_add(t, r->body, k);
 	r->body += k;
@@ -198,8 +261,11 @@ static bool one_body(struct readback *r, struct text *t, size_t n)
 		n = (size_t)r->body_rest;
 	if (!n || !text_room(t, n))
 		return true;
-	if (wal_read_more(r->cursor, t->p + t->n, (uint32_t)n))
+	err = wal_read_more(r->cursor, t->p + t->n, (uint32_t)n);
+	if (err) {
+		trouble(r, r->rec.seq, err);
 		return false;
+	}
 	t->n += n;
 	r->body_rest -= n;
 	return true;
@@ -262,50 +328,50 @@ static void gap(struct text *t, const struct readback *r, uint64_t to, const cha
 		t->n += json_gap(t->p + t->n, GAP_ROOM, r->name.lane, r->next, to, reason);
 }
 
-/* Goes to the next record; lines for what is missing before it.  1: there it is; 0: the end;
- * -EAGAIN. */
+/* A line for the numbers from r->next to `to` of which one reason is true.  What is there
+ * after all is looked for once more. */
+static void range_gap(struct readback *r, struct text *t, uint64_t to)
+{
+	struct wal_absent a;
+
+	absent(r, r->next, &a);
+	if (a.reason == WAL_IS_THERE && r->again != r->next) {
+		r->again = r->next;
+		let_go(r);
+		return;
+	}
+	if (a.reason == WAL_IS_THERE)
+		a.reason = WAL_UNREADABLE;
+	if (to > a.to)
+		to = a.to < r->next ? r->next : a.to;
+	gap(t, r, to, wal_reason_name(a.reason));
+	r->next = to + 1;
+	if (r->got < 0)			/* the cursor does not come past it */
+		let_go(r);
+}
+
+/* Goes to the next record, or writes a line for what is missing before it.  1: there it is;
+ * 0: look again; -EAGAIN. */
 static int range_next(struct readback *r, struct text *t)
 {
-	uint64_t damaged, oldest, newest;
-	const char *reason = "absent";
-	int e = look(r, r->next);
+	uint64_t to = r->last;
 
-	if (!e)
-		e = wal_read_find(r->cursor, &r->rec);
-	if (e == WAL_READ_AGAIN)
-		return -EAGAIN;
-	if (e < 0) {
-		gap(t, r, r->last, wal_strerror(e));
-		r->next = r->last + 1;
-		return 0;
+	if (!r->cursor || r->got == WAL_READ_AGAIN) {
+		r->got = look(r, r->next);
+		if (!r->got)
+			r->got = wal_read_find(r->cursor, &r->rec);
 	}
-	damaged = wal_read_damaged(r->cursor);
-	if (damaged != r->seen_damaged)
-		reason = "damaged";
-	r->seen_damaged = damaged;
-	if (e == 1 && r->rec.seq == r->next) {
-		r->next++;
+	if (r->got == WAL_READ_AGAIN)
+		return -EAGAIN;
+	if (r->got == 1 && r->rec.seq <= r->next) {
+		r->next = r->rec.seq + 1;
+		r->got = WAL_READ_AGAIN;	/* the next time */
 		return 1;
 	}
-	if (!wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest) && r->next < oldest) {
-		uint64_t to = oldest - 1 < r->last ? oldest - 1 : r->last;
-
-		if (e == 1 && r->rec.seq <= to)
-			to = r->rec.seq - 1;
-		gap(t, r, to, "expired");
-		r->next = to + 1;
-	}
-	if (r->next > r->last)
-		return 0;
-	if (e == 0 || r->rec.seq > r->last) {
-		gap(t, r, r->last, reason);
-		r->next = r->last + 1;
-		return 0;
-	}
-	if (r->rec.seq > r->next)
-		gap(t, r, r->rec.seq - 1, reason);
-	r->next = r->rec.seq + 1;
-	return 1;
+	if (r->got == 1 && r->rec.seq <= to)
+		to = r->rec.seq - 1;
+	range_gap(r, t, to);
+	return 0;
 }
 
 /* The next of a record's line; in_record says whether it goes on.  false: it could not be
@@ -313,6 +379,7 @@ static int range_next(struct readback *r, struct text *t)
 static bool range_record(struct readback *r, struct text *t, size_t room)
 {
 	size_t n = room - t->n, k, want;
+	int err;
 
 	if (!text_room(t, n))
 		return true;
@@ -326,8 +393,11 @@ static bool range_record(struct readback *r, struct text *t, size_t room)
 		want = sizeof(r->shared->part);
 	if (!want)
 		return true;
-	if (wal_read_more(r->cursor, r->shared->part, (uint32_t)want))
+	err = wal_read_more(r->cursor, r->shared->part, (uint32_t)want);
+	if (err) {
+		trouble(r, r->rec.seq, err);
 		return false;
+	}
 	t->n += json_record_feed(&r->json, r->shared->part, want, t->p + t->n, n);
 	return true;
 }

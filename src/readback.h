@@ -12,15 +12,14 @@
  * Numbers are decimal without leading zeros; anything else is 400.  Lanes above
  * LANES_MAX, and sequences and counts above 2^63, are taken as these: none has a record.
  *
- * One record: 200; 404 it never was (or is not acknowledged yet); 410 it was and
- * has expired; 500 it is there and its checksum fails; 503 it is acknowledged and
- * no checkpoint has moved it in time (try again).
+ * One record: 200; 404 it never was (or is not acknowledged yet, or a crash took it before
+ * that); 410 it was and has expired; 500 it is damaged, or the file that it was in is
+ * missing; 503 it cannot be read now, or it is acknowledged and no checkpoint has moved it in
+ * time (try again).
  *
  * A range covers what is durable when it is asked for.  Records in it that cannot
- * be given are lines with "gap" and a reason, never silence: "expired", "damaged"
- * (the checksum fails), "absent" (a number that a crash took before it was
- * acknowledged, or a loss that pasted-recover reports), or the error that ended
- * the reading.  A range that begins after the newest record is empty.
+ * be given are lines with "gap" and a reason, never silence: the words that
+ * pasted-recover has for it too (reason.h).  A range that begins after the newest record is empty.
  *
  * A record is checked as a whole before its first byte is given, a slice at a time when it
  * is large, so that one reader does not hold up the others; then its pieces are read
@@ -44,9 +43,18 @@ struct read_name {
 /* rest: what follows "/-/records" in the target, query included.  0 or -EINVAL. */
 int read_name_parse(struct read_name *n, const char *rest);
 
+struct read_trouble {		/* the first number that the device did not give */
+	bool	 now;		/* who looks after it clears this */
+	unsigned lane;
+	uint64_t seq;
+	int	 err;
+};
+
 struct readback_shared {	/* one for all, used by one thread */
 	struct wal *wal;
 	enum wal_class class;
+	uint64_t absent[WAL_REASONS];	/* how often something could not be given, and why */
+	struct read_trouble trouble;
 	uint8_t	 part[48u << 10];	/* of a body, on its way into JSON */
 };
 
@@ -58,7 +66,9 @@ struct readback {
 	enum answer_framing framing;
 	struct wal_cursor *cursor;
 	struct wal_record rec;	/* its data: valid until the cursor moves on */
-	uint64_t seen_damaged;	/* of this cursor */
+	int	 got;		/* a range: what the cursor said last */
+	uint64_t again;		/* this number was looked for twice */
+	char	 words[160];	/* for an answer */
 	bool	 fixed;		/* the range is: records that come later are not in it */
 	int	 refused;	/* its status if it is none, with: */
 	const char *why;

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "answer.h"
+#include "diag.h"
 #include "must.h"
 #include "metrics.h"
 #include "queue.h"
@@ -36,6 +37,7 @@
 
 #define UNDER_RECORDS	"/-/records"
 #define WAIT_POLL_MS	5	/* how often a request that waits looks again */
+#define TROUBLE_MS	5000	/* what could not be read is tried again */
 #define KICK_MS		20	/* how often the checkpointer hears of it */
 
 /* In the low 2 bits of a queue's cell; the request's index is above. */
@@ -85,6 +87,7 @@ struct service {
 	struct req *waiting;
 	TAILQ_HEAD(, req) busy;	/* in the middle of a piece: each gets a slice in turn */
 	uint64_t kicked_ms;
+	uint64_t trouble_ms;	/* when what could not be read is tried again; 0: there is nothing */
 	int bell;		/* eventfd: there are messages, or stop */
 	int stop;
 	pthread_t thread;
@@ -374,6 +377,36 @@ static void kick(struct service *s)
 	s->env.kick_checkpoint(s->env.arg);
 }
 
+/* Tells that something cannot be read, tries it again now and then, and tells that it can. */
+static void watch_trouble(struct service *s)
+{
+	struct read_trouble *x = &s->shared.trouble;
+	uint64_t now = x->now ? clock_ms(CLOCK_MONOTONIC) : 0;
+	struct wal_absent a;
+
+	if (!x->now || now < s->trouble_ms)
+		return;
+	if (!s->trouble_ms) {
+		health_set(s->env.health, HEALTH_UNREADABLE, x->err);
+		diag(DIAG_ERR, "record %u-%llu cannot be read: %s; who asks for it gets 503 until it can be: "
+		     "look at the storage", x->lane, (unsigned long long)x->seq, wal_strerror(x->err));
+	} else if (!wal_read_absent(s->env.wal, x->lane, x->seq, &a) && a.reason != WAL_UNREADABLE) {
+		*x = (struct read_trouble){ .now = false };
+		s->trouble_ms = 0;
+		health_clear(s->env.health, HEALTH_UNREADABLE);
+		diag(DIAG_NOTE, "what could not be read can be read again, or has expired");
+		return;
+	}
+	s->trouble_ms = now + TROUBLE_MS;
+}
+
+static int wait_ms(const struct service *s)
+{
+	if (s->waiting)
+		return WAIT_POLL_MS;
+	return s->shared.trouble.now ? TROUBLE_MS : -1;
+}
+
 static void *run(void *arg)
 {
 	struct service *s = arg;
@@ -397,7 +430,8 @@ static void *run(void *arg)
 		any |= !TAILQ_EMPTY(&s->busy);
 		/* The bell is emptied before the queues are looked at again, so a
 		 * message that came in between rings it once more. */
-		if (!any && poll(&p, 1, s->waiting ? WAIT_POLL_MS : -1) > 0 &&
+		watch_trouble(s);
+		if (!any && poll(&p, 1, wait_ms(s)) > 0 &&
 		    read(s->bell, &n, sizeof n) < 0)
 			must(errno == EAGAIN || errno == EINTR);
 	}
@@ -474,6 +508,7 @@ int service_start(struct service **out, const struct service_env *env)
 		s->env.settle_ms = 5000;
 	s->shared.wal = env->wal;
 	s->shared.class = env->class;
+	s->env.absent = s->shared.absent;
 	s->started_ms = clock_ms(CLOCK_REALTIME);
 	s->per_worker = SERVICE_REQS / env->nworkers;
 	if (s->per_worker < 4)

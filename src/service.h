@@ -63,7 +63,7 @@ struct service_env {
 	enum wal_class	 class;
 	unsigned	 nworkers;
 	const struct counters *const *counters;	/* [nworkers] */
-	const struct health *health;
+	struct health	*health;	/* the thread sets and clears HEALTH_UNREADABLE */
 	const char	*version;	/* "0.1.0" */
 	const char	*class_why;	/* one sentence; may be NULL */
 	const char	*ring;		/* "uring" */
@@ -71,6 +71,7 @@ struct service_env {
 	const char	*nvmm;		/* path; NULL: none */
 	const char	*listen;	/* addresses, separated by ", " */
 	unsigned	 buf_size;
+	const uint64_t	*absent;	/* [WAL_REASONS] of readback.h: set by service_start */
 	unsigned	 settle_ms;	/* wait for a checkpoint at most so long; 0: 5000 */
 	/* Callbacks, called by the service thread. */
 	void		(*wake)(void *arg, unsigned worker);	/* makes it call service_ready: ring_wake */

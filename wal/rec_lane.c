@@ -147,6 +147,8 @@ static bool copy_torn(const struct rec *r, const struct rec_lane *l, const struc
 
 static uint32_t hole_reason(const struct seg_hole *h)
 {
+	if (h->kind == SEG_HOLE_SEGMENT && !h->bytes)
+		return WAL_MISSING;		/* there is no file at all */
 	return h->kind == SEG_HOLE_UNREADABLE ? WAL_UNREADABLE : WAL_DAMAGE;
 }
 

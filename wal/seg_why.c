@@ -119,31 +119,36 @@ static int walk(struct why *y, struct seg *g, struct seg_entry at)
 static int hold_both(struct why *y, struct seg **g, struct seg **next, bool *whole)
 {
 	struct seglog *s = y->s;
+	uint64_t above = 0;
 	int err = 0;
 
 	*g = *next = NULL;
 	*whole = true;
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = s->nsegs; i-- > 0; ) {
-		if (s->segs[i]->lost) {
-			*whole = *whole && !*next;
+	for (size_t i = s->nsegs; i-- > 0; above = s->segs[i]->segno) {
+		struct seg *x = s->segs[i];
+
+		if (above && x->segno + 1 != above)
+			*whole = false;
+		if (x->lost)			/* a file without a header: damage */
 			continue;
-		}
-		if (s->segs[i]->first_seq <= y->seq) {
-			*g = s->segs[i];
+		if (x->first_seq <= y->seq) {
+			*g = x;
 			break;
 		}
-		*next = s->segs[i];
+		*next = x;
 		*whole = true;
 	}
-	if (*g && *next && (*next)->segno != (*g)->segno + 1)
-		*whole = false;
+	if (*g)
+		y->a->from = (*g)->first_seq;
+	if (*next)
+		y->a->to = (*next)->first_seq - 1;
 	if (*g)
 		err = seg_ref(s, *g);
 	if (err)
-		*g = NULL;
-	else if (*next && (err = seg_ref(s, *next)))
-		*next = NULL;
+		*g = *next = NULL;		/* neither is held */
+	else if (*next && seg_ref(s, *next))
+		*next = NULL;			/* the other one tells what it can */
 	pthread_mutex_unlock(&s->lock);
 	return err;
 }
@@ -153,10 +158,8 @@ static int look(struct why *y, struct seg *g, struct seg *next, bool whole)
 	struct seg_entry at = { 0 };
 	int err = 0;
 
-	y->a->to = next ? next->first_seq - 1 : seglog_next_seq(y->s) - 1;
 	if (g) {
 		answer(y, whole ? WAL_DAMAGE : WAL_MISSING, 0);
-		y->a->from = g->first_seq;
 		err = seg_locate(y->s, g, y->seq, &at);
 		if (!err)
 			err = walk(y, g, at);
@@ -189,6 +192,7 @@ int seg_read_why(struct seglog *s, uint64_t seq, struct wal_absent *a)
 	if (seq < oldest)
 		return 0;
 	a->from = oldest;
+	a->to = newest;
 	err = hold_both(&y, &g, &next, &whole);
 	if (!err)
 		err = look(&y, g, next, whole);
@@ -198,9 +202,11 @@ int seg_read_why(struct seglog *s, uint64_t seq, struct wal_absent *a)
 	if (next)
 		seg_unref(s, next);
 	pthread_mutex_unlock(&s->lock);
-	if (err == -EIO) {			/* a file that cannot even be opened */
+	if (err == -EIO)			/* a file that cannot even be opened */
 		answer(&y, WAL_UNREADABLE, err);
-		return 0;
-	}
-	return err;
+	else if (err == -ENOENT)		/* or was removed meanwhile */
+		answer(&y, WAL_MISSING, 0);
+	else
+		return err;
+	return 0;
 }

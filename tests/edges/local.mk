@@ -14,3 +14,10 @@ SCRIPT_TESTS += %D%/gone.py
 SCRIPT_TESTS += %D%/doors.py
 SCRIPT_TESTS += %D%/clients.py
 SCRIPT_TESTS += %D%/limits.py
+SCRIPT_TESTS += %D%/absence.py
+check_DATA += %D%/eio.so
+%D%/eio.so: %D%/eio.c
+	$(AM_V_at)$(MKDIR_P) %D%
+	$(AM_V_GEN)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN_CFLAGS) -O1 -g -shared -fPIC -o $@ $(srcdir)/%D%/eio.c -ldl
+EXTRA_DIST += %D%/eio.c
+CLEANFILES += %D%/eio.so

@@ -138,6 +138,40 @@ uint64_t wal_read_damaged(const struct wal_cursor *c)
 	return c->damaged;
 }
 
+/* Neighbours of one kind are told together. */
+static bool fake_like(unsigned lane, uint64_t a, uint64_t b)
+{
+	const struct fake_rec *x = &fake.rec[lane][a], *y = &fake.rec[lane][b];
+
+	return b >= fake.oldest[lane] && b <= fake.newest[lane] && b != fake.break_at &&
+	       !x->data == !y->data && x->damaged == y->damaged;
+}
+
+int wal_read_absent(struct wal *w, unsigned lane, uint64_t seq, struct wal_absent *a)
+{
+	const struct fake_rec *f;
+
+	(void)w;
+	if (lane >= FAKE_LANES)
+		return -ENOENT;
+	*a = (struct wal_absent){ WAL_NEVER, 0, seq, seq };
+	if (!seq || seq > fake.newest[lane])
+		return 0;
+	f = &fake.rec[lane][seq];
+	a->reason = f->damaged ? WAL_DAMAGE : !f->data ? WAL_TORN : WAL_IS_THERE;
+	if (seq < fake.oldest[lane])
+		*a = (struct wal_absent){ WAL_EXPIRED, 0, 1, fake.oldest[lane] - 1 };
+	else if (seq == fake.break_at)
+		*a = (struct wal_absent){ WAL_UNREADABLE, -EIO, seq, seq };
+	else if (a->reason != WAL_IS_THERE) {
+		while (fake_like(lane, seq, a->from - 1))
+			a->from--;
+		while (fake_like(lane, seq, a->to + 1))
+			a->to++;
+	}
+	return 0;
+}
+
 void wal_read_close(struct wal_cursor *c)
 {
 	fake.cursors--;

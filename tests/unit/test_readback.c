@@ -251,15 +251,20 @@ static void test_one_not_there(void **state)
 	assert_memory_equal(g.all, "HTTP/1.1 410 Gone\r\n", 19);
 	free(g.all);
 	expect_status("/0-3", 200, "b");
-	expect_status("/0-4", 500, "damaged");	/* not told apart from 5 behind it */
+	assert_int_equal(shared.absent[WAL_TORN] + shared.absent[WAL_DAMAGE], 0);
+	expect_status("/0-4", 404, "a crash tore it");
 	expect_status("/0-5", 500, "damaged");
+	assert_int_equal(shared.absent[WAL_TORN], 1);
+	assert_int_equal(shared.absent[WAL_DAMAGE], 1);
 	expect_status("/0-7", 404, "not acknowledged yet");
 	expect_status("/1-1", 404, "not acknowledged yet");
 	expect_status("/2-1", 404, "no such record");
-	fake.rec[0][5].damaged = false;
-	expect_status("/0-4", 404, "skipped");
+	assert_false(shared.trouble.now);
 	fake.break_at = 6;
-	expect_status("/0-6", 500, "cannot be read");
+	expect_status("/0-6", 503, "cannot be read now: Input/output error");
+	assert_int_equal(shared.absent[WAL_UNREADABLE], 1);
+	assert_true(shared.trouble.now && shared.trouble.lane == 0 && shared.trouble.seq == 6);
+	assert_int_equal(shared.trouble.err, -EIO);
 	shared.class = WAL_NONE;
 	expect_status("/0-6", 404, "class none");
 	expect_status("", 404, "class none");
@@ -377,21 +382,24 @@ static void test_range_holes(void **state)
 	free(fake.rec[0][9].data);
 	fake.rec[0][9].data = NULL;
 	expect_lines("/0-1..", "{\"gap\":\"0-1..2\",\"reason\":\"expired\"}\n" LINE(3, "YQ==")
-		     "{\"gap\":\"0-4..5\",\"reason\":\"damaged\"}\n" LINE(6, "YQ==")
-		     "{\"gap\":\"0-7\",\"reason\":\"absent\"}\n" LINE(8, "YQ==")
-		     "{\"gap\":\"0-9\",\"reason\":\"absent\"}\n");
-	expect_lines("/0-4..5", "{\"gap\":\"0-4..5\",\"reason\":\"damaged\"}\n");
-	expect_lines("/0-5..5", "{\"gap\":\"0-5\",\"reason\":\"damaged\"}\n");
-	expect_lines("/0-7..7", "{\"gap\":\"0-7\",\"reason\":\"absent\"}\n");
-	expect_lines("/0-9..", "{\"gap\":\"0-9\",\"reason\":\"absent\"}\n");
-	expect_lines("/0?tail=2", LINE(8, "YQ==") "{\"gap\":\"0-9\",\"reason\":\"absent\"}\n");
+		     "{\"gap\":\"0-4..5\",\"reason\":\"damage\"}\n" LINE(6, "YQ==")
+		     "{\"gap\":\"0-7\",\"reason\":\"torn\"}\n" LINE(8, "YQ==")
+		     "{\"gap\":\"0-9\",\"reason\":\"torn\"}\n");
+	expect_lines("/0-4..5", "{\"gap\":\"0-4..5\",\"reason\":\"damage\"}\n");
+	expect_lines("/0-5..5", "{\"gap\":\"0-5\",\"reason\":\"damage\"}\n");
+	expect_lines("/0-7..7", "{\"gap\":\"0-7\",\"reason\":\"torn\"}\n");
+	expect_lines("/0-9..", "{\"gap\":\"0-9\",\"reason\":\"torn\"}\n");
+	expect_lines("/0?tail=2", LINE(8, "YQ==") "{\"gap\":\"0-9\",\"reason\":\"torn\"}\n");
 	expect_lines("/0?tail=50", LINE(3, "YQ==")
-		     "{\"gap\":\"0-4..5\",\"reason\":\"damaged\"}\n" LINE(6, "YQ==")
-		     "{\"gap\":\"0-7\",\"reason\":\"absent\"}\n" LINE(8, "YQ==")
-		     "{\"gap\":\"0-9\",\"reason\":\"absent\"}\n");
+		     "{\"gap\":\"0-4..5\",\"reason\":\"damage\"}\n" LINE(6, "YQ==")
+		     "{\"gap\":\"0-7\",\"reason\":\"torn\"}\n" LINE(8, "YQ==")
+		     "{\"gap\":\"0-9\",\"reason\":\"torn\"}\n");
 	expect_status("/0-1..2", 410, "expired");
 	fake.break_at = 6;
-	expect_lines("/0-3..", LINE(3, "YQ==") "{\"gap\":\"0-4..9\",\"reason\":\"Input/output error\"}\n");
+	expect_lines("/0-3..", LINE(3, "YQ==") "{\"gap\":\"0-4..5\",\"reason\":\"damage\"}\n"
+		     "{\"gap\":\"0-6\",\"reason\":\"unreadable\"}\n"
+		     "{\"gap\":\"0-7\",\"reason\":\"torn\"}\n" LINE(8, "YQ==")
+		     "{\"gap\":\"0-9\",\"reason\":\"torn\"}\n");
 	fake.oldest[0] = 10;	/* all has expired */
 	expect_lines("/0-8..", "{\"gap\":\"0-8..9\",\"reason\":\"expired\"}\n");
 	expect_lines("/0?tail=3", "");

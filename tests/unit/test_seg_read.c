@@ -287,6 +287,15 @@ static void test_why_unreadable(void **state)
 		assert_int_equal(a.reason, WAL_UNREADABLE);
 	}
 	blk_sim_fault(sim, SIM_READ, 1, 1, 0);
+	/* A file that cannot be opened once: then everything is as before. */
+	for (uint64_t i = 1; i <= 140; i++) {
+		blk_sim_fault(sim, SIM_OPEN, 1, 1, EIO);
+		assert_int_equal(seg_read_why(s, i, &a), 0);
+		blk_sim_fault(sim, SIM_OPEN, 1, 1, 0);
+		assert_int_equal(seg_read_why(s, i, &a), 0);
+		bad -= a.reason == WAL_UNREADABLE;
+	}
+	assert_int_equal(bad, 0);
 	seglog_close(s);
 	blk_sim_free(sim);
 }

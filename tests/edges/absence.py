@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Why a number has no record: it never was, it has expired, it is damaged, its file is missing,
+it cannot be read now.  The server, check, dump and repair say the same of the same store."""
+import json
+import os
+import subprocess
+
+import edges
+from disks import disk, run
+from harness import SANITIZED, Skip, bytes_of, case, check, equal, gaps, main, post, records, wait_until
+
+EIO = os.path.join(os.environ.get("top_builddir", "."), "tests/edges/eio.so")
+SETTINGS = {"segment-size": "1M", "body-max": "300K", "pool-size": "4M", "checkpoint-interval": "20ms"}
+N = 24
+ALL = f"/-/records/0-1..{N}"
+
+
+def body(i):
+    return bytes_of(i, 100000)
+
+
+def filled(s):
+    with s.connect() as c:
+        for i in range(1, N + 1):
+            equal(post(c, "/a", body(i)), f"0-{i}", "name")
+        # All of them are in segments: a reader has waited for it.
+        equal(len(records(c.ask("GET", ALL).body)), N, "records")
+
+
+def place_of(s, data):
+    """The file below the store that has these bytes, and where."""
+    for d, _, files in os.walk(s.store):
+        for name in files:
+            path = os.path.join(d, name)
+            with open(path, "rb") as f:
+                at = f.read().find(data)
+            if at >= 0:
+                return path, at
+    check(False, "nowhere in the store")
+
+
+def forget_pages(s):
+    """The next read asks the device."""
+    for d, _, files in os.walk(s.store):
+        for name in files:
+            fd = os.open(os.path.join(d, name), os.O_RDONLY)
+            os.fdatasync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(fd)
+
+
+def gap_list(lines):
+    return [(g["gap"], g["reason"]) for g in gaps(lines)]
+
+
+def server_says(s, seq, status, words, reason):
+    r = s.ask("GET", f"/-/records/0-{seq}")
+    equal(r.status, status, f"0-{seq}: {r}")
+    check(words in r.body, r)
+    equal(s.ask("HEAD", f"/-/records/0-{seq}").status, status, "HEAD")
+    before = s.metrics().any(f'records_absent_total.*"{reason}"')
+    s.ask("GET", f"/-/records/0-{seq}")
+    equal(s.metrics().any(f'records_absent_total.*"{reason}"'), before + 1, "the count")
+
+
+def tools_say(s, want, code, env=None):
+    """check and dump, on the stopped store: exit code, and the gaps with their reasons."""
+    for verb in ("check", "dump"):
+        out = edges.tool(s.store, s.nvmm, verb, "--json", env=env)
+        equal(out.returncode, code, f"{verb}: {out.stdout[-800:]} {out.stderr}")
+        if verb == "dump":
+            got = gap_list(out.stdout)
+        else:
+            j = json.loads(out.stdout)
+            got = {(name_of(g), g["reason"]) for g in j["gaps"] + j["damage"] if "from" in g}
+        equal(sorted(got), sorted(want), verb)
+
+
+def name_of(g):
+    name = f"{g['lane']}-{g['from']}"
+    return name if g["from"] == g["to"] else f"{name}..{g['to']}"
+
+
+@case("it never was: 404", each=True, rings=["socket"])
+def never(t):
+    s = t.server(settings=SETTINGS)
+    filled(s)
+    for name in ("0-0", f"0-{N + 1}", "0-9223372036854775808", "7-1"):
+        equal(s.ask("GET", f"/-/records/{name}").status, 404, name)
+    check(s.ready(), "readyz")
+    s.stop_clean()
+    tools_say(s, [], 0)
+
+
+@case("it is damaged: 500, a gap, check's reason; the others are there", each=True, rings=["socket"])
+def damaged(t):
+    s = t.server(settings=SETTINGS)
+    filled(s)
+    path, at = place_of(s, body(5))
+    with open(path, "r+b") as f:
+        f.seek(at + 50000)
+        f.write(b"damage")
+    server_says(s, 5, 500, b"damaged", "damage")
+    r = s.ask("GET", ALL)
+    equal(gap_list(r.body), [("0-5", "damage")], "gaps")
+    equal([x.seq for x in records(r.body)], [i for i in range(1, N + 1) if i != 5], "the others")
+    s.stop_clean()
+    tools_say(s, [("0-5", "damage")], 2)
+    s.start()
+    server_says(s, 5, 500, b"damaged", "damage")
+    equal(gap_list(s.ask("GET", ALL).body), [("0-5", "damage")], "gaps after a start")
+    s.stop_clean()
+    out = s.recover("repair", "--json")
+    equal([g["reason"] for g in json.loads(out.stdout)["damage"]], ["damage"], "repair")
+
+
+@case("its file is missing: 500, a gap, check's reason", each=True, rings=["socket"])
+def missing(t):
+    s = t.server(settings=SETTINGS)
+    filled(s)
+    path, _ = place_of(s, body(12))
+    gone = [i for i in range(1, N + 1) if place_of(s, body(i))[0] == path]
+    check(1 not in gone and N not in gone, "small segments are needed:", gone)
+    s.stop_clean()
+    os.unlink(path)
+    want = [(f"0-{gone[0]}..{gone[-1]}", "missing")]
+    tools_say(s, want, 2)
+    s.start()
+    for i in gone:
+        server_says(s, i, 500, b"missing", "missing")
+    r = s.ask("GET", ALL)
+    equal(gap_list(r.body), want, "gaps")
+    equal([x.seq for x in records(r.body)], [i for i in range(1, N + 1) if i not in gone], "the others")
+    s.stop_clean()
+
+
+@case("it has expired: 410, a gap", each=True, rings=["socket"])
+def expired(t):
+    s = t.server(settings=dict(SETTINGS, **{"retain-bytes": "4M"}))
+    with s.connect() as c:
+        for i in range(1, 100):
+            post(c, "/e", body(i))
+    wait_until(lambda: s.ask("GET", "/-/records/0-1").status == 410, 20, "it does not expire")
+    r = s.ask("GET", "/-/records/0-1..99")
+    first = records(r.body)[0].seq
+    equal(gap_list(r.body), [(f"0-1..{first - 1}", "expired")], "gaps")
+    server_says(s, 1, 410, b"expired", "expired")
+    s.stop_clean()
+    tools_say(s, [], 0)
+
+
+def is_unreadable(s, seq):
+    server_says(s, seq, 503, b"cannot be read", "unreadable")
+    r = wait_until(lambda: (lambda r: r if r.status == 503 else None)(s.ask("GET", "/-/readyz")), 20, "readyz is well")
+    check(b"unreadable" in r.body and b"Input/output error" in r.body, r.body)
+    wait_until(lambda: f"record 0-{seq} cannot be read: Input/output error" in s.said(), 20, "no message: " + s.said())
+    equal(s.metrics().rows['pasted_condition{reason="unreadable"}'], 1, "the metric")
+
+
+@case("the device does not give it now: 503, readyz, metric, message; then it does", each=True, rings=["socket"])
+def unreadable(t):
+    if SANITIZED:
+        raise Skip("a preload does not go with a sanitizer")
+    control = os.path.join(t.dir, "eio")
+    env = {"LD_PRELOAD": EIO, "PASTED_EIO": control}
+    s = t.server(settings=SETTINGS, env=env)
+    filled(s)
+    path, at = place_of(s, body(5))
+    bad = f"{os.path.basename(path)} {at + 40000} {at + 40001}"
+
+    def break_it():
+        with open(control, "w") as f:
+            f.write(bad)
+    break_it()
+    is_unreadable(s, 5)
+    equal(s.ask("GET", "/-/records/0-6").body, body(6), "its neighbour")
+    r = s.ask("GET", ALL)
+    equal(gap_list(r.body), [("0-5", "unreadable")], "gaps")
+    equal([x.seq for x in records(r.body)], [i for i in range(1, N + 1) if i != 5], "the others")
+    equal(s.ask("POST", "/more", b"x").status, 200, "a post")
+    os.unlink(control)
+    equal(s.ask("GET", "/-/records/0-5").body, body(5), "when it can be read again")
+    wait_until(s.ready, 30, "readyz stays bad")
+    check("can be read again" in s.said(), s.said())
+    s.stop_clean()
+    break_it()
+    tools_say(s, [("0-5", "unreadable")], 2, dict(os.environ, **env))
+    os.unlink(control)
+    tools_say(s, [], 0)
+
+
+def all_unreadable(s, break_it):
+    forget_pages(s)
+    break_it()
+    is_unreadable(s, 3)
+    r = s.ask("GET", ALL)
+    equal(r.status, 200, "a range")
+    equal(records(r.body), [], "records of it")
+    check({g["reason"] for g in gaps(r.body)} == {"unreadable"}, r.body)
+
+
+@case("XFS that is shut down: 503, and all is there after a mount")
+def shut_down(t):
+    where = disk(t, "xfs")
+    s = t.server(cls="fsync", store=os.path.join(where, "store"), settings=SETTINGS)
+    filled(s)
+    all_unreadable(s, lambda: run(["xfs_io", "-x", "-c", "shutdown", where]))
+    s.kill()
+    run(["umount", where])
+    run(["mount", "-o", "loop", os.path.join(t.dir, "xfs.img"), where])
+    equal([r.body for r in s.dump()], [body(i) for i in range(1, N + 1)], "after a mount")
+
+
+@case("device-mapper's error target below the store: 503, and all is there afterwards")
+def error_target(t):
+    from disks import private
+    private()
+    image, where, name = os.path.join(t.dir, "img"), os.path.join(t.dir, "mnt"), f"pasted-{os.getpid()}"
+    with open(image, "wb") as f:
+        f.truncate(64 << 20)
+    run(["mkfs.ext4", "-q", "-F", image])
+    loop = run(["losetup", "--find", "--show", image]).strip()
+    t.undo.append(lambda: subprocess.run(["losetup", "-d", loop], check=False))
+    run(["dmsetup", "create", name, "--table", f"0 {(64 << 20) // 512} linear {loop} 0"])
+    t.undo.append(lambda: subprocess.run(["dmsetup", "remove", "--force", name], check=False))
+    os.mkdir(where)
+    run(["mount", f"/dev/mapper/{name}", where])
+    t.undo.append(lambda: subprocess.run(["umount", "-l", where], check=False))
+    s = t.server(cls="fsync", store=os.path.join(where, "store"), settings=SETTINGS)
+    filled(s)
+
+    def break_it():
+        run(["dmsetup", "suspend", "--noflush", name])
+        run(["dmsetup", "load", name, "--table", f"0 {(64 << 20) // 512} error"])
+        run(["dmsetup", "resume", name])
+    all_unreadable(s, break_it)
+    s.kill()
+    run(["umount", where])
+    run(["dmsetup", "load", name, "--table", f"0 {(64 << 20) // 512} linear {loop} 0"])
+    run(["dmsetup", "resume", name])
+    run(["mount", f"/dev/mapper/{name}", where])
+    equal([r.body for r in s.dump()], [body(i) for i in range(1, N + 1)], "afterwards")
+
+
+if __name__ == "__main__":
+    main()
