@@ -30,11 +30,16 @@ static bool take_slot(struct worker *w)
 	return true;
 }
 
+static struct service *service_of(const struct worker *w, const char *target)
+{
+	return service_reads(target) ? w->env->records : w->env->pages;
+}
+
 bool ask_step(struct worker *w, struct conn *c)
 {
 	const struct http_req *q = &c->http.req;
 
-	c->service = service_ask(w->env->service, w->index, c->handle, c->gen, http_method_name(q->method),
+	c->service = service_ask(service_of(w, q->target), w->index, c->handle, c->gen, http_method_name(q->method),
 				 q->target, q->minor > 0, q->keep_alive && !w->draining);
 	if (!c->service) {
 		if (!c->took)

@@ -3,53 +3,67 @@
 #include "daemon.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
-void daemon_signals(struct daemon *d)
+int daemon_signals(struct daemon *d)
 {
 	struct sigaction old;
+	sigset_t taken;
 
-	sigemptyset(&d->taken);
-	sigaddset(&d->taken, SIGTERM);
-	sigaddset(&d->taken, SIGINT);
-	sigaddset(&d->taken, SIGUSR1);
+	sigemptyset(&taken);
+	sigaddset(&taken, SIGTERM);
+	sigaddset(&taken, SIGINT);
 	/* A terminal that goes away ends the server in good order; nohup is honoured
 	 * (a blocked signal would be queued even though it is ignored). */
 	if (!sigaction(SIGHUP, NULL, &old) && old.sa_handler != SIG_IGN)
-		sigaddset(&d->taken, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &d->taken, NULL);
+		sigaddset(&taken, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &taken, NULL);
+	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
 	/* A client that went away is an error of one send, not the end. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);		/* a limit of file sizes is an error of the write */
+	d->signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
+	d->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return d->signals < 0 || d->bell < 0 ? -errno : 0;
 }
 
 enum daemon_event daemon_wait(const struct daemon *d, int timeout_ms)
 {
-	const struct timespec t = {
-		.tv_sec = timeout_ms / 1000,
-		.tv_nsec = (long)(timeout_ms % 1000) * 1000000,
+	struct pollfd p[] = {
+		{ .fd = d->signals, .events = POLLIN }, { .fd = d->bell, .events = POLLIN },
 	};
-	int sig;
+	struct signalfd_siginfo s;
+	uint64_t n;
+	int got;
 
 	do
-		sig = timeout_ms < 0 ? sigwaitinfo(&d->taken, NULL) :
-				       sigtimedwait(&d->taken, NULL, &t);
-	while (sig < 0 && errno == EINTR);
-	if (sig < 0)
-		return DAEMON_TIMEOUT;
-	return sig == SIGUSR1 ? DAEMON_WOKEN : DAEMON_STOP;
+		got = poll(p, 2, timeout_ms);
+	while (got < 0 && errno == EINTR);
+	if (got > 0 && read(d->signals, &s, sizeof(s)) == sizeof(s))
+		return DAEMON_STOP;
+	if (got > 0 && read(d->bell, &n, sizeof(n)) == sizeof(n))
+		return DAEMON_WOKEN;
+	return DAEMON_TIMEOUT;
 }
 
-void daemon_wake(void)
+void daemon_wake(struct daemon *d)
 {
-	kill(getpid(), SIGUSR1);
+	const uint64_t one = 1;
+
+	if (write(d->bell, &one, sizeof(one)) < 0)
+		return;			/* it is full: it has been rung */
 }
 
 unsigned long daemon_raise_files(unsigned long want)

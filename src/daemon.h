@@ -4,7 +4,8 @@
  *
  * There are no signal handlers.  daemon_signals() blocks the signals before the
  * first thread is made; the main thread takes them with daemon_wait().  So nothing
- * is ever interrupted, and no global variable is needed.
+ * is ever interrupted, and no global variable is needed.  SIGUSR1 and SIGUSR2 mean
+ * nothing here and are ignored.
  */
 #ifndef DAEMON_H
 #define DAEMON_H
@@ -12,17 +13,18 @@
 #include <signal.h>
 
 struct daemon {
-	sigset_t taken;		/* SIGTERM, SIGINT, SIGHUP (unless ignored), and SIGUSR1 */
+	int signals;		/* signalfd: SIGTERM, SIGINT, SIGHUP (unless ignored) */
+	int bell;		/* eventfd */
 };
 
-/* Call before any other thread exists. */
-void daemon_signals(struct daemon *d);
+/* Call before any other thread exists.  0 or -errno. */
+int  daemon_signals(struct daemon *d);
 
 enum daemon_event { DAEMON_TIMEOUT, DAEMON_STOP, DAEMON_WOKEN };
 /* Waits for a signal, timeout_ms at most (-1: for ever). */
 enum daemon_event daemon_wait(const struct daemon *d, int timeout_ms);
 /* From any thread: daemon_wait returns DAEMON_WOKEN (a worker has ended). */
-void daemon_wake(void);
+void daemon_wake(struct daemon *d);
 
 /* Raise the limit of open files to want if the system lets us; what it is now. */
 unsigned long daemon_raise_files(unsigned long want);

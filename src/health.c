@@ -45,6 +45,15 @@ void health_progress(struct health *h, uint64_t done, uint64_t total)
 	__atomic_store_n(&h->total, total, __ATOMIC_RELAXED);
 }
 
+void health_silent(struct health *h, unsigned ms)
+{
+	__atomic_store_n(&h->silent_ms, ms, __ATOMIC_RELAXED);
+	if (ms)
+		health_set(h, HEALTH_SILENT, 0);
+	else if (health_is(h, HEALTH_SILENT))
+		health_clear(h, HEALTH_SILENT);
+}
+
 const char *health_condition_word(enum health_condition c)
 {
 	return words[c].word;
@@ -100,6 +109,8 @@ int health_text(const struct health *h, char *buf, size_t n, size_t *len)
 		done = __atomic_load_n(&h->done, __ATOMIC_RELAXED);
 		if (c == HEALTH_RECOVERING && total)
 			add(buf, n, len, " (%" PRIu64 " of %" PRIu64 " MiB)", done >> 20, total >> 20);
+		if (c == HEALTH_SILENT)
+			add(buf, n, len, " for %u s", __atomic_load_n(&h->silent_ms, __ATOMIC_RELAXED) / 1000);
 		add(buf, n, len, "; %s\n", words[c].todo);
 	}
 	return set & ~HEALTH_NOTES ? 503 : 200;

@@ -30,7 +30,9 @@
 	X(UNREADABLE, "unreadable", "records of the log cannot be read", \
 	  "look at the storage; it is tried again")	/* the service thread */ \
 	X(STORE_MOVED, "store-moved", "the store is no longer at its path; it is worked on where it is", \
-	  "give the new path at the next start")	/* the checkpointer */
+	  "give the new path at the next start")	/* the checkpointer */ \
+	X(SILENT, "disk-silent", "the disk has not answered", \
+	  "look at the storage; goes on by itself")	/* watch.c, with for how long */
 
 enum health_condition {
 #define X(name, word, what, todo) HEALTH_##name,
@@ -46,11 +48,15 @@ struct health {				/* all zero: ready */
 	uint32_t set;			/* bit per condition */
 	int32_t  err[HEALTH_CONDITIONS];	/* 0 or -errno (or WAL_E*) */
 	uint64_t done, total;		/* of recovery, bytes; total 0: unknown */
+	unsigned silent_ms;		/* how long the disk has not answered */
 };
 
 void health_set(struct health *h, enum health_condition c, int err);
 void health_clear(struct health *h, enum health_condition c);
 void health_progress(struct health *h, uint64_t done, uint64_t total);
+
+/* How long the disk has not answered; 0: it does. */
+void health_silent(struct health *h, unsigned ms);
 
 static inline bool health_is(const struct health *h, enum health_condition c)
 {

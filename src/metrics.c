@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "disk.h"
 #include "std.h"
 #include "wal.h"
 
@@ -168,6 +169,8 @@ static void facts(struct text *t, const struct service_env *env, uint64_t starte
 		family(t, "store_free_bytes", "gauge", "Room on the store's file system.");
 		text_f(t, "pasted_store_free_bytes %" PRIu64 "\n", p.store_free);
 	}
+	family(t, "disk_waits_seconds", "gauge", "For how long the call to the disk that waits longest has been waiting.");
+	text_f(t, "pasted_disk_waits_seconds %.3f\n", disk_waits_ms() / 1e3);
 	family(t, "buffer_bytes", "gauge", "Size of a packet buffer.");
 	text_f(t, "pasted_buffer_bytes %u\n", env->buf_size);
 }

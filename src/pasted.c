@@ -20,6 +20,7 @@
 #include "config.h"
 #include "daemon.h"
 #include "diag.h"
+#include "disk.h"
 #include "doctor.h"
 #include "health.h"
 #include "listen.h"
@@ -27,6 +28,7 @@
 #include "service.h"
 #include "std.h"
 #include "waiting.h"
+#include "watch.h"
 #include "wal.h"
 #include "worker.h"
 
@@ -61,7 +63,7 @@ struct server {
 	struct checkpoint *checkpoint;
 	struct counters *counters;		/* [workers] */
 	const struct counters *counters_of[LANES_MAX];
-	struct service *service;
+	struct service *records, *pages;
 	struct worker_env env;
 	struct worker *workers[LANES_MAX];
 	unsigned started, joined;		/* of them */
@@ -240,6 +242,7 @@ static int start_store(struct server *s)
 {
 	const struct config *c = &s->config;
 	const struct wal_options o = {
+		.blk = disk_ops(),
 		.store_dir = c->store, .class = s->choice.class,
 		/* In the class fsync: only to find what an earlier start left there. */
 		.nvmm_path = s->choice.nvmm ? s->choice.nvmm : c->nvmm,
@@ -342,7 +345,12 @@ static int start_service(struct server *s)
 	memset(s->counters, 0, bytes);
 	for (unsigned i = 0; i < s->config.workers; i++)
 		s->counters_of[i] = &s->counters[i];
-	err = service_start(&s->service, &env);
+	err = service_start(&s->records, &env);
+	if (!err) {
+		err = service_start(&s->pages, &env);
+		if (err)
+			service_stop(s->records);
+	}
 	if (err) {
 		diag(DIAG_ERR, "cannot start the service thread: %s", strerror(-err));
 		free(s->counters);
@@ -352,7 +360,8 @@ static int start_service(struct server *s)
 
 static void stop_service(struct server *s)
 {
-	service_stop(s->service);
+	service_stop(s->records);
+	service_stop(s->pages);
 	/* Not before: until here it may wake a worker that has ended. */
 	while (s->started)
 		worker_free(s->workers[--s->started]);
@@ -363,8 +372,9 @@ static void stop_service(struct server *s)
 
 static void worker_gone(void *arg)
 {
-	(void)arg;
-	daemon_wake();
+	struct server *s = arg;
+
+	daemon_wake(&s->daemon);
 }
 
 static void fill_env(struct server *s)
@@ -373,14 +383,14 @@ static void fill_env(struct server *s)
 	uint64_t body_step = c->body_rate * c->body_timeout_ms / 1000;
 
 	s->env = (struct worker_env){
-		.ring = s->ring, .wal = s->wal, .service = s->service, .health = &s->health,
+		.ring = s->ring, .wal = s->wal, .records = s->records, .pages = s->pages, .health = &s->health,
 		.checkpoint = s->checkpoint, .counters = s->counters,
 		.limits = limits_of(c),
 		.conns_max = s->conns_max, .header_timeout_ms = c->header_timeout_ms,
 		.body_timeout_ms = c->body_timeout_ms,
 		.body_step = body_step ? body_step : 1, .idle_timeout_ms = c->idle_timeout_ms,
 		.write_timeout_ms = c->write_timeout_ms, .pushback_ms = c->pushback_ms,
-		.drain_ms = c->drain_ms, .held_max = c->checkpoint_bufs, .gone = worker_gone,
+		.drain_ms = c->drain_ms, .held_max = c->checkpoint_bufs, .gone = worker_gone, .arg = s,
 		.nic = c->nic, .spin_us = c->busy_poll_us,
 	};
 }
@@ -454,7 +464,7 @@ static void *join_workers(void *arg)
 
 	for (; s->joined < s->started; s->joined++)
 		worker_join(s->workers[s->joined]);
-	daemon_wake();
+	daemon_wake(&s->daemon);
 	return NULL;
 }
 
@@ -463,6 +473,7 @@ static void drain(struct server *s)
 	pthread_t joiner;
 
 	s->draining = true;
+	watch_stopping(s->config.drain_ms);
 	health_set(&s->health, HEALTH_DRAINING, 0);
 	daemon_notify("STOPPING=1\nSTATUS=finishing what is in flight");
 	if (s->checkpoint)
@@ -513,7 +524,13 @@ static int run(struct server *s)
 	int i, err = 0;
 
 	health_set(&s->health, HEALTH_STARTING, 0);
-	daemon_signals(&s->daemon);
+	err = daemon_signals(&s->daemon);
+	if (!err)
+		err = watch_start(&s->health);
+	if (err) {
+		diag(DIAG_ERR, "cannot start: %s", strerror(-err));
+		return EXIT_FAILURE;
+	}
 	for (i = 0; i < n && !err; i++)
 		err = steps[i].start(s);
 	if (err)

@@ -594,6 +594,11 @@ static void unstash(struct port *p, uint32_t index)
 	p->nstash = n;
 }
 
+bool service_reads(const char *target)
+{
+	return !strncmp(target, UNDER_RECORDS, sizeof UNDER_RECORDS - 1);
+}
+
 /* Readers may be many and slow: a range, which may be long, leaves slots for records by
  * their names, and all of them leave some for the metrics. */
 static uint32_t reserve_of(const struct service *s, const char *target)

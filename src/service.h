@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * service.h - the one thread that answers what may take long: everything under
+ * service.h - a thread that answers what may take long: everything under
  * /-/ but livez and readyz (which the worker answers itself, from health.h).
  *
  * Workers never block.  A worker hands a request over with service_ask and goes
@@ -85,6 +85,10 @@ int  service_start(struct service **s, const struct service_env *env);
 void service_stop(struct service *s);
 
 /* ---- by the worker, without waiting ---- */
+
+/* Whether the target is one that the log is read for.  There are two services: a reader that
+ * waits for the disk does not keep the metrics waiting. */
+bool service_reads(const char *target);
 
 /* method and target are copied (NUL-terminated; target as in the request line, in
  * origin form).  NULL: too many in being (503, refused_busy); wake() is called when

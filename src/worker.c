@@ -98,11 +98,11 @@ static void watch_pool(struct worker *w)
 
 /* ---- events ---- */
 
-static void service_pieces(struct worker *w)
+static void service_pieces(struct worker *w, struct service *s)
 {
 	struct service_req *r;
 
-	while (w->env->service && (r = service_ready(w->env->service, w->index))) {
+	while (s && (r = service_ready(s, w->index))) {
 		struct conn *c = &w->conns[r->conn];
 
 		must(c->magic == CONN_MAGIC && c->gen == r->conn_gen && c->service == r);
@@ -140,7 +140,8 @@ static void event(struct worker *w, const struct ring_event *e)
 		ingest_synced(w, e->res);
 		break;
 	case RING_WOKEN:
-		service_pieces(w);
+		service_pieces(w, w->env->records);
+		service_pieces(w, w->env->pages);
 		break;
 	}
 }

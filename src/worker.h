@@ -37,7 +37,8 @@ struct checkpoint;
 struct worker_env {			/* the same for all workers; must outlive them */
 	const struct ring_ops *ring;
 	struct wal *wal;
-	struct service *service;
+	struct service *records;	/* reads the log, and may have to wait for the disk */
+	struct service *pages;		/* the other answers: it never waits */
 	struct health *health;
 	struct checkpoint *checkpoint;
 	struct http_limits limits;

@@ -5,6 +5,8 @@
  *	PASTED_NTH=call:n:errno		decimal; errno 0: it does half of it (pwritev)
  *	PASTED_NTH_UNDER=dir:dir	calls on files count below these only
  *	PASTED_NTH_COUNTS=file		how often each was called, written while it runs
+ *	PASTED_NTH_STALL=ms		it does not fail but takes so long
+ *	PASTED_NTH_FROM=file		not the nth, but each as long as there is this file
  *	PASTED_NTH_TRACE=1		tells who called it (addr2line)
  *
  * A call that fails is not done.  A sync that fails loses what was written to the file
@@ -31,6 +33,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <liburing.h>
@@ -67,7 +70,8 @@ static struct row rows_here[CALLS_N], *rows = rows_here;
 static enum call chosen = CALLS_N;
 static uint64_t nth;
 static int err;
-static const char *under;
+static const char *under, *from;
+static long stall_ms;
 static struct undo *written;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -97,6 +101,9 @@ __attribute__((constructor)) static void begin(void)
 	char name[56];
 
 	under = getenv("PASTED_NTH_UNDER");
+	from = getenv("PASTED_NTH_FROM");
+	if (getenv("PASTED_NTH_STALL"))
+		stall_ms = atol(getenv("PASTED_NTH_STALL"));
 	if (fd >= 0 && !ftruncate(fd, sizeof(rows_here)))
 		rows = REAL(mmap)(NULL, sizeof(rows_here), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (rows == MAP_FAILED)
@@ -121,8 +128,15 @@ static bool fails(enum call c)
 
 	void *at[32];
 
-	if (c != chosen || n != nth)
+	if (c != chosen || (from ? access(from, F_OK) : n != nth))
 		return false;
+	if (stall_ms) {
+		struct timespec t = { stall_ms / 1000, stall_ms % 1000 * 1000000 };
+
+		while (nanosleep(&t, &t))
+			;
+		return false;
+	}
 	if (getenv("PASTED_NTH_TRACE"))
 		backtrace_symbols_fd(at, backtrace(at, 32), 2);
 	errno = err;

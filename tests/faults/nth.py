@@ -16,16 +16,14 @@ import os
 import random
 import shutil
 import signal
-import struct
-import subprocess
 import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
 from harness import Conn, Failed, KIB, SLOW, Skip, case, check, equal, main, wait_until  # noqa: E402
 from ledger import Entry, judge  # noqa: E402
+from preload import LIB, preload, read_counts  # noqa: E402
 
-LIB = os.path.join(os.environ.get("top_builddir", "."), "tests/faults/nth.so")
 EVERY = "PASTED_NTH_EVERY" in os.environ
 ONLY, ONLY_LIFE = os.environ.get("PASTED_NTH"), os.environ.get("PASTED_NTH_LIFE")
 CHOICE = 4                  # of a call, in each life
@@ -58,13 +56,6 @@ def told(err, said):
     """A write that found no room is told of as what it is: a failed write."""
     words = (os.strerror(err), "no room", os.strerror(EIO)) if err == ENOSPC else (os.strerror(err),)
     return any(w in said for w in words)
-
-
-def read_counts(path):
-    with open(path, "rb") as f:
-        data = f.read()
-    rows = (struct.unpack_from("56sQ", data, i) for i in range(0, len(data), 64))
-    return {name.rstrip(b"\0").decode(): n for name, n in rows}
 
 
 # ---- clients ----
@@ -241,16 +232,6 @@ class Lives:
         else:
             s.kill()
         equal([r.name for r in s.dump()][:-1], [r.name for r in got], "the next start changed what is there")
-
-
-def preload():
-    """The sanitizer's runtime first, where there is one."""
-    with open(os.environ["PASTED"], "rb") as f:
-        if b"__asan_init" not in f.read():
-            return LIB
-    gcc = os.environ.get("CC", "gcc").split()[0]
-    out = subprocess.run([gcc, "-print-file-name=libasan.so"], capture_output=True, text=True)
-    return out.stdout.strip() + ":" + LIB
 
 
 def choose(n, rng):

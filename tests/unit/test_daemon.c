@@ -27,22 +27,24 @@ static void signals(void **state)
 
 	(void)state;
 	assert_true(signal(SIGHUP, SIG_DFL) != SIG_ERR);	/* we may be under nohup ourselves */
-	daemon_signals(&d);
+	assert_int_equal(daemon_signals(&d), 0);
 	assert_int_equal(daemon_wait(&d, 0), DAEMON_TIMEOUT);
 	assert_int_equal(kill(getpid(), SIGTERM), 0);
 	assert_int_equal(daemon_wait(&d, -1), DAEMON_STOP);
 	assert_int_equal(kill(getpid(), SIGINT), 0);
 	assert_int_equal(daemon_wait(&d, 60000), DAEMON_STOP);
-	daemon_wake();
+	daemon_wake(&d);
 	assert_int_equal(daemon_wait(&d, -1), DAEMON_WOKEN);
 	assert_int_equal(kill(getpid(), SIGHUP), 0);
 	assert_int_equal(daemon_wait(&d, -1), DAEMON_STOP);
 	/* As under nohup: ignored stays ignored, even though others are blocked. */
 	assert_true(signal(SIGHUP, SIG_IGN) != SIG_ERR);
-	daemon_signals(&d);
+	assert_int_equal(daemon_signals(&d), 0);
 	assert_int_equal(kill(getpid(), SIGHUP), 0);
 	assert_int_equal(daemon_wait(&d, 0), DAEMON_TIMEOUT);
 	assert_int_equal(kill(getpid(), SIGPIPE), 0);
+	assert_int_equal(daemon_wait(&d, 0), DAEMON_TIMEOUT);
+	assert_int_equal(kill(getpid(), SIGUSR1), 0);	/* from anybody: it means nothing */
 	assert_int_equal(daemon_wait(&d, 0), DAEMON_TIMEOUT);
 }
 

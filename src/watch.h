@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * watch.h - a thread that waits for nobody: it tells when the disk is silent and when it
+ * answers again, and ends the process when that should stop and only waits for the disk.
+ */
+#ifndef WATCH_H
+#define WATCH_H
+
+struct health;
+
+/* Until the process ends.  0 or -errno. */
+int  watch_start(struct health *h);
+/* The server is stopping: a call that has waited for the disk this long (and from when it
+ * counts as silent) is not waited for. */
+void watch_stopping(unsigned drain_ms);
+
+#endif
