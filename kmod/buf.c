@@ -24,9 +24,9 @@
  * nearly every packet is gone, and the tag is used again for another, rather than stay as
  * long as the process holds the buffer; else when the buffer would become FREE.
  *
- * Not seen: a page that was taken out of its packet by splice(2) from a socket that is no
- * ring's; a packet that lost its list because a socket's filter trimmed it (a packet
- * socket's, say; not libpcap's mapped ring).  They find in it what comes later.
+ * Not seen: a page that was taken out of its packet by splice(2), which is why only a
+ * ring's own sockets get any (flow.c); a packet that lost its list because the filter of a
+ * packet socket trimmed it (not libpcap's mapped ring).  They find in it what comes later.
  *
  * PASTE_UNTRACKED is for the test of this: built with it, the module corrupts data under
  * loss and reordering, and the test must say so.
@@ -78,6 +78,17 @@ static void drop_tag(struct paste_ring *r, struct paste_buf *b)
 	else
 		consume_skb(b->tag);
 	b->tag = NULL;
+}
+
+/* It waits in the stack no more, or is named now: whom it counted against has room. */
+static void let_go(struct paste_ring *r, struct paste_buf *b)
+{
+	struct paste_conn *c = paste_conn_of(r, b->conn);
+
+	r->nheld--;
+	if (c && c->gen == b->gen)
+		c->held--;
+	b->gen = 0;
 }
 
 static void make_free(struct paste_ring *r, struct paste_buf *b)
@@ -143,6 +154,7 @@ void paste_buf_name(struct paste_ring *r, u32 buf, struct paste_conn *c)
 	if (b->state == BUF_STACK) {
 		list_move_tail(&b->link, &r->named);
 		r->nstack--;
+		let_go(r, b);
 	}
 	b->state = BUF_USER;
 	b->conn = c->handle;
@@ -226,6 +238,8 @@ void paste_bufs_reap(struct paste_ring *r, unsigned int max)
 		}
 		list_del_init(&b->link);
 		r->nstack--;
+		if (b->state == BUF_STACK)
+			let_go(r, b);
 		drop_tag(r, b);
 		make_free(r, b);
 	}
@@ -249,6 +263,12 @@ u32 paste_buf_get(struct paste_ring *r)
 	return buf;
 }
 
+/* A half is for the stack (flow.c), an eighth is the reserve. */
+u32 paste_buf_share(const struct paste_ring *r)
+{
+	return READ_ONCE(r->nkernel) / 8 * 3;
+}
+
 void paste_buf_back(struct paste_ring *r, u32 buf)
 {
 	spin_lock_bh(&r->buf_lock);
@@ -266,21 +286,29 @@ struct page *paste_buf_page(const struct paste_ring *r, u32 buf, unsigned int *o
 	return g->pages[at >> PAGE_SHIFT];
 }
 
-bool paste_buf_inject(struct paste_ring *r, u32 buf, struct sk_buff *skb)
+bool paste_buf_inject(struct paste_ring *r, u32 buf, struct sk_buff *skb, const struct paste_segment *s,
+		      enum paste_copy *why)
 {
 	struct paste_buf *b = buf_of(r, buf);
 	struct sk_buff *tag = NULL;
+	struct paste_conn *c;
 
-	spin_lock_bh(&r->buf_lock);
-	if (!WARN_ON_ONCE(b->state != BUF_DEVICE))
+	*why = PASTE_COPY_MEMORY;
+	spin_lock(&r->buf_lock);
+	c = WARN_ON_ONCE(b->state != BUF_DEVICE) ? NULL : paste_flow_admit(r, s, why);
+	if (c)
 		tag = get_tag(r);
 	if (tag) {
 		skb_shinfo(skb)->frag_list = skb_get(tag);
 		b->tag = tag;
 		b->state = BUF_STACK;
+		b->conn = c->handle;
+		b->gen = c->gen;
+		c->held++;
+		r->nheld++;
 		list_add_tail(&b->link, &r->stack);
 		r->nstack++;
 	}
-	spin_unlock_bh(&r->buf_lock);
+	spin_unlock(&r->buf_lock);
 	return tag;
 }

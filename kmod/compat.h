@@ -7,6 +7,9 @@
 #include <linux/uio.h>
 #include <linux/version.h>
 #include <linux/virtio_config.h>
+#include <net/inet6_hashtables.h>
+#include <net/inet_hashtables.h>
+#include <net/tcp.h>
 
 #ifdef CONFIG_HIGHMEM
 #error "paste wants every page in the kernel's own mapping: a 64-bit kernel"
@@ -16,6 +19,39 @@
 static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 {
 	vma->vm_flags |= flags;
+}
+#endif
+
+/* The look-up of sockets knew no table but TCP's in the end. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define PASTE_HASHINFO(net) (net)->ipv4.tcp_death_row.hashinfo,
+#else
+#define PASTE_HASHINFO(net)
+#endif
+
+static inline struct sock *paste_established4(struct net *net, __be32 saddr, __be16 sport, __be32 daddr, u16 dport,
+					      int dif)
+{
+	return __inet_lookup_established(net, PASTE_HASHINFO(net) saddr, sport, daddr, dport, dif, 0);
+}
+
+static inline struct sock *paste_listener4(struct net *net, __be32 saddr, __be16 sport, __be32 daddr, u16 dport,
+					   int dif)
+{
+	return __inet_lookup_listener(net, PASTE_HASHINFO(net) NULL, 0, saddr, sport, daddr, dport, dif, 0);
+}
+
+#if IS_BUILTIN(CONFIG_IPV6)
+static inline struct sock *paste_established6(struct net *net, const struct in6_addr *saddr, __be16 sport,
+					      const struct in6_addr *daddr, u16 dport, int dif)
+{
+	return __inet6_lookup_established(net, PASTE_HASHINFO(net) saddr, sport, daddr, dport, dif, 0);
+}
+
+static inline struct sock *paste_listener6(struct net *net, const struct in6_addr *saddr, __be16 sport,
+					   const struct in6_addr *daddr, u16 dport, int dif)
+{
+	return inet6_lookup_listener(net, PASTE_HASHINFO(net) NULL, 0, saddr, sport, daddr, dport, dif, 0);
 }
 #endif
 

@@ -176,7 +176,7 @@ int paste_conn_attach(struct paste_ring *r, u32 handle, int fd, u32 quota, bool 
 	err = hook(c);
 	if (err)
 		goto free;
-	r->conns[handle] = c;
+	paste_flow_add(c);
 	r->stats.connections++;
 	/* What came before the hook did not call it. */
 	paste_conn_look(c);
@@ -193,7 +193,7 @@ void paste_conn_detach(struct paste_conn *c)
 	struct paste_ring *r = c->ring;
 
 	unhook(c);
-	r->conns[c->handle] = NULL;
+	paste_flow_del(c);
 	r->stats.connections--;
 	fput(c->file);
 	kmem_cache_free(conn_cache, c);

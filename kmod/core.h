@@ -44,7 +44,7 @@ enum paste_buf_state {
 struct paste_buf {
 	struct list_head link;
 	struct sk_buff	*tag;	/* of its packets, while it may be needed: in STACK, USER, LINGER */
-	u32		 conn, gen;	/* whom the event DATA that named it counted against */
+	u32		 conn, gen;	/* whom it counts against: STACK, USER */
 	u8		 state;
 };
 
@@ -55,7 +55,7 @@ struct paste_conn {
 	struct file	  *file;
 	struct socket	  *sock;
 	u32		   handle, gen;
-	u32		   quota, used;	/* buffers; quota 0: no limit */
+	u32		   quota, used;	/* buffers that events name; quota 0: no limit */
 	bool		   listener, paused;
 	bool		   ended;	/* EOF or ERR was given out */
 	bool		   want_write;	/* a SEND was short: WRITABLE is owed */
@@ -64,6 +64,10 @@ struct paste_conn {
 	u8		   place;
 	struct list_head   link;	/* of ring->ready or ring->stalled */
 	wait_queue_entry_t wait;
+	/* below: ring->buf_lock */
+	struct hlist_node  by_sock;	/* of ring->socks */
+	u32		   held;	/* buffers in the stack, injected for it and not named yet */
+	u32		   next_seq;	/* behind the last segment that was in order */
 	wait_queue_head_t *head;	/* the socket's; lives as long as the file */
 };
 
@@ -84,8 +88,10 @@ struct paste_ring {
 	struct paste_out      ev;
 	struct paste_in	      cmd, rel;
 
-	struct paste_conn   **conns;
+	struct paste_conn   **conns;	/* changed under the mutex and buf_lock */
 	u32		      conns_max, last_gen;
+	struct hlist_head    *socks;	/* 1 << socks_bits heads; buf_lock */
+	u32		      socks_bits;
 
 	u32		      first_buf, nbufs;
 	spinlock_t	      buf_lock;
@@ -93,6 +99,7 @@ struct paste_ring {
 	u32		     *free;		/* nfree of them */
 	struct list_head      stack, named;	/* named: in this pass; mutex */
 	u32		      nfree, nkernel, nstack;
+	u32		      nheld;	/* of nstack: no event has named them yet */
 	struct sk_buff	     *blank;		/* what tags are clones of */
 	struct sk_buff_head   tags;		/* idle ones; buf_lock, not its own */
 
@@ -170,6 +177,18 @@ static inline struct paste_conn *paste_conn_of(const struct paste_ring *r, u32 h
 {
 	return handle < r->conns_max ? r->conns[array_index_nospec(handle, r->conns_max)] : NULL;
 }
+
+/* ---- flow.c ---- */
+int  paste_flows_init(struct paste_ring *r);
+void paste_flows_exit(struct paste_ring *r);
+/* From here on its segments may stay in the ring's buffers; to here. */
+void paste_flow_add(struct paste_conn *c);
+void paste_flow_del(struct paste_conn *c);
+/* Under buf_lock: the connection, or listener, that the buffer of this segment is to count
+ * against; NULL: it must be copied, *why. */
+struct paste_conn *paste_flow_admit(struct paste_ring *r, const struct paste_segment *s, enum paste_copy *why);
+/* Why the ring finds in it what it has to copy. */
+enum paste_copy paste_copy_noted(const struct sk_buff *skb);
 
 /* ---- read.c ---- */
 enum paste_read {

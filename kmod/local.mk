@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # kmod/: the kernel module, built by the kernel's own build system in kmod/obj, where the
 # sources are links.  Nothing here is part of make install: kmod-install is, or DKMS.
-kmod_files = %D%/main.c %D%/region.c %D%/buf.c %D%/ring.c %D%/conn.c %D%/read.c %D%/tx.c \
-	%D%/vnet_dev.c %D%/vnet_tx.c %D%/src_vnet.c %D%/vnet.h %D%/vnet_parse.h \
+kmod_files = %D%/main.c %D%/region.c %D%/buf.c %D%/ring.c %D%/conn.c %D%/flow.c %D%/read.c %D%/tx.c \
+	%D%/vnet_dev.c %D%/vnet_sock.c %D%/vnet_tx.c %D%/src_vnet.c %D%/vnet.h %D%/vnet_parse.h \
 	%D%/core.h %D%/compat.h %D%/ring.h %D%/paste.h %D%/uapi/paste.h %D%/Kbuild
 EXTRA_DIST += $(kmod_files) %D%/60-paste.rules
 include_HEADERS = %D%/uapi/paste.h

@@ -64,6 +64,7 @@ static int paste_open(struct inode *inode, struct file *file)
 static void free_arrays(struct paste_ring *r)
 {
 	paste_bufs_exit(r);
+	paste_flows_exit(r);
 	kvfree(r->conns);
 	vfree(r->shared);
 	r->conns = NULL;
@@ -109,7 +110,7 @@ static int alloc_arrays(struct paste_ring *r, struct paste_setup *s)
 	r->conns_max = s->conns_max;
 	r->first_buf = s->first_buf;
 	r->nbufs = s->nbufs;
-	return paste_bufs_init(r);
+	return paste_flows_init(r) ?: paste_bufs_init(r);
 }
 
 static int setup_locked(struct paste_ring *r, struct paste_setup *s)
@@ -211,13 +212,18 @@ struct paste_stats *paste_ring_stats(struct paste_ring *r)
 
 /* ---- the other calls ---- */
 
-static long stats(struct paste_ring *r, struct paste_stats __user *arg)
+/* Of an older process, or a newer one, the struct has another size. */
+static long stats(struct paste_ring *r, void __user *arg, unsigned int size)
 {
 	struct paste_stats s = r->stats;	/* while SYNC counts on: a snapshot will do */
 
 	s.buffers_kernel = READ_ONCE(r->nkernel);
 	s.buffers_stack = READ_ONCE(r->nstack);
-	return copy_to_user(arg, &s, sizeof(s)) ? -EFAULT : 0;
+	if (copy_to_user(arg, &s, min_t(size_t, size, sizeof(s))))
+		return -EFAULT;
+	if (size > sizeof(s) && clear_user(arg + sizeof(s), size - sizeof(s)))
+		return -EFAULT;
+	return 0;
 }
 
 static long sync(struct paste_ring *r, const struct paste_sync __user *arg)
@@ -255,9 +261,10 @@ static long paste_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return wake(r);
 	case PASTE_IOC_SOURCE:
 		return source(r, at);
-	case PASTE_IOC_STATS:
-		return stats(r, at);
 	}
+	if (_IOC(_IOC_READ, _IOC_TYPE(cmd), _IOC_NR(cmd), sizeof(struct paste_stats)) == PASTE_IOC_STATS &&
+	    _IOC_DIR(cmd) == _IOC_READ)
+		return stats(r, at, _IOC_SIZE(cmd));
 	return -ENOTTY;
 }
 

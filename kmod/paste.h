@@ -10,18 +10,21 @@
  *               tests compile it in user space
  *   ring.c      SYNC
  *   conn.c      handles, the hook on a socket's wait queue
+ *   flow.c      which sockets are this ring's, and how many buffers one may hold
  *   read.c      what the stack queued on a socket, into buffers: the source that is
  *               always there
  *   tx.c        commands
  *   core.h      what those share
  *   vnet_dev.c  our virtio-net driver; vnet_tx.c is its sending half
+ *   vnet_sock.c whose a segment is that the device has written
  *   src_vnet.c  the source that fills its receive queue from the region
  *   compat.h    what differs between kernels
  *
  * LOCKS.  ring->mutex: everything of a ring that SYNC touches; SYNC tries it only.
  * ring->lock (spin, irq-safe): the list of ready connections, the wake-up flags; taken by
  * wait-queue callbacks and interrupts.  ring->buf_lock (spin, bottom halves): the states
- * of the ring's buffers.  Order: mutex, mmap_lock, socket lock, buf_lock, ring->lock.
+ * of the ring's buffers, and which sockets are its.  Order: mutex, mmap_lock, socket lock,
+ * buf_lock, ring->lock.
  * A region never changes once it is made.
  */
 #ifndef PASTE_H
@@ -77,17 +80,32 @@ void paste_ring_wake(struct paste_ring *r);
 u32 paste_buf_bytes(const struct paste_ring *r);	/* 2048 or 4096 */
 /* A free buffer for the device to fill, which leaves a reserve for copies; or PASTE_NO_BUF. */
 u32 paste_buf_get(struct paste_ring *r);
+/* So many the device should have at a time; the others are for the stack, and for copies. */
+u32 paste_buf_share(const struct paste_ring *r);
 /* It was not filled, or what it held never reached a socket. */
 void paste_buf_back(struct paste_ring *r, u32 buf);
 /* Its page and the offset in it; a buffer lies in one page. */
 struct page *paste_buf_page(const struct paste_ring *r, u32 buf, unsigned int *off);
 /*
- * Before injection: the skb holds payload in the buffer (one page frag), and has no
- * frag_list.  It gets one, an empty skb that the core knows it by: the buffer may be filled
- * again when no event names it and no packet has that list any more (buf.c).  False: there
- * was no memory; the skb is not for the stack, the buffer still the source's.
+ * A segment of TCP, and the socket that gets it: an established one; or, before there is
+ * one that could be attached, the listener that it will be accepted from.
  */
-bool paste_buf_inject(struct paste_ring *r, u32 buf, struct sk_buff *skb);
+struct paste_segment {
+	const struct sock *sk;
+	u32 seq, len;		/* len: of the payload */
+};
+/*
+ * Before injection, with bottom halves off: the skb holds the segment's payload in the
+ * buffer (one page frag), and has no frag_list.  It gets one, an empty skb that the core
+ * knows it by: the buffer may be filled again when no event names it and no packet has that
+ * list any more (buf.c).  Else the skb is not for the stack, the buffer still the source's,
+ * and *why the payload must be copied: the socket is not this ring's, or has enough.
+ */
+bool paste_buf_inject(struct paste_ring *r, u32 buf, struct sk_buff *skb, const struct paste_segment *s,
+		      enum paste_copy *why);
+/* Of a packet that is a copy, with its device set: why, for the statistics.  It is noted in
+ * front of its headers, where it stays as long as it is the same packet. */
+void paste_copy_note(struct sk_buff *skb, enum paste_copy why);
 
 int  paste_vnet_init(void);
 void paste_vnet_exit(void);

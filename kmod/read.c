@@ -25,7 +25,9 @@
 struct walk {
 	struct paste_ring *r;
 	struct paste_conn *c;
+	const struct sk_buff *skb;
 	u32 buf, fill;		/* the open copy, or PASTE_NO_BUF */
+	u16 first;		/* why its first bytes are in it */
 	u8 *at;
 	enum paste_read why;	/* it stopped; READ_DRY: it did not */
 };
@@ -84,7 +86,7 @@ static void close_copy(struct walk *w)
 	if (w->buf == PASTE_NO_BUF)
 		return;
 	if (w->fill)
-		give_data(w->c, w->buf, 0, w->fill, PASTE_F_COPIED);
+		give_data(w->c, w->buf, 0, w->fill, PASTE_F_COPIED | w->first << 8);
 	else
 		paste_buf_back(w->r, w->buf);
 	w->buf = PASTE_NO_BUF;
@@ -92,6 +94,7 @@ static void close_copy(struct walk *w)
 
 static u32 copy_block(struct walk *w, const u8 *data, u32 len)
 {
+	const enum paste_copy by = w->r->source ? paste_copy_noted(w->skb) : PASTE_COPY_OTHER;
 	const u32 size = paste_buf_bytes(w->r);
 	u32 done = 0;
 
@@ -104,6 +107,9 @@ static u32 copy_block(struct walk *w, const u8 *data, u32 len)
 			break;
 		n = min(len - done, size - w->fill);
 		memcpy(w->at + w->fill, data + done, n);
+		if (!w->fill)
+			w->first = by;
+		w->r->stats.copied_by[by] += n;
 		w->fill += n;
 		done += n;
 	}
@@ -133,6 +139,7 @@ static int walk_packet(read_descriptor_t *desc, struct sk_buff *skb, unsigned in
 	u32 done = 0, n, took;
 	const u8 *data;
 
+	w->skb = skb;
 	skb_prepare_seq_read(skb, offset, offset + len, &st);
 	while (done < len) {
 		n = skb_seq_read(done, &data, &st);
@@ -213,6 +220,8 @@ static enum paste_read read_plain(struct walk *w, int *err)
 	while (open_copy(w)) {
 		rc = receive(sock, w->at, paste_buf_bytes(w->r), 0);
 		w->fill = rc > 0 ? rc : 0;
+		w->first = PASTE_COPY_PROTOCOL;
+		w->r->stats.copied_by[w->first] += w->fill;
 		close_copy(w);
 		if (rc <= 0)
 			return plain_end(rc, err);

@@ -3,10 +3,12 @@
  * src_vnet.c - the source "vnet": a ring's buffers in the receive queue of a device of
  * vnet_dev.c, frames injected into the stack by the ring's own thread.  See vnet.h.
  *
- * The device writes a frame into a region buffer; the payload of a TCP segment is never
- * moved again.  The process may write into the same page at any moment, so headers are
- * copied out first, once, and only the copy is looked at and given to the stack.  All
- * that is not payload of TCP is copied whole and its buffer goes back to the device.
+ * The device writes a frame into a region buffer; the payload of a TCP segment that is for
+ * a socket of the ring (vnet_sock.c, flow.c) is never moved again.  The process may write
+ * into the same page at any moment, so headers are copied out first, once, and only the
+ * copy is looked at and given to the stack.  Any other frame is copied whole and its buffer
+ * goes back to the device; so is a small one: that costs less than to keep account of a
+ * buffer, and a client of tiny segments holds no buffers with them.
  *
  * When the ring has no free buffer the queue is filled with the device's own plain ones:
  * the payload is copied then, by the core, if and when there is somewhere to put it, but
@@ -104,23 +106,30 @@ static struct sk_buff *vnet_head_skb(unsigned int head)
 	return skb;
 }
 
-/* An skb whose payload is the region page itself.  NULL: to be copied instead, nothing
- * has happened yet. */
-static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len)
+/* An skb whose payload is the region page itself.  NULL: to be copied instead, and why;
+ * nothing has happened yet. */
+static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len, enum paste_copy *why)
 {
 	struct paste_ring *r = v->port->ring;
 	unsigned int frame = len - VNET_HDR, off, head, end;
 	struct page *page = paste_buf_page(r, buf, &off);
 	const u8 *data = page_address(page) + off;
 	struct virtio_net_hdr_v1 hdr;
+	struct paste_segment s;
 	struct sk_buff *skb;
+	struct sock *sk;
 	u8 h[VNET_HEAD];
 
 	memcpy(&hdr, data, sizeof(hdr));
 	memcpy(h, data + VNET_HDR, min_t(unsigned int, frame, sizeof(h)));
 	head = vnet_tcp_payload(h, min_t(unsigned int, frame, sizeof(h)), frame, &end);
+	*why = PASTE_COPY_HEADERS;
 	if (!head)
 		return NULL;
+	*why = PASTE_COPY_SMALL;
+	if (end - head < PASTE_SMALL)
+		return NULL;
+	*why = PASTE_COPY_MEMORY;
 	skb = vnet_head_skb(head);
 	if (!skb)
 		return NULL;
@@ -129,14 +138,24 @@ static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len)
 	skb_reserve(skb, skb_tailroom(skb) - head);
 	skb_put_data(skb, h, head);
 	get_page(page);
-	skb_fill_page_desc(skb, 0, page, off + VNET_HDR + head, end - head);
+	skb_fill_page_desc_noacc(skb, 0, page, off + VNET_HDR + head, end - head);
 	skb->len += end - head;
 	skb->data_len = end - head;
-	/* The page is the process's, and on its account; the socket is charged for what
-	 * it holds, or TCP would copy segments together to get room much too soon. */
-	skb->truesize += end - head;
-	if (vnet_judge(v, skb, &hdr) && paste_buf_inject(r, buf, skb))
+	skb->truesize += paste_buf_bytes(r);	/* nobody else can have the rest */
+	*why = PASTE_COPY_HEADERS;
+	if (!vnet_judge(v, skb, &hdr))
+		goto copy;
+	*why = PASTE_COPY_UNATTACHED;
+	sk = vnet_sock_find(v, skb, h, &s);
+	if (!sk)
+		goto copy;
+	s.len = end - head;
+	if (paste_buf_inject(r, buf, skb, &s, why)) {
+		vnet_sock_hand_on(skb, sk);
 		return skb;
+	}
+	sock_gen_put(sk);
+copy:
 	kfree_skb(skb);
 	return NULL;
 }
@@ -155,17 +174,20 @@ static void vnet_count_frame(struct vnet *v, const void *token, unsigned int len
 /* Takes one frame; the token, if the device may have it back, else NULL. */
 static void *vnet_receive(struct vnet *v, void *token, unsigned int len, struct list_head *list)
 {
+	enum paste_copy why = PASTE_COPY_SPARE;
 	struct sk_buff *skb = NULL;
 
+	if (vnet_is_region(token))
+		v->nregion--;
 	if (!vnet_length_ok(v, token, len))
 		return token;
 	vnet_count_frame(v, token, len);
 	if (vnet_is_region(token))
-		skb = vnet_zero_copy(v, vnet_buf(token), len);
+		skb = vnet_zero_copy(v, vnet_buf(token), len, &why);
 	if (skb)
 		token = NULL;
 	else
-		skb = vnet_copy(v, token, len);
+		skb = vnet_copy(v, token, len, why);
 	if (!skb)
 		return token;
 	v->dev->stats.rx_packets++;
@@ -174,18 +196,20 @@ static void *vnet_receive(struct vnet *v, void *token, unsigned int len, struct 
 	return token;
 }
 
-/* Up to BATCH frames, as skbs; how many.  For the owner of the queue. */
+/* Up to BATCH frames, as skbs; how many.  For the owner of the queue, with bottom halves off. */
 unsigned int vnet_take(struct vnet *v, unsigned int budget, struct list_head *list)
 {
 	void *back[BATCH], *token;
 	unsigned int n = 0, nback = 0, len;
 
+	rcu_read_lock();
 	while (n < min(budget, BATCH) && (token = virtqueue_get_buf(v->rx, &len))) {
 		token = vnet_receive(v, token, len, list);
 		if (token)
 			back[nback++] = token;
 		n++;
 	}
+	rcu_read_unlock();
 	/* Region buffers at once; plain ones are what vnet_fill() takes last. */
 	while (nback) {
 		token = back[--nback];
@@ -250,11 +274,6 @@ static void vnet_begin(struct paste_ring *r)
 	vnet_own(v);
 	vnet_port_unstash(v->port);
 	vnet_leave(v);
-}
-
-static bool vnet_has_plain_posted(const struct vnet *v)
-{
-	return v->nspare < v->nplain;
 }
 
 /*

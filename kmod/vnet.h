@@ -9,8 +9,14 @@
  *   plain    a buffer of ours.  A frame in it is copied into an skb and the buffer is
  *            posted again at once: there are as many as the queue has entries and none
  *            ever leaves, so that refilling cannot fail and the device is never deaf.
- *   region   a buffer of the ring's region.  A TCP segment's payload stays in it, as a
- *            page fragment of the skb; any other frame is copied, and it is posted again.
+ *   region   a buffer of the ring's region.  The payload of a TCP segment for one of its
+ *            sockets stays in it, as a page fragment of the skb, unless it is small; any
+ *            other frame is copied, and it is posted again.
+ *
+ * With a ring the queue need not be full.  The ring's buffers are a part of those that it
+ * has (paste_buf_share()): a device with a larger queue would take all of them, and those
+ * that it filled could only be replaced with plain ones, which would then go round and
+ * round.  Plain ones are posted only when fewer than VNET_FEW of either kind are.
  *
  * WHO TAKES FROM THE RECEIVE QUEUE is told by vnet->mode, changed under rx_lock:
  *
@@ -49,6 +55,7 @@
 #define VNET_BUF	2048u		/* a plain buffer */
 #define VNET_HDR	sizeof(struct virtio_net_hdr_v1)
 #define VNET_SMALL	512u		/* a frame to send that fits with its header is copied */
+#define VNET_FEW	64u		/* posted buffers that keep the interface from being deaf */
 #define VNET_DEADLINE	(msecs_to_jiffies(4) + 1)
 
 enum vnet_mode { VNET_NIC, VNET_SYNC, VNET_AWAKE, VNET_ARMED, VNET_SOFT };
@@ -89,6 +96,7 @@ struct vnet {
 
 	void **spare;			/* plain buffers that are not posted */
 	unsigned int nspare, nplain;	/* of so many */
+	unsigned int nregion;		/* region buffers that are posted */
 
 	/* under the lock of the transmit queue */
 	struct task_struct *hold;	/* what this task sends waits for its flush */
@@ -116,15 +124,20 @@ static inline u32 vnet_buf(const void *token)
 
 /* vnet_dev.c; what takes from or posts to the receive queue is for its owner, see above */
 struct vnet *vnet_of(struct net_device *dev);		/* NULL: not a device of ours */
+bool vnet_has_plain_posted(const struct vnet *v);
 void *vnet_data(const struct vnet *v, const void *token);
 bool vnet_length_ok(const struct vnet *v, const void *token, unsigned int len);
 bool vnet_judge(struct vnet *v, struct sk_buff *skb, const struct virtio_net_hdr_v1 *hdr);
-struct sk_buff *vnet_copy(struct vnet *v, const void *token, unsigned int len);
+struct sk_buff *vnet_copy(struct vnet *v, const void *token, unsigned int len, enum paste_copy why);
 bool vnet_post(struct vnet *v, void *token);
 void vnet_fill(struct vnet *v);
 void vnet_ring_rx(struct vnet *v);
 void vnet_stop(struct vnet *v);
 int  vnet_start(struct vnet *v);
+
+/* vnet_sock.c */
+struct sock *vnet_sock_find(struct vnet *v, const struct sk_buff *skb, const u8 *h, struct paste_segment *s);
+void vnet_sock_hand_on(struct sk_buff *skb, struct sock *sk);
 
 /* vnet_tx.c */
 netdev_tx_t vnet_xmit(struct sk_buff *skb, struct net_device *dev);

@@ -61,7 +61,7 @@ bool vnet_judge(struct vnet *v, struct sk_buff *skb, const struct virtio_net_hdr
 }
 
 /* An skb with a copy of the frame; NULL: dropped, and counted.  len was looked at. */
-struct sk_buff *vnet_copy(struct vnet *v, const void *token, unsigned int len)
+struct sk_buff *vnet_copy(struct vnet *v, const void *token, unsigned int len, enum paste_copy why)
 {
 	const u8 *data = vnet_data(v, token);
 	struct virtio_net_hdr_v1 hdr;
@@ -73,6 +73,8 @@ struct sk_buff *vnet_copy(struct vnet *v, const void *token, unsigned int len)
 		v->dev->stats.rx_dropped++;
 		return NULL;
 	}
+	if (v->port)
+		paste_copy_note(skb, why);
 	skb_put_data(skb, data + VNET_HDR, len - VNET_HDR);
 	if (vnet_judge(v, skb, &hdr))
 		return skb;
@@ -105,32 +107,54 @@ bool vnet_post(struct vnet *v, void *token)
 	} else {
 		sg_set_buf(&sg, token, VNET_BUF);
 	}
-	if (!virtqueue_add_inbuf(v->rx, &sg, 1, token, GFP_ATOMIC))
+	if (!virtqueue_add_inbuf(v->rx, &sg, 1, token, GFP_ATOMIC)) {
+		v->nregion += vnet_is_region(token);
 		return true;
+	}
 	vnet_lay_aside(v, token);	/* no room to bounce it through, for now */
 	return false;
 }
 
-/* The next to post: the ring's buffers first, and first of these what could not be
- * posted before, so that the stash never grows beyond the queue; NULL: none. */
-static void *vnet_next(struct vnet *v)
+bool vnet_has_plain_posted(const struct vnet *v)
 {
-	struct vnet_port *port = v->port;
-	u32 buf = PASTE_NO_BUF;
-
-	if (port)
-		buf = port->nstash ? port->stash[--port->nstash] : paste_buf_get(port->ring);
-	if (buf != PASTE_NO_BUF)
-		return vnet_token(buf);
-	return v->nspare ? v->spare[--v->nspare] : NULL;
+	return v->nspare < v->nplain;
 }
 
-/* The queue is full afterwards, or, when the DMA layer has no room, it is tried again soon. */
+static unsigned int vnet_posted(const struct vnet *v)
+{
+	return v->nregion + v->nplain - v->nspare;
+}
+
+/* What could not be posted before comes first, so that the stash never grows beyond the queue. */
+static u32 vnet_next_region(struct vnet *v, u32 share)
+{
+	struct vnet_port *port = v->port;
+
+	if (port->nstash)
+		return port->stash[--port->nstash];
+	return v->nregion < share ? paste_buf_get(port->ring) : PASTE_NO_BUF;
+}
+
+/* The next to post, the ring's buffers first; NULL: none, or there are enough. */
+static void *vnet_next(struct vnet *v, u32 share)
+{
+	u32 buf = v->port ? vnet_next_region(v, share) : PASTE_NO_BUF;
+
+	if (buf != PASTE_NO_BUF)
+		return vnet_token(buf);
+	if (!v->nspare || (v->port && vnet_posted(v) >= VNET_FEW))
+		return NULL;
+	return v->spare[--v->nspare];
+}
+
+/* All that the queue is to have is in it afterwards, or, when the DMA layer has no room, it is
+ * tried again soon. */
 void vnet_fill(struct vnet *v)
 {
+	u32 share = v->port ? max(paste_buf_share(v->port->ring), VNET_FEW) : 0;
 	void *token;
 
-	while (v->rx->num_free && (token = vnet_next(v))) {
+	while (v->rx->num_free && (token = vnet_next(v, share))) {
 		if (vnet_post(v, token))
 			continue;
 		WRITE_ONCE(v->starved, true);
@@ -261,6 +285,7 @@ static int vnet_find_queues(struct vnet *v)
 		return err;
 	v->rx = vq[0];
 	v->tx = vq[1];
+	v->nregion = 0;
 	return 0;
 }
 

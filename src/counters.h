@@ -62,7 +62,16 @@
 	X(ring_bytes_out, "ring_sent_bytes_total", "", counter, "Payload bytes sent.") \
 	X(ring_sends, "ring_sends_total", "", counter, "Sends.") \
 	X(ring_starved, "ring_starved_total", "", counter, "Times that receiving stopped for want of buffers.") \
-	X(ring_copied, "ring_copied_bytes_total", "", counter, "Payload bytes copied on the way into the buffers.") \
+	X(ring_copied_other, "ring_copied_bytes_total", "reason=\"other\"", counter, \
+	  "Payload bytes copied on the way into the buffers, by reason (paste(4)); all of them (other) where no network device fills these.") \
+	X(ring_copied_protocol, "ring_copied_bytes_total", "reason=\"protocol\"", counter, "") \
+	X(ring_copied_small, "ring_copied_bytes_total", "reason=\"small\"", counter, "") \
+	X(ring_copied_unattached, "ring_copied_bytes_total", "reason=\"unattached\"", counter, "") \
+	X(ring_copied_flow, "ring_copied_bytes_total", "reason=\"flow\"", counter, "") \
+	X(ring_copied_pool, "ring_copied_bytes_total", "reason=\"pool\"", counter, "") \
+	X(ring_copied_spare, "ring_copied_bytes_total", "reason=\"spare\"", counter, "") \
+	X(ring_copied_headers, "ring_copied_bytes_total", "reason=\"headers\"", counter, "") \
+	X(ring_copied_memory, "ring_copied_bytes_total", "reason=\"memory\"", counter, "") \
 	X(ring_zero_copy, "ring_zero_copy_bytes_total", "", counter, "Payload bytes that the network device put into the buffers.") \
 	X(latency_sum_us, "latency_sum_microseconds", "", internal, "The histogram's sum.")
 
@@ -159,7 +168,9 @@ static inline void count_ring(struct counters *c, const struct ring_stats *s)
 	COUNT_SET(c, ring_bytes_out, s->bytes_out);
 	COUNT_SET(c, ring_sends, s->sends);
 	COUNT_SET(c, ring_starved, s->starved);
-	COUNT_SET(c, ring_copied, s->bytes_copied);
+#define X(name, label) COUNT_SET(c, ring_copied_##label, s->bytes_copied[RING_COPY_##name]);
+	RING_COPY_TABLE(X)
+#undef X
 	COUNT_SET(c, ring_zero_copy, s->bytes_zero_copy);
 }
 

@@ -82,6 +82,17 @@ struct ring_params {
 				 * pool_len (a trial with a smaller one); 0: not */
 };
 
+/* Why bytes were copied although a network device fills the buffers; paste(4). */
+#define RING_COPY_TABLE(X) \
+	X(OTHER, other) X(PROTOCOL, protocol) X(SMALL, small) X(UNATTACHED, unattached) X(FLOW, flow) X(POOL, pool) \
+	X(SPARE, spare) X(HEADERS, headers) X(MEMORY, memory)
+enum ring_copy {
+#define X(name, label) RING_COPY_##name,
+	RING_COPY_TABLE(X)
+#undef X
+	RING_COPIES
+};
+
 struct ring_stats {
 	uint64_t syscalls;	/* entries into the kernel */
 	uint64_t waits;		/* batches */
@@ -89,8 +100,8 @@ struct ring_stats {
 	uint64_t bytes_in, bytes_out;
 	uint64_t sends;
 	uint64_t starved;	/* times that reading stopped for want of buffers */
-	uint64_t bytes_copied;	/* payload bytes copied on the way into the buffers (one
-				 * copy by the kernel for uring and socket) */
+	uint64_t bytes_copied[RING_COPIES];	/* payload bytes copied on the way into the
+				 * buffers (one copy by the kernel for uring and socket: OTHER) */
 	uint64_t bytes_zero_copy;	/* and those that the device put there */
 };
 

@@ -320,6 +320,19 @@ static unsigned accept_all(struct ring *r, struct ring_event *ev, unsigned max)
 
 /* ---- events: each makes at most one of ours; true if it did ---- */
 
+#define X(name, label) _Static_assert((int)RING_COPY_##name == (int)PASTE_COPY_##name, "the module's reasons");
+RING_COPY_TABLE(X)
+#undef X
+_Static_assert((int)RING_COPIES == (int)PASTE_COPIES, "the module's reasons");
+
+/* A newer module may have more of them. */
+static unsigned copied_because(const struct paste_event *e)
+{
+	unsigned why = PASTE_COPY_OF(e->flags);
+
+	return why < RING_COPIES ? why : RING_COPY_OTHER;
+}
+
 static bool on_data(struct ring *r, const struct paste_event *e, struct rconn *c, struct ring_event *ev)
 {
 	must(e->buf - r->p.first_buf < r->p.nbufs);
@@ -332,7 +345,7 @@ static bool on_data(struct ring *r, const struct paste_event *e, struct rconn *c
 	r->win--;
 	count_add(&r->st.data, 1);
 	count_add(&r->st.bytes_in, e->len);
-	count_add(e->flags & PASTE_F_COPIED ? &r->st.bytes_copied : &r->st.bytes_zero_copy, e->len);
+	count_add(e->flags & PASTE_F_COPIED ? &r->st.bytes_copied[copied_because(e)] : &r->st.bytes_zero_copy, e->len);
 	*ev = (struct ring_event){ .kind = RING_DATA, .conn = e->conn, .buf = e->buf,
 				   .off = e->off, .len = e->len };
 	return true;

@@ -516,7 +516,7 @@ static struct blk_aio *socket_aio(struct ring *r)
 static void socket_stats(struct ring *r, struct ring_stats *s)
 {
 	ring_stats_copy(&r->st, s);
-	s->bytes_copied = s->bytes_in;
+	s->bytes_copied[RING_COPY_OTHER] = s->bytes_in;
 }
 
 /* ---- open and close ---- */

@@ -66,7 +66,22 @@ enum paste_event_kind {
 	PASTE_EV_WOKEN,		/* PASTE_IOC_WAKE was called, any number of times */
 };
 
-#define PASTE_F_COPIED	1u	/* flags of DATA: copied into the buffer by the kernel */
+#define PASTE_F_COPIED	1u	/* flags of DATA: copied into the buffer by the kernel, */
+#define PASTE_COPY_OF(flags)	((flags) >> 8)	/* and why its first bytes were: */
+
+enum paste_copy {
+	PASTE_COPY_OTHER,	/* of another device, or put together anew by the network stack */
+	PASTE_COPY_PROTOCOL,	/* not from TCP's queue: AF_UNIX, TLS, sockmap, urgent data */
+	PASTE_COPY_SMALL,	/* a segment of less than PASTE_SMALL bytes */
+	PASTE_COPY_UNATTACHED,	/* when it came its socket was not this ring's */
+	PASTE_COPY_FLOW,	/* its connection has its part of the buffers */
+	PASTE_COPY_POOL,	/* too many of the buffers are in the network stack */
+	PASTE_COPY_SPARE,	/* there was no buffer: it came in one of the device's own */
+	PASTE_COPY_HEADERS,	/* a VLAN tag, an IP fragment, an extension header */
+	PASTE_COPY_MEMORY,	/* no memory for what a segment in place takes */
+	PASTE_COPIES,
+};
+#define PASTE_SMALL	256u
 
 struct paste_event {
 	__u32 conn;
@@ -172,6 +187,7 @@ struct paste_stats {		/* of this ring since SETUP */
 	__u64 buffers_kernel;		/* now: free, with the device, in the stack */
 	__u64 buffers_stack;		/* now: released, but the stack still refers to them */
 	__u64 connections;		/* now */
+	__u64 copied_by[16];		/* of copied_bytes, by enum paste_copy */
 };
 
 #define PASTE_IOC_SETUP		_IOWR('P', 0x80, struct paste_setup)
@@ -181,6 +197,7 @@ struct paste_stats {		/* of this ring since SETUP */
  * EINVAL (an index is out of bounds), EFAULT, ENXIO (the mapping is gone). */
 #define PASTE_IOC_SYNC		_IOW('P', 0x82, struct paste_sync)
 #define PASTE_IOC_WAKE		_IO('P', 0x83)		/* from any thread or signal handler */
+/* The struct grows at its end: the kernel writes as much as the size in the number says. */
 #define PASTE_IOC_STATS		_IOR('P', 0x84, struct paste_stats)
 
 #endif

@@ -85,6 +85,7 @@ def simple(title, *names, seconds=60):
 
 simple("a TCP stream: attach, data, a group of sends, shutdown, end, detach", "tcp4")
 simple("AF_UNIX streams through the same interface", "unix_stream")
+simple("a process with a shorter or a longer struct of statistics", "stats_grow")
 simple("small packets share a buffer", "packing")
 simple("listeners: ACCEPT when there is something to accept", "listener")
 simple("timeout, WAKE, poll", "wake_and_time", "polled")

@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/timerfd.h>
 
 #include "paste_dev.h"
@@ -58,6 +59,28 @@ static void test_stream(int family)
 	expect_none(&r, 20 * MS);
 	equal(stats_of(&r).connections, 0, "connections");
 	equal(stats_of(&r).copied_bytes, at, "copied");
+	equal(stats_of(&r).copied_by[family == AF_UNIX ? PASTE_COPY_PROTOCOL : PASTE_COPY_OTHER], at, "copied, by its reason");
+	ring_close(&r);
+}
+
+/* A process that was built with a shorter struct, or with a longer one. */
+static void stats_grow(void)
+{
+	struct {
+		struct paste_stats s;
+		uint64_t more[2];
+	} got;
+	const unsigned int old = offsetof(struct paste_stats, copied_by);
+	struct ring r;
+
+	ring_open(&r, &small);
+	expect_none(&r, 0);
+	memset(&got, 0xaa, sizeof(got));
+	must(!ioctl(r.fd, _IOC(_IOC_READ, 'P', 0x84, old), &got), "the struct of version 1");
+	equal(got.s.syncs, 1, "syncs");
+	equal(got.s.copied_by[0], 0xaaaaaaaaaaaaaaaall, "behind the struct");
+	must(!ioctl(r.fd, _IOC(_IOC_READ, 'P', 0x84, sizeof(got)), &got), "a longer struct");
+	equal(got.s.copied_by[0] + got.more[0] + got.more[1], 0, "what the kernel does not know");
 	ring_close(&r);
 }
 
@@ -305,7 +328,7 @@ static void writable_when_stalled(void)
 }
 
 const struct test interface_tests[] = {
-	TEST(tcp4), TEST(tcp6), TEST(unix_stream), TEST(packing), TEST(listener), TEST(wake_and_time),
+	TEST(stats_grow), TEST(tcp4), TEST(tcp6), TEST(unix_stream), TEST(packing), TEST(listener), TEST(wake_and_time),
 	TEST(polled), TEST(quota), TEST(short_tcp), TEST(short_unix), TEST(writable_when_stalled), { NULL, NULL }
 };
 

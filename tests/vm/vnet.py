@@ -137,6 +137,18 @@ def connect(host=GUEST, port=8080, seconds=120):
     return Conn(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", seconds * SLOW)
 
 
+# What has to be copied: small segments; and, where the server was away for a while (a busy host),
+# what comes to a connection that was accepted before it comes to tell the ring of it.
+MAY = {"copied_small", "copied_unattached", "copied_bytes"}
+
+
+def copied(s):
+    """Bytes that were copied for other reasons than these; all of them have a reason."""
+    by = {k: v for k, v in s.items() if k.startswith("copied_")}
+    equal(sum(by.values()), 2 * s["copied_bytes"], "copied bytes and their reasons")
+    return {k: v for k, v in by.items() if v and k not in MAY}
+
+
 class Load(threading.Thread):
     """Posts pieces over one connection until told to stop; broken: connections may break."""
     all = []
@@ -280,19 +292,20 @@ def zero_copy(g):
     equal((done, wrong), (600, 0), "requests and wrong ones")
     s = g.stats()
     equal((s["requests"], s["wrong"], s["bad_releases"], s["refused"]), (600, 0, 0, 0), s)
-    check(s["bytes"] > 0 and s["zero_copy_bytes"] == s["bytes"] and s["copied_bytes"] == 0, "copied:", s)
+    equal(copied(s), {}, "copied")
+    check(s["zero_copy_bytes"] > s["bytes"] * 0.98, "copied:", s)
     check(s["src_region"] == s["src_packets"] > 0, "frames outside the region:", s)
-    mark = b"this very body, found in the file " + str(SEED).encode()
+    mark = b"this very body, found in the file " + str(SEED).encode() + b"." * 256
     g.signal("USR1")        # keep the buffers
     with connect() as c:
         c.send(b"POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % len(mark) + mark)
         equal(c.reply().status, 200, "status")
-    equal(g.m.run(f"grep -c -a '{mark.decode()}' /mnt/nvmm/bufs").text.strip(), "1", "in the file")
+    equal(g.m.run(f"grep -c -a -F '{mark.decode()}' /mnt/nvmm/bufs").text.strip(), "1", "in the file")
     g.signal("USR1")
     all_came_back(g)
     s = g.end()
-    equal(s["copied_bytes"], 0, "copied")
-    print(f"#    {s['bytes']} bytes, none copied; {s['requests']} requests, {s['src_packets']} frames (and "
+    equal(copied(s), {}, "copied")
+    print(f"#    {s['bytes']} bytes, {s['copied_bytes']} copied; {s['requests']} requests, {s['src_packets']} frames (and "
           f"{s['src_fallback']} in softirq), {s['calls']} system calls, {s['irqs']} interrupts, doorbells: "
           f"{s['doorbells_tx']} to send, {s['doorbells_rx']} to receive")
     equal(ping(), 3, "answers without a ring")
@@ -305,7 +318,8 @@ def away(g):
     s = g.stats()
     equal((done, wrong, s["wrong"]), (240, 0, 0), "requests and wrong ones")
     check(s["src_fallback"] > s["src_packets"] // 2, "softirq did not take over:", s)
-    equal(s["copied_bytes"], 0, "copied")
+    equal(copied(s), {}, "copied")
+    check(s["zero_copy_bytes"] > s["bytes"] * 0.9, "copied:", s)
     all_came_back(g)
     g.end()
 
@@ -360,6 +374,90 @@ def row_12(g):
     g.m.run("kill $(cat /tmp/other)")
 
 
+@with_guest("another user's socket gets no page of the region: what it splices is its own for ever")
+def splice(g):
+    g.serve(region=2 * MIB)
+    g.m.run("tiny splice 9091 >/tmp/splice.out 2>/tmp/splice.err & echo $! >/tmp/other\n" + listens(9091))
+    with socket.create_connection((GUEST, 9091), 20 * SLOW) as c:
+        c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for i in range(8):
+            c.send(b"A" * 1000)
+            time.sleep(0.02)
+        wait_until(lambda: sum(int(n) for n in g.m.run("cat /tmp/splice.err").text.split()[1::2]) == 8000, 30,
+                   "not all is spliced")
+        done, wrong = run_load(6, 1200, (1024, 4000))
+        g.m.run("p=$(cat /tmp/other); kill -USR1 $p; while kill -0 $p 2>/dev/null; do usleep 20000; done")
+    equal(g.m.run("cat /tmp/splice.out").text.strip(), "8000 bytes, 0 of them not what was sent", "spliced")
+    equal((done, wrong), (1200, 0), "requests and wrong ones")
+    all_came_back(g)
+    equal(copied(g.end()), {}, "copied")
+
+
+class Hoarder:
+    """A connection to the server whose client sends what it likes, with wrong sequence numbers."""
+
+    def __init__(self):
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as seen:
+            seen.bind(("tap0", 3))
+            seen.settimeout(20 * SLOW)
+            self.c = socket.create_connection((GUEST, 8080), 20 * SLOW)
+            self.port = self.c.getsockname()[1]
+            while True:
+                f = seen.recv(4096)
+                tcp = f[34:54]
+                if f[12:14] == b"\x08\0" and f[23] == 6 and tcp[:4] == struct.pack(">HH", 8080, self.port) and tcp[13] & 2:
+                    self.ack, self.seq = (struct.unpack(">I", tcp[4:8])[0] + 1) & 0xffffffff, struct.unpack(">I", tcp[8:12])[0]
+                    return
+
+    def frame(self, at, payload):
+        tcp = struct.pack(">HHIIBBHHH", self.port, 8080, (self.seq + at) & 0xffffffff, self.ack, 0x50, 0x10, 60000, 0, 0)
+        head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp) + len(payload), 1, 0x4000, 64, 6, 0,
+                           socket.inet_aton("10.9.0.1"), socket.inet_aton(GUEST))
+        head = head[:10] + struct.pack(">H", checksum(head)) + head[12:]
+        pseudo = head[12:20] + struct.pack(">HH", 6, len(tcp) + len(payload))
+        tcp = tcp[:16] + struct.pack(">H", checksum(pseudo + tcp + payload)) + tcp[18:]
+        return mac(GUEST_MAC) + mac(OUR_MAC) + b"\x08\x00" + head + tcp + payload
+
+
+@with_guest("segments out of order hold few buffers: others' bytes are not copied, whatever a client sends")
+def hoard(g):
+    g.serve(region=2 * MIB)
+    equal(run_load(2, 20, (1024,)), (20, 0), "requests and wrong ones")
+    with no_timestamps():
+        hoarders = [Hoarder() for _ in range(8)]
+    with Raw() as raw:
+        for k in range(60):
+            for h, size in zip(hoarders, (1, 1, 255, 256, 300, 300, 900, 1400)):
+                raw.send(h.frame(10 + k * (size + 1), bytes(size)))
+            time.sleep(0.005)
+    s = g.stats()
+    check(s["buffers_kernel"] > g.nbufs // 2, s)
+    done, wrong = run_load(6, 600, (1024, 4000))
+    e = g.stats()
+    equal((done, wrong), (600, 0), "requests and wrong ones")
+    equal({k: v - s[k] for k, v in copied(e).items() if v != s[k]}, {}, "copied meanwhile")
+    check(e["zero_copy_bytes"] - s["zero_copy_bytes"] > (e["bytes"] - s["bytes"]) * 0.9, "copied meanwhile:", s, e)
+    held = e["buffers_stack"]
+    print(f"#    8 clients with 60 segments each, out of order, hold {held} buffers")
+    check(held <= 6 * 17, "they hold", held, "buffers")
+    for h in hoarders:
+        h.c.close()
+    all_came_back(g)
+    g.end()
+
+
+@contextlib.contextmanager
+def no_timestamps():
+    path = "/proc/sys/net/ipv4/tcp_timestamps"
+    with open(path) as f:
+        was = f.read()
+    with open(path, "w") as f:
+        f.write("0")
+    yield
+    with open(path, "w") as f:
+        f.write(was)
+
+
 def try_again(g, requests=60):
     """A server on a new ring, every buffer of it usable."""
     g.serve()
@@ -367,7 +465,7 @@ def try_again(g, requests=60):
     equal((done, wrong), (requests, 0), "requests and wrong ones")
     all_came_back(g)
     s = g.end()
-    equal(s["copied_bytes"], 0, "copied")
+    equal(copied(s), {}, "copied")
 
 
 @with_guest("row 15: kill -9 under load, again and again")
@@ -682,12 +780,31 @@ def row_9(t):
         equal((done, wrong), (240, 0), f"requests and wrong ones with {append}")
         all_came_back(g)
         s = g.end()
-        check(s["copied_bytes"] == 0 < s["zero_copy_bytes"], "copied by the ring:", s)
+        equal(copied(s), {}, "copied by the ring")
+        check(s["zero_copy_bytes"] > s["bytes"] * 0.9, "copied by the ring:", s)
         if append:
             log = g.m.run("dmesg").text
             check("software IO TLB" in log, "nothing is bounced", log[-1000:])
         g.m.off()
         forget("tap0")
+
+
+@case("a device with a larger queue than the ring has buffers: no byte is copied all the same")
+def large_queue(t):
+    SHARED.end()        # there is one cable
+    g = Guest(t, cable(t, ",rx_queue_size=1024"))
+    g.serve(region=1 * MIB)
+    with delayed(g, "as it came"):
+        done, wrong = run_load(8, 400, (9000,))
+    s = g.stats()
+    equal((done, wrong, s["wrong"]), (400, 0, 0), "requests and wrong ones")
+    equal(copied(s), {}, "copied")
+    check(s["src_region"] == s["src_packets"] > 0, "frames outside the region:", s)
+    all_came_back(g)
+    g.end()
+    g.well()
+    g.m.off()
+    forget("tap0")
 
 
 def machine(t, args, module):
