@@ -2,8 +2,10 @@
 """image - what a virtual machine boots from: Debian's kernel, and an initramfs made here.
 
 The kernel is the distribution's own package, fetched with `apt-get download` and
-unpacked (never installed) into a folder that is kept between runs.  Whatever cannot be
-had is a Skip with the reason: these tests need a package mirror once, not root.
+unpacked (never installed) into a folder that is kept between runs.  A program or a package
+that cannot be had is a Skip with the reason: these tests need a package mirror once, not
+root.  A kernel that is there and has not what a test needs is a failure: else a new kernel,
+whose parts have other names, would skip every test and look like a pass.
 
 Image(kernel, modules=[...], programs={...}, files={...}, setup="...") is the initramfs:
 
@@ -29,15 +31,17 @@ import subprocess
 import sys
 import sysconfig
 
-from harness import Skip
+from harness import Failed, Skip
 
 ARCH_PACKAGE = "linux-image-amd64"
 # Nobody will test these in a machine without a screen, a radio or a sound card.
 LEFT_OUT = ("*/drivers/gpu/*", "*/drivers/media/*", "*/drivers/net/wireless/*", "*/drivers/infiniband/*",
-            "*/drivers/staging/*", "*/drivers/iio/*", "*/drivers/usb/*", "*/drivers/hwmon/*", "*/kernel/sound/*")
+            "*/drivers/staging/*", "*/drivers/iio/*", "*/drivers/usb/*", "*/drivers/hwmon/*", "*/kernel/sound/*",
+            "./usr/share/*")
 # Always: the console's port, the disk, the network card; crc32c is what libcrc32c asks
-# for by its name in the crypto layer, which no "depends" tells.
-BASE_MODULES = ["crc32c_generic", "virtio_pci", "virtio_console", "virtio_net", "virtio_blk"]
+# for by its name in the crypto layer, which no "depends" tells.  Of several names (a|b) the
+# first that the kernel has: since 6.16 who wants crc32c calls the kernel's own library.
+BASE_MODULES = ["crc32c_generic|crc32c_cryptoapi|crc32", "virtio_pci", "virtio_console", "virtio_net", "virtio_blk"]
 
 
 def program(name, package):
@@ -62,18 +66,11 @@ def run(cmd, what, **k):
 # ---- the kernel ----------------------------------------------------------------
 
 class Kernel:
-    """A folder with boot/vmlinuz-* and lib/modules/*."""
+    """A folder with lib/modules/* or usr/lib/modules/*, and boot/vmlinuz-* or vmlinuz in there."""
 
     def __init__(self, root):
         self.root = root
-        images = sorted(glob.glob(os.path.join(root, "boot", "vmlinuz-*")))
-        if not images:
-            raise Skip(f"no kernel in {root}/boot")
-        self.vmlinuz = images[-1]
-        self.release = os.path.basename(self.vmlinuz).removeprefix("vmlinuz-")
-        modules = next((d for d in ("lib/modules", "usr/lib/modules")
-                        if os.path.isdir(os.path.join(root, d, self.release))), "lib/modules")
-        self.modules = os.path.join(root, modules, self.release)
+        self.vmlinuz, self.config, self.release, self.modules = self.find()
         self.paths = {}
         for where, _, names in os.walk(self.modules):
             for n in names:
@@ -85,6 +82,20 @@ class Kernel:
         except OSError:
             self.builtin = set()
 
+    def find(self):
+        """The newest: the image, its configuration, its release, where its modules are."""
+        for where in sorted(glob.glob(os.path.join(self.root, "lib/modules/*")) +
+                            glob.glob(os.path.join(self.root, "usr/lib/modules/*")), key=os.path.basename)[::-1]:
+            release = os.path.basename(where)
+            for image, config in ((f"{self.root}/boot/vmlinuz-{release}", f"{self.root}/boot/config-{release}"),
+                                  (f"{where}/vmlinuz", f"{where}/config")):
+                if os.path.exists(image):
+                    return image, config, release, where
+        raise Failed(f"no kernel in {self.root}")
+
+    def has(self, name):
+        return name in self.paths or name in self.builtin
+
     def unpacked(self):
         """The kernel for a machine without KVM: emulated, it would unpack itself for
         seconds at each boot.  vmlinuz where that cannot be done here."""
@@ -94,7 +105,7 @@ class Kernel:
         with open(self.vmlinuz, "rb") as f:
             image = f.read()
         try:
-            with open(os.path.join(self.root, "boot", f"config-{self.release}")) as f:
+            with open(self.config) as f:
                 if "CONFIG_PVH=y" not in f.read():      # QEMU's way in
                     return self.vmlinuz
             start, length = struct.unpack_from("<II", image, 0x248)     # the boot protocol's payload
@@ -110,12 +121,13 @@ class Kernel:
         {name: path} of modules that are not the kernel's."""
         own, order = dict(own), []
 
-        def add(name, wanted_by):
+        def add(names, wanted_by):
+            name = next((n for n in names.split("|") if n in own or self.has(n)), names)
             path = own.get(name) or self.paths.get(name)
             if path in order or (not path and name in self.builtin):
                 return
             if not path:
-                raise Skip(f"kernel {self.release} has no module {name} (wanted by {wanted_by})")
+                raise Failed(f"kernel {self.release} has no module {name} (wanted by {wanted_by})")
             for d in depends(path):
                 add(d, name)
             order.append(path)
@@ -205,21 +217,22 @@ def fetch(package_name, cache, root):
     apt = program("apt-get", "apt")
     get = [apt, "-q", "-o", "APT::Sandbox::User=root", "download"]
     try:
-        package = package_name()
-        run(get + [package], "apt-get download", cwd=cache, timeout=600)
+        packages = with_parts(package_name())
+        run(get + packages, "apt-get download", cwd=cache, timeout=600)
     except Skip:
         if os.geteuid():
             raise
         run([apt, "-q", "update"], "apt-get update", timeout=600)   # lists that are empty or old
-        package = package_name()
-        run(get + [package], "apt-get download", cwd=cache, timeout=600)
-    deb = sorted(glob.glob(os.path.join(cache, package + "_*.deb")))[-1]
+        packages = with_parts(package_name())
+        run(get + packages, "apt-get download", cwd=cache, timeout=600)
     part = f"{root}.part.{os.getpid()}"
     os.makedirs(part)
-    # dpkg -x, without what is left out
-    run(["sh", "-ec", 'deb=$1 to=$2; shift 2; dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$to" "$@" ./boot ./lib',
-         "unpack", deb, part] + [f"--exclude={p}" for p in LEFT_OUT], "unpacking the kernel", timeout=600)
-    os.unlink(deb)
+    for package in packages:
+        deb = sorted(glob.glob(os.path.join(cache, package + "_*.deb")))[-1]
+        # dpkg -x, without what is left out
+        run(["sh", "-ec", 'deb=$1 to=$2; shift 2; dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$to" "$@"',
+             "unpack", deb, part] + [f"--exclude={p}" for p in LEFT_OUT], "unpacking the kernel", timeout=600)
+        os.unlink(deb)
     try:
         os.rename(part, root)
     except OSError:
@@ -228,11 +241,20 @@ def fetch(package_name, cache, root):
 
 def newest_package():
     """The package with the kernel in it, that linux-image-amd64 depends on."""
-    out = run(["apt-cache", "show", "--no-all-versions", ARCH_PACKAGE], "apt-cache show")
-    found = re.search(r"^Depends:.*?\b(linux-image-\d[^ ,]*)", out, re.M)
+    found = depends_on(ARCH_PACKAGE, r"linux-image-\d[^ ,]*")
     if not found:
         raise Skip(f"{ARCH_PACKAGE} names no kernel")
-    return found.group(1)
+    return found[0]
+
+
+def with_parts(image):
+    """A newer one has the kernel and its modules in two others."""
+    return [image] + depends_on(image, r"linux-(?:binary|modules)-\d[^ ,]*")
+
+
+def depends_on(package, what):
+    out = run(["apt-cache", "show", "--no-all-versions", package], "apt-cache show")
+    return re.findall(rf"\b{what}", "".join(re.findall(r"^(?:Pre-)?Depends:.*\n", out, re.M)))
 
 
 # ---- the initramfs ----------------------------------------------------------------
