@@ -48,7 +48,7 @@ sbin_PROGRAMS += pasted
 pasted_SOURCES = %D%/pasted.c
 pasted_LDADD = $(SRC_LIBS) $(WAL_LIBS)
 
-EXTRA_DIST += %D%/pasted.service
+EXTRA_DIST += %D%/pasted.service %D%/pasted-nvmm.conf %D%/pasted-sysusers.conf
 if INSTALL_UNIT
 systemdsystemunit_DATA = %D%/pasted.service
 endif
