@@ -35,6 +35,7 @@
 
 #include "core.h"
 
+#define SOME 64u		/* are looked at under one lock */
 #define IDLE_TAGS 512u		/* kept for the next packets: a pass makes about so many */
 
 /* What a device may not take: with every buffer in its queue nothing could be copied. */
@@ -112,8 +113,8 @@ static u32 take(struct paste_ring *r, u32 leave)
 
 int paste_bufs_init(struct paste_ring *r)
 {
-	r->bufs = kvcalloc(r->nbufs, sizeof(*r->bufs), GFP_KERNEL_ACCOUNT);
-	r->free = kvmalloc_array(r->nbufs, sizeof(*r->free), GFP_KERNEL_ACCOUNT);
+	r->bufs = kvcalloc(r->nbufs, sizeof(*r->bufs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	r->free = kvmalloc_array(r->nbufs, sizeof(*r->free), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	r->blank = alloc_skb(0, GFP_KERNEL_ACCOUNT);
 	if (!r->bufs || !r->free || !r->blank)
 		return -ENOMEM;
@@ -166,16 +167,18 @@ void paste_buf_name(struct paste_ring *r, u32 buf, struct paste_conn *c)
 
 void paste_bufs_named(struct paste_ring *r)
 {
-	struct paste_buf *b, *next;
+	struct paste_buf *b;
+	unsigned int n;
 
-	spin_lock_bh(&r->buf_lock);
-	list_for_each_entry_safe(b, next, &r->named, link) {
-		INIT_LIST_HEAD(&b->link);
-		if (!in_stack(b))
-			drop_tag(r, b);
+	while (!list_empty(&r->named)) {	/* changed under the mutex too, which is ours */
+		spin_lock_bh(&r->buf_lock);
+		for (n = 0; n < SOME && (b = list_first_entry_or_null(&r->named, struct paste_buf, link)); n++) {
+			list_del_init(&b->link);
+			if (!in_stack(b))
+				drop_tag(r, b);
+		}
+		spin_unlock_bh(&r->buf_lock);
 	}
-	INIT_LIST_HEAD(&r->named);
-	spin_unlock_bh(&r->buf_lock);
 }
 
 u32 paste_buf_injected(struct paste_ring *r, const void *data, u32 len, u32 *off)
@@ -224,13 +227,11 @@ bool paste_buf_release(struct paste_ring *r, u32 buf)
 	return true;
 }
 
-void paste_bufs_reap(struct paste_ring *r, unsigned int max)
+static void reap_some(struct paste_ring *r, unsigned int max)
 {
 	struct paste_buf *b;
 
 	spin_lock_bh(&r->buf_lock);
-	if (max > r->nstack)
-		max = r->nstack;
 	while (max-- && (b = list_first_entry_or_null(&r->stack, struct paste_buf, link))) {
 		if (in_stack(b)) {
 			list_move_tail(&b->link, &r->stack);
@@ -244,6 +245,14 @@ void paste_bufs_reap(struct paste_ring *r, unsigned int max)
 		make_free(r, b);
 	}
 	spin_unlock_bh(&r->buf_lock);
+}
+
+void paste_bufs_reap(struct paste_ring *r, unsigned int max)
+{
+	max = min(max, READ_ONCE(r->nstack));
+	for (; max > SOME; max -= SOME)
+		reap_some(r, SOME);
+	reap_some(r, max);
 }
 
 /* ---- for a source ---- */

@@ -4,6 +4,7 @@
 #define PASTE_COMPAT_H
 
 #include <linux/mm.h>
+#include <linux/timer.h>
 #include <linux/uio.h>
 #include <linux/version.h>
 #include <linux/virtio_config.h>
@@ -53,6 +54,10 @@ static inline struct sock *paste_listener6(struct net *net, const struct in6_add
 {
 	return inet6_lookup_listener(net, PASTE_HASHINFO(net) NULL, 0, saddr, sport, daddr, dport, dif, 0);
 }
+#endif
+
+#ifndef timer_container_of
+#define timer_container_of from_timer
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)

@@ -137,9 +137,13 @@ static int hook(struct paste_conn *c)
 
 static int suits(const struct socket *sock, bool listener)
 {
-	if (sock->type != SOCK_STREAM || !sock->sk)
+	const struct sock *sk = sock->sk;
+
+	/* Others may have more than one wait queue, or one that goes before the file does. */
+	if (sock->type != SOCK_STREAM || !sk ||
+	    (sk->sk_family != AF_INET && sk->sk_family != AF_INET6 && sk->sk_family != AF_UNIX))
 		return -ESOCKTNOSUPPORT;
-	return (sock->sk->sk_state == TCP_LISTEN) == listener ? 0 : -EINVAL;
+	return (sk->sk_state == TCP_LISTEN) == listener ? 0 : -EINVAL;
 }
 
 int paste_conn_attach(struct paste_ring *r, u32 handle, int fd, u32 quota, bool listener)
@@ -158,6 +162,8 @@ int paste_conn_attach(struct paste_ring *r, u32 handle, int fd, u32 quota, bool 
 		return -EBADF;
 	sock = sock_from_file(file);
 	err = sock ? suits(sock, listener) : -ENOTSOCK;
+	if (!err && !listener)
+		err = paste_may_read(sock);
 	if (err)
 		goto put;
 	err = -ENOMEM;

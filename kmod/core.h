@@ -20,6 +20,12 @@
 #include "paste.h"
 #include "ring.h"
 
+/* Pages on a user's account. */
+struct paste_charge {
+	struct user_struct *user;	/* NULL: none */
+	long		    pages;
+};
+
 /* Pinned memory of one process, shared by its rings; never changes once it is made. */
 struct paste_region {
 	struct kref	  ref;
@@ -29,6 +35,8 @@ struct paste_region {
 	u64		  addr, len;
 	u32		  buf_size, nbufs;
 	unsigned long	  npages;
+	int		  gup;		/* FOLL_ flags that it is pinned with */
+	struct paste_charge charge;
 	struct page	**pages;
 	struct xarray	  by_pfn;	/* -> index in pages */
 };
@@ -73,10 +81,13 @@ struct paste_conn {
 
 struct paste_ring {
 	struct mutex	     mutex;
-	struct paste_region *region;	/* set last by SETUP, with release */
+	struct paste_region *region;	/* set last by SETUP, with release; not to be
+					 * followed when dead */
+	struct paste_charge  charge;	/* for the arrays */
 	struct list_head     sibling;	/* of region->rings */
 	struct mm_struct    *mm;
 	bool		     dead;	/* its mapping is gone; mutex */
+	bool		     left;	/* and with it the region */
 	atomic_t	     maps;
 	struct work_struct   end_work;
 
@@ -118,8 +129,10 @@ struct paste_ring {
 
 /* ---- region.c ---- */
 int  paste_region_check(const struct paste_setup *s);
-int  paste_region_join(struct paste_ring *r, const struct paste_setup *s);
-void paste_region_leave(struct paste_ring *r);
+struct paste_region *paste_region_join(struct paste_ring *r, const struct paste_setup *s);
+void paste_region_leave(struct paste_ring *r, struct paste_region *g);
+int  paste_charge(struct paste_charge *c, u64 pages);
+void paste_uncharge(struct paste_charge *c);
 /* The place of a page's bytes in the region, in pages; or -1. */
 long paste_region_find(const struct paste_region *g, const struct page *page);
 
@@ -200,6 +213,7 @@ enum paste_read {
 	READ_FAILED,	/* *err */
 };
 enum paste_read paste_read(struct paste_conn *c, int *err);
+int paste_may_read(struct socket *sock);
 
 /* ---- tx.c ---- */
 void paste_commands(struct paste_ring *r);

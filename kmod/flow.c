@@ -39,7 +39,7 @@
 int paste_flows_init(struct paste_ring *r)
 {
 	r->socks_bits = clamp_t(u32, order_base_2(r->conns_max), 1, SOCKS_BITS_MAX);
-	r->socks = kvcalloc(1u << r->socks_bits, sizeof(*r->socks), GFP_KERNEL_ACCOUNT);
+	r->socks = kvcalloc(1u << r->socks_bits, sizeof(*r->socks), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	return r->socks ? 0 : -ENOMEM;
 }
 

@@ -4,7 +4,9 @@
  *
  * A ring is ended twice over: by the last close, and by the end of its mapping.  A file
  * can be kept from its last close for ever (sent over a Unix socket that the ring itself
- * holds), and what it holds with it; a mapping ends with the process at the latest.
+ * holds), and what it holds with it; a mapping ends with the process at the latest, and
+ * the pins end with it.  A ring that was never mapped has nothing but these, on its user's
+ * account.
  */
 #include <linux/capability.h>
 #include <linux/miscdevice.h>
@@ -30,6 +32,17 @@ static void drop_source(struct paste_ring *r)
 	r->source = NULL;
 }
 
+/* On a queue of its own: a SETUP that hangs in a page fault has the mutex. */
+static struct workqueue_struct *ends;
+
+static void leave_region(struct paste_ring *r)
+{
+	if (!r->region || r->left)
+		return;
+	r->left = true;
+	paste_region_leave(r, r->region);
+}
+
 /* The mapping is gone.  It may have gone under a lock that SYNC takes: hence the work. */
 static void end_work(struct work_struct *work)
 {
@@ -38,6 +51,7 @@ static void end_work(struct work_struct *work)
 	mutex_lock(&r->mutex);
 	drop_source(r);
 	paste_conns_detach_all(r);
+	leave_region(r);
 	mutex_unlock(&r->mutex);
 }
 
@@ -69,6 +83,7 @@ static void free_arrays(struct paste_ring *r)
 	vfree(r->shared);
 	r->conns = NULL;
 	r->shared = NULL;
+	paste_uncharge(&r->charge);
 }
 
 static int paste_release(struct inode *inode, struct file *file)
@@ -78,8 +93,7 @@ static int paste_release(struct inode *inode, struct file *file)
 	cancel_work_sync(&r->end_work);
 	drop_source(r);
 	paste_conns_detach_all(r);
-	if (r->region)
-		paste_region_leave(r);
+	leave_region(r);
 	free_arrays(r);
 	if (r->mm)
 		mmdrop(r->mm);
@@ -89,16 +103,22 @@ static int paste_release(struct inode *inode, struct file *file)
 
 /* ---- SETUP ---- */
 
+/* Charged before they are taken, and not to the process alone: its memory group has them too. */
 static int alloc_arrays(struct paste_ring *r, struct paste_setup *s)
 {
 	struct paste_layout l = paste_lay_out(s->ev_entries, s->cmd_entries, s->rel_entries);
+	u64 own = (u64)s->conns_max * 2 * sizeof(void *) + (u64)s->nbufs * (sizeof(*r->bufs) + sizeof(*r->free));
+	int err;
 
 	r->map_bytes = s->map_bytes = PAGE_ALIGN(l.bytes);
+	err = paste_charge(&r->charge, (r->map_bytes + PAGE_ALIGN(own)) >> PAGE_SHIFT);
+	if (err)
+		return err;
 	s->ev_off = l.ev_off;
 	s->cmd_off = l.cmd_off;
 	s->rel_off = l.rel_off;
-	r->shared = vmalloc_user(s->map_bytes);
-	r->conns = kvcalloc(s->conns_max, sizeof(*r->conns), GFP_KERNEL_ACCOUNT);
+	r->shared = __vmalloc(s->map_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	r->conns = kvcalloc(s->conns_max, sizeof(*r->conns), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!r->shared || !r->conns)
 		return -ENOMEM;
 	r->events = (void *)r->shared + l.ev_off;
@@ -115,6 +135,7 @@ static int alloc_arrays(struct paste_ring *r, struct paste_setup *s)
 
 static int setup_locked(struct paste_ring *r, struct paste_setup *s)
 {
+	struct paste_region *g;
 	int err;
 
 	if (r->region)
@@ -122,12 +143,21 @@ static int setup_locked(struct paste_ring *r, struct paste_setup *s)
 	err = paste_region_check(s);
 	if (err)
 		return err;
+	/* First the buffers: who cannot have them need not have arrays of their size. */
+	g = paste_region_join(r, s);
+	if (IS_ERR(g))
+		return PTR_ERR(g);
 	err = alloc_arrays(r, s);
-	if (!err)
-		err = paste_region_join(r, s);
-	if (err)
+	if (err) {
 		free_arrays(r);
-	return err;
+		paste_region_leave(r, g);
+		return err;
+	}
+	r->mm = g->mm;
+	mmgrab(r->mm);
+	/* release: who sees a region sees a ring that is whole */
+	smp_store_release(&r->region, g);
+	return 0;
 }
 
 static long setup(struct paste_ring *r, struct paste_setup __user *arg)
@@ -303,13 +333,23 @@ static void map_close(struct vm_area_struct *vma)
 		return;
 	WRITE_ONCE(r->dead, true);
 	wake_up_poll(&r->wait, EPOLLIN | EPOLLERR);
-	schedule_work(&r->end_work);
+	queue_work(ends, &r->end_work);
 }
 
 static const struct vm_operations_struct map_ops = {
 	.open = map_open,
 	.close = map_close,
 };
+
+/* Page by page: the pages are their ring's memory group's, which a vmalloc_user() has not. */
+static int map_pages(struct vm_area_struct *vma, void *from)
+{
+	int err = 0;
+
+	for (unsigned long at = vma->vm_start; !err && at < vma->vm_end; at += PAGE_SIZE, from += PAGE_SIZE)
+		err = vm_insert_page(vma, at, vmalloc_to_page(from));
+	return err;
+}
 
 static int paste_mmap(struct file *file, struct vm_area_struct *vma)
 {
@@ -324,10 +364,11 @@ static int paste_mmap(struct file *file, struct vm_area_struct *vma)
 		return -ENXIO;
 	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff || vma->vm_end - vma->vm_start != r->map_bytes)
 		return -EINVAL;
-	err = remap_vmalloc_range(vma, r->shared, 0);
+	/* VM_IO: madvise(MADV_DOFORK) would undo VM_DONTCOPY else. */
+	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP | VM_IO);
+	err = map_pages(vma, r->shared);
 	if (err)
 		return err;
-	vm_flags_set(vma, VM_DONTCOPY);
 	vma->vm_ops = &map_ops;
 	vma->vm_private_data = r;
 	map_open(vma);
@@ -368,9 +409,12 @@ static int __init paste_init(void)
 {
 	int err;
 
+	ends = alloc_workqueue("paste", WQ_UNBOUND, 0);
+	if (!ends)
+		return -ENOMEM;
 	err = paste_conns_init();
 	if (err)
-		return err;
+		goto queue;
 	err = paste_vnet_init();
 	if (err)
 		goto conns;
@@ -382,6 +426,8 @@ vnet:
 	paste_vnet_exit();
 conns:
 	paste_conns_exit();
+queue:
+	destroy_workqueue(ends);
 	return err;
 }
 
@@ -390,6 +436,7 @@ static void __exit paste_exit(void)
 	misc_deregister(&paste_misc);
 	paste_vnet_exit();
 	paste_conns_exit();
+	destroy_workqueue(ends);
 }
 
 module_init(paste_init);

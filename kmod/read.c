@@ -15,6 +15,9 @@
  *
  * Other streams (AF_UNIX, what has a protocol on top of TCP) and TCP with urgent data
  * go through their own recvmsg into a buffer.
+ *
+ * recvmsg asks the security module each time; the queue's walk asks nobody, so it is asked
+ * when the socket is attached, for all that is to come.
  */
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
@@ -233,10 +236,24 @@ static enum paste_read read_plain(struct walk *w, int *err)
 	return rc > 0 ? w->why : plain_end(rc, err);
 }
 
-/* Protocols on top (TLS, sockmap) put a recvmsg of their own there. */
+/* Protocols on top (TLS, sockmap) put a recvmsg of their own there, with the socket locked.
+ * And tcp_read_sock() stops at an urgent byte for good; recvmsg steps over it. */
 static bool is_plain_tcp(const struct sock *sk)
 {
-	return sk_is_tcp(sk) && READ_ONCE(sk->sk_prot)->recvmsg == tcp_prot.recvmsg;
+	return READ_ONCE(sk->sk_prot)->recvmsg == tcp_prot.recvmsg && !tcp_sk(sk)->urg_data;
+}
+
+/* 0, or what the security module says.  An error of the socket's own is read up with that,
+ * so it is put back. */
+int paste_may_read(struct socket *sock)
+{
+	int had = READ_ONCE(sock->sk->sk_err), err = receive(sock, NULL, 0, MSG_PEEK);
+
+	if (had && err == -had)
+		cmpxchg(&sock->sk->sk_err, 0, had);
+	else if (err == -EACCES || err == -EPERM)
+		return err;
+	return 0;
 }
 
 enum paste_read paste_read(struct paste_conn *c, int *err)
@@ -245,11 +262,10 @@ enum paste_read paste_read(struct paste_conn *c, int *err)
 	struct sock *sk = c->sock->sk;
 	enum paste_read rc;
 
-	if (!is_plain_tcp(sk))
+	if (!sk_is_tcp(sk))
 		return read_plain(&w, err);
 	lock_sock(sk);
-	/* tcp_read_sock() stops at an urgent byte for good; recvmsg steps over it. */
-	if (tcp_sk(sk)->urg_data) {
+	if (!is_plain_tcp(sk)) {
 		release_sock(sk);
 		return read_plain(&w, err);
 	}

@@ -2,13 +2,26 @@
 /*
  * region.c - memory of a process, pinned, and which page of it a page is.
  *
- * The pin is the short-term kind, which every file system allows, fsdax too.  It keeps
- * the pages, not the mapping: after munmap or truncate the kernel writes into pages that
- * nobody sees, which hurts nobody.
+ * A pin keeps the pages, not the mapping: after munmap or truncate the kernel writes into
+ * pages that nobody sees, which hurts nobody.  It is held for as long as the ring is, so it
+ * is the long-term kind, which moves pages out of the way first; but on a file with DAX,
+ * where that is refused: there the pages lie where the file lies, and a truncation waits.
+ *
+ * Pages of an ordinary file are refused.  Its file system writes them back, marks them
+ * clean, may forget them, and is never told what a device writes behind that.
+ *
+ * No lock is held while pages are pinned: a fault may last for ever (a page that a process
+ * has to supply, FUSE, userfaultfd).  So a region may be made twice, and the second is
+ * dropped again.
  */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/dax.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/user.h>
 #include <linux/slab.h>
 
 #include "core.h"
@@ -18,16 +31,40 @@
 static DEFINE_MUTEX(regions_lock);
 static LIST_HEAD(regions);
 
-/* The pages a process may have pinned: as for other users of pinned memory. */
-static int account(struct mm_struct *mm, unsigned long npages)
+/* ---- who pays ---- */
+
+/*
+ * Before anything is taken.  Pages that cannot be swapped out count against the user, as
+ * those of io_uring do: one process's limit would be no limit for one that forks.
+ */
+int paste_charge(struct paste_charge *c, u64 pages)
 {
 	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	struct user_struct *user = get_uid(current_user());
 
-	if (atomic64_add_return(npages, &mm->pinned_vm) <= limit || capable(CAP_IPC_LOCK))
-		return 0;
-	atomic64_sub(npages, &mm->pinned_vm);
+	if (pages > LONG_MAX / 4)
+		goto no;
+	if ((unsigned long)atomic_long_add_return((long)pages, &user->locked_vm) > limit && !capable(CAP_IPC_LOCK)) {
+		atomic_long_sub((long)pages, &user->locked_vm);
+		goto no;
+	}
+	*c = (struct paste_charge){ user, (long)pages };
+	return 0;
+no:
+	free_uid(user);
 	return -EPERM;
 }
+
+void paste_uncharge(struct paste_charge *c)
+{
+	if (!c->user)
+		return;
+	atomic_long_sub(c->pages, &c->user->locked_vm);
+	free_uid(c->user);
+	c->user = NULL;
+}
+
+/* ---- pins ---- */
 
 static void unpin(struct paste_region *g, unsigned long n)
 {
@@ -41,9 +78,41 @@ static void unpin(struct paste_region *g, unsigned long n)
 	}
 }
 
-static int pin_some(u64 addr, unsigned long n, struct page **pages)
+/* What pages of this mapping may be pinned with; a private one's are its own. */
+static int pins_of(const struct vm_area_struct *vma)
 {
-	int got = pin_user_pages_fast(addr, n, FOLL_WRITE, pages);
+	unsigned long fs;
+
+	if (vma_is_fsdax((struct vm_area_struct *)vma))
+		return FOLL_WRITE;
+	if (!vma->vm_file || !(vma->vm_flags & VM_SHARED) || vma_is_dax(vma))
+		return FOLL_WRITE | FOLL_LONGTERM;
+	fs = file_inode(vma->vm_file)->i_sb->s_magic;
+	return fs == TMPFS_MAGIC || fs == HUGETLBFS_MAGIC ? FOLL_WRITE | FOLL_LONGTERM : -EOPNOTSUPP;
+}
+
+/* Of all of them; it is of no use to the process to map something else meanwhile. */
+static int choose_pins(u64 addr, u64 len)
+{
+	int gup = FOLL_WRITE | FOLL_LONGTERM, one;
+	struct vm_area_struct *vma;
+	u64 end = addr + len;
+
+	if (mmap_read_lock_killable(current->mm))
+		return -EINTR;
+	while (gup > 0 && addr < end) {
+		vma = find_vma(current->mm, addr);
+		one = vma && vma->vm_start <= addr ? pins_of(vma) : -EFAULT;
+		gup = one < 0 ? one : gup & one;
+		addr = vma ? vma->vm_end : end;
+	}
+	mmap_read_unlock(current->mm);
+	return gup;
+}
+
+static int pin_some(u64 addr, unsigned long n, struct page **pages, int gup)
+{
+	int got = pin_user_pages_fast(addr, n, gup, pages);
 
 	if (fatal_signal_pending(current)) {
 		if (got > 0)
@@ -60,7 +129,7 @@ static int pin(struct paste_region *g)
 
 	while (done < g->npages) {
 		int n = pin_some(g->addr + done * PAGE_SIZE, min_t(unsigned long, g->npages - done, CHUNK),
-				 g->pages + done);
+				 g->pages + done, g->gup);
 
 		if (n < 0) {
 			unpin(g, done);
@@ -96,6 +165,7 @@ static void region_free(struct paste_region *g)
 {
 	xa_destroy(&g->by_pfn);
 	kvfree(g->pages);
+	paste_uncharge(&g->charge);
 	mmdrop(g->mm);
 	kfree(g);
 }
@@ -117,33 +187,32 @@ static struct paste_region *region_new(const struct paste_setup *s)
 	g->npages = s->len >> PAGE_SHIFT;
 	g->mm = current->mm;
 	mmgrab(g->mm);
-	g->pages = kvmalloc_array(g->npages, sizeof(*g->pages), GFP_KERNEL_ACCOUNT);
-	if (!g->pages)
-		goto free;
-	err = account(g->mm, g->npages);
+	g->gup = choose_pins(g->addr, s->len);
+	err = g->gup < 0 ? g->gup : paste_charge(&g->charge, g->npages);
 	if (err)
+		goto free;
+	err = -ENOMEM;
+	g->pages = kvmalloc_array(g->npages, sizeof(*g->pages), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!g->pages)
 		goto free;
 	err = pin(g);
 	if (err)
-		goto unaccount;
+		goto free;
 	err = index_pages(g);
 	if (err)
 		goto unpin;
+	atomic64_add(g->npages, &g->mm->pinned_vm);
 	return g;
 unpin:
 	unpin(g, g->npages);
-unaccount:
-	atomic64_sub(g->npages, &g->mm->pinned_vm);
 free:
 	region_free(g);
 	return ERR_PTR(err);
 }
 
-static void region_end(struct kref *ref)
+/* Nobody finds it any more. */
+static void region_end(struct paste_region *g)
 {
-	struct paste_region *g = container_of(ref, struct paste_region, ref);
-
-	list_del(&g->link);
 	unpin(g, g->npages);
 	atomic64_sub(g->npages, &g->mm->pinned_vm);
 	region_free(g);
@@ -155,7 +224,7 @@ static int still_there(const struct paste_region *g)
 	struct page *now[CHUNK];
 
 	for (unsigned long done = 0; done < g->npages; ) {
-		int n = pin_some(g->addr + done * PAGE_SIZE, min_t(unsigned long, g->npages - done, CHUNK), now);
+		int n = pin_some(g->addr + done * PAGE_SIZE, min_t(unsigned long, g->npages - done, CHUNK), now, g->gup);
 		bool same;
 
 		if (n < 0)
@@ -169,25 +238,61 @@ static int still_there(const struct paste_region *g)
 	return 0;
 }
 
-static struct paste_region *region_get(const struct paste_setup *s)
+/* With a reference; under regions_lock. */
+static struct paste_region *region_find(const struct paste_setup *s)
 {
 	struct paste_region *g;
 
 	list_for_each_entry(g, &regions, link) {
-		int err;
-
 		if (g->mm != current->mm || g->addr != s->addr || g->len != s->len || g->buf_size != s->buf_size)
 			continue;
-		err = still_there(g);
-		if (err)
-			return ERR_PTR(err);
 		kref_get(&g->ref);
 		return g;
 	}
-	g = region_new(s);
-	if (!IS_ERR(g))
-		list_add(&g->link, &regions);
-	return g;
+	return NULL;
+}
+
+static void region_unlink(struct kref *ref)
+{
+	struct paste_region *g = container_of(ref, struct paste_region, ref);
+
+	list_del(&g->link);
+	mutex_unlock(&regions_lock);
+	region_end(g);
+}
+
+static void region_put(struct paste_region *g)
+{
+	kref_put_mutex(&g->ref, region_unlink, &regions_lock);
+}
+
+/* One that there is, or a new one, which another thread may have made at the same time. */
+static struct paste_region *region_get(const struct paste_setup *s)
+{
+	struct paste_region *g, *made = NULL;
+	int err;
+
+	mutex_lock(&regions_lock);
+	g = region_find(s);
+	mutex_unlock(&regions_lock);
+	if (!g) {
+		made = region_new(s);
+		if (IS_ERR(made))
+			return made;
+		mutex_lock(&regions_lock);
+		g = region_find(s);
+		if (!g)
+			list_add(&made->link, &regions);
+		mutex_unlock(&regions_lock);
+		if (!g)
+			return made;
+		region_end(made);
+	}
+	err = still_there(g);
+	if (!err)
+		return g;
+	region_put(g);
+	return ERR_PTR(err);
 }
 
 static bool overlaps(const struct paste_region *g, u32 first, u32 n)
@@ -215,37 +320,29 @@ int paste_region_check(const struct paste_setup *s)
 	return 0;
 }
 
-/* Sets the ring's region, after a check; it lives until paste_region_leave(). */
-int paste_region_join(struct paste_ring *r, const struct paste_setup *s)
+/* Takes the ring's share of its region, after a check; until paste_region_leave(). */
+struct paste_region *paste_region_join(struct paste_ring *r, const struct paste_setup *s)
 {
-	struct paste_region *g;
-	int err;
+	struct paste_region *g = region_get(s);
+	bool taken;
 
-	if (mutex_lock_killable(&regions_lock))
-		return -EINTR;
-	g = region_get(s);
-	err = PTR_ERR_OR_ZERO(g);
-	if (err)
-		goto out;
-	if (overlaps(g, s->first_buf, s->nbufs)) {
-		err = -EBUSY;
-		kref_put(&g->ref, region_end);
-		goto out;
-	}
-	r->mm = g->mm;
-	mmgrab(r->mm);
-	list_add(&r->sibling, &g->rings);
-	/* release: who sees a region sees a ring that is whole */
-	smp_store_release(&r->region, g);
-out:
+	if (IS_ERR(g))
+		return g;
+	mutex_lock(&regions_lock);
+	taken = overlaps(g, s->first_buf, s->nbufs);
+	if (!taken)
+		list_add(&r->sibling, &g->rings);
 	mutex_unlock(&regions_lock);
-	return err;
+	if (!taken)
+		return g;
+	region_put(g);
+	return ERR_PTR(-EBUSY);
 }
 
-void paste_region_leave(struct paste_ring *r)
+void paste_region_leave(struct paste_ring *r, struct paste_region *g)
 {
 	mutex_lock(&regions_lock);
 	list_del(&r->sibling);
-	kref_put(&r->region->ref, region_end);
 	mutex_unlock(&regions_lock);
+	region_put(g);
 }

@@ -14,6 +14,7 @@
 
 #define BUDGET		512	/* packets of the source in one pass */
 #define RELEASES	64u	/* under one lock */
+#define UNSTALL		64u	/* moved under one lock */
 #define REAP_NS		(5 * NSEC_PER_MSEC)
 
 void paste_event_push(struct paste_ring *r, const struct paste_event *e)
@@ -65,7 +66,7 @@ static bool unstall(struct paste_ring *r)
 		return false;
 	if (!r->nfree && r->nstack)
 		paste_bufs_reap(r, REAP_MANY);
-	n = r->nfree;
+	n = min(r->nfree, UNSTALL);
 	if (!n)
 		return false;
 	spin_lock_irq(&r->lock);

@@ -180,6 +180,7 @@ void paste_commands(struct paste_ring *r)
 		struct paste_conn *c;
 		int err;
 
+		cond_resched();
 		take(r, &cmd);
 		c = paste_conn_of(r, cmd.conn);
 		if (cmd.op == PASTE_OP_SEND && c) {
@@ -191,6 +192,5 @@ void paste_commands(struct paste_ring *r)
 		err = run_one(r, &cmd);
 		if (err)
 			refuse(r, &cmd, err);
-		cond_resched();
 	}
 }

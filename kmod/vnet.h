@@ -97,6 +97,7 @@ struct vnet {
 	void **spare;			/* plain buffers that are not posted */
 	unsigned int nspare, nplain;	/* of so many */
 	unsigned int nregion;		/* region buffers that are posted */
+	unsigned int nrx, ntx;		/* entries of the queues when they were found first */
 
 	/* under the lock of the transmit queue */
 	struct task_struct *hold;	/* what this task sends waits for its flush */

@@ -251,7 +251,7 @@ static void vnet_rx_irq(struct virtqueue *vq)
 /* The ring's thread was not seen in time: NAPI takes over.  Or the queue is not full. */
 static void vnet_deadline(struct timer_list *timer)
 {
-	struct vnet *v = from_timer(v, timer, timer);
+	struct vnet *v = timer_container_of(v, timer, timer);
 	bool soft, wake = false;
 
 	spin_lock(&v->rx_lock);
@@ -286,7 +286,12 @@ static int vnet_find_queues(struct vnet *v)
 	v->rx = vq[0];
 	v->tx = vq[1];
 	v->nregion = 0;
-	return 0;
+	/* After a reset: what was made for the queues at first is too short for larger ones. */
+	if (!v->nrx || (virtqueue_get_vring_size(v->rx) <= v->nrx && virtqueue_get_vring_size(v->tx) <= v->ntx))
+		return 0;
+	v->vdev->config->del_vqs(v->vdev);
+	v->rx = v->tx = NULL;
+	return -EIO;
 }
 
 /* The device is reset: it knows no buffer any more. */
@@ -338,7 +343,7 @@ void vnet_stop(struct vnet *v)
 	netif_tx_disable(v->dev);	/* takes the queue's lock: no vnet_xmit() sees it up after this */
 	napi_disable(&v->napi);
 	vnet_drop_queues(v);
-	del_timer_sync(&v->timer);
+	timer_delete_sync(&v->timer);
 	v->mode = VNET_NIC;
 	v->hold = NULL;
 	v->unrung = v->woken = v->starved = false;
@@ -498,6 +503,8 @@ static bool vnet_alloc_buffers(struct vnet *v)
 	unsigned int nrx = virtqueue_get_vring_size(v->rx), ntx = virtqueue_get_vring_size(v->tx);
 	void *p;
 
+	v->nrx = nrx;
+	v->ntx = ntx;
 	v->spare = kcalloc(nrx, sizeof(*v->spare), GFP_KERNEL);
 	v->slot = kcalloc(ntx, sizeof(*v->slot), GFP_KERNEL);
 	if (!v->spare || !v->slot)
@@ -681,12 +688,33 @@ static struct virtio_driver vnet_driver = {
 #endif
 };
 
+/* A device that goes, or goes to another network namespace, has no ring there: the ring's
+ * owner had a right to see its packets in this one. */
+static int vnet_goes(struct notifier_block *nb, unsigned long event, void *info)
+{
+	struct vnet *v = vnet_of(netdev_notifier_info_to_dev(info));
+
+	if (event == NETDEV_UNREGISTER && v)
+		vnet_port_gone(v);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block vnet_notifier = { .notifier_call = vnet_goes };
+
 int paste_vnet_init(void)
 {
-	return register_virtio_driver(&vnet_driver);
+	int err = register_netdevice_notifier(&vnet_notifier);
+
+	if (err)
+		return err;
+	err = register_virtio_driver(&vnet_driver);
+	if (err)
+		unregister_netdevice_notifier(&vnet_notifier);
+	return err;
 }
 
 void paste_vnet_exit(void)
 {
 	unregister_virtio_driver(&vnet_driver);
+	unregister_netdevice_notifier(&vnet_notifier);
 }

@@ -75,7 +75,7 @@ static int vnet_queue_large(struct vnet *v, struct sk_buff *skb)
 		return err;
 	/* Its pages may be a user's who changes them; and it may lie here for long, so
 	 * that nobody should wait for its end. */
-	if (skb_orphan_frags(skb, GFP_ATOMIC))
+	if (skb_orphan_frags_rx(skb, GFP_ATOMIC))
 		return -ENOMEM;
 	sg_init_table(sg, skb_shinfo(skb)->nr_frags + 2);
 	sg_set_buf(sg, hdr, VNET_HDR);

@@ -138,7 +138,8 @@ struct paste_shared {
  * Once per open file.  The region is pinned; a second ring of the same process with the
  * same addr, len and buf_size shares it (its share of the buffers must not overlap).
  * Errors: EINVAL what is asked for is senseless; EFAULT the region is not writable memory;
- * EBUSY set up already, or the shares overlap; ENOMEM; EPERM over RLIMIT_MEMLOCK.
+ * EBUSY set up already, or the shares overlap; ENOMEM; EPERM over RLIMIT_MEMLOCK, which
+ * is the user's; EOPNOTSUPP the region is on an ordinary file.
  */
 struct paste_setup {
 	__u32 abi;		/* PASTE_ABI */

@@ -248,8 +248,8 @@ def newest_package():
 
 
 def with_parts(image):
-    """A newer one has the kernel and its modules in two others."""
-    return [image] + depends_on(image, r"linux-(?:binary|modules)-\d[^ ,]*")
+    """A newer one has the kernel, its modules and its configuration in others."""
+    return [image] + depends_on(image, r"linux-(?:base|binary|modules)-\d[^ ,]*")
 
 
 def depends_on(package, what):

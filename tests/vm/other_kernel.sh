@@ -48,7 +48,7 @@ release=${image#linux-image-}
 
 if [ ! -e built ]; then
 	mkdir -p root build
-	for p in $image $(names "$image" "linux-(binary|modules)-[0-9].*"); do
+	for p in $image $(names "$image" "linux-(base|binary|modules)-[0-9].*"); do
 		(cd deb && fetched apt-get -q download "$p")
 		dpkg-deb --fsys-tarfile deb/"$p"_*.deb | tar -x -C root --exclude='./usr/share/*' --exclude='*/drivers/gpu/*' \
 			--exclude='*/drivers/media/*' --exclude='*/net/wireless/*' --exclude='*/kernel/sound/*'

@@ -89,6 +89,7 @@ simple("a process with a shorter or a longer struct of statistics", "stats_grow"
 simple("small packets share a buffer", "packing")
 simple("listeners: ACCEPT when there is something to accept", "listener")
 simple("timeout, WAKE, poll", "wake_and_time", "polled")
+simple("busy polling: data, WAKE and the timeout come while it looks, and it sleeps only after that", "spinning")
 simple("quota, pause and resume", "quota")
 simple("a short send, and WRITABLE when there is room", "short_tcp", "short_unix",
        "writable_when_stalled")
@@ -106,9 +107,14 @@ simple("row 11: indices, lengths, handles, releases that are lies", "row11_comma
 simple("row 15: kill -9 and unloading under load, the region unmapped and truncated", "row15_kill", "row15_kill_asleep", "row15_unload",
        "row15_vanish")
 simple("urgent data does not end the reading", "urgent")
-simple("the ring's mapping goes, its file is kept by a message", "ring_unmapped", "ring_moved", "ring_in_itself")
+simple("the ring's mapping goes, its file is kept by a message", "ring_unmapped", "ring_moved", "ring_in_itself",
+       "ring_advised")
 simple("two threads in SYNC, signals, fork", "two_threads", "interrupted", "forked")
-simple("who may pin how much", "memlock")
+simple("who may pin how much", "memlock", "memlock_user")
+simple("pins end with the process, whoever has the descriptor", "pins_end")
+simple("a region whose pages do not come is in nobody's way", "slow_region")
+simple("no region on an ordinary file", "no_files")
+simple("a connection that was reset before it was attached", "reset_before")
 
 
 @case("row 15: the module goes when nobody uses it, and comes back")

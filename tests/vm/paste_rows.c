@@ -4,9 +4,11 @@
  * (the numbers are its), and what else a process may do to a ring.
  */
 #include <linux/sockios.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
@@ -580,6 +582,14 @@ static void row11_indices(void)
 	ring_close(&r);
 }
 
+static void setup_fails_on(int fd, const struct ring_opts *o, int err)
+{
+	struct paste_setup s = ring_setup_of(o, memory(o->len));
+
+	equal(ioctl(fd, PASTE_IOC_SETUP, &s), -1, "SETUP");
+	equal(errno, err, "its errno");
+}
+
 static void setup_fails(const struct ring_opts *o, uint8_t *mem, int err, void (*change)(struct paste_setup *))
 {
 	struct paste_setup s = ring_setup_of(o, mem);
@@ -1014,7 +1024,7 @@ static void memlock(void)
 {
 	struct rlimit l = { .rlim_cur = 128 * 4096, .rlim_max = 128 * 4096 };
 	struct ring_opts o = small;
-	int fd[2];
+	int fd[2], last = open(PASTE_DEVICE, O_RDWR);
 
 	for (int i = 0; i < 2; i++) {
 		fd[i] = open(PASTE_DEVICE, O_RDWR);
@@ -1039,12 +1049,183 @@ static void memlock(void)
 			fd[0] = fd[1];
 		}
 	}
+	/* The arrays count as well, whatever the region is. */
+	o = (struct ring_opts){ .len = 4096, .nbufs = 1, .conns = 1 << 20, .entries = 1 << 20 };
+	setup_fails_on(last, &o, EPERM);
+	close(last);
 	close(fd[1]);
+}
+
+/* How many pages are pinned, in the whole machine; each CPU tells of some only later. */
+static long pinned(void)
+{
+	long got = 0, back = 0;
+	char line[100];
+	FILE *f = fopen("/proc/vmstat", "r");
+
+	must(f, "vmstat");
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "nr_foll_pin_acquired %ld", &got);
+		sscanf(line, "nr_foll_pin_released %ld", &back);
+	}
+	fclose(f);
+	must(got, "this kernel does not count pins");
+	return got - back;
+}
+
+/* The process that the ring belongs to ends; another one keeps the descriptor. */
+static void pins_end(void)
+{
+	const struct ring_opts large = { .len = 8192 * 4096, .nbufs = 8192 };
+	int fd = open(PASTE_DEVICE, O_RDWR), ready[2], go[2], n;
+	long before = pinned();
+	pid_t pid;
+	char c;
+
+	must(!pipe(ready) && !pipe(go), "pipe");
+	pid = fork();
+	if (!pid) {
+		struct ring r = { .fd = fd, .mem = memory(large.len) };
+
+		close(go[1]);
+		r.s = ring_setup_of(&large, r.mem);
+		must(!ioctl(fd, PASTE_IOC_SETUP, &r.s), "SETUP");
+		ring_map(&r);
+		must(write(ready[1], "r", 1) == 1, "write");
+		_exit(read(go[0], &c, 1) != 1);
+	}
+	must(read(ready[0], &c, 1) == 1, "read");
+	must(pinned() - before >= 7000, "pinned: %ld", pinned() - before);
+	must(write(go[1], "g", 1) == 1, "write");
+	waitpid(pid, NULL, 0);
+	for (n = 0; pinned() - before >= 1000 && n < 500; n++)
+		usleep(10000);
+	must(pinned() - before < 1000, "still pinned: %ld", pinned() - before);
+	close(fd);
+}
+
+/* The limit is a user's: two processes do not get it twice. */
+static void memlock_user(void)
+{
+	struct rlimit l = { .rlim_cur = 128 * 4096, .rlim_max = 128 * 4096 };
+	int fd[2] = { open(PASTE_DEVICE, O_RDWR), open(PASTE_DEVICE, O_RDWR) }, status;
+	struct ring_opts o = { .len = 100 * 4096, .nbufs = 100 };
+	struct paste_setup s;
+	pid_t pid;
+
+	must(!setrlimit(RLIMIT_MEMLOCK, &l) && !setresuid(1001, 1001, 1001), "to be nobody in particular");
+	pid = fork();
+	if (!pid) {
+		s = ring_setup_of(&o, memory(o.len));
+		_exit(ioctl(fd[0], PASTE_IOC_SETUP, &s) != 0);
+	}
+	must(waitpid(pid, &status, 0) == pid && !status, "100 pages of 128");
+	setup_fails_on(fd[1], &o, EPERM);
+	close(fd[0]);
+	s = ring_setup_of(&o, memory(o.len));
+	must(!ioctl(fd[1], PASTE_IOC_SETUP, &s), "100 pages of 128, when the others are gone");
+	close(fd[1]);
+}
+
+static volatile int set_up_gave = 1;	/* 0, -errno; 1: not yet */
+
+static void *set_up_slowly(void *arg)
+{
+	struct ring *r = arg;
+
+	set_up_gave = ioctl(r->fd, PASTE_IOC_SETUP, &r->s) ? -errno : 0;
+	return NULL;
+}
+
+/* A region whose pages somebody is to supply, and does not, is in nobody else's way.  (Linux
+ * 6.1 does not wait for pages that it pins for long: then they are no writable memory.) */
+static void slow_region(void)
+{
+	struct ring_opts o = small;
+	struct ring r = { .fd = open(PASTE_DEVICE, O_RDWR), .mem = memory(o.len) }, other;
+	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), n = 0;
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .range = { (uintptr_t)r.mem, o.len }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)r.mem, o.len } };
+	struct pollfd p = { .fd = uffd, .events = POLLIN };
+	pthread_t t;
+
+	must(uffd >= 0 && !ioctl(uffd, UFFDIO_API, &api) && !ioctl(uffd, UFFDIO_REGISTER, &reg), "userfaultfd");
+	alarm(60);
+	r.s = ring_setup_of(&o, r.mem);
+	pthread_create(&t, NULL, set_up_slowly, &r);
+	while (set_up_gave == 1 && poll(&p, 1, 10) != 1)
+		must(n++ < 3000, "no page is asked for");
+	for (int i = 0; i < 3; i++) {
+		ring_open(&other, &o);
+		expect_none(&other, 0);
+		ring_close(&other);
+	}
+	must(!ioctl(uffd, UFFDIO_ZEROPAGE, &zero), "the pages");
+	pthread_join(t, NULL);
+	if (set_up_gave != -EFAULT) {
+		equal(set_up_gave, 0, "the slow SETUP");
+		ring_map(&r);
+		expect_none(&r, 0);
+		ring_close(&r);
+	}
+	close(uffd);
+}
+
+/* What a device writes into a page of a file that is written back may be lost. */
+static void no_files(void)
+{
+	struct ring_opts o = small;
+	struct ring r;
+	int file;
+
+	must(!mount("none", "/mnt", "ramfs", 0, NULL), "a file system that is no tmpfs");
+	file = open("/mnt/region", O_RDWR | O_CREAT, 0600);
+	must(file >= 0 && !ftruncate(file, (off_t)o.len), "a file");
+	o.mem = mmap(NULL, o.len, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	setup_fails(&o, o.mem, EOPNOTSUPP, NULL);
+	munmap(o.mem, o.len);
+	o.mem = mmap(NULL, o.len, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	ring_open(&r, &o);
+	ring_close(&r);
+	close(file);
+	munmap(o.mem, o.len);
+	umount("/mnt");
+}
+
+/* Its mapping stays out of children, and as long as it is. */
+static void ring_advised(void)
+{
+	struct ring r;
+
+	ring_open(&r, &small);
+	equal(madvise(r.shared, r.s.map_bytes, MADV_DOFORK), -1, "MADV_DOFORK");
+	must(mremap(r.shared, r.s.map_bytes, 2 * r.s.map_bytes, MREMAP_MAYMOVE) == MAP_FAILED, "a longer one");
+	expect_none(&r, 0);
+	ring_close(&r);
+}
+
+/* What went wrong with a connection before it was attached is told. */
+static void reset_before(void)
+{
+	struct linger now_ = { .l_onoff = 1 };
+	struct ring r;
+	int fd[2];
+
+	ring_open(&r, &small);
+	stream(AF_INET, fd);
+	setsockopt(fd[1], SOL_SOCKET, SO_LINGER, &now_, sizeof(now_));
+	close(fd[1]);
+	usleep(50000);
+	attach(&r, 0, fd[0], 0, 0);
+	equal(expect(&r, PASTE_EV_ERR, 0).res, -ECONNRESET, "why");
+	ring_close(&r);
 }
 
 const struct test row_tests[] = {
 	TEST(row1), TEST(fair), TEST(no_spinning), TEST(row2), TEST(row7_ends), TEST(row8), TEST(row10),
 	TEST(row11_commands), TEST(row11_releases), TEST(row11_indices), TEST(row11_setup),
 	TEST(row15_kill), TEST(row15_kill_asleep), TEST(row15_unload), TEST(row15_vanish), TEST(ring_unmapped), TEST(ring_moved), TEST(ring_in_itself),
-	TEST(two_threads), TEST(interrupted), TEST(forked), TEST(memlock), { NULL, NULL }
+	TEST(two_threads), TEST(interrupted), TEST(forked), TEST(memlock),
+	TEST(memlock_user), TEST(pins_end), TEST(slow_region), TEST(no_files), TEST(ring_advised), TEST(reset_before), { NULL, NULL }
 };

@@ -31,7 +31,8 @@ static void test_stream(int family)
 	close(fd[0]);				/* the ring has its own reference */
 	e = data(&r, 7, &at);
 	equal(e.len, 1000, "the first bytes");
-	equal(e.flags, PASTE_F_COPIED, "flags");
+	equal(e.flags & 0xff, PASTE_F_COPIED, "flags");
+	equal(PASTE_COPY_OF(e.flags), family == AF_UNIX ? PASTE_COPY_PROTOCOL : PASTE_COPY_OTHER, "why it is a copy");
 	give(&r, e.buf);
 	put(fd[1], &sent, 200000);
 	read_all(&r, 7, &at, 200000);
@@ -99,6 +100,77 @@ static void unix_stream(void)
 	test_stream(AF_UNIX);
 }
 
+static int timer_of(long ns)
+{
+	struct itimerspec as_long = { .it_value.tv_nsec = ns };
+	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+
+	must(timer >= 0 && !timerfd_settime(timer, 0, &as_long, NULL), "a timer");
+	return timer;
+}
+
+static void ended(int timer)
+{
+	equal(poll(&(struct pollfd){ .fd = timer, .events = POLLIN }, 1, 0), 1, "SYNC came back before its time");
+	close(timer);
+}
+
+static int ring_spin(struct ring *r, int64_t timeout_ns, uint32_t spin_us)
+{
+	struct paste_sync s = { .timeout_ns = timeout_ns, .spin_us = spin_us };
+
+	__atomic_store_n(&r->shared->ev_head.v, r->head, __ATOMIC_RELEASE);
+	return ioctl(r->fd, PASTE_IOC_SYNC, &s);
+}
+
+static void *wake_later(void *arg)
+{
+	struct ring *r = arg;
+
+	usleep(100000);
+	must(!ioctl(r->fd, PASTE_IOC_WAKE), "WAKE");
+	return NULL;
+}
+
+static void *put_later(void *arg)
+{
+	uint64_t sent = 0;
+
+	usleep(50000);
+	put(*(int *)arg, &sent, 100);
+	return NULL;
+}
+
+/* Busy polling: it looks for as long as it is told, and sleeps only after that. */
+static void spinning(void)
+{
+	uint64_t at = 0;
+	struct ring r;
+	pthread_t t;
+	int fd[2], timer;
+
+	ring_open(&r, &small);
+	stream(AF_INET, fd);
+	attach(&r, 0, fd[0], 0, 0);
+	pthread_create(&t, NULL, put_later, &fd[1]);
+	equal(ring_spin(&r, -1, 10000000), 1, "data while it looks");
+	data(&r, 0, &at);
+	pthread_join(t, NULL);
+	pthread_create(&t, NULL, wake_later, &r);
+	equal(ring_spin(&r, -1, 10000000), 1, "WAKE while it looks");
+	expect(&r, PASTE_EV_WOKEN, 0);
+	pthread_join(t, NULL);
+	timer = timer_of(30 * MS);
+	equal(ring_spin(&r, 30 * MS, 10000000), 0, "the timeout while it looks");
+	ended(timer);
+	equal(stats_of(&r).sleeps, 0, "sleeps");
+	timer = timer_of(50 * MS);
+	equal(ring_spin(&r, 50 * MS, 1000), 0, "the timeout after it has looked");
+	ended(timer);
+	equal(stats_of(&r).sleeps, 1, "sleeps");
+	ring_close(&r);
+}
+
 /* Many small packets of one walk share a buffer. */
 static void packing(void)
 {
@@ -153,29 +225,17 @@ static void listener(void)
 	ring_close(&r);
 }
 
-static void *wake_later(void *arg)
-{
-	struct ring *r = arg;
-
-	usleep(100000);
-	must(!ioctl(r->fd, PASTE_IOC_WAKE), "WAKE");
-	return NULL;
-}
-
 static void wake_and_time(void)
 {
-	struct itimerspec as_long = { .it_value.tv_nsec = 50 * MS };
 	struct pollfd p;
 	struct ring r;
 	pthread_t t;
 	int timer;
 
 	ring_open(&r, &small);
-	timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
-	must(timer >= 0 && !timerfd_settime(timer, 0, &as_long, NULL), "a timer");
+	timer = timer_of(50 * MS);
 	expect_none(&r, 50 * MS);
-	equal(poll(&(struct pollfd){ .fd = timer, .events = POLLIN }, 1, 0), 1, "SYNC came back before its time");
-	close(timer);
+	ended(timer);
 	pthread_create(&t, NULL, wake_later, &r);
 	equal(ring_sync(&r, -1), 1, "SYNC without a limit");
 	expect(&r, PASTE_EV_WOKEN, 0);
@@ -328,7 +388,7 @@ static void writable_when_stalled(void)
 }
 
 const struct test interface_tests[] = {
-	TEST(stats_grow), TEST(tcp4), TEST(tcp6), TEST(unix_stream), TEST(packing), TEST(listener), TEST(wake_and_time),
+	TEST(stats_grow), TEST(spinning), TEST(tcp4), TEST(tcp6), TEST(unix_stream), TEST(packing), TEST(listener), TEST(wake_and_time),
 	TEST(polled), TEST(quota), TEST(short_tcp), TEST(short_unix), TEST(writable_when_stalled), { NULL, NULL }
 };
 

@@ -82,7 +82,6 @@ def uncopied(site):
     moved, all_, may = m.sum("pasted_ring_zero_copy_bytes_total"), m.sum("pasted_ring_copied_bytes_total"), copied(m, *MAY)
     equal(all_ - may, site.copied, "payload bytes copied into the buffers: " + m.text)
     check(moved + may >= m.sum("pasted_recorded_bytes_total") > 0, "recorded more than came without a copy:", m.text)
-    check(moved > may, "mostly copied:", m.text)
     return m
 
 

@@ -201,14 +201,17 @@ def run_load(threads, requests, sizes, **k):
     return sum(w.done for w in load), sum(w.wrong for w in load)
 
 
-def all_came_back(g):
-    """Idle: every buffer is the kernel's, and none is still in the stack.
-
-    A packet that is freed on another CPU than it was made on waits there for the next
+def softirqs(g):
+    """A packet that is freed on another CPU than it was made on waits there for the next
     network softirq (up to 64 a CPU): each CPU gets one."""
+    g.m.run("for c in 1 2; do taskset $c ping -c 1 127.0.0.1; done >/dev/null 2>&1; true")
+
+
+def all_came_back(g):
+    """Idle: every buffer is the kernel's, and none is still in the stack."""
     def idle():
         nonlocal s
-        g.m.run("for c in 1 2; do taskset $c ping -c 1 127.0.0.1; done >/dev/null 2>&1; true")
+        softirqs(g)
         s = g.stats()
         return s["buffers_kernel"] == g.nbufs and not s["buffers_stack"]
     s = None
@@ -311,6 +314,16 @@ def zero_copy(g):
     equal(ping(), 3, "answers without a ring")
 
 
+@with_guest("busy polling: no interrupt to receive, no sleep, every byte right")
+def busy_polling(g):
+    g.serve(more="spin=60000000")
+    done, wrong = run_load(1, 100, (1024, 9000))
+    s = g.stats()
+    equal((done, wrong, s["wrong"], s["sleeps"], s["src_fallback"] * (s["irqs"] > 5)), (100, 0, 0, 0, 0), "with busy polling")
+    all_came_back(g)
+    equal(copied(g.end()), {}, "copied")
+
+
 @with_guest("a server that is away for long: softirq takes the frames, without a copy, every byte right")
 def away(g):
     g.serve(more="nap=20000")
@@ -385,6 +398,7 @@ def splice(g):
             time.sleep(0.02)
         wait_until(lambda: sum(int(n) for n in g.m.run("cat /tmp/splice.err").text.split()[1::2]) == 8000, 30,
                    "not all is spliced")
+        softirqs(g)
         done, wrong = run_load(6, 1200, (1024, 4000))
         g.m.run("p=$(cat /tmp/other); kill -USR1 $p; while kill -0 $p 2>/dev/null; do usleep 20000; done")
     equal(g.m.run("cat /tmp/splice.out").text.strip(), "8000 bytes, 0 of them not what was sent", "spliced")
@@ -525,6 +539,28 @@ def row_15_unbind(g):
     try_again(g)
     g.m.run("rmmod paste; ! [ -e /sys/class/net/eth1 ]")
     g.bind()
+    try_again(g)
+
+
+@with_guest("the device goes to another network namespace: its packets are not the ring's any more")
+def namespace(g):
+    g.serve()
+    equal(run_load(2, 20, (1024,)), (20, 0), "requests and wrong ones")
+    g.m.run("unshare -n sleep 1000 & echo $! >/tmp/ns; while [ $(readlink /proc/self/ns/net) = "
+            "$(readlink /proc/$(cat /tmp/ns)/ns/net) ]; do usleep 10000; done\n"
+            "ip link set eth1 netns $(cat /tmp/ns)\n"
+            f"nsenter -t $(cat /tmp/ns) -n sh -c 'ifconfig eth1 {GUEST} netmask 255.255.255.0 up'")
+    before = g.stats()
+    equal(ping(), 3, "answers from the other namespace")
+    s = g.stats()
+    equal(s["src_packets"] + s["src_fallback"], before["src_packets"] + before["src_fallback"], "packets that the ring saw")
+    equal(s["buffers_kernel"], g.nbufs, "buffers")
+    g.m.run("nsenter -t $(cat /tmp/ns) -n ifconfig eth1 down; nsenter -t $(cat /tmp/ns) -n ip link set eth1 netns 1\n"
+            "kill $(cat /tmp/ns)\n" + UP)
+    wait_until(lambda: ping(count=1), 30, "the network card does not answer")
+    equal(run_load(2, 20, (1024,)), (20, 0), "requests and wrong ones, of a ring without a device")
+    check(g.stats()["copied_other"] > 0, "where do the bytes come from?")
+    g.end()
     try_again(g)
 
 
