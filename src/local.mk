@@ -24,6 +24,7 @@ libpasted_a_SOURCES += %D%/daemon.c %D%/daemon.h
 libpasted_a_SOURCES += %D%/disk.c %D%/disk.h %D%/watch.c %D%/watch.h
 libpasted_a_SOURCES += %D%/diag.c %D%/diag.h %D%/must.h
 libpasted_a_SOURCES += %D%/doctor.c %D%/doctor.h
+libpasted_a_SOURCES += %D%/parting.c %D%/parting.h
 libpasted_a_SOURCES += %D%/listen.c %D%/listen.h
 libpasted_a_SOURCES += %D%/waiting.c %D%/waiting.h
 libpasted_a_SOURCES += %D%/ring_uring.c %D%/ring_socket.c %D%/ring_conn.c %D%/ring_conn.h

@@ -24,6 +24,7 @@
 #include "doctor.h"
 #include "health.h"
 #include "listen.h"
+#include "parting.h"
 #include "recover.h"
 #include "service.h"
 #include "std.h"
@@ -269,12 +270,17 @@ static int start_store(struct server *s)
 
 static void stop_store(struct server *s)
 {
-	int err = wal_close(s->wal);
+	struct parting p;
+	char words[600];
+	int err;
 
+	parting_note(&p, s->wal);
+	err = wal_close(s->wal);
 	if (!err)
 		return;
-	diag(DIAG_ERR, "the store was not closed in order: %s; what was acknowledged is still "
-	     "there, the next start recovers it", wal_strerror(err));
+	parting_words(&p, s->config.store, s->choice.nvmm, health_is(&s->health, HEALTH_STORE_MOVED),
+		      words, sizeof(words));
+	diag(DIAG_ERR, "the store was not closed in order: %s; %s", wal_strerror(err), words);
 	s->status = EXIT_FAILURE;
 }
 

@@ -570,7 +570,7 @@ enum readback_step readback_step(struct readback *r, struct text *t, size_t room
 
 void readback_give_up(struct readback *r, struct text *t)
 {
-	error(r, t, 503, "the record is safe but no checkpoint has moved it yet; try again");
+	error(r, t, 503, "no checkpoint has moved the record to the segments yet; try again");
 }
 
 void readback_close(struct readback *r)

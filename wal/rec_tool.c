@@ -49,6 +49,7 @@ int wal_check(const struct rec_tool *t, struct wal_report *rep)
 
 	if (!r)
 		return -ENOMEM;
+	r->full = !t->quick;
 	err = rec_find(r);
 	rec_end(r);
 	free(r);

@@ -180,6 +180,7 @@ void wal_report_fini(struct wal_report *r);
 struct rec_tool {
 	const char *store_dir;
 	const char *nvmm_path;		/* NULL: the one in the store file */
+	bool	 quick;			/* of wal_check: look as a start does, not at every byte */
 	bool	 give_up;		/* of wal_repair: go on without a lasting wal that is
 					 * missing or damaged, and lose what only it held */
 	const struct pm_ops  *pm;	/* NULL: the product's */

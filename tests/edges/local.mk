@@ -21,3 +21,4 @@ check_DATA += %D%/eio.so
 	$(AM_V_GEN)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN_CFLAGS) -O1 -g -shared -fPIC -o $@ $(srcdir)/%D%/eio.c -ldl
 EXTRA_DIST += %D%/eio.c
 CLEANFILES += %D%/eio.so
+SCRIPT_TESTS += %D%/parting.py

@@ -16,7 +16,7 @@ wrong() {
 floor() {
 	case $1 in
 	pasted.c) echo 5 ;;
-	doctor.* | waiting.*) echo 4 ;;
+	doctor.* | waiting.* | parting.*) echo 4 ;;
 	worker.* | ask.* | conn.* | conn_*.* | ingest.* | checkpoint.* | timers.* | reply.c) echo 3 ;;
 	service.* | readback.* | metrics.* | answer.*) echo 2 ;;
 	http*.* | ring*.* | reply.h | choose.* | counters.h | health.* | queue.h | watch.*) echo 1 ;;

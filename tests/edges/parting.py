@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a server says of its store when it could not close it: what is true."""
+import os
+import re
+
+import edges  # noqa: F401
+from disks import disk, run
+from harness import bytes_of, case, check, equal, main, post, wait_until
+
+SETTINGS = {"segment-size": "1M", "body-max": "300K", "pool-size": "4M", "checkpoint-interval": "20ms"}
+THERE = "what was acknowledged is still there"
+
+
+def filled(s, n=25):
+    with s.connect() as c:
+        names = [post(c, "/p", bytes_of(i, 60000)) for i in range(n)]
+        # It is in a segment then: nothing comes to the active one any more.
+        equal(c.ask("GET", f"/-/records/{names[-1]}").status, 200, "read back")
+        return names
+
+
+def active(s):
+    """The segment that is written to: the last that is not all zeros."""
+    lane = os.path.join(s.store, "log", "000")
+    used = [p for p in sorted(os.listdir(lane)) if p.endswith(".seg") and any(open(os.path.join(lane, p), "rb").read(64))]
+    return os.path.join(lane, used[-1])
+
+
+def fails(s):
+    wait_until(lambda: b"lane-failed" in s.ask("GET", "/-/readyz").body, 30, "the lane does not fail: " + s.said())
+
+
+@case("what is still there is called so", each=True, rings=["socket"])
+def there(t):
+    s = t.server(settings=SETTINGS)
+    names, path = filled(s), active(s)
+    os.rename(path, path + ".away")
+    fails(s)
+    os.rename(path + ".away", path)
+    equal(s.stop(), 1, "exit status")
+    check(THERE in s.said(), s.said())
+    equal([r.name for r in s.dump()], names, "records")
+
+
+@case("what is not there is not called so, and what is missing is told", each=True, rings=["socket"])
+def not_there(t):
+    s = t.server(settings=SETTINGS)
+    names = filled(s)
+    os.unlink(active(s))
+    fails(s)
+    equal(s.stop(), 1, "exit status")
+    check(THERE not in s.said(), s.said())
+    last = names[-1]
+    check(re.search(rf"acknowledged up to {last}, and what is there now ends at 0-\d+|places are damaged or missing", s.said()),
+          s.said())
+
+
+@case("the whole store removed", each=True, rings=["socket"])
+def removed(t):
+    s = t.server(settings=SETTINGS)
+    filled(s)
+    os.rename(s.store, s.store + ".away")
+    run(["rm", "-r", s.store + ".away"])
+    fails(s)
+    equal(s.stop(), 1, "exit status")
+    check(THERE not in s.said(), s.said())
+    check("the store was not closed in order" in s.said(), s.said())
+
+
+@case("what cannot be looked at: XFS that is shut down")
+def not_looked_at(t):
+    where = disk(t, "xfs")
+    s = t.server(cls="fsync", store=os.path.join(where, "store"), settings=SETTINGS)
+    filled(s)
+    run(["xfs_io", "-x", "-c", "shutdown", where])
+    s.ask("POST", "/p", b"x")
+    fails(s)
+    equal(s.stop(), 1, "exit status")
+    check(THERE not in s.said() and "cannot be looked at now" in s.said(), s.said())
+
+
+if __name__ == "__main__":
+    main()
