@@ -276,7 +276,8 @@ static int find_segs(struct rec *r, unsigned lane)
 	char name[STORE_LANE_NAME];
 	struct seg_scan_options o = {
 		.blk = r->blk, .at = r->store.log, .dir = name, .uuid = r->store.b.uuid, .lane = lane,
-		.quick = !r->full, .progress = lane_progress, .arg = r,
+		.quick = !r->full, .closed = r->store_open && !r->rep->unclean,
+		.progress = lane_progress, .arg = r,
 	};
 	int err;
 

@@ -31,6 +31,22 @@ struct scan {
 
 /* ---- pass 1: headers ---- */
 
+static int with_file(struct scan *sc, struct seg_info *si,
+		     int (*fn)(struct scan *sc, struct seg_info *si, struct blk_file *f))
+{
+	char name[SEG_NAME_MAX];
+	struct blk_file *f;
+	int err;
+
+	seg_name(name, si->segno);
+	err = sc->o->blk->open(sc->o->blk->ctx, sc->dir, name, BLK_RDONLY, &f);
+	if (err)
+		return err;
+	err = fn(sc, si, f);
+	sc->o->blk->close(f);
+	return err;
+}
+
 /* One copy: 0, -ENODATA all zero, WAL_E*; a page that cannot be read is WAL_EFORMAT. */
 static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
 		     struct seg_header *h)
@@ -55,6 +71,41 @@ static bool is_mine(const struct scan *sc, const struct seg_info *si, const stru
 	       (h->segno == si->segno || MUTANT(seg_number_check));
 }
 
+/* Whether the first page of frames is zero, as it is in a prepared file: each start has one
+ * or more, and does not read them through. */
+static bool untouched(const struct scan *sc, struct blk_file *f)
+{
+	uint8_t page[WAL_PAGE];
+
+	if (sc->o->blk->read(f, page, sizeof(page), SEG_DATA))
+		return false;
+	return !page[0] && !memcmp(page, page + 1, sizeof(page) - 1);
+}
+
+/* From the frames, where no copy is left.  si->state says what it is without them. */
+static int header_again(struct scan *sc, struct seg_info *si, struct blk_file *f)
+{
+	struct seg_header h = { .lane = sc->o->lane, .segno = si->segno };
+	unsigned batches;
+	int got;
+
+	if (si->bytes > SEG_BYTES_MAX || MUTANT(seg_again))
+		return 0;
+	if (si->state == SEG_PREPARED && untouched(sc, f))
+		return 0;
+	if (sc->o->uuid)
+		memcpy(h.store_uuid, sc->o->uuid, sizeof(h.store_uuid));
+	got = seg_header_again(sc->o->blk, f, si->bytes & ~(uint64_t)(WAL_PAGE - 1), &h, &batches);
+	if (got <= 0)
+		return got;
+	if (si->state == SEG_PREPARED && batches < 2 && !sc->o->closed && !MUTANT(seg_again_one))
+		return 0;
+	si->h = h;
+	si->a_bad = si->b_bad = true;
+	si->state = SEG_USED;
+	return 0;
+}
+
 static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
 {
 	struct seg_header a, b;
@@ -76,7 +127,7 @@ static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
 		if (ea > -1000 && ea != -ENODATA)
 			return ea;
 		si->state = ea == -ENODATA && eb == -ENODATA ? SEG_PREPARED : SEG_HEADER_LOST;
-		return 0;
+		return header_again(sc, si, f);
 	}
 	si->h = ea ? b : a;
 	si->a_bad = ea;
@@ -113,9 +164,11 @@ static int find_segments(struct scan *sc)
 			l->tail = i;
 	}
 	free(segnos);
-	for (size_t i = 0; l->tail != SIZE_MAX && i < l->tail; i++)
-		if (l->segs[i].state == SEG_PREPARED)	/* a later one was used: so was this */
+	for (size_t i = 0; l->tail != SIZE_MAX && i < l->tail && !err; i++)
+		if (l->segs[i].state == SEG_PREPARED) {	/* a later one was used: so was this */
 			l->segs[i].state = SEG_HEADER_LOST;
+			err = with_file(sc, &l->segs[i], header_again);
+		}
 	return err;
 }
 
@@ -320,6 +373,8 @@ static int note_copies(struct scan *sc, const struct seg_info *si)
 
 	if (!si->a_bad && !si->b_bad)
 		return 0;
+	if (si->a_bad && si->b_bad)
+		return hole_add(sc, si, SEG_HOLE_BOTH, SEG_HDR_A, SEG_DATA) ? 0 : -ENOMEM;
 	h = hole_add(sc, si, SEG_HOLE_COPY, si->a_bad ? SEG_HDR_A : SEG_HDR_B, WAL_PAGE);
 	if (!h)
 		return -ENOMEM;
@@ -358,24 +413,6 @@ static int skim_lost(struct scan *sc, struct seg_info *si, struct blk_file *f)
 	}
 	free(page);
 	return 0;
-}
-
-static int with_file(struct scan *sc, struct seg_info *si,
-		     int (*fn)(struct scan *sc, struct seg_info *si, struct blk_file *f))
-{
-	char name[SEG_NAME_MAX];
-	struct blk_file *f;
-	int err;
-
-	seg_name(name, si->segno);
-	err = sc->o->blk->open(sc->o->blk->ctx, sc->dir, name, BLK_RDONLY, &f);
-	if (err)
-		return err;
-	err = fn(sc, si, f);
-	sc->o->blk->close(f);
-	sc->done += si->bytes;
-	tell_progress(sc, 0);
-	return err;
 }
 
 static int walk_one(struct scan *sc, struct seg_info *si, struct blk_file *f)
@@ -418,6 +455,8 @@ static int read_segments(struct scan *sc)
 			sc->expect = si->h.first_seq;
 		if (!err)
 			err = with_file(sc, si, walk_one);
+		sc->done += si->bytes;
+		tell_progress(sc, 0);
 		l->records += si->records;
 		l->bytes += si->record_bytes;
 	}
@@ -503,7 +542,7 @@ static void give_verdict(struct scan *sc)
 	for (size_t i = 0; i < l->nholes; i++) {
 		struct seg_hole *h = &l->holes[i];
 
-		if (h->kind != SEG_HOLE_COPY && explained(l, h))
+		if (h->kind != SEG_HOLE_COPY && h->kind != SEG_HOLE_BOTH && explained(l, h))
 			h->state = SEG_HOLE_EXPLAINED;
 		else if (h->batch >= last && last)
 			h->state = SEG_HOLE_TORN;
@@ -579,6 +618,8 @@ const char *seg_hole_words(enum seg_hole_kind k)
 		[SEG_HOLE_TAIL] = "records missing at the end of the segment",
 		[SEG_HOLE_SEGMENT] = "segment missing or without a valid header",
 		[SEG_HOLE_COPY] = "one copy of the segment's header is damaged",
+		[SEG_HOLE_BOTH] = "both copies of the segment's header are damaged; it is found "
+				  "again from its frames",
 	};
 
 	return (size_t)k < sizeof(words) / sizeof(words[0]) ? words[k] : "?";

@@ -17,6 +17,11 @@
  * what a crash left of the last batch, which nobody was promised.  A hole whose
  * numbers (or, if none is missing, whose place) a GAP frame names is EXPLAINED.
  * What is not zero behind the last frame of the last segment is the DIRTY tail.
+ *
+ * A header both copies of which are lost is found again from the frames.  Where both are
+ * zero in the last file the segment may never have been used: its first batch was on its way
+ * when the machine stopped.  It counts as used if a second batch is there, or if the store
+ * was closed.
  */
 #ifndef WAL_SEG_SCAN_H
 #define WAL_SEG_SCAN_H
@@ -35,6 +40,12 @@ void seg_header_encode(struct seg_header *h);		/* fills magic, version, crc .. *
  * in both cases not knowable) */
 int  seg_header_check(const struct seg_header *h);
 void frame_header_encode(struct frame_header *h, uint64_t salt);
+/* Both copies are lost: the header again from the frames of the file, which has so many bytes.
+ * h has the store's uuid, lane and number; the salt is one that all true frames agree with.
+ * 1: *h is complete, *batches says whether one batch was found or more (2); 0: there is no
+ * frame to go by; -errno. */
+int  seg_header_again(const struct blk_ops *blk, struct blk_file *f, uint64_t bytes,
+		      struct seg_header *h, unsigned *batches);
 bool frame_header_check(const struct frame_header *h, uint64_t salt);
 static inline uint64_t frame_bytes(uint32_t len)	/* in the file, padding included */
 {
@@ -92,14 +103,14 @@ void seg_walk_fini(struct seg_walk *w);
 enum seg_state {
 	SEG_USED,		/* a valid header */
 	SEG_PREPARED,		/* both copies zero: never used */
-	SEG_HEADER_LOST,	/* no valid copy: its frames cannot be told */
+	SEG_HEADER_LOST,	/* no valid copy, and no frame to go by */
 	SEG_FOREIGN,		/* a valid header of another store, lane or number */
 };
 struct seg_info {
 	uint64_t segno;
 	uint64_t bytes;		/* of the file */
 	enum seg_state state;
-	bool	 a_bad, b_bad;	/* SEG_USED: this copy is not valid (the other is) */
+	bool	 a_bad, b_bad;	/* SEG_USED: this copy is not valid (both: h was found again) */
 	bool	 read;		/* in full; else only the header */
 	struct seg_header h;	/* SEG_USED */
 	uint64_t records, record_bytes;		/* if read */
@@ -114,6 +125,7 @@ enum seg_hole_kind {
 				 * but zeros (or bytes that are no frame) there */
 	SEG_HOLE_SEGMENT,	/* a segment file that is missing or has no valid header */
 	SEG_HOLE_COPY,		/* one of a segment's header copies: costs nothing */
+	SEG_HOLE_BOTH,		/* both, and the header was found again: costs nothing either */
 };
 enum seg_hole_state { SEG_HOLE_DAMAGE, SEG_HOLE_TORN, SEG_HOLE_EXPLAINED };
 struct seg_hole {
@@ -153,6 +165,7 @@ struct seg_scan_options {
 	const uint8_t	*uuid;		/* [16]; NULL: take any store's */
 	uint32_t	 lane;
 	bool		 quick;		/* only the last used segment in full, the others by header */
+	bool		 closed;	/* the store was closed: whatever has frames was used */
 	/* Each good record in order, data included.  Non-zero ends the scan with it.  May
 	 * be NULL. */
 	int		(*record)(void *arg, const struct seg_info *seg, const struct seg_frame *fr);

@@ -331,14 +331,16 @@ static void heal_copies(struct seglog *s, const struct seg_lane *found)
 		const struct seg_info *si = &found->segs[i];
 		struct seg_header h = si->h;
 		struct iovec iov = { &h, sizeof(h) };
+		bool both = si->a_bad && si->b_bad;
 
 		if (si->state != SEG_USED || i == found->tail || (!si->a_bad && !si->b_bad))
 			continue;
 		seg_name(name, si->segno);
 		if (seg_open(s, name, BLK_RDWR, &f))
 			continue;
-		if (!MUTANT(seg_heal_write) &&
-		    !s->o.blk->write(f, &iov, 1, si->a_bad ? SEG_HDR_A : SEG_HDR_B) &&
+		/* Both at once: a power cut that leaves none of them leaves the frames. */
+		if (!MUTANT(seg_heal_write) && !(both ? seg_header_write(s, f, &h) :
+		    s->o.blk->write(f, &iov, 1, si->a_bad ? SEG_HDR_A : SEG_HDR_B)) &&
 		    !MUTANT(seg_heal_sync))
 			s->o.blk->sync(f);
 		s->o.blk->close(f);

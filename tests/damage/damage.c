@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * damage.c - one flipped bit at a time, in small stores of each kind.
+ * damage.c - one flipped bit at a time, in small stores of each kind; and whole blocks, one
+ * or two, where something is kept twice.
  *
  * Places: every bit of the store block, the wal's superblock, heads and words, of segment
  * headers, frame headers and GAP frames, all copies, and SAMPLES bits of the data of each
- * record.  For each bit:
+ * record.  And the blocks of segment headers, one and both: zeros, ones, noise.  For each:
  *
  *	check	tells of it, with its place, and changes nothing
  *	dump	has every record but those that the bit touches, unaltered, and no other;
@@ -18,7 +19,7 @@
  *	SAMPLES=n	how many of each record (default 8)
  *	EACH=n		elsewhere one of n neighbours, 8: a bit of each byte (default 1, all)
  *	KIND=name	only this store
- *	PLACE=n BIT=n	only this bit (printed by a failure)
+ *	PLACE=n BIT=n	only this bit, or this filling of blocks (printed by a failure)
  */
 #include <inttypes.h>
 #include <malloc.h>
@@ -37,10 +38,11 @@
 
 /* ---- places ---- */
 
-enum what { STORE_BLOCK, SUPER, HEAD, WORD, SEG_HEADER, FRAME, GAP, DATA, WHATS };
+enum what { STORE_BLOCK, SUPER, HEAD, WORD, SEG_HEADER, FRAME, GAP, DATA, SEG_BLOCKS, WHATS };
+#define FILLINGS 3u		/* of blocks: their "bits" are zeros, ones, noise */
 static const char *const what_name[] = {
 	"store blocks", "superblocks", "heads", "words", "segment headers", "frame headers",
-	"gap frames", "data"
+	"gap frames", "data", "segment headers, whole blocks"
 };
 
 struct place {
@@ -54,6 +56,7 @@ struct place {
 	bool	 in_wal;		/* DATA of a record in the wal: at is its position */
 	bool	 last;			/* of the last batch before a crash, in segments only */
 	bool	 idle;			/* a word behind the log's end: holds nothing */
+	bool	 unused;		/* with zeros in it the segment was never used */
 };
 
 struct damage {
@@ -101,6 +104,32 @@ static struct place *add_pm(struct damage *d, enum what what, const char *path, 
 	p->lane = lane;
 	p->at = at;
 	return p;
+}
+
+/* ---- damage ---- */
+
+static void hurt(const struct damage *d, struct store *s)
+{
+	const struct place *p = d->p;
+	const uint8_t *now;
+	uint8_t *file;
+	uint64_t len, x = 1;
+
+	if (p->what != SEG_BLOCKS) {
+		store_flip(s, p->pm, p->path, p->off * 8 + d->bit);
+		return;
+	}
+	now = blk_sim_bytes(s->blk, p->path, &len);
+	file = malloc(len);
+	if (!now || !file)
+		abort();
+	memcpy(file, now, len);
+	for (uint64_t i = p->off; i < p->off + p->bytes; i++) {
+		x = x * 6364136223846793005ull + 1442695040888963407ull;
+		file[i] = d->bit == 0 ? 0 : d->bit == 1 ? 0xff : (uint8_t)(x >> 56);
+	}
+	blk_sim_put(s->blk, p->path, file, len);
+	free(file);
 }
 
 /* ---- places in the wal ---- */
@@ -198,6 +227,27 @@ static void frame_places(struct damage *d, const char *path, const struct seg_in
 	blk->close(f);
 }
 
+/* Each block of a segment's header, and both.  Zeros in the last segment are what it had
+ * before its first batch was synced: after a crash nothing tells the two apart, unless a
+ * second batch is there. */
+static void block_places(struct damage *d, const char *path, const struct seg_info *si,
+			 const struct seg_lane *l)
+{
+	static const struct { uint64_t off, bytes; } block[] = {
+		{ SEG_HDR_A, WAL_PAGE }, { SEG_HDR_B, WAL_PAGE }, { SEG_HDR_A, SEG_DATA },
+	};
+
+	for (size_t i = 0; i < sizeof(block) / sizeof(block[0]); i++) {
+		struct place *p = add(d, SEG_BLOCKS, path, block[i].off, block[i].bytes);
+
+		p->lane = l->lane;
+		p->at = si->segno;
+		p->unused = si == &l->segs[l->tail] && block[i].bytes == SEG_DATA &&
+			    (si->end == SEG_DATA ||
+			     (!d->kind->clean && l->last_batch <= si->h.first_batch));
+	}
+}
+
 static void lane_places(struct damage *d, unsigned lane, const struct wal_seqs *have)
 {
 	char dir[32], path[SEG_PATH_MAX];
@@ -218,6 +268,7 @@ static void lane_places(struct damage *d, unsigned lane, const struct wal_seqs *
 			p->at = l.segs[i].segno;
 		}
 		frame_places(d, path, &l.segs[i], &l, have);
+		block_places(d, path, &l.segs[i], &l);
 	}
 	seg_lane_free(&l);
 }
@@ -242,7 +293,7 @@ static bool covers(const struct damage *d, const struct rec_finding *f)
 	static const uint8_t where[] = {
 		[STORE_BLOCK] = RP_STORE, [SUPER] = RP_WAL_SUPER, [HEAD] = RP_WAL_HEAD,
 		[WORD] = RP_WAL_RING, [SEG_HEADER] = RP_SEGMENT, [FRAME] = RP_SEGMENT,
-		[GAP] = RP_SEGMENT, [DATA] = RP_SEGMENT,
+		[GAP] = RP_SEGMENT, [DATA] = RP_SEGMENT, [SEG_BLOCKS] = RP_SEGMENT,
 	};
 	const struct place *p = d->p;
 	bool ring = p->what == WORD || p->in_wal;
@@ -310,7 +361,7 @@ static void look(struct damage *d, struct store *s, struct got *g)
 	struct world x;
 	char where[128];
 
-	store_flip(&same, d->p->pm, d->p->path, d->p->off * 8 + d->bit);
+	hurt(d, &same);
 	world_init(&x, d->kind->cls, s->pm, s->blk, NULL);
 	world_tool(&x, &t);
 	wal_check(&t, &r);
@@ -385,7 +436,7 @@ static void one_bit(struct damage *d, uint64_t bit)
 
 	d->bit = bit;
 	d->bits[d->p->what]++;
-	store_flip(&s, d->p->pm, d->p->path, d->p->off * 8 + bit);
+	hurt(d, &s);
 	look(d, &s, &g);
 	if (!d->failed)
 		go_on(d, &s, &g);
@@ -410,6 +461,9 @@ static void one_place(struct damage *d, const struct place *p)
 	d->p = p;
 	if (only != UINT64_MAX)
 		one_bit(d, only);
+	else if (p->what == SEG_BLOCKS)
+		for (uint64_t n = p->unused; n < FILLINGS && !d->failed; n++)
+			one_bit(d, n);
 	else if (p->what == DATA && p->bytes)
 		for (uint64_t i = 0; i < samples && !d->failed; i++)
 			one_bit(d, sim_rng_next(&d->rng) % (p->bytes * 8));

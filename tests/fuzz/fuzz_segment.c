@@ -305,7 +305,7 @@ static void check_lane(const struct seg_lane *l, const struct list *list)
 	for (size_t i = 0; i < l->nholes; i++) {
 		const struct seg_hole *h = &l->holes[i];
 
-		fuzz_check(h->kind <= SEG_HOLE_COPY && h->state <= SEG_HOLE_EXPLAINED, "hole %zu", i);
+		fuzz_check(h->kind <= SEG_HOLE_BOTH && h->state <= SEG_HOLE_EXPLAINED, "hole %zu", i);
 		fuzz_check(strlen(seg_hole_words(h->kind)) > 1, "hole %zu", i);
 		fuzz_check(h->off + h->bytes <= SEG_BYTES_MAX, "hole %zu", i);
 	}

@@ -226,7 +226,8 @@ static void test_damaged_copies_are_healed(void **state)
 	blk_sim_free(sim);
 }
 
-/* Both copies gone: that segment's records, and only they; told as a missing segment. */
+/* A file gone or cut: that segment's records, and only they; told as a missing segment.  Both
+ * copies of its header damaged: none. */
 static void test_segment_lost(void **state)
 {
 	(void)state;
@@ -255,11 +256,12 @@ static void test_segment_lost(void **state)
 			} else {
 				assert_int_equal(blk_sim_ops(sim)->unlink(blk_sim_ops(sim)->ctx, NULL, path), 0);
 			}
+			lost = how ? lost : 0;
 			scan(sim, &l, &f);
 			assert_int_equal(f.n, RECORDS - lost);
 			if (how < 3 || which == 1) {
 				assert_true(l.nholes == 1);
-				assert_int_equal(l.holes[0].kind, SEG_HOLE_SEGMENT);
+				assert_int_equal(l.holes[0].kind, how ? SEG_HOLE_SEGMENT : SEG_HOLE_BOTH);
 				assert_int_equal(l.holes[0].segno, segno);
 				assert_int_equal(l.holes[0].state, SEG_HOLE_DAMAGE);
 			}
@@ -274,7 +276,173 @@ static void test_segment_lost(void **state)
 			seglog_close(s);
 			scan(sim, &l, &f);
 			assert_int_equal(f.n, RECORDS - lost + 9);
+			if (!how)
+				assert_int_equal(l.nholes, 0);
 			seg_lane_free(&l);
+			blk_sim_free(sim);
+		}
+}
+
+/* n bytes at off: zeros, ones, or anything. */
+static void overwrite(struct blk_sim *sim, const char *path, uint64_t off, uint64_t n, int how)
+{
+	uint64_t len, x = 1;
+	const uint8_t *now = blk_sim_bytes(sim, path, &len);
+	uint8_t *file = malloc(len);
+
+	memcpy(file, now, len);
+	for (uint64_t i = off; i < off + n; i++) {
+		x = x * 6364136223846793005ull + 1442695040888963407ull;
+		file[i] = how == 0 ? 0 : how == 1 ? 0xff : (uint8_t)(x >> 56);
+	}
+	assert_int_equal(blk_sim_put(sim, path, file, len), 0);
+	free(file);
+}
+
+/* Both blocks of a header gone: no record is lost, the header is what it was but for the
+ * salt, and a start writes it again. */
+static void test_header_again(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 3; how++)
+		for (size_t which = 0; which < 3; which++) {
+			struct blk_sim *sim = make_lane();
+			struct seg_header was;
+			struct model_found f;
+			struct seg_lane l;
+			char path[SEG_PATH_MAX];
+			size_t i;
+
+			assert_int_equal(model_scan(blk_sim_ops(sim), true, &l, NULL), 0);
+			i = which == 0 ? 0 : which == 1 ? l.nsegs / 2 : l.tail;
+			was = l.segs[i].h;
+			path_of(path, was.segno);
+			seg_lane_free(&l);
+			overwrite(sim, path, 0, SEG_DATA, how);
+			assert_int_equal(model_scan(blk_sim_ops(sim), true, &l, NULL), 0);
+			assert_int_equal(l.next_seq, RECORDS + 1);
+			seg_lane_free(&l);
+			scan(sim, &l, &f);
+			assert_int_equal(f.n, RECORDS);
+			assert_int_equal(l.nholes, 1);
+			assert_int_equal(l.holes[0].kind, SEG_HOLE_BOTH);
+			assert_int_equal(l.holes[0].state, SEG_HOLE_DAMAGE);
+			assert_int_equal(l.holes[0].segno, was.segno);
+			assert_true(l.holes[0].from_seq > l.holes[0].to_seq);
+			assert_int_equal(l.segs[i].h.first_seq, was.first_seq);
+			assert_int_equal(l.segs[i].h.first_batch, was.first_batch);
+			assert_int_equal(l.segs[i].h.bytes, was.bytes);
+			seg_lane_free(&l);
+			seglog_close(model_start(blk_sim_ops(sim)));
+			scan(sim, &l, &f);
+			assert_int_equal(f.n, RECORDS);
+			assert_int_equal(l.nholes, 0);
+			seg_lane_free(&l);
+			blk_sim_free(sim);
+		}
+}
+
+/* Zeros in the last file with one batch: after a crash that was never acknowledged; a store
+ * that was closed has it. */
+static void test_header_again_one_batch(void **state)
+{
+	(void)state;
+	for (int closed = 0; closed < 2; closed++) {
+		struct blk_sim *sim = blk_sim_new();
+		struct seg_scan_options o = { .blk = blk_sim_ops(sim), .dir = LANE_DIR,
+			.uuid = model_uuid, .lane = LANE, .closed = closed };
+		struct seg_lane l;
+		struct seglog *s;
+
+		model_dirs(o.blk);
+		s = model_start(o.blk);
+		assert_int_equal(model_append(s, 1, 5), 0);
+		seglog_close(s);
+		overwrite(sim, LANE_DIR "/00000001.seg", 0, SEG_DATA, 0);
+		assert_int_equal(seg_scan_lane(&o, &l), 0);
+		assert_int_equal(l.records, closed ? 5 : 0);
+		assert_int_equal(l.segs[0].state, closed ? SEG_USED : SEG_PREPARED);
+		seg_lane_free(&l);
+		blk_sim_free(sim);
+	}
+}
+
+/* What a client sends to be taken for a segment: headers that lie in each other, each with
+ * all behind it as its data, whole. */
+static void attack(uint8_t *p, size_t n, unsigned depth)
+{
+	memset(p, 'x', n);
+	for (unsigned i = depth; i-- > 0; ) {
+		uint8_t *at = p + i * sizeof(struct frame_header);
+		uint32_t len = (uint32_t)(n - (i + 1) * sizeof(struct frame_header));
+		struct frame_header h = { .kind = FRAME_RECORD, .seq = 1000 + i, .batch = 2,
+			.lane = LANE, .len = len, .data_crc = crc32c(at + sizeof(h), len) };
+
+		frame_header_encode(&h, 0x1234567);
+		memcpy(at, &h, sizeof(h));
+	}
+}
+
+/* It must not win: not where all else is whole, not where the frame around it is damaged or
+ * the segment's first one is. */
+static void test_header_again_attacked(void **state)
+{
+	static const struct {
+		uint64_t flip;		/* offset of the frame that is damaged; 0: none */
+		uint64_t records;
+	} rows[] = { { 0, 3 }, { SEG_DATA, 2 }, { SEG_DATA + 56, 2 } };
+	size_t n = 30000;
+	uint8_t *body = malloc(n);
+
+	(void)state;
+	attack(body, n, 100);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct blk_sim *sim = blk_sim_new();
+		struct iovec iov[3] = { { "abc", 3 }, { body, n }, { body, 600 } };
+		struct seg_lane l;
+		struct seglog *s;
+
+		model_dirs(blk_sim_ops(sim));
+		s = model_start(blk_sim_ops(sim));
+		for (uint64_t k = 0; k < 3; k++) {
+			struct seg_rec r = { .kind = FRAME_RECORD, .seq = k + 1, .time_ms = 1,
+				.len = (uint32_t)iov[k].iov_len, .niov = 1, .iov = &iov[k],
+				.data_crc = crc32c(iov[k].iov_base, iov[k].iov_len) };
+
+			assert_int_equal(seglog_append(s, &r, 1, NULL), 0);
+		}
+		seglog_close(s);
+		if (rows[i].flip)
+			blk_sim_flip(sim, LANE_DIR "/00000001.seg", (rows[i].flip + 40) * 8);
+		overwrite(sim, LANE_DIR "/00000001.seg", 0, SEG_DATA, 2);
+		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+		assert_int_equal(l.records, rows[i].records);
+		assert_int_equal(l.next_seq, 4);
+		seg_lane_free(&l);
+		blk_sim_free(sim);
+	}
+	free(body);
+}
+
+/* A copy of a newer version is no damage to be written over, whatever the other one is. */
+static void test_copy_of_another_version(void **state)
+{
+	(void)state;
+	for (int copy = 0; copy < 2; copy++)
+		for (int other = 0; other < 2; other++) {
+			struct blk_sim *sim = make_lane();
+			static uint8_t file[SEG_TEST_BYTES];
+			struct seg_header *h = (void *)(file + (copy ? SEG_HDR_B : SEG_HDR_A));
+			struct seg_lane l;
+			uint64_t len;
+
+			memcpy(file, blk_sim_bytes(sim, LANE_DIR "/00000001.seg", &len), sizeof(file));
+			h->version++;
+			h->crc = crc32c(h, offsetof(struct seg_header, crc));
+			if (other)
+				file[copy ? 70 : SEG_HDR_B + 70] ^= 4;
+			blk_sim_put(sim, LANE_DIR "/00000001.seg", file, sizeof(file));
+			assert_int_equal(model_scan(blk_sim_ops(sim), true, &l, NULL), WAL_EVERSION);
 			blk_sim_free(sim);
 		}
 }
@@ -594,6 +762,10 @@ int main(void)
 		cmocka_unit_test(test_every_bit_of_segment_headers),
 		cmocka_unit_test(test_damaged_copies_are_healed),
 		cmocka_unit_test(test_segment_lost),
+		cmocka_unit_test(test_header_again),
+		cmocka_unit_test(test_header_again_one_batch),
+		cmocka_unit_test(test_header_again_attacked),
+		cmocka_unit_test(test_copy_of_another_version),
 		cmocka_unit_test(test_torn_batch),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_other_formats),
