@@ -5,7 +5,8 @@
  *
  * All integers are little-endian.  A store is three things:
  *
- *   STORE/store          who the store is: struct store_block, twice
+ *   STORE/store          who the store is: struct store_block, twice; and what each lane
+ *                        once had: struct store_lane[LANES_MAX], twice
  *   STORE/log/LLL/N.seg  per lane (LLL, 3 decimal digits) the segment log: the
  *                        one durable format on block storage (N: 8 hex digits)
  *   NVMM/wal, NVMM/pktbufs
@@ -130,6 +131,7 @@
 #define STORE_MAGIC	0x315254532d545350ull	/* "PST-STR1" */
 #define SEG_MAGIC	0x314745532d545350ull	/* "PST-SEG1" */
 #define HEAD_MAGIC	0x44414548u		/* "HEAD" */
+#define LANE_MAGIC	0x454e414cu		/* "LANE" */
 #define FRAME_MAGIC	0x46545350u		/* "PSTF" */
 
 /* ---- entry words ---- */
@@ -179,6 +181,7 @@ enum {
 				 * start without it */
 	STORE_OPEN = 2,		/* open for writing, now or when the machine stopped; without
 				 * it the segments end cleanly: what does not is damage */
+	STORE_LANES = 4,	/* the lane table behind the blocks is true */
 };
 struct store_block {
 	uint64_t magic;
@@ -196,6 +199,31 @@ struct store_block {
 	uint32_t crc;		/* over all before */
 };
 static_assert(sizeof(struct store_block) == 512, "store_block");
+
+/* The lane table: what a lane once had, so that what is missing is told as missing and no
+ * number is given twice.  Written when a segment is ready for use (its file and name are
+ * durable, and it is not handed to the writer before this is), before retention removes one,
+ * and at open and close; copy A and copy B as the blocks. */
+#define STORE_LANES_A	8192u
+#define STORE_LANES_B	(STORE_LANES_A + LANES_MAX * 64u)
+enum {
+	LANE_MISSING = 1,	/* files were missing when a recovery began, and it has not yet
+				 * explained the numbers below next_seq that were in them */
+};
+struct store_lane {
+	uint32_t magic;		/* LANE_MAGIC */
+	uint32_t lane;
+	uint64_t gen;
+	uint64_t low_segno;	/* the oldest segment: every one below has expired */
+	uint64_t low_seq;	/* and every number below this */
+	uint64_t high_segno;	/* the newest that was ever ready for use; after a clean close
+				 * the last one that was used */
+	uint64_t next_seq;	/* numbers below were durable by then; after a clean close: all */
+	uint64_t next_batch;
+	uint32_t flags;
+	uint32_t crc;		/* over all before */
+};
+static_assert(sizeof(struct store_lane) == 64, "store_lane");
 
 /* ---- segments ---- */
 #define SEG_HDR_A	0u

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "crc32c.h"
+#include "mutant.h"
 #include "rec_priv.h"
 
 /* What the first segments of all lanes take together, where records are small enough. */
@@ -171,6 +172,11 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 	};
 
 	o.first_bytes = first_bytes(r, l, o.segment_bytes);
+	if (!r->store.lanes_off) {
+		o.note = store_lane_note;
+		o.note_arg = &r->store;
+		o.had = r->store.lane[lane];
+	}
 	store_lane_name(name, lane);
 	memcpy(o.uuid, r->store.b.uuid, sizeof(o.uuid));
 	seg_lane_resume(&l->segs, &at);
@@ -185,25 +191,48 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 	return seglog_open(&l->log, &o, &l->segs, &at);
 }
 
+/* A store that had no table, and for which there is no room, goes on without. */
+static int note_lane(struct rec *r, unsigned lane)
+{
+	struct store_lane e;
+	int err;
+
+	if (r->store.lanes_off)
+		return 0;
+	rec_lane_had(r, lane, &e);
+	err = MUTANT(rec_note_lane) ? 0 : store_lane_write(&r->store, &e);
+	if (!blk_nospace(err) || r->store.lanes_on)
+		return err;
+	r->store.lanes_off = true;
+	return 0;
+}
+
 static int act_lane(struct rec *r, unsigned lane)
 {
 	struct rec_lane *l = &r->lane[lane];
 	unsigned actions = r->rep->lane[lane].row->actions;
 	unsigned holes = new_holes(r, l);
-	bool idle = lane >= r->lanes_wanted && !holes && !l->keep_tail &&
+	bool gone = l->gone_from <= l->gone_to;
+	bool idle = lane >= r->lanes_wanted && !holes && !l->keep_tail && !gone &&
 		    !(actions & (RL_GAP | RL_SKIP | RL_REPLAY)) && !rec_numbers_lost(r, lane);
-	int err = open_log(r, lane, idle);
+	int err = note_lane(r, lane);
+
+	if (!err)
+		err = open_log(r, lane, idle);
 
 	if (!err && (holes || l->keep_tail))
 		err = explain(r, lane, holes);
 	if (!err && actions & RL_GAP)
-		err = skip(l, l->head_seq - 1, GAP_DAMAGE);
+		err = skip(l, l->head_seq - 1, rec_gone_reason(l));
 	if (!err && actions & RL_REPLAY)
 		err = rec_wal_replay(r, lane, actions & RL_GAP ? l->head_seq : l->base);
+	if (!err && gone && seglog_next_seq(l->log) <= l->gone_to)
+		err = skip(l, l->gone_to, l->gone_reason);
 	if (!err && actions & RL_SKIP)
 		err = skip(l, seglog_next_seq(l->log) + REC_LOST_SKIP - 1, GAP_WAL_LOST);
 	if (!err && rec_numbers_lost(r, lane))
-		err = skip(l, seglog_next_seq(l->log) + REC_LOST_SKIP - 1, GAP_DAMAGE);
+		err = skip(l, seglog_next_seq(l->log) + REC_LOST_SKIP - 1,
+			   l->end_gone ? GAP_MISSING : GAP_DAMAGE);
 	if (err == -ENOSPC)
 		return rec_fail(r, WAL_ENOROOM, "%s/log/%03u: %s; nothing is lost, what the wal has stays "
 				"there: make room, or start with a retain-bytes that is reached", r->store_dir,
@@ -211,6 +240,7 @@ static int act_lane(struct rec *r, unsigned lane)
 	if (err)
 		return rec_fail(r, err, "%s/log/%03u: %s", r->store_dir, lane, wal_strerror(err));
 	l->next_seq = seglog_next_seq(l->log);
+	seglog_note_explained(l->log);
 	return 0;
 }
 
@@ -218,6 +248,10 @@ int rec_act(struct rec *r)
 {
 	int err = open_store(r);
 
+	/* Before a frame is written, or one that is torn now is told as damage of what was
+	 * acknowledged.  Without the table nothing else would say that all of it was. */
+	if (!err && !(r->store.b.flags & STORE_OPEN) && r->store.lanes_on && !MUTANT(rec_open_first))
+		err = store_mark_open(&r->store);
 	if (!err)
 		err = open_wal(r);
 	if (!err)
@@ -225,6 +259,7 @@ int rec_act(struct rec *r)
 	for (unsigned i = 0; i < r->lanes && !err; i++)
 		if (r->lane[i].there)
 			err = act_lane(r, i);
+	r->store.lanes_on = !err && !r->store.lanes_off;
 	if (err && !r->rep->error)
 		rec_fail(r, err, "%s: %s", r->store_dir, wal_strerror(err));
 	return err;

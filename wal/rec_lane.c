@@ -24,8 +24,9 @@ static bool hole_open(const struct seg_hole *h)
 bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, uint32_t *reason)
 {
 	const struct seg_hole *h = &l->segs.holes[i];
-	bool synced = !r->rep->unclean || (l->has_wal && h->from_seq <= h->to_seq &&
-					   h->from_seq < l->head_seq);
+	bool missing = h->from_seq <= h->to_seq;
+	bool synced = !r->rep->unclean || (missing && l->has_wal && h->from_seq < l->head_seq) ||
+		      (missing && l->had_known && h->from_seq < l->had.next_seq);
 
 	if (!hole_open(h) || i >= l->cut)
 		return false;
@@ -34,9 +35,12 @@ bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, ui
 }
 
 /* The number that the last of so many frames would have: after a clean close each of them
- * was acknowledged, and its number is not given to another record. */
+ * was acknowledged, and its number is not given to another record.  Where the lane table
+ * knows the last number, that. */
 uint64_t rec_tail_last(const struct rec_lane *l)
 {
+	if (l->had_known)
+		return l->had.next_seq > l->base ? l->had.next_seq - 1 : l->base - 1;
 	return l->base + (l->segs.dirty_end - l->segs.end - 1) / sizeof(struct frame_header);
 }
 
@@ -145,11 +149,16 @@ static bool copy_torn(const struct rec *r, const struct rec_lane *l, const struc
 	return h->kind == SEG_HOLE_COPY && h->state == SEG_HOLE_TORN && (r->rep->unclean || empty);
 }
 
-static uint32_t hole_reason(const struct seg_hole *h)
+static uint32_t hole_reason(const struct seg_lane *s, const struct seg_hole *h)
 {
-	if (h->kind == SEG_HOLE_SEGMENT && !h->bytes)
-		return WAL_MISSING;		/* there is no file at all */
-	return h->kind == SEG_HOLE_UNREADABLE ? WAL_UNREADABLE : WAL_DAMAGE;
+	if (h->kind == SEG_HOLE_UNREADABLE)
+		return WAL_UNREADABLE;
+	for (size_t i = 0; h->kind == SEG_HOLE_SEGMENT && i <= s->nsegs; i++)
+		if (i == s->nsegs)
+			return WAL_MISSING;
+		else if (s->segs[i].segno == h->segno)
+			break;
+	return WAL_DAMAGE;
 }
 
 static int note_holes(struct rec *r, unsigned lane)
@@ -161,7 +170,7 @@ static int note_holes(struct rec *r, unsigned lane)
 		const struct seg_hole *h = &l->segs.holes[i];
 		struct rec_finding g = {
 			.lane = lane, .from_seq = h->from_seq, .to_seq = h->to_seq,
-			.reason = hole_reason(h), .state = RF_DAMAGE, .place = RP_SEGMENT,
+			.reason = hole_reason(&l->segs, h), .state = RF_DAMAGE, .place = RP_SEGMENT,
 			.segno = h->segno, .offset = h->off, .bytes = h->bytes,
 			.what = seg_hole_words(h->kind),
 		};
@@ -198,6 +207,11 @@ static int note_gaps(struct rec *r, unsigned lane)
 	return err;
 }
 
+uint32_t rec_gone_reason(const struct rec_lane *l)
+{
+	return l->had_known ? l->gone_reason : WAL_DAMAGE;
+}
+
 /* What the decision itself will explain: numbers that no place stands for. */
 static int note_numbers(struct rec *r, unsigned lane)
 {
@@ -208,7 +222,7 @@ static int note_numbers(struct rec *r, unsigned lane)
 
 	if (actions & RL_GAP) {
 		g.to_seq = l->head_seq - 1;
-		g.reason = GAP_DAMAGE;
+		g.reason = rec_gone_reason(l);
 		g.what = "segments that the wal counts on are missing";
 		err = rec_note(r, &g);
 	}
@@ -247,7 +261,7 @@ bool rec_numbers_lost(const struct rec *r, unsigned lane)
 {
 	const struct rec_lane *l = &r->lane[lane];
 
-	return l->segs.numbers_lost && !l->has_wal && !(r->rep->lane[lane].row->actions & RL_SKIP);
+	return (l->segs.numbers_lost || l->end_gone) && !l->has_wal && !(r->rep->lane[lane].row->actions & RL_SKIP);
 }
 
 static int note_lost_numbers(struct rec *r, unsigned lane, struct rec_lane_report *rep)
@@ -259,7 +273,126 @@ static int note_lost_numbers(struct rec *r, unsigned lane, struct rec_lane_repor
 	rep->next_seq += REC_LOST_SKIP;
 	return rec_note(r, &(struct rec_finding){
 		.lane = lane, .state = RF_NEW, .from_seq = from, .to_seq = rep->next_seq - 1,
-		.reason = GAP_DAMAGE, .what = "the end of the log is lost; more numbers than it can have held" });
+		.reason = r->lane[lane].end_gone ? WAL_MISSING : WAL_DAMAGE,
+		.what = "the end of the log is lost; more numbers than it can have held" });
+}
+
+/* ---- what the lane once had ---- */
+
+static const struct seg_info *first_used(const struct seg_lane *s)
+{
+	for (size_t i = 0; i < s->nsegs; i++)
+		if (s->segs[i].state == SEG_USED)
+			return &s->segs[i];
+	return NULL;
+}
+
+/* The oldest segments, which retention has not come to yet. */
+static int note_begin_gone(struct rec *r, unsigned lane)
+{
+	struct rec_lane *l = &r->lane[lane];
+	const struct seg_info *first = first_used(&l->segs);
+	bool file = l->segs.nsegs && l->segs.segs[0].segno <= l->had.low_segno;
+
+	if (!first || first->h.first_seq <= l->had.low_seq)
+		return 0;
+	return rec_note(r, &(struct rec_finding){
+		.lane = lane, .state = RF_DAMAGE, .from_seq = l->had.low_seq,
+		.to_seq = first->h.first_seq - 1, .reason = file ? WAL_DAMAGE : WAL_MISSING,
+		.place = RP_SEGMENT, .segno = l->had.low_segno,
+		.what = file ? "the lane's first records" : "the lane's oldest segments are missing" });
+}
+
+/* The first of the segments behind the last used one, up to `high`, that has no file; 0: none. */
+static uint64_t absent(const struct seg_lane *s, uint64_t low, uint64_t high)
+{
+	uint64_t next = low;
+
+	for (size_t i = 0; i < s->nsegs; i++) {
+		uint64_t segno = s->segs[i].segno;
+
+		if (s->segs[i].state != SEG_PREPARED)
+			next = segno + 1;
+		else if (segno > next)
+			break;
+		else if (segno == next)
+			next++;
+	}
+	return next <= high ? next : 0;
+}
+
+/* The newest: numbers that were durable by then, and where a file is missing after a crash
+ * perhaps more. */
+static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
+{
+	struct rec_lane *l = &r->lane[lane];
+	uint64_t file = absent(&l->segs, l->had.low_segno, l->had.high_segno);
+	bool files = file || l->had.flags & LANE_MISSING;
+
+	l->gone_reason = files ? WAL_MISSING : WAL_DAMAGE;
+	l->gone_from = rep->next_seq;
+	l->gone_to = l->had.next_seq - 1;
+	l->end_gone = file && r->rep->unclean && !l->has_wal;
+	if (l->gone_from > l->gone_to)
+		return 0;
+	rep->next_seq = l->had.next_seq;
+	return rec_note(r, &(struct rec_finding){
+		.lane = lane, .state = RF_NEW, .from_seq = l->gone_from, .to_seq = l->gone_to,
+		.reason = l->gone_reason, .place = files ? RP_SEGMENT : RP_NOWHERE,
+		.segno = file, .what = files ? "the lane's newest segments are missing" :
+		"the lane's last records" });
+}
+
+static int note_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
+{
+	struct rec_lane *l = &r->lane[lane];
+	int err;
+
+	l->gone_from = 1;
+	if (!l->had_known && r->store.lanes_on && l->segs.nsegs && !r->store.lane_bad[lane])
+		return rec_note(r, &(struct rec_finding){
+			.lane = lane, .from_seq = 1, .to_seq = 0, .reason = WAL_DAMAGE,
+			.state = RF_DAMAGE, .place = RP_STORE,
+			.offset = STORE_LANES_A + lane * sizeof(struct store_lane),
+			.what = "the lane's entry in the table is gone" });
+	if (!l->had_known)
+		return 0;
+	err = note_begin_gone(r, lane);
+	return err ? err : note_end_gone(r, lane, rep);
+}
+
+/* What is known from now on, whatever comes of this recovery: the decision that numbers are
+ * skipped is in it, for the fact that it was taken on will not be found again. */
+void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
+{
+	const struct rec_lane *l = &r->lane[lane];
+	const struct seg_lane *s = &l->segs;
+	const struct seg_info *first = first_used(s);
+
+	/* Nothing that is found is known to be durable yet. */
+	*e = (struct store_lane){ .lane = lane, .low_segno = 1, .low_seq = 1, .next_seq = 1,
+		.next_batch = s->next_batch };
+	if (l->had_known) {
+		e->low_segno = l->had.low_segno;
+		e->low_seq = l->had.low_seq;
+		e->next_seq = l->had.next_seq;
+		if (l->had.next_batch > e->next_batch)
+			e->next_batch = l->had.next_batch;
+	}
+	/* Retention said that it had expired, and was stopped before it was removed. */
+	if (first && (!l->had_known || first->h.first_seq < e->low_seq)) {
+		e->low_segno = first->segno;
+		e->low_seq = first->h.first_seq;
+	}
+	for (size_t i = 0; i < s->nsegs; i++)	/* a prepared one is noted when it is looked through */
+		if (s->segs[i].state != SEG_PREPARED)
+			e->high_segno = s->segs[i].segno;
+	if (rec_gone_reason(l) == WAL_MISSING)
+		e->flags = LANE_MISSING;
+	if (e->next_seq < e->low_seq)
+		e->next_seq = e->low_seq;
+	if (l->end_gone)
+		e->next_seq = (l->base > e->next_seq ? l->base : e->next_seq) + REC_LOST_SKIP;
 }
 
 /* ---- all together ---- */
@@ -306,6 +439,12 @@ int rec_lane_find(struct rec *r, unsigned lane)
 	err = find_segs(r, lane);
 	if (err)
 		return err;
+	if (r->store_open && store_lane(&r->store, lane)) {
+		l->had_known = true;
+		l->had = *store_lane(&r->store, lane);
+		if (l->segs.tail == SIZE_MAX && l->segs.next_seq < l->had.low_seq)
+			l->segs.next_seq = l->had.low_seq;
+	}
 	l->base = l->segs.next_seq;
 	if (l->has_wal)
 		err = find_ring(r, lane, rep);
@@ -322,13 +461,15 @@ int rec_lane_find(struct rec *r, unsigned lane)
 	rep->next_seq = l->base;
 	if (l->has_wal && l->wal_next > rep->next_seq)
 		rep->next_seq = l->wal_next;
-	if (rep->row->actions & RL_SKIP)
-		rep->next_seq += REC_LOST_SKIP;
 	err = note_gaps(r, lane);
 	if (!err)
 		err = note_holes(r, lane);
 	if (!err)
 		err = note_tail(r, lane, rep);
+	if (!err)
+		err = note_gone(r, lane, rep);
+	if (rep->row->actions & RL_SKIP)
+		rep->next_seq += REC_LOST_SKIP;
 	if (!err)
 		err = note_numbers(r, lane);
 	return err ? err : note_lost_numbers(r, lane, rep);

@@ -35,6 +35,12 @@ struct rec_lane {
 	bool	 keep_tail;		/* what is behind the last frame stays and is explained */
 	uint64_t base;			/* next number of the segments, after the cut */
 	uint64_t head_seq, wal_next;	/* the wal has [head_seq, wal_next) */
+	bool	 had_known;		/* the lane table has it: */
+	struct store_lane had;
+	uint64_t gone_from, gone_to;	/* numbers that it had and neither segments nor wal have;
+					 * from > to: none */
+	uint32_t gone_reason;
+	bool	 end_gone;		/* and more, nobody knows how many */
 	uint64_t wal_longest;		/* bytes of the largest record that is only there */
 	struct seglog *log;		/* after rec_act */
 	uint64_t next_seq;		/* after rec_act */
@@ -107,6 +113,10 @@ bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, ui
 /* Numbers that clients know were behind what is left of the segments, and no wal says how
  * many. */
 bool rec_numbers_lost(const struct rec *r, unsigned lane);
+/* Why the numbers are gone that segments should have: their files are, or not. */
+uint32_t rec_gone_reason(const struct rec_lane *l);
+/* What the lane table says once recovery has begun. */
+void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e);
 /* keep_tail: the last number that what is behind the last frame may have had. */
 uint64_t rec_tail_last(const struct rec_lane *l);
 

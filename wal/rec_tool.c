@@ -200,7 +200,11 @@ int wal_repair(const struct rec_tool *t, struct wal_report *rep)
 	if (!err) {
 		/* Every record is in synced segments: no wal is needed any more. */
 		r->store.b.wal_id = 0;
-		err = store_update(&r->store, 0, r->store.b.wal_class, "",
+		for (unsigned i = 0; i < r->lanes && !err; i++)
+			if (r->lane[i].log)
+				err = seglog_note_end(r->lane[i].log);
+		if (!err)
+			err = store_update(&r->store, 0, r->store.b.wal_class, "",
 				   r->store.b.segment_bytes);
 		if (err)
 			rec_fail(r, err, "%s/store: cannot be written: %s", t->store_dir,

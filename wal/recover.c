@@ -103,6 +103,16 @@ static int find_store(struct rec *r, struct rec_facts *f)
 		err = bad_copy(r, RP_STORE, 0, 0, r->rep->unclean, "copy A of the store block");
 	if (!err && r->store.b_bad)
 		err = bad_copy(r, RP_STORE, 0, 4096, r->rep->unclean, "copy B of the store block");
+	for (unsigned i = 0; i < LANES_MAX && !err && r->store.lanes_on; i++) {
+		bool lost = r->store.lane_bad[i] == 3;
+
+		if (r->store.lane_bad[i] & 1)
+			err = bad_copy(r, RP_STORE, i, STORE_LANES_A + i * sizeof(struct store_lane),
+				       r->rep->unclean && !lost, "copy A of the lane's entry in the table");
+		if (!err && r->store.lane_bad[i] & 2)
+			err = bad_copy(r, RP_STORE, i, STORE_LANES_B + i * sizeof(struct store_lane),
+				       r->rep->unclean && !lost, "copy B of the lane's entry in the table");
+	}
 	return err;
 }
 
@@ -302,7 +312,7 @@ static int lanes_there(struct rec *r)
 		struct rec_lane *l = &r->lane[i];
 
 		l->has_wal = r->wal && i < r->wal->super.lanes && !r->wal->lane[i].lost;
-		l->there = set[i] || i < r->lanes_wanted || (r->wal && i < r->wal->super.lanes);
+		l->there = set[i] || i < r->lanes_wanted || (r->store_open && store_lane(&r->store, i)) || (r->wal && i < r->wal->super.lanes);
 		l->cut = REC_NO_CUT;
 		if (l->there)
 			r->lanes = i + 1;

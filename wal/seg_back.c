@@ -30,6 +30,63 @@
 #define SLICE_BYTES (512u << 10)
 #define FIRST_ZEROS (1u << 20)	/* of a smaller first segment */
 
+/* ---- the lane table ---- */
+
+/* 0; -ENOSPC, to be tried again; else final: a sync that failed is not tried again. */
+static int note(struct seglog *s)
+{
+	uint64_t next = seglog_next_seq(s);
+	int err = s->note_err;
+
+	if (err || !s->o.note)
+		return err;
+	if (s->had.next_seq < next)
+		s->had.next_seq = next;
+	err = s->o.note(s->o.note_arg, &s->had);
+	if (err && !blk_nospace(err))
+		s->note_err = err;
+	return err;
+}
+
+static int note_high(struct seglog *s, uint64_t segno)
+{
+	s->had.high_segno = segno;
+	return MUTANT(seg_note_high) ? 0 : note(s);
+}
+
+/* Before a file is removed: what is in it has expired. */
+static int note_low(struct seglog *s)
+{
+	struct store_lane was = s->had;
+	int err;
+
+	if (was.low_segno == s->low_segno && was.low_seq == s->low_seq)
+		return 0;
+	s->had.low_segno = s->low_segno;
+	s->had.low_seq = s->low_seq;
+	err = MUTANT(seg_note_low) ? 0 : note(s);
+	if (err)
+		s->had = was;
+	return err;
+}
+
+void seglog_note_to(struct seglog *s, void *note_arg)
+{
+	s->o.note_arg = note_arg;
+}
+
+void seglog_note_explained(struct seglog *s)
+{
+	s->had.flags &= ~(uint32_t)LANE_MISSING;
+}
+
+int seglog_note_end(struct seglog *s)
+{
+	s->had.high_segno = s->nsegs ? s->segs[s->nsegs - 1]->segno : 0;
+	s->had.next_batch = s->batch;
+	return MUTANT(seg_note_end) ? 0 : note(s);
+}
+
 /* ---- retention ---- */
 
 /* All files of the lane, what is being made included. */
@@ -75,7 +132,11 @@ static bool take_oldest(struct seglog *s, uint64_t *segno, bool *again)
 	g = s->segs[0];
 	s->nsegs--;
 	memmove(s->segs, s->segs + 1, s->nsegs * sizeof(*s->segs));
-	s->expired += s->segs[0]->first_seq - g->first_seq;
+	s->expired += s->segs[0]->first_seq - (s->low_seq ? s->low_seq : g->first_seq);
+	if (s->low_seq) {
+		s->low_segno = s->segs[0]->segno;
+		s->low_seq = s->segs[0]->first_seq;
+	}
 	*segno = g->segno;
 	*again = (!g->refs || MUTANT(seg_recycle_refs)) && !g->lost && g->bytes == s->o.segment_bytes;
 	g->retired = true;
@@ -103,8 +164,10 @@ static int removed(struct seglog *s)
 
 static int retire_stuck(struct seglog *s)
 {
-	int err = seg_unlink(s, s->stuck);
+	int err = note_low(s);
 
+	if (!err)
+		err = seg_unlink(s, s->stuck);
 	if (err && err != -ENOENT)
 		return err;
 	s->stuck[0] = '\0';
@@ -128,7 +191,9 @@ static int retire_oldest(struct seglog *s, bool keep)
 	seg_name(name, segno);
 	snprintf(spare, sizeof(spare), "spare-%08llx", (unsigned long long)segno);
 	keep = keep && again && !s->spare[0];
-	err = keep ? seg_rename(s, name, spare) : seg_unlink(s, name);
+	err = note_low(s);
+	if (!err)
+		err = keep ? seg_rename(s, name, spare) : seg_unlink(s, name);
 	if (err && !MUTANT(seg_retire_result)) {
 		strcpy(s->stuck, name);
 		return err;
@@ -333,6 +398,7 @@ static int prep_begin(struct seglog *s)
 	if (err)
 		return err;
 	s->prep.segno = s->next_segno;
+	s->prep.named = false;
 	s->prep.pos = 0;
 	s->prep.state = PREP_FILL;
 	return 0;
@@ -394,10 +460,15 @@ static int prep_publish(struct seglog *s)
 		if (!err)
 			strcpy(s->prep.name, name);
 	}
-	if (!err && !MUTANT(seg_prepare_dir_sync))
+	if (!err && !s->prep.named && !MUTANT(seg_prepare_dir_sync))
 		err = s->o.blk->sync_dir(s->dir);
 	if (MUTANT(seg_prepare_result))
 		err = 0;
+	/* From here on the file stays: if the table has it and it were gone, that would be
+	 * told as a loss. */
+	s->prep.named |= !err;
+	if (!err)
+		err = note_high(s, s->prep.segno);
 	if (!err)
 		err = s->o.blk->id(s->prep.file, &g->id);
 	if (!err) {
@@ -440,7 +511,7 @@ static int prep_step(struct seglog *s)
 	else
 		err = prep_publish(s);
 	if (err)
-		return prep_fail(s, err);
+		return s->prep.named && !n ? err : prep_fail(s, err);
 	return n ? 1 : 0;
 }
 
@@ -452,7 +523,7 @@ int seglog_prepare(struct seglog *s)
 		return err;
 	if (seglog_ready(s) || (s->o.idle && !s->active))
 		return 0;
-	err = prep_step(s);
+	err = s->note_err ? s->note_err : prep_step(s);
 	if (err <= 0)
 		atomic_store_explicit(&s->prepare_err, err, memory_order_relaxed);
 	return blk_nospace(err) ? -ENOSPC : err;

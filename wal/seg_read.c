@@ -403,7 +403,7 @@ void seg_read_close(struct seg_cursor *c)
 void seg_read_bounds(struct seglog *s, uint64_t *oldest, uint64_t *newest)
 {
 	pthread_mutex_lock(&s->lock);
-	*oldest = s->nsegs ? s->segs[0]->first_seq : 1;
+	*oldest = s->low_seq ? s->low_seq : s->nsegs ? s->segs[0]->first_seq : 1;
 	pthread_mutex_unlock(&s->lock);
 	*newest = seglog_next_seq(s) - 1;
 }

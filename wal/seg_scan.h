@@ -180,6 +180,7 @@ void seg_lane_free(struct seg_lane *l);
 void seg_lane_resume(const struct seg_lane *l, struct seglog_resume *r);
 const char *seg_hole_words(enum seg_hole_kind k);
 
+int  seg_write_zeros(const struct blk_ops *blk, struct blk_file *f, uint64_t off, uint64_t n);
 /* The numbers of the segment files in dir, rising, from malloc.  0 or -errno. */
 int  seg_list(const struct blk_ops *blk, struct blk_dir *dir, uint64_t **segnos, size_t *n);
 /* "00000001.seg", the name of a segment's file in its lane's folder. */

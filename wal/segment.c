@@ -394,6 +394,9 @@ int seglog_open(struct seglog **out, const struct seglog_options *o,
 	if (!s->o.now_ms)
 		s->o.now_ms = wall_ms;
 	s->bytes_max = o->bytes_max;
+	s->had = o->had;
+	s->low_segno = o->had.low_segno;
+	s->low_seq = o->had.low_seq;
 	s->batch = r->next_batch;
 	s->durable_seq = r->next_seq - 1;
 	s->newest_ms = r->newest_ms;

@@ -58,6 +58,11 @@ struct seglog_options {
 					 * written with zeros, and not synced: no sync means
 					 * anything here, so none is to be made cheap */
 	bool		 direct;	/* BLK_DIRECT: all appends are struct seg_batch's */
+	/* What the lane has had, durable: before a prepared segment is handed to the writer,
+	 * and before retention removes one.  had: what the table says now.  NULL: no table. */
+	int		(*note)(void *arg, const struct store_lane *e);
+	void		*note_arg;
+	struct store_lane had;
 	void		(*tick)(void *arg);	/* between the slices of an open that takes long; may be NULL */
 	void		*tick_arg;
 	uint64_t	(*now_ms)(void);	/* NULL: the system's wall clock */
@@ -81,6 +86,12 @@ struct seglog_resume {
  * one (seglog_nospace), which ends by itself.  0 or -errno. */
 int  seglog_open(struct seglog **s, const struct seglog_options *o,
 		 const struct seg_lane *found, const struct seglog_resume *r);
+/* The table moves. */
+void seglog_note_to(struct seglog *s, void *note_arg);
+/* Recovery has explained what was missing: so the next note says. */
+void seglog_note_explained(struct seglog *s);
+/* Nothing is appended any more: the table knows exactly what there is.  0 or -errno. */
+int  seglog_note_end(struct seglog *s);
 void seglog_close(struct seglog *s);	/* no cursor is open, no batch in flight */
 
 /* ---- the writer ---- */

@@ -81,9 +81,12 @@ struct seglog {
 	size_t	 nsegs, cap;
 	uint64_t index_bytes, index_clock;
 	uint64_t expired;
+	uint64_t low_segno, low_seq;	/* what has not expired; 0: as segs[0] is */
 
 	/* the background's */
 	uint64_t next_segno, bytes_max;
+	struct store_lane had;	/* the table's entry, as it was written last */
+	int	 note_err;	/* that failed: whether it was written is not known any more */
 	char	 spare[32];	/* name of a freed file that is durably out of the log; "" none */
 	char	 stuck[32];	/* an expired one that could not be removed: first of all; "" none */
 	int	 retire_err;	/* a sync of the directory, or of a header, failed: what is removed is not known any more */
@@ -94,6 +97,7 @@ struct seglog {
 		uint64_t segno, pos, bytes;
 		uint64_t zeros;		/* so much of it is written; the rest may be allocated only */
 		bool	 fresh;		/* a new file: a reader sees zeros beyond what is written */
+		bool	 named;		/* N.seg, and that is durable: it stays */
 	} prep;
 };
 
@@ -118,7 +122,6 @@ int  seg_reserve(struct seglog *s);	/* room in the list for one more */
 int  seg_open(struct seglog *s, const char *name, int flags, struct blk_file **f);
 int  seg_unlink(struct seglog *s, const char *name);
 int  seg_rename(struct seglog *s, const char *from, const char *to);
-int  seg_write_zeros(const struct blk_ops *blk, struct blk_file *f, uint64_t off, uint64_t n);
 /* Zeros over what a write without room left.  0, -ENOSPC, or -errno, which is final. */
 int  seg_unspoil(struct seglog *s);
 uint64_t seg_random(const struct seglog *s);

@@ -366,6 +366,11 @@ static int make_file(struct store *s)
 	if (err)
 		return err == -EWOULDBLOCK ? WAL_EBUSY : err;
 	err = write_both(s);
+	/* As long as it will be: no later write of the table needs room. */
+	if (!err)
+		err = seg_write_zeros(blk, s->file, STORE_LANES_A, 2 * sizeof(s->lane));
+	if (!err && !MUTANT(store_table_sync))
+		err = blk->sync(s->file);
 	if (!err && !MUTANT(store_create_dir_sync))
 		err = blk->sync_dir(s->root);
 	return err;
@@ -456,6 +461,8 @@ int store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool
 	if (!err)
 		err = pick_copy(blk, s->file, &c, &s->b);
 	if (!err)
+		err = store_lanes_read(s);
+	if (!err)
 		err = open_log(blk, s->root, &s->log);
 	if (!err) {
 		s->a_bad = c.ea;
@@ -492,6 +499,8 @@ int store_open_lost(struct store *s, const struct blk_ops *blk, const char *dir,
 	if (!err && !MUTANT(store_lost_lock))
 		err = blk->lock(s->file);
 	if (!err)
+		err = store_lanes_read(s);	/* for the generations; the block said what it is worth */
+	if (!err)
 		return 0;
 	err = complain(s, err, why, why_len);
 	store_close(s);
@@ -520,12 +529,19 @@ int store_update(struct store *s, uint32_t flags, uint32_t wal_class, const char
 	if (n >= sizeof(s->b.nvmm_path))
 		return -ENAMETOOLONG;
 	s->b.gen++;
-	s->b.flags = flags;
+	s->b.flags = flags | (s->lanes_on ? STORE_LANES : 0);
 	s->b.wal_class = wal_class;
 	s->b.segment_bytes = segment_bytes;
 	memset(s->b.nvmm_path, 0, sizeof(s->b.nvmm_path));
 	if (n)
 		memcpy(s->b.nvmm_path, nvmm_path, n);
+	return write_both(s);
+}
+
+int store_mark_open(struct store *s)
+{
+	s->b.gen++;
+	s->b.flags |= STORE_OPEN;
 	return write_both(s);
 }
 

@@ -23,6 +23,10 @@ struct store {
 	bool	 readonly;
 	bool	 a_bad, b_bad;		/* this copy was not valid at open */
 	struct store_block b;		/* as last read or written */
+	struct store_lane lane[LANES_MAX];	/* the table, as last read or written; gen 0: blank */
+	uint8_t	 lane_bad[LANES_MAX];	/* at open copy A (1), copy B (2) was not valid */
+	bool	 lanes_on;		/* the table is true: written with the next block */
+	bool	 lanes_off;		/* there is no room for one */
 	char	 dir[3072];		/* as it was given: to find root, and for messages */
 };
 
@@ -68,6 +72,16 @@ bool store_moved(const struct store *s);
  * is written now can be found by another start, or the lock went with the name.  *what:
  * which. */
 int  store_watch(const struct store *s, const char **what);
+
+/* store_lanes.c: the lane table.  store_open reads it. */
+int  store_lanes_read(struct store *s);
+/* What the lane once had; NULL: nothing is known of it. */
+const struct store_lane *store_lane(const struct store *s, unsigned lane);
+/* want: all but magic, gen and crc.  Durable when it returns 0. */
+int  store_lane_write(struct store *s, const struct store_lane *want);
+int  store_lane_note(void *store, const struct store_lane *want);	/* the same, for a segment log */
+/* STORE_OPEN, and nothing else: before recovery writes anything. */
+int  store_mark_open(struct store *s);
 
 /* "007", the name of a lane's folder in s->log. */
 #define STORE_LANE_NAME 12

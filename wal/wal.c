@@ -327,6 +327,8 @@ static int recover(struct opening *p)
 		for (unsigned i = 0; i < r->lanes; i++) {
 			w->log[i] = r->lane[i].log;
 			r->lane[i].log = NULL;
+			if (w->log[i])
+				seglog_note_to(w->log[i], &w->store);
 			w->logs += w->log[i] != NULL;
 		}
 	}
@@ -556,6 +558,9 @@ int wal_close(struct wal *w)
 	if (w->cls != WAL_NONE) {
 		err = MUTANT(close_drain) ? 0 : drain(w);
 		w->store.b.wal_id = 0;
+		for (unsigned i = 0; i < w->known && !err; i++)
+			if (w->log[i])
+				err = seglog_note_end(w->log[i]);
 		if (!err || MUTANT(close_drain_result))
 			err = store_update(&w->store, 0, w->cls, "", w->segment_bytes);
 	}

@@ -8,8 +8,8 @@ For each: check exits as said, with words, and changes nothing; dump has no reco
 was not there, none altered; where it is 3 a server does not start either; where records
 survive (2) repair loses none of them.
 
-What no file can tell: the first or the last segment of a lane that is not there at all
-looks like what retention let go, or like a lane that ended earlier.
+A segment that is not there at all, the first, the last, every one, is missed: the file
+`store` knows what the lane had.
 """
 import hashlib
 import os
@@ -74,6 +74,23 @@ def gone(path):
 
 
 gone.what = "missing"
+
+
+def every_gone(path):
+    for f in os.listdir(path):
+        os.unlink(os.path.join(path, f))
+
+
+every_gone.what = "all files of the lane missing"
+
+
+def folder_gone(path):
+    shutil.rmtree(path)
+
+
+folder_gone.what = "the lane's folder missing"
+
+
 def filled_with(byte):
     def do(path):
         with open(path, "r+b") as f:
@@ -86,7 +103,8 @@ EVERY = [filled_with(255), cut(0), cut(1), cut(100), cut(511), cut(4000), cut(50
          cut(-1), cut(-5000), noise(8192), noise(1 << 30)]
 
 # One copy of the store block is enough; after a crash the other may have been a torn write.
-STORE = {"cut to 4000 bytes": (1, 2), "cut to -1 bytes": (1, 2)}
+# Its end holds the second copy of what lanes had that this store never had.
+STORE = {"cut to 4000 bytes": (1, 2), "cut to -1 bytes": (0, 1), "cut to -5000 bytes": (0, 1)}
 
 
 def lost(do):
@@ -158,7 +176,7 @@ def damaged(t, s, kept, path, do, want, last=None):
     out = s.recover("repair")
     check(out.returncode in (0, 2), what, "repair exits", out.returncode, out.stdout, out.stderr)
     equal(records(t, s, (0, 1, 2)), left, what + ": repair made less (or more) of it")
-    if path == last and do is not gone:
+    if path == last:
         names_go_on(s, bodies, what)
 
 
@@ -199,7 +217,11 @@ def stopped(t):
         damaged(t, s, kept, store, do, STORE.get(do.what, lost(do)))
         for seg in segs[0], segs[1], segs[-1]:
             want = (3,) if do.what.startswith("another") else (2,)
-            damaged(t, s, kept, seg, do, last=segs[-1], want=(0,) if do is gone and seg != segs[1] else want)
+            damaged(t, s, kept, seg, do, last=segs[-1], want=want)
+    lane = os.path.dirname(segs[0])
+    for do in every_gone, folder_gone:
+        damaged(t, s, kept, lane, do, last=lane, want=(2,))
+        check("missing" in s.recover("check").stdout.decode(), do.what, "is not told as missing")
 
 
 @case("files of a killed store with a wal", each=True, rings=["socket"], classes=["volatile"])

@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Flipped bits over the simulators (damage.c), damaged files for pasted-recover (files.py).
+# Flipped bits and missing files over the simulators (damage.c, gone.c), damaged files for pasted-recover (files.py).
 check_PROGRAMS += %D%/damage
 QUICK_TESTS += %D%/damage
 %C%_damage_SOURCES = %D%/damage.c %D%/kinds.c %D%/kinds.h tests/crash/world.c \
 	tests/crash/world.h tests/crash/model.c tests/crash/model.h
 %C%_damage_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/crash
 %C%_damage_LDADD = libwalsim.a $(WAL_LIBS)
+check_PROGRAMS += %D%/gone
+QUICK_TESTS += %D%/gone
+%C%_gone_SOURCES = %D%/gone.c %D%/kinds.c %D%/kinds.h tests/crash/world.c \
+	tests/crash/world.h tests/crash/model.c tests/crash/model.h
+%C%_gone_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/crash
+%C%_gone_LDADD = libwalsim.a $(WAL_LIBS)
 SCRIPT_TESTS += %D%/files.py

@@ -71,7 +71,7 @@ for name, text in re.findall(r"Dv (\w+_MAGIC) , No the bytes Li (\S+)", page):
 expect("number of magics on the page", len(set(re.findall(r"Dv (\w+_MAGIC) ,", page))),
        len([d for d in defines if d.endswith("_MAGIC")]))
 
-for name, value in re.findall(r"(STORE_(?:WAL_ATTACHED|OPEN)) = (\d+)", header):
+for name, value in re.findall(r"(STORE_(?:WAL_ATTACHED|OPEN|LANES)) = (\d+)", header):
     expect(name, re.search(rf"It Dv {name}\n\.Pq (\d+)", page).group(1), value)
 reasons = re.search(r"reason Ta \d+ Ta \d+ Ta (.*)", page).group(1)
 expect("gap reasons", reasons, "1 torn, 2 damage, 3 wal lost, 4 missing")

@@ -9,6 +9,7 @@
  */
 #include "seg_model.h"
 
+#include "pm_sim.h"
 #include "seg_read.h"
 
 /* ---- plain life ---- */
@@ -291,6 +292,131 @@ static void test_the_last_expires(void **state)
 	}
 	seglog_close(s);
 	blk_sim_free(sim);
+}
+
+static unsigned segs_there(const struct blk_ops *blk);
+
+/* What the table is told, and what must be so by then whatever a power cut leaves. */
+struct noted {
+	struct blk_sim *sim;
+	struct seglog *s;
+	struct store_lane last;
+	unsigned highs, lows;
+	int err;
+};
+
+static int take_note(void *arg, const struct store_lane *e)
+{
+	struct noted *n = arg;
+	struct blk_sim *cut;
+	struct sim_edge none;
+	char path[SEG_PATH_MAX];
+	uint64_t len;
+
+	if (n->err)
+		return n->err;
+	sim_edge_init(&none, 0);
+	cut = blk_sim_cut(n->sim, &none.p);
+	if (e->high_segno > n->last.high_segno) {
+		/* its file and name are durable, and the writer has not got it */
+		seg_path(path, LANE_DIR, e->high_segno);
+		assert_non_null(blk_sim_bytes(cut, path, &len));
+		assert_int_equal(len, SEG_TEST_BYTES);
+		assert_true(!n->s || !seglog_ready(n->s));
+		n->highs++;
+	}
+	if (e->low_segno != n->last.low_segno) {
+		/* what has expired is still there */
+		seg_path(path, LANE_DIR, e->low_segno - 1);
+		assert_non_null(blk_sim_bytes(n->sim, path, &len));
+		assert_true(e->low_seq > n->last.low_seq);
+		n->lows++;
+	}
+	blk_sim_free(cut);
+	n->last = *e;
+	return 0;
+}
+
+static struct seglog *start_noted(struct noted *n)
+{
+	struct seglog_options o = { .blk = blk_sim_ops(n->sim), .dir = LANE_DIR, .lane = LANE,
+		.segment_bytes = SEG_TEST_BYTES, .now_ms = model_now, .random = model_random,
+		.note = take_note, .note_arg = n,
+		.had = { .lane = LANE, .low_segno = 1, .low_seq = 1, .next_seq = 1, .next_batch = 1 } };
+	struct seglog_resume r;
+	struct seg_lane l;
+	struct seglog *s;
+
+	model_dirs(o.blk);
+	memcpy(o.uuid, model_uuid, sizeof(o.uuid));
+	n->last = o.had;
+	assert_int_equal(model_scan(o.blk, false, &l, NULL), 0);
+	seg_lane_resume(&l, &r);
+	assert_int_equal(seglog_open(&s, &o, &l, &r), 0);
+	seg_lane_free(&l);
+	return s;
+}
+
+static void test_notes(void **state)
+{
+	struct noted n = { .sim = blk_sim_new() };
+	struct seglog_stats st;
+	uint64_t seq = 1, oldest, newest;
+
+	(void)state;
+	n.s = start_noted(&n);
+	for (int i = 0; i < 60; i++, seq += 7) {
+		assert_int_equal(model_append(n.s, seq, 7), 0);
+		model_prepare(n.s);
+		assert_int_equal(seglog_retain(n.s, 4 * SEG_TEST_BYTES, 0), 0);
+	}
+	seglog_stat(n.s, &st);
+	assert_true(n.highs > 5 && n.lows > 2);
+	assert_int_equal(n.highs, st.rotations + seglog_ready(n.s));
+	assert_int_equal(n.last.low_seq, st.oldest_seq);
+	seg_read_bounds(n.s, &oldest, &newest);
+	assert_int_equal(oldest, n.last.low_seq);
+	assert_true(n.last.next_seq > 1 && n.last.next_seq <= seq);
+	assert_int_equal(seglog_note_end(n.s), 0);
+	assert_int_equal(n.last.next_seq, seq);
+	assert_true(n.last.next_batch > 60);
+	seglog_close(n.s);
+	blk_sim_free(n.sim);
+}
+
+/* The table cannot be written: no segment is handed out, none is removed; with no room it is
+ * tried again, and else not. */
+static void test_notes_fail(void **state)
+{
+	static const int errs[] = { -ENOSPC, -EIO };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct noted n = { .sim = blk_sim_new() };
+		uint64_t seq = 1;
+		unsigned there;
+		int err;
+
+		n.s = start_noted(&n);
+		for (; seq < 200; seq += 7)
+			assert_int_equal(model_append(n.s, seq, 7), 0);
+		there = segs_there(blk_sim_ops(n.sim));
+		n.err = errs[i];
+		assert_int_equal(seglog_retain(n.s, 2 * SEG_TEST_BYTES, 0), errs[i]);
+		assert_int_equal(segs_there(blk_sim_ops(n.sim)), there);
+		while ((err = seglog_prepare(n.s)) == 1)
+			;
+		assert_int_equal(err, errs[i]);
+		assert_false(seglog_ready(n.s));
+		n.err = 0;
+		while ((err = seglog_prepare(n.s)) == 1)
+			;
+		assert_int_equal(err, i ? -EIO : 0);
+		assert_int_equal(seglog_ready(n.s), !i);
+		assert_int_equal(seglog_retain(n.s, 4 * SEG_TEST_BYTES, 0), i ? -EIO : 0);
+		seglog_close(n.s);
+		blk_sim_free(n.sim);
+	}
 }
 
 static void test_files_are_recycled(void **state)
@@ -1158,6 +1284,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_retention_by_size),
 		cmocka_unit_test(test_retention_by_age),
 		cmocka_unit_test(test_the_last_expires),
+		cmocka_unit_test(test_notes),
+		cmocka_unit_test(test_notes_fail),
 		cmocka_unit_test(test_files_are_recycled),
 		cmocka_unit_test(test_small_first),
 		cmocka_unit_test(test_swift_files),

@@ -303,6 +303,128 @@ static void test_faults(void **state)
 		}
 }
 
+/* ---- the lane table ---- */
+
+static const struct store_lane entry = { .lane = 3, .low_segno = 2, .low_seq = 10, .high_segno = 7,
+	.next_seq = 500, .next_batch = 40 };
+
+static bool is_entry(const struct store_lane *e, uint64_t next_seq)
+{
+	return e && e->lane == 3 && e->low_segno == 2 && e->low_seq == 10 && e->high_segno == 7 &&
+	       e->next_seq == next_seq && e->next_batch == 40;
+}
+
+/* A store whose table is true and has lane 3. */
+static void with_table(struct blk_sim *sim, struct store *s)
+{
+	assert_int_equal(create(sim, s), 0);
+	assert_null(store_lane(s, 3));
+	assert_int_equal(store_lane_write(s, &entry), 0);
+	assert_null(store_lane(s, 3));		/* not before the block says so */
+	s->lanes_on = true;
+	assert_int_equal(store_update(s, STORE_OPEN, WAL_FSYNC, "", 1u << 20), 0);
+	assert_true(is_entry(store_lane(s, 3), 500));
+}
+
+/* Nothing is in doubt when a copy begins to be written, and nothing when all is done. */
+static int one_in_doubt(void *arg, enum sim_op op)
+{
+	uint64_t states;
+
+	blk_sim_choices(arg, &states);
+	if (op == SIM_WRITE)
+		assert_int_equal(states, 1);
+	return 0;
+}
+
+static void test_lane_table(void **state)
+{
+	struct blk_sim *sim = world();
+	struct store_lane next = entry;
+	struct store s;
+	uint64_t states;
+
+	(void)state;
+	with_table(sim, &s);
+	next.next_seq = 600;
+	blk_sim_step(sim, one_in_doubt, sim);
+	assert_int_equal(store_lane_write(&s, &next), 0);
+	blk_sim_step(sim, NULL, NULL);
+	blk_sim_choices(sim, &states);
+	assert_int_equal(states, 1);
+	blk_sim_fault(sim, SIM_SYNC, 2, 1, EIO);
+	assert_int_equal(store_lane_write(&s, &next), -EIO);
+	store_close(&s);
+	assert_int_equal(open_it(sim, &s, true), 0);
+	assert_true(is_entry(store_lane(&s, 3), 600));
+	assert_null(store_lane(&s, 2));
+	assert_int_equal(s.lane_bad[3] | s.lane_bad[2], 0);
+	assert_int_equal(store_lane_write(&s, &next), -EROFS);
+	store_close(&s);
+	/* A program that does not know of the table writes the block without the flag. */
+	assert_int_equal(open_it(sim, &s, false), 0);
+	s.lanes_on = false;
+	assert_int_equal(store_update(&s, 0, WAL_FSYNC, "", 1u << 20), 0);
+	store_close(&s);
+	assert_int_equal(open_it(sim, &s, true), 0);
+	assert_null(store_lane(&s, 3));
+	store_close(&s);
+	blk_sim_free(sim);
+}
+
+/* Each bit of each copy: the other one counts; of both: nothing is known, and that is told. */
+static void test_lane_table_damaged(void **state)
+{
+	struct blk_sim *sim = world();
+	struct store s;
+
+	(void)state;
+	with_table(sim, &s);
+	store_close(&s);
+	for (uint64_t bit = 0; bit < 64 * 8; bit++)
+		for (int which = 1; which < 4; which++) {
+			struct blk_sim *bad = blk_sim_killed(sim);
+
+			if (which & 1)
+				blk_sim_flip(bad, "/a/s/store", (STORE_LANES_A + 3 * 64) * 8 + bit);
+			if (which & 2)
+				blk_sim_flip(bad, "/a/s/store", (STORE_LANES_B + 3 * 64) * 8 + bit);
+			assert_int_equal(open_it(bad, &s, true), 0);
+			assert_int_equal(s.lane_bad[3], which);
+			assert_true(which == 3 ? !store_lane(&s, 3) : is_entry(store_lane(&s, 3), 500));
+			store_close(&s);
+			blk_sim_free(bad);
+		}
+	blk_sim_free(sim);
+}
+
+/* Copy B is ahead where the write of copy A was lost. */
+static void test_lane_table_newer(void **state)
+{
+	struct blk_sim *sim = world();
+	struct store_lane next = entry;
+	uint8_t old[64];
+	struct store s;
+	uint64_t len;
+
+	(void)state;
+	with_table(sim, &s);
+	memcpy(old, blk_sim_bytes(sim, "/a/s/store", &len) + STORE_LANES_A + 3 * 64, 64);
+	next.next_seq = 700;
+	assert_int_equal(store_lane_write(&s, &next), 0);
+	for (unsigned i = 0; i < 64 * 8; i++) {
+		const uint8_t *now = blk_sim_bytes(sim, "/a/s/store", &len) + STORE_LANES_A + 3 * 64;
+
+		if ((now[i / 8] ^ old[i / 8]) >> i % 8 & 1)
+			blk_sim_flip(sim, "/a/s/store", (STORE_LANES_A + 3 * 64) * 8 + i);
+	}
+	store_close(&s);
+	assert_int_equal(open_it(sim, &s, true), 0);
+	assert_true(is_entry(store_lane(&s, 3), 700));
+	store_close(&s);
+	blk_sim_free(sim);
+}
+
 /* ---- damage ---- */
 
 static void test_every_bit(void **state)
@@ -435,6 +557,9 @@ int main(void)
 		cmocka_unit_test(test_every_crash_of_creation),
 		cmocka_unit_test(test_every_crash_of_an_update),
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_lane_table),
+		cmocka_unit_test(test_lane_table_damaged),
+		cmocka_unit_test(test_lane_table_newer),
 		cmocka_unit_test(test_every_bit),
 		cmocka_unit_test(test_other_formats),
 		cmocka_unit_test(test_cut_short),

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store_lanes.c - the table in the file `store` of what each lane once had (store.h).
+ *
+ * An entry is kept twice and written like the block: copy A, a sync, copy B, a sync, the valid
+ * one with the higher generation counts.  It is written by whoever opens or closes the store
+ * and by the checkpointer's thread, never by a worker.
+ *
+ * The flag STORE_LANES in the block says that the table is true.  A program that does not
+ * know of it writes the block without the flag, and the next one that does makes the table
+ * anew from what it finds.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "crc32c.h"
+#include "mutant.h"
+#include "store.h"
+
+#define NUMBER_MAX (1ull << 62)
+
+static uint32_t entry_crc(const struct store_lane *e)
+{
+	return crc32c(e, offsetof(struct store_lane, crc));
+}
+
+static bool entry_ok(const struct store_lane *e, unsigned lane)
+{
+	return e->magic == LANE_MAGIC && e->lane == lane &&
+	       (e->crc == entry_crc(e) || MUTANT(store_lane_crc)) && e->gen && e->low_seq >= 1 &&
+	       e->low_seq <= e->next_seq && e->next_seq < NUMBER_MAX && e->next_batch >= 1 &&
+	       e->next_batch < NUMBER_MAX && e->high_segno < NUMBER_MAX && e->low_segno < NUMBER_MAX;
+}
+
+static bool entry_blank(const struct store_lane *e)
+{
+	static const struct store_lane zeros;
+
+	return !memcmp(e, &zeros, sizeof(zeros));
+}
+
+static uint64_t place(unsigned copy, unsigned lane)
+{
+	return (copy ? STORE_LANES_B : STORE_LANES_A) + lane * sizeof(struct store_lane);
+}
+
+/* One copy of all entries.  What the file is too short for is blank; what cannot be read is
+ * not valid: the other copy counts. */
+static int read_copy(const struct store *s, unsigned copy, struct store_lane *all)
+{
+	int err = s->blk->read(s->file, all, LANES_MAX * sizeof(*all), place(copy, 0));
+
+	for (unsigned i = 0; i < LANES_MAX && (err == -EIO || err == -ENODATA); i++) {
+		int one = s->blk->read(s->file, &all[i], sizeof(*all), place(copy, i));
+
+		if (one)
+			memset(&all[i], 0, sizeof(*all));
+		if (one == -EIO)
+			all[i].magic = ~0u;
+		else if (one && one != -ENODATA)
+			return one;
+	}
+	return err == -EIO || err == -ENODATA ? 0 : err;
+}
+
+int store_lanes_read(struct store *s)
+{
+	struct store_lane b[LANES_MAX];
+	int err = read_copy(s, 0, s->lane);
+
+	if (!err)
+		err = read_copy(s, 1, b);
+	for (unsigned i = 0; i < LANES_MAX && !err; i++) {
+		bool blank = entry_blank(&s->lane[i]) && entry_blank(&b[i]);
+		bool a_ok = entry_ok(&s->lane[i], i), b_ok = entry_ok(&b[i], i);
+
+		s->lane_bad[i] = blank ? 0 : (uint8_t)((a_ok ? 0 : 1) | (b_ok ? 0 : 2));
+		if (b_ok && (!a_ok || (b[i].gen > s->lane[i].gen && !MUTANT(store_lane_gen))))
+			s->lane[i] = b[i];
+		else if (!a_ok)
+			memset(&s->lane[i], 0, sizeof(s->lane[i]));
+	}
+	s->lanes_on = s->b.flags & STORE_LANES;
+	return err;
+}
+
+const struct store_lane *store_lane(const struct store *s, unsigned lane)
+{
+	return s->lanes_on && s->lane[lane].gen ? &s->lane[lane] : NULL;
+}
+
+static int write_entry(struct store *s, unsigned copy, unsigned lane)
+{
+	struct iovec iov = { &s->lane[lane], sizeof(s->lane[lane]) };
+
+	return s->blk->write(s->file, &iov, 1, place(copy, lane));
+}
+
+int store_lane_write(struct store *s, const struct store_lane *want)
+{
+	struct store_lane *e = &s->lane[want->lane];
+	uint64_t gen = e->gen + 1;
+	int err;
+
+	if (s->readonly)
+		return -EROFS;
+	*e = *want;
+	e->magic = LANE_MAGIC;
+	e->gen = gen;
+	e->crc = entry_crc(e);
+	err = write_entry(s, 0, want->lane);
+	if (!err && !MUTANT(store_lane_sync_a))
+		err = s->blk->sync(s->file);
+	if (!err)
+		err = write_entry(s, 1, want->lane);
+	if (!err && !MUTANT(store_lane_sync_b))
+		err = s->blk->sync(s->file);
+	return MUTANT(store_lane_result) ? 0 : err;
+}
+
+int store_lane_note(void *store, const struct store_lane *want)
+{
+	return store_lane_write(store, want);
+}
