@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "json.h"
 #include "reply.h"
 
 bool text_room(struct text *t, size_t n)
@@ -112,14 +113,18 @@ void text_free(struct text *t)
 	memset(t, 0, sizeof *t);
 }
 
+/* Not gmtime(3): under TZ=right/UTC that takes leap seconds off. */
 void answer_date(char buf[ANSWER_DATE], uint64_t ms)
 {
-	time_t s = (time_t)(ms / 1000);
-	struct tm tm;
+	static const char days[] = "ThuFriSatSunMonTueWed";	/* the first of them was a Thursday */
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	unsigned month, day = (unsigned)(ms / 86400000 % 7);
+	char t[JSON_TIME];
 
-	/* The program never calls setlocale, so these are the English names. */
-	if (!gmtime_r(&s, &tm) || !strftime(buf, ANSWER_DATE, "%a, %d %b %Y %H:%M:%S GMT", &tm))
-		strcpy(buf, "Thu, 01 Jan 1970 00:00:00 GMT");
+	json_time(t, ms);
+	month = (unsigned)((t[5] - '0') * 10 + t[6] - '0' - 1);
+	snprintf(buf, ANSWER_DATE, "%.3s, %.2s %.3s %.4s %.8s GMT", days + 3 * day, t + 8,
+		 months + 3 * month, t, t + 11);
 }
 
 enum answer_framing answer_head(struct text *t, const struct answer *a,
@@ -160,7 +165,7 @@ void answer_error(struct text *t, int status, const char *why, const char *heade
 	struct answer a = { .status = status, .type = "application/json", .headers = headers };
 	struct text body = { 0 };
 
-	text_str(&body, "{\"error\":");
+	text_f(&body, "{\"status\":%d,\"error\":", status);
 	text_json(&body, why);
 	text_str(&body, "}\n");
 	a.len = body.n;

@@ -53,7 +53,7 @@ enum answer_framing {		/* what follows the head */
 enum answer_framing answer_head(struct text *t, const struct answer *a,
 				const struct asker *k, bool *close);
 
-/* A whole answer with a JSON body {"error": why}. */
+/* A whole answer with a JSON body {"status": status, "error": why}. */
 void answer_error(struct text *t, int status, const char *why, const char *headers,
 		  const struct asker *k, bool *close);
 

@@ -203,6 +203,12 @@ static void head_read(struct worker *w, struct conn *c)
 			refuse_later(w, c, 405, "what is under /-/ is the server's own");
 		return;
 	}
+	if (q->if_match || (q->content_range && q->method == HTTP_PUT)) {
+		refuse_later(w, c, q->if_match ? 412 : 400, q->if_match ?
+			     "If-Match: there is nothing yet that could match" :
+			     "a part of a thing (Content-Range) cannot be put");
+		return;
+	}
 	c->record = true;
 	take_piece(w, c);
 	if (c->state == CONN_REQUEST && !c->refuse)

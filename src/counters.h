@@ -77,7 +77,7 @@
 
 /* The status codes that are sent.  Others count as "other". */
 #define COUNTER_STATUS_TABLE(X) \
-	X(100) X(200) X(204) X(400) X(404) X(405) X(408) X(410) X(411) X(413) \
+	X(100) X(200) X(204) X(400) X(404) X(405) X(408) X(410) X(411) X(412) X(413) \
 	X(414) X(415) X(417) X(431) X(500) X(501) X(503) X(505) X(507)
 
 enum {

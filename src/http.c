@@ -14,7 +14,8 @@
 static_assert(sizeof(struct http) <= 640, "idle connections are small");
 
 /* Bits of h->seen; those below are 1 << enum field. */
-enum { SEEN_CLOSE = 1 << 8, SEEN_KEEP_ALIVE = 1 << 9, SEEN_CONTINUE = 1 << 10 };
+enum { SEEN_CLOSE = 1 << 9, SEEN_KEEP_ALIVE = 1 << 10, SEEN_CONTINUE = 1 << 11,
+       SEEN_IF_MATCH = 1 << 12, SEEN_CONTENT_RANGE = 1 << 13 };
 
 /* ---- what the fields mean ---- */
 
@@ -54,8 +55,10 @@ static unsigned find_field(const char *name, size_t len)
 	case 4:  return NAMED("host") ? FIELD_HOST : FIELD_OTHER;
 	case 6:  return NAMED("cookie") ? FIELD_SECRET : NAMED("expect") ? FIELD_EXPECT : FIELD_OTHER;
 	case 7:  return NAMED("cookie2") ? FIELD_SECRET : FIELD_OTHER;
+	case 8:  return NAMED("if-match") ? FIELD_IF_MATCH : FIELD_OTHER;
 	case 10: return NAMED("connection") ? FIELD_CONNECTION : FIELD_OTHER;
-	case 13: return NAMED("authorization") ? FIELD_SECRET : FIELD_OTHER;
+	case 13: return NAMED("authorization") ? FIELD_SECRET :
+			NAMED("content-range") ? FIELD_CONTENT_RANGE : FIELD_OTHER;
 	case 14: return NAMED("content-length") ? FIELD_LENGTH : FIELD_OTHER;
 	case 17: return NAMED("transfer-encoding") ? FIELD_CODING : FIELD_OTHER;
 	case 19: return NAMED("proxy-authorization") ? FIELD_SECRET : FIELD_OTHER;
@@ -72,6 +75,8 @@ int http_on_name_end(struct http *h)
 	h->name_len = 0;
 	h->val_len = 0;
 	h->val_gap = false;
+	if (h->field >= FIELD_IF_MATCH && !h->trailing)
+		h->seen |= h->field == FIELD_IF_MATCH ? SEEN_IF_MATCH : SEEN_CONTENT_RANGE;
 	if (h->field < FIELD_HOST || h->field > FIELD_CODING)
 		return 0;
 
@@ -174,8 +179,12 @@ int http_on_head_end(struct http *h, bool chunked, bool has_length, uint64_t len
 	r->has_body = chunked || (has_length && length > 0);
 	r->keep_alive = !(h->seen & SEEN_CLOSE) && (r->minor || h->seen & SEEN_KEEP_ALIVE);
 	r->expect_continue = r->has_body && h->seen & SEEN_CONTINUE;
+	r->if_match = h->seen & SEEN_IF_MATCH;
+	r->content_range = h->seen & SEEN_CONTENT_RANGE;
 	if (r->minor && !(h->seen & (1u << FIELD_HOST)))
 		http_fail(h, 400, "no Host");
+	else if (!r->minor && !has_length && r->recorded && r->method != HTTP_DELETE)
+		http_fail(h, 400, "HTTP/1.0 without Content-Length");
 	else if (has_length && length > h->lim->body_bytes)
 		http_fail(h, 413, "body too large");
 	return verdict(h);
@@ -211,6 +220,26 @@ static bool feed(struct http *h, const uint8_t *p, size_t n)
 	return !h->err.status;
 }
 
+/* Field lines.  The library knows blanks only as spaces where it reads a value itself, so a
+ * tab in such a one is shown to it as a space. */
+static bool feed_fields(struct http *h, const uint8_t *p, size_t n)
+{
+	struct http_err later = h->err;
+	const uint8_t *tab;
+	size_t k;
+
+	h->err.status = 0;
+	for (; n && !h->err.status; p += k, n -= k) {
+		tab = memchr(p, '\t', n);
+		k = !tab ? n : tab > p ? (size_t)(tab - p) : 1;
+		http_lib_feed(h, tab == p && (h->field == FIELD_LENGTH || h->field == FIELD_CODING) ?
+			      (const uint8_t *)" " : p, k);
+	}
+	if (!h->err.status)
+		h->err = later;
+	return !h->err.status;
+}
+
 /* ---- steps ---- */
 
 void http_init(struct http *h, const struct http_limits *lim)
@@ -238,7 +267,7 @@ static enum http_what step_head(struct http *h, uint8_t *p, size_t n)
 	size_t took = http_check_head(h, p, n, h->lim->head_bytes - h->req.headers_bytes);
 	bool end = h->state == ST_HEAD_END;
 
-	if (!feed(h, p, took))
+	if (!feed_fields(h, p, took))
 		return HTTP_ERROR;
 	if (end != h->complete) {
 		http_fail(h, 400, "malformed head");
@@ -264,7 +293,8 @@ static size_t step_framing(struct http *h, const uint8_t *p, size_t n)
 		http_check_framing(h, p[i]);
 		if (h->err.status)
 			break;
-		if (!ext && h->state == ST_EXT) {	/* the library sees no extension */
+		if (!ext && h->state >= ST_EXT && h->state <= ST_EXT_QUOTED_END) {
+			/* the library sees no extension, nor the blanks before it */
 			if (!feed(h, p + from, i - from))
 				return 0;
 		}
@@ -297,7 +327,7 @@ static size_t step_trailers(struct http *h, const uint8_t *p, size_t n)
 	size_t took = http_check_head(h, p, n, (size_t)h->lim->trailer_bytes + 2 - h->extra_bytes);
 	bool end = h->state == ST_HEAD_END;
 
-	if (!feed(h, p, took))
+	if (!feed_fields(h, p, took))
 		return 0;
 	h->extra_bytes += took;
 	if (end)

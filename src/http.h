@@ -35,17 +35,21 @@
  *   - a method that is a token but none of enum http_method is 501, whatever its
  *     case; CONNECT too, so there is no authority-form;
  *   - a target is origin-form, absolute-form (http, https; no userinfo, host not
- *     empty) or, for OPTIONS, `*`.  Its bytes are visible ASCII without " < > \ #
- *     and with whole percent triplets; [ ] ^ ` { | } pass, as browsers send them;
+ *     empty) or, for OPTIONS, `*`.  Its bytes are visible ASCII but those that the
+ *     URL Standard (WHATWG) has browsers encode in a query, " # < >, and with whole
+ *     percent triplets;
  *   - HTTP/1.2 to 1.9 is taken as 1.1; any other major number is 505;
  *   - exactly one Host in 1.1, at most one in 1.0; it may be empty, and holds no
  *     comma; of an IPv6 address only the characters and colons are checked;
  *   - Transfer-Encoding: one field, "chunked" and nothing else (501), not in
  *     HTTP/1.0 (400), not beside Content-Length (400).  Content-Length: one field,
- *     digits.  Neither: the body is empty, whatever the method;
+ *     digits.  Neither: the body is empty, whatever the method; but in HTTP/1.0, where
+ *     nobody knows, a POST, PUT or PATCH is 400 (RFC 1945, 8.3).  Empty elements of the
+ *     list that Transfer-Encoding is are refused too, though a recipient may pass over
+ *     them (9110, 5.6.1.2): programs in front do not agree on what they mean;
  *   - Expect: 100-continue or 417; ignored in HTTP/1.0.  Upgrade is ignored;
- *   - chunk extensions are checked and dropped; no blanks around them; with the
- *     trailers they are bounded by trailer_bytes.  Trailers are checked and
+ *   - chunk extensions are checked and dropped; blanks where the grammar has BWS go with
+ *     them; with the trailers they are bounded by trailer_bytes.  Trailers are checked and
  *     dropped; framing fields and Host in them are 400.
  */
 #ifndef HTTP_H
@@ -90,6 +94,7 @@ struct http_req {			/* valid from HEADERS to DONE */
 	bool	 chunked;
 	bool	 has_body;		/* chunked, or content_length > 0 */
 	bool	 expect_continue;	/* the client may wait for 100 (has_body) */
+	bool	 if_match, content_range;	/* there is such a field */
 	char	 target[HTTP_TARGET_KEEP];	/* path and query, first bytes; no NUL */
 };
 

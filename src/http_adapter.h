@@ -26,7 +26,8 @@ void http_lib_feed(struct http *h, const uint8_t *p, size_t n);
 
 /* ---- http.c ---- */
 
-enum field { FIELD_OTHER, FIELD_HOST, FIELD_LENGTH, FIELD_CODING, FIELD_CONNECTION, FIELD_EXPECT, FIELD_SECRET };
+enum field { FIELD_OTHER, FIELD_HOST, FIELD_LENGTH, FIELD_CODING, FIELD_CONNECTION, FIELD_EXPECT, FIELD_SECRET,
+	     FIELD_IF_MATCH, FIELD_CONTENT_RANGE };
 
 /* A field line, of the head or of the trailers.  Name and value may come in pieces.
  * The value has no blanks before it, those behind it are its own.  name_end comes at

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define METHOD_PRI HTTP_METHODS	/* of the preface of HTTP/2: 505 comes at its version */
+#define METHOD_PROX (HTTP_METHODS + 1)	/* so begins the PROXY protocol's first version */
+#define NO_PROXY "the PROXY protocol is not spoken here"
 
 enum form { FORM_NONE, FORM_STAR, FORM_SCHEME, FORM_HOST, FORM_PATH };
 
@@ -26,7 +28,7 @@ enum { C_TOKEN = 1, C_VALUE = 2, C_TARGET = 4, C_HOST = 8, C_HEX = 16, C_DIGIT =
 #define SUB_HOST(c)	((c) == '-' || (c) == '.' || (c) == '_' || (c) == '~' || (c) == '!' || \
 			 (c) == '$' || (c) == '&' || (c) == '\'' || (c) == '(' || (c) == ')' || \
 			 (c) == '*' || (c) == '+' || (c) == ';' || (c) == '=')
-#define NO_TARGET(c)	((c) == '"' || (c) == '<' || (c) == '>' || (c) == '\\' || (c) == '#' || (c) == '%')
+#define NO_TARGET(c)	((c) == '"' || (c) == '<' || (c) == '>' || (c) == '#' || (c) == '%')
 #define CLASS(c)	((ALPHA(c) || DIGIT(c) || SUB_TOKEN(c) ? C_TOKEN : 0) | \
 			 (IS(c, ' ', '~') || (c) == '\t' || (c) >= 0x80 ? C_VALUE : 0) | \
 			 (IS(c, '!', '~') && !NO_TARGET(c) ? C_TARGET : 0) | \
@@ -99,7 +101,7 @@ static const struct {
 } methods[] = {
 	{ "GET", 3, HTTP_GET }, { "POST", 4, HTTP_POST }, { "PUT", 3, HTTP_PUT },
 	{ "PATCH", 5, HTTP_PATCH }, { "DELETE", 6, HTTP_DELETE }, { "HEAD", 4, HTTP_HEAD_METHOD },
-	{ "OPTIONS", 7, HTTP_OPTIONS }, { "PRI", 3, METHOD_PRI },
+	{ "OPTIONS", 7, HTTP_OPTIONS }, { "PRI", 3, METHOD_PRI }, { "PROX", 4, METHOD_PROX },
 };
 
 static unsigned find_method(const char *name, size_t len)
@@ -126,6 +128,10 @@ size_t http_check_blanks(struct http *h, const uint8_t *p, size_t n)
 			if (p[i] != '\n')
 				return refuse(h, i, 400, "CR without LF");
 			h->state = ST_BLANK;
+		} else if (p[i] == '\0' && h->blanks == 2) {	/* its second version */
+			return refuse(h, i, 400, NO_PROXY);
+		} else if (p[i] == 0x16 && !h->blanks) {
+			return refuse(h, i, 400, "this is TLS, and the port speaks plain HTTP");
 		} else if (p[i] != '\r') {
 			h->state = ST_METHOD;
 			return i;
@@ -140,10 +146,12 @@ size_t http_check_blanks(struct http *h, const uint8_t *p, size_t n)
 
 static size_t check_method(struct http *h, const uint8_t *p, size_t n)
 {
-	size_t i = run_of(p, n, C_TOKEN), room = sizeof(h->name) - h->name_len;
+	size_t i = run_of(p, n, C_TOKEN), before = h->name_len, room = sizeof(h->name) - before;
 
-	memcpy(h->name + h->name_len, p, i < room ? i : room);
+	memcpy(h->name + before, p, i < room ? i : room);
 	h->name_len += i < room ? i : room;
+	if (h->name_len >= 4 && !memcmp(h->name, "PROX", 4))	/* no method begins so */
+		return refuse(h, 3 - before, 501, NO_PROXY);
 	if (i == n) {
 		if (!begins_method(h->name, h->name_len))
 			return refuse(h, n, 501, "method not supported");
@@ -346,6 +354,8 @@ static size_t check_target(struct http *h, const uint8_t *p, size_t n)
 		if (i == room)
 			return refuse(h, i, 414, "target too long");
 		took = check_form(h, p + i, (n < room ? n : room) - i);
+		if (!took && h->form == FORM_PATH && !h->word_pos && (p[i] == '\r' || p[i] == '\n'))
+			return refuse(h, i, 400, "no version: HTTP/0.9 is not spoken");
 		if (!took)
 			return refuse(h, i, 400, "malformed target");
 		i += took;
@@ -454,6 +464,11 @@ size_t http_check_head(struct http *h, const uint8_t *p, size_t n, size_t room)
 	return i;
 }
 
+static bool blank(uint8_t c)
+{
+	return c == ' ' || c == '\t';
+}
+
 /* One byte of chunk framing.  Extensions are checked here and nowhere else. */
 void http_check_framing(struct http *h, uint8_t c)
 {
@@ -479,11 +494,20 @@ void http_check_framing(struct http *h, uint8_t c)
 	case ST_SIZE_MORE:
 		if (is(c, C_HEX) && ++h->word_pos <= 16)
 			return;
-		if (c == '\r' || c == ';') {
-			h->state = c == ';' ? ST_EXT : ST_SIZE_LF;
+		if (c == '\r' || c == ';' || blank(c)) {
+			h->state = c == ';' ? ST_EXT : c == '\r' ? ST_SIZE_LF : ST_EXT_GAP;
 			return;
 		}
 		break;
+	case ST_EXT_GAP:		/* blanks before an extension, of which there must be one */
+	case ST_EXT_NAME_GAP:		/* .. or before the '=' of a value */
+		if (c == '=' && h->state == ST_EXT_NAME_GAP)
+			h->state = ST_EXT_VALUE;
+		else if (c == ';')
+			h->state = ST_EXT;
+		else if (!blank(c))
+			break;
+		return;
 	case ST_SIZE_LF:
 		if (c == '\n') {
 			h->state = ST_CHUNK;
@@ -496,10 +520,12 @@ void http_check_framing(struct http *h, uint8_t c)
 			h->state = ST_EXT_NAME;
 			return;
 		}
+		if (h->state == ST_EXT && blank(c))
+			return;
 		if (h->state == ST_EXT)
 			break;
-		if (c == '=') {
-			h->state = ST_EXT_VALUE;
+		if (c == '=' || blank(c)) {
+			h->state = c == '=' ? ST_EXT_VALUE : ST_EXT_NAME_GAP;
 			return;
 		}
 		goto ext_end;
@@ -508,6 +534,8 @@ void http_check_framing(struct http *h, uint8_t c)
 			h->state = c == '"' ? ST_EXT_QUOTED : ST_EXT_TOKEN;
 			return;
 		}
+		if (blank(c))
+			return;
 		break;
 	case ST_EXT_TOKEN:
 		if (is(c, C_TOKEN))
@@ -528,8 +556,8 @@ void http_check_framing(struct http *h, uint8_t c)
 		return;
 	case ST_EXT_QUOTED_END:
 	ext_end:
-		if (c == '\r' || c == ';') {
-			h->state = c == ';' ? ST_EXT : ST_SIZE_LF;
+		if (c == '\r' || c == ';' || blank(c)) {
+			h->state = c == ';' ? ST_EXT : c == '\r' ? ST_SIZE_LF : ST_EXT_GAP;
 			return;
 		}
 		break;
@@ -540,7 +568,7 @@ void http_check_framing(struct http *h, uint8_t c)
 const char *http_method_name(unsigned method)
 {
 	for (size_t m = 0; m < sizeof(methods) / sizeof(methods[0]); m++)
-		if (methods[m].method == method && method != METHOD_PRI)
+		if (methods[m].method == method && method < HTTP_METHODS)
 			return methods[m].name;
 	return "-";
 }

@@ -124,8 +124,8 @@ static void one_head(struct readback *r, struct text *t, const struct record_vie
 	text_f(&h, "Pasted-Record: %u-%" PRIu64 "\r\n", r->rec.lane, r->rec.seq);
 	json_time(buf, r->rec.time_ms);
 	text_f(&h, "Pasted-Time: %s\r\n", buf);
-	answer_date(buf, r->rec.time_ms);
-	text_f(&h, "Last-Modified: %s\r\n", buf);
+	/* Given whole, whatever the client has or wants of it: no validator is sent. */
+	text_str(&h, "Accept-Ranges: none\r\n");
 	add_value(&h, "Pasted-Method", v->method, v->method_len);
 	add_value(&h, "Pasted-Target", v->target, v->target_len);
 	text_add(&h, "", 1);

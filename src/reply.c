@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
-#include <time.h>
 
+#include "answer.h"
 #include "conn.h"
 #include "must.h"
 
@@ -46,14 +46,13 @@ void reply_fini(struct reply_pool *p)
 
 void reply_clock(struct reply_pool *p, uint64_t wall_ms)
 {
-	time_t s = (time_t)(wall_ms / 1000);
-	struct tm tm;
+	char date[ANSWER_DATE];
 
-	if ((uint64_t)s == p->date_s)
+	if (wall_ms / 1000 == p->date_s)
 		return;
-	p->date_s = (uint64_t)s;
-	gmtime_r(&s, &tm);
-	p->date_len = (unsigned)strftime(p->date, sizeof(p->date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+	p->date_s = wall_ms / 1000;
+	answer_date(date, wall_ms);
+	p->date_len = (unsigned)snprintf(p->date, sizeof(p->date), "Date: %s\r\n", date);
 	p->head_len = (unsigned)snprintf(p->head, sizeof(p->head), "HTTP/1.1 200 OK\r\n%s"
 					 "Content-Type: application/json\r\nContent-Length: ", p->date);
 	must(p->head_len < sizeof(p->head));
@@ -197,6 +196,7 @@ const char *reply_reason(int status)
 	case 405: return "Method Not Allowed";
 	case 408: return "Request Timeout";
 	case 411: return "Length Required";
+	case 412: return "Precondition Failed";
 	case 413: return "Content Too Large";
 	case 414: return "URI Too Long";
 	case 417: return "Expectation Failed";

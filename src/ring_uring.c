@@ -755,10 +755,16 @@ static int probe(struct ring *r, char *why, size_t why_len)
 		IORING_OP_READ, IORING_OP_CLOSE, IORING_OP_ASYNC_CANCEL,
 		IORING_OP_SEND_ZC,	/* not used: came with multishot receive, in 6.0 */
 	};
-	struct io_uring_probe *p = io_uring_get_probe_ring(&r->u);
-	int err = p ? 0 : -EOPNOTSUPP;
+	enum { OPS = 256 };
+	struct io_uring_probe *p = calloc(1, sizeof(*p) + OPS * sizeof(p->ops[0]));
+	int err = p ? io_uring_register_probe(&r->u, p, OPS) : -ENOMEM;
 
-	for (size_t i = 0; p && i < sizeof(need) / sizeof(*need); i++)
+	if (err && err != -EINVAL) {	/* it is there, and we may not; or there is no memory */
+		snprintf(why, why_len, "io_uring_register: %s (seccomp, or limits of the process?)", strerror(-err));
+		free(p);
+		return err;
+	}
+	for (size_t i = 0; !err && i < sizeof(need) / sizeof(*need); i++)
 		if (!io_uring_opcode_supported(p, need[i]))
 			err = -EOPNOTSUPP;
 	free(p);

@@ -144,6 +144,24 @@ def expect(t):
         check(r.status in (417, 400), r)
 
 
+@case("conditions that are false, and parts of things, are not performed; what needs no performing is", each=True)
+def conditions(t):
+    s = t.server()
+    with s.connect() as c:      # RFC 9110, 13.1.1 and 14.5
+        for method, header, status in (("POST", ("If-Match", '"x"'), 412), ("PUT", ("If-Match", "*"), 412),
+                                       ("DELETE", ("IF-MATCH", 'W/"a", "b"'), 412), ("PUT", ("Content-Range", "bytes 0-0/2"), 400),
+                                       ("POST", ("Content-Range", "bytes 0-0/2"), 200), ("POST", ("If-None-Match", "*"), 200),
+                                       ("PUT", ("If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"), 200)):
+            r = c.ask(method, "/c", b"x", [header])
+            equal(r.status, status, f"{method} with {header}: {r}")
+            check(status == 200 or (r.name is None and r.json()["status"] == status), r)
+        for header in (("Range", "bytes=0-0"), ("If-None-Match", "*"), ("If-Modified-Since", "Sun, 06 Nov 2044 08:49:37 GMT")):
+            r = c.ask("GET", "/-/records/0-1", None, [header])
+            equal((r.status, r.body, r.get("Accept-Ranges"), r.get("Last-Modified")), (200, b"x", "none", None), header)
+        equal(c.ask("GET", "/-/records/0-9").json()["status"], 404, "an error under /-/")
+    equal(len(s.ask("GET", "/-/records/0-1..100").body.splitlines()), 3, "records")
+
+
 @case("HTTP/1.0, keep-alive and close", each=True)
 def versions(t):
     s = t.server()

@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a process is allowed: open files, memory and CPU time of its control group."""
 import contextlib
+import ctypes
+import errno
 import os
 import re
 import shlex
+import subprocess
 import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from harness import MIB, Skip, bytes_of, case, check, equal, main, post, wait_until  # noqa: E402
+from harness import (MIB, PASTED, SLOW, Skip, bytes_of, case, check, equal, have_uring, main, post,  # noqa: E402
+                     wait_until)
 
 
 def under(s, words):
@@ -120,6 +124,35 @@ def workers(t):
         post(c, "/w", b"x" * 1000)
         equal(c.ask("GET", "/-/metrics").status, 200, "metrics")
     s.stop_clean()
+
+
+class Filter(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte), ("k", ctypes.c_uint)]
+
+
+class Program(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.POINTER(Filter))]
+
+
+def forbid(number, error):
+    """From here on that system call of this process fails (seccomp(2))."""
+    rows = [Filter(0x20, 0, 0, 0), Filter(0x15, 0, 1, number), Filter(0x06, 0, 0, 0x50000 | error),
+            Filter(0x06, 0, 0, 0x7fff0000)]
+    program = Program(len(rows), (Filter * len(rows))(*rows))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program)):
+        os._exit(99)
+
+
+@case("io_uring that is there and may not be set up: the message says the error, not that the kernel is too old")
+def no_register(t):
+    if not have_uring():
+        raise Skip("io_uring_setup is not permitted here")
+    for error in (errno.EPERM, errno.ENOMEM):
+        out = subprocess.run([PASTED, "--ring", "uring", "--listen", "127.0.0.1:0", "--store", os.path.join(t.dir, "s")],
+                             capture_output=True, text=True, timeout=60 * SLOW, preexec_fn=lambda e=error: forbid(427, e))
+        equal(out.returncode, 78, out.stderr)
+        check(os.strerror(error) in out.stderr and "io_uring_register" in out.stderr, out.stderr)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ STRICTER_HERE = {
                                       "in front of chunked to its user"),
     "malformed chunk": ("nginx haproxy node h11", "9112 7.1.1: extensions are skipped by them without a look at their "
                         "grammar; a bare LF, 2.2"),
+    "HTTP/1.0 without Content-Length": ("nginx haproxy h11", "RFC 1945 8.3: 400; they take the body for empty, and "
+                                        "haproxy what follows for a request"),
     "framing field in trailers": ("nginx haproxy node h11", "9110 6.5.1: must not be there; they drop or keep them"),
     "method not supported": ("nginx haproxy node h11", "9110 9.1: methods are open ended; 501 is the answer here"),
     "version not supported": ("haproxy node<20 h11", "9112 2.3: only HTTP/1.x is this protocol; they look at the "
@@ -61,13 +63,15 @@ STRICTER_HERE = {
 OTHERWISE_THERE = [
     ("nginx", rb"^OPTIONS \*", "9112 3.2.4: nginx knows no asterisk-form"),
     ("nginx", rb"Host: ?\r\n", "9112 3.2: an empty Host is valid; nginx 400"),
-    ("nginx", rb": \t| \t\r\n", "9112 5: OWS may be a TAB; nginx takes blanks only"),
+    ("nginx", rb": \t|\t\r\n", "9112 5: OWS may be a TAB; nginx takes blanks only"),
     ("nginx", rb"Connection: (closed|xclose|x close)\r\n", "9110 7.6.1: nginx searches for the letters of close"),
     ("haproxy", rb"^(GET|OPTIONS) [hH]\w+://", "9112 3.2.2: Host is to be ignored beside absolute-form; haproxy wants "
      "them equal"),
     ("haproxy", rb"Upgrade: websocket", "RFC 6455 4.1: haproxy wants the websocket's key with it"),
     ("node", rb"HTTP/1\.[29]\r\n", "9112 2.3: a higher minor version is to be taken; node 400"),
     ("node", rb"Connection:[^\r]*upgrade|Connection: Upgrade", "9110 7.8: may be ignored; node hands the connection over"),
+    ("node", rb"(Length|Encoding):[^\r]*\t\r\n", "9112 5: OWS may be a TAB; node refuses one behind a length or a coding"),
+    ("node h11", rb"\r\n1 ;", "9110 5.6.3: blanks in an extension must be read; they refuse them"),
     ("node", rb"Connection:\tCLOSE", "9112 5: OWS may be a TAB; node does not see the option"),
     ("node", rb"HTTP/1\.0\r\nConnection: keep-alive, close", "9112 9.3: close wins; node takes the first"),
     ("node", rb"Connection:[^\r]*close", "9112 9.6: what follows a close is ignored; node refuses all for it"),

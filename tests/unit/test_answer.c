@@ -4,6 +4,8 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -106,14 +108,14 @@ static void test_error(void **state)
 	(void)state;
 	answer_error(&x, 404, "no \"x\"", NULL, &k, &close);
 	text_add(&x, "", 1);
-	assert_string_equal(strstr(x.p, "\r\n\r\n") + 4, "{\"error\":\"no \\\"x\\\"\"}\n");
-	assert_non_null(strstr(x.p, "\r\nContent-Length: 21\r\n"));
+	assert_string_equal(strstr(x.p, "\r\n\r\n") + 4, "{\"status\":404,\"error\":\"no \\\"x\\\"\"}\n");
+	assert_non_null(strstr(x.p, "\r\nContent-Length: 34\r\n"));
 	x.n = 0;
 	k.head = true;
 	answer_error(&x, 404, "no \"x\"", NULL, &k, &close);
 	text_add(&x, "", 1);
 	assert_string_equal(strstr(x.p, "\r\n\r\n") + 4, "");
-	assert_non_null(strstr(x.p, "\r\nContent-Length: 21\r\n"));
+	assert_non_null(strstr(x.p, "\r\nContent-Length: 34\r\n"));
 	text_free(&x);
 }
 
@@ -122,8 +124,16 @@ static void test_date(void **state)
 	char b[ANSWER_DATE];
 
 	(void)state;
-	answer_date(b, 784111777000u);
-	assert_string_equal(b, "Sun, 06 Nov 1994 08:49:37 GMT");
+	for (int leap = 0; leap < 2; leap++) {		/* such a zone counts leap seconds */
+		setenv("TZ", leap ? "right/UTC" : "UTC", 1);
+		tzset();
+		answer_date(b, 784111777000u);
+		assert_string_equal(b, "Sun, 06 Nov 1994 08:49:37 GMT");
+		answer_date(b, 1709210096999u);
+		assert_string_equal(b, "Thu, 29 Feb 2024 12:34:56 GMT");
+		answer_date(b, 0);
+		assert_string_equal(b, "Thu, 01 Jan 1970 00:00:00 GMT");
+	}
 	answer_date(b, UINT64_MAX);	/* any time of a record gives a date */
 	assert_true(strlen(b) > 25 && strlen(b) < sizeof b);
 }

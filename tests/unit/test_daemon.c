@@ -173,14 +173,14 @@ static void waiting(void **state)
 	expect("HEAD /-/livez?deep HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "Content-Length: 6\r\n");
 	expect("GET /-/livez HTTP/1.0\r\n\r\n", "HTTP/1.1 200 ", "alive");
 	expect("GET http://x/-/livez HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "alive");
-	expect("GET /-/livezz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "{\"error\":\"the server is recovering");
+	expect("GET /-/livezz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "\"error\":\"the server is recovering");
 	expect("GET /-/records/0-1 HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "application/json");
-	expect("GET /x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404 ", "{\"error\":");
+	expect("GET /x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404 ", ",\"error\":");
 	expect("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 503 ", "Retry-After: ");
 	expect("POST /-/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 405 ", "Allow: ");
-	expect("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000001\r\n\r\n", "HTTP/1.1 413 ", "{\"error\":");
+	expect("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000001\r\n\r\n", "HTTP/1.1 413 ", ",\"error\":");
 	expect("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 204 ", "POST, PUT");
-	expect("BREW /x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 501 ", "{\"error\":");
+	expect("BREW /x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 501 ", ",\"error\":");
 	expect("GET /-/livez HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ", "no Host");
 	ask(&listeners, "HEAD /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
 	assert_string_equal(strstr(reply, "\r\n\r\n"), "\r\n\r\n");
@@ -269,7 +269,7 @@ static void waiting_in_vain(void **state)
 	char c;
 
 	(void)state;
-	expect("GET /-/livez HTTP/1.1\r\n", "HTTP/1.1 408 ", "{\"error\":");
+	expect("GET /-/livez HTTP/1.1\r\n", "HTTP/1.1 408 ", ",\"error\":");
 	assert_int_equal(recv(fd, &c, 1, 0), 0);
 	close(fd);
 	waiting_end(w);
