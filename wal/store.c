@@ -214,8 +214,9 @@ static int sync_parent(const struct store *s)
 	return err;
 }
 
-/* The names above the lanes too: who created the store may have been killed before it
- * came to them, and nothing may be built on a name that a power cut takes away. */
+/* The names above the lanes first: who created the store may have been killed before it
+ * came to them, and nothing may be built on a name that a power cut takes away.  A lane
+ * without the file `store` would be a store that is lost. */
 int store_lanes_make(struct store *s, unsigned n)
 {
 	char name[STORE_LANE_NAME];
@@ -225,14 +226,14 @@ int store_lanes_make(struct store *s, unsigned n)
 		err = s->blk->mkdir(s->blk->ctx, s->root, "log");
 	if (!err && !s->log)
 		err = open_log(s->blk, s->root, &s->log);
+	if (!err && !MUTANT(store_dir_sync))
+		err = s->blk->sync_dir(s->root);
 	for (unsigned i = 0; i < n && !err; i++) {
 		store_lane_name(name, i);
 		err = s->blk->mkdir(s->blk->ctx, s->log, name);
 	}
 	if (!err && !MUTANT(store_lanes_dir_sync))
 		err = s->blk->sync_dir(s->log);
-	if (!err && !MUTANT(store_dir_sync))
-		err = s->blk->sync_dir(s->root);
 	if (MUTANT(store_lanes_result))
 		err = 0;
 	return err ? err : sync_parent(s);
