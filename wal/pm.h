@@ -30,7 +30,6 @@ int wal_class_parse(const char *name, enum wal_class *c);	/* 0, -EINVAL ("auto" 
 struct pm_map {
 	uint8_t *addr;
 	size_t	 len;
-	bool	 created;	/* the file was not there, or was empty */
 	bool	 memory;	/* its pages are memory: DAX, tmpfs */
 	void	*priv;
 };
@@ -39,17 +38,32 @@ enum { PM_SYNC = 1, PM_CREATE = 2 };
 
 struct pm_ops {
 	void *ctx;
-	/* Map `len` bytes of path from `off`, shared.  flags: PM_SYNC: MAP_SYNC or
-	 * device-dax must be proven, else -EOPNOTSUPP.  PM_CREATE: the file is created
-	 * or grown (never shrunk) to off + len, its blocks allocated and its name
-	 * durable; without it a missing or empty file is -ENOENT, a shorter one -EFBIG.
-	 * path NULL: anonymous memory.  0 or -errno. */
+	/* The first `end` bytes of the file are there: every block allocated, that and the
+	 * file's name durable.  Idempotent, and needed before each map for writing: a file
+	 * that is long enough may be a copy with holes, or one whose making was cut before it
+	 * was synced.  flags: PM_CREATE: created or grown (never shrunk); without it a
+	 * missing or empty file is -ENOENT, a shorter one -EFBIG.  -ENOSPC: no room for it.
+	 * 0 or -errno. */
+	int  (*allocate)(void *ctx, const char *path, uint64_t end, unsigned flags);
+	/* Map `len` bytes of path from `off`, shared; allocate has been called.  flags:
+	 * PM_SYNC: MAP_SYNC or device-dax must be proven, else -EOPNOTSUPP.  path NULL:
+	 * anonymous memory.  0 or -errno. */
 	int  (*map)(void *ctx, const char *path, uint64_t off, size_t len,
 		    unsigned flags, struct pm_map *m);
 	void (*unmap)(void *ctx, struct pm_map *m);
 	/* May be NULL.  Where the pages are memory anyway (DAX, tmpfs) they are made present,
-	 * so that the first lap through them takes no page faults. */
-	void (*populate)(void *ctx, const struct pm_map *m);
+	 * so that the first lap through them takes no page faults.  -EFAULT: one of them
+	 * cannot be touched; its memory is bad. */
+	int  (*populate)(void *ctx, const struct pm_map *m);
+	/* Without a mapping, which a bad line of memory would end with a signal: open (the size
+	 * of what is there; -ENOENT where there is nothing), read exactly n bytes (-ENODATA at
+	 * the end; -EIO: not all of them can be read), close.  Nothing is written. */
+	int  (*open)(void *ctx, const char *path, uint64_t *size, void **h);
+	int  (*read)(void *ctx, void *h, void *dst, size_t n, uint64_t off);
+	void (*close)(void *ctx, void *h);
+	/* What was in the pages of [off, off + n) is given up: they can be read and written
+	 * again, durably; zeros.  Not while they are mapped. */
+	int  (*clear)(void *ctx, const char *path, uint64_t off, size_t n);
 	/* Store n bytes (n, dst and src multiples of 8) as ascending 8-byte stores. */
 	void (*store)(void *ctx, void *dst, const void *src, size_t n);
 	void (*zero)(void *ctx, void *dst, size_t n);		/* the same, of zeros */

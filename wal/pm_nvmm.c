@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -65,8 +66,9 @@ static int sync_parent(const char *path)
 	return err;
 }
 
-/* At least `end` bytes, all allocated: a full disk must not become a SIGBUS. */
-static int grow(int fd, const char *path, uint64_t end)
+/* Allocated and durable, whatever it looks like: a page without a block must not become a
+ * SIGBUS on a full disk, nor one whose block a power cut takes away a lost record. */
+static int make_sure(int fd, const char *path, uint64_t end)
 {
 	int err;
 
@@ -80,29 +82,39 @@ static int grow(int fd, const char *path, uint64_t end)
 	return sync_parent(path);
 }
 
-static int open_file(const char *path, uint64_t end, unsigned flags, struct stat *st)
+static int open_file(const char *path, int how, struct stat *st)
 {
-	int fd = TEMP_FAILURE_RETRY(open(path, O_RDWR | O_CLOEXEC | (flags & PM_CREATE ? O_CREAT : 0), 0600));
+	int fd = TEMP_FAILURE_RETRY(open(path, how | O_CLOEXEC, 0600));
 	int err = 0;
 
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, st))
 		err = -errno;
-	else if (S_ISREG(st->st_mode)) {
-		if ((uint64_t)st->st_size < end)
-			err = flags & PM_CREATE ? grow(fd, path, end) : -EFBIG;
-		if (!st->st_size && !(flags & PM_CREATE))
-			err = -ENOENT;
-	} else if (!dax_is(st))
+	else if (!S_ISREG(st->st_mode) && !dax_is(st))
 		err = -EOPNOTSUPP;
-	else if (dax_attr(st->st_rdev, "size") < end)
-		err = -EFBIG;
-	if (err) {
-		close(fd);
-		return err;
-	}
-	return fd;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+static int nvmm_allocate(void *ctx, const char *path, uint64_t end, unsigned flags)
+{
+	struct stat st;
+	int fd = open_file(path, O_RDWR | (flags & PM_CREATE ? O_CREAT : 0), &st), err;
+
+	(void)ctx;
+	if (fd < 0)
+		return fd;
+	if (S_ISCHR(st.st_mode))
+		err = dax_attr(st.st_rdev, "size") < end ? -EFBIG : 0;
+	else if (!(flags & PM_CREATE) && (uint64_t)st.st_size < end)
+		err = st.st_size ? -EFBIG : -ENOENT;
+	else
+		err = make_sure(fd, path, end);
+	close(fd);
+	return err;
 }
 
 static bool on_tmpfs(int fd)
@@ -117,11 +129,10 @@ static int map_file(const char *path, uint64_t off, size_t len, unsigned flags, 
 	int how = flags & PM_SYNC && !MUTANT(nvmm_map_sync) ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED;
 	struct stat st;
 	void *p;
-	int fd = open_file(path, off + len, flags, &st);
+	int fd = open_file(path, O_RDWR, &st);
 
 	if (fd < 0)
 		return fd;
-	m->created = S_ISREG(st.st_mode) && st.st_size == 0;
 	if (S_ISCHR(st.st_mode)) {	/* is memory; maps in units of its alignment only */
 		uint64_t align = dax_align(st.st_rdev);
 
@@ -162,17 +173,17 @@ static int nvmm_map(void *ctx, const char *path, uint64_t off, size_t len, unsig
 		return -errno;
 	m->addr = p;
 	m->len = len;
-	m->created = true;
 	return 0;
 }
 
-static void nvmm_populate(void *ctx, const struct pm_map *m)
+static int nvmm_populate(void *ctx, const struct pm_map *m)
 {
 	(void)ctx;
 	/* Not in a page cache, where it would make every page dirty.  An old kernel does
 	 * not know it; then the first lap is slower. */
-	if (m->memory)
-		madvise(m->addr, m->len, MADV_POPULATE_WRITE);
+	if (!m->memory || !madvise(m->addr, m->len, MADV_POPULATE_WRITE))
+		return 0;
+	return errno == EFAULT || errno == EHWPOISON ? -EFAULT : 0;
 }
 
 static void nvmm_unmap(void *ctx, struct pm_map *m)
@@ -181,6 +192,131 @@ static void nvmm_unmap(void *ctx, struct pm_map *m)
 	if (m->addr)
 		munmap(m->addr, m->len);
 	*m = (struct pm_map){ 0 };
+}
+
+/* ---- without a mapping ---- */
+
+struct reader {
+	int	 fd;
+	uint8_t	*addr;		/* a device-dax has no read: its mapping */
+	size_t	 len;
+};
+
+static int map_device(struct reader *r, const struct stat *st)
+{
+	uint64_t size = dax_attr(st->st_rdev, "size");
+	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, r->fd, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	r->addr = p;
+	r->len = size;
+	return 0;
+}
+
+static void nvmm_close(void *ctx, void *h)
+{
+	struct reader *r = h;
+
+	(void)ctx;
+	if (r->addr)
+		munmap(r->addr, r->len);
+	close(r->fd);
+	free(r);
+}
+
+static int nvmm_open(void *ctx, const char *path, uint64_t *size, void **h)
+{
+	struct reader *r = calloc(1, sizeof(*r));
+	struct stat st;
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	r->fd = open_file(path, O_RDONLY, &st);
+	if (r->fd < 0) {
+		err = r->fd;
+		free(r);
+		return err;
+	}
+	err = S_ISCHR(st.st_mode) ? map_device(r, &st) : 0;
+	if (err) {
+		nvmm_close(ctx, r);
+		return err;
+	}
+	*size = r->addr ? r->len : (uint64_t)st.st_size;
+	*h = r;
+	return 0;
+}
+
+/* The kernel copies out of the mapping, and says EFAULT where this program would get a
+ * signal. */
+static int copy_out(const struct reader *r, void *dst, size_t n, uint64_t off)
+{
+	struct iovec to = { dst, n }, from = { r->addr + off, n };
+
+	if (off > r->len || n > r->len - off)
+		return -ENODATA;
+	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)n ? 0 : -EIO;
+}
+
+static int nvmm_read(void *ctx, void *h, void *dst, size_t n, uint64_t off)
+{
+	const struct reader *r = h;
+	uint8_t *to = dst;
+
+	(void)ctx;
+	if (r->addr)
+		return copy_out(r, dst, n, off);
+	while (n) {
+		ssize_t got = TEMP_FAILURE_RETRY(pread(r->fd, to, n, (off_t)off));
+
+		if (got <= 0)
+			return got ? -errno : -ENODATA;
+		to += got;
+		off += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return 0;
+}
+
+/* Zeros over it: the driver has the line made good by the device.  Where the device cannot,
+ * the file gets another block. */
+static int write_zeros(int fd, uint64_t off, size_t n)
+{
+	static const uint8_t zeros[WAL_PAGE];
+	int err = 0;
+
+	for (uint64_t at = off; at < off + n && !err; at += sizeof(zeros)) {
+		ssize_t put = TEMP_FAILURE_RETRY(pwrite(fd, zeros, sizeof(zeros), (off_t)at));
+
+		err = put == (ssize_t)sizeof(zeros) ? 0 : put < 0 ? -errno : -EIO;
+	}
+	return err;
+}
+
+static int nvmm_clear(void *ctx, const char *path, uint64_t off, size_t n)
+{
+	uint64_t from = off / WAL_PAGE * WAL_PAGE;
+	size_t len = (off + n - from + WAL_PAGE - 1) / WAL_PAGE * WAL_PAGE;
+	struct stat st;
+	int fd = open_file(path, O_RDWR, &st), err;
+
+	(void)ctx;
+	if (fd < 0)
+		return fd;
+	if (S_ISCHR(st.st_mode)) {
+		close(fd);
+		return -EHWPOISON;	/* `ndctl clear-errors` can */
+	}
+	err = write_zeros(fd, from, len);
+	if (err == -EIO && !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)len) &&
+	    !fallocate(fd, 0, (off_t)from, (off_t)len))
+		err = write_zeros(fd, from, len);
+	if (!err && !MUTANT(nvmm_clear_sync) && fsync(fd))
+		err = -errno;
+	close(fd);
+	return err;
 }
 
 /* ---- stores, flushes, fences ---- */
@@ -218,6 +354,7 @@ static void nvmm_fence(void *ctx)
 }
 
 const struct pm_ops pm_nvmm = {
-	.map = nvmm_map, .unmap = nvmm_unmap, .populate = nvmm_populate, .store = nvmm_store, .zero = nvmm_zero,
-	.flush = nvmm_flush, .fence = nvmm_fence,
+	.allocate = nvmm_allocate, .map = nvmm_map, .unmap = nvmm_unmap, .populate = nvmm_populate,
+	.open = nvmm_open, .read = nvmm_read, .close = nvmm_close, .clear = nvmm_clear,
+	.store = nvmm_store, .zero = nvmm_zero, .flush = nvmm_flush, .fence = nvmm_fence,
 };

@@ -50,7 +50,10 @@ struct file {
 	uint32_t *dirty;	/* lines with notes */
 	uint32_t ndirty, dirty_cap;
 	unsigned mapped;
+	uint64_t sure;		/* of len; less: not synced yet; 0: nor the name */
+	uint8_t	*state;		/* per line: LINE_BAD, LINE_HOLE; NULL: none is */
 };
+enum { LINE_BAD = 1, LINE_HOLE = 2 };
 
 struct pm_sim {
 	struct pm_ops ops;
@@ -64,7 +67,7 @@ struct pm_sim {
 
 const char *pm_sim_op_name(enum pm_sim_op op)
 {
-	static const char *const name[] = { "map", "store", "zero", "flush", "fence" };
+	static const char *const name[] = { "map", "store", "zero", "flush", "fence", "make" };
 
 	return op < PM_SIM_OPS ? name[op] : "?";
 }
@@ -187,6 +190,7 @@ static struct file *new_file(struct pm_sim *s, const char *path, const uint8_t *
 	struct file *f = add_file(s, path, len);
 
 	f->mem = image(f->room, from, len);
+	f->sure = len;
 	settle_all(f);
 	return f;
 }
@@ -197,6 +201,11 @@ static struct file *copy_file(struct pm_sim *s, const struct file *from, const s
 	struct file *f = add_file(s, from->path, from->len);
 
 	f->mem = memory(f->room);
+	f->sure = from->sure;
+	if (from->state) {
+		f->state = must_have(malloc(f->room / LINE + 1));
+		memcpy(f->state, from->state, f->room / LINE + 1);
+	}
 	sim_pages_read(b, 0, f->mem, f->room);
 	sim_pages_copy(&f->durable, b);
 	return f;
@@ -209,6 +218,7 @@ static void free_file(struct file *f)
 	sim_pages_free(&f->known);
 	sim_pages_free(&f->durable);
 	free(f->path);
+	free(f->state);
 	free(f);
 }
 
@@ -220,6 +230,15 @@ static void set_len(struct file *f, uint64_t len)
 	assert(!f->mapped);
 	forget_notes(f);
 	resize_image(&f->mem, room, keep);
+	if (f->state) {
+		uint8_t *more = must_have(calloc(room / LINE + 1, 1));
+
+		memcpy(more, f->state, (room < f->room ? room : f->room) / LINE);
+		free(f->state);
+		f->state = more;
+	}
+	if (f->sure > len)
+		f->sure = len;
 	f->len = len;
 	f->room = room;
 	settle_all(f);
@@ -360,29 +379,61 @@ static bool begin(struct pm_sim *s, enum pm_sim_op op)
 	return !s->frozen;
 }
 
+static bool any(const struct file *f, uint64_t off, uint64_t n, uint8_t what)
+{
+	for (uint64_t i = off / LINE; f->state && n && i <= (off + n - 1) / LINE; i++)
+		if (f->state[i] & what)
+			return true;
+	return false;
+}
+
 static uint64_t used(const struct pm_sim *s)
 {
 	uint64_t n = 0;
 
-	for (const struct file *f = s->files; f; f = f->next)
+	for (const struct file *f = s->files; f; f = f->next) {
 		n += f->len;
+		for (uint64_t i = 0; f->state && i < f->room / LINE; i++)
+			n -= f->state[i] & LINE_HOLE ? LINE : 0;
+	}
 	return n;
 }
 
-static int make_room(struct pm_sim *s, struct file **f, const char *path, uint64_t end)
+/* What is taken when [0, end) of it has blocks. */
+static uint64_t missing(const struct file *f, uint64_t end)
 {
-	uint64_t have = *f ? (*f)->len : 0;
+	uint64_t n = !f ? end : end > f->len ? end - f->len : 0;
 
-	if (*f && (*f)->mapped)
-		return -EBUSY;
-	if (s->capacity && used(s) + end - have > s->capacity)
+	for (uint64_t i = 0; f && f->state && i < f->room / LINE && i * LINE < end; i++)
+		n += f->state[i] & LINE_HOLE ? LINE : 0;
+	return n;
+}
+
+static int sim_allocate(void *ctx, const char *path, uint64_t end, unsigned flags)
+{
+	struct pm_sim *s = ctx;
+	struct file *f = find(s, path);
+	uint64_t more = missing(f, end);
+
+	if (!(flags & PM_CREATE) && (!f || f->len < end))
+		return f && f->len ? -EFBIG : -ENOENT;
+	if (s->capacity && more && used(s) + more > s->capacity)
 		return -ENOSPC;
-	if (!begin(s, PM_SIM_MAP))
+	if (f && f->len < end && f->mapped)
+		return -EBUSY;
+	if ((more || !f) && !begin(s, PM_SIM_MAKE))
 		return -EIO;
-	if (*f)
-		set_len(*f, end);
-	else
-		*f = new_file(s, path, NULL, end);
+	if (!f) {
+		f = new_file(s, path, NULL, end);
+		f->sure = 0;
+	} else if (f->len < end) {
+		set_len(f, end);
+	}
+	for (uint64_t i = 0; f->state && i < f->room / LINE && i * LINE < end; i++)
+		f->state[i] &= (uint8_t)~LINE_HOLE;
+	if (f->sure < f->len && !begin(s, PM_SIM_MAP))
+		return -EIO;
+	f->sure = f->len;
 	return 0;
 }
 
@@ -391,9 +442,8 @@ static int sim_map(void *ctx, const char *path, uint64_t off, size_t len, unsign
 {
 	struct pm_sim *s = ctx;
 	struct file *f = path ? find(s, path) : NULL;
-	int err;
 
-	*m = (struct pm_map){ .len = len, .created = !f || !f->len };
+	*m = (struct pm_map){ .len = len };
 	if (!path) {
 		m->addr = mmap(NULL, len, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -401,16 +451,73 @@ static int sim_map(void *ctx, const char *path, uint64_t off, size_t len, unsign
 	}
 	if (flags & PM_SYNC && s->refuse_sync)
 		return -EOPNOTSUPP;
-	if (!(flags & PM_CREATE) && (!f || !f->len))
+	if (!f || !f->len)
 		return -ENOENT;
-	if (!f || f->len < off + len) {
-		err = flags & PM_CREATE ? make_room(s, &f, path, off + len) : -EFBIG;
-		if (err)
-			return err;
-	}
+	if (f->len < off + len)
+		return -EFBIG;
+	if (any(f, off, len, LINE_HOLE) && s->capacity && used(s) >= s->capacity)
+		abort();	/* SIGBUS, sooner or later */
 	f->mapped++;
 	m->addr = f->mem + off;
 	m->priv = f;
+	return 0;
+}
+
+static int sim_populate(void *ctx, const struct pm_map *m)
+{
+	const struct file *f = m->priv;
+
+	(void)ctx;
+	return f && any(f, (uint64_t)(m->addr - f->mem), m->len, LINE_BAD) ? -EFAULT : 0;
+}
+
+static int sim_open(void *ctx, const char *path, uint64_t *size, void **h)
+{
+	struct file *f = find(ctx, path);
+
+	if (!f)
+		return -ENOENT;
+	*size = f->len;
+	*h = f;
+	return 0;
+}
+
+static int sim_read(void *ctx, void *h, void *dst, size_t n, uint64_t off)
+{
+	const struct file *f = h;
+
+	(void)ctx;
+	if (off + n > f->len)
+		return -ENODATA;
+	if (any(f, off, n, LINE_BAD))
+		return -EIO;
+	memcpy(dst, f->mem + off, n);
+	return 0;
+}
+
+static void sim_close(void *ctx, void *h)
+{
+	(void)ctx;
+	(void)h;
+}
+
+static int sim_clear(void *ctx, const char *path, uint64_t off, size_t n)
+{
+	struct pm_sim *s = ctx;
+	struct file *f = find(s, path);
+
+	if (!f || f->mapped || off + n > f->len)
+		return f ? -EBUSY : -ENOENT;
+	if (!begin(s, PM_SIM_MAP))
+		return -EIO;
+	for (uint64_t i = off / LINE; f->state && i <= (off + n - 1) / LINE; i++) {
+		if (!(f->state[i] & LINE_BAD))
+			continue;
+		f->state[i] = 0;
+		memset(f->mem + i * LINE, 0, LINE);
+		sim_pages_write(&f->known, i * LINE, f->mem + i * LINE, LINE);
+		sim_pages_write(&f->durable, i * LINE, f->mem + i * LINE, LINE);
+	}
 	return 0;
 }
 
@@ -440,6 +547,8 @@ static void store_any(struct pm_sim *s, enum pm_sim_op op, void *dst, const uint
 		return;
 	}
 	assert(off + n <= f->len);
+	if (any(f, off, n, LINE_BAD))
+		abort();	/* SIGBUS */
 	for (uint64_t i = off / LINE; i <= (off + n - 1) / LINE; i++)
 		compare_line(f, i);
 	for (size_t at = 0; at < n; at += 8) {
@@ -501,8 +610,10 @@ struct pm_sim *pm_sim_new(void)
 	struct pm_sim *s = must_have(calloc(1, sizeof(*s)));
 
 	s->ops = (struct pm_ops){
-		.ctx = s, .map = sim_map, .unmap = sim_unmap, .store = sim_store,
-		.zero = sim_zero, .flush = sim_flush, .fence = sim_fence,
+		.ctx = s, .allocate = sim_allocate, .map = sim_map, .unmap = sim_unmap,
+		.populate = sim_populate, .open = sim_open, .read = sim_read, .close = sim_close,
+		.clear = sim_clear, .store = sim_store, .zero = sim_zero, .flush = sim_flush,
+		.fence = sim_fence,
 	};
 	return s;
 }
@@ -542,10 +653,16 @@ unsigned pm_sim_choices(struct pm_sim *s, uint64_t *states)
 	s->compared = false;
 	compare_all(s);
 	*states = 1;
-	for (struct file *f = s->files; f; f = f->next)
+	for (struct file *f = s->files; f; f = f->next) {
+		if (f->sure < f->len) {		/* its making, as a whole */
+			n++;
+			if (__builtin_mul_overflow(*states, 2, states))
+				*states = UINT64_MAX;
+		}
 		for (uint32_t d = 0; d < f->ndirty; d++, n++)
 			if (__builtin_mul_overflow(*states, has_line(f, f->dirty[d])->n + 1ull, states))
 				*states = UINT64_MAX;
+	}
 	return n;
 }
 
@@ -565,6 +682,7 @@ struct pm_sim *pm_sim_cut(struct pm_sim *s, struct sim_pick *p)
 
 	compare_all(s);
 	for (struct file *f = s->files; f; f = f->next) {
+		bool made = f->sure == f->len || p->pick(p, 2);
 		struct file *g = copy_file(k, f, &f->durable);
 
 		for (uint32_t d = 0; d < f->ndirty; d++) {
@@ -578,6 +696,12 @@ struct pm_sim *pm_sim_cut(struct pm_sim *s, struct sim_pick *p)
 			sim_pages_write(&g->durable, at, g->mem + at, LINE);
 		}
 		sim_pages_copy(&g->known, &g->durable);
+		if (!made && !f->sure)
+			pm_sim_remove(k, f->path);
+		else if (!made)
+			set_len(g, f->sure);
+		else
+			g->sure = g->len;
 	}
 	return k;
 }
@@ -677,6 +801,38 @@ int pm_sim_truncate(struct pm_sim *s, const char *path, uint64_t len)
 	if (f->mapped)
 		return -EBUSY;
 	set_len(f, len);
+	return 0;
+}
+
+static uint8_t *states_of(struct file *f)
+{
+	if (!f->state)
+		f->state = must_have(calloc(f->room / LINE + 1, 1));
+	return f->state;
+}
+
+int pm_sim_bad(struct pm_sim *s, const char *path, uint64_t off)
+{
+	struct file *f = find(s, path);
+
+	if (!f || off >= f->len || f->mapped)
+		return f && f->mapped ? -EBUSY : -ENOENT;
+	states_of(f)[off / LINE] |= LINE_BAD;
+	memset(f->mem + off / LINE * LINE, 0xdb, LINE);		/* who looks all the same */
+	sim_pages_write(&f->known, off / LINE * LINE, f->mem + off / LINE * LINE, LINE);
+	sim_pages_write(&f->durable, off / LINE * LINE, f->mem + off / LINE * LINE, LINE);
+	return 0;
+}
+
+int pm_sim_punch(struct pm_sim *s, const char *path, uint64_t off, uint64_t n)
+{
+	struct file *f = find(s, path);
+
+	if (!f || off + n > f->len || f->mapped)
+		return f && f->mapped ? -EBUSY : -ENOENT;
+	memset(f->mem + off, 0, n);
+	settle_all(f);
+	memset(states_of(f) + off / LINE, LINE_HOLE, n / LINE);
 	return 0;
 }
 

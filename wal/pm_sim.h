@@ -23,6 +23,12 @@
  *	pm_sim_cut(s, picker)		a new simulator: one of these states
  *	pm_sim_states(s, ...)		all of them, or samples and the extremes
  *
+ * A file's length, its blocks and its name are durable when allocate has ended: it makes the
+ * file (PM_SIM_MAKE), then syncs it (PM_SIM_MAP).  In between a power cut may leave it as
+ * it was, also when a process was killed there, until another allocate.  A page that is a
+ * hole, or whose line is bad, may not be mapped for writing: who does that ends in abort(),
+ * as it would by a signal.
+ *
  * Anonymous memory (path NULL) is memory.  Not thread-safe.
  */
 #ifndef WAL_PM_SIM_H
@@ -37,17 +43,17 @@
 
 struct pm_sim;
 
-enum pm_sim_op { PM_SIM_MAP, PM_SIM_STORE, PM_SIM_ZERO, PM_SIM_FLUSH, PM_SIM_FENCE, PM_SIM_OPS };
+enum pm_sim_op { PM_SIM_MAP, PM_SIM_STORE, PM_SIM_ZERO, PM_SIM_FLUSH, PM_SIM_FENCE, PM_SIM_MAKE, PM_SIM_OPS };
 const char *pm_sim_op_name(enum pm_sim_op op);
 
 struct pm_sim *pm_sim_new(void);		/* no files */
 void pm_sim_free(struct pm_sim *s);		/* nothing may be mapped that is still used */
 const struct pm_ops *pm_sim_ops(struct pm_sim *s);	/* valid as long as s */
 void pm_sim_refuse_sync(struct pm_sim *s, bool refuse);	/* PM_SYNC: -EOPNOTSUPP */
-/* Maps that create or grow beyond this fail with -ENOSPC; 0: no limit. */
+/* An allocate that takes more than this fails with -ENOSPC; 0: no limit. */
 void pm_sim_capacity(struct pm_sim *s, uint64_t bytes);
 
-/* In front of every store, zero, flush, fence and every map that creates or grows. */
+/* In front of every store, zero, flush, fence, and of allocate's two parts. */
 void pm_sim_step(struct pm_sim *s, int (*step)(void *arg, enum pm_sim_op op), void *arg);
 uint64_t pm_sim_count(const struct pm_sim *s);	/* such operations so far */
 void pm_sim_freeze(struct pm_sim *s);		/* as if step had returned non-zero */
@@ -79,6 +85,10 @@ uint8_t *pm_sim_bytes(struct pm_sim *s, const char *path, uint64_t *len);	/* NUL
 int  pm_sim_flip(struct pm_sim *s, const char *path, uint64_t bit);	/* seen and durable */
 int  pm_sim_truncate(struct pm_sim *s, const char *path, uint64_t len);	/* not while mapped */
 int  pm_sim_put(struct pm_sim *s, const char *path, const void *p, uint64_t len);	/* durable */
+/* The line at off cannot be read any more; what was in it is lost.  Not while mapped. */
+int  pm_sim_bad(struct pm_sim *s, const char *path, uint64_t off);
+/* The pages of [off, off + n) are holes, as in a sparse copy: zeros, and no blocks. */
+int  pm_sim_punch(struct pm_sim *s, const char *path, uint64_t off, uint64_t n);
 int  pm_sim_remove(struct pm_sim *s, const char *path);			/* not while mapped */
 bool pm_sim_same(struct pm_sim *a, struct pm_sim *b, char *where, size_t n);
 

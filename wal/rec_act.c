@@ -41,24 +41,6 @@ static int open_store(struct rec *r)
 	return 0;
 }
 
-static int open_wal(struct rec *r)
-{
-	int err;
-
-	if (!r->wal)
-		return 0;
-	walfile_close(r->wal);
-	memset(r->wal, 0, sizeof(*r->wal));
-	err = walfile_open(r->wal, r->pm, r->wal_path, r->want_sync &&
-			   r->nvmm_path && !strcmp(r->nvmm_path, r->wal_path), r->store.b.uuid);
-	if (!err)
-		return 0;
-	free(r->wal);
-	r->wal = NULL;
-	return rec_fail(r, err, "%s: the wal cannot be opened for writing: %s", r->wal_path,
-			wal_strerror(err));
-}
-
 /* ---- one lane ---- */
 
 static unsigned new_holes(const struct rec *r, const struct rec_lane *l)
@@ -252,8 +234,6 @@ int rec_act(struct rec *r)
 	 * acknowledged.  Without the table nothing else would say that all of it was. */
 	if (!err && !(r->store.b.flags & STORE_OPEN) && r->store.lanes_on && !MUTANT(rec_open_first))
 		err = store_mark_open(&r->store);
-	if (!err)
-		err = open_wal(r);
 	if (!err)
 		err = store_lanes_make(&r->store, r->lanes);
 	for (unsigned i = 0; i < r->lanes && !err; i++)

@@ -60,6 +60,8 @@ static size_t cut_candidate(const struct rec_lane *l)
 
 /* ---- the wal's part ---- */
 
+#define DROP_BYTES (16u << 20)	/* of records that are looked at and not kept in memory */
+
 struct count {
 	struct rec *r;
 	struct rec_lane_report *rep;
@@ -78,6 +80,8 @@ static int count_item(void *arg, const struct rec_item *x)
 
 	if (!x->nfrags)
 		return rec_note(c->r, &g);
+	if (c->rep->replay_bytes / DROP_BYTES != (c->rep->replay_bytes + x->len) / DROP_BYTES)
+		walfile_drop(c->r->wal);
 	c->rep->replay_records++;
 	c->rep->replay_bytes += x->len;
 	if (x->len > c->r->lane[c->lane].wal_longest)

@@ -72,7 +72,7 @@ struct rec {
 	bool	 store_open;
 	bool	 rebuilt;		/* store.b was found again, and is to be written */
 	bool	 class_unknown;		/* rebuilt, and no segment says whether there was a wal */
-	struct walfile *wal;		/* the attached one; NULL: none */
+	struct walfile *wal;		/* the attached one, for reading; NULL: none */
 	int	 wal_error;		/* why it cannot be read: WAL_E*, 0 */
 	char	*nvmm_abs;		/* nvmm_path without links and relative parts, if it is there */
 	char	 wal_path[sizeof(((struct store_block *)0)->nvmm_path)];

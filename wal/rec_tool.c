@@ -134,6 +134,7 @@ static int dump_item(void *arg, const struct rec_item *x)
 	}
 	if (x->time_ms)
 		d->time_ms = x->time_ms;
+	walfile_drop(d->r->wal);
 	return tell(d, x->seq, d->buf, x->len);
 }
 

@@ -85,6 +85,7 @@ static int flush(struct replay *p)
 	err = seglog_append(p->log, p->rec, p->n, NULL);
 	p->n = p->niov = 0;
 	p->bytes = 0;
+	walfile_drop(p->r->wal);
 	return MUTANT(replay_result) ? 0 : err;
 }
 

@@ -31,6 +31,7 @@ const char *scan_why_text(enum scan_why why)
 		[SCAN_ORDER] = "words of the log do not make a record",
 		[SCAN_CRC] = "the bytes are not those that were sealed",
 		[SCAN_HEAD] = "both copies of the lane's head are damaged",
+		[SCAN_UNREAD] = "the memory cannot be read",
 	};
 
 	return why < sizeof(text) / sizeof(text[0]) ? text[why] : "?";
@@ -76,12 +77,12 @@ static uint64_t time_before(const struct scan *s)
 	return 0;
 }
 
-void scan_start(struct scan *s, const struct walfile *w, unsigned lane)
+void scan_start(struct scan *s, struct walfile *w, unsigned lane)
 {
 	const struct walfile_lane *h = &w->lane[lane];
 
 	*s = (struct scan){
-		.pos = h->pos, .ring = walfile_ring(w, lane), .entries = w->super.entries,
+		.w = w, .pos = h->pos, .ring = walfile_ring(w, lane), .entries = w->super.entries,
 		.lane = lane, .bufs = w->bufs.addr, .buf_size = w->super.buf_size,
 		.share = walfile_share(w), .first = lane * walfile_share(w),
 		.limit = h->pos + w->super.entries, .seq = h->seq, .next_seq = h->seq,
@@ -138,17 +139,32 @@ static bool mine(const struct scan *s, uint64_t w)
 		(uint32_t)f.off + f.len <= s->buf_size) || MUTANT(scan_name_check);
 }
 
-static void sum_data(const struct scan *s, struct scan_item *it)
+static const uint8_t *addr(const struct scan *s, const struct frag *f)
+{
+	return s->bufs + (uint64_t)f->idx * s->buf_size + f->off;
+}
+
+const uint8_t *scan_addr(const struct scan *s, const struct frag *f)
+{
+	walfile_fetch(s->w, addr(s, f), f->len);
+	return addr(s, f);
+}
+
+/* false: not all of the bytes can be read. */
+static bool sum_data(const struct scan *s, struct scan_item *it)
 {
 	uint32_t crc = CRC32C_INIT;
+	bool all = true;
 
 	for (uint32_t i = 0; i < it->nfrags; i++) {
 		struct frag f = scan_frag(s, it, i);
 
-		crc = crc32c_update(crc, scan_addr(s, &f), f.len);
+		all = walfile_fetch(s->w, addr(s, &f), f.len) && all;
+		crc = crc32c_update(crc, addr(s, &f), f.len);
 		it->bytes += f.len;
 	}
 	it->data_crc = crc32c_final(crc);
+	return all;
 }
 
 /* Is the record sealed with this number? */
@@ -198,7 +214,7 @@ static enum scan_why judge(const struct scan *s, uint64_t pos, uint64_t w, bool 
 {
 	*may_seal = true;
 	if (w == 0)
-		return SCAN_HOLE;
+		return walfile_fetch(s->w, &s->ring[pos % s->entries], sizeof(w)) ? SCAN_HOLE : SCAN_UNREAD;
 	if (!intact(w))
 		return SCAN_WORD;
 	if (!of_lap(s, pos, w))
@@ -229,17 +245,17 @@ static bool seal(struct scan *s, uint64_t w, struct scan_item *it)
 	uint32_t n = ent_seal_nfrags(w);
 	struct scan_item rec = { .kind = SCAN_RECORD, .end = s->pos + 1, .nfrags = n,
 				 .time_ms = s->time_ms };
-	bool whole = n <= s->pos - s->run;
+	bool whole = n <= s->pos - s->run, read = true;
 
 	if (whole) {
 		rec.pos = s->pos - n;
 		if (rec.pos > s->start)		/* frags in front that no SEAL closes */
 			damage(s, s->start, SCAN_ORDER);
-		sum_data(s, &rec);
+		read = sum_data(s, &rec);
 		rec.seq = number(s, &rec, ent_seal_crc(w));
 	}
 	if (!rec.seq) {
-		damage(s, s->start, whole ? SCAN_CRC : SCAN_ORDER);
+		damage(s, s->start, !read ? SCAN_UNREAD : whole ? SCAN_CRC : SCAN_ORDER);
 		s->bad_seals++;
 		if (!whole)
 			s->bad_words -= damaged_frags(s, n);

@@ -29,6 +29,7 @@ enum scan_why {
 	SCAN_ORDER,	/* intact words that do not make a record */
 	SCAN_CRC,	/* intact words, but not the bytes that were sealed (or another number) */
 	SCAN_HEAD,	/* the lane's head is lost: nothing can be read */
+	SCAN_UNREAD,	/* the memory that holds a word, or the bytes, cannot be read */
 };
 const char *scan_why_text(enum scan_why why);
 
@@ -53,6 +54,7 @@ struct scan {			/* private, but for reading after SCAN_END: */
 	uint64_t next_seq;	/* no acknowledged record has this number or a higher one */
 	uint64_t torn_words;	/* words of the current lap behind the tail: never acknowledged */
 
+	struct walfile *w;
 	const uint64_t *ring;
 	uint64_t entries;
 	unsigned lane;
@@ -72,13 +74,11 @@ struct scan {			/* private, but for reading after SCAN_END: */
 	bool	 ended;
 };
 
-void scan_start(struct scan *s, const struct walfile *w, unsigned lane);
+void scan_start(struct scan *s, struct walfile *w, unsigned lane);
 enum scan_kind scan_next(struct scan *s, struct scan_item *it);
-/* Frag i of a record: its bytes are at scan_addr(). */
+/* Frag i of a record. */
 struct frag scan_frag(const struct scan *s, const struct scan_item *it, uint32_t i);
-static inline const uint8_t *scan_addr(const struct scan *s, const struct frag *f)
-{
-	return s->bufs + (uint64_t)f->idx * s->buf_size + f->off;
-}
+/* The bytes of a frag, there until the next walfile_drop. */
+const uint8_t *scan_addr(const struct scan *s, const struct frag *f);
 
 #endif

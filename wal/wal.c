@@ -236,14 +236,37 @@ static int new_wal(struct opening *p, struct rec *r)
 					 : wal_strerror(err));
 }
 
+/* Recovery only read it. */
+static int open_wal(struct rec *r)
+{
+	int err;
+
+	walfile_close(r->wal);
+	err = walfile_open(r->wal, r->pm, r->wal_path, r->want_sync, r->store.b.uuid);
+	if (!err)
+		return 0;
+	free(r->wal);
+	r->wal = NULL;
+	if (blk_nospace(err))
+		return rec_fail(r, err, "%s: the wal or its buffers have holes, as a sparse copy has, and there "
+				"is no room to fill them: make room there", r->wal_path);
+	return rec_fail(r, err, "%s: the wal cannot be opened for writing: %s", r->wal_path,
+			err == -EHWPOISON || err == -EIO ? "some of its memory is bad and stays so; `ndctl "
+			"clear-errors`, or another place (--nvmm), helps: nothing in it is needed any more"
+			: wal_strerror(err));
+}
+
 /* After recovery: everything is in the segments. */
 static int attach(struct opening *p, struct rec *r)
 {
 	bool keep = r->wal && wal_has_wal(p->o->class) && same_shape(p, r);
+	int opened = keep ? open_wal(r) : 0;
 	const char *path = wal_has_wal(p->o->class) ? r->nvmm_path : "";
 	uint32_t flags = MUTANT(open_flag) ? 0 : STORE_OPEN;
 	int err;
 
+	if (opened)
+		return refuse(p, opened, "%s", r->rep->why);
 	if (!keep && r->wal) {
 		walfile_close(r->wal);
 		free(r->wal);

@@ -6,13 +6,10 @@
  * and fenced before the other is touched.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "codec.h"
 #include "mutant.h"
@@ -20,6 +17,8 @@
 #include "walfile.h"
 
 #define SUPERS_BYTES (2 * WAL_PAGE)
+#define WAL_LINE 64u
+#define DROP_BYTES (16u << 20)
 
 struct place {			/* where a path's two parts are */
 	char	 wal[PATH_MAX], bufs[PATH_MAX];
@@ -51,49 +50,48 @@ static uint64_t bufs_off(const struct place *p, uint32_t lanes, uint64_t entries
 
 /* ---- mapping ---- */
 
-static int map_ro(const char *path, uint64_t off, size_t len, struct pm_map *m)
+/* Bad lines of a part that is not mapped become zeros that can be written. */
+static int cure(struct walfile *w, const char *path, uint64_t off, size_t len)
 {
-	int fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
-	struct stat st;
-	void *p;
-	int err = 0;
+	struct pm_image m;
+	int err = pm_image_open(&m, w->pm, path, off, len);
 
-	*m = (struct pm_map){ 0 };
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st))
-		err = -errno;
-	else if (S_ISREG(st.st_mode) && st.st_size == 0)
-		err = -ENOENT;
-	else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < off + len)
-		err = -EFBIG;
-	else if (!S_ISREG(st.st_mode))
-		len = (len + DAX_ALIGN - 1) / DAX_ALIGN * DAX_ALIGN;
-	if (!err) {
-		p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, (off_t)off);
-		if (p == MAP_FAILED)
-			err = -errno;
-		else
-			*m = (struct pm_map){ .addr = p, .len = len };
+	if (err)
+		return err;
+	for (uint64_t at = 0; at < len; at += DROP_BYTES) {
+		size_t n = len - at < DROP_BYTES ? len - at : DROP_BYTES;
+
+		pm_image_fetch(&m, m.addr + at, n);
+		pm_image_drop(&m);
 	}
-	close(fd);
+	for (size_t i = 0; i < m.nbad && !err; i++)
+		err = w->pm->clear(w->pm->ctx, path, off + m.bad[i], WAL_LINE);
+	pm_image_close(&m);
 	return err;
 }
 
+/* For writing: allocated, durable, mapped, and every page of it can be touched. */
 static int map_part(struct walfile *w, const char *path, uint64_t off, size_t len, unsigned flags,
 		    struct pm_map *m)
 {
-	if (!w->pm)
-		return map_ro(path, off, len, m);
-	return w->pm->map(w->pm->ctx, path, off, len, flags, m);
+	const struct pm_ops *pm = w->pm;
+	int err = MUTANT(walfile_allocate) && !(flags & PM_CREATE) ? 0 :
+		  pm->allocate(pm->ctx, path, off + len, flags & PM_CREATE);
+
+	for (int turn = 0; turn < 2 && !err; turn++) {
+		err = pm->map(pm->ctx, path, off, len, flags & PM_SYNC, m);
+		if (err || !pm->populate || !pm->populate(pm->ctx, m))
+			return err;
+		pm->unmap(pm->ctx, m);
+		err = turn ? -EIO : cure(w, path, off, len);
+	}
+	return err;
 }
 
 static void unmap_part(struct walfile *w, struct pm_map *m)
 {
-	if (w->pm)
+	if (m->addr)
 		w->pm->unmap(w->pm->ctx, m);
-	else if (m->addr)
-		munmap(m->addr, m->len);
 	*m = (struct pm_map){ 0 };
 }
 
@@ -111,8 +109,59 @@ static int map_both(struct walfile *w, const struct place *p, unsigned flags)
 	return err;
 }
 
+/* ---- images ---- */
+
+static int show(struct walfile *w, struct pm_image *image, const char *path, uint64_t off, size_t len,
+		struct pm_map *m)
+{
+	int err = pm_image_open(image, w->pm, path, off, len);
+
+	if (!err && image->size < off + len)
+		err = -EFBIG;
+	if (!err)
+		*m = (struct pm_map){ .addr = image->addr, .len = len };
+	return err;
+}
+
+static int show_both(struct walfile *w, const struct place *p)
+{
+	const struct wal_super *s = &w->super;
+	int err = show(w, &w->wal_image, p->wal, 0, walfile_bytes(s->lanes, s->entries), &w->wal);
+
+	if (!err)
+		err = show(w, &w->bufs_image, p->bufs, bufs_off(p, s->lanes, s->entries),
+			   s->bufs * s->buf_size, &w->bufs);
+	if (err)
+		walfile_close(w);
+	else
+		pm_image_fetch(&w->wal_image, w->wal.addr, w->wal.len);
+	return err;
+}
+
+bool walfile_fetch(struct walfile *w, const void *p, size_t n)
+{
+	const uint8_t *at = p;
+
+	if (!w->read_only)
+		return true;
+	if (at >= w->wal.addr && at < w->wal.addr + w->wal.len)
+		return !w->wal_image.nbad || pm_image_fetch(&w->wal_image, p, n);
+	return pm_image_fetch(&w->bufs_image, p, n);
+}
+
+void walfile_drop(struct walfile *w)
+{
+	pm_image_drop(&w->bufs_image);
+}
+
 void walfile_close(struct walfile *w)
 {
+	if (w->read_only) {
+		pm_image_close(&w->bufs_image);
+		pm_image_close(&w->wal_image);
+		w->wal = w->bufs = (struct pm_map){ 0 };
+		return;
+	}
 	unmap_part(w, &w->bufs);
 	unmap_part(w, &w->wal);
 }
@@ -254,23 +303,24 @@ static void load_head(struct walfile *w, unsigned lane)
 	}
 }
 
-static int open_common(struct walfile *w, const char *path, unsigned flags, const uint8_t *uuid)
+/* Which wal it is: the superblock, by reading. */
+static int look(struct walfile *w, const struct place *p, const uint8_t *uuid)
 {
-	struct pm_map peek;
-	struct place p;
-	int err = place_of(&p, path);
+	struct pm_image peek;
+	int err = pm_image_open(&peek, w->pm, p->wal, 0, SUPERS_BYTES);
 
-	if (!err)
-		err = map_part(w, p.wal, 0, SUPERS_BYTES, flags, &peek);
-	if (err)
-		return err == -EFBIG ? WAL_EFORMAT : err;
-	err = judge_supers(w, peek.addr);
-	unmap_part(w, &peek);
 	if (err)
 		return err;
-	if (uuid && memcmp(uuid, w->super.store_uuid, 16) && !MUTANT(super_uuid_check))
-		return WAL_EMISMATCH;
-	err = map_both(w, &p, flags);
+	pm_image_fetch(&peek, peek.addr, SUPERS_BYTES);
+	err = peek.size < SUPERS_BYTES ? WAL_EFORMAT : judge_supers(w, peek.addr);
+	pm_image_close(&peek);
+	if (!err && uuid && memcmp(uuid, w->super.store_uuid, 16) && !MUTANT(super_uuid_check))
+		err = WAL_EMISMATCH;
+	return err;
+}
+
+static int load(struct walfile *w, int err)
+{
 	if (err)	/* cut short, or the buffers are gone */
 		return err == -EFBIG || err == -ENOENT ? WAL_EFORMAT : err;
 	for (unsigned i = 0; i < w->super.lanes; i++)
@@ -281,10 +331,15 @@ static int open_common(struct walfile *w, const char *path, unsigned flags, cons
 int walfile_open(struct walfile *w, const struct pm_ops *pm, const char *path,
 		 bool want_sync, const uint8_t uuid[16])
 {
-	int err;
+	struct place p;
+	int err = place_of(&p, path);
 
 	*w = (struct walfile){ .pm = pm };
-	err = open_common(w, path, want_sync ? PM_SYNC : 0, uuid);
+	if (!err)
+		err = look(w, &p, uuid);
+	if (err)
+		return err;
+	err = load(w, map_both(w, &p, want_sync ? PM_SYNC : 0));
 	if (err)
 		return err;
 	for (int i = 0; i < 2; i++)	/* the other copy is valid meanwhile */
@@ -296,8 +351,13 @@ int walfile_open(struct walfile *w, const struct pm_ops *pm, const char *path,
 int walfile_open_ro(struct walfile *w, const struct pm_ops *pm, const char *path,
 		    const uint8_t uuid[16])
 {
-	*w = (struct walfile){ .pm = pm, .read_only = true };
-	return open_common(w, path, 0, uuid);
+	struct place p;
+	int err = place_of(&p, path);
+
+	*w = (struct walfile){ .pm = pm ? pm : &pm_nvmm, .read_only = true };
+	if (!err)
+		err = look(w, &p, uuid);
+	return err ? err : load(w, show_both(w, &p));
 }
 
 /* ---- creation ---- */

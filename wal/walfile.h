@@ -25,6 +25,7 @@
 
 #include "format.h"
 #include "pm.h"
+#include "pm_image.h"
 
 struct walfile_lane {
 	uint64_t gen, pos, seq;	/* the durable head; written by whoever checkpoints the lane */
@@ -33,8 +34,9 @@ struct walfile_lane {
 };
 
 struct walfile {
-	const struct pm_ops *pm;	/* NULL: read-only, mapped by ourselves */
-	struct pm_map	 wal, bufs;
+	const struct pm_ops *pm;
+	struct pm_map	 wal, bufs;	/* read_only: memory, filled from the images */
+	struct pm_image	 wal_image, bufs_image;	/* read_only */
 	struct wal_super super;		/* the valid one */
 	bool	 read_only;
 	bool	 super_bad_a, super_bad_b;	/* as found */
@@ -58,8 +60,9 @@ struct walfile_want {		/* what a new wal shall be */
  * again unless read_only.  *w is valid after 0 only. */
 int  walfile_open(struct walfile *w, const struct pm_ops *pm, const char *path,
 		  bool want_sync, const uint8_t uuid[16]);
-/* Never writes, not even by mistake (pm NULL: a mapping that cannot; pm given: for
- * the simulator, mapped by it). */
+/* Never writes, and never meets a bad line with a signal: the files are read, not mapped
+ * (pm_image.h).  pm NULL: the real ones.  What is in the buffers has to be fetched before it
+ * is looked at; of the wal what cannot be read is zeros, and walfile_fetch says so. */
 int  walfile_open_ro(struct walfile *w, const struct pm_ops *pm, const char *path,
 		     const uint8_t uuid[16]);
 /* Over nothing, over a blank wal, and over one whose lanes are all drained (the
@@ -68,6 +71,10 @@ int  walfile_open_ro(struct walfile *w, const struct pm_ops *pm, const char *pat
 int  walfile_create(struct walfile *w, const struct pm_ops *pm, const char *path,
 		    const struct walfile_want *want);
 void walfile_close(struct walfile *w);
+/* [p, p + n) of the wal or of the buffers is there to be looked at.  false: some of it cannot
+ * be read, its memory is bad.  A mapping for writing has no such lines. */
+bool walfile_fetch(struct walfile *w, const void *p, size_t n);
+void walfile_drop(struct walfile *w);	/* nobody looks at what was fetched of the buffers any more */
 
 uint64_t walfile_bytes(uint32_t lanes, uint64_t entries);	/* of the file wal */
 

@@ -141,7 +141,7 @@ struct wal_seqs {		/* which records the wal has */
 	uint64_t from, to;
 };
 
-static void ring_places(struct damage *d, const struct walfile *w, unsigned lane,
+static void ring_places(struct damage *d, struct walfile *w, unsigned lane,
 			struct wal_seqs *have)
 {
 	uint64_t n = w->super.entries, head = w->lane[lane].pos;

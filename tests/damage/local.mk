@@ -13,3 +13,10 @@ QUICK_TESTS += %D%/gone
 %C%_gone_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/crash
 %C%_gone_LDADD = libwalsim.a $(WAL_LIBS)
 SCRIPT_TESTS += %D%/files.py
+# Lines of memory that cannot be read.
+check_PROGRAMS += %D%/lines
+QUICK_TESTS += %D%/lines
+%C%_lines_SOURCES = %D%/lines.c %D%/kinds.c %D%/kinds.h tests/crash/world.c \
+	tests/crash/world.h tests/crash/model.c tests/crash/model.h
+%C%_lines_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/crash
+%C%_lines_LDADD = libwalsim.a $(WAL_LIBS)

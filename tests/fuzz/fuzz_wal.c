@@ -34,29 +34,34 @@ struct image {
 
 /* ---- a persistent memory that only shows ---- */
 
-static int map(void *ctx, const char *path, uint64_t off, size_t len, unsigned flags, struct pm_map *m)
+static int open_file(void *ctx, const char *path, uint64_t *size, void **h)
 {
 	struct image *im = ctx;
 	bool wal = !strcmp(path + strlen(path) - 4, "/wal");
 	struct file *f = wal ? &im->wal : &im->bufs;
 
-	*m = (struct pm_map){ 0 };
-	fuzz_check(!off && !(flags & PM_CREATE), "a map for writing");
 	if (!f->n || (!wal && im->no_bufs))
 		return -ENOENT;
-	if (f->n < len)
-		return -EFBIG;
-	m->addr = malloc(len ? len : 1);
-	m->len = len;
-	memcpy(m->addr, f->p, len);
+	*size = f->n;
+	*h = f;
 	return 0;
 }
 
-static void unmap(void *ctx, struct pm_map *m)
+static int read_file(void *ctx, void *h, void *dst, size_t n, uint64_t off)
+{
+	const struct file *f = h;
+
+	(void)ctx;
+	if (off > f->n || n > f->n - off)
+		return -ENODATA;
+	memcpy(dst, f->p + off, n);
+	return 0;
+}
+
+static void close_file(void *ctx, void *h)
 {
 	(void)ctx;
-	free(m->addr);
-	*m = (struct pm_map){ 0 };
+	(void)h;
 }
 
 static void store(void *ctx, void *dst, const void *src, size_t n)
@@ -281,7 +286,7 @@ static void build(struct image *im, struct writer *w, struct taste *t)
 /* ---- what must hold ---- */
 
 /* By the letter: the FRAGs right before the SEAL, their laps, their bytes, its CRC. */
-static void check_record(const struct walfile *f, unsigned lane, const struct scan *s,
+static void check_record(struct walfile *f, unsigned lane, const struct scan *s,
 			 const struct scan_item *it)
 {
 	const uint64_t *words = walfile_ring(f, lane);
@@ -310,7 +315,7 @@ static void check_record(const struct walfile *f, unsigned lane, const struct sc
 	fuzz_check(it->data_crc == crc32c_final(data) && it->bytes == bytes, "the data's crc");
 }
 
-static unsigned scan_lane(const struct walfile *f, unsigned lane, struct writer *w)
+static unsigned scan_lane(struct walfile *f, unsigned lane, struct writer *w)
 {
 	const struct walfile_lane *h = &f->lane[lane];
 	uint64_t at = h->pos, seq = h->seq, items = 0;
@@ -367,7 +372,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t n)
 	struct taste t = { in, n };
 	static struct walfile f;
 	struct image im = { 0 };
-	struct pm_ops pm = { .ctx = &im, .map = map, .unmap = unmap, .store = store, .zero = zero,
+	struct pm_ops pm = { .ctx = &im, .open = open_file, .read = read_file, .close = close_file, .store = store, .zero = zero,
 		.flush = flush, .fence = fence };
 	static struct writer w;
 	int err;

@@ -31,8 +31,8 @@ static void setup(struct world *w)
 {
 	w->s = pm_sim_new();
 	w->pm = pm_sim_ops(w->s);
-	assert_int_equal(w->pm->map(w->pm->ctx, FILE_NAME, 0, LEN, PM_CREATE | PM_SYNC, &w->m), 0);
-	assert_true(w->m.created);
+	assert_int_equal(w->pm->allocate(w->pm->ctx, FILE_NAME, LEN, PM_CREATE), 0);
+	assert_int_equal(w->pm->map(w->pm->ctx, FILE_NAME, 0, LEN, PM_SYNC, &w->m), 0);
 }
 
 static void teardown(struct world *w)
@@ -221,12 +221,14 @@ static void files(void **state)
 	assert_int_equal(w.pm->map(w.pm->ctx, FILE_NAME, 0, LEN, PM_SYNC, &m), -EOPNOTSUPP);
 	put(&w, 128, 9);
 	w.pm->unmap(w.pm->ctx, &w.m);
-	assert_int_equal(w.pm->map(w.pm->ctx, FILE_NAME, 0, 2 * LEN, PM_CREATE, &w.m), 0);
-	assert_false(w.m.created);
+	assert_int_equal(w.pm->allocate(w.pm->ctx, FILE_NAME, 2 * LEN, 0), -EFBIG);
+	assert_int_equal(w.pm->allocate(w.pm->ctx, FILE_NAME, 2 * LEN, PM_CREATE), 0);
+	assert_int_equal(w.pm->map(w.pm->ctx, FILE_NAME, 0, 2 * LEN, 0, &w.m), 0);
 	assert_int_equal(w.m.addr[128], 9);
 	assert_int_equal(w.m.addr[LEN], 0);
 	pm_sim_capacity(w.s, 2 * LEN);
-	assert_int_equal(w.pm->map(w.pm->ctx, "/pm/none", 0, 64, PM_CREATE, &m), -ENOSPC);
+	assert_int_equal(w.pm->allocate(w.pm->ctx, "/pm/none", 64, 0), -ENOENT);
+	assert_int_equal(w.pm->allocate(w.pm->ctx, "/pm/none", 64, PM_CREATE), -ENOSPC);
 	k = pm_sim_killed(w.s);
 	assert_true(pm_sim_same(w.s, k, where, sizeof(where)));
 	assert_int_equal(pm_sim_flip(k, FILE_NAME, 8 * 128), 0);

@@ -112,7 +112,8 @@ static void all_there(struct fixture *f)
 	f->tool.nvmm_path = f->nvmm;
 	f->gaps = 0;
 	assert_int_equal(wal_dump(&f->tool, &f->rep, &(struct rec_dump){ f, add, add_gap }), 0);
-	assert_null(model_judge(&f->model, &f->got, why, sizeof(why)));
+	if (model_judge(&f->model, &f->got, why, sizeof(why)))
+		fail_msg("%s", why);
 }
 
 /* ---- opening ---- */
@@ -729,6 +730,72 @@ static void test_damaged_wal(void **state)
 	assert_int_equal(f->rep.finding[0].reason, GAP_DAMAGE);
 }
 
+/* A line of the memory cannot be read; what it held is lost, and nothing else. */
+static void test_unreadable_lines(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_lane_stats s;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	for (int i = 0; i < 8; i++)
+		put(f, 0, 100);
+	die(f);
+	/* CLOCK FRAG SEAL of each: the second line has the last word of the third record and
+	 * the next two, the third the seventh and the eighth, and no word behind it. */
+	assert_int_equal(pm_sim_bad(f->x.pm, WORLD_NVMM "/wal", WAL_RINGS + 2 * 64), 0);
+	for (unsigned i = 5; i < 8; i++)
+		f->model.lane[0].v[i].acked = false;
+	assert_int_equal(verdict_of(f), 2);
+	assert_int_equal(f->rep.findings, 1);
+	assert_int_equal(f->rep.finding[0].place, RP_WAL_RING);
+	assert_string_equal(f->rep.finding[0].what, "the memory cannot be read");
+	assert_int_equal(f->rep.finding[0].from_seq, 6);
+	assert_true(f->rep.finding[0].to_seq >= 8);
+	all_there(f);
+	assert_int_equal(f->got.n, 5);
+	assert_int_equal(world_open(&f->x, 1), 0);
+	assert_int_equal(wal_stats(f->x.w, 0, &s), 0);
+	assert_true(s.durable_seq >= 8);		/* no number is given again */
+	for (int i = 0; i < 30; i++) {
+		put(f, 0, 3000);			/* round the ring, over that line */
+		world_background(&f->x, 1u << 20);
+	}
+	assert_int_equal(world_close(&f->x), 0);
+	for (unsigned i = 5; i < 8; i++)
+		f->model.lane[0].v[i].acked = false;
+	all_there(f);
+}
+
+/* The wal and its buffers come back from a copy with holes, in a place that is full. */
+static void test_holes(void **state)
+{
+	static const char *const file[] = { WORLD_NVMM "/wal", WORLD_NVMM "/pktbufs" };
+	struct fixture *f = *state;
+
+	f->x.cls = WAL_NVMM;
+	for (int i = 0; i < 2; i++) {
+		uint64_t n;
+
+		assert_int_equal(world_open(&f->x, 1), 0);
+		put(f, 0, 100);
+		die(f);
+		assert_non_null(pm_sim_bytes(f->x.pm, file[i], &n));
+		/* behind what was written: nothing but zeros there */
+		assert_int_equal(pm_sim_punch(f->x.pm, file[i], i ? 4096 : WAL_RINGS + 256, i ? n - 4096 : 64), 0);
+		pm_sim_capacity(f->x.pm, 1);
+		assert_int_equal(verdict_of(f), 1);
+		all_there(f);
+		assert_int_equal(world_open(&f->x, 1), -ENOSPC);
+		assert_non_null(strstr(f->x.why, "holes"));
+		pm_sim_capacity(f->x.pm, 0);
+		assert_int_equal(world_open(&f->x, 1), 0);
+		put(f, 0, 100);
+		die(f);
+		all_there(f);
+	}
+}
+
 /* ---- the checkpointer ---- */
 
 /* A lane that fails does not keep the others from settling. */
@@ -917,7 +984,7 @@ int main(void)
 		T(test_store_lost_and_busy), T(test_store_lost_for_good), T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
 		T(test_wal_moves), T(test_wal_of_another_store), T(test_volatile_wal_lost),
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
-		T(test_damaged_wal), T(test_background_goes_on), T(test_bounds_and_old_lanes),
+		T(test_damaged_wal), T(test_unreadable_lines), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
 		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
 		T(test_recovery_keeps_to_the_retention), T(test_report_words),
 	};
