@@ -117,6 +117,8 @@ static const struct setting settings[] = {
 	  "held by a worker, from which a checkpoint comes at once; half of them always will do" },
 	{ "drain-timeout", TIME32, AT(drain_ms), "10s", 0, 3600 * SECOND, NULL, "TIME",
 	  "at SIGTERM, for requests in flight" },
+	{ "pid-file", PATH, AT(pid_file), NULL, 0, 0, NULL, "FILE",
+	  "with the number of the process, locked while it runs, removed at its end" },
 	{ "config", ACTION, 0, NULL, 0, 0, NULL, "FILE",
 	  "read settings from FILE: one key = value a line, the same names" },
 	{ "doctor", ACTION, 0, NULL, 0, 0, NULL, NULL,
@@ -711,6 +713,7 @@ void config_free(struct config *c)
 	free(c->store);
 	free(c->nvmm);
 	free(c->nic);
+	free(c->pid_file);
 	memset(c, 0, sizeof(*c));
 }
 

@@ -31,6 +31,7 @@ struct config {
 	unsigned class;			/* CONFIG_CLASS_AUTO, WAL_NVMM (eadr too), WAL_FSYNC, .. */
 	unsigned ring;			/* enum config_ring */
 	char	*nic;			/* network device for ring paste, without "vnet:"; NULL: none */
+	char	*pid_file;		/* NULL: none */
 	unsigned busy_poll_us;		/* ring paste: look so long before sleeping */
 	unsigned workers;		/* 1 .. LANES_MAX, "auto" resolved */
 	uint64_t pool_bytes;		/* all workers together, "auto" resolved */

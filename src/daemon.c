@@ -16,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <bsd/libutil.h>
+
 int daemon_signals(struct daemon *d)
 {
 	struct sigaction old;
@@ -80,6 +82,28 @@ unsigned long daemon_raise_files(unsigned long want)
 			r = more;
 	}
 	return r.rlim_cur;
+}
+
+int daemon_pid_open(struct daemon *d, const char *path, int *other)
+{
+	pid_t pid = 0;
+	int err;
+
+	d->pid = pidfile_open(path, 0644, &pid);
+	*other = pid;
+	if (!d->pid)
+		return -errno;
+	err = pidfile_write(d->pid) ? -errno : 0;
+	if (err)
+		daemon_pid_remove(d);
+	return err;
+}
+
+void daemon_pid_remove(struct daemon *d)
+{
+	if (d->pid)
+		pidfile_remove(d->pid);
+	d->pid = NULL;
 }
 
 void daemon_notify(const char *state)

@@ -12,9 +12,12 @@
 
 #include <signal.h>
 
+struct pidfh;
+
 struct daemon {
 	int signals;		/* signalfd: SIGTERM, SIGINT, SIGHUP (unless ignored) */
 	int bell;		/* eventfd */
+	struct pidfh *pid;	/* the pid file; NULL: none */
 };
 
 /* Call before any other thread exists.  0 or -errno. */
@@ -28,6 +31,11 @@ void daemon_wake(struct daemon *d);
 
 /* Raise the limit of open files to want if the system lets us; what it is now. */
 unsigned long daemon_raise_files(unsigned long want);
+
+/* A file with this process's number, locked for as long as it lives: 0; -EEXIST: the process
+ * *other has it; -errno. */
+int  daemon_pid_open(struct daemon *d, const char *path, int *other);
+void daemon_pid_remove(struct daemon *d);
 
 /* sd_notify(3): "READY=1", "STOPPING=1", "STATUS=..".  Nothing without a manager. */
 void daemon_notify(const char *state);

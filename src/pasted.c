@@ -73,6 +73,28 @@ struct server {
 	int	 status;			/* to exit with */
 };
 
+/* ---- who is there ---- */
+
+static int start_pid(struct server *s)
+{
+	const char *path = s->config.pid_file;
+	int err, other = 0;
+
+	if (!path)
+		return 0;
+	err = daemon_pid_open(&s->daemon, path, &other);
+	if (err == -EEXIST)
+		diag(DIAG_ERR, "%s: process %d has it: stop that first, or give another pid-file", path, other);
+	else if (err)
+		diag(DIAG_ERR, "%s: the pid file cannot be written: %s", path, strerror(-err));
+	return err ? EXIT_FAILURE : 0;
+}
+
+static void stop_pid(struct server *s)
+{
+	daemon_pid_remove(&s->daemon);
+}
+
 /* ---- what is there ---- */
 
 static int start_choice(struct server *s)
@@ -184,6 +206,7 @@ static void give_up_starting(struct server *s)
 	diag(DIAG_NOTE, "stopped before the store was open; the next start goes on with it");
 	end_waiting(s);
 	stop_listeners(s);
+	stop_pid(s);
 	exit(EXIT_SUCCESS);
 }
 
@@ -513,6 +536,7 @@ static const struct step {
 	int  (*start)(struct server *s);	/* 0, or what to exit with */
 	void (*stop)(struct server *s);
 } steps[] = {
+	{ start_pid,		stop_pid },
 	{ start_choice,		NULL },
 	{ start_limits,		NULL },
 	{ start_listeners,	stop_listeners },

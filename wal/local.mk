@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # wal/: the durable formats.  Add a line per module, header beside its source.
 noinst_LIBRARIES += libwal.a
-libwal_a_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+libwal_a_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS) $(BSD_CFLAGS)
 libwal_a_SOURCES = %D%/format.h %D%/pm.h %D%/blk.h %D%/pool.h %D%/lane.h %D%/segment.h %D%/wal.h
 libwal_a_SOURCES += %D%/json.c %D%/json.h
-libwal_a_SOURCES += %D%/mutant.h %D%/std.c %D%/std.h %D%/crc32c.c %D%/crc32c.h %D%/codec.c %D%/codec.h %D%/pm_nvmm.c %D%/pm_probe.c %D%/pool.c
+libwal_a_SOURCES += %D%/mutant.h %D%/dice.c %D%/dice.h %D%/std.c %D%/std.h %D%/crc32c.c %D%/crc32c.h %D%/codec.c %D%/codec.h %D%/pm_nvmm.c %D%/pm_probe.c %D%/pool.c
 libwal_a_SOURCES += %D%/dax.c %D%/dax.h %D%/pm_image.c %D%/pm_image.h
 libwal_a_SOURCES += %D%/lane.c %D%/lane_fsync.c %D%/lane_priv.h %D%/walfile.c %D%/walfile.h
 libwal_a_SOURCES += %D%/scan.c %D%/scan.h %D%/settle.c %D%/settle.h
@@ -21,7 +21,7 @@ libwalsim_a_SOURCES += %D%/blk_sim.c %D%/blk_sim.h %D%/blk_sim_priv.h %D%/blk_si
 libwalsim_a_SOURCES += %D%/sim_pick.c %D%/sim_pages.c %D%/sim_pages.h
 libwalsim_a_SOURCES += %D%/pm_sim.c %D%/pm_sim.h
 
-WAL_LIBS = libwal.a $(PMEM_LIBS)
+WAL_LIBS = libwal.a $(PMEM_LIBS) $(BSD_LIBS)
 
 # The program for the files alone: wal/ and nothing else.
 sbin_PROGRAMS += pasted-recover

@@ -16,10 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "crc32c.h"
+#include "dice.h"
 #include "mutant.h"
 #include "segment_priv.h"
 
@@ -39,13 +39,7 @@ static uint64_t wall_ms(void)
 
 uint64_t seg_random(const struct seglog *s)
 {
-	uint64_t v = 0;
-
-	if (s->o.random)
-		return s->o.random();
-	while (getrandom(&v, sizeof(v), 0) != sizeof(v))
-		;
-	return v;
+	return s->o.random ? s->o.random() : dice_u64();
 }
 
 int seg_open(struct seglog *s, const char *name, int flags, struct blk_file **f)

@@ -66,7 +66,7 @@ struct seglog_options {
 	void		(*tick)(void *arg);	/* between the slices of an open that takes long; may be NULL */
 	void		*tick_arg;
 	uint64_t	(*now_ms)(void);	/* NULL: the system's wall clock */
-	uint64_t	(*random)(void);	/* salts; NULL: getrandom */
+	uint64_t	(*random)(void);	/* salts; NULL: dice.h */
 };
 /* Where to go on: seg_lane_resume() proposes what a scan found; recovery may choose an
  * earlier `end` (and next_seq) when the WAL holds what follows it. */

@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "dice.h"
 #include "crc32c.h"
 #include "mutant.h"
 #include "seg_scan.h"
@@ -412,8 +412,7 @@ int store_create(struct store *s, const struct blk_ops *blk, const char *dir,
 	s->b = (struct store_block){ .gen = 1, .created_ms = b->created_ms,
 		.flags = MUTANT(store_create_open) ? 0 : STORE_OPEN,
 		.segment_bytes = b->segment_bytes, .wal_class = b->wal_class };
-	while (getrandom(s->b.uuid, sizeof(s->b.uuid), 0) != sizeof(s->b.uuid))
-		;
+	dice_bytes(s->b.uuid, sizeof(s->b.uuid));
 	err = make_file(s);
 	if (!err)
 		return 0;

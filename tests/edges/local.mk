@@ -22,3 +22,4 @@ check_DATA += %D%/eio.so
 EXTRA_DIST += %D%/eio.c
 CLEANFILES += %D%/eio.so
 SCRIPT_TESTS += %D%/parting.py
+SCRIPT_TESTS += %D%/started.py

@@ -60,5 +60,7 @@ only '.*uapi/paste\.h' src/ring_paste.c
 only llhttp.h src/http_llhttp.c
 only http_parser.h src/http_parser2.c
 only libpmem.h wal/pm_nvmm.c
+only bsd/stdlib.h wal/dice.c
+only bsd/libutil.h src/daemon.c
 
 exit $bad

@@ -12,7 +12,7 @@ from_help() {
 		/^  --/ { key = substr($1, 3) }
 		/^      / && match($0, /\[[^]]*\]$/) {
 			print key, substr($0, RSTART + 1, RLENGTH - 2); key = "" }
-		/^      / && (key == "nvmm" || key == "nic") { print key, "none" }' | sort
+		/^      / && (key == "nvmm" || key == "nic" || key == "pid-file") { print key, "none" }' | sort
 }
 
 # The page: ".It Cm key No = ..", then "Default: value" up to a point or a comma.
