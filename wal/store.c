@@ -331,6 +331,9 @@ static int make_dir(struct store *s, char *why, size_t why_len)
 
 	if (err == -ENOENT) {
 		err = blk->mkdir(blk->ctx, NULL, s->dir);
+		if (err == -ENOENT)
+			return say(why, why_len, err, "%s: the directory that it is to be made in does not "
+				   "exist: make it first", s->dir);
 		if (err)
 			return say(why, why_len, err, "cannot make the directory %s: %s", s->dir,
 				   strerror(-err));
