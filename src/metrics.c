@@ -246,7 +246,7 @@ static void absent_rows(struct text *t, const struct service_env *env)
 	       "Records asked for that could not be given, by the reason that pasted-recover gives too.");
 	for (unsigned i = WAL_IS_THERE + 1; env->absent && i < WAL_REASONS; i++)
 		text_f(t, "pasted_records_absent_total{reason=\"%s\"} %" PRIu64 "\n", wal_reason_name(i),
-		       env->absent[i]);
+		       __atomic_load_n(&env->absent[i], __ATOMIC_RELAXED));
 }
 
 void metrics_text(struct text *t, const struct service_env *env, uint64_t started_ms)

@@ -63,6 +63,7 @@ struct server {
 	struct wal *wal;
 	struct checkpoint *checkpoint;
 	struct counters *counters;		/* [workers] */
+	uint64_t absent[WAL_REASONS];		/* what read-back could not give */
 	const struct counters *counters_of[LANES_MAX];
 	struct service *records, *pages;
 	struct worker_env env;
@@ -360,7 +361,7 @@ static int start_service(struct server *s)
 		.nworkers = s->config.workers, .counters = s->counters_of, .health = &s->health,
 		.version = PACKAGE_VERSION, .class_why = s->choice.why, .ring = s->ring->name,
 		.store = stores ? s->config.store : NULL, .nvmm = s->choice.nvmm,
-		.listen = s->addresses, .buf_size = s->config.buf_size,
+		.listen = s->addresses, .buf_size = s->config.buf_size, .absent = s->absent,
 		.wake = wake_worker, .kick_checkpoint = kick_checkpoint, .arg = s,
 	};
 	size_t bytes = s->config.workers * sizeof(*s->counters);

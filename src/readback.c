@@ -138,11 +138,17 @@ static void one_head(struct readback *r, struct text *t, const struct record_vie
 
 /* ---- what cannot be given ---- */
 
+/* Relaxed: one thread counts, and they order nothing. */
+static void count_absent(struct readback_shared *s, enum wal_reason reason)
+{
+	__atomic_store_n(&s->absent[reason], s->absent[reason] + 1, __ATOMIC_RELAXED);
+}
+
 static void trouble(struct readback *r, uint64_t seq, int err)
 {
 	struct readback_shared *s = r->shared;
 
-	s->absent[err == -EBADMSG ? WAL_DAMAGE : WAL_UNREADABLE]++;
+	count_absent(s, err == -EBADMSG ? WAL_DAMAGE : WAL_UNREADABLE);
 	if (err == -EBADMSG || s->trouble.now)
 		return;
 	s->trouble = (struct read_trouble){ true, r->name.lane, seq, err };
@@ -158,7 +164,7 @@ static void absent(struct readback *r, uint64_t seq, struct wal_absent *a)
 	if (a->reason == WAL_UNREADABLE)
 		trouble(r, seq, a->err);
 	else
-		r->shared->absent[a->reason]++;
+		count_absent(r->shared, a->reason);
 }
 
 /* Three answers: there never was one, it is lost, it cannot be read now. */
@@ -181,7 +187,7 @@ static int absent_status(enum wal_reason reason)
 
 static int missed(struct readback *r, enum wal_reason reason)
 {
-	r->shared->absent[reason]++;
+	count_absent(r->shared, reason);
 	return absent_status(reason);
 }
 

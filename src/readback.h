@@ -53,7 +53,8 @@ struct read_trouble {		/* the first number that the device did not give */
 struct readback_shared {	/* one for all, used by one thread */
 	struct wal *wal;
 	enum wal_class class;
-	uint64_t absent[WAL_REASONS];	/* how often something could not be given, and why */
+	uint64_t *absent;	/* [WAL_REASONS]: how often something could not be given, and why;
+				 * others read them */
 	struct read_trouble trouble;
 	uint8_t	 part[48u << 10];	/* of a body, on its way into JSON */
 };

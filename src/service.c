@@ -81,6 +81,7 @@ struct port {			/* of one worker */
 struct service {
 	struct service_env env;
 	struct readback_shared shared;
+	uint64_t absent[WAL_REASONS];	/* where the others do not want to know */
 	uint64_t started_ms;
 	unsigned per_worker;
 	struct port *ports;
@@ -508,7 +509,7 @@ int service_start(struct service **out, const struct service_env *env)
 		s->env.settle_ms = 5000;
 	s->shared.wal = env->wal;
 	s->shared.class = env->class;
-	s->env.absent = s->shared.absent;
+	s->shared.absent = env->absent ? env->absent : s->absent;
 	s->started_ms = clock_ms(CLOCK_REALTIME);
 	s->per_worker = SERVICE_REQS / env->nworkers;
 	if (s->per_worker < 4)

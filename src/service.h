@@ -71,7 +71,8 @@ struct service_env {
 	const char	*nvmm;		/* path; NULL: none */
 	const char	*listen;	/* addresses, separated by ", " */
 	unsigned	 buf_size;
-	const uint64_t	*absent;	/* [WAL_REASONS] of readback.h: set by service_start */
+	uint64_t	*absent;	/* [WAL_REASONS] of readback.h, counted by who answers for records,
+					 * read by any; NULL: not at all */
 	unsigned	 settle_ms;	/* wait for a checkpoint at most so long; 0: 5000 */
 	/* Callbacks, called by the service thread. */
 	void		(*wake)(void *arg, unsigned worker);	/* makes it call service_ready: ring_wake */

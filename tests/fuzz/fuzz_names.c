@@ -121,7 +121,8 @@ static void check_answer(struct text *t, const struct asker *ask, const struct r
 
 static void answer(const struct read_name *name, uint8_t how)
 {
-	struct readback_shared shared = { .wal = FAKE_WAL, .class = WAL_FSYNC };
+	uint64_t absent[WAL_REASONS] = { 0 };
+	struct readback_shared shared = { .wal = FAKE_WAL, .class = WAL_FSYNC, .absent = absent };
 	struct asker ask = { .http11 = how & 1, .keep_alive = how & 2, .head = how & 4,
 			     .class = "fsync" };
 	size_t room = 16384 + (how >> 3) * 1000u;

@@ -15,13 +15,15 @@
 #define ROOM 16384u
 
 static struct readback_shared shared;
+static uint64_t absent[WAL_REASONS];
 static struct asker ask;
 
 static int setup(void **state)
 {
 	(void)state;
 	fake_reset();
-	shared = (struct readback_shared){ .wal = FAKE_WAL, .class = WAL_FSYNC };
+	memset(absent, 0, sizeof absent);
+	shared = (struct readback_shared){ .wal = FAKE_WAL, .class = WAL_FSYNC, .absent = absent };
 	ask = (struct asker){ .http11 = true, .keep_alive = true, .class = "fsync" };
 	return 0;
 }
