@@ -115,6 +115,8 @@ static const struct setting settings[] = {
 	  "longest time until a record is moved from the write-ahead log to the segments" },
 	{ "checkpoint-buffers", COUNT, AT(checkpoint_bufs), "1024", 1, BUFS_MAX, NULL, "N",
 	  "held by a worker, from which a checkpoint comes at once; half of them always will do" },
+	{ "drain-delay", TIME32, AT(drain_delay_ms), "0", 0, 3600 * SECOND, NULL, "TIME",
+	  "at SIGTERM, to go on with readyz saying no, until a balancer has seen it" },
 	{ "drain-timeout", TIME32, AT(drain_ms), "10s", 0, 3600 * SECOND, NULL, "TIME",
 	  "at SIGTERM, for requests in flight" },
 	{ "pid-file", PATH, AT(pid_file), NULL, 0, 0, NULL, "FILE",

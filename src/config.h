@@ -54,7 +54,8 @@ struct config {
 	unsigned pushback_ms;		/* without room before 503 */
 	unsigned checkpoint_ms;		/* longest time between two checkpoints */
 	unsigned checkpoint_bufs;	/* held buffers that ask for one at once */
-	unsigned drain_ms;		/* at SIGTERM, for what is in flight */
+	unsigned drain_delay_ms;	/* at SIGTERM, for which all is served and readyz says draining */
+	unsigned drain_ms;		/* then, for what is in flight */
 
 	bool	 doctor;
 

@@ -31,6 +31,8 @@ void conn_open(struct worker *w, uint32_t handle)
 	c->timer_bucket = TIMER_NONE;
 	http_init(&c->http, &w->env->limits);
 	c->since_ns = w->fair_ns;
+	c->late = w->draining;
+	w->late += c->late;
 	conn_due(w, c);
 	w->open++;
 	COUNT(w->count, conns_accepted, 1);
@@ -238,6 +240,7 @@ void conn_closed(struct worker *w, struct conn *c)
 		service_end(c->service);
 	reply_free(&w->replies, c);
 	c->magic = 0;
+	w->late -= c->late;
 	w->open--;
 	COUNT(w->count, conns_closed, 1);
 	COUNT_SET(w->count, conns_open, w->open);

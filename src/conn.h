@@ -64,6 +64,7 @@ struct conn {
 	bool append_wait : 1;		/* its wait in APPEND has begun */
 	bool service_ready : 1;		/* its piece is there, to be sent */
 	bool status_counted : 1;	/* of the service's answer */
+	bool late : 1;			/* it came while draining: told to go elsewhere */
 	bool took : 1;			/* while in ASK: has taken another's slot for itself */
 
 	TAILQ_ENTRY(conn) sendq, waitq, timer;

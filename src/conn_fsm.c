@@ -18,6 +18,7 @@
 #include "worker.h"
 
 #define DISCARD_MAX	(256u << 10)	/* of a refused request, to keep the connection */
+#define LATE_MS		1000u		/* for the request of who came while draining */
 #define LINGER_MS	2000u		/* after the last reply and FIN, for the client's own */
 #define LINGER_MORE_MS	5000u		/* when it is still sending: for so much of it as body-rate wants */
 #define LINGER_END_MS	300000u		/* and in all */
@@ -189,6 +190,12 @@ static void head_read(struct worker *w, struct conn *c)
 	c->expect = q->expect_continue;
 	c->body_came = 0;
 	c->since_ns = w->fair_ns;
+	if (c->late && !(q->own && is_health(q->target))) {
+		ingest_drop(w, c);
+		COUNT(w->count, refused_draining, 1);
+		refuse_later(w, c, 503, "the server is shutting down");
+		return;
+	}
 	if (c->refuse)			/* while the head was being read */
 		return;
 	if (q->own)
@@ -578,7 +585,8 @@ static uint64_t in_due(const struct worker *w, const struct conn *c)
 		if (c->first_byte)
 			return after(c->since_ns, e->header_timeout_ms);
 		/* It need not ask for more before it has what it asked for. */
-		return c->npending || out_pending(c) ? 0 : after(c->since_ns, e->idle_timeout_ms);
+		return c->npending || out_pending(c) ? 0 :
+			after(c->since_ns, c->late && e->idle_timeout_ms > LATE_MS ? LATE_MS : e->idle_timeout_ms);
 	case CONN_PIECE:
 	case CONN_ADMIT:
 	case CONN_APPEND:
@@ -639,8 +647,15 @@ void conn_service_ready(struct worker *w, struct conn *c)
 
 void conn_drain(struct worker *w, struct conn *c)
 {
-	if (c->state != CONN_REQUEST || c->in_body || !http_idle(&c->http) || c->in_first != FRAG_NIL)
+	if (c->state != CONN_REQUEST || c->in_body || !http_idle(&c->http) || c->in_first != FRAG_NIL ||
+	    w->ops->unread(w->ring, c->handle))
 		return;			/* its current request is its last */
+	if (!c->out_end && w->fair_ns < after(c->since_ns, LATE_MS)) {
+		c->late = true;		/* it has only just come: its request is on its way */
+		w->late++;
+		conn_due(w, c);
+		return;
+	}
 	c->last_reply = true;
 	c->state = CONN_LINGER;
 	conn_run(w, c);

@@ -61,6 +61,8 @@
 	X(ring_bytes_in, "ring_received_bytes_total", "", counter, "Payload bytes received.") \
 	X(ring_bytes_out, "ring_sent_bytes_total", "", counter, "Payload bytes sent.") \
 	X(ring_sends, "ring_sends_total", "", counter, "Sends.") \
+	X(accept_failed, "accept_failures_total", "", counter, "Times that accepting stopped for want of descriptors or memory.") \
+	X(turned_away, "connections_turned_away_total", "", counter, "Connections closed at once: there were as many as may be.") \
 	X(ring_starved, "ring_starved_total", "", counter, "Times that receiving stopped for want of buffers.") \
 	X(ring_copied_other, "ring_copied_bytes_total", "reason=\"other\"", counter, \
 	  "Payload bytes copied on the way into the buffers, by reason (paste(4)); all of them (other) where no network device fills these.") \
@@ -167,6 +169,8 @@ static inline void count_ring(struct counters *c, const struct ring_stats *s)
 	COUNT_SET(c, ring_bytes_in, s->bytes_in);
 	COUNT_SET(c, ring_bytes_out, s->bytes_out);
 	COUNT_SET(c, ring_sends, s->sends);
+	COUNT_SET(c, accept_failed, s->no_files);
+	COUNT_SET(c, turned_away, s->turned_away);
 	COUNT_SET(c, ring_starved, s->starved);
 #define X(name, label) COUNT_SET(c, ring_copied_##label, s->bytes_copied[RING_COPY_##name]);
 	RING_COPY_TABLE(X)

@@ -142,6 +142,9 @@ static void fail(struct worker *w)
 	diag(DIAG_ERR, "worker %u: %s; it acknowledges nothing any more: a failed write or sync is never "
 	     "retried. Look at the storage, then restart", w->index, wal_strerror(lane_failed(w->lane)));
 	take_back(w, 503, "the log of this worker has failed");
+	/* New clients go to the others, if there are any. */
+	if (atomic_fetch_sub(w->env->serving, 1) > 1)
+		worker_door_last(w);
 }
 
 /* The write of a batch found no room, and nothing was synced: the lane goes on by itself

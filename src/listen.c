@@ -360,6 +360,7 @@ int listeners_open(struct listeners *ls, const struct listen_addr *a, unsigned n
 	int err;
 
 	memset(ls, 0, sizeof(*ls));
+	ls->given = given;
 	err = given > LISTEN_MAX ? -E2BIG : allocate(ls, given ? given : n, workers);
 	if (err)
 		snprintf(why, why_len, "listeners: %s", strerror(-err));

@@ -42,6 +42,7 @@ struct listener {
 struct listeners {
 	struct listener *l;
 	unsigned n, workers;
+	bool	 given;			/* by a service manager, whose they are */
 	int	*table;			/* [worker][n], what a ring is given */
 };
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,7 @@ struct server {
 	const struct counters *counters_of[LANES_MAX];
 	struct service *records, *pages;
 	struct worker_env env;
+	atomic_uint serving;			/* lanes that have not failed */
 	struct worker *workers[LANES_MAX];
 	unsigned started, joined;		/* of them */
 	uint64_t looked_ns;			/* for a signal, during the recovery */
@@ -420,7 +422,7 @@ static void fill_env(struct server *s)
 		.body_timeout_ms = c->body_timeout_ms,
 		.body_step = body_step ? body_step : 1, .idle_timeout_ms = c->idle_timeout_ms,
 		.write_timeout_ms = c->write_timeout_ms, .pushback_ms = c->pushback_ms,
-		.drain_ms = c->drain_ms, .held_max = c->checkpoint_bufs, .gone = worker_gone, .arg = s,
+		.given = s->listeners.given, .serving = &s->serving, .drain_ms = c->drain_ms, .held_max = c->checkpoint_bufs, .gone = worker_gone, .arg = s,
 		.nic = c->nic, .spin_us = c->busy_poll_us,
 	};
 }
@@ -442,12 +444,13 @@ static bool cpu_list(unsigned workers, int *cpu)
 
 static void stop_workers(struct server *s)
 {
-	if (s->checkpoint)
-		checkpoint_workers(s->checkpoint, NULL, 0);
 	for (unsigned i = s->joined; i < s->started && !s->draining; i++)
 		worker_stop(s->workers[i], false);
 	for (; s->joined < s->started; s->joined++)
 		worker_join(s->workers[s->joined]);
+	/* Until here one may wait for room. */
+	if (s->checkpoint)
+		checkpoint_workers(s->checkpoint, NULL, 0);
 }
 
 static int start_workers(struct server *s)
@@ -457,6 +460,7 @@ static int start_workers(struct server *s)
 
 	waiting_leave(s->waiting);
 	fill_env(s);
+	atomic_init(&s->serving, s->config.workers);
 	s->env.pin = cpu_list(s->config.workers, cpu);
 	for (unsigned i = 0; i < s->config.workers; i++) {
 		err = worker_start(&s->workers[i], &s->env, i, s->env.pin ? cpu[i] : -1,
@@ -498,18 +502,24 @@ static void *join_workers(void *arg)
 	return NULL;
 }
 
+/* All is served as ever, and readyz says no.  False: a second signal has ended that. */
+static bool delay(struct server *s)
+{
+	health_set(&s->health, HEALTH_DRAINING, 0);
+	daemon_notify("STOPPING=1\nSTATUS=finishing what is in flight");
+	return s->status || !s->config.drain_delay_ms ||
+	       daemon_wait(&s->daemon, (int)s->config.drain_delay_ms) != DAEMON_STOP;
+}
+
 static void drain(struct server *s)
 {
 	pthread_t joiner;
+	bool now = !delay(s);
 
 	s->draining = true;
 	watch_stopping(s->config.drain_ms);
-	health_set(&s->health, HEALTH_DRAINING, 0);
-	daemon_notify("STOPPING=1\nSTATUS=finishing what is in flight");
-	if (s->checkpoint)
-		checkpoint_workers(s->checkpoint, NULL, 0);
 	for (unsigned i = 0; i < s->started; i++)
-		worker_stop(s->workers[i], false);
+		worker_stop(s->workers[i], now);
 	if (pthread_create(&joiner, NULL, join_workers, s))
 		return;				/* stop_workers joins, unhastened */
 	if (daemon_wait(&s->daemon, -1) == DAEMON_STOP) {

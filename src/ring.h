@@ -10,8 +10,8 @@
  *   replies                <---  ring_send(conn, iov)        <---  after the fence
  *                                leave in the next ring_wait()
  *
- * One thread owns a ring: it opens, waits, calls and closes (the kernel may insist);
- * only ring_wake() may be called from others.  All calls but ring_wait queue their
+ * One thread owns a ring: it opens, waits, calls and ends it (the kernel may insist);
+ * only ring_wake() may be called from others, and close() when it has ended.  All calls but ring_wait queue their
  * work; one ring_wait moves everything for all connections, with one system call
  * where the provider can.
  *
@@ -99,6 +99,8 @@ struct ring_stats {
 	uint64_t data;		/* DATA events */
 	uint64_t bytes_in, bytes_out;
 	uint64_t sends;
+	uint64_t no_files;	/* times that accepting stopped for want of descriptors or memory */
+	uint64_t turned_away;	/* connections closed at once, for there was no handle for them */
 	uint64_t starved;	/* times that reading stopped for want of buffers */
 	uint64_t bytes_copied[RING_COPIES];	/* payload bytes copied on the way into the
 				 * buffers (one copy by the kernel for uring and socket: OTHER) */
@@ -111,8 +113,9 @@ struct ring_ops {
 	/* 0, or -errno with one sentence in why (what is missing, what to do). */
 	int  (*open)(struct ring **r, const struct ring_params *p, char *why, size_t why_len);
 	/* Cuts every connection; when it returns the kernel refers to no buffer and to
-	 * no send memory any more. */
-	void (*close)(struct ring *r);
+	 * no send memory any more.  After it only wake, which does nothing, and close. */
+	void (*end)(struct ring *r);
+	void (*close)(struct ring *r);	/* ends it if that was not done; frees */
 	/* A buffer for the kernel to fill.  false: the window is full (keep it). */
 	bool (*give)(struct ring *r, uint32_t buf);
 	/* Submit what is queued, then wait for at least one event, at most timeout_ms

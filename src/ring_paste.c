@@ -299,6 +299,7 @@ static unsigned accept_some(struct ring *r, unsigned i, struct ring_event *ev, u
 			break;
 		}
 		if (!ring_accept_again(-errno)) {
+			count_add(&r->st.no_files, 1);
 			r->backoff_ms = ring_now_ms() + RING_BACKOFF_MS;
 			r->accept_dirty = true;
 			break;
@@ -712,17 +713,28 @@ static void paste_stats(struct ring *r, struct ring_stats *s)
 
 /* ---- open and close ---- */
 
-static void paste_close(struct ring *r)
+static void paste_end(struct ring *r)
 {
 	raio_stop(&r->aio);
+	/* Nobody's call to wake goes to the device any more; who is in it keeps it open. */
+	atomic_store(&r->woken, true);
 	if (r->map)
 		munmap(r->map, r->map_bytes);
+	r->map = NULL;
 	/* the last reference: in here the kernel gives back connections, buffers, device */
 	if (r->fd >= 0)
 		close(r->fd);
+	r->fd = -1;
 	for (uint32_t i = 0; i < r->t.fresh; i++)
-		if (r->t.c[i].flags & F_OPEN)
+		if (r->t.c[i].flags & F_OPEN) {
+			r->t.c[i].flags &= (uint16_t)~F_OPEN;
 			close(r->t.c[i].fd);
+		}
+}
+
+static void paste_close(struct ring *r)
+{
+	paste_end(r);
 	rtable_fini(&r->t);
 	free(r->l);
 	free(r);
@@ -877,6 +889,7 @@ static int paste_open(struct ring **out, const struct ring_params *p, char *why,
 const struct ring_ops ring_paste = {
 	.name = "paste",
 	.open = paste_open,
+	.end = paste_end,
 	.close = paste_close,
 	.give = paste_give,
 	.wait = paste_wait,

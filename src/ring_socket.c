@@ -259,12 +259,13 @@ static void accept_update(struct ring *r)
 	r->accept_dirty = false;
 	on = r->accept_on && !r->backoff_ms && r->t.open < r->t.max;
 	for (unsigned i = 0; i < r->nl; i++) {
-		struct epoll_event e = { .events = on ? EPOLLIN : 0, .data.u64 = TAG_LISTENER | i };
+		struct epoll_event e = { .events = EPOLLIN, .data.u64 = TAG_LISTENER | i };
 
 		if (r->l[i].on == on)
 			continue;
 		syscall_count(r);
-		if (!epoll_ctl(r->epfd, EPOLL_CTL_MOD, r->l[i].fd, &e))
+		/* Not only silenced: one that is shut down says so for ever. */
+		if (!epoll_ctl(r->epfd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, r->l[i].fd, &e))
 			r->l[i].on = on;
 		else			/* deaf if it were not tried again */
 			r->backoff_ms = ring_now_ms() + RING_BACKOFF_MS;
@@ -309,6 +310,7 @@ static unsigned do_accepts(struct ring *r, unsigned i, struct ring_event *ev, un
 		if (!ring_accept_again(-errno)) {
 			r->backoff_ms = ring_now_ms() + RING_BACKOFF_MS;
 			r->accept_dirty = true;
+			count_add(&r->st.no_files, 1);
 			break;
 		}
 	}
@@ -521,14 +523,22 @@ static void socket_stats(struct ring *r, struct ring_stats *s)
 
 /* ---- open and close ---- */
 
-static void socket_close(struct ring *r)
+static void socket_end(struct ring *r)
 {
 	raio_stop(&r->aio);
 	for (uint32_t i = 0; i < r->t.fresh; i++)
-		if ((r->t.c[i].flags & (F_OPEN | F_CLOSING)) == F_OPEN)
+		if ((r->t.c[i].flags & (F_OPEN | F_CLOSING)) == F_OPEN) {
+			r->t.c[i].flags |= F_CLOSING;
 			close(r->t.c[i].fd);
+		}
 	if (r->epfd >= 0)
 		close(r->epfd);
+	r->epfd = -1;
+}
+
+static void socket_close(struct ring *r)
+{
+	socket_end(r);
 	rwake_fini(&r->wake);
 	rtable_fini(&r->t);
 	free(r->win);
@@ -544,15 +554,11 @@ static int listeners_open(struct ring *r)
 	if (!r->l)
 		return -ENOMEM;
 	for (unsigned i = 0; i < r->p.nlisteners; i++) {
-		struct epoll_event e = { .events = 0, .data.u64 = TAG_LISTENER | i };
-
 		r->l[i].fd = r->p.listeners[i];
 		ring_listener_options(r->l[i].fd);
 		err = ring_nonblock(r->l[i].fd, true);
 		if (err)
 			return err;
-		if (epoll_ctl(r->epfd, EPOLL_CTL_ADD, r->l[i].fd, &e))
-			return -errno;
 		r->nl++;
 	}
 	r->accept_on = r->accept_dirty = true;
@@ -609,6 +615,7 @@ static int socket_open(struct ring **out, const struct ring_params *p, char *why
 const struct ring_ops ring_socket = {
 	.name = "socket",
 	.open = socket_open,
+	.end = socket_end,
 	.close = socket_close,
 	.give = socket_give,
 	.wait = socket_wait,

@@ -2,7 +2,7 @@
 /*
  * ring_uring.c - the ring over io_uring (ring.h); the only file with liburing.h.
  *
- *   per listener     one multishot accept
+ *   per listener     one multishot accept, or single ones (accept_one_listener)
  *   per connection   one multishot receive, one poll for the peer's end, at most one
  *                    send
  *   per ring         one read of the wake-up's eventfd
@@ -65,11 +65,13 @@
 #define CQ_ENTRIES	8192u
 #define WINDOW		1024u
 #define BGID		0
-#define PARK_MAX	1024u
+#define ROOM_MANY	4096u		/* the backlog of a listener (listen.c) */
+#define ACCEPTS		16u		/* single ones of a listener in the kernel, at most */
 #define CLOSE_MS	5000		/* how long close() waits for the kernel */
 
 enum op {
 	OP_ACCEPT = 1,	/* conn: index of the listener */
+	OP_ACCEPT_ONE,
 	OP_RECV,
 	OP_SEND,
 	OP_WATCH,
@@ -97,7 +99,10 @@ enum {				/* rconn.flags */
 
 struct ulistener {
 	int fd;
-	bool armed, cancelling;
+	bool armed, cancelling;		/* the multishot accept */
+	unsigned ones;			/* single ones in the kernel */
+	bool ones_cancelling;
+	int waits;			/* accepted, and no handle was free; -1: none */
 };
 
 struct ring {
@@ -105,6 +110,8 @@ struct ring {
 	struct ring_params p;
 	bool u_open, up, stopping;
 	uint32_t inflight;	/* operations in the kernel */
+	int lost;		/* -errno: it takes no entries any more */
+	struct io_uring_sqe nowhere;	/* where those go then */
 
 	struct rtable t;
 	struct rlist rearm;
@@ -121,8 +128,8 @@ struct ring {
 	unsigned nl;
 	bool accept_on, accept_dirty;
 	uint64_t backoff_ms;	/* no accept before this time; 0: any time */
-	struct { int fd; uint32_t l; } park[PARK_MAX];	/* accepted, no handle free */
-	uint32_t park_at, park_n;
+	uint32_t ones;		/* of all listeners */
+	uint32_t waiting;	/* listeners with one that waits */
 
 	struct rwake wake;
 	uint64_t wake_word;	/* what the read of the eventfd writes */
@@ -138,18 +145,23 @@ static uint64_t tag(enum op op, uint32_t gen, uint32_t conn)
 
 /* ---- submission ---- */
 
-/* Room for n more entries, which stay together (a submission ends every link). */
-static void sq_room(struct ring *r, unsigned n)
+/* Room for an entry.  The kernel may say for a while that it wants memory or completions
+ * reaped first: then it is asked again, with naps. */
+static void sq_room(struct ring *r)
 {
-	for (int i = 0; io_uring_sq_space_left(&r->u) < n; i++) {
-		must(i < 1000);
+	static const struct timespec nap = { .tv_nsec = 1000000 };
+
+	for (unsigned i = 0; !io_uring_sq_space_left(&r->u) && !r->lost; i++) {
+		int ret;
+
 		count_add(&r->st.syscalls, 1);
 		/* what it brings stays in the completion queue, or on the kernel's
 		 * overflow list, until the next reap */
-		if (i)
-			io_uring_submit_and_get_events(&r->u);
-		else
-			io_uring_submit(&r->u);
+		ret = i ? io_uring_submit_and_get_events(&r->u) : io_uring_submit(&r->u);
+		if (ret < 0 && ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
+			r->lost = ret;
+		if (i > 1000)
+			nanosleep(&nap, NULL);
 	}
 }
 
@@ -157,7 +169,9 @@ static struct io_uring_sqe *sqe_get(struct ring *r)
 {
 	struct io_uring_sqe *sqe;
 
-	sq_room(r, 1);
+	sq_room(r);
+	if (r->lost)			/* the next wait says so */
+		return &r->nowhere;
 	sqe = io_uring_get_sqe(&r->u);
 	must(sqe);
 	r->inflight++;
@@ -244,13 +258,22 @@ static void accept_start(struct ring *r, unsigned i)
 	r->l[i].armed = true;
 }
 
-static void accept_cancel(struct ring *r, unsigned i)
+static void accept_one(struct ring *r, unsigned i)
 {
 	struct io_uring_sqe *sqe = sqe_get(r);
 
-	io_uring_prep_cancel64(sqe, tag(OP_ACCEPT, 0, i), 0);
+	io_uring_prep_accept(sqe, r->l[i].fd, NULL, NULL, SOCK_CLOEXEC);
+	io_uring_sqe_set_data64(sqe, tag(OP_ACCEPT_ONE, 0, i));
+	r->l[i].ones++;
+	r->ones++;
+}
+
+static void accept_cancel(struct ring *r, unsigned i, enum op what)
+{
+	struct io_uring_sqe *sqe = sqe_get(r);
+
+	io_uring_prep_cancel64(sqe, tag(what, 0, i), IORING_ASYNC_CANCEL_ALL);
 	io_uring_sqe_set_data64(sqe, tag(OP_CANCEL_ACCEPT, 0, i));
-	r->l[i].cancelling = true;
 }
 
 /* ---- what should be going on, compared with what is ---- */
@@ -277,9 +300,35 @@ static void rearm(struct ring *r)
 	}
 }
 
+/*
+ * A multishot accept takes whoever is in the backlog at once, so there must be handles for all
+ * of them: a connection that is accepted and has none is a descriptor that nobody reckons
+ * with.  With fewer, single accepts, one for each handle that is free: the others stay in the
+ * backlog.  Each listener has one at least, or its clients would wait for those of another;
+ * so one of each may have to wait for a handle.
+ */
+static void accept_one_listener(struct ring *r, unsigned i, bool on, bool many)
+{
+	struct ulistener *l = &r->l[i];
+
+	if (many && !l->armed && !l->ones)
+		accept_start(r, i);
+	if (!many && l->armed && !l->cancelling) {
+		accept_cancel(r, i, OP_ACCEPT);
+		l->cancelling = true;
+	}
+	if ((!on || many) && l->ones && !l->ones_cancelling) {
+		accept_cancel(r, i, OP_ACCEPT_ONE);
+		l->ones_cancelling = true;
+	}
+	while (on && !many && !l->armed && !l->ones_cancelling && l->waits < 0 && l->ones < ACCEPTS &&
+	       r->t.open + (l->ones ? r->ones : 0) < r->t.max)
+		accept_one(r, i);
+}
+
 static void accept_update(struct ring *r)
 {
-	bool on;
+	bool on, many;
 
 	if (r->backoff_ms && ring_now_ms() >= r->backoff_ms) {
 		r->backoff_ms = 0;
@@ -288,13 +337,10 @@ static void accept_update(struct ring *r)
 	if (!r->accept_dirty)
 		return;
 	r->accept_dirty = false;
-	on = r->accept_on && !r->backoff_ms && !r->park_n && r->t.open < r->t.max;
-	for (unsigned i = 0; i < r->nl; i++) {
-		if (on && !r->l[i].armed)
-			accept_start(r, i);
-		else if (!on && r->l[i].armed && !r->l[i].cancelling)
-			accept_cancel(r, i);
-	}
+	on = r->accept_on && !r->backoff_ms;
+	many = on && r->t.max - r->t.open > ROOM_MANY;
+	for (unsigned i = 0; i < r->nl; i++)
+		accept_one_listener(r, i, on, many);
 }
 
 /* ---- the window ---- */
@@ -343,49 +389,66 @@ static bool conn_new(struct ring *r, int fd, uint32_t listener, struct ring_even
 
 	if (conn == RCONN_NIL)
 		return false;
-	if (r->t.open == r->t.max)
-		r->accept_dirty = true;
+	r->accept_dirty |= r->t.max - r->t.open == ROOM_MANY;
 	read_update(r, &r->t.c[conn]);
 	*ev = (struct ring_event){ .kind = RING_ACCEPT, .conn = conn, .res = (int)listener };
 	return true;
 }
 
-static bool on_accept(struct ring *r, const struct io_uring_cqe *cqe, uint32_t i, struct ring_event *ev)
+static void accept_ended(struct ring *r, uint32_t i, bool one)
 {
-	if (!(cqe->flags & IORING_CQE_F_MORE)) {
-		r->l[i].armed = r->l[i].cancelling = false;
-		r->accept_dirty = true;
-	}
-	if (cqe->res < 0) {
-		if (!ring_accept_again(cqe->res))
-			r->backoff_ms = ring_now_ms() + RING_BACKOFF_MS;
-		return false;
-	}
-	if (r->stopping) {
-		close(cqe->res);
-		return false;
-	}
-	if (!r->park_n && conn_new(r, cqe->res, i, ev))
-		return true;
-	/* No handle is free; the cancel of the accept was too late for this one. */
+	struct ulistener *l = &r->l[i];
+
 	r->accept_dirty = true;
-	if (r->park_n == PARK_MAX) {
-		close(cqe->res);
+	if (!one) {
+		l->armed = l->cancelling = false;
+		return;
+	}
+	r->ones--;
+	if (!--l->ones)
+		l->ones_cancelling = false;
+}
+
+static bool on_accept(struct ring *r, const struct io_uring_cqe *cqe, bool one, struct ring_event *ev)
+{
+	uint32_t i = (uint32_t)cqe->user_data;
+
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		accept_ended(r, i, one);
+	if (cqe->res < 0) {
+		if (!ring_accept_again(cqe->res)) {
+			r->backoff_ms = ring_now_ms() + RING_BACKOFF_MS;
+			count_add(&r->st.no_files, 1);
+		}
 		return false;
 	}
-	r->park[(r->park_at + r->park_n) % PARK_MAX].fd = cqe->res;
-	r->park[(r->park_at + r->park_n++) % PARK_MAX].l = i;
+	if (!r->stopping && conn_new(r, cqe->res, i, ev))
+		return true;
+	if (!r->stopping && r->l[i].waits < 0) {
+		r->l[i].waits = cqe->res;
+		r->waiting++;
+		return false;
+	}
+	/* More came at once than a backlog holds. */
+	close(cqe->res);
+	count_add(&r->st.turned_away, !r->stopping);
 	return false;
 }
 
-static bool unpark(struct ring *r, struct ring_event *ev)
+/* Those that wait for a handle, first. */
+static unsigned accept_waiting(struct ring *r, struct ring_event *ev, unsigned max)
 {
-	if (!r->park_n || !conn_new(r, r->park[r->park_at].fd, r->park[r->park_at].l, ev))
-		return false;
-	r->park_at = (r->park_at + 1) % PARK_MAX;
-	if (!--r->park_n)
+	unsigned n = 0;
+
+	for (unsigned i = 0; r->waiting && i < r->nl && n < max; i++) {
+		if (r->l[i].waits < 0 || !conn_new(r, r->l[i].waits, i, &ev[n]))
+			continue;
+		n++;
+		r->l[i].waits = -1;
+		r->waiting--;
 		r->accept_dirty = true;
-	return true;
+	}
+	return n;
 }
 
 /* A connection that is being closed is free when nothing of it is in the kernel. */
@@ -396,7 +459,9 @@ static bool conn_gone(struct ring *r, struct rconn *c, struct ring_event *ev)
 	if (!(c->flags & F_CLOSING) || c->ops)
 		return false;
 	rtable_put(&r->t, conn);
-	if (r->t.open == r->t.max - 1 || r->backoff_ms) {
+	if (r->t.max - r->t.open <= ROOM_MANY + 1)
+		r->accept_dirty = true;
+	if (r->backoff_ms) {
 		r->backoff_ms = 0;
 		r->accept_dirty = true;
 	}
@@ -518,7 +583,9 @@ static bool on_cqe(struct ring *r, const struct io_uring_cqe *cqe, struct ring_e
 		r->inflight--;
 	switch (op) {
 	case OP_ACCEPT:
-		return on_accept(r, cqe, (uint32_t)cqe->user_data, ev);
+		return on_accept(r, cqe, false, ev);
+	case OP_ACCEPT_ONE:
+		return on_accept(r, cqe, true, ev);
 	case OP_WAKE:
 		if (r->stopping)
 			return false;
@@ -576,6 +643,8 @@ static int enter(struct ring *r, int timeout_ms, bool have)
 	struct io_uring_cqe *cqe;
 	int ret;
 
+	if (r->lost)
+		return r->lost;
 	have |= io_uring_cq_ready(&r->u) > 0;
 	if (have && !io_uring_sq_ready(&r->u))
 		return 0;
@@ -597,8 +666,7 @@ static int uring_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 
 	must(max > 0);
 	count_add(&r->st.waits, 1);
-	while (n < max && unpark(r, &ev[n]))
-		n++;
+	n = accept_waiting(r, ev, max);
 	window_show(r);
 	rearm(r);
 	accept_update(r);
@@ -816,6 +884,7 @@ static int listeners_open(struct ring *r, char *why, size_t why_len)
 	r->nl = r->p.nlisteners;
 	for (unsigned i = 0; i < r->nl && !err; i++) {
 		r->l[i].fd = r->p.listeners[i];
+		r->l[i].waits = -1;
 		ring_listener_options(r->l[i].fd);
 		/* with O_NONBLOCK the kernel would not wait, but report -EAGAIN */
 		err = ring_nonblock(r->l[i].fd, false);
@@ -849,15 +918,24 @@ static void drain(struct ring *r)
 	} while (r->inflight && ring_now_ms() < end);
 }
 
-static void uring_close(struct ring *r)
+static void uring_end(struct ring *r)
 {
 	raio_stop(&r->aio);
 	if (r->up)
 		drain(r);
-	for (; r->park_n; r->park_n--)
-		close(r->park[r->park_at++ % PARK_MAX].fd);
+	r->up = false;
+	for (unsigned i = 0; i < r->nl; i++)
+		if (r->l[i].waits >= 0)
+			close(r->l[i].waits);
+	r->nl = 0;
 	if (r->u_open)
 		io_uring_queue_exit(&r->u);
+	r->u_open = false;
+}
+
+static void uring_close(struct ring *r)
+{
+	uring_end(r);
 	if (r->br)
 		munmap(r->br, r->br_bytes);
 	rwake_fini(&r->wake);
@@ -909,6 +987,7 @@ static int uring_open(struct ring **out, const struct ring_params *p, char *why,
 const struct ring_ops ring_uring = {
 	.name = "uring",
 	.open = uring_open,
+	.end = uring_end,
 	.close = uring_close,
 	.give = uring_give,
 	.wait = uring_wait,

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "ask.h"
@@ -33,6 +34,7 @@
 #define EVENTS_MAX	512u
 #define RESERVE_MAX	32u
 #define PIECES_TURN	4u	/* of the service's pieces, SERVICE_PIECE bytes each */
+#define DOOR_TURNS	64u		/* for the last of the backlog */
 #define AWAY_NS		50000000u	/* longer than it wanted to wait: the loop was away */
 #define BEHIND_MAX	32u		/* turns: more events than any ring keeps */
 
@@ -117,8 +119,6 @@ static void event(struct worker *w, const struct ring_event *e)
 	switch ((enum ring_kind)e->kind) {
 	case RING_ACCEPT:
 		conn_open(w, e->conn);
-		if (w->draining)
-			conn_drain(w, c);
 		break;
 	case RING_DATA:
 		pool_lent_back(w->pool);
@@ -193,11 +193,45 @@ static void flush_pieces(struct worker *w)
 
 /* ---- the end ---- */
 
+void worker_door_last(struct worker *w)
+{
+	if (w->door == DOOR_OPEN)
+		w->door = DOOR_LAST;
+}
+
+static bool is_unix(int fd)
+{
+	struct sockaddr_storage a;
+	socklen_t n = sizeof(a);
+
+	return !getsockname(fd, (struct sockaddr *)&a, &n) && a.ss_family == AF_UNIX;
+}
+
+/* Connections are refused from here on, or go to the others (SO_REUSEPORT).  A Unix socket
+ * is everybody's: it is closed when all stop. */
+static void shut_door(struct worker *w)
+{
+	w->door = DOOR_SHUT;
+	w->ops->accept(w->ring, false);
+	for (unsigned i = 0; i < w->nlisteners && !w->env->given; i++)
+		if (w->draining || !is_unix(w->listeners[i]))
+			shutdown(w->listeners[i], SHUT_RD);
+}
+
+/* After a turn; came: somebody did.  Who is in the backlog of a socket that is closed gets a
+ * reset. */
+static void mind_door(struct worker *w, bool came)
+{
+	if (w->door == DOOR_LAST && w->door_turns++ && (!came || w->door_turns > DOOR_TURNS))
+		shut_door(w);
+}
+
 static void start_drain(struct worker *w)
 {
 	w->draining = true;
 	w->drain_end_ns = w->now_ns + w->env->drain_ms * 1000000ull;
-	w->ops->accept(w->ring, false);
+	if (!w->env->given)
+		worker_door_last(w);
 	for (unsigned i = 0; i < w->env->conns_max; i++)
 		if (w->conns[i].magic == CONN_MAGIC)
 			conn_drain(w, &w->conns[i]);
@@ -219,9 +253,15 @@ static bool finished(struct worker *w)
 		return false;
 	if (!w->draining)
 		start_drain(w);
-	if (stop > 1 || w->now_ns >= w->drain_end_ns)
+	if (stop > 1 || w->now_ns >= w->drain_end_ns) {
+		if (w->door != DOOR_SHUT)
+			shut_door(w);
 		kill_all(w);
-	return !w->open && !lane_pending(w->lane);
+	}
+	/* Only such as are told to go elsewhere: who comes from here on finds the next server. */
+	if (w->open == w->late && w->door == DOOR_OPEN)
+		shut_door(w);
+	return !w->open && w->door == DOOR_SHUT && !lane_pending(w->lane);
 }
 
 /* ---- the loop ---- */
@@ -242,6 +282,8 @@ static int wait_ms(struct worker *w)
 
 	if (!TAILQ_EMPTY(&w->pieceq))
 		return 0;
+	if (w->door == DOOR_LAST)
+		return 0;
 	if (w->look_again) {
 		w->look_again = false;
 		return 0;
@@ -257,9 +299,13 @@ static int wait_ms(struct worker *w)
 
 static void show_pool(struct worker *w)
 {
+	static struct diag_limit no_files;
 	struct ring_stats s;
 
 	w->ops->stats(w->ring, &s);
+	if (s.no_files != COUNT_GET(w->count, accept_failed))
+		diag_limited(&no_files, DIAG_WARN, "worker %u: connections cannot be accepted: out of open files, or "
+			     "of memory; raise the limit (ulimit -n, LimitNOFILE=)", w->index);
 	count_ring(w->count, &s);
 	COUNT_SET(w->count, pool_free, w->pool->nfree);
 	COUNT_SET(w->count, pool_kernel, w->pool->lent);
@@ -280,7 +326,7 @@ static void read_clocks(struct worker *w, int ms)
 static int loop(struct worker *w)
 {
 	struct ring_event ev[EVENTS_MAX];
-	bool progress;
+	bool progress, came;
 	int n, ms;
 
 	for (;;) {
@@ -291,11 +337,13 @@ static int loop(struct worker *w)
 			return n;
 		read_clocks(w, ms);
 		reply_clock(&w->replies, w->wall_ms);
-		progress = false;
+		progress = came = false;
 		for (int i = 0; i < n; i++) {
+			came |= ev[i].kind == RING_ACCEPT;
 			progress |= ev[i].kind == RING_SYNCED;
 			event(w, &ev[i]);
 		}
+		mind_door(w, came);
 		progress |= lane_reclaim(w->lane) > 0;
 		ingest_commit(w);
 		ingest_release(w);
@@ -377,6 +425,7 @@ static void *run(void *arg)
 	COUNT_SET(w->count, pool_buffers, w->pool->n);
 	started(w, 0);
 	err = loop(w);
+	w->ops->end(w->ring);
 	if (err) {
 		diag(DIAG_ERR, "worker %u: the ring failed: %s", w->index, strerror(-err));
 		w->env->gone(w->env->arg);

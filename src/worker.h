@@ -52,6 +52,8 @@ struct worker_env {			/* the same for all workers; must outlive them */
 	unsigned pushback_ms;		/* how long to push back before 503 */
 	uint32_t held_max;		/* held buffers from which a checkpoint is asked for */
 	unsigned drain_ms;		/* how long to finish what is in flight at a stop */
+	bool given;			/* the listeners are a service manager's: they stay open */
+	atomic_uint *serving;		/* workers whose lane has not failed */
 	void (*gone)(void *arg);	/* a worker ended although nobody stopped it */
 	void *arg;
 	bool pin;			/* pin worker i to the i-th CPU it may run on */
@@ -121,6 +123,9 @@ struct worker {
 	atomic_int stop;		/* 0 run, 1 drain, 2 now */
 	bool draining;
 	uint64_t drain_end_ns;
+	enum { DOOR_OPEN, DOOR_LAST, DOOR_SHUT } door;	/* LAST: until nobody is left in the backlog */
+	unsigned door_turns;		/* since LAST */
+	unsigned late;			/* connections that came while draining */
 	atomic_bool hungry;		/* wake me after the checkpointer's next pass */
 
 	int start_err;			/* of the thread's start, with why */
@@ -136,9 +141,11 @@ int  worker_start(struct worker **w, const struct worker_env *env, unsigned inde
 /* Safe from any thread and from signal handlers. now: do not wait for what is in flight. */
 void worker_stop(struct worker *w, bool now);
 void worker_join(struct worker *w);	/* waits until its thread has ended */
-/* Closes its ring too: nobody may wake it any more. */
+/* Frees its ring too: nobody may wake it any more. */
 void worker_free(struct worker *w);
 void worker_wake(struct worker *w);	/* any thread */
 uint64_t worker_clock_ns(void);		/* monotonic */
+/* By the worker: accept whoever is in the backlog, and then nobody any more. */
+void worker_door_last(struct worker *w);
 
 #endif

@@ -211,6 +211,11 @@ static int rr_open(struct ring **r, const struct ring_params *p, char *why, size
 	return the.window ? 0 : -ENOMEM;
 }
 
+static void rr_end(struct ring *k)
+{
+	(void)k;
+}
+
 static void rr_close(struct ring *k)
 {
 	free(k->window);
@@ -331,7 +336,7 @@ static void rr_stats(struct ring *k, struct ring_stats *s)
 }
 
 const struct ring_ops rule_ring = {
-	.name = "script", .open = rr_open, .close = rr_close, .give = rr_give, .wait = rr_wait,
+	.name = "script", .open = rr_open, .end = rr_end, .close = rr_close, .give = rr_give, .wait = rr_wait,
 	.send = rr_send, .pause = rr_pause, .resume = rr_resume, .shutdown = rr_shutdown,
 	.close_conn = rr_close_conn, .accept = rr_accept, .wake = rr_wake,
 	.unread = rr_unread, .peer = rr_peer, .aio = rr_aio, .stats = rr_stats,

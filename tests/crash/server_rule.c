@@ -193,6 +193,7 @@ static void serve(struct rule *r, struct wal *w, int fault)
 {
 	struct counters counters = { 0 };
 	struct health health = { 0 };
+	atomic_uint serving = 1;
 	struct worker_env env = {
 		.ring = &rule_ring, .wal = w, .health = &health, .counters = &counters,
 		.limits = { RULE_HEAD, 256, 32, 256, RULE_BODY }, .conns_max = RULE_CONNS,
@@ -200,7 +201,7 @@ static void serve(struct rule *r, struct wal *w, int fault)
 		.idle_timeout_ms = NEVER, .write_timeout_ms = NEVER,
 		/* Nothing gives the buffers of a failed lane back but refusing: at once. */
 		.pushback_ms = fault < 0 ? NEVER : 0,
-		.drain_ms = NEVER, .gone = lost, .arg = r,
+		.drain_ms = NEVER, .gone = lost, .arg = r, .serving = &serving,
 	};
 	struct rule_disk d = { .wal = w, .blk = the.blk, .fault = fault, .err = the.s->err, .acked = cut_now,
 		.fault_in = 1 + rule_draw(r, 12) };

@@ -5,7 +5,7 @@
 E2E_TESTS = \
 	%D%/basic.py %D%/config.py %D%/wire.py %D%/bodies.py %D%/restart.py \
 	%D%/tool.py %D%/retention.py %D%/pressure.py %D%/full.py %D%/idle.py \
-	%D%/deadlines.py
+	%D%/deadlines.py %D%/drain.py
 LONG_TESTS += %D%/kill.py %D%/hour.py
 SCRIPT_TESTS += $(E2E_TESTS)
 EXTRA_DIST += %D%/harness.py %D%/ledger.py

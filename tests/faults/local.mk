@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # System calls of the real server that fail, one at a time (nth.py, tests/README.md).
 LONG_TESTS += %D%/nth.py %D%/stall.py
+SCRIPT_TESTS += %D%/lane.py
 check_DATA += %D%/nth.so
 %D%/nth.so: %D%/nth.c
 	$(AM_V_at)$(MKDIR_P) %D%
