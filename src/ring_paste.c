@@ -794,6 +794,7 @@ static int setup(struct ring *r, char *why, size_t why_len)
 	};
 	uint64_t lock = p->lock_bytes > s.len ? p->lock_bytes : s.len;
 
+	lock += lock / 32 + (1u << 20);		/* the kernel's arrays count too */
 	r->win_max = p->nbufs < WINDOW ? p->nbufs : WINDOW;
 	s.rel_entries = power_of_two(r->win_max);
 	if (!may_lock(lock)) {
@@ -806,7 +807,9 @@ static int setup(struct ring *r, char *why, size_t why_len)
 
 		snprintf(why, why_len, PASTE_DEVICE " refuses a ring over %llu bytes of buffers: %s%s",
 			 (unsigned long long)s.len, strerror(-err),
-			 err == -EINVAL ? " (is the module of another version?)" : "");
+			 err == -EINVAL ? " (is the module of another version?)" :
+			 err == -EOPNOTSUPP ? " (they lie in an ordinary file: give a folder with DAX or on tmpfs)" :
+			 err == -EPERM ? " (other processes of this user have locked memory too; see LimitMEMLOCK=)" : "");
 		return err;
 	}
 	r->map = mmap(NULL, s.map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
