@@ -151,6 +151,8 @@ enum answer_framing answer_head(struct text *t, const struct answer *a,
 	text_str(t, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
 	if (*close)
 		text_str(t, "Connection: close\r\n");
+	else if (k->keep && *k->keep)
+		text_str(t, k->keep);
 	else if (!k->http11)
 		text_str(t, "Connection: keep-alive\r\n");
 	if (a->headers)

@@ -34,6 +34,7 @@ struct asker {			/* how the client asked */
 	bool keep_alive;
 	bool head;		/* HEAD: no body */
 	const char *class;	/* the server's, for Pasted-Class */
+	const char *keep;	/* reply_keep_alive's lines for a connection that stays; NULL: none */
 };
 
 struct answer {

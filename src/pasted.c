@@ -25,6 +25,7 @@
 #include "doctor.h"
 #include "health.h"
 #include "listen.h"
+#include "reply.h"
 #include "parting.h"
 #include "recover.h"
 #include "service.h"
@@ -67,6 +68,7 @@ struct server {
 	uint64_t absent[WAL_REASONS];		/* what read-back could not give */
 	const struct counters *counters_of[LANES_MAX];
 	struct service *records, *pages;
+	char	 keep[80];			/* of the pages' replies */
 	struct worker_env env;
 	atomic_uint serving;			/* lanes that have not failed */
 	struct worker *workers[LANES_MAX];
@@ -357,13 +359,14 @@ static void kick_checkpoint(void *arg)
 
 static int start_service(struct server *s)
 {
+	unsigned keep = reply_keep_alive(s->keep, sizeof(s->keep), s->config.idle_timeout_ms);
 	bool stores = s->choice.class != WAL_NONE;
 	const struct service_env env = {
 		.wal = stores ? s->wal : NULL, .class = s->choice.class,
 		.nworkers = s->config.workers, .counters = s->counters_of, .health = &s->health,
 		.version = PACKAGE_VERSION, .class_why = s->choice.why, .ring = s->ring->name,
 		.store = stores ? s->config.store : NULL, .nvmm = s->choice.nvmm,
-		.listen = s->addresses, .buf_size = s->config.buf_size, .absent = s->absent,
+		.listen = s->addresses, .keep = keep ? s->keep : NULL, .buf_size = s->config.buf_size, .absent = s->absent,
 		.wake = wake_worker, .kick_checkpoint = kick_checkpoint, .arg = s,
 	};
 	size_t bytes = s->config.workers * sizeof(*s->counters);

@@ -15,7 +15,8 @@
 #define REPLY_TEXT_MAX	300u
 #define ROOM(b) (sizeof((b)->data) - (b)->used)
 
-int reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name, unsigned lane, bool named)
+int reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name, unsigned lane, bool named,
+	       unsigned idle_ms)
 {
 	memset(p, 0, sizeof(*p));
 	p->blocks = (size_t)conns_max + REPLY_EXTRA;
@@ -27,6 +28,7 @@ int reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name,
 	snprintf(p->class_name, sizeof(p->class_name), "%s", class_name);
 	p->class_line_len = (unsigned)snprintf(p->class_line, sizeof(p->class_line), "Pasted-Class: %s\r\n",
 					       p->class_name);
+	p->keep_len = reply_keep_alive(p->keep, sizeof(p->keep), idle_ms);
 	p->tail_len = (unsigned)snprintf(p->tail, sizeof(p->tail), "\"class\":\"%s\"}\n", p->class_name);
 	p->mem = mmap(NULL, p->mem_len, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -35,6 +37,15 @@ int reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name,
 		return -errno;
 	}
 	return 0;
+}
+
+/* A second less than the truth, so that a client does not send when we close. */
+unsigned reply_keep_alive(char *buf, size_t n, unsigned idle_ms)
+{
+	unsigned s = idle_ms ? (idle_ms - 1) / 1000 : 0;
+
+	*buf = '\0';
+	return s ? (unsigned)snprintf(buf, n, "Connection: keep-alive\r\nKeep-Alive: timeout=%u\r\n", s) : 0;
 }
 
 void reply_fini(struct reply_pool *p)
@@ -147,13 +158,13 @@ static char *put_class(char *o, const struct reply_pool *p)
 	return put(o, p->class_line, p->class_line_len);
 }
 
-static char *put_connection(char *o, bool close, bool old)
+static char *put_connection(char *o, const struct reply_pool *p, bool close, bool old)
 {
 	if (close)
 		return PUT(o, "Connection: close\r\n");
-	if (old)
+	if (old && !p->keep_len)
 		return PUT(o, "Connection: keep-alive\r\n");
-	return o;
+	return put(o, p->keep, p->keep_len);
 }
 
 void reply_recorded(struct reply_pool *p, struct conn *c, uint64_t seq, bool close, bool old)
@@ -175,7 +186,7 @@ void reply_recorded(struct reply_pool *p, struct conn *c, uint64_t seq, bool clo
 	}
 	o = PUT(o, "\r\n");
 	o = put_class(o, p);
-	o = put_connection(o, close, old);
+	o = put_connection(o, p, close, old);
 	if (p->named) {
 		o = PUT(o, "\r\n{\"record\":\"");
 		o = put(o, name, nlen);
@@ -237,7 +248,7 @@ static void reply_any(struct reply_pool *p, struct conn *c, int status, const ch
 		o = put_u64(o, r.retry_after_s);
 		o = PUT(o, "\r\n");
 	}
-	o = put_connection(o, r.close, r.old);
+	o = put_connection(o, p, r.close, r.old);
 	o = PUT(o, "\r\n");
 	if (type && !r.head)
 		o = put(o, body, len);

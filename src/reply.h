@@ -41,9 +41,15 @@ struct reply_pool {
 	/* of the 200 of a recorded request, what stands before and behind its numbers */
 	char head[128], class_line[40], tail[40];
 	unsigned head_len, class_line_len, tail_len;
+	char keep[80];			/* for a connection that stays: how long it does */
+	unsigned keep_len;
 };
 
-int  reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name, unsigned lane, bool named);
+/* idle_ms: how long a connection may be idle; clients are told less (Keep-Alive). */
+int  reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name, unsigned lane, bool named,
+		unsigned idle_ms);
+/* "Connection: keep-alive" and "Keep-Alive: timeout=N" as lines; 0: too short to name. */
+unsigned reply_keep_alive(char *buf, size_t n, unsigned idle_ms);
 void reply_fini(struct reply_pool *p);
 void reply_clock(struct reply_pool *p, uint64_t wall_ms);	/* once per batch */
 

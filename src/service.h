@@ -70,6 +70,7 @@ struct service_env {
 	const char	*store;		/* directory; NULL: none */
 	const char	*nvmm;		/* path; NULL: none */
 	const char	*listen;	/* addresses, separated by ", " */
+	const char	*keep;		/* reply_keep_alive's lines; may be NULL */
 	unsigned	 buf_size;
 	uint64_t	*absent;	/* [WAL_REASONS] of readback.h, counted by who answers for records,
 					 * read by any; NULL: not at all */

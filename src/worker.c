@@ -474,7 +474,8 @@ static int worker_alloc(struct worker *w)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < nslots(w); i++)
 		w->slots[i].next = i + 1 < nslots(w) ? i + 1 : FRAG_NIL;
-	return reply_init(&w->replies, w->env->conns_max, wal_class_name(class), w->index, class != WAL_NONE);
+	return reply_init(&w->replies, w->env->conns_max, wal_class_name(class), w->index, class != WAL_NONE,
+			  w->env->idle_timeout_ms);
 }
 
 int worker_start(struct worker **out, const struct worker_env *env, unsigned index, int cpu,

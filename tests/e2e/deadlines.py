@@ -94,5 +94,17 @@ def stuck_output(t):
         c.close()
 
 
+@case("a client that goes by Keep-Alive never meets the close", each=True, classes=("volatile",))
+def keep_alive(t):
+    s = t.server(settings={"idle-timeout": "5s"})
+    with s.connect() as c:
+        name = post(c, "/x", b"x")
+        for r in (c.ask("POST", "/x", b"x"), c.ask("GET", f"/-/records/{name}"), c.ask("GET", "/-/livez"),
+                  c.ask("GET", "/nothing")):
+            equal((r.get("Connection"), r.get("Keep-Alive")), ("keep-alive", "timeout=4"), r)
+        r = c.ask("POST", "/x", b"x", [("Connection", "close")])
+        equal((r.get("Connection"), r.get("Keep-Alive")), ("close", None), r)
+
+
 if __name__ == "__main__":
     main()

@@ -64,18 +64,20 @@ static void test_framing(void **state)
 		const char *has, *hasnt;
 	} t[] = {
 		/*  1.1    keep   head                                                            */
-		{ { true,  true,  false, "nvmm" }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
-		{ { true,  false, false, "nvmm" }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "chunked" },
-		{ { false, true,  false, "nvmm" }, 9, ANSWER_PLAIN, false, "Connection: keep-alive\r\n", "close" },
-		{ { false, false, false, "nvmm" }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "keep-alive" },
-		{ { true,  true,  true, "nvmm" }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
-		{ { true,  true,  false, "nvmm" }, ANSWER_STREAM, ANSWER_CHUNKS, false,
+		{ { true,  true,  false, "nvmm", NULL }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
+		{ { true,  false, false, "nvmm", NULL }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "chunked" },
+		{ { false, true,  false, "nvmm", NULL }, 9, ANSWER_PLAIN, false, "Connection: keep-alive\r\n", "close" },
+		{ { false, false, false, "nvmm", NULL }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "keep-alive" },
+		{ { true,  true,  false, "nvmm", "Keep: it\r\n" }, 9, ANSWER_PLAIN, false, "\r\nKeep: it\r\n", "Connection:" },
+		{ { true,  false, false, "nvmm", "Keep: it\r\n" }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "Keep:" },
+		{ { true,  true,  true, "nvmm", NULL }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
+		{ { true,  true,  false, "nvmm", NULL }, ANSWER_STREAM, ANSWER_CHUNKS, false,
 		  "Transfer-Encoding: chunked\r\n", "Content-Length" },
-		{ { true,  false, false, "nvmm" }, ANSWER_STREAM, ANSWER_CHUNKS, true, "Connection: close\r\n", "Content-Length" },
-		{ { false, true,  false, "nvmm" }, ANSWER_STREAM, ANSWER_UNTIL_CLOSE, true,
+		{ { true,  false, false, "nvmm", NULL }, ANSWER_STREAM, ANSWER_CHUNKS, true, "Connection: close\r\n", "Content-Length" },
+		{ { false, true,  false, "nvmm", NULL }, ANSWER_STREAM, ANSWER_UNTIL_CLOSE, true,
 		  "Connection: close\r\n", "Transfer-Encoding" },
-		{ { true,  true,  true, "nvmm" }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Transfer-Encoding" },
-		{ { false, true,  true, "nvmm" }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Content-Length" },
+		{ { true,  true,  true, "nvmm", NULL }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Transfer-Encoding" },
+		{ { false, true,  true, "nvmm", NULL }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Content-Length" },
 	};
 	struct text x = { 0 };
 	bool close;
@@ -101,7 +103,7 @@ static void test_framing(void **state)
 
 static void test_error(void **state)
 {
-	struct asker k = { true, true, false, "none" };
+	struct asker k = { true, true, false, "none", NULL };
 	struct text x = { 0 };
 	bool close;
 

@@ -19,7 +19,7 @@ static struct conn c;
 static void fresh(const char *class, bool named)
 {
 	memset(&c, 0, sizeof(c));
-	assert_int_equal(reply_init(&p, 2, class, 3, named), 0);
+	assert_int_equal(reply_init(&p, 2, class, 3, named, 5000), 0);
 	reply_clock(&p, 1700000000000ull);
 }
 
@@ -57,6 +57,8 @@ static void recorded(void **state)
 		"Content-Length: 37\r\n"
 		"Pasted-Record: 3-12345\r\n"
 		"Pasted-Class: fsync\r\n"
+		"Connection: keep-alive\r\n"
+		"Keep-Alive: timeout=4\r\n"
 		"\r\n"
 		"{\"record\":\"3-12345\",\"class\":\"fsync\"}\n");
 	assert_null(c.out_first);			/* an idle connection holds no block */
