@@ -29,6 +29,7 @@ struct checkpoint {
 	bool failing;			/* something will have to be tried again */
 	uint64_t slice_bytes;
 	int retain_err;			/* that was told */
+	bool gone;			/* that was told; it is for good */
 	uint64_t watch_ms, pass_ms;	/* when the next look at the files, and the next pass, is due */
 	int efd;
 	atomic_bool kicked;		/* a write to efd is on its way: saves the next */
@@ -111,18 +112,20 @@ static void tell_nospace(struct checkpoint *c, int err)
 	}
 }
 
-static void tell_moved(struct checkpoint *c, bool moved)
+static void tell_moved(struct checkpoint *c, const struct wal_watch *x)
 {
+	bool moved = x->moved || x->wal_moved;
+
 	if (moved == health_is(c->health, HEALTH_STORE_MOVED))
 		return;
 	if (moved) {
 		health_set(c->health, HEALTH_STORE_MOVED, 0);
-		diag(DIAG_WARN, "the store is no longer at its path: it was moved or renamed, or something was "
+		diag(DIAG_WARN, "the %s is no longer at its path: it was moved or renamed, or something was "
 			 "mounted over it; it is worked on where it is now, give that path at the next "
-			 "start");
+			 "start", x->moved ? "store" : "write-ahead log");
 	} else {
 		health_clear(c->health, HEALTH_STORE_MOVED);
-		diag(DIAG_NOTE, "the store is at its path again");
+		diag(DIAG_NOTE, "the store and its write-ahead log are at their paths again");
 	}
 }
 
@@ -143,8 +146,9 @@ static void tell_missing(struct checkpoint *c, const struct wal_watch *x)
 
 static void tell_gone(struct checkpoint *c, const struct wal_watch *x)
 {
-	if (!x->gone || health_is(c->health, HEALTH_LANE_FAILED))
+	if (!x->gone || c->gone)
 		return;
+	c->gone = true;
 	health_set(c->health, HEALTH_LANE_FAILED, WAL_EGONE);
 	diag(DIAG_ERR, "%s was removed, renamed or replaced under the running server: what is written there "
 		 "now could not be found again, so nothing is acknowledged any more; look at what is "
@@ -160,7 +164,7 @@ static void watch(struct checkpoint *c, uint64_t now)
 		return;
 	c->watch_ms = now + WATCH_MS;
 	wal_watch(c->wal, &x);
-	tell_moved(c, x.moved);
+	tell_moved(c, &x);
 	tell_missing(c, &x);
 	tell_gone(c, &x);
 }

@@ -123,6 +123,8 @@ static const struct setting settings[] = {
 	  "with the number of the process, locked while it runs, removed at its end" },
 	{ "config", ACTION, 0, NULL, 0, 0, NULL, "FILE",
 	  "read settings from FILE: one key = value a line, the same names" },
+	{ "adopt", ACTION, 0, NULL, 0, 0, NULL, NULL,
+	  "take over a write-ahead log that belongs to a copy of the store" },
 	{ "doctor", ACTION, 0, NULL, 0, 0, NULL, NULL,
 	  "say what durability this machine gives, why, and what to change; then exit" },
 	{ "version", ACTION, 0, NULL, 0, 0, NULL, NULL, "print the version and exit" },
@@ -439,7 +441,7 @@ static void print_help(FILE *out)
 	fprintf(out, "\nBYTES take K, M, G, T; TIME takes ms, s, m, h, d.  pasted(8), pasted.conf(5).\n");
 }
 
-/* --doctor, --version, --help, --config. */
+/* --adopt, --doctor, --version, --help, --config. */
 static bool act(struct loader *ld, const struct place *p, const struct setting *s,
 		const char *value, FILE *out, bool *done)
 {
@@ -449,6 +451,8 @@ static bool act(struct loader *ld, const struct place *p, const struct setting *
 		ld->file = value;
 	} else if (!strcmp(s->name, "doctor")) {
 		ld->c->doctor = true;
+	} else if (!strcmp(s->name, "adopt")) {
+		ld->c->adopt = true;
 	} else {
 		if (!strcmp(s->name, "version"))
 			fprintf(out, "pasted %s\n", PACKAGE_VERSION);

@@ -58,6 +58,7 @@ struct config {
 	unsigned drain_ms;		/* then, for what is in flight */
 
 	bool	 doctor;
+	bool	 adopt;
 
 	const char *file;		/* --config, as in argv; NULL: none */
 	unsigned line[CONFIG_SETTINGS_MAX];	/* of the setting in file, 0: not set there */

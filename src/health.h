@@ -29,7 +29,7 @@
 	  "put them back: the next start will not find what they hold")	/* the checkpointer */ \
 	X(UNREADABLE, "unreadable", "records of the log cannot be read", \
 	  "look at the storage; it is tried again")	/* the service thread */ \
-	X(STORE_MOVED, "store-moved", "the store is no longer at its path; it is worked on where it is", \
+	X(STORE_MOVED, "store-moved", "the store or its log is no longer at its path; it is worked on where it is", \
 	  "give the new path at the next start")	/* the checkpointer */ \
 	X(SILENT, "disk-silent", "the disk has not answered", \
 	  "look at the storage; goes on by itself")	/* watch.c, with for how long */

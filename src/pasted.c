@@ -272,7 +272,7 @@ static int start_store(struct server *s)
 	const struct config *c = &s->config;
 	const struct wal_options o = {
 		.blk = disk_ops(),
-		.store_dir = c->store, .class = s->choice.class,
+		.store_dir = c->store, .class = s->choice.class, .adopt = c->adopt,
 		/* In the class fsync: only to find what an earlier start left there. */
 		.nvmm_path = s->choice.nvmm ? s->choice.nvmm : c->nvmm,
 		.lanes = c->workers, .pool_bytes = c->pool_bytes, .buf_size = c->buf_size,

@@ -58,6 +58,9 @@ struct blk_ops {
 	/* Of what the name leads to now; "." is the folder itself, -ENOENT when that has no name
 	 * any more. */
 	int	(*id_at)(void *ctx, struct blk_dir *at, const char *name, struct blk_id *id);
+	/* The folder's absolute path as it is now ("" if that is not to be had; cut if it is too
+	 * long), and the id of its file system. */
+	int	(*where)(struct blk_dir *d, char *path, size_t n, uint64_t *fsid);
 	int	(*size)(struct blk_file *f, uint64_t *bytes);
 	/* Read exactly n bytes (0) or -errno; -ENODATA at the end of the file. */
 	int	(*read)(struct blk_file *f, void *p, size_t n, uint64_t off);

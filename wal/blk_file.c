@@ -22,6 +22,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "mutant.h"
@@ -145,6 +146,21 @@ static int file_id_at(void *ctx, struct blk_dir *at, const char *name, struct bl
 
 	(void)ctx;
 	return fstatat(fd_of(at), name, &st, 0) < 0 ? -errno : id_of(&st, id);
+}
+
+static int file_where(struct blk_dir *d, char *path, size_t n, uint64_t *fsid)
+{
+	char link[64];
+	struct statfs fs;
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", d->fd);
+	len = readlink(link, path, n - 1);
+	path[len > 0 ? len : 0] = '\0';
+	if (fstatfs(d->fd, &fs))
+		return -errno;
+	memcpy(fsid, &fs.f_fsid, sizeof(*fsid));
+	return 0;
 }
 
 static int file_size(struct blk_file *f, uint64_t *bytes)
@@ -356,6 +372,7 @@ const struct blk_ops blk_file_ops = {
 	.close = file_close,
 	.id = file_id,
 	.id_at = file_id_at,
+	.where = file_where,
 	.size = file_size,
 	.read = file_read,
 	.write = file_write,

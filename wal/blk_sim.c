@@ -195,6 +195,13 @@ static int sim_id_at(void *ctx, struct blk_dir *at, const char *name, struct blk
 	return -ENOENT;
 }
 
+static int sim_where(struct blk_dir *d, char *path, size_t n, uint64_t *fsid)
+{
+	snprintf(path, n, "%s", d->path);
+	*fsid = 1;
+	return 0;
+}
+
 static int sim_size(struct blk_file *f, uint64_t *bytes)
 {
 	if (f->s->crashed)
@@ -442,7 +449,7 @@ static int sim_lock(struct blk_file *f)
 
 static const struct blk_ops sim_ops = {
 	.dir_open = sim_dir_open, .dir_close = sim_dir_close, .open = sim_open, .close = sim_close,
-	.id = sim_id, .id_at = sim_id_at, .size = sim_size, .read = sim_read,
+	.id = sim_id, .id_at = sim_id_at, .where = sim_where, .size = sim_size, .read = sim_read,
 	.write = sim_write, .sync = sim_sync, .fd = sim_fd, .mkdir = sim_mkdir,
 	.rename = sim_rename, .unlink = sim_unlink, .sync_dir = sim_sync_dir,
 	.list = sim_list, .lock = sim_lock,

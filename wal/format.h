@@ -156,6 +156,21 @@ struct wal_super {
 };
 static_assert(sizeof(struct wal_super) == 72, "wal_super");
 
+/* Whose the wal is, behind each copy of the superblock; bond.c.  Absent or not valid:
+ * nobody's, or an older program's. */
+#define BOND_MAGIC	0x31444e422d545350ull	/* "PST-BND1" */
+#define WAL_BOND	512u		/* in the superblock's page */
+struct wal_bond {
+	uint64_t magic;			/* BOND_MAGIC; 0: the store was closed, and needs it no more */
+	uint8_t  uuid[16];		/* of the store */
+	uint64_t ino;			/* of its file `store` */
+	uint64_t fsid;			/* of the file system that is in */
+	char     path[440];		/* to the store's folder; NUL-terminated */
+	uint8_t  zero[28];
+	uint32_t crc;			/* over all before */
+};
+static_assert(sizeof(struct wal_bond) == 512, "wal_bond");
+
 struct wal_head {			/* one cache line */
 	uint32_t magic;			/* HEAD_MAGIC */
 	uint32_t lane;

@@ -36,8 +36,20 @@ struct pm_map {
 
 enum { PM_SYNC = 1, PM_CREATE = 2 };
 
+struct pm_hold;			/* a lock on a wal and its buffers; defined by each provider */
+
 struct pm_ops {
 	void *ctx;
+	/* Nobody else may open the wal at path (a folder or a device-dax) as long as it is held:
+	 * 0, -EWOULDBLOCK, -ENOENT no such folder, -errno.  hold_files: again, once the files
+	 * have been made. */
+	int  (*hold)(void *ctx, const char *path, struct pm_hold **h);
+	int  (*hold_files)(void *ctx, struct pm_hold *h);
+	void (*release)(void *ctx, struct pm_hold *h);
+	/* Whether path is the folder or device that is held; whether the files in it still have
+	 * their names. */
+	bool (*leads)(void *ctx, const struct pm_hold *h, const char *path);
+	bool (*there)(void *ctx, const struct pm_hold *h);
 	/* The first `end` bytes of the file are there: every block allocated, that and the
 	 * file's name durable.  Idempotent, and needed before each map for writing: a file
 	 * that is long enough may be a copy with holes, or one whose making was cut before it
@@ -71,6 +83,13 @@ struct pm_ops {
 	void (*fence)(void *ctx);
 };
 extern const struct pm_ops pm_nvmm;
+
+/* pm_hold.c, for pm_nvmm. */
+int  pm_hold_take(void *ctx, const char *path, struct pm_hold **h);
+int  pm_hold_files(void *ctx, struct pm_hold *h);
+void pm_hold_release(void *ctx, struct pm_hold *h);
+bool pm_hold_leads(void *ctx, const struct pm_hold *h, const char *path);
+bool pm_hold_there(void *ctx, const struct pm_hold *h);
 
 /* What class `path` (a directory for files, or a device-dax) can give: WAL_NVMM*
  * or WAL_FSYNC (a directory on something with a sync that means something) or

@@ -354,6 +354,8 @@ static void nvmm_fence(void *ctx)
 }
 
 const struct pm_ops pm_nvmm = {
+	.hold = pm_hold_take, .hold_files = pm_hold_files, .release = pm_hold_release,
+	.leads = pm_hold_leads, .there = pm_hold_there,
 	.allocate = nvmm_allocate, .map = nvmm_map, .unmap = nvmm_unmap, .populate = nvmm_populate,
 	.open = nvmm_open, .read = nvmm_read, .close = nvmm_close, .clear = nvmm_clear,
 	.store = nvmm_store, .zero = nvmm_zero, .flush = nvmm_flush, .fence = nvmm_fence,

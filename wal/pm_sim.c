@@ -55,8 +55,15 @@ struct file {
 };
 enum { LINE_BAD = 1, LINE_HOLE = 2 };
 
+struct pm_hold {
+	struct pm_hold *next;
+	char	*path;
+};
+
 struct pm_sim {
 	struct pm_ops ops;
+	struct pm_hold *holds;
+	const char *forgotten;	/* the path of a file whose name is gone */
 	struct file *files;	/* in the order of creation */
 	uint64_t count, capacity;
 	int	(*step)(void *arg, enum pm_sim_op op);
@@ -605,6 +612,62 @@ void pm_sim_dma(struct pm_sim *s, const void *p, size_t n)
 		compare_line(f, i);
 }
 
+/* ---- locks: by the path ---- */
+
+static int sim_hold(void *ctx, const char *path, struct pm_hold **out)
+{
+	struct pm_sim *s = ctx;
+	struct pm_hold *h;
+
+	for (h = s->holds; h; h = h->next)
+		if (!strcmp(h->path, path))
+			return -EWOULDBLOCK;
+	h = must_have(malloc(sizeof(*h)));
+	h->path = must_have(strdup(path));
+	h->next = s->holds;
+	*out = s->holds = h;
+	return 0;
+}
+
+static int sim_hold_files(void *ctx, struct pm_hold *h)
+{
+	(void)ctx;
+	(void)h;
+	return 0;
+}
+
+static void sim_release(void *ctx, struct pm_hold *h)
+{
+	struct pm_sim *s = ctx;
+	struct pm_hold **p = &s->holds;
+
+	while (*p != h)
+		p = &(*p)->next;
+	*p = h->next;
+	free(h->path);
+	free(h);
+}
+
+static bool sim_leads(void *ctx, const struct pm_hold *h, const char *path)
+{
+	(void)ctx;
+	return !strcmp(h->path, path);
+}
+
+static bool sim_there(void *ctx, const struct pm_hold *h)
+{
+	const struct pm_sim *s = ctx;
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/wal", h->path);
+	return !s->forgotten || strcmp(s->forgotten, path);
+}
+
+void pm_sim_forget(struct pm_sim *s, const char *path, bool gone)
+{
+	s->forgotten = gone ? path : NULL;
+}
+
 struct pm_sim *pm_sim_new(void)
 {
 	struct pm_sim *s = must_have(calloc(1, sizeof(*s)));
@@ -614,6 +677,8 @@ struct pm_sim *pm_sim_new(void)
 		.populate = sim_populate, .open = sim_open, .read = sim_read, .close = sim_close,
 		.clear = sim_clear, .store = sim_store, .zero = sim_zero, .flush = sim_flush,
 		.fence = sim_fence,
+		.hold = sim_hold, .hold_files = sim_hold_files, .release = sim_release,
+		.leads = sim_leads, .there = sim_there,
 	};
 	return s;
 }

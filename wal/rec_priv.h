@@ -55,6 +55,8 @@ struct rec {
 	bool	 read_only;
 	bool	 full;			/* read every segment, not only the last */
 	bool	 give_up;
+	bool	 adopt;			/* the wal of a copy becomes this store's */
+	bool	 adopted;		/* it did: it gets another id, so that the copy finds its own gone */
 	bool	 rebuild;		/* a lost store file is found again (the tool, not a start) */
 	bool	 want_wal;		/* a wal shall be attached at nvmm_path */
 	bool	 want_sync;		/* and be in real persistent memory */
@@ -73,6 +75,9 @@ struct rec {
 	bool	 rebuilt;		/* store.b was found again, and is to be written */
 	bool	 class_unknown;		/* rebuilt, and no segment says whether there was a wal */
 	struct walfile *wal;		/* the attached one, for reading; NULL: none */
+	struct pm_hold *hold;		/* of the attached one */
+	struct pm_hold *target;		/* of nvmm_path, where that is another place */
+	char	 taken_by[sizeof(((struct wal_bond *)0)->path)];	/* the other store's path */
 	int	 wal_error;		/* why it cannot be read: WAL_E*, 0 */
 	char	*nvmm_abs;		/* nvmm_path without links and relative parts, if it is there */
 	char	 wal_path[sizeof(((struct store_block *)0)->nvmm_path)];
@@ -134,6 +139,9 @@ int  rec_wal_walk(struct rec *r, unsigned lane, uint64_t from, struct scan *s,
 		  int (*cb)(void *arg, const struct rec_item *x), void *arg);
 /* Appends those records to the lane's log, with GAP frames for the damage. */
 int  rec_wal_replay(struct rec *r, unsigned lane, uint64_t from);
+/* The attached wal is read, and not attached any more: it is closed, and nobody's from now
+ * on (here: it is overwritten next). */
+void rec_wal_leave(struct rec *r, bool here);
 /* A GAP frame's record; g must stay. */
 struct seg_rec rec_gap(const struct rec *r, const struct gap_data *g, struct iovec *iov);
 

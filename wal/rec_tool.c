@@ -35,6 +35,7 @@ static struct rec *rec_of(const struct rec_tool *t, struct wal_report *rep, bool
 	r->read_only = read_only;
 	r->full = r->rebuild = true;
 	r->give_up = t->give_up;
+	r->adopt = t->adopt;
 	r->now_ms = t->now_ms ? t->now_ms : wall_clock_ms;
 	r->progress = t->progress;
 	r->progress_arg = t->progress_arg;
@@ -210,6 +211,8 @@ int wal_repair(const struct rec_tool *t, struct wal_report *rep)
 		if (err)
 			rec_fail(r, err, "%s/store: cannot be written: %s", t->store_dir,
 				 wal_strerror(err));
+		else if (r->wal)
+			rec_wal_leave(r, false);
 	}
 	rec_end(r);
 	free(r);

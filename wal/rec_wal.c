@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "bond.h"
 #include "crc32c.h"
 #include "mutant.h"
 #include "rec_priv.h"
@@ -141,4 +142,19 @@ int rec_wal_replay(struct rec *r, unsigned lane, uint64_t from)
 	free(p.rec);
 	free(p.iov);
 	return err;
+}
+
+/* Where that cannot be written, it stays this store's: a copy that wants the place is
+ * refused, and told what to do. */
+void rec_wal_leave(struct rec *r, bool here)
+{
+	bool bonded = r->wal->bonded && !here;
+
+	walfile_close(r->wal);
+	if (bonded && !walfile_open(r->wal, r->pm, r->wal_path, false, r->store.b.uuid)) {
+		bond_clear(r->wal);
+		walfile_close(r->wal);
+	}
+	free(r->wal);
+	r->wal = NULL;
 }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bond.h"
 #include "mutant.h"
 #include "rec_priv.h"
 
@@ -118,19 +119,61 @@ static int find_store(struct rec *r, struct rec_facts *f)
 
 /* ---- the attached wal ---- */
 
+/* Whether the wal is bonded to another store than this one. */
+static bool taken(struct rec *r, const struct walfile *w)
+{
+	struct wal_bond me;
+
+	if (!w->bonded || MUTANT(bond_check))
+		return false;
+	if (!store_bond(&r->store, &me) && bond_fits(&w->bond, &me))
+		return false;
+	snprintf(r->taken_by, sizeof(r->taken_by), "%s", w->bond.path);
+	return true;
+}
+
+/* 0: it is held; 1: it is not, and *verdict says why, if that is known. */
+static int hold_wal(struct rec *r, const char *path, uint8_t *verdict)
+{
+	int err = r->pm->hold(r->pm->ctx, path, &r->hold);
+
+	if (err == -EWOULDBLOCK) {
+		*verdict = RW_BUSY;
+		return 1;
+	}
+	if (err == -ENOENT || err == -ENOTDIR)
+		return 1;
+	return err ? rec_fail(r, err, "%s: the wal cannot be locked: %s", path, wal_strerror(err)) : 0;
+}
+
+static void let_go(struct rec *r, struct pm_hold **h)
+{
+	if (*h)
+		r->pm->release(r->pm->ctx, *h);
+	*h = NULL;
+}
+
 static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 {
 	const struct store_block *b = &r->store.b;
 	struct walfile *w;
+	bool ours;
 	int err;
 
 	if (!path || !*path || *verdict == RW_FOUND || *verdict == RW_HEADLESS)
 		return 0;
+	err = hold_wal(r, path, verdict);
+	if (err)
+		return err < 0 ? err : 0;
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
 	err = walfile_open_ro(w, r->pm_custom ? r->pm : NULL, path, b->uuid);
-	if (!err && (w->super.crc == b->wal_id || MUTANT(wal_id_check))) {
+	ours = !err && (w->super.crc == b->wal_id || MUTANT(wal_id_check));
+	r->adopted = ours && taken(r, w);
+	if (r->adopted && !r->adopt) {
+		*verdict = RW_TAKEN;
+	} else if (ours) {
 		*verdict = RW_FOUND;
 		for (unsigned i = 0; i < w->super.lanes; i++)
 			if (w->lane[i].lost)
@@ -139,11 +182,12 @@ static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 		snprintf(r->wal_path, sizeof(r->wal_path), "%s", path);
 		return 0;
 	}
+	let_go(r, &r->hold);
 	if (!err)
 		walfile_close(w);
 	free(w);
 	switch (err) {
-	case 0:			/* ours, but of an earlier attachment */
+	case 0:			/* a copy's; or ours, but of an earlier attachment */
 	case -ENOENT:
 	case -ENOTDIR:
 	case WAL_EMISMATCH:
@@ -207,21 +251,38 @@ static int find_target(struct rec *r, struct rec_facts *f)
 {
 	static const uint8_t nobody[16];
 	struct walfile *w;
+	bool copy;
 	int err;
 
 	f->want = r->read_only ? RT_READ : r->want_wal ? RT_WAL_FREE : RT_STORE;
 	if (f->want != RT_WAL_FREE || (r->wal && !strcmp(r->wal_path, r->nvmm_path)))
 		return 0;
+	if (f->store != RS_GOOD && f->store != RS_NONE && f->store != RS_BLANK)
+		return 0;		/* that is what stops it */
+	if (!r->hold || !r->pm->leads(r->pm->ctx, r->hold, r->nvmm_path)) {
+		err = r->pm->hold(r->pm->ctx, r->nvmm_path, &r->target);
+		if (err == -EWOULDBLOCK) {
+			f->want = RT_WAL_BUSY;
+			return 0;
+		}
+		if (err)
+			return rec_fail(r, err, "%s: cannot hold the wal: %s", r->nvmm_path,
+					wal_strerror(err));
+	}
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
 	err = walfile_open_ro(w, r->pm_custom ? r->pm : NULL, r->nvmm_path,
 			      r->store_open ? r->store.b.uuid : nobody);
+	copy = !err && r->store_open && taken(r, w);	/* nothing of it is replayed: not to be adopted */
 	if (!err)
 		walfile_close(w);
 	free(w);
 	switch (err) {
 	case 0:
+		if (copy)
+			f->want = RT_WAL_TAKEN;
+		return 0;
 	case -ENOENT:
 		return 0;
 	case WAL_EMISMATCH:
@@ -251,6 +312,21 @@ static int refuse(struct rec *r)
 	if (f->store == RS_LOST)
 		return rec_fail(r, row->error, "%s: its file `store` is lost, or damaged beyond use; the "
 				"segments are there: `pasted-recover repair` makes it again from them", dir);
+	if (f->store == RS_GOOD && f->wal == RW_TAKEN)
+		return rec_fail(r, row->error, "%s: the wal there belongs to the store at %s, which may be "
+				"alive, and %s may be a copy of it: what is only in the wal would be "
+				"taken from it; if that store is gone, or is this one, moved or restored, "
+				"say --adopt", wal, r->taken_by, dir);
+	if (f->store == RS_GOOD && f->wal == RW_BUSY)
+		return rec_fail(r, row->error, "%s: the wal there is in use by another process, perhaps "
+				"for a copy of the store %s; stop it first", wal, dir);
+	if (f->want == RT_WAL_TAKEN)
+		return rec_fail(r, row->error, "%s: has the wal of the store at %s, of which %s may be a "
+				"copy; give another place, or remove the files wal and pktbufs there if "
+				"nothing needs them", r->nvmm_path, r->taken_by, dir);
+	if (f->want == RT_WAL_BUSY)
+		return rec_fail(r, row->error, "%s: in use by another process; give another place for the "
+				"wal, or stop it first", r->nvmm_path);
 	switch (row->error) {
 	case WAL_EBUSY:
 		return rec_fail(r, row->error, "%s: in use by another process; stop it first, or "
@@ -390,6 +466,8 @@ void rec_end(struct rec *r)
 		free(r->wal);
 		r->wal = NULL;
 	}
+	let_go(r, &r->hold);
+	let_go(r, &r->target);
 	if (r->store_open)
 		store_close(&r->store);
 	r->store_open = false;

@@ -48,6 +48,8 @@ enum rec_wal {			/* the attached wal: at the given path or the stored one */
 	RW_FOUND,		/* the one that is attached, readable */
 	RW_BAD,			/* something is there that was a wal and no copy is valid */
 	RW_HEADLESS,		/* the right one, but a lane's head has no valid copy */
+	RW_TAKEN,		/* the right one, but bonded to another store: this is a copy, or that */
+	RW_BUSY,		/* another process has it open */
 	RW_COUNT
 };
 enum rec_want {			/* what the caller wants */
@@ -56,6 +58,8 @@ enum rec_want {			/* what the caller wants */
 	RT_WAL_FREE,		/* write, a wal at a path that has none, or one of ours */
 	RT_WAL_OTHER,		/* write, a wal at a path that holds another store's wal */
 	RT_WAL_BAD,		/* write, a wal at a path that holds something else */
+	RT_WAL_TAKEN,		/* write, a wal at a path that holds the wal of a copy of this store */
+	RT_WAL_BUSY,		/* write, a wal at a path that another process has in use */
 	RT_COUNT
 };
 struct rec_facts {
@@ -181,6 +185,7 @@ struct rec_tool {
 	const char *store_dir;
 	const char *nvmm_path;		/* NULL: the one in the store file */
 	bool	 quick;			/* of wal_check: look as a start does, not at every byte */
+	bool	 adopt;			/* take a wal over that is bonded to a copy of the store */
 	bool	 give_up;		/* of wal_repair: go on without a lasting wal that is
 					 * missing or damaged, and lose what only it held */
 	const struct pm_ops  *pm;	/* NULL: the product's */

@@ -30,7 +30,7 @@ enum command { CHECK, DUMP, REPAIR };
 struct options {
 	enum command command;
 	const char *store, *nvmm;
-	bool	 json, give_up;
+	bool	 json, give_up, adopt;
 };
 
 static const char usage_text[] =
@@ -43,6 +43,7 @@ static const char usage_text[] =
 	"  --store DIR     the store\n"
 	"  --nvmm PATH     where its wal is; default: the place noted in the store\n"
 	"  --json          one JSON object (dump: one per record and line)\n"
+	"  --adopt         take a wal that belongs to a copy of the store for this one's\n"
 	"  --give-up-wal   repair: go on without a wal that is lost, and what only it held\n"
 	"\n"
 	"exit: 0 clean, 1 work pending after a crash (nothing acknowledged is lost),\n"
@@ -95,6 +96,7 @@ static int parse(struct options *o, int argc, char **argv)
 		{ "nvmm", required_argument, NULL, 'n' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "give-up-wal", no_argument, NULL, 'g' },
+		{ "adopt", no_argument, NULL, 'a' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 }
@@ -115,6 +117,9 @@ static int parse(struct options *o, int argc, char **argv)
 			break;
 		case 'g':
 			o->give_up = true;
+			break;
+		case 'a':
+			o->adopt = true;
 			break;
 		case 'h':
 			fputs(usage_text, stdout);
@@ -239,6 +244,7 @@ int main(int argc, char **argv)
 	t.store_dir = o.store;
 	t.nvmm_path = o.nvmm;
 	t.give_up = o.give_up;
+	t.adopt = o.adopt;
 	code = o.command == DUMP ? run_dump(&o, &t, &r) : run_report(&o, &t, &r);
 	wal_report_fini(&r);
 	return code;

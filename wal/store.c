@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bond.h"
 #include "dice.h"
 #include "crc32c.h"
 #include "mutant.h"
@@ -546,6 +547,21 @@ int store_mark_open(struct store *s)
 	s->b.gen++;
 	s->b.flags |= STORE_OPEN;
 	return write_both(s);
+}
+
+int store_bond(const struct store *s, struct wal_bond *b)
+{
+	struct blk_id id = { 0 };
+	int err;
+
+	*b = (struct wal_bond){ 0 };
+	memcpy(b->uuid, s->b.uuid, sizeof(b->uuid));
+	err = s->blk->where(s->root, b->path, sizeof(b->path), &b->fsid);
+	if (!err && s->file)
+		err = s->blk->id(s->file, &id);
+	b->ino = id.ino;
+	bond_encode(b);
+	return err;
 }
 
 void store_close(struct store *s)

@@ -64,6 +64,8 @@ int  store_write_again(struct store *s);	/* s->b on both copies, the file made i
 /* The next generation with these contents, on both copies. */
 int  store_update(struct store *s, uint32_t flags, uint32_t wal_class, const char *nvmm_path,
 		  uint64_t segment_bytes);
+/* What a wal of this store has to say of it; s->file NULL (lost): ino 0. */
+int  store_bond(const struct store *s, struct wal_bond *b);
 void store_close(struct store *s);
 
 /* Whether the path that the store was opened by still leads to it. */

@@ -8,7 +8,9 @@
  *	recovery		every record is in synced segments (rec_act.c)
  *	the wal			kept: heads to the next lap, rings zeroed.  New, or of
  *				another shape or place: detached in the store file, then
- *				created, its heads with the numbers that come next
+ *				created, its heads with the numbers that come next.  It is
+ *				locked since it was looked at, and bonded to this store
+ *				before anything in it changes
  *	the store file		STORE_OPEN, and where the wal is: before the first append
  *
  * Closing mirrors it: everything into the segments, then the store file says that no
@@ -22,6 +24,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bond.h"
 #include "mutant.h"
 #include "rec_priv.h"
 #include "wal_priv.h"
@@ -176,7 +179,7 @@ static int check_place(struct opening *p)
 	    strlen(o->nvmm_path) >= sizeof(((struct store_block *)0)->nvmm_path))
 		return refuse(p, -ENAMETOOLONG, "%s: a path this long does not fit the store file",
 			      o->nvmm_path);
-	if (o->blk == NULL && o->class != WAL_VOLATILE) {
+	if (o->pm == NULL && o->class != WAL_VOLATILE) {	/* else simulators */
 		err = probe(o->store_dir, &found, why, sizeof(why));
 		if (err == -ENOENT)
 			return refuse(p, err, "%s: the directory that it is to be made in does not exist: "
@@ -210,13 +213,14 @@ static bool same_shape(const struct opening *p, const struct rec *r)
 	       s->bufs == (uint64_t)p->share * p->o->lanes && s->wal_class == p->o->class;
 }
 
-static int new_wal(struct opening *p, struct rec *r)
+static int new_wal(struct opening *p, struct rec *r, const struct wal_bond *me)
 {
+	struct pm_hold *h = r->target ? r->target : r->hold;
 	uint64_t next[LANES_MAX];
 	struct walfile_want want = {
 		.lanes = p->o->lanes, .buf_size = p->o->buf_size, .entries = p->entries,
 		.bufs = (uint64_t)p->share * p->o->lanes, .cls = p->o->class,
-		.now_ms = p->w->now_ms(), .next_seq = next,
+		.now_ms = p->w->now_ms(), .next_seq = next, .bond = me,
 	};
 	int err;
 
@@ -227,10 +231,17 @@ static int new_wal(struct opening *p, struct rec *r)
 	if (!r->wal)
 		return -ENOMEM;
 	err = walfile_create(r->wal, r->pm, r->nvmm_path, &want);
+	if (!err && h) {
+		err = r->pm->hold_files(r->pm->ctx, h);
+		if (err)
+			walfile_close(r->wal);
+	}
 	if (!err)
 		return 0;
 	free(r->wal);
 	r->wal = NULL;
+	if (err == -EWOULDBLOCK)
+		err = WAL_EBUSY;
 	return refuse(p, err, "%s: the wal cannot be made: %s", r->nvmm_path,
 		      err == -EOPNOTSUPP ? "no MAP_SYNC there: it is not persistent memory"
 					 : wal_strerror(err));
@@ -259,19 +270,17 @@ static int open_wal(struct rec *r)
 /* After recovery: everything is in the segments. */
 static int attach(struct opening *p, struct rec *r)
 {
-	bool keep = r->wal && wal_has_wal(p->o->class) && same_shape(p, r);
+	bool keep = r->wal && wal_has_wal(p->o->class) && same_shape(p, r) && !r->adopted;
 	int opened = keep ? open_wal(r) : 0;
 	const char *path = wal_has_wal(p->o->class) ? r->nvmm_path : "";
 	uint32_t flags = MUTANT(open_flag) ? 0 : STORE_OPEN;
-	int err;
+	struct wal_bond me;
+	int err = store_bond(&r->store, &me);
 
+	if (err)
+		return err;
 	if (opened)
 		return refuse(p, opened, "%s", r->rep->why);
-	if (!keep && r->wal) {
-		walfile_close(r->wal);
-		free(r->wal);
-		r->wal = NULL;
-	}
 	/* Before a wal at the same place is overwritten; after a loss, too. */
 	if (!keep && r->store.b.flags & STORE_WAL_ATTACHED && !MUTANT(open_detach)) {
 		err = store_update(&r->store, r->store.b.flags & ~STORE_WAL_ATTACHED,
@@ -279,10 +288,15 @@ static int attach(struct opening *p, struct rec *r)
 		if (err)
 			return err;
 	}
+	if (!keep && r->wal)
+		rec_wal_leave(r, *path && !strcmp(r->wal_path, r->nvmm_path));
+	/* Before it has a record that a copy of the store could take away. */
+	if (keep && !MUTANT(open_bond))
+		bond_write(r->wal, &me);
 	for (unsigned i = 0; keep && i < r->wal->super.lanes && !MUTANT(open_restart); i++)
 		walfile_restart(r->wal, i, r->lane[i].next_seq);
 	if (!keep && *path) {
-		err = new_wal(p, r);
+		err = new_wal(p, r, &me);
 		if (err)
 			return err;
 	}
@@ -311,6 +325,7 @@ static struct rec *rec_for(const struct opening *p)
 	r->pm_custom = o->pm != NULL;
 	r->store_dir = o->store_dir;
 	r->nvmm_path = o->nvmm_path;
+	r->adopt = o->adopt;
 	r->want_wal = wal_has_wal(o->class);
 	r->want_sync = o->class > WAL_FSYNC;
 	r->lanes_wanted = o->lanes;
@@ -346,6 +361,12 @@ static int recover(struct opening *p)
 		r->store_open = false;
 		w->wal = r->wal;
 		r->wal = NULL;
+		if (w->wal) {
+			struct pm_hold **h = r->target ? &r->target : &r->hold;
+
+			w->hold = *h;
+			*h = NULL;
+		}
 		w->known = r->lanes;
 		for (unsigned i = 0; i < r->lanes; i++) {
 			w->log[i] = r->lane[i].log;
@@ -428,6 +449,8 @@ static void release(struct wal *w)
 	if (w->wal)
 		walfile_close(w->wal);
 	free(w->wal);
+	if (w->hold)
+		w->pm->release(w->pm->ctx, w->hold);
 	if (w->store_open)
 		store_close(&w->store);
 	wal_report_fini(&w->report);
@@ -586,6 +609,8 @@ int wal_close(struct wal *w)
 				err = seglog_note_end(w->log[i]);
 		if (!err || MUTANT(close_drain_result))
 			err = store_update(&w->store, 0, w->cls, "", w->segment_bytes);
+		if (!err && w->wal)
+			bond_clear(w->wal);	/* nothing in it is needed: any store may have it */
 	}
 	release(w);
 	return err;

@@ -38,6 +38,7 @@ struct wal_options {
 	const char	*store_dir;
 	const char	*nvmm_path;	/* directory or device-dax; NULL: none */
 	enum wal_class	 class;		/* resolved, never "auto" */
+	bool		 adopt;		/* take a wal over that belongs to a copy of the store */
 	unsigned	 lanes;		/* one per worker */
 	uint64_t	 pool_bytes;	/* all lanes together */
 	unsigned	 buf_size;
@@ -82,6 +83,7 @@ int  wal_background(struct wal *w, uint64_t slice_bytes);
  * not come back, the lanes fail (WAL_EGONE). */
 struct wal_watch {
 	bool	 moved;		/* the store's path leads elsewhere: it is worked on where it is now */
+	bool	 wal_moved;	/* the wal's does */
 	unsigned missing;	/* segments without a file of their name: what only they hold is lost */
 	unsigned lane;		/* of the first of them */
 	uint64_t segno;

@@ -23,6 +23,7 @@ struct wal {
 	struct store	 store;
 	bool		 store_open;
 	struct walfile	*wal;			/* nvmm classes */
+	struct pm_hold	*hold;			/* its lock */
 	struct pm_map	 memory;		/* the pool of the others */
 	uint8_t		*base;			/* the pool */
 	size_t		 base_len;

@@ -8,6 +8,8 @@
  *
  *	the store's path leads elsewhere	told; everything is made and found relative to
  *						folders that are held
+ *	the wal's path does			told: it is mapped, and the next start asks for it
+ *	the wal or its buffers are not in it	all lanes fail
  *	a sealed segment has no name		told: what only it holds is lost to the next start
  *	the prepared one has none		it is made again (seglog_watch)
  *	the active one, a folder		nothing that is acknowledged could come back: the
@@ -19,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mutant.h"
 #include "wal_priv.h"
 
 static void fail_lane(struct lane *l)
@@ -46,6 +49,12 @@ static void watch_lane(struct wal *w, unsigned i, struct wal_watch *x)
 		snprintf(x->what, sizeof(x->what), "lane %u's folder or active segment", i);
 }
 
+static bool wal_gone(struct wal *w, const char **what)
+{
+	*what = "the wal or its buffers";
+	return !w->pm->there(w->pm->ctx, w->hold);
+}
+
 void wal_watch(struct wal *w, struct wal_watch *x)
 {
 	const char *what;
@@ -54,7 +63,10 @@ void wal_watch(struct wal *w, struct wal_watch *x)
 	if (!w->store_open)
 		return;
 	x->moved = store_moved(&w->store);
-	if (store_watch(&w->store, &what)) {
+	if (w->hold)
+		x->wal_moved = !w->pm->leads(w->pm->ctx, w->hold, w->store.b.nvmm_path);
+	what = NULL;
+	if (store_watch(&w->store, &what) || (w->hold && !MUTANT(watch_wal) && wal_gone(w, &what))) {
 		x->gone = true;
 		snprintf(x->what, sizeof(x->what), "%s", what);
 		for (unsigned i = 0; i < w->nlanes; i++)

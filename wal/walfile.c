@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bond.h"
 #include "codec.h"
 #include "mutant.h"
 #include "wal.h"
@@ -325,6 +326,7 @@ static int load(struct walfile *w, int err)
 		return err == -EFBIG || err == -ENOENT ? WAL_EFORMAT : err;
 	for (unsigned i = 0; i < w->super.lanes; i++)
 		load_head(w, i);
+	bond_load(w);
 	return 0;
 }
 
@@ -416,6 +418,11 @@ int walfile_create(struct walfile *w, const struct pm_ops *pm, const char *path,
 	for (int i = 0; i < 2; i++)
 		if (!MUTANT(create_magic_zero))
 			persist(w, super_off[i], &none, sizeof(none));
+	w->bonded = true;		/* what stands there, if anything, is not ours */
+	if (want->bond)
+		bond_write(w, want->bond);
+	else
+		bond_clear(w);
 	write_body(w, want);
 	for (int i = 0; i < 2; i++)
 		persist(w, super_off[i], &w->super.magic, sizeof(w->super.magic));

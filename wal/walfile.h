@@ -40,6 +40,8 @@ struct walfile {
 	struct wal_super super;		/* the valid one */
 	bool	 read_only;
 	bool	 super_bad_a, super_bad_b;	/* as found */
+	struct wal_bond	 bond;		/* valid if bonded */
+	bool	 bonded, bond_twice;	/* a copy is valid; both are, and the same */
 	struct walfile_lane lane[LANES_MAX];	/* [super.lanes] */
 };
 
@@ -51,6 +53,7 @@ struct walfile_want {		/* what a new wal shall be */
 	enum wal_class cls;	/* > WAL_FSYNC: MAP_SYNC must be proven */
 	uint64_t now_ms;
 	const uint64_t *next_seq;	/* [lanes], NULL: 1 each */
+	const struct wal_bond *bond;	/* NULL: nobody's */
 };
 
 /* path: a directory (files path/wal, path/pktbufs) or a device-dax.  uuid NULL: any

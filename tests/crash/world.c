@@ -117,6 +117,7 @@ int world_open(struct world *x, unsigned lanes)
 		.pool_bytes = (uint64_t)lanes * WORLD_BUFS * WORLD_BUF, .buf_size = WORLD_BUF,
 		.segment_bytes = WORLD_SEGMENT, .record_bytes_max = WORLD_RECORD,
 		.retain_bytes = x->retain_bytes, .retain_ms = x->retain_ms,
+		.adopt = x->adopt,
 		.pm = pm_sim_ops(x->pm), .blk = blk_sim_ops(x->blk), .now_ms = now_ms,
 	};
 	int err = wal_open(&x->w, &o, x->why, sizeof(x->why));

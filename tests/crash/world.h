@@ -38,6 +38,7 @@ struct late_aio {
 struct world {
 	enum wal_class cls;		/* of the next open; may be changed between */
 	const char *nvmm;
+	bool	 adopt;
 	unsigned lanes;
 	uint64_t retain_bytes, retain_ms;	/* 0: for ever */
 	struct pm_sim *pm;

@@ -11,6 +11,7 @@ SCRIPT_TESTS += %D%/no_room.py
 EXTRA_DIST += %D%/disks.py
 SCRIPT_TESTS += %D%/moved.py
 SCRIPT_TESTS += %D%/gone.py
+SCRIPT_TESTS += %D%/wal_bond.py
 SCRIPT_TESTS += %D%/doors.py
 SCRIPT_TESTS += %D%/clients.py
 SCRIPT_TESTS += %D%/limits.py

@@ -69,7 +69,7 @@ def back(t):
         post_one(s, "x", n)
     os.rename(s.store + ".away", s.store)
     wait_until(lambda: not tells_moved(s), 20, "the store that is back is not told")
-    wait_until(lambda: "at its path again" in s.said(), 20, s.said())
+    wait_until(lambda: "at their paths again" in s.said(), 20, s.said())
     s.kill()                        # what recovery makes of it
     s.start().stop_clean()
     equal(len(s.dump()), 25, "records")

@@ -290,6 +290,43 @@ static void a_lock_is_for_one(void **state)
 
 /* ---- persistent memory ---- */
 
+static void a_wal_is_held_by_one(void **state)
+{
+	struct folder *d = *state;
+	struct pm_hold *h, *other;
+	char wal[80], away[80];
+
+	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), 0);
+	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &other), -EWOULDBLOCK);
+	snprintf(wal, sizeof(wal), "%s/wal", d->dir);
+	snprintf(away, sizeof(away), "%s/away", d->dir);
+	assert_int_equal(close(open(wal, O_CREAT | O_RDWR, 0600)), 0);
+	assert_int_equal(pm_nvmm.hold_files(NULL, h), 0);
+	assert_true(pm_nvmm.there(NULL, h));
+	assert_true(pm_nvmm.leads(NULL, h, d->dir));
+	assert_false(pm_nvmm.leads(NULL, h, "/dev/shm"));
+	assert_int_equal(rename(wal, away), 0);
+	assert_false(pm_nvmm.there(NULL, h));
+	assert_int_equal(rename(away, wal), 0);
+	assert_true(pm_nvmm.there(NULL, h));
+
+	/* The same file by another path. */
+	assert_int_equal(mkdir(away, 0700), 0);
+	strcat(away, "/wal");
+	assert_int_equal(link(wal, away), 0);
+	away[strlen(away) - 4] = '\0';
+	assert_int_equal(pm_nvmm.hold(NULL, away, &other), -EWOULDBLOCK);
+	pm_nvmm.release(NULL, h);
+	assert_int_equal(pm_nvmm.hold(NULL, away, &other), 0);
+	pm_nvmm.release(NULL, other);
+	assert_int_equal(pm_nvmm.hold(NULL, "/nowhere/at/all", &h), -ENOENT);
+	strcat(away, "/wal");
+	unlink(away);
+	away[strlen(away) - 4] = '\0';
+	rmdir(away);
+	unlink(wal);
+}
+
 static void a_new_file_is_durable(void **state)
 {
 	struct folder *d = *state;
@@ -382,6 +419,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(whole_blocks_go_around_the_cache, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_direct, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_is_for_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_wal_is_held_by_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_new_file_is_durable, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_cleared_is_synced, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_is_no_persistent_memory, setup, teardown),

@@ -28,6 +28,8 @@ struct fixture {
 	struct wal_report rep;
 	struct rec_tool tool;
 	const char *nvmm;		/* what the tool is told; NULL: what the store file says */
+	struct blk_sim *first;
+	unsigned asked, had;
 	unsigned gaps;			/* told by the last dump */
 };
 
@@ -246,6 +248,22 @@ static void test_vanished(void **state)
 		f->model = (struct model){ 0 };
 		world_init(&f->x, WAL_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
 	}
+}
+
+static void test_vanished_wal(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_watch x;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	wal_watch(f->x.w, &x);
+	assert_false(x.gone || x.moved || x.wal_moved);
+	pm_sim_forget(f->x.pm, WORLD_NVMM "/wal", true);
+	wal_watch(f->x.w, &x);
+	assert_true(x.gone);
+	assert_int_equal(lane_failed(wal_lane(f->x.w, 0)), WAL_EGONE);
+	pm_sim_forget(f->x.pm, WORLD_NVMM "/wal", false);
 }
 
 static void test_nothing_there(void **state)
@@ -564,6 +582,184 @@ static void lose_wal(struct fixture *f)
 	die(f);
 	pm_sim_remove(f->x.pm, WORLD_NVMM "/wal");
 	pm_sim_remove(f->x.pm, WORLD_NVMM "/pktbufs");
+}
+
+/* ---- whose the wal is ---- */
+
+/* Another copy of the store: everything but what says which one it is. */
+static struct blk_sim *copy_of(struct blk_sim *s)
+{
+	struct blk_sim *t = blk_sim_killed(s);
+	const struct blk_ops *blk = blk_sim_ops(t);
+	uint64_t n;
+	const uint8_t *p = blk_sim_bytes(t, STORE_FILE, &n);
+	uint8_t *file = malloc(n);
+
+	assert_non_null(file);
+	memcpy(file, p, n);
+	blk_sim_put(t, WORLD_STORE "/wal", "x", 1);	/* takes a number, so that the next is new */
+	assert_int_equal(blk->unlink(blk->ctx, NULL, STORE_FILE), 0);
+	assert_int_equal(blk_sim_put(t, STORE_FILE, file, n), 0);
+	free(file);
+	return t;
+}
+
+static void swap(struct world *x, struct blk_sim **blk)
+{
+	struct blk_sim *was = x->blk;
+
+	world_init(x, x->cls, x->pm, *blk, x->model);
+	*blk = was;
+}
+
+static void test_wal_is_bonded(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_sim *other;
+	struct pm_hold *h;
+	uint8_t *wal;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	other = copy_of(f->x.blk);
+
+	swap(&f->x, &other);			/* the copy: neither looks nor starts */
+	assert_int_equal(verdict_of(f), 3);
+	assert_int_equal(f->rep.error, WAL_EMISMATCH);
+	assert_int_equal(world_open(&f->x, 1), WAL_EMISMATCH);
+	assert_non_null(strstr(f->x.why, "--adopt"));
+	assert_non_null(strstr(f->x.why, "belongs to the store at " WORLD_STORE));
+
+	swap(&f->x, &other);			/* the store: has what it had */
+	all_there(f);
+	assert_int_equal(pm_sim_ops(f->x.pm)->hold(pm_sim_ops(f->x.pm)->ctx, WORLD_NVMM, &h), 0);
+	assert_int_equal(verdict_of(f), 3);
+	assert_int_equal(f->rep.error, WAL_EBUSY);
+	assert_int_equal(world_open(&f->x, 1), WAL_EBUSY);
+	pm_sim_ops(f->x.pm)->release(pm_sim_ops(f->x.pm)->ctx, h);
+
+	swap(&f->x, &other);			/* the copy adopts it: now the store is asked */
+	f->x.adopt = true;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	world_kill(&f->x);
+	f->x.adopt = false;
+	die(f);
+	verdict_of(f);
+	swap(&f->x, &other);
+	assert_int_equal(verdict_of(f), 3);
+	assert_int_equal(f->rep.error, WAL_EWALMISSING);
+	assert_int_equal(world_open(&f->x, 1), WAL_EMISMATCH);	/* nor may it have the place */
+
+	swap(&f->x, &other);			/* closed in order it needs the wal no more */
+	assert_int_equal(world_open(&f->x, 1), 0);
+	assert_int_equal(world_close(&f->x), 0);
+	wal = pm_sim_bytes(f->x.pm, WORLD_NVMM "/wal", NULL);
+	assert_true(wal[WAL_BOND] == 0 && wal[WAL_SUPER_B + WAL_BOND] == 0);
+	blk_sim_free(other);
+}
+
+/* A wal that an older program has left gets its bond with the next start. */
+static void test_old_wal_gets_its_bond(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_sim *other;
+	uint8_t *wal;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	wal = pm_sim_bytes(f->x.pm, WORLD_NVMM "/wal", NULL);
+	memset(wal + WAL_BOND, 0, sizeof(struct wal_bond));
+	memset(wal + WAL_SUPER_B + WAL_BOND, 0, sizeof(struct wal_bond));
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	other = copy_of(f->x.blk);
+	swap(&f->x, &other);
+	assert_int_equal(world_open(&f->x, 1), WAL_EMISMATCH);
+	swap(&f->x, &other);
+	all_there(f);
+	blk_sim_free(other);
+}
+
+/* A copy that has no wal attached does not take the place of one that is in use. */
+static void test_place_of_a_copy(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_sim *other;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	assert_int_equal(world_close(&f->x), 0);
+	other = copy_of(f->x.blk);
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	swap(&f->x, &other);
+	assert_int_equal(world_open(&f->x, 1), WAL_EMISMATCH);
+	f->x.adopt = true;
+	assert_int_equal(world_open(&f->x, 1), WAL_EMISMATCH);
+	f->x.adopt = false;
+	swap(&f->x, &other);
+	all_there(f);
+	blk_sim_free(other);
+}
+
+/* A power cut anywhere while a copy adopts: whoever starts next has everything, or is asked. */
+static int adopting(void *arg)
+{
+	struct fixture *f = arg;
+	struct sim_rng rng;
+	struct fixture g = { 0 };
+	struct pm_sim *pm;
+	int err;
+
+	for (uint64_t seed = 1; seed < 6; seed++) {
+		sim_rng_init(&rng, seed);
+		pm = pm_sim_cut(f->x.pm, &rng.p);
+		world_init(&g.x, WAL_NVMM, pm, blk_sim_killed(f->first), &f->model);
+		g.model = f->model;		/* the store that it was taken from */
+		err = world_open(&g.x, 1);
+		if (!err) {
+			world_read(&g.x, &g.got);
+			assert_int_equal(g.got.n, 1);
+		} else {
+			/* it is the copy's now, or nobody's yet */
+			assert_true(err == WAL_EMISMATCH || err == WAL_EWALMISSING);
+		}
+		world_fini(&g.x);
+		got_free(&g.got);
+		g.got = (struct got){ 0 };
+		f->asked += err != 0;
+		f->had += !err;
+	}
+	return 0;
+}
+
+static void test_adopting_is_one_step(void **state)
+{
+	struct fixture *f = *state;
+	struct blk_sim *other;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	f->first = blk_sim_killed(f->x.blk);
+	other = copy_of(f->x.blk);
+	swap(&f->x, &other);
+	f->x.adopt = true;
+	f->x.step = adopting;
+	f->x.step_arg = f;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	f->x.step = NULL;
+	assert_true(f->asked > 10 && f->had > 10);
+	blk_sim_free(f->first);
+	blk_sim_free(other);
 }
 
 static void test_volatile_wal_lost(void **state)
@@ -979,7 +1175,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_refusals), T(test_weak_places), T(test_none_stores_nothing), T(test_busy),
-		T(test_vanished), T(test_store_lost_fsync), T(test_store_lost_nvmm),
+		T(test_vanished), T(test_vanished_wal), T(test_wal_is_bonded), T(test_old_wal_gets_its_bond), T(test_place_of_a_copy),
+		T(test_adopting_is_one_step), T(test_store_lost_fsync), T(test_store_lost_nvmm),
 		T(test_store_lost_volatile), T(test_store_lost_after_a_change),
 		T(test_store_lost_and_busy), T(test_store_lost_for_good), T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
 		T(test_wal_moves), T(test_wal_of_another_store), T(test_volatile_wal_lost),

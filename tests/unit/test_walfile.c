@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "bond.h"
 #include "codec.h"
 #include "pm_sim.h"
 #include "wal.h"
@@ -471,6 +472,100 @@ static void a_place_and_its_class(void **state)
 	assert_int_equal(pm_probe("/nowhere/at/all", &c, why, sizeof(why)), -ENOENT);
 }
 
+/* ---- whose it is ---- */
+
+static struct wal_bond bond_of(const char *path, uint64_t ino)
+{
+	struct wal_bond b = { .ino = ino, .fsid = 7 };
+
+	memcpy(b.uuid, want.uuid, sizeof(b.uuid));
+	strcpy(b.path, path);
+	bond_encode(&b);
+	return b;
+}
+
+static bool one_or_the_other(const struct walfile *x)
+{
+	return x->bonded && x->bond.ino == 5 &&
+	       (!strcmp(x->bond.path, "/old") || !strcmp(x->bond.path, "/new"));
+}
+
+static int bonded_at_all(void *arg, struct pm_sim *image)
+{
+	(void)arg;
+	assert_int_equal(reopen(image), 0);
+	assert_true(one_or_the_other(&v));
+	walfile_close(&v);
+	return 0;
+}
+
+static int bonded_twice(void *arg, struct pm_sim *image)
+{
+	(void)arg;
+	assert_int_equal(reopen(image), 0);
+	assert_true(v.bonded && v.bond_twice);
+	assert_string_equal(v.bond.path, "/new");
+	walfile_close(&v);
+	return 0;
+}
+
+/* Through every crash while it changes, and either copy damaged afterwards. */
+static void a_bond_is_never_lost(void **state)
+{
+	struct wal_bond old = bond_of("/old", 5), new = bond_of("/new", 5);
+	struct walfile_want with = want;
+	struct pm_sim *s = pm_sim_new();
+
+	(void)state;
+	with.bond = &old;
+	assert_int_equal(walfile_create(&w, pm_sim_ops(s), DIR_NAME, &with), 0);
+	assert_true(one_or_the_other(&w));
+	watch(s, bonded_at_all);
+	bond_write(&w, &new);
+	watched(s);
+	assert_int_equal(pm_sim_states(s, 300, 24, 1, bonded_twice, NULL, NULL), 0);
+	for (int copy = 0; copy < 2; copy++)
+		for (unsigned bit = 0; bit < 8 * sizeof(new); bit += 7) {
+			uint64_t at = 8 * ((copy ? WAL_SUPER_B : WAL_SUPER_A) + WAL_BOND) + bit;
+
+			pm_sim_flip(s, DIR_NAME "/wal", at);
+			bond_load(&w);
+			assert_true(w.bonded && !w.bond_twice && one_or_the_other(&w));
+			pm_sim_flip(s, DIR_NAME "/wal", at);
+		}
+	bond_load(&w);
+	bond_clear(&w);
+	bond_load(&w);
+	assert_false(w.bonded);
+	walfile_close(&w);
+	pm_sim_free(s);
+}
+
+/* A copy has the uuid and the path, or the number, but not all that it takes. */
+static void a_bond_fits_one_store(void **state)
+{
+	static const struct { const char *path; uint64_t ino, fsid; bool fits; } rows[] = {
+		{ "/s", 5, 7, true },		/* the same */
+		{ "/t", 5, 7, true },		/* renamed */
+		{ "/s", 5, 8, true },		/* the file system has another id than before */
+		{ "/t", 5, 8, false },		/* a snapshot, mounted elsewhere */
+		{ "/s", 6, 7, false },		/* restored in its place */
+		{ "/t", 6, 7, false },		/* copied */
+		{ "/s", 0, 7, true },		/* the file is lost */
+		{ "/t", 0, 7, false }, { "/s", 0, 8, false },
+	};
+	struct wal_bond wal = bond_of("/s", 5), store;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		store = bond_of(rows[i].path, rows[i].ino);
+		store.fsid = rows[i].fsid;
+		assert_int_equal(bond_fits(&wal, &store), rows[i].fits);
+		store.uuid[3] ^= 1;
+		assert_false(bond_fits(&wal, &store));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +579,8 @@ int main(void)
 		cmocka_unit_test(a_head_is_the_old_or_the_new),
 		cmocka_unit_test(restart_goes_behind_every_word),
 		cmocka_unit_test(a_lost_head_restarts_on_an_empty_ring),
+		cmocka_unit_test(a_bond_is_never_lost),
+		cmocka_unit_test(a_bond_fits_one_store),
 		cmocka_unit_test(on_real_files),
 		cmocka_unit_test(a_place_and_its_class),
 	};

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bond.c - which store a wal belongs to (struct wal_bond in format.h).
+ *
+ * The uuid alone does not say it: a copy of a store has it too.  So the wal names the one
+ * store by what a copy has not: the number of its file `store` in its file system.  The
+ * file system is told by its id or by the path to the store, since either may change while
+ * the store stays the same: a store that is renamed keeps the first, and some file systems
+ * get another id with the next mount.
+ *
+ * A bond is written before the first word of the wal is changed on behalf of its store, and
+ * taken away when the store has been closed and needs the wal no more.  While it stands,
+ * every other store is refused, and asked for --adopt.
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "bond.h"
+#include "crc32c.h"
+#include "mutant.h"
+
+static const uint32_t bond_off[2] = { WAL_SUPER_A + WAL_BOND, WAL_SUPER_B + WAL_BOND };
+
+static uint32_t bond_crc(const struct wal_bond *b)
+{
+	return crc32c(b, offsetof(struct wal_bond, crc));
+}
+
+void bond_encode(struct wal_bond *b)
+{
+	b->magic = BOND_MAGIC;
+	b->crc = bond_crc(b);
+}
+
+static bool bond_valid(const struct wal_bond *b)
+{
+	return b->magic == BOND_MAGIC && b->crc == bond_crc(b) &&
+	       memchr(b->path, 0, sizeof(b->path));
+}
+
+bool bond_fits(const struct wal_bond *wal, const struct wal_bond *store)
+{
+	bool path = !strcmp(wal->path, store->path), fs = wal->fsid == store->fsid;
+
+	if (memcmp(wal->uuid, store->uuid, sizeof(wal->uuid)))
+		return false;
+	if (!store->ino)		/* its file is lost: by both of the others */
+		return path && fs;
+	return wal->ino == store->ino && (path || fs);
+}
+
+void bond_load(struct walfile *w)
+{
+	struct wal_bond b[2];
+	bool ok[2];
+
+	for (int i = 0; i < 2; i++) {
+		memcpy(&b[i], w->wal.addr + bond_off[i], sizeof(b[i]));
+		ok[i] = bond_valid(&b[i]);
+	}
+	w->bonded = ok[0] || ok[1];
+	w->bond_twice = ok[0] && ok[1] && !memcmp(&b[0], &b[1], sizeof(b[0]));
+	w->bond = ok[0] ? b[0] : b[1];
+}
+
+static void persist(struct walfile *w, uint64_t off, const void *src, size_t n)
+{
+	w->pm->store(w->pm->ctx, w->wal.addr + off, src, n);
+	if (!MUTANT(bond_flush))
+		w->pm->flush(w->pm->ctx, w->wal.addr + off, n);
+	/* One copy is whole at any moment; and the wal is changed only afterwards. */
+	if (!MUTANT(bond_fence))
+		w->pm->fence(w->pm->ctx);
+}
+
+void bond_write(struct walfile *w, const struct wal_bond *b)
+{
+	if (w->bond_twice && !memcmp(&w->bond, b, sizeof(*b)))
+		return;
+	for (int i = 0; i < 2; i++)
+		persist(w, bond_off[i], b, sizeof(*b));
+	w->bond = *b;
+	w->bonded = w->bond_twice = true;
+}
+
+void bond_clear(struct walfile *w)
+{
+	static const uint64_t none = 0;
+
+	for (int i = 0; i < 2 && w->bonded; i++)
+		persist(w, bond_off[i], &none, sizeof(none));
+	w->bonded = w->bond_twice = false;
+}

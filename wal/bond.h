@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bond.h - which store a wal belongs to, where its uuid is not enough: of a store and its
+ * copies.
+ */
+#ifndef WAL_BOND_H
+#define WAL_BOND_H
+
+#include <stdbool.h>
+
+#include "format.h"
+#include "walfile.h"
+
+void bond_encode(struct wal_bond *b);		/* magic, crc */
+/* Whether the wal's bond is with this store; store->ino 0: the file `store` is lost. */
+bool bond_fits(const struct wal_bond *wal, const struct wal_bond *store);
+
+void bond_load(struct walfile *w);		/* of a mapped wal: w->bonded, w->bond */
+/* Durable when they return, one copy after the other. */
+void bond_write(struct walfile *w, const struct wal_bond *b);
+void bond_clear(struct walfile *w);
+
+#endif
