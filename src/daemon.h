@@ -2,7 +2,7 @@
 /*
  * daemon.h - what a process owes to its surroundings: signals, limits, service manager.
  *
- * There are no signal handlers.  daemon_signals() blocks the signals before the
+ * There are no signal handlers but for memory that is gone (fault.h).  daemon_signals() blocks the signals before the
  * first thread is made; the main thread takes them with daemon_wait().  So nothing
  * is ever interrupted, and no global variable is needed.  SIGUSR1 and SIGUSR2 mean
  * nothing here and are ignored.

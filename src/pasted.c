@@ -21,6 +21,7 @@
 #include "config.h"
 #include "daemon.h"
 #include "diag.h"
+#include "fault.h"
 #include "disk.h"
 #include "doctor.h"
 #include "health.h"
@@ -293,6 +294,7 @@ static int start_store(struct server *s)
 	}
 	if (s->choice.class != WAL_NONE)
 		tell_recovery(wal_open_report(s->wal));
+	fault_watch(s->wal);
 	return 0;
 }
 
@@ -304,6 +306,7 @@ static void stop_store(struct server *s)
 
 	parting_note(&p, s->wal);
 	err = wal_close(s->wal);
+	fault_forget();
 	if (!err)
 		return;
 	parting_words(&p, s->config.store, s->choice.nvmm, health_is(&s->health, HEALTH_STORE_MOVED),

@@ -26,6 +26,7 @@
 #include "ask.h"
 #include "checkpoint.h"
 #include "diag.h"
+#include "fault.h"
 #include "health.h"
 #include "ingest.h"
 #include "must.h"
@@ -128,6 +129,8 @@ static void event(struct worker *w, const struct ring_event *e)
 		conn_eof(w, c);
 		break;
 	case RING_ERROR:
+		if (e->res == -EFAULT)	/* the kernel could not write to a buffer of ours */
+			fault_look();
 		conn_error(w, c);
 		break;
 	case RING_SENT:

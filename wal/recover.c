@@ -358,7 +358,7 @@ static int refuse(struct rec *r)
 	if (f->store != RS_GOOD && f->store != RS_NONE && f->store != RS_BLANK)
 		return rec_fail(r, row->error, "%s: not a store, or damaged beyond use: no copy in its "
 				"file `store` is valid", dir);
-	if (f->want == RT_WAL_BAD)
+	if (f->want == RT_WAL_BAD && f->wal != RW_BAD)
 		return rec_fail(r, row->error, "%s: holds something that is no wal; give another place, "
 				"or remove (device-dax: zero the start of) it", r->nvmm_path);
 	/* Nothing is lost there: it is not to be given up. */

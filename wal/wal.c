@@ -644,6 +644,18 @@ uint8_t *wal_pool_base(const struct wal *w, size_t *len)
 	return w->base;
 }
 
+unsigned wal_memory(const struct wal *w, struct wal_memory m[WAL_MEMORIES])
+{
+	const char *at = w->store.b.nvmm_path;
+
+	if (!w->wal)
+		return 0;
+	m[0] = (struct wal_memory){ .addr = w->wal->wal.addr, .len = w->wal->wal.len };
+	m[1] = (struct wal_memory){ .addr = w->wal->bufs.addr, .len = w->wal->bufs.len };
+	walfile_parts(at, w->wal, m[0].path, m[1].path, sizeof(m[0].path), &m[1].off);
+	return 2;
+}
+
 void wal_lane_aio(struct wal *w, unsigned i, struct blk_aio *aio)
 {
 	w->lane[i].aio = aio;

@@ -67,6 +67,15 @@ enum wal_class wal_class(const struct wal *w);
 struct lane *wal_lane(struct wal *w, unsigned i);
 struct pool *wal_pool(struct wal *w, unsigned i);
 uint8_t *wal_pool_base(const struct wal *w, size_t *len);	/* to register with a ring */
+/* The persistent memory that is mapped: which file of it is where. */
+#define WAL_MEMORIES 2u
+struct wal_memory {
+	const uint8_t *addr;
+	size_t	 len;
+	uint64_t off;			/* in the file, of addr */
+	char	 path[3072];
+};
+unsigned wal_memory(const struct wal *w, struct wal_memory m[WAL_MEMORIES]);	/* how many */
 /* fsync: where the worker's commits go.  Before the first append. */
 void wal_lane_aio(struct wal *w, unsigned i, struct blk_aio *aio);
 

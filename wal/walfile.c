@@ -49,6 +49,19 @@ static uint64_t bufs_off(const struct place *p, uint32_t lanes, uint64_t entries
 	return p->device ? (end + DAX_ALIGN - 1) / DAX_ALIGN * DAX_ALIGN : 0;
 }
 
+void walfile_parts(const char *path, const struct walfile *w, char *wal, char *bufs, size_t n,
+		   uint64_t *off)
+{
+	struct place p;
+
+	*wal = *bufs = '\0';
+	if (place_of(&p, path))
+		return;
+	snprintf(wal, n, "%s", p.wal);
+	snprintf(bufs, n, "%s", p.bufs);
+	*off = bufs_off(&p, w->super.lanes, w->super.entries);
+}
+
 /* ---- mapping ---- */
 
 /* Bad lines of a part that is not mapped become zeros that can be written. */

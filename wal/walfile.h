@@ -74,6 +74,9 @@ int  walfile_open_ro(struct walfile *w, const struct pm_ops *pm, const char *pat
 int  walfile_create(struct walfile *w, const struct pm_ops *pm, const char *path,
 		    const struct walfile_want *want);
 void walfile_close(struct walfile *w);
+/* The names of its two files (or the one device, with where the buffers are in it). */
+void walfile_parts(const char *path, const struct walfile *w, char *wal, char *bufs, size_t n,
+		   uint64_t *bufs_off);
 /* [p, p + n) of the wal or of the buffers is there to be looked at.  false: some of it cannot
  * be read, its memory is bad.  A mapping for writing has no such lines. */
 bool walfile_fetch(struct walfile *w, const void *p, size_t n);
