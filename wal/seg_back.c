@@ -469,8 +469,11 @@ static int prep_publish(struct seglog *s)
 	s->prep.named |= !err;
 	if (!err)
 		err = note_high(s, s->prep.segno);
-	if (!err)
+	if (!err) {
 		err = s->o.blk->id(s->prep.file, &g->id);
+		if (err == -ENOENT)		/* somebody has removed it: it is made anew */
+			s->prep.named = false;
+	}
 	if (!err) {
 		pthread_mutex_lock(&s->lock);
 		err = seg_reserve(s);

@@ -564,6 +564,41 @@ static void test_swift_files(void **state)
 	blk_sim_free(sim);
 }
 
+static bool unlinks;
+
+static int sync_dir_unlinking(struct blk_dir *d)
+{
+	int err = sim_ops->sync_dir(d);
+
+	if (unlinks && !sim_ops->unlink(sim_ops->ctx, NULL, LANE_DIR "/00000002.seg"))
+		unlinks = false;
+	return err;
+}
+
+/* A segment that is removed just before it is handed over is made anew, not waited for. */
+static void test_removed_while_made(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct blk_ops blk = *blk_sim_ops(sim);
+	struct seglog *s;
+	uint64_t len;
+
+	(void)state;
+	sim_ops = blk_sim_ops(sim);
+	blk.sync_dir = sync_dir_unlinking;
+	model_dirs(&blk);
+	unlinks = false;
+	s = model_start(&blk);
+	unlinks = true;
+	for (int i = 0; i < 100 && !seglog_ready(s); i++)
+		seglog_prepare(s);
+	assert_false(unlinks);
+	assert_true(seglog_ready(s));
+	assert_non_null(blk_sim_bytes(sim, LANE_DIR "/00000002.seg", &len));
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 /* Writes to the data of segments that are whole blocks, and that are not. */
 static unsigned whole, parts;
 
@@ -1284,6 +1319,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_retention_by_size),
 		cmocka_unit_test(test_retention_by_age),
 		cmocka_unit_test(test_the_last_expires),
+		cmocka_unit_test(test_removed_while_made),
 		cmocka_unit_test(test_notes),
 		cmocka_unit_test(test_notes_fail),
 		cmocka_unit_test(test_files_are_recycled),
