@@ -8,7 +8,8 @@
  *   none      anything     anything             none
  *   volatile  anything     anything             volatile
  *   others    tmpfs        anything             refused: it forgets at a power cut
- *   auto      disk         MAP_SYNC proven      nvmm or nvmm-eadr
+ *   auto      disk         MAP_SYNC proven      nvmm or nvmm-eadr, if the platform says that
+ *                                               flushed stores survive; else fsync
  *   auto      disk         none, or not proven  fsync
  *   fsync     disk         anything             fsync
  *   nvmm      disk         MAP_SYNC proven      nvmm or nvmm-eadr

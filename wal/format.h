@@ -14,7 +14,8 @@
  *                        that stands in front of the segment log, and the
  *                        packet buffers it names.  On a device-dax both live in
  *                        the one device: the wal first, the buffers at the next
- *                        multiple of DAX_ALIGN.
+ *                        multiple of DAX_ALIGN, or of the device's alignment
+ *                        where that is larger.
  *
  * A RECORD is one request as it came: head (request line .. empty line,
  * CRLF CRLF included) and body, chunk framing and trailers removed, the values

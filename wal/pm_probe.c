@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -27,35 +26,23 @@
 #define MAP_SYNC 0x80000
 #endif
 
-/* Every region of persistent memory must say cpu_cache: which region a file is in
- * cannot be told through every device mapper in between. */
-static bool caches_are_flushed(void)
+/* It can be flushed by stores alone; whether that outlasts a power cut is the platform's word. */
+static void found_memory(const char *path, const char *proof, enum dax_domain domain, const char *not,
+			 enum wal_class *found, char *why, size_t why_len)
 {
-	glob_t g;
-	size_t n = 0, cpu_cache = 0;
-
-	if (glob("/sys/bus/nd/devices/region*/persistence_domain", 0, NULL, &g))
-		return false;
-	for (; n < g.gl_pathc; n++) {
-		char word[64];
-
-		dax_read_word(g.gl_pathv[n], word, sizeof(word));
-		cpu_cache += !strcmp(word, "cpu_cache");
-	}
-	globfree(&g);
-	return n && cpu_cache == n;
-}
-
-static void found_nvmm(const char *path, const char *proof, enum wal_class *found,
-		       char *why, size_t why_len)
-{
-	if (caches_are_flushed()) {
+	switch (domain) {
+	case DAX_CPU_CACHE:
 		*found = WAL_NVMM_EADR;
 		snprintf(why, why_len, "%s %s, and the platform flushes its caches at power loss",
 			 path, proof);
-	} else {
+		return;
+	case DAX_MEMORY_CONTROLLER:
 		*found = WAL_NVMM;
 		snprintf(why, why_len, "%s %s", path, proof);
+		return;
+	case DAX_FORGETS:
+		*found = WAL_VOLATILE;
+		snprintf(why, why_len, "%s %s, but %s", path, proof, not);
 	}
 }
 
@@ -141,10 +128,13 @@ static int probe_map_sync(const char *dir)
 
 static int probe_dir(const char *path, enum wal_class *found, char *why, size_t why_len)
 {
+	enum dax_domain domain;
 	struct statfs fs;
+	struct stat st;
+	char not[PATH_MAX + 128];
 	int err;
 
-	if (statfs(path, &fs))
+	if (statfs(path, &fs) || stat(path, &st))
 		return -errno;
 	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) {
 		*found = WAL_VOLATILE;
@@ -154,7 +144,8 @@ static int probe_dir(const char *path, enum wal_class *found, char *why, size_t 
 	}
 	err = probe_map_sync(path);
 	if (err == 0) {
-		found_nvmm(path, "maps with MAP_SYNC", found, why, why_len);
+		domain = dax_domain_of_block(st.st_dev, not, sizeof(not));
+		found_memory(path, "maps with MAP_SYNC", domain, not, found, why, why_len);
 		return 0;
 	}
 	*found = WAL_FSYNC;
@@ -178,6 +169,8 @@ static bool env_is_one(const char *name)
 
 int pm_probe(const char *path, enum wal_class *found, char *why, size_t why_len)
 {
+	enum dax_domain domain;
+	char not[PATH_MAX + 128];
 	struct stat st;
 
 	if (env_is_one("PMEM_IS_PMEM_FORCE") || env_is_one("PMEM_NO_FLUSH")) {
@@ -196,7 +189,8 @@ int pm_probe(const char *path, enum wal_class *found, char *why, size_t why_len)
 		return -EOPNOTSUPP;
 	}
 	if (dax_is(&st)) {
-		found_nvmm(path, "is a device-dax", found, why, why_len);
+		domain = dax_domain_of_char(st.st_rdev, not, sizeof(not));
+		found_memory(path, "is a device-dax", domain, not, found, why, why_len);
 		return 0;
 	}
 	snprintf(why, why_len, "%s is neither a directory nor a device-dax", path);

@@ -13,6 +13,7 @@
 
 #include "bond.h"
 #include "codec.h"
+#include "dax.h"
 #include "mutant.h"
 #include "wal.h"
 #include "walfile.h"
@@ -24,6 +25,7 @@
 struct place {			/* where a path's two parts are */
 	char	 wal[PATH_MAX], bufs[PATH_MAX];
 	bool	 device;	/* one device: buffers behind the wal */
+	uint64_t align;		/* of the device */
 };
 
 static int place_of(struct place *p, const char *path)
@@ -31,6 +33,7 @@ static int place_of(struct place *p, const char *path)
 	struct stat st;
 
 	p->device = stat(path, &st) == 0 && S_ISCHR(st.st_mode);
+	p->align = p->device ? dax_align(st.st_rdev) : 1;
 	if (snprintf(p->wal, sizeof(p->wal), p->device ? "%s" : "%s/wal", path) >= PATH_MAX ||
 	    snprintf(p->bufs, sizeof(p->bufs), p->device ? "%s" : "%s/pktbufs", path) >= PATH_MAX)
 		return -ENAMETOOLONG;
@@ -46,7 +49,14 @@ static uint64_t bufs_off(const struct place *p, uint32_t lanes, uint64_t entries
 {
 	uint64_t end = walfile_bytes(lanes, entries);
 
-	return p->device ? (end + DAX_ALIGN - 1) / DAX_ALIGN * DAX_ALIGN : 0;
+	return p->device ? (end + p->align - 1) / p->align * p->align : 0;
+}
+
+uint64_t walfile_bufs_off(const char *path, uint32_t lanes, uint64_t entries)
+{
+	struct place p;
+
+	return place_of(&p, path) ? 0 : bufs_off(&p, lanes, entries);
 }
 
 void walfile_parts(const char *path, const struct walfile *w, char *wal, char *bufs, size_t n,

@@ -82,6 +82,8 @@ void walfile_parts(const char *path, const struct walfile *w, char *wal, char *b
 bool walfile_fetch(struct walfile *w, const void *p, size_t n);
 void walfile_drop(struct walfile *w);	/* nobody looks at what was fetched of the buffers any more */
 
+/* Where the buffers are: 0, or on a device-dax behind the wal, where it can be mapped. */
+uint64_t walfile_bufs_off(const char *path, uint32_t lanes, uint64_t entries);
 uint64_t walfile_bytes(uint32_t lanes, uint64_t entries);	/* of the file wal */
 
 static inline uint64_t *walfile_ring(const struct walfile *w, unsigned lane)
