@@ -205,6 +205,8 @@ static void head_read(struct worker *w, struct conn *c)
 	else
 		COUNT(w->count, requests_read, 1);
 	if (!q->recorded || q->own) {
+		if (MUTANT(flush_reads))
+			take_piece(w, c);
 		ingest_drop(w, c);
 		if (q->recorded)
 			refuse_later(w, c, 405, "what is under /-/ is the server's own");

@@ -36,6 +36,7 @@ CMOCKA = r"^(?!#define).*?\b(?:cmocka_unit_test\w*|T)\(\s*(\w+)", "PASTED_TEST"
 PROGRAMS = {
     "codec": ("tests/unit/test_codec.c",) + CMOCKA,
     "crash": ("tests/crash/crash.c", r'^\s*\{ "([a-z-]+)", WAL_', "LOAD"),
+    "flushes": ("tests/unit/test_flushes.c",) + CMOCKA,
     "http": ("tests/unit/test_http.c",) + CMOCKA,
     "identity": ("tests/unit/test_identity.c",) + CMOCKA,
     "lane": ("tests/unit/test_lane.c",) + CMOCKA,
