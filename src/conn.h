@@ -91,6 +91,7 @@ struct conn {
 					 * more of a body, its end */
 	uint64_t wait_ns;		/* .. it waits for us, while in a state that does */
 	uint64_t out_ns;		/* .. what may leave of its output has not moved */
+	uint64_t spared_ns;		/* the deadline that passed while something lay in the socket */
 
 	uint64_t discarded;		/* bytes read only to be thrown away */
 	uint64_t body_came;		/* of the body, since since_ns */

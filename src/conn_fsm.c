@@ -664,13 +664,19 @@ void conn_drain(struct worker *w, struct conn *c)
 }
 
 /* The client did not send what it owed.  What lies in the socket, it did send: we have not
- * come to it yet. */
+ * come to it yet, and do before the next tick.  Once for each deadline, or a client that never
+ * stops sending would have none. */
 static void client_late(struct worker *w, struct conn *c)
 {
 	uint64_t due = in_due(w, c);
 
-	if (!due || due > w->fair_ns || w->ops->unread(w->ring, c->handle)) {
+	if (!due || due > w->fair_ns) {
 		conn_due(w, c);
+		return;
+	}
+	if (c->spared_ns != due && w->ops->unread(w->ring, c->handle)) {
+		c->spared_ns = due;
+		timers_set(&w->timers, c, w->fair_ns + TIMER_TICK_MS * 1000000ull);
 		return;
 	}
 	if (!c->first_byte && !c->in_body) {

@@ -10,6 +10,7 @@ void timers_init(struct timers *t, uint64_t now_ns)
 		TAILQ_INIT(&t->bucket[i]);
 	t->tick = now_ns / TICK_NS;
 	t->armed = 0;
+	t->running = false;
 }
 
 void timers_del(struct timers *t, struct conn *c)
@@ -24,12 +25,12 @@ void timers_del(struct timers *t, struct conn *c)
 /* The bucket whose turn comes at or after the deadline, at most one round away. */
 static void put(struct timers *t, struct conn *c)
 {
-	uint64_t tick = c->deadline_ns / TICK_NS + 1;
+	uint64_t tick = c->deadline_ns / TICK_NS + 1, from = t->tick + t->running;
 
-	if (tick <= t->tick)
-		tick = t->tick + 1;
-	if (tick > t->tick + TIMER_BUCKETS - 1)
-		tick = t->tick + TIMER_BUCKETS - 1;
+	if (tick <= from)
+		tick = from + 1;
+	if (tick > from + TIMER_BUCKETS - 1)
+		tick = from + TIMER_BUCKETS - 1;
 	c->timer_ns = tick * TICK_NS;
 	c->timer_bucket = tick & (TIMER_BUCKETS - 1);
 	TAILQ_INSERT_TAIL(&t->bucket[c->timer_bucket], c, timer);
@@ -56,14 +57,16 @@ struct conn *timers_expired(struct timers *t, uint64_t now_ns)
 
 	if (!t->armed) {
 		t->tick = now;
+		t->running = false;
 		return NULL;
 	}
 	while (t->tick < now) {
 		struct conn_list *b = &t->bucket[(t->tick + 1) & (TIMER_BUCKETS - 1)];
 		struct conn *c;
 
-		/* A connection that moves on goes to a later bucket (put: at least
-		 * tick + 2 here), so this empties the list. */
+		/* A connection that moves on goes to a later bucket, also one that is given
+		 * a deadline in the past, so this empties the list. */
+		t->running = true;
 		while ((c = TAILQ_FIRST(b))) {
 			timers_del(t, c);
 			if (!c->deadline_ns)
@@ -72,10 +75,9 @@ struct conn *timers_expired(struct timers *t, uint64_t now_ns)
 				c->deadline_ns = 0;
 				return c;
 			}
-			t->tick++;
 			put(t, c);
-			t->tick--;
 		}
+		t->running = false;
 		t->tick++;
 	}
 	return NULL;

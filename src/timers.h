@@ -20,6 +20,7 @@
 struct timers {
 	struct conn_list bucket[TIMER_BUCKETS];
 	uint64_t tick;			/* the last one that was run */
+	bool running;			/* the next one is being run: nothing is put there */
 	uint64_t armed;			/* connections in buckets */
 };
 

@@ -89,12 +89,36 @@ static void none_is_none(void **state)
 	assert_ptr_equal(timers_expired(&t, 100300 * MS), &conns[2]);
 }
 
+/* One that is given a deadline in the past as it expires comes again, in a later tick: who
+ * does so each time holds up nobody. */
+static void past_again_and_again(void **state)
+{
+	struct conn *c;
+	unsigned n = 0, other = 0;
+
+	(void)state;
+	fresh(0);
+	timers_set(&t, &conns[0], 100 * MS);
+	timers_set(&t, &conns[1], 900 * MS);
+	for (uint64_t now = 0; now <= 1000 * MS; now += 500 * MS)
+		while ((c = timers_expired(&t, now))) {
+			other += c == &conns[1];
+			if (c == &conns[0])
+				timers_set(&t, c, 100 * MS);
+			assert_true(++n < 100);
+		}
+	assert_int_equal(other, 1);
+	assert_int_equal(t.armed, 1);
+	assert_true(n > 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(never_early_never_forgotten),
 		cmocka_unit_test(later_moves_without_work_earlier_moves_at_once),
 		cmocka_unit_test(none_is_none),
+		cmocka_unit_test(past_again_and_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
