@@ -7,7 +7,8 @@
  *   asked     store on     persistent memory    becomes
  *   none      anything     anything             none
  *   volatile  anything     anything             volatile
- *   others    tmpfs        anything             refused: it forgets at a power cut
+ *   others    tmpfs, ..    anything             refused: it forgets at a power cut, as does what
+ *                                               place.h finds below a folder
  *   auto      disk         MAP_SYNC proven      nvmm or nvmm-eadr, if the platform says that
  *                                               flushed stores survive; else fsync
  *   auto      disk         none, or not proven  fsync

@@ -165,6 +165,27 @@ static void tell_disk(FILE *out, const struct place *p)
 		       "drive with power-loss protection makes it faster");
 }
 
+/* What a sync goes through that nobody can look into from here. */
+static void tell_unseen(FILE *out, const struct place *p)
+{
+	char line[LINE_BYTES] = "";
+	FILE *f = fopen("/proc/cpuinfo", "re");
+
+	while (f && fgets(line, sizeof(line), f) && strncmp(line, "flags", 5))
+		line[0] = '\0';
+	if (f)
+		fclose(f);
+	if (strstr(line, " hypervisor"))
+		advise(out, "this is a virtual machine: whether its host writes to the disk what is flushed here "
+		       "cannot be seen from inside (QEMU does not with cache=unsafe)");
+	if (!strcmp(p->type, "overlay"))
+		advise(out, "where the overlay's upper folder lies is looked up where it can be seen from here; in a "
+		       "container it often cannot: a sync is worth what that place's is");
+	if (!strncmp(p->source, "/dev/loop", 9))
+		advise(out, "a loop device: a sync is worth what that of the file behind it is; a file that "
+		       "cannot be seen from here is taken as good");
+}
+
 static void tell_store(FILE *out, const struct config *c, const struct findings *f)
 {
 	struct place p;
@@ -185,6 +206,7 @@ static void tell_store(FILE *out, const struct config *c, const struct findings 
 		return;
 	}
 	tell_disk(out, &p);
+	tell_unseen(out, &p);
 }
 
 /* ---- persistent memory ---- */

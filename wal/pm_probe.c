@@ -17,6 +17,7 @@
 
 #include "dax.h"
 #include "format.h"
+#include "place.h"
 #include "pm.h"
 
 #ifndef MAP_SHARED_VALIDATE
@@ -132,6 +133,7 @@ static int probe_dir(const char *path, enum wal_class *found, char *why, size_t 
 	struct statfs fs;
 	struct stat st;
 	char not[PATH_MAX + 128];
+	char below[2 * PATH_MAX];
 	int err;
 
 	if (statfs(path, &fs) || stat(path, &st))
@@ -140,6 +142,11 @@ static int probe_dir(const char *path, enum wal_class *found, char *why, size_t 
 		*found = WAL_VOLATILE;
 		snprintf(why, why_len, "%s is in memory (%s)", path,
 			 fs.f_type == TMPFS_MAGIC ? "tmpfs" : "ramfs");
+		return 0;
+	}
+	if (place_forgets(path, below, sizeof(below))) {
+		*found = WAL_VOLATILE;
+		snprintf(why, why_len, "%s: %s", path, below);
 		return 0;
 	}
 	err = probe_map_sync(path);

@@ -9,6 +9,7 @@ SCRIPT_TESTS += %D%/readers.py
 SCRIPT_TESTS += %D%/full_start.py
 SCRIPT_TESTS += %D%/no_room.py
 SCRIPT_TESTS += %D%/bad_memory.py
+SCRIPT_TESTS += %D%/classes.py
 EXTRA_DIST += %D%/disks.py
 SCRIPT_TESTS += %D%/moved.py
 SCRIPT_TESTS += %D%/gone.py

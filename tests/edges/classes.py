@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""A class that is not true is refused: places whose sync means nothing, as far as this machine
+can tell, are volatile, and that only by name.  And those beside them are not refused."""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+
+import disks
+from harness import PASTED, SLOW, Failed, case, check, equal, main, post
+
+
+def overlay(t, upper, options=""):
+    """An overlay with that folder's parts as its upper layer."""
+    parts = {n: os.path.join(upper, n) for n in ("upper", "work")}
+    parts["lower"] = os.path.join(t.dir, "lower")
+    for p in parts.values():
+        os.makedirs(p, exist_ok=True)
+    disks.known("overlay")
+    return disks.mount(t, "overlay", os.path.join(t.dir, "overlay"), "-t", "overlay", "-o",
+                       f"lowerdir={parts['lower']},upperdir={parts['upper']},workdir={parts['work']}" +
+                       ("," + options if options else ""))
+
+
+def refused(t, where, *words):
+    """By auto and fsync, in words; doctor says the same; volatile by name is taken."""
+    for cls in ("auto", "fsync"):
+        s = t.a_server(store=os.path.join(where, "store"), cls=cls).spawn()
+        try:
+            s.proc.wait(30 * SLOW)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"class {cls} on {where} is taken: {s.said()}")
+        check(s.proc.returncode > 0, "status", s.proc.returncode)
+        for w in words + ("volatile",):
+            check(w in s.said(), f"without the word {w}:", s.said())
+        check(not os.path.exists(os.path.join(where, "store", "store")), "a store was made")
+    out = subprocess.run([PASTED, "--doctor", "--store", os.path.join(where, "store")], capture_output=True,
+                         text=True)
+    check(all(w in out.stdout for w in words), "doctor:", out.stdout)
+    s = t.server(store=os.path.join(where, "store"), cls="volatile")
+    check("volatile" in s.ask("GET", "/-/livez").get("Pasted-Class"), "class")
+    s.stop_clean()
+
+
+def taken(t, where):
+    s = t.server(store=os.path.join(where, "store"), cls="auto")
+    with s.connect() as c:
+        post(c, "/x", b"x")
+    equal(s.ask("GET", "/-/livez").get("Pasted-Class"), "fsync", "class")
+    s.stop_clean()
+
+
+@case("an overlay mounted volatile")
+def volatile_overlay(t):
+    refused(t, overlay(t, t.dir, "volatile"), "overlay", "syncs nothing")
+
+
+@case("an overlay whose upper folder is in memory")
+def upper_in_memory(t):
+    refused(t, overlay(t, disks.memory(t, 80)), "overlay", "tmpfs")
+
+
+@case("an overlay on a disk, with blanks and commas in its name, is taken")
+def good_overlay(t):
+    upper = os.path.join(t.dir, "a folder")
+    os.mkdir(upper)
+    taken(t, overlay(t, upper))
+
+
+@case("ext4 without barriers")
+def no_barriers(t):
+    refused(t, disks.disk(t, "ext4", 80, options="nobarrier"), "barrier")
+
+
+@case("a loop device whose file is in memory")
+def loop_in_memory(t):
+    disks.known("ext4")
+    image = os.path.join(disks.memory(t, 100), "image")
+    with open(image, "wb") as f:
+        f.truncate(80 << 20)
+    disks.run(["mkfs.ext4", "-q", "-F", image])
+    refused(t, disks.mount(t, image, os.path.join(t.dir, "disk"), "-o", "loop"), "loop", "tmpfs")
+
+
+@case("btrfs, whose device has a number of its own, on a loop device in memory")
+def btrfs_in_memory(t):
+    disks.known("btrfs")
+    image = os.path.join(disks.memory(t, 200), "image")
+    with open(image, "wb") as f:
+        f.truncate(128 << 20)
+    disks.run(["mkfs.btrfs", "-q", "-f", image])
+    refused(t, disks.mount(t, image, os.path.join(t.dir, "disk"), "-o", "loop"), "loop", "tmpfs")
+
+
+@case("a loop device on a disk is taken")
+def good_loop(t):
+    taken(t, disks.disk(t, "ext4", 80))
+
+
+@case("a device mapper's device on a loop device in memory")
+def mapped(t):
+    image = os.path.join(disks.memory(t, 100), "image")
+    with open(image, "wb") as f:
+        f.truncate(80 << 20)
+    loop = disks.run(["losetup", "-f", "--show", image]).strip()
+    t.undo.append(lambda: subprocess.run(["losetup", "-d", loop], check=False))
+    name = f"pasted-test-{os.getpid()}"
+    disks.run(["dmsetup", "create", name, "--noudevsync", "--table", f"0 {80 << 11} linear {loop} 0"])
+    t.undo.append(lambda: subprocess.run(["dmsetup", "remove", "--noudevsync", "-f", name], check=False))
+    device = f"/dev/mapper/{name}"
+    disks.run(["dmsetup", "mknodes", name])
+    disks.run(["mkfs.ext4", "-q", "-F", device])
+    refused(t, disks.mount(t, device, os.path.join(t.dir, "disk")), "loop", "tmpfs")
+
+
+if __name__ == "__main__":
+    main()
