@@ -138,6 +138,9 @@ struct ring_ops {
 	/* Whether bytes of it have come that no DATA has brought yet: who is thought to be late
 	 * may only be waiting for us.  Not for each request: a system call. */
 	bool (*unread)(struct ring *r, uint32_t conn);
+	/* Acknowledges what has come now, not with the next reply: who sends in small pieces
+	 * may keep the next one back until then (Nagle).  Not for each request either. */
+	void (*ack)(struct ring *r, uint32_t conn);
 	/* The peer's address as text, for messages. */
 	void (*peer)(struct ring *r, uint32_t conn, char *buf, size_t n);
 	/* Where the lane's commits go (class fsync); called once.  Begun in the next wait,

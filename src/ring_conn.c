@@ -345,6 +345,14 @@ bool ring_unread(int fd)
 	return !ioctl(fd, SIOCINQ, &n) && n > 0;
 }
 
+void ring_ack(int fd)
+{
+	int one = 1;
+
+	/* once: the next reply puts it back; fails on a Unix socket, which needs none */
+	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+}
+
 void ring_peer_text(int fd, char *buf, size_t n)
 {
 	struct sockaddr_storage ss;

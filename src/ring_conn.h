@@ -143,6 +143,7 @@ uint64_t ring_now_ms(void);		/* monotonic, coarse */
 /* Addresses. */
 /* Bytes that have come and were not read; not whether there is an end behind them. */
 bool ring_unread(int fd);
+void ring_ack(int fd);
 void ring_peer_text(int fd, char *buf, size_t n);
 /* What is set on a listener is inherited by what it accepts; no call per connection.
  * TCP_NODELAY: replies leave at once.  TCP_NOTSENT_LOWAT: RING_UNSENT_MAX. */

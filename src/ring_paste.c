@@ -687,6 +687,11 @@ static bool paste_unread(struct ring *r, uint32_t conn)
 	return ring_unread(conn_of(r, conn)->fd);
 }
 
+static void paste_ack(struct ring *r, uint32_t conn)
+{
+	ring_ack(conn_of(r, conn)->fd);
+}
+
 static void paste_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
 {
 	ring_peer_text(conn_of(r, conn)->fd, buf, n);
@@ -904,6 +909,7 @@ const struct ring_ops ring_paste = {
 	.accept = paste_accept,
 	.wake = paste_wake,
 	.unread = paste_unread,
+	.ack = paste_ack,
 	.peer = paste_peer,
 	.aio = paste_aio,
 	.stats = paste_stats,

@@ -505,6 +505,11 @@ static bool socket_unread(struct ring *r, uint32_t conn)
 	return ring_unread(conn_of(r, conn)->fd);
 }
 
+static void socket_ack(struct ring *r, uint32_t conn)
+{
+	ring_ack(conn_of(r, conn)->fd);
+}
+
 static void socket_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
 {
 	ring_peer_text(conn_of(r, conn)->fd, buf, n);
@@ -627,6 +632,7 @@ const struct ring_ops ring_socket = {
 	.accept = socket_accept,
 	.wake = socket_wake,
 	.unread = socket_unread,
+	.ack = socket_ack,
 	.peer = socket_peer,
 	.aio = socket_aio,
 	.stats = socket_stats,

@@ -770,6 +770,11 @@ static bool uring_unread(struct ring *r, uint32_t conn)
 	return ring_unread(conn_of(r, conn)->fd);
 }
 
+static void uring_ack(struct ring *r, uint32_t conn)
+{
+	ring_ack(conn_of(r, conn)->fd);
+}
+
 static void uring_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
 {
 	ring_peer_text(conn_of(r, conn)->fd, buf, n);
@@ -999,6 +1004,7 @@ const struct ring_ops ring_uring = {
 	.accept = uring_accept,
 	.wake = uring_wake,
 	.unread = uring_unread,
+	.ack = uring_ack,
 	.peer = uring_peer,
 	.aio = uring_aio,
 	.stats = uring_stats,

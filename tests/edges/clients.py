@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Real clients, and nginx in front of the server, that send far more than is taken: each sees
 the 413 and not a reset, though most read nothing before they have sent everything."""
+import ctypes
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -11,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import KIB, MIB, SLOW, Skip, case, check, equal, free_port, main, post, request, wait_until  # noqa: E402
 
 SIZE = 24 * MIB
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PYTHON = "/usr/bin/python3"         # Debian's, with Debian's modules
 ENV = dict(os.environ, NODE_PATH="/usr/share/nodejs:/usr/lib/nodejs")
 
@@ -126,6 +129,24 @@ def behind_nginx(t):
     equal([x for x in seen if x[1] != "413"], [], "what clients of nginx saw")
 
 
+def delayed_acks():
+    with open("/proc/net/netstat") as f:
+        lines = [line.split() for line in f if line.startswith("TcpExt:")]
+    return int(lines[1][lines[0].index("DelayedACKs")])
+
+
+def alone():
+    """In a network namespace of its own, whose counters nobody else moves."""
+    libc, ids = ctypes.CDLL(None, use_errno=True), (os.geteuid(), os.getegid())
+    if libc.unshare(CLONE_NEWNET if not ids[0] else CLONE_NEWUSER | CLONE_NEWNET):
+        raise Skip(f"no network namespace: unshare: {os.strerror(ctypes.get_errno())}")
+    if ids[0]:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {ids[0]} 1"), ("gid_map", f"0 {ids[1]} 1")):
+            with open(f"/proc/self/{name}", "w") as f:
+                f.write(text)
+    subprocess.run([shutil.which("ip") or "/sbin/ip", "link", "set", "lo", "up"], check=True)
+
+
 def flood(s):
     """A client that sends on after its refusal, for ever."""
     c = s.connect()
@@ -152,6 +173,25 @@ def held(t):
         wait_until(back, 30, "buffers are held")
     wait_until(lambda: s.metrics().sum("pasted_connections_open") == 1, 60, "they are held for ever")
     check(all(c.closed() for c in floods), "not closed")
+
+
+@case("clients that keep the body back until their head is acknowledged need not wait for it", each=True,
+      classes=["fsync"])
+def two_writes(t):
+    alone()
+    s = t.server()
+    with s.connect() as c:
+        c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+        for _ in range(3):
+            post(c, "/warm", b"x" * 100)
+        before = delayed_acks()
+        for _ in range(60):
+            head, _, body = request("POST", "/x", b"x" * 100).partition(b"\r\n\r\n")
+            c.send(head + b"\r\n\r\n")
+            c.send(body)
+            equal(c.reply().status, 200, "in two writes")
+        delayed = delayed_acks() - before
+    check(delayed < 30, delayed, "of 60 heads were acknowledged late")
 
 
 if __name__ == "__main__":
