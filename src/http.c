@@ -222,7 +222,7 @@ static bool feed(struct http *h, const uint8_t *p, size_t n)
 
 /* Field lines.  The library knows blanks only as spaces where it reads a value itself, so a
  * tab in such a one is shown to it as a space. */
-static bool feed_fields(struct http *h, const uint8_t *p, size_t n)
+static bool feed_tabs(struct http *h, const uint8_t *p, size_t n)
 {
 	struct http_err later = h->err;
 	const uint8_t *tab;
@@ -238,6 +238,11 @@ static bool feed_fields(struct http *h, const uint8_t *p, size_t n)
 	if (!h->err.status)
 		h->err = later;
 	return !h->err.status;
+}
+
+static bool feed_fields(struct http *h, const uint8_t *p, size_t n)
+{
+	return h->tabs ? feed_tabs(h, p, n) : feed(h, p, n);
 }
 
 /* ---- steps ---- */
@@ -258,7 +263,7 @@ static void begin_request(struct http *h)
 	h->seen = 0;
 	h->form = 0;
 	h->word_pos = h->name_len = h->blanks = 0;
-	h->trailing = h->complete = false;
+	h->trailing = h->complete = h->tabs = false;
 	http_lib_begin(h);
 }
 

@@ -127,6 +127,7 @@ struct http {
 	uint8_t  name_len;	/* of name, may be > sizeof(name): too long */
 	uint8_t  val_len;	/* of val, likewise */
 	bool	 val_gap;	/* blanks seen after val */
+	bool	 tabs;		/* there is one in a field's value, of this head or these trailers */
 	bool	 trailing;	/* in the trailers */
 	bool	 complete;	/* the library has seen the end: of the head, of the message */
 	char	 name[20];	/* of the method; of the field, lower case */

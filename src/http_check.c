@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define METHOD_PRI HTTP_METHODS	/* of the preface of HTTP/2: 505 comes at its version */
-#define METHOD_PROX (HTTP_METHODS + 1)	/* so begins the PROXY protocol's first version */
 #define NO_PROXY "the PROXY protocol is not spoken here"
 
 enum form { FORM_NONE, FORM_STAR, FORM_SCHEME, FORM_HOST, FORM_PATH };
@@ -30,7 +29,7 @@ enum { C_TOKEN = 1, C_VALUE = 2, C_TARGET = 4, C_HOST = 8, C_HEX = 16, C_DIGIT =
 			 (c) == '*' || (c) == '+' || (c) == ';' || (c) == '=')
 #define NO_TARGET(c)	((c) == '"' || (c) == '<' || (c) == '>' || (c) == '#' || (c) == '%')
 #define CLASS(c)	((ALPHA(c) || DIGIT(c) || SUB_TOKEN(c) ? C_TOKEN : 0) | \
-			 (IS(c, ' ', '~') || (c) == '\t' || (c) >= 0x80 ? C_VALUE : 0) | \
+			 (IS(c, ' ', '~') || (c) >= 0x80 ? C_VALUE : 0) | \
 			 (IS(c, '!', '~') && !NO_TARGET(c) ? C_TARGET : 0) | \
 			 (ALPHA(c) || DIGIT(c) || SUB_HOST(c) ? C_HOST : 0) | \
 			 (DIGIT(c) || IS(c, 'a', 'f') || IS(c, 'A', 'F') ? C_HEX : 0) | \
@@ -68,7 +67,7 @@ static size_t run_of(const uint8_t *p, size_t n, unsigned class)
 	return i;
 }
 
-/* Eight bytes of C_VALUE, none of them a tab. */
+/* Eight bytes of C_VALUE. */
 static bool eight_of_value(const uint8_t *p)
 {
 	const uint64_t one = 0x0101010101010101u;
@@ -101,7 +100,7 @@ static const struct {
 } methods[] = {
 	{ "GET", 3, HTTP_GET }, { "POST", 4, HTTP_POST }, { "PUT", 3, HTTP_PUT },
 	{ "PATCH", 5, HTTP_PATCH }, { "DELETE", 6, HTTP_DELETE }, { "HEAD", 4, HTTP_HEAD_METHOD },
-	{ "OPTIONS", 7, HTTP_OPTIONS }, { "PRI", 3, METHOD_PRI }, { "PROX", 4, METHOD_PROX },
+	{ "OPTIONS", 7, HTTP_OPTIONS }, { "PRI", 3, METHOD_PRI },
 };
 
 static unsigned find_method(const char *name, size_t len)
@@ -112,9 +111,17 @@ static unsigned find_method(const char *name, size_t len)
 	return HTTP_NONE;
 }
 
-/* Bytes may follow that make it one. */
+/* So begins the PROXY protocol's first version, and no method. */
+static bool is_prox(const struct http *h)
+{
+	return h->name_len >= 4 && !memcmp(h->name, "PROX", 4);
+}
+
+/* Bytes may follow that make it one, or PROX. */
 static bool begins_method(const char *name, size_t len)
 {
+	if (len == 3 && !memcmp(name, "PRO", 3))
+		return true;
 	for (size_t m = 0; m < sizeof(methods) / sizeof(methods[0]); m++)
 		if (methods[m].len >= len && memcmp(methods[m].name, name, len) == 0)
 			return true;
@@ -128,11 +135,11 @@ size_t http_check_blanks(struct http *h, const uint8_t *p, size_t n)
 			if (p[i] != '\n')
 				return refuse(h, i, 400, "CR without LF");
 			h->state = ST_BLANK;
-		} else if (p[i] == '\0' && h->blanks == 2) {	/* its second version */
-			return refuse(h, i, 400, NO_PROXY);
-		} else if (p[i] == 0x16 && !h->blanks) {
-			return refuse(h, i, 400, "this is TLS, and the port speaks plain HTTP");
 		} else if (p[i] != '\r') {
+			if (p[i] == '\0' && h->blanks == 2)	/* its second version */
+				return refuse(h, i, 400, NO_PROXY);
+			if (p[i] == 0x16 && !h->blanks)
+				return refuse(h, i, 400, "this is TLS, and the port speaks plain HTTP");
 			h->state = ST_METHOD;
 			return i;
 		} else if (++h->blanks > HTTP_BLANKS_MAX) {
@@ -150,18 +157,19 @@ static size_t check_method(struct http *h, const uint8_t *p, size_t n)
 
 	memcpy(h->name + before, p, i < room ? i : room);
 	h->name_len += i < room ? i : room;
-	if (h->name_len >= 4 && !memcmp(h->name, "PROX", 4))	/* no method begins so */
-		return refuse(h, 3 - before, 501, NO_PROXY);
 	if (i == n) {
+		if (is_prox(h))
+			return refuse(h, 3 - before, 501, NO_PROXY);
 		if (!begins_method(h->name, h->name_len))
 			return refuse(h, n, 501, "method not supported");
 		return n;
 	}
-	if (!h->name_len || (p[i] != ' ' && begins_method(h->name, h->name_len)))
+	if (!h->name_len || (p[i] != ' ' && begins_method(h->name, h->name_len) && !is_prox(h)))
 		return refuse(h, i, 400, "malformed request line");
 	h->req.method = find_method(h->name, h->name_len);
 	if (h->req.method == HTTP_NONE)
-		return refuse(h, i, 501, "method not supported");
+		return is_prox(h) ? refuse(h, 3 - before, 501, NO_PROXY) :
+		       refuse(h, i, 501, "method not supported");
 	h->req.recorded = h->req.method >= HTTP_POST && h->req.method <= HTTP_DELETE;
 	h->name_len = 0;
 	h->state = ST_TARGET;
@@ -427,8 +435,12 @@ static size_t check_fields(struct http *h, const uint8_t *p, size_t n)
 			i += run_of_value(p + i, n - i);
 			if (i == n)
 				return n;
-			if (p[i] != '\r')
-				return refuse(h, i, 400, "malformed field value");
+			if (p[i] != '\r') {
+				if (p[i] != '\t')
+					return refuse(h, i, 400, "malformed field value");
+				h->tabs = true;
+				break;
+			}
 			h->state = ST_VALUE_LF;
 			break;
 		default:
@@ -550,7 +562,7 @@ void http_check_framing(struct http *h, uint8_t c)
 			break;
 		return;
 	case ST_EXT_PAIR:
-		if (!is(c, C_VALUE))
+		if (!is(c, C_VALUE) && c != '\t')
 			break;
 		h->state = ST_EXT_QUOTED;
 		return;
