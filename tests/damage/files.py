@@ -18,7 +18,7 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
-from harness import another, bytes_of, case, check, equal, main, post  # noqa: E402
+from harness import another, bytes_of, case, check, equal, main, post, same_store  # noqa: E402
 
 PAGE = 4096
 SKIP = 1000000000           # numbers, where nobody knows how many were lost (format.h)
@@ -105,6 +105,8 @@ EVERY = [filled_with(255), cut(0), cut(1), cut(100), cut(511), cut(4000), cut(50
 # One copy of the store block is enough; after a crash the other may have been a torn write.
 # Its end holds the second copy of what lanes had that this store never had.
 STORE = {"cut to 4000 bytes": (1, 2), "cut to -1 bytes": (0, 1), "cut to -5000 bytes": (0, 1)}
+# The table of lanes behind it is kept twice too, and made again from what is there.
+STORE.update({f"cut to {n} bytes": (0, 1, 2) for n in (5000, 9000, 70000)})
 
 
 def lost(do):
@@ -146,6 +148,7 @@ def damaged(t, s, kept, path, do, want, last=None):
     for now, was in folders.items():
         shutil.rmtree(now)
         shutil.copytree(was, now)
+    same_store(t, s)
     size = os.path.getsize(path)
     do(path)
     if do.what.startswith("cut") and os.path.getsize(path) == size:
@@ -193,6 +196,7 @@ def filled(t, n, **k):
 
 def keep(t, s):
     folders = {}
+    same_store(t, s)
     for i, now in enumerate([s.store] + ([s.nvmm] if s.nvmm else [])):
         folders[now] = os.path.join(t.dir, f"kept{i}")
         shutil.copytree(now, folders[now])

@@ -493,6 +493,20 @@ def bytes_of(seed, n):
     return hashlib.shake_128(str(seed).encode()).digest(n)
 
 
+# ---- copies of a store ----
+
+def same_store(t, s):
+    """A write-ahead log belongs to the one file `store`, not to a copy of it.  Called once
+    before the store is copied, and whenever a copy has been put in its place."""
+    store, kept = os.path.join(s.store, "store"), os.path.join(t.dir, "the-file-store")
+    if os.path.exists(kept):
+        shutil.copyfile(store, kept)
+        os.unlink(store)
+        os.link(kept, store)
+    else:
+        os.link(store, kept)
+
+
 # ---- headers of another format ----
 
 def crc32c(data):
