@@ -20,8 +20,9 @@ static atomic_uint give_up_ms;	/* 0: not stopping */
 
 static void end_process(unsigned waits_ms)
 {
-	diag(DIAG_ERR, "not waiting for the disk, which has not answered for %u s: what was acknowledged is "
-	     "durable, the next start recovers the rest", waits_ms / 1000);
+	/* Whether it still has what it said it has, nobody can look now. */
+	diag(DIAG_ERR, "not waiting for the disk, which has not answered for %u s: nothing was acknowledged "
+	     "before it was durable in the class, and the next start recovers what it finds", waits_ms / 1000);
 	std_flush(SAY_MS);
 	/* A thread that the kernel does not let go of keeps the process until the disk answers. */
 	_exit(EXIT_FAILURE);
