@@ -114,12 +114,12 @@ def cpus(t):
 
 @case("many workers: the first segments of all together are no more than they need to be", each=True, classes=["fsync"])
 def workers(t):
-    s = t.a_server(settings={"workers": "64", "pool-size": "auto", "segment-size": "64M"})
+    s = t.a_server(settings={"workers": "64", "pool-size": "auto", "segment-size": "32M"})
     s.start()
     lanes = os.path.join(s.store, "log")
     for lane in os.listdir(lanes):
         first = min(os.stat(os.path.join(lanes, lane, f)).st_size for f in os.listdir(os.path.join(lanes, lane)))
-        check(first < 32 * MIB, "lane", lane, "begins with", first, "bytes")
+        check(first < 24 * MIB, "lane", lane, "begins with", first, "bytes")
     with s.connect() as c:
         post(c, "/w", b"x" * 1000)
         equal(c.ask("GET", "/-/metrics").status, 200, "metrics")
