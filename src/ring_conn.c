@@ -236,12 +236,12 @@ static int raio_job(struct raio *a)
 	res = a->blk->write(a->f, a->iov, a->n, a->off);
 	if (MUTANT(ring_write_result))
 		res = 0;
-	if (res)
-		return MUTANT(ring_result) ? 0 : res;
-	res = MUTANT(ring_sync) ? 0 : a->blk->sync(a->f);
-	/* Not for want of room: that is said of a write only. */
-	if (blk_nospace(res) && !MUTANT(ring_sync_nospace))
-		res = -EIO;
+	if (!res) {
+		res = MUTANT(ring_sync) ? 0 : a->blk->sync(a->f);
+		/* Not for want of room: that is said of a write only. */
+		if (blk_nospace(res) && !MUTANT(ring_sync_nospace))
+			res = -EIO;
+	}
 	return res > 0 || MUTANT(ring_result) ? 0 : res;
 }
 
