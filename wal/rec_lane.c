@@ -26,7 +26,8 @@ bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, ui
 	const struct seg_hole *h = &l->segs.holes[i];
 	bool missing = h->from_seq <= h->to_seq;
 	bool synced = !r->rep->unclean || (missing && l->has_wal && h->from_seq < l->head_seq) ||
-		      (missing && l->had_known && h->from_seq < l->had.next_seq);
+		      (missing && l->had_known && h->from_seq < l->had.next_seq) ||
+		      (l->has_wal && h->segno != l->segs.segs[l->segs.tail].segno);
 
 	if (!hole_open(h) || i >= l->cut)
 		return false;

@@ -40,7 +40,7 @@ static int note(struct seglog *s)
 
 	if (err || !s->o.note)
 		return err;
-	if (s->had.next_seq < next)
+	if ((s->explained || MUTANT(seg_note_explained)) && s->had.next_seq < next)
 		s->had.next_seq = next;
 	err = s->o.note(s->o.note_arg, &s->had);
 	if (err && !blk_nospace(err))
@@ -78,6 +78,7 @@ void seglog_note_to(struct seglog *s, void *note_arg)
 void seglog_note_explained(struct seglog *s)
 {
 	s->had.flags &= ~(uint32_t)LANE_MISSING;
+	s->explained = true;
 }
 
 int seglog_note_end(struct seglog *s)

@@ -23,8 +23,11 @@ struct scan {
 	struct blk_dir *dir;	/* of the lane; NULL: there is none */
 	struct seg_lane *l;
 	uint64_t expect;	/* the number after the highest named so far; 0 unknown */
-	uint64_t synced_batch;	/* batches before this were synced (a segment was begun after,
-				 * or a record of it is there) */
+	uint64_t synced_batch;	/* batches before this were synced: a record of it is there.
+				 * That a segment was begun after them proves nothing: a
+				 * recovery begins one where its GAP frame has no room */
+	uint64_t begun_batch;	/* that the last segment was begun with */
+	size_t	 from;		/* quick: the first segment that is read, by index */
 	uint64_t total, done;	/* bytes to read, for progress */
 	size_t	 open_hole;	/* index + 1 of a hole whose numbers are not known yet */
 };
@@ -422,14 +425,41 @@ static int walk_one(struct scan *sc, struct seg_info *si, struct blk_file *f)
 
 static bool to_be_read(const struct scan *sc, size_t i)
 {
-	return sc->l->segs[i].state == SEG_USED && (!sc->o->quick || i == sc->l->tail);
+	return sc->l->segs[i].state == SEG_USED && (!sc->o->quick || i >= sc->from);
+}
+
+static int any_record(struct scan *sc, struct seg_info *si, struct blk_file *f)
+{
+	uint64_t limit = si->h.bytes < si->bytes ? si->h.bytes : si->bytes;
+	struct seg_frame fr;
+	struct seg_walk w;
+	int err = seg_walk_init(&w, sc->o->blk, f, &si->h, SEG_DATA, limit, 64u << 10);
+
+	while (!err && (err = seg_walk_next(&w, &fr, false)) == 1)
+		err = fr.h.kind == FRAME_RECORD;
+	seg_walk_fini(&w);
+	return err;
+}
+
+/* Quick: from the last segment with a record on, which proves that all before it is synced. */
+static int read_from(struct scan *sc)
+{
+	int found = 0;
+
+	for (size_t i = sc->l->tail; i != SIZE_MAX && !found; i--) {
+		if (sc->l->segs[i].state != SEG_USED)
+			continue;
+		sc->from = i;
+		found = MUTANT(seg_read_from) ? 1 : with_file(sc, &sc->l->segs[i], any_record);
+	}
+	return found < 0 ? found : 0;
 }
 
 static int read_segments(struct scan *sc)
 {
 	struct seg_lane *l = sc->l;
 	struct seg_info *before = NULL;
-	int err = 0;
+	int err = sc->o->quick ? read_from(sc) : 0;
 
 	for (size_t i = 0; i < l->nsegs; i++)
 		if (to_be_read(sc, i))
@@ -445,7 +475,9 @@ static int read_segments(struct scan *sc)
 		if (!before)
 			l->oldest_seq = si->h.first_seq;
 		before = si;
-		sc->synced_batch = si->h.first_batch;
+		sc->begun_batch = si->h.first_batch;
+		if (!sc->synced_batch || MUTANT(seg_begun_proves))
+			sc->synced_batch = si->h.first_batch;
 		sc->open_hole = 0;
 		if (!to_be_read(sc, i)) {
 			sc->expect = 0;
@@ -574,7 +606,7 @@ int seg_scan_lane(const struct seg_scan_options *o, struct seg_lane *l)
 	err = look(&sc);
 	if (sc.expect > l->next_seq)
 		l->next_seq = sc.expect;
-	l->next_batch = l->last_batch + 1 > sc.synced_batch ? l->last_batch + 1 : sc.synced_batch;
+	l->next_batch = l->last_batch + 1 > sc.begun_batch ? l->last_batch + 1 : sc.begun_batch;
 	if (!l->next_batch)
 		l->next_batch = 1;
 	if (!err)

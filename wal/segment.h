@@ -88,7 +88,8 @@ int  seglog_open(struct seglog **s, const struct seglog_options *o,
 		 const struct seg_lane *found, const struct seglog_resume *r);
 /* The table moves. */
 void seglog_note_to(struct seglog *s, void *note_arg);
-/* Recovery has explained what was missing: so the next note says. */
+/* Recovery has explained every number that has no record: from now on the table may say of all
+ * of them that they were durable. */
 void seglog_note_explained(struct seglog *s);
 /* Nothing is appended any more: the table knows exactly what there is.  0 or -errno. */
 int  seglog_note_end(struct seglog *s);

@@ -41,7 +41,7 @@
 enum what { STORE_BLOCK, SUPER, HEAD, WORD, SEG_HEADER, FRAME, GAP, DATA, SEG_BLOCKS, WHATS };
 #define FILLINGS 3u		/* of blocks: their "bits" are zeros, ones, noise */
 static const char *const what_name[] = {
-	"store blocks", "superblocks", "heads", "words", "segment headers", "frame headers",
+	"store blocks and the lane table", "superblocks", "heads", "words", "segment headers", "frame headers",
 	"gap frames", "data", "segment headers, whole blocks"
 };
 
@@ -280,6 +280,12 @@ static void find_places(struct damage *d)
 	d->places = 0;
 	add(d, STORE_BLOCK, WORLD_STORE "/store", 0, sizeof(struct store_block));
 	add(d, STORE_BLOCK, WORLD_STORE "/store", 4096, sizeof(struct store_block));
+	for (unsigned i = 0; i < d->kind->lanes; i++) {
+		add(d, STORE_BLOCK, WORLD_STORE "/store", STORE_LANES_A + i * sizeof(struct store_lane),
+		    sizeof(struct store_lane))->lane = i;
+		add(d, STORE_BLOCK, WORLD_STORE "/store", STORE_LANES_B + i * sizeof(struct store_lane),
+		    sizeof(struct store_lane))->lane = i;
+	}
 	if (!d->kind->clean)
 		wal_places(d, have);
 	for (unsigned i = 0; i < d->kind->lanes; i++)

@@ -37,6 +37,7 @@ PROGRAMS = {
     "codec": ("tests/unit/test_codec.c",) + CMOCKA,
     "crash": ("tests/crash/crash.c", r'^\s*\{ "([a-z-]+)", WAL_', "LOAD"),
     "flushes": ("tests/unit/test_flushes.c",) + CMOCKA,
+    "gone": ("tests/damage/kinds.c", r'^\s*\{ "([a-z-]+)", WAL_', "KIND"),
     "http": ("tests/unit/test_http.c",) + CMOCKA,
     "identity": ("tests/unit/test_identity.c",) + CMOCKA,
     "lane": ("tests/unit/test_lane.c",) + CMOCKA,
@@ -49,6 +50,7 @@ PROGRAMS = {
     "server_rule": ("tests/crash/server_rule.c", r'^\s*\{ "([a-z-]+)", WAL_', "RULE"),
     "seams": ("tests/unit/test_seams.c",) + CMOCKA,
     "segment": ("tests/unit/test_segment.c",) + CMOCKA,
+    "store": ("tests/unit/test_store.c",) + CMOCKA,
     "wal": ("tests/unit/test_wal.c",) + CMOCKA,
     "walfile": ("tests/unit/test_walfile.c",) + CMOCKA,
 }

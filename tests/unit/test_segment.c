@@ -354,6 +354,7 @@ static struct seglog *start_noted(struct noted *n)
 	seg_lane_resume(&l, &r);
 	assert_int_equal(seglog_open(&s, &o, &l, &r), 0);
 	seg_lane_free(&l);
+	seglog_note_explained(s);
 	return s;
 }
 

@@ -18,6 +18,7 @@
 #include "../crash/world.h"
 #include "crc32c.h"
 #include "report.h"
+#include "seg_scan.h"
 #include "segment.h"
 #include "store.h"
 
@@ -857,6 +858,126 @@ static void test_damaged_data(void **state)
 }
 
 /* The last frame's header after a clean close: its bytes stay, what follows goes behind. */
+/* A start that is killed in front of operation `at`; false: it has no more.  *y: what it
+ * left, by a SIGKILL or (rng) a power cut. */
+struct off {
+	unsigned at, n;
+};
+
+static int off_at(void *arg)
+{
+	struct off *o = arg;
+
+	return o->n++ >= o->at;
+}
+
+static bool cut_start(struct fixture *f, unsigned at, struct sim_rng *rng, struct world *y)
+{
+	struct off off = { at, 0 };
+	struct world x;
+
+	world_init(&x, f->x.cls, pm_sim_killed(f->x.pm), blk_sim_killed(f->x.blk), NULL);
+	x.step = off_at;
+	x.step_arg = &off;
+	if (!world_open(&x, 1))
+		world_kill(&x);
+	world_init(y, f->x.cls, rng ? pm_sim_cut(x.pm, &rng->p) : pm_sim_killed(x.pm),
+		   rng ? blk_sim_cut(x.blk, &rng->p) : blk_sim_killed(x.blk), NULL);
+	world_fini(&x);
+	return off.n > at;
+}
+
+static void scan_lane(struct fixture *f, struct seg_lane *l)
+{
+	struct seg_scan_options o = { .blk = blk_sim_ops(f->x.blk), .dir = WORLD_STORE "/log/000" };
+
+	assert_int_equal(seg_scan_lane(&o, l), 0);
+}
+
+/* The last batch is torn, and the frame that explains it has no room behind it: a start
+ * begins the next segment for it, and is killed.  What was torn stays torn. */
+static void test_torn_twice(void **state)
+{
+	static const uint32_t fill[] = { 15000, 15000, 15000, 11480 };
+	struct fixture *f = *state;
+	struct seg_lane l;
+	struct world y;
+	bool more = true;
+
+	assert_int_equal(world_open(&f->x, 1), 0);
+	for (size_t i = 0; i < 4; i++)
+		put(f, 0, fill[i]);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(world_record(&f->x, 0, 160, false), 0);
+	assert_int_equal(world_commit(&f->x, 0), 0);
+	assert_int_equal(world_synced(&f->x, 0), 0);
+	die(f);
+	scan_lane(f, &l);
+	assert_in_range(l.segs[l.tail].h.bytes - l.end, 1, sizeof(struct frame_header) + 39);
+	assert_int_equal(blk_sim_flip(f->x.blk, WORLD_STORE "/log/000/00000001.seg", l.batch_off * 8 + 70), 0);
+	seg_lane_free(&l);
+	assert_int_equal(verdict_of(f), 1);
+	for (unsigned at = 0; more; at++) {
+		struct rec_tool t;
+		struct wal_report r;
+
+		more = cut_start(f, at, NULL, &y);
+		for (int life = 0; life < 2; life++) {
+			world_tool(&y, &t);
+			wal_check(&t, &r);
+			assert_in_range(wal_report_verdict(&r), 0, 1);
+			wal_report_fini(&r);
+			assert_int_equal(world_open(&y, 1), 0);
+			assert_int_equal(world_close(&y), 0);
+		}
+		world_fini(&y);
+	}
+}
+
+/* The store was closed, and one of its last records is damaged since.  The frame that explains
+ * that is torn, by a power cut in the start: that is no damage too. */
+static void test_gap_frame_torn(void **state)
+{
+	struct fixture *f = *state;
+	struct sim_rng rng;
+	struct seg_lane l;
+	struct world y;
+	uint64_t end;
+	bool more = true;
+
+	assert_int_equal(world_open(&f->x, 1), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(world_record(&f->x, 0, 100, false), 0);
+	put(f, 0, 100);
+	do {			/* until a frame of its size lies in two sectors */
+		put(f, 0, 8);
+		scan_lane(f, &l);
+		end = l.end;
+		seg_lane_free(&l);
+	} while (end % SIM_SECTOR + 88 <= SIM_SECTOR || end % SIM_SECTOR + 48 > SIM_SECTOR);
+	put(f, 0, 8);
+	assert_int_equal(world_close(&f->x), 0);
+	scan_lane(f, &l);
+	assert_int_equal(blk_sim_flip(f->x.blk, WORLD_STORE "/log/000/00000001.seg", (l.batch_off + 48) * 8), 0);
+	end = l.end;
+	seg_lane_free(&l);
+	for (unsigned at = 0; more; at++)
+		for (uint64_t seed = 1; seed < 9; seed++) {
+			struct rec_tool t;
+			struct wal_report r;
+
+			sim_rng_init(&rng, seed);
+			more = cut_start(f, at, &rng, &y);
+			world_tool(&y, &t);
+			wal_check(&t, &r);
+			for (unsigned i = 0; i < r.findings; i++)
+				assert_false(r.finding[i].place == RP_SEGMENT && r.finding[i].offset >= end &&
+					     r.finding[i].state != RF_EXPLAINED && rec_is_damage(&r.finding[i]));
+			wal_report_fini(&r);
+			world_fini(&y);
+		}
+}
+
 static void test_damaged_last_header(void **state)
 {
 	struct fixture *f = *state;
@@ -1181,6 +1302,7 @@ int main(void)
 		T(test_store_lost_and_busy), T(test_store_lost_for_good), T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
 		T(test_wal_moves), T(test_wal_of_another_store), T(test_volatile_wal_lost),
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
+		T(test_torn_twice), T(test_gap_frame_torn),
 		T(test_damaged_wal), T(test_unreadable_lines), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
 		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
 		T(test_recovery_keeps_to_the_retention), T(test_report_words),
