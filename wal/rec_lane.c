@@ -40,7 +40,9 @@ bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, ui
  * knows the last number, that. */
 uint64_t rec_tail_last(const struct rec_lane *l)
 {
-	if (l->had_known)
+	if (l->has_wal)			/* it has what comes */
+		return l->base - 1;
+	if (l->had_known && l->closed)
 		return l->had.next_seq > l->base ? l->had.next_seq - 1 : l->base - 1;
 	return l->base + (l->segs.dirty_end - l->segs.end - 1) / sizeof(struct frame_header);
 }
@@ -249,17 +251,20 @@ static int note_tail(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 	if (s->tail == SIZE_MAX || s->dirty_end <= end)
 		return 0;
 	/* After a clean close nothing is torn: what does not read was acknowledged. */
-	l->keep_tail = !r->rep->unclean && l->cut == REC_NO_CUT;
+	l->closed = !r->rep->unclean;
+	l->keep_tail = (l->closed || s->unreadable) && l->cut == REC_NO_CUT;
 	if (!l->keep_tail) {
 		rep->tail_bytes = s->dirty_end - end;
 		return 0;
 	}
 	rep->next_seq = rec_tail_last(l) + 1;
 	return rec_note(r, &(struct rec_finding){
-		.lane = lane, .from_seq = l->base, .to_seq = rec_tail_last(l), .reason = GAP_DAMAGE,
+		.lane = lane, .from_seq = l->base, .to_seq = rec_tail_last(l),
+		.reason = s->unreadable ? WAL_UNREADABLE : WAL_DAMAGE,
 		.state = RF_NEW, .place = RP_SEGMENT, .segno = s->segs[s->tail].segno,
 		.offset = end, .bytes = s->dirty_end - end,
-		.what = "bytes that are no frame, behind the last one; at most so many records" });
+		.what = s->unreadable ? "the device cannot read it, behind the last frame; at most so many "
+			"records" : "bytes that are no frame, behind the last one; at most so many records" });
 }
 
 bool rec_numbers_lost(const struct rec *r, unsigned lane)

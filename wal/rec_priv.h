@@ -32,6 +32,7 @@ struct rec_lane {
 	struct rec_lane_facts facts;
 	struct seg_lane segs;
 	size_t	 cut;			/* the hole from which on the wal has it; or REC_NO_CUT */
+	bool	 closed;		/* the store was, when it was looked at */
 	bool	 keep_tail;		/* what is behind the last frame stays and is explained */
 	uint64_t base;			/* next number of the segments, after the cut */
 	uint64_t head_seq, wal_next;	/* the wal has [head_seq, wal_next) */

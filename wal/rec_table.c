@@ -145,6 +145,7 @@ const struct rec_lane_row *rec_lane_decide(const struct rec_lane_facts *f)
 bool rec_is_damage(const struct rec_finding *f)
 {
 	return f->state == RF_DAMAGE || f->reason == WAL_DAMAGE || f->reason == WAL_MISSING ||
+	       f->reason == WAL_UNREADABLE ||
 	       (f->reason == GAP_WAL_LOST && f->state == RF_NEW);
 }
 

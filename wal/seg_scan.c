@@ -294,7 +294,7 @@ static void tell_progress(struct scan *sc, uint64_t in_segment)
 
 static int walk_segment(struct scan *sc, struct seg_info *si, struct blk_file *f, bool tail)
 {
-	uint64_t limit = si->h.bytes < si->bytes ? si->h.bytes : si->bytes, told = 0, dirty;
+	uint64_t limit = si->h.bytes < si->bytes ? si->h.bytes : si->bytes, told = 0, dirty, refused;
 	struct seg_lane *l = sc->l;
 	struct seg_hole *h;
 	struct seg_frame fr;
@@ -318,6 +318,9 @@ static int walk_segment(struct scan *sc, struct seg_info *si, struct blk_file *f
 	si->end = w.off;
 	si->last_seq = w.last_seq >= si->h.first_seq ? w.last_seq : 0;
 	dirty = seg_walk_tail(&w);
+	refused = MUTANT(seg_end_unreadable) ? w.off : seg_walk_unreadable_end(&w);
+	if (refused > dirty)
+		dirty = refused;
 	l->read_bytes += w.read_bytes;
 	seg_walk_fini(&w);
 	if (err)
@@ -337,6 +340,7 @@ static int walk_segment(struct scan *sc, struct seg_info *si, struct blk_file *f
 	if (tail) {
 		l->end = si->end;
 		l->dirty_end = dirty;
+		l->unreadable = refused > si->end;
 		if (l->last_batch < si->h.first_batch)
 			l->batch_off = l->end;
 	}

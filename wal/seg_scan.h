@@ -91,6 +91,8 @@ int  seg_walk_next(struct seg_walk *w, struct seg_frame *fr, bool data);
 int  seg_walk_look(struct seg_walk *w, uint64_t off, size_t n, const uint8_t **p);
 /* Whether the device refuses some of these bytes. */
 bool seg_walk_unreadable(struct seg_walk *w, uint64_t off, uint64_t n);
+/* The end of the last block from w->off on that the device refuses; w->off: it refuses none. */
+uint64_t seg_walk_unreadable_end(struct seg_walk *w);
 /* Whether crc is what the header says of its data. */
 bool frame_data_check(const struct frame_header *h, uint32_t crc);
 /* After 0: the end of the last non-zero byte in [w->off, limit), rounded up to 8; w->off
@@ -153,6 +155,8 @@ struct seg_lane {
 	size_t	 tail;			/* index of the last used segment; SIZE_MAX: none */
 	uint64_t end;			/* there: behind its last frame */
 	uint64_t dirty_end;		/* >= end: zeros from here on */
+	bool	 unreadable;		/* there: the device refuses a block between end and
+					 * dirty_end, so nothing can be written to a part of it */
 	uint64_t batch_off;		/* there: where the last batch starts (end: it is not here) */
 	uint64_t read_bytes;
 	bool	 numbers_lost;		/* behind what was read there were more, nobody knows how many */

@@ -140,6 +140,17 @@ bool seg_walk_unreadable(struct seg_walk *w, uint64_t off, uint64_t n)
 	return lost;
 }
 
+uint64_t seg_walk_unreadable_end(struct seg_walk *w)
+{
+	uint64_t end = w->off;
+
+	for (uint64_t at = w->off - w->off % BLK_BLOCK; w->bad_pages && at + BLK_BLOCK <= w->limit;
+	     at += BLK_BLOCK)
+		if (seg_walk_unreadable(w, at, BLK_BLOCK))
+			end = at + BLK_BLOCK;
+	return end;
+}
+
 /* Make [off, off + n) readable through *p.  n bytes are there (the caller looked at
  * the limit).  0 or -errno. */
 static int window(struct seg_walk *w, uint64_t off, size_t n, const uint8_t **p)

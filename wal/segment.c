@@ -235,14 +235,16 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 
 int seg_header_write(struct seglog *s, struct blk_file *f, struct seg_header *h)
 {
-	struct iovec iov[3] = {
+	/* Whole blocks: one that cannot be read cannot be written in part. */
+	struct iovec iov[4] = {
 		{ h, sizeof(*h) },
 		{ (void *)zeros, SEG_HDR_B - SEG_HDR_A - sizeof(*h) },
 		{ h, sizeof(*h) },
+		{ (void *)zeros, SEG_DATA - SEG_HDR_B - sizeof(*h) },
 	};
 
 	seg_header_encode(h);
-	return s->o.blk->write(f, iov, MUTANT(seg_header_b) ? 1 : 3, SEG_HDR_A);
+	return s->o.blk->write(f, iov, MUTANT(seg_header_b) ? 1 : 4, SEG_HDR_A);
 }
 
 /* Write [off, end) of the file again as it is; pages that cannot be read stay. */
@@ -324,7 +326,7 @@ static void heal_copies(struct seglog *s, const struct seg_lane *found)
 	for (size_t i = 0; i < found->nsegs; i++) {
 		const struct seg_info *si = &found->segs[i];
 		struct seg_header h = si->h;
-		struct iovec iov = { &h, sizeof(h) };
+		struct iovec iov[2] = { { &h, sizeof(h) }, { (void *)zeros, BLK_BLOCK - sizeof(h) } };
 		bool both = si->a_bad && si->b_bad;
 
 		if (si->state != SEG_USED || i == found->tail || (!si->a_bad && !si->b_bad))
@@ -334,7 +336,7 @@ static void heal_copies(struct seglog *s, const struct seg_lane *found)
 			continue;
 		/* Both at once: a power cut that leaves none of them leaves the frames. */
 		if (!MUTANT(seg_heal_write) && !(both ? seg_header_write(s, f, &h) :
-		    s->o.blk->write(f, &iov, 1, si->a_bad ? SEG_HDR_A : SEG_HDR_B)) &&
+		    s->o.blk->write(f, iov, 2, si->a_bad ? SEG_HDR_A : SEG_HDR_B)) &&
 		    !MUTANT(seg_heal_sync))
 			s->o.blk->sync(f);
 		s->o.blk->close(f);

@@ -894,6 +894,64 @@ static void scan_lane(struct fixture *f, struct seg_lane *l)
 	assert_int_equal(seg_scan_lane(&o, l), 0);
 }
 
+/* One block that cannot be read, anywhere: what it holds is lost, the store opens, takes
+ * records and has them after the next crash, and no number is given again. */
+static void unreadable_block(struct fixture *f, uint64_t off)
+{
+	const struct model_lane *l = &f->model.lane[0];
+	uint64_t last = l->v[l->n - 1].seq, seq;
+	struct pm_sim *pm = pm_sim_killed(f->x.pm);
+	struct blk_sim *blk = blk_sim_killed(f->x.blk);
+	struct got got = { 0 };
+	unsigned old = 0;
+	struct world y;
+
+	assert_int_equal(blk_sim_bad(blk, WORLD_STORE "/log/000/00000001.seg", off), 0);
+	for (int life = 0; life < 3; life++) {
+		struct model model = { 0 };
+
+		world_init(&y, f->x.cls, pm, blk, &model);
+		assert_int_equal(world_open(&y, 1), 0);
+		seq = lane_durable(wal_lane(y.w, 0));
+		assert_true(seq >= last);
+		assert_int_equal(world_record(&y, 0, 300, false), 0);
+		assert_int_equal(world_commit(&y, 0), 0);
+		assert_int_equal(world_synced(&y, 0), 0);
+		last = lane_durable(wal_lane(y.w, 0));
+		assert_true(last > seq);
+		if (life == 2)
+			world_read(&y, &got);
+		world_kill(&y);
+		pm = pm_sim_killed(y.pm);
+		blk = blk_sim_killed(y.blk);
+		world_fini(&y);
+		model_free(&model);
+	}
+	pm_sim_free(pm);
+	blk_sim_free(blk);
+	for (size_t i = 0; i < got.n; i++)
+		old += got.v[i].seq <= l->v[l->n - 1].seq;
+	assert_int_equal(got.n, old + 3);
+	assert_int_equal(got.v[got.n - 1].seq, last);
+	assert_true(old + 6 >= l->n);		/* a block holds parts of a few */
+	got_free(&got);
+}
+
+static void test_unreadable_block(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(world_open(&f->x, 1), 0);
+	for (int i = 0; i < 12; i++)
+		put(f, 0, 900 + 37 * (uint32_t)i);
+	for (int closed = 0; closed < 2; closed++) {
+		if (closed)
+			assert_int_equal(world_close(&f->x), 0);
+		for (uint64_t off = 0; off < 8 * SIM_BLOCK; off += SIM_BLOCK)
+			unreadable_block(f, off);
+	}
+}
+
 /* The last batch is torn, and the frame that explains it has no room behind it: a start
  * begins the next segment for it, and is killed.  What was torn stays torn. */
 static void test_torn_twice(void **state)
@@ -1302,7 +1360,7 @@ int main(void)
 		T(test_store_lost_and_busy), T(test_store_lost_for_good), T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
 		T(test_wal_moves), T(test_wal_of_another_store), T(test_volatile_wal_lost),
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
-		T(test_torn_twice), T(test_gap_frame_torn),
+		T(test_torn_twice), T(test_gap_frame_torn), T(test_unreadable_block),
 		T(test_damaged_wal), T(test_unreadable_lines), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
 		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
 		T(test_recovery_keeps_to_the_retention), T(test_report_words),
