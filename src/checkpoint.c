@@ -29,6 +29,7 @@ struct checkpoint {
 	bool failing;			/* something will have to be tried again */
 	uint64_t slice_bytes;
 	int retain_err;			/* that was told */
+	enum clock_trust clock;		/* likewise */
 	bool gone;			/* that was told; it is for good */
 	uint64_t watch_ms, pass_ms;	/* when the next look at the files, and the next pass, is due */
 	int efd;
@@ -96,6 +97,23 @@ static void tell_retain(struct checkpoint *c, int err)
 			 "that works or the next start", wal_strerror(err));
 	else
 		diag(DIAG_NOTE, "expired segments of the log are removed again");
+}
+
+static void tell_clock(struct checkpoint *c)
+{
+	enum clock_trust trust = wal_clock_trust(c->wal);
+
+	if (trust == c->clock)
+		return;
+	c->clock = trust;
+	if (trust == CLOCK_AHEAD)
+		diag(DIAG_WARN, "the clock has jumped ahead since the start: nothing expires by age until it is "
+			 "back; if it is right now, start the server again");
+	else if (trust == CLOCK_UNSYNCED)
+		diag(DIAG_NOTE, "the clock is not synchronised yet: nothing expires by age until it is, or for "
+			 "an hour");
+	else
+		diag(DIAG_NOTE, "the clock is trusted again: records expire by age");
 }
 
 static void tell_nospace(struct checkpoint *c, int err)
@@ -214,6 +232,7 @@ static void look(struct checkpoint *c)
 	c->failing = nospace_err || prepare_err || retain_err;
 	tell_prepare(c, prepare_err);
 	tell_retain(c, retain_err);
+	tell_clock(c);
 	tell_nospace(c, nospace_err);
 }
 

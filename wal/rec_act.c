@@ -15,6 +15,7 @@
 #include "crc32c.h"
 #include "mutant.h"
 #include "rec_priv.h"
+#include "seg_read.h"
 
 /* What the first segments of all lanes take together, where records are small enough. */
 #define FIRST_ALL (512u << 20)
@@ -159,6 +160,7 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 		o.note_arg = &r->store;
 		o.had = r->store.lane[lane];
 	}
+	o.index_bytes = SEG_INDEX_ALL / r->lanes < SEG_INDEX_BYTES ? SEG_INDEX_ALL / r->lanes : SEG_INDEX_BYTES;
 	store_lane_name(name, lane);
 	memcpy(o.uuid, r->store.b.uuid, sizeof(o.uuid));
 	seg_lane_resume(&l->segs, &at);

@@ -128,7 +128,7 @@ static void index_keep(struct seglog *s, struct seg *g, struct seg_index *x)
 		s->index_bytes += x->cap * sizeof(*x->v);
 	}
 	g->index_used = ++s->index_clock;
-	while (s->index_bytes > SEG_INDEX_BYTES) {
+	while (s->index_bytes > (s->o.index_bytes ? s->o.index_bytes : SEG_INDEX_BYTES)) {
 		struct seg *old = NULL;
 
 		for (size_t i = 0; i < s->nsegs; i++)

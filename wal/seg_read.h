@@ -21,6 +21,7 @@
 
 #define SEG_INDEX_EVERY	64u
 #define SEG_INDEX_BYTES	(4u << 20)
+#define SEG_INDEX_ALL	(32u << 20)	/* of all lanes of a store, however many there are */
 
 struct seg_cursor;
 /* At the first record with a number >= seq (which may not be there yet: that is the

@@ -52,6 +52,7 @@ struct seglog_options {
 	uint64_t	 segment_bytes;	/* of new files; SEG_BYTES_MIN..MAX, multiple of 4096 */
 	uint64_t	 first_bytes;	/* of the first one of all, less than that and likewise: made
 				 * by the open, which many lanes wait for; 0: as segment_bytes */
+	uint64_t	 index_bytes;	/* of memory for finding records; 0: SEG_INDEX_BYTES */
 	uint64_t	 bytes_max;	/* as seglog_retain's, until that is called; 0: no limit */
 	bool		 idle;		/* nobody will append: no segment is created, but to let the last one expire */
 	bool		 swift;		/* class volatile: new files are allocated rather than

@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bond.h"
 #include "mutant.h"
@@ -32,14 +31,6 @@
 #define ENTRIES_MIN	64u
 #define ENTRIES_PER_BUF	4u	/* so the buffers run out before the words */
 #define CLOSE_SLICE	(8u << 20)
-
-static uint64_t wall_clock_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 const char *wal_strerror(int err)
 {
@@ -472,7 +463,8 @@ int wal_open(struct wal **out, const struct wal_options *o, char *why, size_t wh
 	w->cls = o->class;
 	w->pm = o->pm ? o->pm : &pm_nvmm;
 	w->blk = o->blk ? o->blk : &blk_file_ops;
-	w->now_ms = o->now_ms ? o->now_ms : wall_clock_ms;
+	w->now_ms = o->now_ms ? o->now_ms : clock_wall_ms;
+	clock_watch_init(&w->clock, w->now_ms, o->boot_ms, o->clock_synced, o->retain_ms);
 	w->segment_bytes = o->segment_bytes;
 	w->retain_bytes = o->retain_bytes;
 	w->retain_ms = o->retain_ms;
@@ -520,14 +512,31 @@ static uint64_t turn_ms(const struct wal *w)
 	return w->retain_ms / 4 > least ? w->retain_ms / 4 : least;
 }
 
-/* 1: there is more to do. */
-static int retain_lane(struct wal *w, unsigned i)
+enum clock_trust wal_clock_trust(const struct wal *w)
+{
+	return (enum clock_trust)atomic_load_explicit(&w->clock_trust, memory_order_relaxed);
+}
+
+/* The time by which records are old; 0: the clock is not trusted to say. */
+static uint64_t now_for_age(struct wal *w)
+{
+	enum clock_trust trust = CLOCK_TRUSTED;
+	uint64_t now = 0;
+
+	if (w->retain_ms)
+		trust = clock_watch(&w->clock, &now);
+	atomic_store_explicit(&w->clock_trust, (int)trust, memory_order_relaxed);
+	return trust == CLOCK_TRUSTED ? now : 0;
+}
+
+/* 1: there is more to do.  now: 0, nothing is old. */
+static int retain_lane(struct wal *w, unsigned i, uint64_t now)
 {
 	bool writer = w->wal || i >= w->nlanes;
 	int more = 0;
-	uint64_t now = w->now_ms(), bytes = wal_retain_share(w->retain_bytes, w->logs);
+	uint64_t bytes = wal_retain_share(w->retain_bytes, w->logs);
 
-	if (w->retain_ms && now > w->retain_ms && !(i < w->nlanes && lane_failed(&w->lane[i])))
+	if (w->retain_ms && now > w->retain_ms)
 		more = seglog_turn(w->log[i], now - turn_ms(w), writer);
 	if (w->retain_bytes || w->retain_ms)
 		seglog_retain(w->log[i], bytes, w->retain_ms && now > w->retain_ms ?
@@ -538,9 +547,12 @@ static int retain_lane(struct wal *w, unsigned i)
 int wal_background(struct wal *w, uint64_t slice_bytes)
 {
 	int more = 0, failed = 0;
+	uint64_t now = now_for_age(w);
 
 	for (unsigned i = 0; i < w->known; i++) {
-		if (!w->log[i])
+		/* Of a lane that failed nobody knows what is durable any more: it stays. */
+		if (!w->log[i] || (i < w->nlanes && lane_failed(&w->lane[i]) &&
+				   !MUTANT(background_failed)))
 			continue;
 		if (i < w->nlanes) {
 			int r = settle_lane(w, i, slice_bytes);
@@ -555,7 +567,7 @@ int wal_background(struct wal *w, uint64_t slice_bytes)
 				failed = r;
 			more |= r > 0 || p > 0;
 		}
-		more |= retain_lane(w, i);
+		more |= retain_lane(w, i, now);
 	}
 	return failed ? failed : more;
 }

@@ -12,6 +12,7 @@
 #define WAL_WAL_H
 
 #include "blk.h"
+#include "clock.h"
 #include "format.h"
 #include "lane.h"
 #include "pm.h"
@@ -49,6 +50,8 @@ struct wal_options {
 	const struct pm_ops  *pm;	/* NULL: pm_nvmm */
 	const struct blk_ops *blk;	/* NULL: blk_file_ops */
 	uint64_t	(*now_ms)(void);	/* wall clock; NULL: the system's */
+	uint64_t	(*boot_ms)(void);	/* and what clock.h compares it with; NULL: likewise */
+	bool		(*clock_synced)(void);
 	/* Called now and then while recovering: bytes done and in all (0: unknown). */
 	void		(*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
 	void		*progress_arg;
@@ -85,6 +88,8 @@ void wal_lane_aio(struct wal *w, unsigned i, struct blk_aio *aio);
  * retention.  Returns what is left to do: 0 nothing, 1 call again now, or
  * -errno for a failure that is final for a lane (the others go on). */
 int  wal_background(struct wal *w, uint64_t slice_bytes);
+/* Why nothing expires by age, as the last pass found it (clock.h).  Any thread. */
+enum clock_trust wal_clock_trust(const struct wal *w);
 
 /* Whether the files are still where another start would look for them, which a running
  * server does not notice by itself.  Called by the thread of wal_background, every second

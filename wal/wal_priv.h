@@ -8,6 +8,7 @@
 #ifndef WAL_WAL_PRIV_H
 #define WAL_WAL_PRIV_H
 
+#include "clock.h"
 #include "lane_priv.h"
 #include "recover.h"
 #include "settle.h"
@@ -19,6 +20,8 @@ struct wal {
 	const struct pm_ops  *pm;
 	const struct blk_ops *blk;
 	uint64_t (*now_ms)(void);
+	struct clock_watch clock;		/* the checkpointer's: whether things grow old */
+	_Atomic int clock_trust;		/* enum clock_trust, as it was seen last */
 	uint64_t segment_bytes, retain_bytes, retain_ms, record_max;
 	struct store	 store;
 	bool		 store_open;

@@ -1036,6 +1036,117 @@ static void test_gap_frame_torn(void **state)
 		}
 }
 
+static uint64_t wall, boot;
+static bool synced;
+
+static uint64_t wall_now(void)
+{
+	return wall++;
+}
+
+static uint64_t boot_now(void)
+{
+	return boot++;
+}
+
+static bool is_synced(void)
+{
+	return synced;
+}
+
+#define DAY (86400ull * 1000)
+
+static void pass(uint64_t ms)
+{
+	wall += ms;
+	boot += ms;
+}
+
+static uint64_t oldest_of(struct wal *w)
+{
+	uint64_t oldest, newest;
+
+	while (wal_background(w, 1u << 20) > 0)
+		;
+	wal_read_bounds(w, 0, &oldest, &newest);
+	return oldest;
+}
+
+/* A clock that jumps ahead, or that is wrong after boot, deletes nothing; one that runs does. */
+static void test_clock_jumps(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_options o = {
+		.store_dir = WORLD_STORE, .class = WAL_FSYNC, .lanes = 1, .pool_bytes = 64 * 2048,
+		.buf_size = 2048, .segment_bytes = WORLD_SEGMENT, .record_bytes_max = 16384,
+		.retain_ms = 30 * DAY, .pm = pm_sim_ops(f->x.pm), .blk = blk_sim_ops(f->x.blk),
+		.now_ms = wall_now, .boot_ms = boot_now, .clock_synced = is_synced,
+	};
+	struct wal *w;
+	char why[256];
+
+	wall = 1700000000000ull;
+	boot = 1000;
+	synced = false;
+	f->x.retain_ms = 0;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	for (int i = 0; i < 12; i++)
+		put(f, 0, 15000);
+	assert_int_equal(world_close(&f->x), 0);
+	/* The world's clock was the same.  Booted with another one: not synchronised yet. */
+	wall += 10 * 365 * DAY;
+	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
+	assert_int_equal(oldest_of(w), 1);
+	assert_int_equal(wal_clock_trust(w), CLOCK_UNSYNCED);
+	wall -= 10 * 365 * DAY;
+	synced = true;
+	assert_int_equal(oldest_of(w), 1);
+	assert_int_equal(wal_clock_trust(w), CLOCK_TRUSTED);
+	wall += 10 * 365 * DAY;
+	assert_int_equal(oldest_of(w), 1);
+	assert_int_equal(wal_clock_trust(w), CLOCK_AHEAD);
+	wall -= 10 * 365 * DAY;
+	assert_int_equal(oldest_of(w), 1);
+	assert_int_equal(wal_clock_trust(w), CLOCK_TRUSTED);
+	pass(20 * DAY);
+	assert_int_equal(oldest_of(w), 1);
+	pass(20 * DAY);
+	assert_true(oldest_of(w) > 6);
+	wal_close(w);
+	/* An hour after boot it is believed. */
+	synced = false;
+	boot = 3000 * 1000;
+	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
+	oldest_of(w);
+	assert_int_equal(wal_clock_trust(w), CLOCK_UNSYNCED);
+	boot += 700 * 1000;
+	oldest_of(w);
+	assert_int_equal(wal_clock_trust(w), CLOCK_TRUSTED);
+	wal_close(w);
+}
+
+/* What a lane that failed has stays, and no file is made for it. */
+static void test_failed_lane_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t calls, oldest, newest;
+
+	f->x.retain_bytes = 4 * WORLD_SEGMENT;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	for (int i = 0; i < 12; i++)
+		put(f, 0, 15000);
+	blk_sim_fault(f->x.blk, SIM_SYNC, 1, 1, EIO);
+	assert_int_equal(world_record(&f->x, 0, 100, false), 0);
+	world_commit(&f->x, 0);
+	world_synced(&f->x, 0);
+	assert_int_not_equal(lane_failed(wal_lane(f->x.w, 0)), 0);
+	wal_read_bounds(f->x.w, 0, &oldest, &newest);
+	calls = blk_sim_count(f->x.blk);
+	for (int i = 0; i < 50; i++)
+		wal_background(f->x.w, 1u << 20);
+	assert_int_equal(blk_sim_count(f->x.blk), calls);
+}
+
 static void test_damaged_last_header(void **state)
 {
 	struct fixture *f = *state;
@@ -1360,6 +1471,7 @@ int main(void)
 		T(test_store_lost_and_busy), T(test_store_lost_for_good), T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
 		T(test_wal_moves), T(test_wal_of_another_store), T(test_volatile_wal_lost),
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
+		T(test_clock_jumps), T(test_failed_lane_is_left_alone),
 		T(test_torn_twice), T(test_gap_frame_torn), T(test_unreadable_block),
 		T(test_damaged_wal), T(test_unreadable_lines), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
 		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),

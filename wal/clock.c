@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* clock.c - see clock.h. */
+#include "clock.h"
+
+#include <stddef.h>
+#include <sys/timex.h>
+#include <time.h>
+
+#include "mutant.h"
+
+static uint64_t read_ms(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+uint64_t clock_wall_ms(void)
+{
+	return read_ms(CLOCK_REALTIME);
+}
+
+uint64_t clock_boot_ms(void)
+{
+	return read_ms(CLOCK_BOOTTIME);
+}
+
+/* Reads only.  Where it cannot be asked (a container's filter) it is not said to be. */
+bool clock_synced(void)
+{
+	struct timex t = { .modes = 0 };
+
+	return adjtimex(&t) >= 0 && !(t.status & STA_UNSYNC);
+}
+
+void clock_watch_init(struct clock_watch *c, uint64_t (*now_ms)(void), uint64_t (*boot_ms)(void),
+		      bool (*synced)(void), uint64_t age_ms)
+{
+	*c = (struct clock_watch){ .now_ms = now_ms, .boot_ms = boot_ms, .synced = synced,
+		.age_ms = age_ms };
+	if (now_ms == clock_wall_ms && !boot_ms)
+		c->boot_ms = clock_boot_ms;
+	if (now_ms == clock_wall_ms && !synced)
+		c->synced = clock_synced;
+	if (c->boot_ms)
+		c->start_ms = c->boot_ms();
+}
+
+static bool settled(const struct clock_watch *c, uint64_t boot)
+{
+	uint64_t wait = c->age_ms < CLOCK_BOOT_MS ? c->age_ms : CLOCK_BOOT_MS;
+
+	return boot >= CLOCK_BOOT_MS || boot - c->start_ms >= wait || !c->synced || c->synced() ||
+	       MUTANT(clock_unsynced);
+}
+
+enum clock_trust clock_watch(struct clock_watch *c, uint64_t *now)
+{
+	uint64_t slack = c->age_ms / 8 < CLOCK_SLACK_MS ? c->age_ms / 8 : CLOCK_SLACK_MS;
+	uint64_t boot, wall, gone;
+
+	*now = c->now_ms();
+	if (!c->boot_ms)
+		return CLOCK_TRUSTED;
+	boot = c->boot_ms();
+	if (!c->based && !settled(c, boot))
+		return CLOCK_UNSYNCED;
+	if (!c->based) {
+		c->based = true;
+		c->base_now = *now;
+		c->base_boot = boot;
+	}
+	wall = *now > c->base_now ? *now - c->base_now : 0;
+	gone = boot - c->base_boot;
+	c->ahead_ms = wall > gone ? wall - gone : 0;
+	return c->ahead_ms > slack && !MUTANT(clock_ahead) ? CLOCK_AHEAD : CLOCK_TRUSTED;
+}
