@@ -97,7 +97,7 @@ struct conn {
 	uint64_t body_came;		/* of the body, since since_ns */
 	uint64_t linger_end_ns;		/* after FIN: what comes later is not read */
 
-	uint64_t deadline_ns;		/* conn_due's; 0: none; may be later than its bucket */
+	uint64_t deadline_ns;		/* conn_due's, or before that; 0: none; may be later than its bucket */
 	uint64_t timer_ns;		/* when its bucket comes up */
 	uint32_t timer_bucket;		/* TIMER_NONE: in none */
 };

@@ -612,12 +612,24 @@ static uint64_t in_due(const struct worker *w, const struct conn *c)
  * us something it has the time for that; when it waits for room of ours, it is refused after
  * pushback-timeout; when we owe it something (a commit, a piece of the service's) there is no
  * deadline.  The earlier of the first and one of the others.
+ *
+ * A timer comes up after the shortest of the timeouts at the latest, and is set anew then: so
+ * most of what happens meanwhile needs no reckoning, for nothing that begins now can be due
+ * before that.
  */
 void conn_due(struct worker *w, struct conn *c)
 {
-	uint64_t out = out_due(w, c), in = in_due(w, c);
+	uint64_t out, in, soon = w->fair_ns + w->shortest_ns;
 
-	timers_set(&w->timers, c, out && (!in || out < in) ? out : in);
+	if (c->state == CONN_REQUEST && c->timer_bucket != TIMER_NONE && c->timer_ns <= soon && !c->late) {
+		c->deadline_ns = c->timer_ns;
+		return;
+	}
+	out = out_due(w, c);
+	in = in_due(w, c);
+	if (out && (!in || out < in))
+		in = out;
+	timers_set(&w->timers, c, in < soon ? in : soon);
 }
 
 void conn_run(struct worker *w, struct conn *c)
@@ -674,10 +686,6 @@ static void client_late(struct worker *w, struct conn *c)
 {
 	uint64_t due = in_due(w, c);
 
-	if (!due || due > w->fair_ns) {
-		conn_due(w, c);
-		return;
-	}
 	if (c->spared_ns != due && w->ops->unread(w->ring, c->handle)) {
 		c->spared_ns = due;
 		timers_set(&w->timers, c, w->fair_ns + TIMER_TICK_MS * 1000000ull);
@@ -723,11 +731,15 @@ static void lane_full(struct worker *w, struct conn *c)
 
 void conn_timeout(struct worker *w, struct conn *c)
 {
-	uint64_t out = out_due(w, c);
+	uint64_t out = out_due(w, c), in = in_due(w, c);
 
 	if (out && out <= w->fair_ns) {
 		COUNT(w->count, timeout_send, 1);
 		conn_kill(w, c);
+		return;
+	}
+	if (!in || in > w->fair_ns) {
+		conn_due(w, c);
 		return;
 	}
 	switch ((enum conn_state)c->state) {
@@ -755,8 +767,6 @@ void conn_timeout(struct worker *w, struct conn *c)
 		return;
 	case CONN_REPLY:
 	case CONN_SERVICE:
-		conn_due(w, c);
-		return;
 	case CONN_CLOSED:
 	case CONN_STATES:
 		return;

@@ -111,6 +111,7 @@ struct worker {
 	 * is away (the process was stopped, its CPU was somebody else's): nobody is late
 	 * because of us. */
 	uint64_t fair_ns;
+	uint64_t shortest_ns;		/* of the clients' timeouts */
 	unsigned behind;		/* turns in a row that left events behind */
 	uint64_t wall_ms;
 	uint64_t dry_since_ns;		/* fair; no free buffer since; 0: there are some */
