@@ -94,6 +94,18 @@ static uint64_t end_of(const struct seg *g)
 
 /* ---- references ---- */
 
+/* Whether the file of that name is the segment's: somebody may have put another there.  Of a
+ * header that is damaged nothing is said here. */
+static int is_it(struct seglog *s, const struct seg *g, struct blk_file *f)
+{
+	struct seg_header h;
+
+	if (s->o.blk->read(f, &h, sizeof(h), SEG_HDR_A) || seg_header_check(&h))
+		return 0;
+	return (h.salt == g->salt && !memcmp(h.store_uuid, s->o.uuid, sizeof(h.store_uuid))) ||
+	       MUTANT(seg_ref_check) ? 0 : -ENOENT;
+}
+
 int seg_ref(struct seglog *s, struct seg *g)
 {
 	char name[SEG_NAME_MAX];
@@ -104,6 +116,10 @@ int seg_ref(struct seglog *s, struct seg *g)
 	if (!g->refs) {
 		seg_name(name, g->segno);
 		err = seg_open(s, name, BLK_RDONLY, &g->file);
+		if (!err && (err = is_it(s, g, g->file))) {
+			s->o.blk->close(g->file);
+			g->file = NULL;
+		}
 	}
 	if (!err)
 		g->refs++;

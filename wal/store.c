@@ -354,6 +354,17 @@ static int make_dir(struct store *s, char *why, size_t why_len)
 			 strerror(-err)) : 0;
 }
 
+/* Who found the folder empty may have waited while another process made a store in it, and
+ * ended: under the lock it is looked at again. */
+static int still_blank(struct store *s)
+{
+	struct store_block best;
+	struct copies c;
+	int err = pick_copy(s->blk, s->file, &c, &best);
+
+	return err == -ENODATA || MUTANT(store_create_look) ? 0 : WAL_EBUSY;
+}
+
 static int make_file(struct store *s)
 {
 	const struct blk_ops *blk = s->blk;
@@ -370,7 +381,9 @@ static int make_file(struct store *s)
 	err = MUTANT(store_create_lock) ? 0 : blk->lock(s->file);
 	if (err)
 		return err == -EWOULDBLOCK ? WAL_EBUSY : err;
-	err = write_both(s);
+	err = still_blank(s);
+	if (!err)
+		err = write_both(s);
 	/* As long as it will be: no later write of the table needs room. */
 	if (!err)
 		err = seg_write_zeros(blk, s->file, STORE_LANES_A, 2 * sizeof(s->lane));

@@ -88,6 +88,35 @@ static void test_one_flip_in_a_copy(void **state)
 	}
 }
 
+/* Another process makes a store between our look and our lock. */
+static struct blk_sim *late_sim;
+static uint8_t late_file[4096 + sizeof(struct store_block)];
+
+static int late_lock(struct blk_file *f)
+{
+	struct store_block b = wanted;
+
+	b.gen = 1;
+	store_block_encode(&b);
+	memcpy(late_file, &b, sizeof(b));
+	memcpy(late_file + 4096, &b, sizeof(b));
+	assert_int_equal(blk_sim_put(late_sim, FILE_PATH, late_file, sizeof(late_file)), 0);
+	return blk_sim_ops(late_sim)->lock(f);
+}
+
+static void test_made_by_another(void **state)
+{
+	struct blk_sim *s = *state;
+	struct blk_ops late = *blk_sim_ops(s);
+	struct store st;
+	uint64_t n;
+
+	late_sim = s;
+	late.lock = late_lock;
+	assert_int_equal(store_create(&st, &late, "/s", &wanted, NULL, 0), WAL_EBUSY);
+	assert_memory_equal(blk_sim_bytes(s, FILE_PATH, &n), late_file, sizeof(late_file));
+}
+
 static void test_another_version(void **state)
 {
 	struct blk_sim *s = *state;
@@ -333,7 +362,7 @@ static void test_frames_of_others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_one_flip_in_a_copy), T(test_another_version), T(test_the_newer_copy),
+		T(test_one_flip_in_a_copy), T(test_made_by_another), T(test_another_version), T(test_the_newer_copy),
 		T(test_one_copy_is_certain), T(test_what_is_read_is_there), T(test_one_at_a_time),
 		T(test_segments_of_others), T(test_frames_of_others),
 	};

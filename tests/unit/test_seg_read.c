@@ -333,6 +333,30 @@ static void test_why_gone(void **state)
 	blk_sim_free(sim);
 }
 
+/* Another segment's file under the name of one: that one is missing, not damaged. */
+static void test_another_file_of_the_name(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 350);
+	struct seg_lane l;
+	uint64_t second, third, n;
+	uint8_t *file = malloc(SEG_TEST_BYTES);
+
+	(void)state;
+	assert_non_null(file);
+	assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+	second = l.segs[1].h.first_seq;
+	third = l.segs[2].h.first_seq;
+	seg_lane_free(&l);
+	memcpy(file, blk_sim_bytes(sim, LANE_DIR "/00000003.seg", &n), SEG_TEST_BYTES);
+	assert_int_equal(blk_sim_put(sim, LANE_DIR "/00000002.seg", file, n), 0);
+	expect_why(s, second, WAL_MISSING, second, third - 1);
+	expect_why(s, third, WAL_IS_THERE, third, third);
+	free(file);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 static void test_retention_under_a_cursor(void **state)
 {
 	struct blk_sim *sim = blk_sim_new();
@@ -612,6 +636,7 @@ int main(void)
 		cmocka_unit_test(test_why),
 		cmocka_unit_test(test_why_unreadable),
 		cmocka_unit_test(test_why_gone),
+		cmocka_unit_test(test_another_file_of_the_name),
 		cmocka_unit_test(test_retention_under_a_cursor),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_large_damaged),
