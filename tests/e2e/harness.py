@@ -35,6 +35,9 @@ import sys
 import tempfile
 import time
 import traceback
+import weakref
+
+from books import balance
 
 SLOW = float(os.environ.get("PASTED_TEST_SLOW", "1"))
 PASTED = os.environ.get("PASTED", "")
@@ -154,6 +157,7 @@ class Server:
         self.settings.update(settings or {})
         self.settings.update(kv.split("=") for kv in OVER.split())
         self.args, self.env = list(args), env
+        self.audited = True     # its books are looked at in the end; not where it cannot be asked
         self.errors = os.path.join(t.dir, f"messages.{len(t.servers)}")
         self.proc = None
         t.servers.append(self)
@@ -350,10 +354,14 @@ def connect_socket(addr, timeout):
     return s
 
 
+CONNS = weakref.WeakSet()      # of this case
+
+
 class Conn:
     """A connection that sends what it is told and reads strictly."""
 
     def __init__(self, addr, timeout=30):
+        CONNS.add(self)
         self.sock = connect_socket(addr, timeout * SLOW)
         if self.sock.family != socket.AF_UNIX:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -580,6 +588,16 @@ class Test:
         if self.cls in (None, "fsync") and fs_type(self.dir) in ("tmpfs", "ramfs"):
             raise Skip(f"{self.dir} is on a tmpfs: fsync means nothing there")
 
+    def judge(self):
+        """The books of each server that is still there."""
+        left = [c for c in CONNS if c.sock.fileno() >= 0]
+        for c in left:
+            c.close()
+        for s in self.servers:
+            if s.audited and s.proc and s.proc.poll() is None:
+                wrong = balance(s.metrics, 10 * SLOW, given_up=len(left))
+                check(not wrong, "the books do not balance:", "; ".join(wrong), "\n" + s.metrics().text)
+
     def end(self, keep):
         for s in self.servers:
             s.kill()
@@ -600,6 +618,7 @@ def run_one(f, title, ring, cls):
     try:
         t.needs()
         f(t)
+        t.judge()
         verdict = "ok"
     except Skip as e:
         reason = " ".join(str(e).split())

@@ -8,4 +8,4 @@ E2E_TESTS = \
 	%D%/deadlines.py %D%/drain.py
 LONG_TESTS += %D%/kill.py %D%/hour.py
 SCRIPT_TESTS += $(E2E_TESTS)
-EXTRA_DIST += %D%/harness.py %D%/ledger.py
+EXTRA_DIST += %D%/harness.py %D%/ledger.py %D%/books.py

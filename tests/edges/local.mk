@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The edges: how a program is started, who reads it, what happens beside it to its files and
 # its disk.  With what tests/e2e/harness.py needs, and says.
+check-edges:
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS="`echo $(SCRIPT_TESTS) | tr ' ' '\n' | grep edges/ | tr '\n' ' '`"
+.PHONY: check-edges
 SCRIPT_TESTS += %D%/descriptors.py
 SCRIPT_TESTS += %D%/unread.py
 SCRIPT_TESTS += %D%/retain_age.py

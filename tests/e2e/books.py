@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""books - sums that hold in every server, whatever was done to it: what came in is what was
+answered or is still open, and each count is the sum of what it is made of.
+
+The harness asks for them at the end of every case, of each server that is still there: a
+counter that stands still, or counts another thing than its name says, is seen by whatever
+test comes along.  balance() waits, since what has ended a moment ago may be counted a moment
+from now; it fails with each sum that does not come out."""
+import re
+import time
+
+
+class Books:
+    """One reading of /-/metrics.  given_up: so many connections were closed from outside just
+    now, whose requests may have no reply; asking: requests of this reading itself."""
+
+    def __init__(self, m, given_up=0, asking=1):
+        self.m, self.given_up, self.asking = m, given_up, asking
+        self.wrong = []
+        self.connections()
+        self.requests()
+        self.records()
+        self.latency()
+        self.ring()
+        self.pool()
+
+    def __getitem__(self, name):
+        return self.m.sum("pasted_" + name)
+
+    def is_equal(self, what, a, b):
+        if a != b:
+            self.wrong.append(f"{what}: {a:.0f} and {b:.0f}")
+
+    def not_more(self, what, a, b):
+        if a > b:
+            self.wrong.append(f"{what}: {a:.0f}, and no more than {b:.0f}")
+
+    def connections(self):
+        self.is_equal("connections accepted; closed and open", self["connections_accepted_total"],
+                      self["connections_closed_total"] + self["connections_open"])
+        self.not_more("connections vanished", self["connections_vanished_total"], self["connections_accepted_total"])
+
+    def requests(self):
+        """Each request has one reply, but for those whose client was given up, or gave up; what
+        the parser refuses may have had a head that was understood."""
+        asked = self["requests_total"] - self.asking
+        replies = self["responses_total"] - self.m.any(r'^pasted_responses_total\{.*status="100"')
+        lost = self["connections_vanished_total"] + self["timeouts_total"] + self.given_up
+        self.not_more("requests", asked, replies + lost)
+        self.not_more("replies", replies, asked + self["requests_bad_total"] + lost)
+        self.not_more("requests refused", self["refused_total"],
+                      self.m.any(r'^pasted_responses_total\{.*status="50[37]"') + lost)
+
+    def records(self):
+        if 'class="none"' in self.m.text:
+            return          # there are no lanes
+        acknowledged, appended = self["recorded_requests_total"], self["lane_records_total"]
+        self.not_more("records acknowledged", acknowledged, appended)
+        self.not_more("requests to record", appended, self.m.any(r'^pasted_requests_total\{.*kind="record"'))
+        self.not_more("requests in chunks", self["chunked_requests_total"], appended)
+        self.is_equal("bytes of records, as the workers and as the lanes count them", self["recorded_bytes_total"],
+                      self["lane_record_bytes_total"])
+        self.not_more("commits", self["lane_commits_total"], appended)
+        if acknowledged and not self["lane_commits_total"]:
+            self.wrong.append(f"{acknowledged:.0f} records were acknowledged without a commit")
+        for lane in re.findall(r'^pasted_lane_durable_sequence(\{.*\})', self.m.text, re.M):
+            of = {k: self.m.rows[f"pasted_lane_{k}{lane}"] for k in
+                  ("durable_sequence", "settled_sequence", "oldest_sequence", "records_total")}
+            self.not_more(f"number settled, lane {lane}", of["settled_sequence"], of["durable_sequence"])
+            self.not_more(f"number of records, lane {lane}", of["records_total"], of["durable_sequence"])
+
+    def latency(self):
+        n = self["durable_latency_seconds_count"]
+        buckets = [self.m.rows[k] for k in self.m.rows if k.startswith("pasted_durable_latency_seconds_bucket")]
+        self.is_equal("latencies and records acknowledged", n, self["recorded_requests_total"])
+        self.is_equal("latencies and the last bucket", n, buckets[-1])
+        if buckets != sorted(buckets):
+            self.wrong.append("a bucket has more than a larger one")
+        if n and not 0 < self["durable_latency_seconds_sum"] / n < 3600:
+            self.wrong.append(f"{n:.0f} latencies are {self['durable_latency_seconds_sum']} s")
+
+    def ring(self):
+        came = self["ring_received_bytes_total"]
+        self.not_more("bytes of records", self["recorded_bytes_total"], came)
+        if 'ring="paste"' not in self.m.text:     # there the module counts, all that comes
+            self.is_equal("bytes copied; received", self["ring_copied_bytes_total"], came)
+        self.not_more("pieces received", self["ring_data_total"], came)
+        self.not_more("sends", self["ring_sends_total"], self["ring_sent_bytes_total"])
+        self.not_more("turns with work", self["batches_total"], self["ring_waits_total"])
+
+    def pool(self):
+        self.not_more("buffers free or the kernel's", self["pool_buffers_free"] + self["pool_buffers_kernel"],
+                      self["pool_buffers"])
+
+
+def balance(read, seconds, **k):
+    """Until the books of a reading balance; what is wrong with the last one."""
+    end = time.monotonic() + seconds
+    while True:
+        wrong = Books(read(), **k).wrong
+        if not wrong or time.monotonic() > end:
+            return wrong
+        time.sleep(0.02)
