@@ -22,8 +22,8 @@
 
 /* Pages on a user's account. */
 struct paste_charge {
-	struct user_struct *user;	/* NULL: none */
-	long		    pages;
+	const struct cred *cred;	/* of that user; NULL: none */
+	long		   pages;
 };
 
 /* Pinned memory of one process, shared by its rings; never changes once it is made. */

@@ -40,28 +40,29 @@ static LIST_HEAD(regions);
 int paste_charge(struct paste_charge *c, u64 pages)
 {
 	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
-	struct user_struct *user = get_uid(current_user());
+	const struct cred *cred = get_current_cred();	/* holds the user; free_uid() is not every kernel's */
+	atomic_long_t *locked = &cred->user->locked_vm;
 
 	if (pages > LONG_MAX / 4)
 		goto no;
-	if ((unsigned long)atomic_long_add_return((long)pages, &user->locked_vm) > limit && !capable(CAP_IPC_LOCK)) {
-		atomic_long_sub((long)pages, &user->locked_vm);
+	if ((unsigned long)atomic_long_add_return((long)pages, locked) > limit && !capable(CAP_IPC_LOCK)) {
+		atomic_long_sub((long)pages, locked);
 		goto no;
 	}
-	*c = (struct paste_charge){ user, (long)pages };
+	*c = (struct paste_charge){ cred, (long)pages };
 	return 0;
 no:
-	free_uid(user);
+	put_cred(cred);
 	return -EPERM;
 }
 
 void paste_uncharge(struct paste_charge *c)
 {
-	if (!c->user)
+	if (!c->cred)
 		return;
-	atomic_long_sub(c->pages, &c->user->locked_vm);
-	free_uid(c->user);
-	c->user = NULL;
+	atomic_long_sub(c->pages, &c->cred->user->locked_vm);
+	put_cred(c->cred);
+	c->cred = NULL;
 }
 
 /* ---- pins ---- */
