@@ -223,6 +223,8 @@ static int rebuild(struct rec *r, struct rec_facts *f, uint64_t gen, const char 
 		return 0;
 	}
 	store_block_encode(&b);
+	if (f->store == RS_FOREIGN)
+		store_lanes_forget(&r->store);
 	r->store.b = b;
 	r->rebuilt = true;
 	r->rep->unclean = true;

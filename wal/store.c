@@ -533,6 +533,8 @@ int store_write_again(struct store *s)
 		if (!err)
 			err = s->blk->lock(s->file);
 	}
+	if (!err)
+		err = store_lanes_write(s);
 	return err ? err : write_both(s);	/* the name is synced with those of the lanes */
 }
 

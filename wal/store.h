@@ -60,7 +60,8 @@ int  store_open(struct store *s, const struct blk_ops *blk, const char *dir, boo
  * finds out (s->b).  readonly or not there: nothing is made; s->file is NULL then. */
 int  store_open_lost(struct store *s, const struct blk_ops *blk, const char *dir, bool readonly,
 		     char *why, size_t why_len);
-int  store_write_again(struct store *s);	/* s->b on both copies, the file made if need be */
+/* The table as it is known, then s->b on both copies; the file made if need be. */
+int  store_write_again(struct store *s);
 /* The next generation with these contents, on both copies. */
 int  store_update(struct store *s, uint32_t flags, uint32_t wal_class, const char *nvmm_path,
 		  uint64_t segment_bytes);
@@ -81,6 +82,9 @@ int  store_lanes_read(struct store *s);
 const struct store_lane *store_lane(const struct store *s, unsigned lane);
 /* want: all but magic, gen and crc.  Durable when it returns 0. */
 int  store_lane_write(struct store *s, const struct store_lane *want);
+/* It is another store's. */
+void store_lanes_forget(struct store *s);
+int  store_lanes_write(struct store *s);	/* all of it, as it is known */
 int  store_lane_note(void *store, const struct store_lane *want);	/* the same, for a segment log */
 /* STORE_OPEN, and nothing else: before recovery writes anything. */
 int  store_mark_open(struct store *s);

@@ -119,6 +119,29 @@ int store_lane_write(struct store *s, const struct store_lane *want)
 	return MUTANT(store_lane_result) ? 0 : err;
 }
 
+void store_lanes_forget(struct store *s)
+{
+	memset(s->lane, 0, sizeof(s->lane));
+	memset(s->lane_bad, 0, sizeof(s->lane_bad));
+	s->lanes_on = false;
+}
+
+/* Where there is no room for it, it is done without.  (The block says that it is not true
+ * until recovery is through; both copies at once do.) */
+int store_lanes_write(struct store *s)
+{
+	struct iovec a = { s->lane, sizeof(s->lane) }, b = a;
+	int err = s->blk->write(s->file, &a, 1, STORE_LANES_A);
+
+	if (!err)
+		err = s->blk->write(s->file, &b, 1, STORE_LANES_B);
+	if (blk_nospace(err)) {
+		s->lanes_off = true;
+		return 0;
+	}
+	return err ? err : s->blk->sync(s->file);
+}
+
 int store_lane_note(void *store, const struct store_lane *want)
 {
 	return store_lane_write(store, want);

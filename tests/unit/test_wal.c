@@ -494,6 +494,49 @@ static void test_store_lost_volatile(void **state)
 	store_lost(*state, WAL_VOLATILE);
 }
 
+/* The file of another store has a table, too: it says nothing of these lanes. */
+static void test_store_of_another_has_a_table(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *file = calloc(1, STORE_LANES_B + sizeof(struct store_lane) * LANES_MAX);
+	uint64_t n, last;
+
+	assert_non_null(file);
+	assert_int_equal(world_open(&f->x, 2), 0);
+	put(f, 0, 100);
+	put(f, 1, 100);
+	assert_int_equal(world_close(&f->x), 0);
+	memcpy(file, blk_sim_bytes(f->x.blk, STORE_FILE, &n), 8192);
+	for (unsigned i = 0; i < 2; i++) {
+		struct store_block *b = (struct store_block *)(file + i * 4096);
+
+		memset(b->uuid, 0x5a, sizeof(b->uuid));
+		b->flags = STORE_LANES;
+		store_block_encode(b);
+		for (unsigned lane = 0; lane < 4; lane++) {
+			struct store_lane *e = (struct store_lane *)(file + (i ? STORE_LANES_B : STORE_LANES_A)) + lane;
+
+			*e = (struct store_lane){ .magic = LANE_MAGIC, .lane = lane, .gen = 7, .low_segno = 1,
+				.low_seq = 1, .high_segno = 9, .next_seq = 5000, .next_batch = 40 };
+			e->crc = crc32c(e, offsetof(struct store_lane, crc));
+		}
+	}
+	blk_sim_put(f->x.blk, STORE_FILE, file, STORE_LANES_B + sizeof(struct store_lane) * LANES_MAX);
+	free(file);
+	assert_int_equal(verdict_of(f), 2);
+	assert_int_equal(f->rep.findings, 1);	/* the file, and no lane */
+	assert_int_equal(repaired(f, NULL, false), 0);
+	assert_int_equal(verdict_of(f), 0);
+	all_there(f);
+	assert_int_equal(f->gaps, 0);
+	assert_int_equal(world_open(&f->x, 2), 0);
+	put(f, 0, 100);
+	last = lane_durable(wal_lane(f->x.w, 0));
+	assert_int_equal(last, 2);
+	assert_int_equal(world_close(&f->x), 0);
+	all_there(f);
+}
+
 /* The class changed and no segment was begun since: its header says so all the same. */
 static void test_store_lost_after_a_change(void **state)
 {
@@ -1467,7 +1510,7 @@ int main(void)
 		T(test_refusals), T(test_weak_places), T(test_none_stores_nothing), T(test_busy),
 		T(test_vanished), T(test_vanished_wal), T(test_wal_is_bonded), T(test_old_wal_gets_its_bond), T(test_place_of_a_copy),
 		T(test_adopting_is_one_step), T(test_store_lost_fsync), T(test_store_lost_nvmm),
-		T(test_store_lost_volatile), T(test_store_lost_after_a_change),
+		T(test_store_lost_volatile), T(test_store_of_another_has_a_table), T(test_store_lost_after_a_change),
 		T(test_store_lost_and_busy), T(test_store_lost_for_good), T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
 		T(test_wal_moves), T(test_wal_of_another_store), T(test_volatile_wal_lost),
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
