@@ -557,6 +557,10 @@ int seglog_rotate(struct seglog *s)
 		atomic_store_explicit(&s->active->sealed, true, memory_order_release);
 		seg_unref(s, s->active);
 	}
+	for (size_t i = s->nsegs; i-- > 0 && s->segs[i]->lost; ) {	/* as in load_segments */
+		s->segs[i]->first_seq = g->first_seq;
+		s->segs[i]->created_ms = g->created_ms;
+	}
 	s->segs[s->nsegs++] = g;		/* room was reserved when it was prepared */
 	s->active = g;
 	pthread_mutex_unlock(&s->lock);

@@ -230,6 +230,40 @@ static void test_retention_by_age(void **state)
 	blk_sim_free(sim);
 }
 
+/* A file without a header behind the last one that was used: what was begun after it grows old
+ * all the same, and what was oldest is not told to be what it was at the start. */
+static void test_retention_past_a_lost_file(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	static uint8_t junk[SEG_TEST_BYTES];
+	struct seglog_stats st;
+	struct seglog *s;
+	uint64_t seq, first;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	assert_int_equal(model_append(s, 1, 7), 0);
+	seglog_close(s);
+	memset(junk, 0xee, sizeof(junk));
+	blk_sim_put(sim, LANE_DIR "/00000002.seg", junk, sizeof(junk));
+	s = model_start(blk);
+	first = seq = seglog_next_seq(s);
+	do {
+		assert_int_equal(model_append(s, seq, 7), 0);
+		seq += 7;
+		seglog_stat(s, &st);
+	} while (st.segments < 3);
+	model_prepare(s);
+	assert_int_equal(seglog_retain(s, 0, model_now() + 1), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.segments, 1);
+	assert_true(st.oldest_seq > first);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 /* The whole of what a power cut may leave: the lane goes on with number `next`. */
 static void cut_everywhere(struct blk_sim *sim, uint64_t next)
 {
@@ -1319,6 +1353,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_rotation_and_restart),
 		cmocka_unit_test(test_retention_by_size),
 		cmocka_unit_test(test_retention_by_age),
+		cmocka_unit_test(test_retention_past_a_lost_file),
 		cmocka_unit_test(test_the_last_expires),
 		cmocka_unit_test(test_removed_while_made),
 		cmocka_unit_test(test_notes),
