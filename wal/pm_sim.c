@@ -517,9 +517,9 @@ static int sim_clear(void *ctx, const char *path, uint64_t off, size_t n)
 		return f ? -EBUSY : -ENOENT;
 	if (!begin(s, PM_SIM_MAP))
 		return -EIO;
-	for (uint64_t i = off / LINE; f->state && i <= (off + n - 1) / LINE; i++) {
-		if (!(f->state[i] & LINE_BAD))
-			continue;
+	/* Whole pages, as the kernel has it. */
+	for (uint64_t i = off / SIM_PAGE * LINES, end = (off + n + SIM_PAGE - 1) / SIM_PAGE * LINES;
+	     f->state && i < end && (i + 1) * LINE <= f->room; i++) {
 		f->state[i] = 0;
 		memset(f->mem + i * LINE, 0, LINE);
 		sim_pages_write(&f->known, i * LINE, f->mem + i * LINE, LINE);

@@ -367,8 +367,9 @@ int walfile_open(struct walfile *w, const struct pm_ops *pm, const char *path,
 	err = load(w, map_both(w, &p, want_sync ? PM_SYNC : 0));
 	if (err)
 		return err;
-	for (int i = 0; i < 2; i++)	/* the other copy is valid meanwhile */
-		if ((i ? w->super_bad_b : w->super_bad_a) && !MUTANT(super_repair))
+	/* As they are now: what cures a line makes its whole page zeros. */
+	for (int i = 0; i < 2; i++)
+		if (memcmp(w->wal.addr + super_off[i], &w->super, sizeof(w->super)) && !MUTANT(super_repair))
 			persist(w, super_off[i], &w->super, sizeof(w->super));
 	return 0;
 }

@@ -1296,6 +1296,27 @@ static void test_unreadable_lines(void **state)
 	all_there(f);
 }
 
+/* A bad line in the page of each copy of the superblock, which hold nothing: to be made good the
+ * pages become zeros, and the copies are there again. */
+static void test_unreadable_beside_the_superblock(void **state)
+{
+	struct fixture *f = *state;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	assert_int_equal(pm_sim_bad(f->x.pm, WORLD_NVMM "/wal", WAL_SUPER_A + 2048), 0);
+	assert_int_equal(pm_sim_bad(f->x.pm, WORLD_NVMM "/wal", WAL_SUPER_B + 2048), 0);
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 200);
+	die(f);
+	assert_int_equal(verdict_of(f), 1);
+	assert_int_equal(f->rep.findings, 0);
+	all_there(f);
+	assert_int_equal(f->got.n, 2);
+}
+
 /* The wal and its buffers come back from a copy with holes, in a place that is full. */
 static void test_holes(void **state)
 {
@@ -1516,7 +1537,7 @@ int main(void)
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
 		T(test_clock_jumps), T(test_failed_lane_is_left_alone),
 		T(test_torn_twice), T(test_gap_frame_torn), T(test_unreadable_block),
-		T(test_damaged_wal), T(test_unreadable_lines), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
+		T(test_damaged_wal), T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
 		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
 		T(test_recovery_keeps_to_the_retention), T(test_report_words),
 	};
