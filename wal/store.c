@@ -144,6 +144,31 @@ static int write_both(struct store *s)
 	return MUTANT(store_write_result) ? 0 : err;
 }
 
+/* A block that the device refuses to read cannot be written in part: as it must be, whole.
+ * What is looked at was not valid, so nothing that counts is there. */
+static int heal(struct store *s)
+{
+	uint8_t block[BLK_BLOCK];
+	bool any = s->a_bad || s->b_bad;
+	int err = 0;
+
+	for (unsigned i = 0; i < LANES_MAX; i++)
+		any |= s->lane_bad[i];
+	for (uint64_t off = COPY_A; any && off < STORE_LANES_B + sizeof(s->lane) && !err; off += sizeof(block)) {
+		struct iovec iov = { block, sizeof(block) };
+
+		if (s->blk->read(s->file, block, sizeof(block), off) != -EIO)
+			continue;
+		memset(block, 0, sizeof(block));
+		if (off < STORE_LANES_A)
+			memcpy(block, &s->b, sizeof(s->b));
+		else
+			memcpy(block, (uint8_t *)s->lane + (off - STORE_LANES_A) % sizeof(s->lane), sizeof(block));
+		err = s->blk->write(s->file, &iov, 1, off);
+	}
+	return err;
+}
+
 /* ---- lanes ---- */
 
 struct lanes {
@@ -486,7 +511,9 @@ int store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool
 		s->b_bad = c.eb;
 		/* Equal from here on: a copy that is behind or bad is written again, and
 		 * what is read is certainly on the disk. */
-		if (!readonly && !MUTANT(store_open_rewrite))
+		if (!readonly)
+			err = heal(s);
+		if (!err && !readonly && !MUTANT(store_open_rewrite))
 			err = write_both(s);
 		s->a_bad = c.ea;
 		s->b_bad = c.eb;
@@ -533,6 +560,8 @@ int store_write_again(struct store *s)
 		if (!err)
 			err = s->blk->lock(s->file);
 	}
+	if (!err)
+		err = heal(s);
 	if (!err)
 		err = store_lanes_write(s);
 	return err ? err : write_both(s);	/* the name is synced with those of the lanes */

@@ -1296,6 +1296,35 @@ static void test_unreadable_lines(void **state)
 	all_there(f);
 }
 
+/* Each block of the file `store` alone: the other copy counts, and the start makes it good. */
+static void test_unreadable_block_of_the_store(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(world_open(&f->x, 2), 0);
+	put(f, 0, 100);
+	put(f, 1, 100);
+	for (uint64_t off = 0; off < STORE_LANES_B + LANES_MAX * sizeof(struct store_lane); off += SIM_BLOCK) {
+		die(f);
+		assert_int_equal(blk_sim_bad(f->x.blk, STORE_FILE, off), 0);
+		assert_int_equal(world_open(&f->x, 2), 0);
+		put(f, 0, 100);
+		put(f, 1, 100);
+		die(f);
+		assert_int_equal(verdict_of(f), 1);
+		assert_int_equal(f->rep.findings, 0);
+		all_there(f);
+		assert_int_equal(world_open(&f->x, 2), 0);
+	}
+	die(f);
+	for (uint64_t off = 0; off < STORE_LANES_A; off += SIM_BLOCK)
+		assert_int_equal(blk_sim_bad(f->x.blk, STORE_FILE, off), 0);
+	assert_int_equal(world_open(&f->x, 2), WAL_EFORMAT);
+	assert_int_equal(repaired(f, NULL, false), 0);
+	assert_int_equal(verdict_of(f), 0);
+	all_there(f);
+}
+
 /* A bad line in the page of each copy of the superblock, which hold nothing: to be made good the
  * pages become zeros, and the copies are there again. */
 static void test_unreadable_beside_the_superblock(void **state)
@@ -1537,7 +1566,7 @@ int main(void)
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
 		T(test_clock_jumps), T(test_failed_lane_is_left_alone),
 		T(test_torn_twice), T(test_gap_frame_torn), T(test_unreadable_block),
-		T(test_damaged_wal), T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
+		T(test_damaged_wal), T(test_unreadable_block_of_the_store), T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
 		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
 		T(test_recovery_keeps_to_the_retention), T(test_report_words),
 	};
