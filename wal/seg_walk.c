@@ -20,6 +20,7 @@
 #include "wal.h"
 
 #define NUMBER_MAX (1ull << 62)		/* no sequence or batch is as high */
+#define SEGNO_MAX (1ull << 61)		/* nor is a segment's: there are some behind any that is found */
 
 /* ---- codec ---- */
 
@@ -353,7 +354,7 @@ bool seg_name_parse(const char *name, uint64_t *segno)
 		return false;
 	snprintf(again, sizeof(again), "%08llx.seg", v);
 	*segno = v;
-	return !strcmp(again, name);
+	return v < SEGNO_MAX && !strcmp(again, name);
 }
 
 struct numbers {

@@ -892,6 +892,42 @@ static void test_names_are_watched(void **state)
 	blk_sim_free(sim);
 }
 
+/* Files that nobody of us named, with numbers behind which there are none. */
+static void test_numbers_that_no_segment_has(void **state)
+{
+	static const char *const name[] = { "ffffffffffffffff.seg", "7fffffffffffffff.seg", "3fffffffffffffff.seg" };
+	static uint8_t junk[SEG_TEST_BYTES];
+	struct model_found found;
+
+	(void)state;
+	memset(junk, 0x5a, sizeof(junk));
+	for (unsigned i = 0; i < sizeof(name) / sizeof(*name); i++) {
+		struct blk_sim *sim = blk_sim_new();
+		const struct blk_ops *blk = blk_sim_ops(sim);
+		char path[64];
+		struct seg_lane l;
+		struct seglog *s;
+		uint64_t seq;
+
+		model_dirs(blk);
+		s = model_start(blk);
+		assert_int_equal(model_append(s, 1, 7), 0);
+		seglog_close(s);
+		snprintf(path, sizeof(path), LANE_DIR "/%s", name[i]);
+		blk_sim_put(sim, path, junk, sizeof(junk));
+		s = model_start(blk);
+		for (seq = 8; seq < 500; seq += 7)		/* into the next segments */
+			assert_int_equal(model_append(s, seq, 7), 0);
+		seglog_close(s);
+		assert_int_equal(model_scan(blk, false, &l, &found), 0);
+		assert_false(found.wrong);
+		assert_int_equal(found.n, seq - 1);
+		assert_true(l.segs[l.tail].segno < 100);
+		seg_lane_free(&l);
+		blk_sim_free(sim);
+	}
+}
+
 static void test_leftovers_go(void **state)
 {
 	struct blk_sim *sim = blk_sim_new();
@@ -1367,6 +1403,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_failed_directory_sync_keeps_the_file),
 		cmocka_unit_test(test_names_are_watched),
 		cmocka_unit_test(test_leftovers_go),
+		cmocka_unit_test(test_numbers_that_no_segment_has),
 		cmocka_unit_test(test_no_space_and_back),
 		cmocka_unit_test(test_failed_sync_is_final),
 		cmocka_unit_test(test_header_without_room_beside_prepare),
