@@ -202,11 +202,25 @@ struct reader {
 	size_t	 len;
 };
 
+/* copy_out's call, which a container may forbid: then nothing is known of the memory, and
+ * it shall not be told that it is bad. */
+static int may_copy_out(void)
+{
+	char a = 0, b = 0;
+	struct iovec to = { &a, 1 }, from = { &b, 1 };
+
+	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 1 ? 0 : -errno;
+}
+
 static int map_device(struct reader *r, const struct stat *st)
 {
 	uint64_t size = dax_attr(st->st_rdev, "size");
-	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, r->fd, 0);
+	int err = may_copy_out();
+	void *p;
 
+	if (err)
+		return err;
+	p = mmap(NULL, size, PROT_READ, MAP_SHARED, r->fd, 0);
 	if (p == MAP_FAILED)
 		return -errno;
 	r->addr = p;
