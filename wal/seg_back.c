@@ -284,14 +284,18 @@ int seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
 	return err;
 }
 
-/* Whether the active segment has records and was begun before that time. */
-static bool turn_is_due(struct seglog *s, uint64_t before_ms)
+/* Whether the active segment has records and was begun before that time; then the writer is
+ * asked, if there is one and a segment for it.  Under the lock, for the wish is for this
+ * segment: if the next were turned too, empty, nothing would ever sync its header. */
+static bool turn_is_due(struct seglog *s, uint64_t before_ms, bool ask)
 {
 	bool due;
 
 	pthread_mutex_lock(&s->lock);
 	due = s->active && s->active->created_ms < before_ms &&
 	      atomic_load_explicit(&s->active->end, memory_order_relaxed) > SEG_DATA;
+	if (due && ask && seglog_ready(s))
+		atomic_store_explicit(&s->want_rotate, true, memory_order_relaxed);
 	pthread_mutex_unlock(&s->lock);
 	return due;
 }
@@ -300,13 +304,8 @@ int seglog_turn(struct seglog *s, uint64_t begun_before_ms, bool writer)
 {
 	int err = 0;
 
-	if (!turn_is_due(s, begun_before_ms) || seglog_spoiled(s))
+	if (seglog_spoiled(s) || !turn_is_due(s, begun_before_ms, !writer) || !writer)
 		return 0;
-	if (!writer) {
-		if (seglog_ready(s))
-			atomic_store_explicit(&s->want_rotate, true, memory_order_relaxed);
-		return 0;
-	}
 	if (s->failed)
 		return s->failed;
 	if (!seglog_ready(s))
