@@ -32,7 +32,8 @@ int pm_image_open(struct pm_image *m, const struct pm_ops *pm, const char *path,
 	p = mmap(NULL, m->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	m->addr = p == MAP_FAILED ? NULL : p;
 	m->have = calloc(m->len / WAL_PAGE, 1);
-	if (m->addr && m->have)
+	m->line = calloc(m->len / LINE / 8, 1);
+	if (m->addr && m->have && m->line)
 		return 0;
 	pm_image_close(m);
 	return -ENOMEM;
@@ -45,15 +46,20 @@ void pm_image_close(struct pm_image *m)
 	if (m->addr)
 		munmap(m->addr, m->len);
 	free(m->have);
+	free(m->line);
 	free(m->bad);
 	*m = (struct pm_image){ 0 };
 }
 
+static bool is_bad(const struct pm_image *m, uint64_t at)
+{
+	return m->line[at / LINE / 8] >> at / LINE % 8 & 1;
+}
+
 static void note_bad(struct pm_image *m, uint64_t at)
 {
-	for (size_t i = 0; i < m->nbad; i++)
-		if (m->bad[i] == at)
-			return;		/* dropped, and fetched again */
+	if (is_bad(m, at))
+		return;			/* dropped, and fetched again */
 	if (m->nbad == m->cap) {
 		size_t cap = m->cap ? 2 * m->cap : 16;
 		uint64_t *more = realloc(m->bad, cap * sizeof(*more));
@@ -66,6 +72,7 @@ static void note_bad(struct pm_image *m, uint64_t at)
 		m->cap = cap;
 	}
 	m->bad[m->nbad++] = at;
+	m->line[at / LINE / 8] |= (uint8_t)(1u << at / LINE % 8);
 }
 
 /* Up to n bytes at `at`, as far as the file goes. */
@@ -103,8 +110,8 @@ static bool any_bad(const struct pm_image *m, uint64_t at, size_t n)
 {
 	if (m->off + at + n > m->size)
 		return true;
-	for (size_t i = 0; i < m->nbad; i++)
-		if (m->bad[i] < at + n && m->bad[i] + LINE > at)
+	for (uint64_t i = at / LINE * LINE; m->nbad && i < at + n; i += LINE)
+		if (is_bad(m, i))
 			return true;
 	return false;
 }

@@ -22,6 +22,7 @@ struct pm_image {
 	uint64_t off, len;	/* what is shown of the file */
 	uint64_t size;		/* of the file */
 	uint8_t	*have;		/* per page */
+	uint8_t	*line;		/* a bit per line: it is bad */
 	uint64_t *bad;		/* offsets of lines in addr, rising within each page */
 	size_t	 nbad, cap;
 };

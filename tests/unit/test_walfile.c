@@ -510,6 +510,47 @@ static int bonded_twice(void *arg, struct pm_sim *image)
 }
 
 /* Through every crash while it changes, and either copy damaged afterwards. */
+#define DEAD_BYTES (32u << 20)
+
+static int dead_open(void *ctx, const char *path, uint64_t *size, void **h)
+{
+	(void)path;
+	*size = DEAD_BYTES;
+	*h = ctx;
+	return 0;
+}
+
+static int dead_read(void *ctx, void *h, void *dst, size_t n, uint64_t off)
+{
+	(void)ctx;
+	(void)h;
+	(void)dst;
+	return n && off <= DEAD_BYTES ? -EIO : 0;
+}
+
+static void dead_close(void *ctx, void *h)
+{
+	(void)ctx;
+	(void)h;
+}
+
+/* Half a million lines, none of which can be read: looking at each once is enough. */
+static void dead_memory_is_looked_through(void **state)
+{
+	const struct pm_ops dead = { .open = dead_open, .read = dead_read, .close = dead_close };
+	struct pm_image m;
+
+	(void)state;
+	assert_int_equal(pm_image_open(&m, &dead, "/n/wal", 0, DEAD_BYTES), 0);
+	for (int turn = 0; turn < 2; turn++) {
+		for (uint64_t at = 0; at < DEAD_BYTES; at += WAL_PAGE)
+			assert_false(pm_image_fetch(&m, m.addr + at, WAL_PAGE));
+		pm_image_drop(&m);
+		assert_int_equal(m.nbad, DEAD_BYTES / 64);
+	}
+	pm_image_close(&m);
+}
+
 static void a_bond_is_never_lost(void **state)
 {
 	struct wal_bond old = bond_of("/old", 5), new = bond_of("/new", 5);
@@ -579,6 +620,7 @@ int main(void)
 		cmocka_unit_test(a_head_is_the_old_or_the_new),
 		cmocka_unit_test(restart_goes_behind_every_word),
 		cmocka_unit_test(a_lost_head_restarts_on_an_empty_ring),
+		cmocka_unit_test(dead_memory_is_looked_through),
 		cmocka_unit_test(a_bond_is_never_lost),
 		cmocka_unit_test(a_bond_fits_one_store),
 		cmocka_unit_test(on_real_files),
