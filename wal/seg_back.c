@@ -159,7 +159,7 @@ static int removed(struct seglog *s)
 	if (!MUTANT(seg_retire_dir_sync))
 		err = s->o.blk->sync_dir(s->dir);
 	if (err && !MUTANT(seg_retire_dir_result))
-		return s->retire_err = err;
+		return s->retire_err = seg_final(err);
 	return 1;
 }
 
@@ -244,7 +244,7 @@ static int header_durable(struct seglog *s)
 	err = MUTANT(seg_turn_sync) ? 0 : s->o.blk->sync(f);
 	s->o.blk->close(f);
 	if (err && !MUTANT(seg_turn_result))
-		return s->retire_err = err;	/* a second sync would not tell */
+		return s->retire_err = seg_final(err);	/* a second sync would not tell */
 	pthread_mutex_lock(&s->lock);
 	/* only this thread takes any out of the list */
 	for (size_t i = 0; i < s->nsegs; i++)
