@@ -39,6 +39,10 @@ static int open_store(struct rec *r)
 	if (err)
 		return rec_fail(r, err, "%s", why[0] ? why : wal_strerror(err));
 	r->store_open = true;
+	/* The wal's place may be the folder that was made just now. */
+	if (r->want_wal && !r->target && !r->hold && (err = rec_hold_target(r)))
+		return rec_fail(r, err == -EWOULDBLOCK ? WAL_EBUSY : err, "%s: cannot hold the wal: %s",
+				r->nvmm_path, wal_strerror(err == -EWOULDBLOCK ? WAL_EBUSY : err));
 	return 0;
 }
 

@@ -103,6 +103,8 @@ void rec_end(struct rec *r);
 /* recover.c: notes the refusal or failure in the report and returns err. */
 int  rec_fail(struct rec *r, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Takes the lock on the place that a new wal goes to: 0, -EWOULDBLOCK, -errno. */
+int  rec_hold_target(struct rec *r);
 int  rec_note(struct rec *r, const struct rec_finding *f);	/* 0, -ENOMEM */
 void rec_progress(struct rec *r, uint64_t done);		/* of the step under way */
 

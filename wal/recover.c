@@ -246,6 +246,14 @@ static int find_wal(struct rec *r, struct rec_facts *f)
 	return wal_copies(r);
 }
 
+int rec_hold_target(struct rec *r)
+{
+	/* What goes into the store file must mean the same from anywhere. */
+	if (!r->pm_custom && !r->nvmm_abs && (r->nvmm_abs = realpath(r->nvmm_path, NULL)))
+		r->nvmm_path = r->nvmm_abs;
+	return r->pm->hold(r->pm->ctx, r->nvmm_path, &r->target);
+}
+
 /* Where a new wal shall go. */
 static int find_target(struct rec *r, struct rec_facts *f)
 {
@@ -260,7 +268,10 @@ static int find_target(struct rec *r, struct rec_facts *f)
 	if (f->store != RS_GOOD && f->store != RS_NONE && f->store != RS_BLANK)
 		return 0;		/* that is what stops it */
 	if (!r->hold || !r->pm->leads(r->pm->ctx, r->hold, r->nvmm_path)) {
-		err = r->pm->hold(r->pm->ctx, r->nvmm_path, &r->target);
+		err = rec_hold_target(r);
+		/* It is the store's folder, which is still to be made (rec_act). */
+		if (err == -ENOENT && f->store == RS_NONE)
+			return 0;
 		if (err == -EWOULDBLOCK) {
 			f->want = RT_WAL_BUSY;
 			return 0;

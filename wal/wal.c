@@ -156,6 +156,18 @@ static int probe(const char *path, enum wal_class *found, char *why, size_t n)
 	return pm_probe(parent, found, why, n);
 }
 
+/* Whether a folder of the store is on something that lasts; err, found and why: of its probe. */
+static int check_lasts(struct opening *p, const char *dir, int err, enum wal_class found, const char *why)
+{
+	if (err)
+		return refuse(p, err, "%s: %s", dir, *why ? why : wal_strerror(err));
+	if (found == WAL_VOLATILE)
+		return refuse(p, WAL_EWEAK, "%s: %s, so the store would not survive a reboot, and "
+			      "class %s cannot be had; give a store on a disk, or ask for class "
+			      "volatile", dir, why, wal_class_name(p->o->class));
+	return 0;
+}
+
 static int check_place(struct opening *p)
 {
 	const struct wal_options *o = p->o;
@@ -171,16 +183,19 @@ static int check_place(struct opening *p)
 		return refuse(p, -ENAMETOOLONG, "%s: a path this long does not fit the store file",
 			      o->nvmm_path);
 	if (o->pm == NULL && o->class != WAL_VOLATILE) {	/* else simulators */
+		char log[SEG_PATH_MAX];
+
 		err = probe(o->store_dir, &found, why, sizeof(why));
 		if (err == -ENOENT)
 			return refuse(p, err, "%s: the directory that it is to be made in does not exist: "
 				      "make it first", o->store_dir);
-		if (err)
-			return refuse(p, err, "%s: %s", o->store_dir, why[0] ? why : wal_strerror(err));
-		if (found == WAL_VOLATILE)
-			return refuse(p, WAL_EWEAK, "%s: %s, so the store would not survive a reboot, and "
-				      "class %s cannot be had; give a store on a disk, or ask for class "
-				      "volatile", o->store_dir, why, wal_class_name(o->class));
+		err = check_lasts(p, o->store_dir, err, found, why);
+		/* The records' own folder may be a link, or something else be mounted there. */
+		if (!err && snprintf(log, sizeof(log), "%s/log", o->store_dir) < (int)sizeof(log) &&
+		    (err = pm_probe(log, &found, why, sizeof(why))) != -ENOENT && err != -ENOTDIR)
+			err = check_lasts(p, log, err, found, why);
+		if (err && err != -ENOENT && err != -ENOTDIR)
+			return err;
 	}
 	if (o->pm == NULL && o->class > WAL_FSYNC) {
 		err = pm_probe(o->nvmm_path, &found, why, sizeof(why));

@@ -69,6 +69,17 @@ def good_overlay(t):
     taken(t, overlay(t, upper))
 
 
+@case("the folder of the records is a link into memory")
+def log_in_memory(t):
+    where = os.path.join(t.dir, "linked")
+    os.makedirs(os.path.join(where, "store"))
+    os.symlink(t.shm(), os.path.join(where, "store", "log"))
+    s = t.a_server(store=os.path.join(where, "store"), cls="fsync").spawn()
+    check(s.proc.wait(60 * SLOW) > 0, "status", s.proc.returncode)
+    for w in ("store/log", "in memory", "volatile"):
+        check(w in s.said(), f"without the word {w}:", s.said())
+
+
 @case("ext4 without barriers")
 def no_barriers(t):
     refused(t, disks.disk(t, "ext4", 80, options="nobarrier"), "barrier")

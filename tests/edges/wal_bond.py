@@ -34,6 +34,17 @@ def refused(s, *words):
         check(w in s.said(), "no word of", w, "in:", s.said())
 
 
+@case("a log in the store's own folder, which is still to be made", each=True, classes=["volatile"])
+def one_folder(t):
+    where = os.path.join(t.dir, "made")
+    s = t.a_server(store=where, nvmm=where, settings=LAZY).start()
+    names = posts(s, "one", 3)
+    s.kill()
+    s.start()
+    equal([s.record(n).status for n in names], [200] * 3, "after a kill")
+    s.stop_clean()
+
+
 def tool_says(s, verb, *words):
     out = s.recover(verb)
     equal(out.returncode, 3, f"{verb} exits {out.stdout} {out.stderr}")
