@@ -243,6 +243,7 @@ static void *run(void *arg)
 	uint64_t n;
 	int r;
 
+	look(c);				/* what the start met, before a pass mends it */
 	c->pass_ms = monotonic_ms();		/* the first at once */
 	while (!atomic_load(&c->stop)) {
 		uint64_t now = monotonic_ms();

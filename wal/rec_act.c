@@ -179,7 +179,7 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 	return seglog_open(&l->log, &o, &l->segs, &at);
 }
 
-/* A store that had no table, and for which there is no room, goes on without. */
+/* An older store, which has no table, and for which there is no room, goes on without. */
 static int note_lane(struct rec *r, unsigned lane)
 {
 	struct store_lane e;
@@ -189,7 +189,7 @@ static int note_lane(struct rec *r, unsigned lane)
 		return 0;
 	rec_lane_had(r, lane, &e);
 	err = MUTANT(rec_note_lane) ? 0 : store_lane_write(&r->store, &e);
-	if (!blk_nospace(err) || r->store.lanes_on)
+	if (!blk_nospace(err) || r->store.lanes_on || r->rep->row->action == REC_CREATE)
 		return err;
 	r->store.lanes_off = true;
 	return 0;

@@ -387,7 +387,11 @@ static int still_blank(struct store *s)
 	struct copies c;
 	int err = pick_copy(s->blk, s->file, &c, &best);
 
-	return err == -ENODATA || MUTANT(store_create_look) ? 0 : WAL_EBUSY;
+	if (err == -ENODATA || MUTANT(store_create_look))
+		return 0;
+	if (!err)
+		return WAL_EBUSY;
+	return err == WAL_EFORMAT ? -EIO : err;		/* it was blank, and cannot be read now */
 }
 
 static int make_file(struct store *s)

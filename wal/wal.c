@@ -267,10 +267,9 @@ static int open_wal(struct rec *r)
 	if (blk_nospace(err))
 		return rec_fail(r, err, "%s: the wal or its buffers have holes, as a sparse copy has, and there "
 				"is no room to fill them: make room there", r->wal_path);
-	return rec_fail(r, err, "%s: the wal cannot be opened for writing: %s", r->wal_path,
-			err == -EHWPOISON || err == -EIO ? "some of its memory is bad and stays so; `ndctl "
-			"clear-errors`, or another place (--nvmm), helps: nothing in it is needed any more"
-			: wal_strerror(err));
+	return rec_fail(r, err, "%s: the wal cannot be opened for writing: %s%s", r->wal_path, wal_strerror(err),
+			err == -EHWPOISON || err == -EIO ? "; if some of its memory is bad and stays so, `ndctl "
+			"clear-errors`, or another place (--nvmm), helps: nothing in it is needed any more" : "");
 }
 
 /* After recovery: everything is in the segments. */
