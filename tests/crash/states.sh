@@ -6,7 +6,7 @@
 set -u
 crash=${top_builddir:-.}/tests/crash/crash
 want=${STATES:-1000000}
-export SEED="${SEED:-1}" LIMIT="${LIMIT:-512}" SAMPLES="${SAMPLES:-120}" USE="${USE:-8}" \
+export SEED="${SEED:-1}" LIMIT="${LIMIT:-640}" SAMPLES="${SAMPLES:-150}" USE="${USE:-8}" \
 	AGAIN="${AGAIN:-4}" DEPTH="${DEPTH:-2}" PARTS=2
 dir=$(mktemp -d ./states.XXXXXX) || exit 99
 trap 'rm -rf "$dir"' EXIT
