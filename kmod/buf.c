@@ -39,7 +39,7 @@
 #define IDLE_TAGS 512u		/* kept for the next packets: a pass makes about so many */
 
 /* What a device may not take: with every buffer in its queue nothing could be copied. */
-static u32 reserve(const struct paste_ring *r)
+static u32 buf_reserve(const struct paste_ring *r)
 {
 	return min(r->nbufs / 8, 64u);
 }
@@ -49,12 +49,12 @@ static struct paste_buf *buf_of(const struct paste_ring *r, u32 buf)
 	return &r->bufs[buf - r->first_buf];
 }
 
-static u32 number(const struct paste_ring *r, const struct paste_buf *b)
+static u32 buf_number(const struct paste_ring *r, const struct paste_buf *b)
 {
 	return r->first_buf + (u32)(b - r->bufs);
 }
 
-static bool in_stack(const struct paste_buf *b)
+static bool buf_in_stack(const struct paste_buf *b)
 {
 #ifdef PASTE_UNTRACKED
 	return false;
@@ -67,12 +67,12 @@ static bool in_stack(const struct paste_buf *b)
 }
 
 /* All but the sk_buff itself is the blank one's. */
-static struct sk_buff *get_tag(struct paste_ring *r)
+static struct sk_buff *buf_get_tag(struct paste_ring *r)
 {
 	return __skb_dequeue(&r->tags) ?: skb_clone(r->blank, GFP_ATOMIC | __GFP_NOWARN);
 }
 
-static void drop_tag(struct paste_ring *r, struct paste_buf *b)
+static void buf_drop_tag(struct paste_ring *r, struct paste_buf *b)
 {
 	if (b->tag && !skb_shared(b->tag) && skb_queue_len(&r->tags) < IDLE_TAGS)
 		__skb_queue_head(&r->tags, b->tag);
@@ -82,7 +82,7 @@ static void drop_tag(struct paste_ring *r, struct paste_buf *b)
 }
 
 /* It waits in the stack no more, or is named now: whom it counted against has room. */
-static void let_go(struct paste_ring *r, struct paste_buf *b)
+static void buf_let_go(struct paste_ring *r, struct paste_buf *b)
 {
 	struct paste_conn *c = paste_conn_of(r, b->conn);
 
@@ -92,15 +92,15 @@ static void let_go(struct paste_ring *r, struct paste_buf *b)
 	b->gen = 0;
 }
 
-static void make_free(struct paste_ring *r, struct paste_buf *b)
+static void buf_make_free(struct paste_ring *r, struct paste_buf *b)
 {
 	b->state = BUF_FREE;
-	r->free[r->nfree++] = number(r, b);
+	r->free[r->nfree++] = buf_number(r, b);
 }
 
 /* The one that came last is still in the cache.  DEVICE, if but for a moment: neither FREE
  * nor the user's. */
-static u32 take(struct paste_ring *r, u32 leave)
+static u32 buf_take(struct paste_ring *r, u32 leave)
 {
 	u32 buf;
 
@@ -142,7 +142,7 @@ u32 paste_buf_take(struct paste_ring *r)
 	u32 buf;
 
 	spin_lock_bh(&r->buf_lock);
-	buf = take(r, 0);
+	buf = buf_take(r, 0);
 	spin_unlock_bh(&r->buf_lock);
 	return buf;
 }
@@ -155,7 +155,7 @@ void paste_buf_name(struct paste_ring *r, u32 buf, struct paste_conn *c)
 	if (b->state == BUF_STACK) {
 		list_move_tail(&b->link, &r->named);
 		r->nstack--;
-		let_go(r, b);
+		buf_let_go(r, b);
 	}
 	b->state = BUF_USER;
 	b->conn = c->handle;
@@ -174,8 +174,8 @@ void paste_bufs_named(struct paste_ring *r)
 		spin_lock_bh(&r->buf_lock);
 		for (n = 0; n < SOME && (b = list_first_entry_or_null(&r->named, struct paste_buf, link)); n++) {
 			list_del_init(&b->link);
-			if (!in_stack(b))
-				drop_tag(r, b);
+			if (!buf_in_stack(b))
+				buf_drop_tag(r, b);
 		}
 		spin_unlock_bh(&r->buf_lock);
 	}
@@ -210,13 +210,13 @@ bool paste_buf_release(struct paste_ring *r, u32 buf)
 	if (b->state != BUF_USER)	/* into and out of USER: only under the mutex */
 		return false;
 	r->nkernel++;
-	if (b->tag && in_stack(b)) {
+	if (b->tag && buf_in_stack(b)) {
 		b->state = BUF_LINGER;
 		list_add_tail(&b->link, &r->stack);
 		r->nstack++;
 	} else {
-		drop_tag(r, b);
-		make_free(r, b);
+		buf_drop_tag(r, b);
+		buf_make_free(r, b);
 	}
 	c = paste_conn_of(r, b->conn);
 	if (b->gen && c && c->gen == b->gen) {
@@ -227,22 +227,22 @@ bool paste_buf_release(struct paste_ring *r, u32 buf)
 	return true;
 }
 
-static void reap_some(struct paste_ring *r, unsigned int max)
+static void buf_reap_some(struct paste_ring *r, unsigned int max)
 {
 	struct paste_buf *b;
 
 	spin_lock_bh(&r->buf_lock);
 	while (max-- && (b = list_first_entry_or_null(&r->stack, struct paste_buf, link))) {
-		if (in_stack(b)) {
+		if (buf_in_stack(b)) {
 			list_move_tail(&b->link, &r->stack);
 			continue;
 		}
 		list_del_init(&b->link);
 		r->nstack--;
 		if (b->state == BUF_STACK)
-			let_go(r, b);
-		drop_tag(r, b);
-		make_free(r, b);
+			buf_let_go(r, b);
+		buf_drop_tag(r, b);
+		buf_make_free(r, b);
 	}
 	spin_unlock_bh(&r->buf_lock);
 }
@@ -251,8 +251,8 @@ void paste_bufs_reap(struct paste_ring *r, unsigned int max)
 {
 	max = min(max, READ_ONCE(r->nstack));
 	for (; max > SOME; max -= SOME)
-		reap_some(r, SOME);
-	reap_some(r, max);
+		buf_reap_some(r, SOME);
+	buf_reap_some(r, max);
 }
 
 /* ---- for a source ---- */
@@ -267,7 +267,7 @@ u32 paste_buf_get(struct paste_ring *r)
 	u32 buf;
 
 	spin_lock_bh(&r->buf_lock);
-	buf = take(r, reserve(r));
+	buf = buf_take(r, buf_reserve(r));
 	spin_unlock_bh(&r->buf_lock);
 	return buf;
 }
@@ -282,7 +282,7 @@ void paste_buf_back(struct paste_ring *r, u32 buf)
 {
 	spin_lock_bh(&r->buf_lock);
 	if (!WARN_ON_ONCE(buf_of(r, buf)->state != BUF_DEVICE))
-		make_free(r, buf_of(r, buf));
+		buf_make_free(r, buf_of(r, buf));
 	spin_unlock_bh(&r->buf_lock);
 }
 
@@ -306,7 +306,7 @@ bool paste_buf_inject(struct paste_ring *r, u32 buf, struct sk_buff *skb, const 
 	spin_lock(&r->buf_lock);
 	c = WARN_ON_ONCE(b->state != BUF_DEVICE) ? NULL : paste_flow_admit(r, s, why);
 	if (c)
-		tag = get_tag(r);
+		tag = buf_get_tag(r);
 	if (tag) {
 		skb_shinfo(skb)->frag_list = skb_get(tag);
 		b->tag = tag;

@@ -37,7 +37,7 @@ void paste_conns_exit(void)
 
 /* ---- ready or not ---- */
 
-static void make_ready(struct paste_conn *c)
+static void conn_make_ready(struct paste_conn *c)
 {
 	struct paste_ring *r = c->ring;
 	bool first;
@@ -51,7 +51,7 @@ static void make_ready(struct paste_conn *c)
 		wake_up_poll(&r->wait, EPOLLIN | EPOLLRDNORM);
 }
 
-static int woken(wait_queue_entry_t *wait, unsigned int mode, int flags, void *key)
+static int conn_woken(wait_queue_entry_t *wait, unsigned int mode, int flags, void *key)
 {
 	struct paste_conn *c = container_of(wait, struct paste_conn, wait);
 	__poll_t mask = key_to_poll(key);	/* 0: the state has changed */
@@ -61,7 +61,7 @@ static int woken(wait_queue_entry_t *wait, unsigned int mode, int flags, void *k
 		return 0;
 	spin_lock_irqsave(&c->ring->lock, irq);
 	if (!mask || (mask & ~NEWS_IN) || !c->deaf)
-		make_ready(c);
+		conn_make_ready(c);
 	spin_unlock_irqrestore(&c->ring->lock, irq);
 	return 0;
 }
@@ -70,13 +70,13 @@ void paste_conn_look(struct paste_conn *c)
 {
 	spin_lock_irq(&c->ring->lock);
 	c->deaf = false;
-	make_ready(c);
+	conn_make_ready(c);
 	spin_unlock_irq(&c->ring->lock);
 }
 
 /* Data is there or may come, and cannot be taken: until paste_conn_look(), or, when
  * stalled, until there are buffers. */
-static void set_deaf(struct paste_conn *c, bool stall)
+static void conn_set_deaf(struct paste_conn *c, bool stall)
 {
 	struct paste_ring *r = c->ring;
 
@@ -99,7 +99,7 @@ struct hook {
 	bool twice;
 };
 
-static void add_hook(struct file *file, wait_queue_head_t *head, poll_table *pt)
+static void conn_add_hook(struct file *file, wait_queue_head_t *head, poll_table *pt)
 {
 	struct hook *h = container_of(pt, struct hook, pt);
 
@@ -111,7 +111,7 @@ static void add_hook(struct file *file, wait_queue_head_t *head, poll_table *pt)
 	add_wait_queue(head, &h->c->wait);
 }
 
-static void unhook(struct paste_conn *c)
+static void conn_unhook(struct paste_conn *c)
 {
 	struct paste_ring *r = c->ring;
 
@@ -122,20 +122,20 @@ static void unhook(struct paste_conn *c)
 	spin_unlock_irq(&r->lock);
 }
 
-static int hook(struct paste_conn *c)
+static int conn_hook(struct paste_conn *c)
 {
 	struct hook h = { .c = c };
 
-	init_waitqueue_func_entry(&c->wait, woken);
-	init_poll_funcptr(&h.pt, add_hook);
+	init_waitqueue_func_entry(&c->wait, conn_woken);
+	init_poll_funcptr(&h.pt, conn_add_hook);
 	vfs_poll(c->file, &h.pt);
 	if (c->head && !h.twice)
 		return 0;
-	unhook(c);
+	conn_unhook(c);
 	return -EOPNOTSUPP;
 }
 
-static int suits(const struct socket *sock, bool listener)
+static int conn_suits(const struct socket *sock, bool listener)
 {
 	const struct sock *sk = sock->sk;
 
@@ -161,7 +161,7 @@ int paste_conn_attach(struct paste_ring *r, u32 handle, int fd, u32 quota, bool 
 	if (!file)
 		return -EBADF;
 	sock = sock_from_file(file);
-	err = sock ? suits(sock, listener) : -ENOTSOCK;
+	err = sock ? conn_suits(sock, listener) : -ENOTSOCK;
 	if (!err && !listener)
 		err = paste_may_read(sock);
 	if (err)
@@ -179,7 +179,7 @@ int paste_conn_attach(struct paste_ring *r, u32 handle, int fd, u32 quota, bool 
 	c->quota = quota;
 	c->listener = listener;
 	INIT_LIST_HEAD(&c->link);
-	err = hook(c);
+	err = conn_hook(c);
 	if (err)
 		goto free;
 	paste_flow_add(c);
@@ -198,7 +198,7 @@ void paste_conn_detach(struct paste_conn *c)
 {
 	struct paste_ring *r = c->ring;
 
-	unhook(c);
+	conn_unhook(c);
 	paste_flow_del(c);
 	r->stats.connections--;
 	fput(c->file);
@@ -217,25 +217,25 @@ void paste_conns_detach_all(struct paste_ring *r)
 
 /* ---- in SYNC ---- */
 
-static void serve_listener(struct paste_conn *c)
+static void conn_serve_listener(struct paste_conn *c)
 {
 	if (!(vfs_poll(c->file, NULL) & EPOLLIN))
 		return;
 	paste_event_res(c->ring, c->handle, PASTE_EV_ACCEPT, 0);
 }
 
-static void end(struct paste_conn *c, u16 kind, s32 res)
+static void conn_end(struct paste_conn *c, u16 kind, s32 res)
 {
 	if (!paste_event_room(c->ring)) {
 		paste_conn_look(c);
 		return;
 	}
 	c->ended = true;
-	set_deaf(c, false);
+	conn_set_deaf(c, false);
 	paste_event_res(c->ring, c->handle, kind, res);
 }
 
-static void serve_data(struct paste_conn *c)
+static void conn_serve_data(struct paste_conn *c)
 {
 	int err = 0;
 
@@ -243,24 +243,24 @@ static void serve_data(struct paste_conn *c)
 	case READ_DRY:
 		break;
 	case READ_NO_BUFFER:
-		set_deaf(c, true);
+		conn_set_deaf(c, true);
 		break;
 	case READ_NO_ROOM:
 		paste_conn_look(c);	/* it stays ready; SYNC does not sleep on a full ring */
 		break;
 	case READ_OVER_QUOTA:
-		set_deaf(c, false);
+		conn_set_deaf(c, false);
 		break;
 	case READ_EOF:
-		end(c, PASTE_EV_EOF, 0);
+		conn_end(c, PASTE_EV_EOF, 0);
 		break;
 	case READ_FAILED:
-		end(c, PASTE_EV_ERR, err);
+		conn_end(c, PASTE_EV_ERR, err);
 		break;
 	}
 }
 
-static void serve_writable(struct paste_conn *c)
+static void conn_serve_writable(struct paste_conn *c)
 {
 	if (!(vfs_poll(c->file, NULL) & EPOLLOUT))
 		return;
@@ -271,13 +271,13 @@ static void serve_writable(struct paste_conn *c)
 void paste_conn_serve(struct paste_conn *c)
 {
 	if (c->want_write)
-		serve_writable(c);
+		conn_serve_writable(c);
 	if (c->paused || c->ended)
-		set_deaf(c, false);
+		conn_set_deaf(c, false);
 	else if (!paste_event_room(c->ring))
 		paste_conn_look(c);
 	else if (c->listener)
-		serve_listener(c);
+		conn_serve_listener(c);
 	else
-		serve_data(c);
+		conn_serve_data(c);
 }

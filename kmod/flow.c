@@ -49,7 +49,7 @@ void paste_flows_exit(struct paste_ring *r)
 	r->socks = NULL;
 }
 
-static struct hlist_head *head_of(const struct paste_ring *r, const struct sock *sk)
+static struct hlist_head *flow_head_of(const struct paste_ring *r, const struct sock *sk)
 {
 	return &r->socks[hash_ptr((void *)sk, r->socks_bits)];
 }
@@ -60,7 +60,7 @@ void paste_flow_add(struct paste_conn *c)
 
 	spin_lock_bh(&r->buf_lock);
 	r->conns[c->handle] = c;
-	hlist_add_head(&c->by_sock, head_of(r, c->sock->sk));
+	hlist_add_head(&c->by_sock, flow_head_of(r, c->sock->sk));
 	spin_unlock_bh(&r->buf_lock);
 }
 
@@ -77,7 +77,7 @@ void paste_flow_del(struct paste_conn *c)
 
 /* The socket is not locked: TCP may be at work on it, or a packet of this very batch wait in
  * front of this one.  A wrong answer costs a copy. */
-static bool in_order(struct paste_conn *c, const struct paste_segment *s)
+static bool flow_in_order(struct paste_conn *c, const struct paste_segment *s)
 {
 	const struct tcp_sock *tp = tcp_sk(s->sk);
 	bool old;
@@ -93,14 +93,14 @@ static bool in_order(struct paste_conn *c, const struct paste_segment *s)
 	return true;
 }
 
-static bool has_enough(struct paste_conn *c, const struct paste_segment *s)
+static bool flow_has_enough(struct paste_conn *c, const struct paste_segment *s)
 {
 	const struct paste_ring *r = c->ring;
 	u32 all = r->nheld, of = r->nkernel;
 
 	if (c->quota && c->held + READ_ONCE(c->used) >= c->quota)
 		return true;
-	if (!in_order(c, s))
+	if (!flow_in_order(c, s))
 		return all >= of / 4 || c->held >= OUT_OF_ORDER;
 	return all >= of / 2 && c->held >= of / 16;
 }
@@ -109,14 +109,14 @@ struct paste_conn *paste_flow_admit(struct paste_ring *r, const struct paste_seg
 {
 	struct paste_conn *c;
 
-	hlist_for_each_entry(c, head_of(r, s->sk), by_sock)
+	hlist_for_each_entry(c, flow_head_of(r, s->sk), by_sock)
 		if (c->sock->sk == s->sk)
 			break;
 	if (!c)
 		*why = PASTE_COPY_UNATTACHED;
 	else if (r->nheld >= r->nkernel - r->nkernel / 4)
 		*why = PASTE_COPY_POOL;
-	else if (has_enough(c, s))
+	else if (flow_has_enough(c, s))
 		*why = PASTE_COPY_FLOW;
 	else
 		return c;

@@ -24,7 +24,7 @@
 
 /* ---- life ---- */
 
-static void drop_source(struct paste_ring *r)
+static void paste_drop_source(struct paste_ring *r)
 {
 	if (!r->source)
 		return;
@@ -35,7 +35,7 @@ static void drop_source(struct paste_ring *r)
 /* On a queue of its own: a SETUP that hangs in a page fault has the mutex. */
 static struct workqueue_struct *ends;
 
-static void leave_region(struct paste_ring *r)
+static void paste_leave_region(struct paste_ring *r)
 {
 	if (!r->region || r->left)
 		return;
@@ -44,14 +44,14 @@ static void leave_region(struct paste_ring *r)
 }
 
 /* The mapping is gone.  It may have gone under a lock that SYNC takes: hence the work. */
-static void end_work(struct work_struct *work)
+static void paste_end_work(struct work_struct *work)
 {
 	struct paste_ring *r = container_of(work, struct paste_ring, end_work);
 
 	mutex_lock(&r->mutex);
-	drop_source(r);
+	paste_drop_source(r);
 	paste_conns_detach_all(r);
-	leave_region(r);
+	paste_leave_region(r);
 	mutex_unlock(&r->mutex);
 }
 
@@ -70,12 +70,12 @@ static int paste_open(struct inode *inode, struct file *file)
 	INIT_LIST_HEAD(&r->named);
 	__skb_queue_head_init(&r->tags);
 	init_waitqueue_head(&r->wait);
-	INIT_WORK(&r->end_work, end_work);
+	INIT_WORK(&r->end_work, paste_end_work);
 	file->private_data = r;
 	return stream_open(inode, file);
 }
 
-static void free_arrays(struct paste_ring *r)
+static void paste_free_arrays(struct paste_ring *r)
 {
 	paste_bufs_exit(r);
 	paste_flows_exit(r);
@@ -91,10 +91,10 @@ static int paste_release(struct inode *inode, struct file *file)
 	struct paste_ring *r = file->private_data;
 
 	cancel_work_sync(&r->end_work);
-	drop_source(r);
+	paste_drop_source(r);
 	paste_conns_detach_all(r);
-	leave_region(r);
-	free_arrays(r);
+	paste_leave_region(r);
+	paste_free_arrays(r);
 	if (r->mm)
 		mmdrop(r->mm);
 	kfree(r);
@@ -104,7 +104,7 @@ static int paste_release(struct inode *inode, struct file *file)
 /* ---- SETUP ---- */
 
 /* Charged before they are taken, and not to the process alone: its memory group has them too. */
-static int alloc_arrays(struct paste_ring *r, struct paste_setup *s)
+static int paste_alloc_arrays(struct paste_ring *r, struct paste_setup *s)
 {
 	struct paste_layout l = paste_lay_out(s->ev_entries, s->cmd_entries, s->rel_entries);
 	u64 own = (u64)s->conns_max * 2 * sizeof(void *) + (u64)s->nbufs * (sizeof(*r->bufs) + sizeof(*r->free));
@@ -133,7 +133,7 @@ static int alloc_arrays(struct paste_ring *r, struct paste_setup *s)
 	return paste_flows_init(r) ?: paste_bufs_init(r);
 }
 
-static int setup_locked(struct paste_ring *r, struct paste_setup *s)
+static int paste_setup_locked(struct paste_ring *r, struct paste_setup *s)
 {
 	struct paste_region *g;
 	int err;
@@ -147,9 +147,9 @@ static int setup_locked(struct paste_ring *r, struct paste_setup *s)
 	g = paste_region_join(r, s);
 	if (IS_ERR(g))
 		return PTR_ERR(g);
-	err = alloc_arrays(r, s);
+	err = paste_alloc_arrays(r, s);
 	if (err) {
-		free_arrays(r);
+		paste_free_arrays(r);
 		paste_region_leave(r, g);
 		return err;
 	}
@@ -160,7 +160,7 @@ static int setup_locked(struct paste_ring *r, struct paste_setup *s)
 	return 0;
 }
 
-static long setup(struct paste_ring *r, struct paste_setup __user *arg)
+static long paste_setup(struct paste_ring *r, struct paste_setup __user *arg)
 {
 	struct paste_setup s;
 	int err;
@@ -172,7 +172,7 @@ static long setup(struct paste_ring *r, struct paste_setup __user *arg)
 		return -EINVAL;
 	if (mutex_lock_interruptible(&r->mutex))
 		return -EINTR;
-	err = setup_locked(r, &s);
+	err = paste_setup_locked(r, &s);
 	mutex_unlock(&r->mutex);
 	if (!err && copy_to_user(arg, &s, sizeof(s)))
 		return -EFAULT;
@@ -181,7 +181,7 @@ static long setup(struct paste_ring *r, struct paste_setup __user *arg)
 
 /* ---- SOURCE ---- */
 
-static int source_locked(struct paste_ring *r, const struct paste_source *s)
+static int paste_source_locked(struct paste_ring *r, const struct paste_source *s)
 {
 	const struct paste_source_ops *ops = NULL;
 	int err;
@@ -197,7 +197,7 @@ static int source_locked(struct paste_ring *r, const struct paste_source *s)
 	if (ops && r->source)
 		return -EBUSY;
 	if (!ops) {
-		drop_source(r);
+		paste_drop_source(r);
 		return 0;
 	}
 	err = ops->attach(r, s->ifindex);
@@ -206,7 +206,7 @@ static int source_locked(struct paste_ring *r, const struct paste_source *s)
 	return err;
 }
 
-static long source(struct paste_ring *r, const struct paste_source __user *arg)
+static long paste_source(struct paste_ring *r, const struct paste_source __user *arg)
 {
 	struct paste_source s;
 	int err;
@@ -220,7 +220,7 @@ static long source(struct paste_ring *r, const struct paste_source __user *arg)
 		return -EPERM;
 	if (!mutex_trylock(&r->mutex))
 		return -EBUSY;
-	err = source_locked(r, &s);
+	err = paste_source_locked(r, &s);
 	mutex_unlock(&r->mutex);
 	return err;
 }
@@ -243,7 +243,7 @@ struct paste_stats *paste_ring_stats(struct paste_ring *r)
 /* ---- the other calls ---- */
 
 /* Of an older process, or a newer one, the struct has another size. */
-static long stats(struct paste_ring *r, void __user *arg, unsigned int size)
+static long paste_stats(struct paste_ring *r, void __user *arg, unsigned int size)
 {
 	struct paste_stats s = r->stats;	/* while SYNC counts on: a snapshot will do */
 
@@ -256,7 +256,7 @@ static long stats(struct paste_ring *r, void __user *arg, unsigned int size)
 	return 0;
 }
 
-static long sync(struct paste_ring *r, const struct paste_sync __user *arg)
+static long paste_sync(struct paste_ring *r, const struct paste_sync __user *arg)
 {
 	struct paste_sync a;
 
@@ -268,7 +268,7 @@ static long sync(struct paste_ring *r, const struct paste_sync __user *arg)
 	return paste_ring_sync(r, &a);
 }
 
-static long wake(struct paste_ring *r)
+static long paste_wake(struct paste_ring *r)
 {
 	WRITE_ONCE(r->woken, true);
 	wake_up_poll(&r->wait, EPOLLIN | EPOLLRDNORM);
@@ -281,20 +281,20 @@ static long paste_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	void __user *at = (void __user *)arg;
 
 	if (cmd == PASTE_IOC_SETUP)
-		return setup(r, at);
+		return paste_setup(r, at);
 	if (!smp_load_acquire(&r->region))
 		return -EINVAL;
 	switch (cmd) {
 	case PASTE_IOC_SYNC:
-		return sync(r, at);
+		return paste_sync(r, at);
 	case PASTE_IOC_WAKE:
-		return wake(r);
+		return paste_wake(r);
 	case PASTE_IOC_SOURCE:
-		return source(r, at);
+		return paste_source(r, at);
 	}
 	if (_IOC(_IOC_READ, _IOC_TYPE(cmd), _IOC_NR(cmd), sizeof(struct paste_stats)) == PASTE_IOC_STATS &&
 	    _IOC_DIR(cmd) == _IOC_READ)
-		return stats(r, at, _IOC_SIZE(cmd));
+		return paste_stats(r, at, _IOC_SIZE(cmd));
 	return -ENOTTY;
 }
 
@@ -318,14 +318,14 @@ static __poll_t paste_poll(struct file *file, poll_table *pt)
 
 /* ---- the mapping ---- */
 
-static void map_open(struct vm_area_struct *vma)
+static void paste_map_open(struct vm_area_struct *vma)
 {
 	struct paste_ring *r = vma->vm_private_data;
 
 	atomic_inc(&r->maps);
 }
 
-static void map_close(struct vm_area_struct *vma)
+static void paste_map_close(struct vm_area_struct *vma)
 {
 	struct paste_ring *r = vma->vm_private_data;
 
@@ -337,12 +337,12 @@ static void map_close(struct vm_area_struct *vma)
 }
 
 static const struct vm_operations_struct map_ops = {
-	.open = map_open,
-	.close = map_close,
+	.open = paste_map_open,
+	.close = paste_map_close,
 };
 
 /* Page by page: the pages are their ring's memory group's, which a vmalloc_user() has not. */
-static int map_pages(struct vm_area_struct *vma, void *from)
+static int paste_map_pages(struct vm_area_struct *vma, void *from)
 {
 	int err = 0;
 
@@ -366,12 +366,12 @@ static int paste_mmap(struct file *file, struct vm_area_struct *vma)
 		return -EINVAL;
 	/* VM_IO: madvise(MADV_DOFORK) would undo VM_DONTCOPY else. */
 	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP | VM_IO);
-	err = map_pages(vma, r->shared);
+	err = paste_map_pages(vma, r->shared);
 	if (err)
 		return err;
 	vma->vm_ops = &map_ops;
 	vma->vm_private_data = r;
-	map_open(vma);
+	paste_map_open(vma);
 	return 0;
 }
 

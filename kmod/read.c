@@ -35,7 +35,7 @@ struct walk {
 	enum paste_read why;	/* it stopped; READ_DRY: it did not */
 };
 
-static void give_data(struct paste_conn *c, u32 buf, u32 off, u32 len, u16 flags)
+static void read_give_data(struct paste_conn *c, u32 buf, u32 off, u32 len, u16 flags)
 {
 	struct paste_ring *r = c->ring;
 
@@ -51,7 +51,7 @@ static void give_data(struct paste_conn *c, u32 buf, u32 off, u32 len, u16 flags
 }
 
 /* May another buffer be given to it? */
-static bool may_take(struct walk *w)
+static bool read_may_take(struct walk *w)
 {
 	struct paste_stats *s = &w->r->stats;
 
@@ -65,9 +65,9 @@ static bool may_take(struct walk *w)
 	return w->why == READ_DRY;
 }
 
-static bool open_copy(struct walk *w)
+static bool read_open_copy(struct walk *w)
 {
-	if (!may_take(w))
+	if (!read_may_take(w))
 		return false;
 	w->buf = paste_buf_take(w->r);
 	if (w->buf == PASTE_NO_BUF && w->r->nstack) {
@@ -84,18 +84,18 @@ static bool open_copy(struct walk *w)
 	return true;
 }
 
-static void close_copy(struct walk *w)
+static void read_close_copy(struct walk *w)
 {
 	if (w->buf == PASTE_NO_BUF)
 		return;
 	if (w->fill)
-		give_data(w->c, w->buf, 0, w->fill, PASTE_F_COPIED | w->first << 8);
+		read_give_data(w->c, w->buf, 0, w->fill, PASTE_F_COPIED | w->first << 8);
 	else
 		paste_buf_back(w->r, w->buf);
 	w->buf = PASTE_NO_BUF;
 }
 
-static u32 copy_block(struct walk *w, const u8 *data, u32 len)
+static u32 read_copy_block(struct walk *w, const u8 *data, u32 len)
 {
 	const enum paste_copy by = w->r->source ? paste_copy_noted(w->skb) : PASTE_COPY_OTHER;
 	const u32 size = paste_buf_bytes(w->r);
@@ -105,8 +105,8 @@ static u32 copy_block(struct walk *w, const u8 *data, u32 len)
 		u32 n;
 
 		if (w->buf != PASTE_NO_BUF && w->fill == size)
-			close_copy(w);
-		if (w->buf == PASTE_NO_BUF && !open_copy(w))
+			read_close_copy(w);
+		if (w->buf == PASTE_NO_BUF && !read_open_copy(w))
 			break;
 		n = min(len - done, size - w->fill);
 		memcpy(w->at + w->fill, data + done, n);
@@ -119,23 +119,23 @@ static u32 copy_block(struct walk *w, const u8 *data, u32 len)
 	return done;
 }
 
-static u32 take_block(struct walk *w, const u8 *data, u32 len)
+static u32 read_take_block(struct walk *w, const u8 *data, u32 len)
 {
 	u32 buf = PASTE_NO_BUF, off;
 
 	if (w->r->source)
 		buf = paste_buf_injected(w->r, data, len, &off);
 	if (buf == PASTE_NO_BUF)
-		return copy_block(w, data, len);
-	close_copy(w);		/* in order */
-	if (!may_take(w))
+		return read_copy_block(w, data, len);
+	read_close_copy(w);		/* in order */
+	if (!read_may_take(w))
 		return 0;
-	give_data(w->c, buf, off, len, 0);
+	read_give_data(w->c, buf, off, len, 0);
 	return len;
 }
 
 /* For tcp_read_sock: takes bytes [offset, offset + len) of a packet of any shape. */
-static int walk_packet(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
+static int read_walk_packet(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
 {
 	struct walk *w = desc->arg.data;
 	struct skb_seq_state st;
@@ -149,7 +149,7 @@ static int walk_packet(read_descriptor_t *desc, struct sk_buff *skb, unsigned in
 		if (!n)
 			break;
 		n = min_t(u32, n, len - done);
-		took = take_block(w, data, n);
+		took = read_take_block(w, data, n);
 		done += took;
 		if (took < n)
 			break;
@@ -159,7 +159,7 @@ static int walk_packet(read_descriptor_t *desc, struct sk_buff *skb, unsigned in
 }
 
 /* Nothing is left to read: for ever? */
-static enum paste_read tcp_end(struct walk *w, struct sock *sk, int *err)
+static enum paste_read read_tcp_end(struct walk *w, struct sock *sk, int *err)
 {
 	bool left = !skb_queue_empty(&sk->sk_receive_queue);
 
@@ -184,18 +184,18 @@ static enum paste_read read_tcp(struct walk *w, int *err)
 	read_descriptor_t desc = { .arg.data = w, .count = 1 };
 	int rc;
 
-	rc = tcp_read_sock(sk, &desc, walk_packet);
-	close_copy(w);
+	rc = tcp_read_sock(sk, &desc, read_walk_packet);
+	read_close_copy(w);
 	if (rc < 0) {
 		*err = rc;
 		return READ_FAILED;
 	}
-	return w->why == READ_DRY ? tcp_end(w, sk, err) : w->why;
+	return w->why == READ_DRY ? read_tcp_end(w, sk, err) : w->why;
 }
 
 /* ---- any stream ---- */
 
-static int receive(struct socket *sock, void *to, size_t n, int flags)
+static int read_receive(struct socket *sock, void *to, size_t n, int flags)
 {
 	struct kvec v = { .iov_base = to, .iov_len = n };
 	/* No room for control data: descriptors that were sent along are dropped. */
@@ -204,7 +204,7 @@ static int receive(struct socket *sock, void *to, size_t n, int flags)
 	return kernel_recvmsg(sock, &msg, &v, 1, n, MSG_DONTWAIT | flags);
 }
 
-static enum paste_read plain_end(int rc, int *err)
+static enum paste_read read_plain_end(int rc, int *err)
 {
 	if (rc == -EAGAIN)
 		return READ_DRY;
@@ -220,25 +220,25 @@ static enum paste_read read_plain(struct walk *w, int *err)
 	char one;
 	int rc;
 
-	while (open_copy(w)) {
-		rc = receive(sock, w->at, paste_buf_bytes(w->r), 0);
+	while (read_open_copy(w)) {
+		rc = read_receive(sock, w->at, paste_buf_bytes(w->r), 0);
 		w->fill = rc > 0 ? rc : 0;
 		w->first = PASTE_COPY_PROTOCOL;
 		w->r->stats.copied_by[w->first] += w->fill;
-		close_copy(w);
+		read_close_copy(w);
 		if (rc <= 0)
-			return plain_end(rc, err);
+			return read_plain_end(rc, err);
 	}
 	if (w->why == READ_NO_ROOM)
 		return w->why;
 	/* Nothing can be taken; is there anything? */
-	rc = receive(sock, &one, 1, MSG_PEEK);
-	return rc > 0 ? w->why : plain_end(rc, err);
+	rc = read_receive(sock, &one, 1, MSG_PEEK);
+	return rc > 0 ? w->why : read_plain_end(rc, err);
 }
 
 /* Protocols on top (TLS, sockmap) put a recvmsg of their own there, with the socket locked.
  * And tcp_read_sock() stops at an urgent byte for good; recvmsg steps over it. */
-static bool is_plain_tcp(const struct sock *sk)
+static bool read_is_plain_tcp(const struct sock *sk)
 {
 	return READ_ONCE(sk->sk_prot)->recvmsg == tcp_prot.recvmsg && !tcp_sk(sk)->urg_data;
 }
@@ -247,7 +247,7 @@ static bool is_plain_tcp(const struct sock *sk)
  * so it is put back. */
 int paste_may_read(struct socket *sock)
 {
-	int had = READ_ONCE(sock->sk->sk_err), err = receive(sock, NULL, 0, MSG_PEEK);
+	int had = READ_ONCE(sock->sk->sk_err), err = read_receive(sock, NULL, 0, MSG_PEEK);
 
 	if (had && err == -had)
 		cmpxchg(&sock->sk->sk_err, 0, had);
@@ -265,7 +265,7 @@ enum paste_read paste_read(struct paste_conn *c, int *err)
 	if (!sk_is_tcp(sk))
 		return read_plain(&w, err);
 	lock_sock(sk);
-	if (!is_plain_tcp(sk)) {
+	if (!read_is_plain_tcp(sk)) {
 		release_sock(sk);
 		return read_plain(&w, err);
 	}

@@ -67,7 +67,7 @@ void paste_uncharge(struct paste_charge *c)
 
 /* ---- pins ---- */
 
-static void unpin(struct paste_region *g, unsigned long n)
+static void region_unpin(struct paste_region *g, unsigned long n)
 {
 	/* Payload was written behind the page tables' back. */
 	while (n) {
@@ -80,7 +80,7 @@ static void unpin(struct paste_region *g, unsigned long n)
 }
 
 /* What pages of this mapping may be pinned with; a private one's are its own. */
-static int pins_of(const struct vm_area_struct *vma)
+static int region_pins_of(const struct vm_area_struct *vma)
 {
 	unsigned long fs;
 
@@ -93,7 +93,7 @@ static int pins_of(const struct vm_area_struct *vma)
 }
 
 /* Of all of them; it is of no use to the process to map something else meanwhile. */
-static int choose_pins(u64 addr, u64 len)
+static int region_choose_pins(u64 addr, u64 len)
 {
 	int gup = FOLL_WRITE | FOLL_LONGTERM, one;
 	struct vm_area_struct *vma;
@@ -103,7 +103,7 @@ static int choose_pins(u64 addr, u64 len)
 		return -EINTR;
 	while (gup > 0 && addr < end) {
 		vma = find_vma(current->mm, addr);
-		one = vma && vma->vm_start <= addr ? pins_of(vma) : -EFAULT;
+		one = vma && vma->vm_start <= addr ? region_pins_of(vma) : -EFAULT;
 		gup = one < 0 ? one : gup & one;
 		addr = vma ? vma->vm_end : end;
 	}
@@ -111,7 +111,7 @@ static int choose_pins(u64 addr, u64 len)
 	return gup;
 }
 
-static int pin_some(u64 addr, unsigned long n, struct page **pages, int gup)
+static int region_pin_some(u64 addr, unsigned long n, struct page **pages, int gup)
 {
 	int got = pin_user_pages_fast(addr, n, gup, pages);
 
@@ -124,16 +124,16 @@ static int pin_some(u64 addr, unsigned long n, struct page **pages, int gup)
 	return got ? got : -EFAULT;
 }
 
-static int pin(struct paste_region *g)
+static int region_pin(struct paste_region *g)
 {
 	unsigned long done = 0;
 
 	while (done < g->npages) {
-		int n = pin_some(g->addr + done * PAGE_SIZE, min_t(unsigned long, g->npages - done, CHUNK),
-				 g->pages + done, g->gup);
+		int n = region_pin_some(g->addr + done * PAGE_SIZE, min_t(unsigned long, g->npages - done, CHUNK),
+					g->pages + done, g->gup);
 
 		if (n < 0) {
-			unpin(g, done);
+			region_unpin(g, done);
 			return n == -EINTR || n == -ENOMEM ? n : -EFAULT;
 		}
 		done += n;
@@ -142,7 +142,7 @@ static int pin(struct paste_region *g)
 }
 
 /* A page that is there twice would be two buffers in one place. */
-static int index_pages(struct paste_region *g)
+static int region_index_pages(struct paste_region *g)
 {
 	for (unsigned long i = 0; i < g->npages; i++) {
 		void *old = xa_store(&g->by_pfn, page_to_pfn(g->pages[i]), xa_mk_value(i), GFP_KERNEL_ACCOUNT);
@@ -188,7 +188,7 @@ static struct paste_region *region_new(const struct paste_setup *s)
 	g->npages = s->len >> PAGE_SHIFT;
 	g->mm = current->mm;
 	mmgrab(g->mm);
-	g->gup = choose_pins(g->addr, s->len);
+	g->gup = region_choose_pins(g->addr, s->len);
 	err = g->gup < 0 ? g->gup : paste_charge(&g->charge, g->npages);
 	if (err)
 		goto free;
@@ -196,16 +196,16 @@ static struct paste_region *region_new(const struct paste_setup *s)
 	g->pages = kvmalloc_array(g->npages, sizeof(*g->pages), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!g->pages)
 		goto free;
-	err = pin(g);
+	err = region_pin(g);
 	if (err)
 		goto free;
-	err = index_pages(g);
+	err = region_index_pages(g);
 	if (err)
 		goto unpin;
 	atomic64_add(g->npages, &g->mm->pinned_vm);
 	return g;
 unpin:
-	unpin(g, g->npages);
+	region_unpin(g, g->npages);
 free:
 	region_free(g);
 	return ERR_PTR(err);
@@ -214,18 +214,19 @@ free:
 /* Nobody finds it any more. */
 static void region_end(struct paste_region *g)
 {
-	unpin(g, g->npages);
+	region_unpin(g, g->npages);
 	atomic64_sub(g->npages, &g->mm->pinned_vm);
 	region_free(g);
 }
 
 /* Something else may be mapped there by now. */
-static int still_there(const struct paste_region *g)
+static int region_still_there(const struct paste_region *g)
 {
 	struct page *now[CHUNK];
 
 	for (unsigned long done = 0; done < g->npages; ) {
-		int n = pin_some(g->addr + done * PAGE_SIZE, min_t(unsigned long, g->npages - done, CHUNK), now, g->gup);
+		int n = region_pin_some(g->addr + done * PAGE_SIZE, min_t(unsigned long, g->npages - done, CHUNK),
+					now, g->gup);
 		bool same;
 
 		if (n < 0)
@@ -289,14 +290,14 @@ static struct paste_region *region_get(const struct paste_setup *s)
 			return made;
 		region_end(made);
 	}
-	err = still_there(g);
+	err = region_still_there(g);
 	if (!err)
 		return g;
 	region_put(g);
 	return ERR_PTR(err);
 }
 
-static bool overlaps(const struct paste_region *g, u32 first, u32 n)
+static bool region_overlaps(const struct paste_region *g, u32 first, u32 n)
 {
 	struct paste_ring *o;
 
@@ -330,7 +331,7 @@ struct paste_region *paste_region_join(struct paste_ring *r, const struct paste_
 	if (IS_ERR(g))
 		return g;
 	mutex_lock(&regions_lock);
-	taken = overlaps(g, s->first_buf, s->nbufs);
+	taken = region_overlaps(g, s->first_buf, s->nbufs);
 	if (!taken)
 		list_add(&r->sibling, &g->rings);
 	mutex_unlock(&regions_lock);

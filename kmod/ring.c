@@ -31,12 +31,12 @@ void paste_ring_wake(struct paste_ring *r)
 	wake_up_poll(&r->wait, EPOLLIN | EPOLLRDNORM);
 }
 
-static u32 standing(const struct paste_ring *r)
+static u32 ring_standing(const struct paste_ring *r)
 {
 	return r->ev.tail - r->ev.head;
 }
 
-static void take_releases(struct paste_ring *r)
+static void ring_take_releases(struct paste_ring *r)
 {
 	u32 n = paste_in_ready(&r->rel);
 
@@ -57,7 +57,7 @@ static void take_releases(struct paste_ring *r)
 
 /* Those that waited longest come first, and no more of them than there are buffers.
  * False: nobody is stalled, or nothing can be done about it. */
-static bool unstall(struct paste_ring *r)
+static bool ring_unstall(struct paste_ring *r)
 {
 	LIST_HEAD(first);
 	u32 n;
@@ -82,7 +82,7 @@ static bool unstall(struct paste_ring *r)
 	return true;
 }
 
-static struct paste_conn *next_ready(struct paste_ring *r)
+static struct paste_conn *ring_next_ready(struct paste_ring *r)
 {
 	struct paste_conn *c;
 
@@ -96,34 +96,34 @@ static struct paste_conn *next_ready(struct paste_ring *r)
 	return c;
 }
 
-static void serve_all(struct paste_ring *r)
+static void ring_serve_all(struct paste_ring *r)
 {
 	struct paste_conn *c;
 
 	/* It ends when the ring is full at the latest: who is served without giving an
 	 * event was woken for nothing, and is not ready any more. */
-	while (paste_event_room(r) && !fatal_signal_pending(current) && (c = next_ready(r)))
+	while (paste_event_room(r) && !fatal_signal_pending(current) && (c = ring_next_ready(r)))
 		paste_conn_serve(c);
 }
 
-static void serve(struct paste_ring *r)
+static void ring_serve(struct paste_ring *r)
 {
 	bool more;
 
 	do {
-		more = unstall(r);
-		serve_all(r);
+		more = ring_unstall(r);
+		ring_serve_all(r);
 	} while (more && paste_event_room(r) && !fatal_signal_pending(current));
 }
 
-static void give_woken(struct paste_ring *r)
+static void ring_give_woken(struct paste_ring *r)
 {
 	/* The flag is taken before what it announces is looked at by the process. */
 	if (READ_ONCE(r->woken) && paste_event_room(r) && xchg(&r->woken, false))
 		paste_event_res(r, 0, PASTE_EV_WOKEN, 0);
 }
 
-static void pass(struct paste_ring *r)
+static void ring_pass(struct paste_ring *r)
 {
 	WRITE_ONCE(r->kicked, false);
 	if (r->nstack)
@@ -132,8 +132,8 @@ static void pass(struct paste_ring *r)
 		r->source->refill(r);
 		r->source->poll(r, BUDGET);
 	}
-	give_woken(r);
-	serve(r);
+	ring_give_woken(r);
+	ring_serve(r);
 	paste_bufs_named(r);
 	if (r->source) {
 		r->source->refill(r);
@@ -148,18 +148,18 @@ struct patience {
 	ktime_t spin_end;	/* 0: none */
 };
 
-static bool news(const struct paste_ring *r)
+static bool ring_news(const struct paste_ring *r)
 {
 	return !list_empty(&r->ready) || READ_ONCE(r->woken) || READ_ONCE(r->kicked) || READ_ONCE(r->dead);
 }
 
 /* 0: there is news; -ETIME, -EINTR; -EAGAIN: the time to look is over, sleep. */
-static int spin(struct paste_ring *r, const struct patience *p)
+static int ring_spin(struct paste_ring *r, const struct patience *p)
 {
 	ktime_t end = min(p->spin_end, p->end);
 
 	do {
-		if (news(r) || (r->source && r->source->poll(r, BUDGET)))
+		if (ring_news(r) || (r->source && r->source->poll(r, BUDGET)))
 			return 0;
 		if (signal_pending(current))
 			return -EINTR;
@@ -170,21 +170,21 @@ static int spin(struct paste_ring *r, const struct patience *p)
 }
 
 /* The stack gives buffers back without a word: while one is waited for, look. */
-static ktime_t wake_at(const struct paste_ring *r, const struct patience *p)
+static ktime_t ring_wake_at(const struct paste_ring *r, const struct patience *p)
 {
 	if (list_empty(&r->stalled) || !r->nstack)
 		return p->end;
 	return min(p->end, ktime_add_ns(ktime_get(), REAP_NS));
 }
 
-static int sleep(struct paste_ring *r, const struct patience *p)
+static int ring_sleep(struct paste_ring *r, const struct patience *p)
 {
-	ktime_t at = wake_at(r, p);
+	ktime_t at = ring_wake_at(r, p);
 	int rc = 0;
 
 	DEFINE_WAIT(w);
 	prepare_to_wait(&r->wait, &w, TASK_INTERRUPTIBLE);
-	if (news(r))
+	if (ring_news(r))
 		goto out;
 	if (signal_pending(current)) {
 		rc = -EINTR;
@@ -201,7 +201,7 @@ out:
 	return rc;
 }
 
-static int await(struct paste_ring *r, const struct patience *p)
+static int ring_await(struct paste_ring *r, const struct patience *p)
 {
 	int rc = -EAGAIN;
 
@@ -209,13 +209,13 @@ static int await(struct paste_ring *r, const struct patience *p)
 	if (signal_pending(current))
 		return -EINTR;
 	if (p->spin_end && ktime_before(ktime_get(), p->spin_end))
-		rc = spin(r, p);
-	return rc == -EAGAIN ? sleep(r, p) : rc;
+		rc = ring_spin(r, p);
+	return rc == -EAGAIN ? ring_sleep(r, p) : rc;
 }
 
 /* ---- SYNC ---- */
 
-static struct patience patience_of(const struct paste_sync *a)
+static struct patience ring_patience_of(const struct paste_sync *a)
 {
 	struct patience p = { .end = KTIME_MAX };
 	ktime_t now = ktime_get();
@@ -227,7 +227,7 @@ static struct patience patience_of(const struct paste_sync *a)
 	return p;
 }
 
-static long sync_locked(struct paste_ring *r, const struct paste_sync *a)
+static long ring_sync_locked(struct paste_ring *r, const struct paste_sync *a)
 {
 	struct patience p;
 	int rc = 0;
@@ -239,22 +239,22 @@ static long sync_locked(struct paste_ring *r, const struct paste_sync *a)
 	r->stats.syncs++;
 	if (r->source)
 		r->source->begin(r);
-	take_releases(r);
+	ring_take_releases(r);
 	paste_commands(r);
-	pass(r);
-	if (!standing(r) && a->timeout_ns) {
-		p = patience_of(a);
+	ring_pass(r);
+	if (!ring_standing(r) && a->timeout_ns) {
+		p = ring_patience_of(a);
 		do {
-			rc = await(r, &p);
+			rc = ring_await(r, &p);
 			/* Also when time is over: what came with the timer. */
-			pass(r);
-		} while (!standing(r) && !rc && !READ_ONCE(r->dead));
+			ring_pass(r);
+		} while (!ring_standing(r) && !rc && !READ_ONCE(r->dead));
 	}
 	if (r->source)
 		r->source->end(r);
 	paste_publish(&r->ev, &r->cmd, &r->rel, r->shared);
-	if (standing(r))
-		return standing(r);
+	if (ring_standing(r))
+		return ring_standing(r);
 	if (READ_ONCE(r->dead))
 		return -ENXIO;
 	return rc == -EINTR ? -EINTR : 0;
@@ -268,7 +268,7 @@ long paste_ring_sync(struct paste_ring *r, const struct paste_sync *a)
 		return -EINVAL;
 	if (!mutex_trylock(&r->mutex))
 		return -EBUSY;
-	rc = sync_locked(r, a);
+	rc = ring_sync_locked(r, a);
 	mutex_unlock(&r->mutex);
 	return rc;
 }

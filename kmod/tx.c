@@ -13,14 +13,14 @@
 
 #define VECTORS 16
 
-static void take(struct paste_ring *r, struct paste_command *cmd)
+static void tx_take(struct paste_ring *r, struct paste_command *cmd)
 {
 	paste_copy_command(cmd, &r->commands[paste_in_next(&r->cmd)]);
 	r->stats.commands++;
 }
 
 /* The next one, if it goes on with this group: it is not taken. */
-static bool goes_on(struct paste_ring *r, const struct paste_command *cmd)
+static bool tx_goes_on(struct paste_ring *r, const struct paste_command *cmd)
 {
 	struct paste_command next;
 
@@ -38,7 +38,7 @@ struct group {
 	size_t bytes;
 };
 
-static int add(struct group *g, const struct paste_command *cmd)
+static int tx_add(struct group *g, const struct paste_command *cmd)
 {
 	void __user *at = u64_to_user_ptr(cmd->addr);
 
@@ -53,7 +53,7 @@ static int add(struct group *g, const struct paste_command *cmd)
 	return 0;
 }
 
-static int send(struct paste_conn *c, const struct group *g, bool more)
+static int tx_send(struct paste_conn *c, const struct group *g, bool more)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
 	int rc;
@@ -66,7 +66,7 @@ static int send(struct paste_conn *c, const struct group *g, bool more)
 }
 
 /* Room may have come between the send and the flag: after it, the hook is called. */
-static void owe_writable(struct paste_conn *c)
+static void tx_owe_writable(struct paste_conn *c)
 {
 	WRITE_ONCE(c->want_write, true);
 	smp_mb();	/* against the reader of want_write in the callback */
@@ -81,20 +81,21 @@ struct sending {
 
 /* Up to VECTORS commands of the group, of which cmd is the first and becomes the last.
  * true: the group goes on. */
-static bool send_some(struct paste_ring *r, struct paste_conn *c, struct paste_command *cmd, struct sending *s)
+static bool tx_send_some(struct paste_ring *r, struct paste_conn *c, struct paste_command *cmd,
+			 struct sending *s)
 {
 	struct group g = { .n = 0 };
 	bool more;
 	int rc;
 
-	rc = add(&g, cmd);
-	while ((more = goes_on(r, cmd)) && g.n < VECTORS) {
-		take(r, cmd);
-		rc = rc ?: add(&g, cmd);
+	rc = tx_add(&g, cmd);
+	while ((more = tx_goes_on(r, cmd)) && g.n < VECTORS) {
+		tx_take(r, cmd);
+		rc = rc ?: tx_add(&g, cmd);
 	}
 	if (s->err || s->sent < s->asked)
 		return more;	/* the rest of a group that was cut short is dropped */
-	rc = rc ?: send(c, &g, more);
+	rc = rc ?: tx_send(c, &g, more);
 	s->asked += g.bytes;
 	if (rc < 0)
 		s->err = rc;
@@ -103,12 +104,12 @@ static bool send_some(struct paste_ring *r, struct paste_conn *c, struct paste_c
 	return more;
 }
 
-static void send_group(struct paste_ring *r, struct paste_conn *c, struct paste_command *cmd)
+static void tx_send_group(struct paste_ring *r, struct paste_conn *c, struct paste_command *cmd)
 {
 	struct sending s = { .asked = 0 };
 
-	while (send_some(r, c, cmd, &s))
-		take(r, cmd);
+	while (tx_send_some(r, c, cmd, &s))
+		tx_take(r, cmd);
 	r->stats.sends++;
 	r->stats.sent_bytes += s.sent;
 	if (s.err && !s.sent) {
@@ -119,13 +120,13 @@ static void send_group(struct paste_ring *r, struct paste_conn *c, struct paste_
 	paste_event_res(r, c->handle, PASTE_EV_SENT, s.sent);
 	if (s.sent < s.asked || s.err) {
 		r->stats.short_sends++;
-		owe_writable(c);
+		tx_owe_writable(c);
 	}
 }
 
 /* ---- the others ---- */
 
-static int detach(struct paste_ring *r, struct paste_conn *c)
+static int tx_detach(struct paste_ring *r, struct paste_conn *c)
 {
 	u32 handle = c->handle;
 
@@ -134,7 +135,7 @@ static int detach(struct paste_ring *r, struct paste_conn *c)
 	return 0;
 }
 
-static int pause(struct paste_conn *c, bool on)
+static int tx_pause(struct paste_conn *c, bool on)
 {
 	c->paused = on;
 	if (!on)
@@ -142,7 +143,7 @@ static int pause(struct paste_conn *c, bool on)
 	return 0;
 }
 
-static int run_one(struct paste_ring *r, struct paste_command *cmd)
+static int tx_run_one(struct paste_ring *r, struct paste_command *cmd)
 {
 	struct paste_conn *c = paste_conn_of(r, cmd->conn);
 
@@ -155,18 +156,18 @@ static int run_one(struct paste_ring *r, struct paste_command *cmd)
 		return -ENOENT;
 	switch (cmd->op) {
 	case PASTE_OP_DETACH:
-		return detach(r, c);
+		return tx_detach(r, c);
 	case PASTE_OP_PAUSE:
-		return pause(c, true);
+		return tx_pause(c, true);
 	case PASTE_OP_RESUME:
-		return pause(c, false);
+		return tx_pause(c, false);
 	case PASTE_OP_SHUTDOWN:
 		return kernel_sock_shutdown(c->sock, SHUT_WR);
 	}
 	return -EINVAL;
 }
 
-static void refuse(struct paste_ring *r, const struct paste_command *cmd, int err)
+static void tx_refuse(struct paste_ring *r, const struct paste_command *cmd, int err)
 {
 	r->stats.refused++;
 	paste_event_push(r, &(struct paste_event){
@@ -181,16 +182,16 @@ void paste_commands(struct paste_ring *r)
 		int err;
 
 		cond_resched();
-		take(r, &cmd);
+		tx_take(r, &cmd);
 		c = paste_conn_of(r, cmd.conn);
 		if (cmd.op == PASTE_OP_SEND && c) {
-			send_group(r, c, &cmd);
+			tx_send_group(r, c, &cmd);
 			continue;
 		}
-		while (cmd.op == PASTE_OP_SEND && goes_on(r, &cmd))
-			take(r, &cmd);
-		err = run_one(r, &cmd);
+		while (cmd.op == PASTE_OP_SEND && tx_goes_on(r, &cmd))
+			tx_take(r, &cmd);
+		err = tx_run_one(r, &cmd);
 		if (err)
-			refuse(r, &cmd, err);
+			tx_refuse(r, &cmd, err);
 	}
 }
