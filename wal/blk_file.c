@@ -22,10 +22,10 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "mutant.h"
+#include "wal.h"
 
 #ifndef IOV_MAX
 #define IOV_MAX 1024
@@ -62,10 +62,11 @@ static int file_dir_open(void *ctx, struct blk_dir *at, const char *name, struct
 	(void)ctx;
 	if (!d)
 		return -ENOMEM;
-	d->fd = err = open_at(at, name, O_RDONLY | O_DIRECTORY);
+	d->fd = err = open_at(at, name, O_RDONLY | O_DIRECTORY |
+			      (at && !MUTANT(file_dir_link) ? O_NOFOLLOW : 0));
 	if (err < 0) {
 		free(d);
-		return err;
+		return at && (err == -ENOTDIR || err == -ELOOP) ? WAL_ENOTDIR : err;
 	}
 	*out = d;
 	return 0;
@@ -93,6 +94,34 @@ static void in_place(int fd)
 	}
 }
 
+/* Of what was opened without waiting for a writer and without following a link. */
+static int regular(int fd, bool writing)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) && !MUTANT(file_kind_check))
+		return WAL_ENOTFILE;
+	return writing && st.st_nlink > 1 && !MUTANT(file_links_check) ? WAL_ELINKED : 0;
+}
+
+static int open_regular(const struct blk_dir *at, const char *name, int how)
+{
+	int fd = open_at(at, name, how | O_NONBLOCK | (MUTANT(file_follow) ? 0 : O_NOFOLLOW)), err;
+
+	/* a link; a folder, for writing; a socket, or a device that is not there */
+	if (fd == -ELOOP || fd == -EISDIR || fd == -ENXIO)
+		return WAL_ENOTFILE;
+	if (fd < 0)
+		return fd;
+	err = regular(fd, (how & O_ACCMODE) != O_RDONLY);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
 static int file_open(void *ctx, struct blk_dir *at, const char *name, int flags,
 		     struct blk_file **out)
 {
@@ -104,7 +133,7 @@ static int file_open(void *ctx, struct blk_dir *at, const char *name, int flags,
 		return -ENOMEM;
 	if (flags & BLK_CREATE)
 		how |= O_RDWR | O_CREAT | O_EXCL;
-	f->fd = open_at(at, name, how);
+	f->fd = open_regular(at, name, how);
 	if (f->fd < 0) {
 		int err = f->fd;
 
@@ -114,7 +143,7 @@ static int file_open(void *ctx, struct blk_dir *at, const char *name, int flags,
 	if (flags & BLK_CREATE)
 		in_place(f->fd);
 	/* Not every file system can. */
-	f->direct = flags & BLK_DIRECT ? open_at(at, name, O_WRONLY | O_DIRECT) : -1;
+	f->direct = flags & BLK_DIRECT ? open_regular(at, name, O_WRONLY | O_DIRECT) : -1;
 	*out = f;
 	return 0;
 }
@@ -129,7 +158,7 @@ static void file_close(struct blk_file *f)
 
 static int id_of(const struct stat *st, struct blk_id *id)
 {
-	*id = (struct blk_id){ st->st_dev, st->st_ino };
+	*id = (struct blk_id){ st->st_dev, st->st_ino, (unsigned)st->st_nlink };
 	return st->st_nlink ? 0 : -ENOENT;
 }
 

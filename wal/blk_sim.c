@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wal.h"
+
 /* ---- steps, faults ---- */
 
 /* In front of every operation: 0, or the -errno it fails with.  *begun: it fails
@@ -75,6 +77,8 @@ static int path_of(const struct blk_sim *s, const struct blk_dir *at, const char
 		snprintf(path, 4096, "%s%s", at->path[0] == '/' ? "/" : "", name);
 	else
 		snprintf(path, 4096, "%s/%s", at->path, name);
+	if (strlen(path) > 2 && !strcmp(path + strlen(path) - 2, "/."))	/* there are no links */
+		path[strlen(path) - 2] = '\0';
 	return 0;
 }
 
@@ -93,7 +97,7 @@ static int sim_dir_open(void *ctx, struct blk_dir *at, const char *name, struct 
 		return err;
 	e = sim_name_find(&s->seen, path);
 	if (!sim_dir_there(s, &s->seen, path))
-		return e ? -ENOTDIR : -ENOENT;
+		return !e ? -ENOENT : at ? WAL_ENOTDIR : -ENOTDIR;
 	d = sim_need(calloc(1, sizeof(*d)));
 	d->s = s;
 	d->path = sim_need(strdup(path));
@@ -134,7 +138,7 @@ static int sim_open(void *ctx, struct blk_dir *at, const char *name, int flags,
 	if (!sim_dir_there(s, &s->seen, dir) || (!create && !e))
 		return err ? err : -ENOENT;
 	if (e && s->ino[e->ino].dir)
-		return err ? err : -EISDIR;
+		return err ? err : WAL_ENOTFILE;
 	if (create) {
 		unsigned ino = sim_inode_new(s, false);
 
@@ -165,7 +169,7 @@ static void sim_close(struct blk_file *f)
 
 static int id_of(unsigned ino, struct blk_id *id)
 {
-	*id = (struct blk_id){ 1, ino };
+	*id = (struct blk_id){ 1, ino, 1 };
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 
 #include "mutant.h"
 #include "pm.h"
+#include "wal.h"
 
 struct pm_hold {
 	int at;			/* the folder or the node */
@@ -33,12 +34,29 @@ static int lock(int fd)
 	return res < 0 && !MUTANT(hold_lock_result) ? -errno : 0;
 }
 
+/* Neither waited for nor followed where something else has its name (WAL_ENOTFILE). */
 static int open_in(int at, const char *name, int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
-	*fd = TEMP_FAILURE_RETRY(openat(at, name, O_RDONLY | O_CLOEXEC));
-	return *fd < 0 && errno != ENOENT ? -errno : 0;
+	*fd = TEMP_FAILURE_RETRY(openat(at, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+	if (*fd < 0)
+		return errno == ENOENT ? 0 : errno == ELOOP || errno == ENXIO ? WAL_ENOTFILE : -errno;
+	return 0;
+}
+
+/* A regular file, and under no other name, where it would be written too. */
+static int one_file(int fd)
+{
+	struct stat st;
+
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) && !MUTANT(hold_kind_check))
+		return WAL_ENOTFILE;
+	return st.st_nlink > 1 && !MUTANT(hold_links_check) ? WAL_ELINKED : 0;
 }
 
 int pm_hold_files(void *ctx, struct pm_hold *h)
@@ -54,7 +72,11 @@ int pm_hold_files(void *ctx, struct pm_hold *h)
 	err = open_in(h->at, "wal", &h->wal);
 	if (!err && h->wal >= 0)
 		err = lock(h->wal);
-	return err ? err : open_in(h->at, "pktbufs", &h->bufs);
+	if (!err)
+		err = open_in(h->at, "pktbufs", &h->bufs);
+	if (!err)
+		err = one_file(h->wal);
+	return err ? err : one_file(h->bufs);
 }
 
 void pm_hold_release(void *ctx, struct pm_hold *h)
@@ -76,7 +98,7 @@ int pm_hold_take(void *ctx, const char *path, struct pm_hold **out)
 	if (!h)
 		return -ENOMEM;
 	h->wal = h->bufs = -1;
-	h->at = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
+	h->at = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
 	if (h->at < 0) {
 		err = -errno;
 		free(h);

@@ -30,6 +30,7 @@
 #include "format.h"
 #include "mutant.h"
 #include "pm.h"
+#include "wal.h"
 
 #ifndef MAP_SHARED_VALIDATE
 #define MAP_SHARED_VALIDATE 0x03
@@ -82,17 +83,23 @@ static int make_sure(int fd, const char *path, uint64_t end)
 	return sync_parent(path);
 }
 
+/* A device-dax may be reached by a link, a file may not: it would be somebody else's. */
 static int open_file(const char *path, int how, struct stat *st)
 {
-	int fd = TEMP_FAILURE_RETRY(open(path, how | O_CLOEXEC, 0600));
+	bool device = !stat(path, st) && dax_is(st);
+	int fd = TEMP_FAILURE_RETRY(open(path, how | O_CLOEXEC | O_NONBLOCK |
+					 (device || MUTANT(nvmm_follow) ? 0 : O_NOFOLLOW), 0600));
 	int err = 0;
 
 	if (fd < 0)
-		return -errno;
+		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? WAL_ENOTFILE : -errno;
 	if (fstat(fd, st))
 		err = -errno;
 	else if (!S_ISREG(st->st_mode) && !dax_is(st))
-		err = -EOPNOTSUPP;
+		err = WAL_ENOTFILE;
+	else if (S_ISREG(st->st_mode) && (how & O_ACCMODE) != O_RDONLY && st->st_nlink > 1 &&
+		 !MUTANT(nvmm_links_check))
+		err = WAL_ELINKED;
 	if (!err)
 		return fd;
 	close(fd);

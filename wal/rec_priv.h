@@ -55,6 +55,7 @@ struct rec {
 	const char *store_dir, *nvmm_path;	/* nvmm_path may be NULL */
 	bool	 read_only;
 	bool	 full;			/* read every segment, not only the last */
+	bool	 dump;			/* what may not be written is read all the same */
 	bool	 give_up;
 	bool	 adopt;			/* the wal of a copy becomes this store's */
 	bool	 adopted;		/* it did: it gets another id, so that the copy finds its own gone */
@@ -105,6 +106,7 @@ int  rec_fail(struct rec *r, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Takes the lock on the place that a new wal goes to: 0, -EWOULDBLOCK, -errno. */
 int  rec_hold_target(struct rec *r);
+int  rec_store_names(struct rec *r);	/* 0, WAL_ELINKED: the file `store` has another name */
 int  rec_note(struct rec *r, const struct rec_finding *f);	/* 0, -ENOMEM */
 void rec_progress(struct rec *r, uint64_t done);		/* of the step under way */
 

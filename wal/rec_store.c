@@ -245,8 +245,14 @@ int rec_store_lost(struct rec *r, struct rec_facts *f)
 		f->store = RS_BUSY;
 		return 0;
 	}
+	if (err == WAL_ELINKED)
+		return rec_fail(r, err, "%s/store: %s", r->store_dir, wal_strerror(err));
 	if (err)		/* no folder, or one that cannot be read: as it was found */
 		return 0;
+	if (r->store.file && (err = rec_store_names(r))) {
+		store_close(&r->store);
+		return err;
+	}
 	err = rebuild(r, f, 0, "the store's file is lost: it is found again from its segments and its wal");
 	if (f->store == RS_GOOD && !err)
 		r->store_open = true;

@@ -172,6 +172,7 @@ int wal_dump(const struct rec_tool *t, struct wal_report *rep, const struct rec_
 
 	if (!d.r)
 		return -ENOMEM;
+	d.r->dump = true;
 	err = rec_find(d.r);
 	d.r->progress = NULL;		/* the output shows how far it is */
 	for (; !err && d.lane < d.r->lanes; d.lane++)

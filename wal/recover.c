@@ -67,6 +67,45 @@ static int bad_copy(struct rec *r, enum rec_place place, unsigned lane, uint64_t
 
 /* ---- the store file ---- */
 
+/* What is written here would be written to the other name's file too; a look refuses what a
+ * start refuses. */
+static int one_name(struct rec *r, const struct blk_id *id, const char *in, const char *name)
+{
+	if (id->names < 2 || r->dump)
+		return 0;
+	return rec_fail(r, WAL_ELINKED, "%s%s/%s: %s", r->store_dir, in, name, wal_strerror(WAL_ELINKED));
+}
+
+int rec_store_names(struct rec *r)
+{
+	struct blk_id id;
+	int err = r->blk->id_at(r->blk->ctx, r->store.root, "store", &id);
+
+	return err ? 0 : one_name(r, &id, "", "store");
+}
+
+/* The last segment of the lane: a start goes on in it. */
+static int lane_names(struct rec *r, unsigned lane)
+{
+	const struct seg_lane *s = &r->lane[lane].segs;
+	char in[32], name[SEG_NAME_MAX];
+	struct blk_dir *dir;
+	struct blk_id id;
+	int err = 0;
+
+	if (s->tail == SIZE_MAX || r->dump)
+		return 0;
+	snprintf(in, sizeof(in), "%03u", lane);
+	if (r->blk->dir_open(r->blk->ctx, r->store.log, in, &dir))
+		return 0;
+	seg_name(name, s->segs[s->tail].segno);
+	snprintf(in, sizeof(in), "/log/%03u", lane);
+	if (!r->blk->id_at(r->blk->ctx, dir, name, &id))
+		err = one_name(r, &id, in, name);
+	r->blk->dir_close(dir);
+	return err;
+}
+
 static int find_store(struct rec *r, struct rec_facts *f)
 {
 	static const uint8_t map[] = {
@@ -75,10 +114,12 @@ static int find_store(struct rec *r, struct rec_facts *f)
 	};
 	enum store_found found;
 	struct store_block b;
-	char why[256] = "";
+	char why[512] = "";
 	int err;
 
 	err = store_probe(r->blk, r->store_dir, &found, &b);
+	if (err == WAL_ENOTFILE)
+		return rec_fail(r, err, "%s/store: %s", r->store_dir, wal_strerror(err));
 	if (err)
 		return rec_fail(r, err, "%s: cannot be looked at: %s", r->store_dir,
 				wal_strerror(err));
@@ -95,6 +136,9 @@ static int find_store(struct rec *r, struct rec_facts *f)
 	if (err)
 		return rec_fail(r, err, "%s", why[0] ? why : wal_strerror(err));
 	r->store_open = true;
+	err = rec_store_names(r);
+	if (err)
+		return err;
 	r->rep->wal_class = r->store.b.wal_class;
 	r->rep->unclean = r->store.b.flags & STORE_OPEN;
 	err = rec_store_owner(r, f);
@@ -143,6 +187,8 @@ static int hold_wal(struct rec *r, const char *path, uint8_t *verdict)
 	}
 	if (err == -ENOENT || err == -ENOTDIR)
 		return 1;
+	if (err == WAL_ENOTFILE || err == WAL_ELINKED)
+		return rec_fail(r, err, "%s: wal or pktbufs there: %s", path, wal_strerror(err));
 	return err ? rec_fail(r, err, "%s: the wal cannot be locked: %s", path, wal_strerror(err)) : 0;
 }
 
@@ -254,6 +300,12 @@ int rec_hold_target(struct rec *r)
 	return r->pm->hold(r->pm->ctx, r->nvmm_path, &r->target);
 }
 
+static int no_place(struct rec *r, int err)
+{
+	return rec_fail(r, err, "%s: cannot hold the wal: %s", r->nvmm_path, err == -ENOTDIR ?
+			"it is neither a directory nor a device-dax" : wal_strerror(err));
+}
+
 /* Where a new wal shall go. */
 static int find_target(struct rec *r, struct rec_facts *f)
 {
@@ -277,8 +329,7 @@ static int find_target(struct rec *r, struct rec_facts *f)
 			return 0;
 		}
 		if (err)
-			return rec_fail(r, err, "%s: cannot hold the wal: %s", r->nvmm_path,
-					wal_strerror(err));
+			return no_place(r, err);
 	}
 	w = calloc(1, sizeof(*w));
 	if (!w)
@@ -305,7 +356,7 @@ static int find_target(struct rec *r, struct rec_facts *f)
 		f->want = RT_WAL_BAD;
 		return 0;
 	}
-	return rec_fail(r, err, "%s: cannot hold the wal: %s", r->nvmm_path, wal_strerror(err));
+	return no_place(r, err);
 }
 
 /* ---- words ---- */
@@ -456,8 +507,8 @@ int rec_find(struct rec *r)
 		goto out;
 	estimate(r);
 	for (unsigned i = 0; i < r->lanes && !err; i++)
-		if (r->lane[i].there)
-			err = rec_lane_find(r, i);
+		if (r->lane[i].there && !(err = rec_lane_find(r, i)))
+			err = lane_names(r, i);
 out:
 	if (err && !r->rep->error)
 		rec_fail(r, err, "%s: %s", r->store_dir, wal_strerror(err));

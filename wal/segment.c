@@ -22,6 +22,7 @@
 #include "dice.h"
 #include "mutant.h"
 #include "segment_priv.h"
+#include "wal.h"
 
 #define COPY_BYTES (1u << 20)
 
@@ -236,8 +237,12 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 		if (s->prep.state == PREP_IDLE && si->segno == s->next_segno &&
 		    si->bytes == seg_next_bytes(s)) {
 			err = seg_open(s, name, BLK_RDWR | seg_direct(s), &s->prep.file);
-			if (err)
+			if (err == WAL_ELINKED)		/* its other name keeps it */
+				err = seg_unlink(s, name);
+			else if (err)
 				break;
+			if (!s->prep.file)
+				continue;
 			strcpy(s->prep.name, name);
 			s->prep.segno = si->segno;
 			s->prep.bytes = s->prep.zeros = si->bytes;

@@ -219,7 +219,7 @@ void store_lane_name(char name[STORE_LANE_NAME], unsigned lane)
 
 static int open_log(const struct blk_ops *blk, struct blk_dir *root, struct blk_dir **log)
 {
-	int err = blk->dir_open(blk->ctx, root, "log", log);
+	int err = blk->dir_open(blk->ctx, root, "log/.", log);	/* on another disk, perhaps */
 
 	return err == -ENOENT ? 0 : err;
 }
@@ -293,7 +293,7 @@ static int probe_in(const struct blk_ops *blk, struct blk_dir *root, enum store_
 	unsigned lanes = 0;
 	int err = open_log(blk, root, &log);
 
-	if (err == -ENOTDIR) {
+	if (err == WAL_ENOTDIR) {
 		*found = STORE_BAD;
 		return 0;
 	}
@@ -445,7 +445,7 @@ int store_create(struct store *s, const struct blk_ops *blk, const char *dir,
 	if (!err)
 		err = store_probe(blk, s->dir, &found, NULL);
 	if (err)
-		return say(why, why_len, err, "cannot look at %s: %s", dir, strerror(-err));
+		return say(why, why_len, err, "cannot look at %s: %s", dir, wal_strerror(err));
 	if (found != STORE_NONE && found != STORE_BLANK)
 		return say(why, why_len, WAL_EFORMAT, "%s holds a store (or what is left of one) "
 			   "already: nothing was changed", dir);
@@ -487,7 +487,7 @@ static int complain(const struct store *s, int err, char *why, size_t n)
 		return say(why, n, err, "the store %s was written on a machine of the other byte "
 			   "order", s->dir);
 	default:
-		return say(why, n, err, "cannot open %s/store: %s", s->dir, strerror(-err));
+		return say(why, n, err, "cannot open %s/store: %s", s->dir, wal_strerror(err));
 	}
 }
 

@@ -51,6 +51,13 @@ const char *wal_strerror(int err)
 		return "no store there";
 	case WAL_EGONE:
 		return "its file was removed or replaced while it was in use";
+	case WAL_ENOTFILE:
+		return "not a regular file (but a link, a folder, a pipe or a device), so it is left alone";
+	case WAL_ELINKED:
+		return "the file has another name (a hard link), under which it would be written too: "
+		       "remove that name, or copy the file and put the copy in its place";
+	case WAL_ENOTDIR:
+		return "not a folder (a link to one is not followed here)";
 	case WAL_EWEAK:
 		return "the place cannot give the class asked for";
 	case WAL_ENOROOM:

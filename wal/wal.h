@@ -30,6 +30,9 @@ enum {				/* errors of our own, negative */
 	WAL_EWEAK = -2008,	/* the place cannot give the class asked for */
 	WAL_ENOROOM = -2009,	/* recovery needs room on the disk that is not there; may be tried again */
 	WAL_EGONE = -2010,	/* a file was removed, or replaced, while it was in use */
+	WAL_ENOTFILE = -2011,	/* something else has the file's name: a link, a folder, a pipe, a device */
+	WAL_ELINKED = -2012,	/* the file has another name, under which it would be written too */
+	WAL_ENOTDIR = -2013,	/* something else has the folder's name: a file, or a link to a folder */
 };
 const char *wal_strerror(int err);
 

@@ -18,7 +18,7 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
-from harness import another, bytes_of, case, check, equal, main, post, same_store  # noqa: E402
+from harness import another, bytes_of, case, check, equal, main, post, put_aside, same_store  # noqa: E402
 
 PAGE = 4096
 SKIP = 1000000000           # numbers, where nobody knows how many were lost (format.h)
@@ -145,12 +145,16 @@ def names_go_on(s, bodies, what):
 def damaged(t, s, kept, path, do, want, last=None):
     """kept: a copy of the store as it was, and its records."""
     folders, bodies = kept
+    put_aside(t, s)
     for now, was in folders.items():
         shutil.rmtree(now)
         shutil.copytree(was, now)
     same_store(t, s)
     size = os.path.getsize(path)
-    do(path)
+    if do is gone and path == os.path.join(s.store, "store"):
+        put_aside(t, s)
+    else:
+        do(path)
     if do.what.startswith("cut") and os.path.getsize(path) == size:
         return                                      # it was no longer
     what = f"{os.path.basename(path)}: {do.what}"
@@ -196,7 +200,6 @@ def filled(t, n, **k):
 
 def keep(t, s):
     folders = {}
-    same_store(t, s)
     for i, now in enumerate([s.store] + ([s.nvmm] if s.nvmm else [])):
         folders[now] = os.path.join(t.dir, f"kept{i}")
         shutil.copytree(now, folders[now])

@@ -503,16 +503,20 @@ def bytes_of(seed, n):
 
 # ---- copies of a store ----
 
+def put_aside(t, s):
+    """A write-ahead log belongs to the one file `store`, not to a copy of it: before the store
+    is removed, or another put in its place, that file is moved out of it."""
+    kept = os.path.join(t.dir, "the-file-store")
+    if not os.path.exists(kept):
+        os.rename(os.path.join(s.store, "store"), kept)
+
+
 def same_store(t, s):
-    """A write-ahead log belongs to the one file `store`, not to a copy of it.  Called once
-    before the store is copied, and whenever a copy has been put in its place."""
+    """And when a copy of the store has been put there, the file is put back, with the copy's
+    contents."""
     store, kept = os.path.join(s.store, "store"), os.path.join(t.dir, "the-file-store")
-    if os.path.exists(kept):
-        shutil.copyfile(store, kept)
-        os.unlink(store)
-        os.link(kept, store)
-    else:
-        os.link(store, kept)
+    shutil.copyfile(store, kept)
+    os.rename(kept, store)
 
 
 # ---- headers of another format ----

@@ -15,6 +15,7 @@ SCRIPT_TESTS += %D%/bad_memory.py
 SCRIPT_TESTS += %D%/classes.py
 EXTRA_DIST += %D%/disks.py
 SCRIPT_TESTS += %D%/moved.py
+SCRIPT_TESTS += %D%/strange.py
 SCRIPT_TESTS += %D%/gone.py
 SCRIPT_TESTS += %D%/wal_bond.py
 SCRIPT_TESTS += %D%/doors.py

@@ -20,7 +20,8 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
-from harness import Conn, Failed, KIB, SLOW, Skip, case, check, equal, main, same_store, wait_until  # noqa: E402
+from harness import Conn, Failed, KIB, SLOW, Skip, case, check, equal, main, put_aside  # noqa: E402
+from harness import same_store, wait_until  # noqa: E402
 from ledger import Entry, judge  # noqa: E402
 from preload import LIB, preload, read_counts  # noqa: E402
 
@@ -139,7 +140,6 @@ class Lives:
         s.start()
         self.before = [e for c in load(s, "before", random.Random(1), 8) for e in c.entries]
         s.kill()
-        same_store(t, s)
         for now in [s.store] + ([s.nvmm] if s.nvmm else []):
             was = os.path.join(t.dir, f"was{len(self.folders)}")
             shutil.copytree(now, was)
@@ -148,6 +148,7 @@ class Lives:
         s.settings.update(SETTINGS, **{"retain-bytes": "0"})
 
     def set_up(self, life):
+        put_aside(self.t, self.s)
         for was, now in self.folders.items():
             shutil.rmtree(now, ignore_errors=True)
             if life == "again":

@@ -24,6 +24,7 @@
 #include "blk.h"
 #include "blk_path.h"
 #include "pm.h"
+#include "wal.h"
 
 /* ---- the calls, ours instead of the libraries' ---- */
 
@@ -189,6 +190,43 @@ static void files_are_named_in_a_folder_that_is_held(void **state)
 	blk->dir_close(held);
 }
 
+/* What has the name and is no file of the store's own is neither waited for nor written to. */
+static void only_a_regular_file_of_one_name(void **state)
+{
+	struct folder *d = *state;
+	const struct blk_ops *blk = &blk_file_ops;
+	char path[96], other[96];
+	struct blk_dir *held, *in;
+	struct blk_file *f;
+
+	snprintf(path, sizeof(path), "%s/x", d->dir);
+	snprintf(other, sizeof(other), "%s/y", d->dir);
+	assert_int_equal(blk->dir_open(NULL, NULL, d->dir, &held), 0);
+	assert_int_equal(symlink(d->file, path), 0);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDONLY, &f), WAL_ENOTFILE);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), WAL_ENOTFILE);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDONLY, &f), WAL_ENOTFILE);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), WAL_ENOTFILE);
+	unlink(path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDONLY, &f), WAL_ENOTFILE);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), WAL_ENOTFILE);
+	assert_int_equal(symlink("x", other), 0);
+	assert_int_equal(blk->dir_open(NULL, held, "y", &in), WAL_ENOTDIR);
+	assert_int_equal(blk->dir_open(NULL, held, "y/.", &in), 0);
+	blk->dir_close(in);
+	unlink(other);
+	rmdir(path);
+	assert_int_equal(link(d->file, path), 0);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), WAL_ELINKED);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDONLY, &f), 0);
+	blk->close(f);
+	unlink(path);
+	blk->dir_close(held);
+}
+
 static void short_writes_go_on(void **state)
 {
 	char a[1000], b[700], back[1700];
@@ -317,14 +355,41 @@ static void a_wal_is_held_by_one(void **state)
 	away[strlen(away) - 4] = '\0';
 	assert_int_equal(pm_nvmm.hold(NULL, away, &other), -EWOULDBLOCK);
 	pm_nvmm.release(NULL, h);
-	assert_int_equal(pm_nvmm.hold(NULL, away, &other), 0);
-	pm_nvmm.release(NULL, other);
+	assert_int_equal(pm_nvmm.hold(NULL, away, &other), WAL_ELINKED);
 	assert_int_equal(pm_nvmm.hold(NULL, "/nowhere/at/all", &h), -ENOENT);
 	strcat(away, "/wal");
 	unlink(away);
 	away[strlen(away) - 4] = '\0';
 	rmdir(away);
 	unlink(wal);
+}
+
+static void the_wal_is_a_file_of_one_name(void **state)
+{
+	struct folder *d = *state;
+	char wal[80], bufs[80], other[80];
+	struct pm_hold *h;
+	uint64_t size;
+	void *r;
+
+	snprintf(wal, sizeof(wal), "%s/wal", d->dir);
+	snprintf(bufs, sizeof(bufs), "%s/pktbufs", d->dir);
+	snprintf(other, sizeof(other), "%s/other", d->dir);
+	assert_int_equal(pm_nvmm.allocate(NULL, other, 8192, PM_CREATE), 0);
+	assert_int_equal(symlink("other", wal), 0);
+	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ENOTFILE);
+	assert_int_equal(pm_nvmm.allocate(NULL, wal, 16384, PM_CREATE), WAL_ENOTFILE);
+	assert_int_equal(pm_nvmm.open(NULL, wal, &size, &r), WAL_ENOTFILE);
+	unlink(wal);
+	assert_int_equal(mkfifo(bufs, 0600), 0);
+	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ENOTFILE);
+	assert_int_equal(pm_nvmm.open(NULL, bufs, &size, &r), WAL_ENOTFILE);
+	unlink(bufs);
+	assert_int_equal(link(other, wal), 0);
+	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ELINKED);
+	assert_int_equal(pm_nvmm.allocate(NULL, wal, 16384, 0), WAL_ELINKED);
+	unlink(wal);
+	unlink(other);
 }
 
 static void a_new_file_is_durable(void **state)
@@ -414,12 +479,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sync_is_one_fdatasync, setup, teardown),
 		cmocka_unit_test_setup_teardown(sync_dir_is_one_fsync, setup, teardown),
 		cmocka_unit_test_setup_teardown(files_are_named_in_a_folder_that_is_held, setup, teardown),
+		cmocka_unit_test_setup_teardown(only_a_regular_file_of_one_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(short_writes_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_write_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(whole_blocks_go_around_the_cache, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_direct, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_is_for_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_wal_is_held_by_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_wal_is_a_file_of_one_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_new_file_is_durable, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_cleared_is_synced, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_is_no_persistent_memory, setup, teardown),
