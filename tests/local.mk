@@ -26,6 +26,7 @@ include %D%/bench/local.mk
 include %D%/fuzz/local.mk
 include %D%/hostile/local.mk
 include %D%/edges/local.mk
+include %D%/golden/local.mk
 
 TESTS += $(LONG_TESTS) $(QUICK_TESTS)
 if HAVE_CMOCKA
