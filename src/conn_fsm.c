@@ -596,6 +596,7 @@ static uint64_t in_due(const struct worker *w, const struct conn *c)
 	case CONN_PIECE:
 	case CONN_ADMIT:
 	case CONN_APPEND:
+		return worker_refuse_ns(w, c->wait_ns);
 	case CONN_ASK:
 		return after(c->wait_ns, e->pushback_ms);
 	case CONN_LINGER:
@@ -610,7 +611,7 @@ static uint64_t in_due(const struct worker *w, const struct conn *c)
 /*
  * The one rule: output that may leave has to move within write-timeout; when the client owes
  * us something it has the time for that; when it waits for room of ours, it is refused after
- * pushback-timeout; when we owe it something (a commit, a piece of the service's) there is no
+ * pushback-timeout in which the log made no progress; when we owe it something (a commit, a piece of the service's) there is no
  * deadline.  The earlier of the first and one of the others.
  *
  * A timer comes up after the shortest of the timeouts at the latest, and is set anew then: so

@@ -42,7 +42,10 @@ int ingest_log_full(struct worker *w, const char **why)
 {
 	if (lane_nospace(w->lane))
 		return no_space(w, why);
-	*why = "the log is full; try again later";
+	if (!lane_prepare_err(w->lane) && !lane_owes(w->lane))
+		return ingest_no_buffers(w, why);	/* requests that are not complete have all there is */
+	*why = lane_prepare_err(w->lane) ? "the next segment of the log cannot be made; try again later" :
+	       "the log waits for the disk, which makes no progress; try again later";
 	COUNT(w->count, refused_lane, 1);
 	return 503;
 }

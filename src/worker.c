@@ -6,7 +6,7 @@
  *   1. held_max (few enough that the same ones come back while the caches still hold
  *      them) or half of them are held: the checkpointer is asked to hurry;
  *   2. none is left for the kernel: reading stops by itself, TCP's windows close;
- *   3. that lasts for pushback_ms: `refusing`.  The reserve goes to the kernel and
+ *   3. that lasts for pushback_ms without the log making progress: `refusing`.  The reserve goes to the kernel and
  *      every request that would be recorded gets 503 and Retry-After; those that
  *      were half received give their buffers back, so many large uploads at once
  *      cannot wait for each other for ever;
@@ -72,6 +72,23 @@ static void refill(struct worker *w)
 	}
 }
 
+uint64_t worker_refuse_ns(const struct worker *w, uint64_t since_ns)
+{
+	return (since_ns > w->log_ns ? since_ns : w->log_ns) + w->env->pushback_ms * 1000000ull;
+}
+
+static void watch_log(struct worker *w)
+{
+	uint64_t steps;
+
+	if (TAILQ_EMPTY(&w->waitq) && !w->dry_since_ns)
+		return;
+	steps = lane_moves(w->lane);
+	if (steps != w->log_steps)
+		w->log_ns = w->fair_ns;
+	w->log_steps = steps;
+}
+
 static void watch_pool(struct worker *w)
 {
 	uint32_t there = w->pool->nfree + w->pool->lent;
@@ -93,7 +110,7 @@ static void watch_pool(struct worker *w)
 		w->dry_since_ns = 0;
 	} else if (!w->dry_since_ns) {
 		w->dry_since_ns = w->fair_ns;
-	} else if (w->fair_ns - w->dry_since_ns >= w->env->pushback_ms * 1000000ull) {
+	} else if (w->fair_ns >= worker_refuse_ns(w, w->dry_since_ns)) {
 		w->refusing = true;
 		w->dry_since_ns = 0;
 	}
@@ -294,7 +311,7 @@ static int wait_ms(struct worker *w)
 	if (w->draining && w->now_ns < w->drain_end_ns)
 		ms = sooner(ms, w->drain_end_ns, w->now_ns);
 	if (w->dry_since_ns)
-		ms = sooner(ms, w->dry_since_ns + w->env->pushback_ms * 1000000ull, w->fair_ns);
+		ms = sooner(ms, worker_refuse_ns(w, w->dry_since_ns), w->fair_ns);
 	if (w->ask_due_ns)
 		ms = sooner(ms, w->ask_due_ns, w->fair_ns);
 	return ms;
@@ -356,6 +373,7 @@ static int loop(struct worker *w)
 			ingest_release(w);
 		}
 		ask_again(w);
+		watch_log(w);
 		run_timers(w, n < (int)EVENTS_MAX);
 		flush_sends(w);
 		watch_pool(w);

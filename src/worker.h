@@ -115,6 +115,8 @@ struct worker {
 	unsigned behind;		/* turns in a row that left events behind */
 	uint64_t wall_ms;
 	uint64_t dry_since_ns;		/* fair; no free buffer since; 0: there are some */
+	uint64_t log_steps, log_ns;	/* lane_moves, looked at while something waits for room; fair:
+					 * when it was seen to have grown */
 	bool look_again;		/* at once: what is waited for may have come just before
 					 * hungry was set */
 	bool refusing;			/* pool dry for too long: 503 from the reserve */
@@ -145,6 +147,9 @@ void worker_join(struct worker *w);	/* waits until its thread has ended */
 /* Frees its ring too: nobody may wake it any more. */
 void worker_free(struct worker *w);
 void worker_wake(struct worker *w);	/* any thread */
+/* By the worker: when who waits for room since then (fair) is refused.  As long as the log makes
+ * progress room will come, so its patience starts anew with each step. */
+uint64_t worker_refuse_ns(const struct worker *w, uint64_t since_ns);
 uint64_t worker_clock_ns(void);		/* monotonic */
 /* By the worker: accept whoever is in the backlog, and then nobody any more. */
 void worker_door_last(struct worker *w);

@@ -399,6 +399,22 @@ bool lane_waits(const struct lane *l)
 	return l->full || relaxed(l->nospace);
 }
 
+uint64_t lane_moves(const struct lane *l)
+{
+	return l->seg ? relaxed(l->commits) * !lane_has_wal(l) + relaxed(l->checkpoints) + seglog_steps(l->seg) : 0;
+}
+
+bool lane_owes(const struct lane *l)
+{
+	return lane_waits(l) || lane_pending(l) ||
+	       (lane_has_wal(l) && relaxed(l->reclaimed_pos) != relaxed(l->committed_pos));
+}
+
+int lane_prepare_err(const struct lane *l)
+{
+	return l->seg ? seglog_prepare_err(l->seg) : 0;
+}
+
 unsigned lane_fill_pct(const struct lane *l)
 {
 	uint64_t used;

@@ -91,6 +91,14 @@ bool lane_asks(struct lane *l, bool pressed);
 /* Whether something waits until the background has made the next segment. */
 bool lane_waits(const struct lane *l);
 
+/* Grows with each thing that is done so that there is room again: a batch committed (fsync) or
+ * moved to the segments, a step towards the next segment.  By the worker, as what follows. */
+uint64_t lane_moves(const struct lane *l);
+/* Whether buffers or words are in use for records that the disk has to take yet. */
+bool lane_owes(const struct lane *l);
+/* Why the next segment could not be made when that was tried last; 0: it could. */
+int  lane_prepare_err(const struct lane *l);
+
 /* 0..100: how full the ring of words is; 0 where there is none. */
 unsigned lane_fill_pct(const struct lane *l);
 

@@ -29,6 +29,8 @@
 /* What one call writes and syncs: a commit on the same disk may have to wait behind it.
  * At 64 clients, 4 MiB made the p99 21 ms, 1 MiB 4 ms, at the same throughput. */
 #define SLICE_BYTES (512u << 10)
+/* When the writer waits for the segment, no commit of this lane does: fewer syncs make it sooner. */
+#define SLICE_STARVED (4u << 20)
 #define FIRST_ZEROS (1u << 20)	/* of a smaller first segment */
 
 /* ---- the lane table ---- */
@@ -500,6 +502,11 @@ static int prep_publish(struct seglog *s)
 	return 0;
 }
 
+static uint64_t slice_bytes(const struct seglog *s)
+{
+	return atomic_load_explicit(&s->starved, memory_order_relaxed) ? SLICE_STARVED : SLICE_BYTES;
+}
+
 static int prep_step(struct seglog *s)
 {
 	uint64_t n;
@@ -510,8 +517,8 @@ static int prep_step(struct seglog *s)
 		return err ? err : 1;
 	}
 	n = s->prep.bytes - s->prep.pos;
-	if (n > SLICE_BYTES && (s->o.swift || !only_allocated(s)))
-		n = SLICE_BYTES;
+	if (n > slice_bytes(s) && (s->o.swift || !only_allocated(s)))
+		n = slice_bytes(s);
 	if (n)
 		err = s->prep.state == PREP_CHECK ? prep_check(s, n) : prep_fill(s, n);
 	else
@@ -532,6 +539,8 @@ int seglog_prepare(struct seglog *s)
 	err = s->note_err ? s->note_err : prep_step(s);
 	if (err <= 0)
 		atomic_store_explicit(&s->prepare_err, err, memory_order_relaxed);
+	if (err >= 0 && !seglog_prepare_err(s))
+		atomic_fetch_add_explicit(&s->prepare_steps, 1, memory_order_relaxed);
 	return blk_nospace(err) ? -ENOSPC : err;
 }
 

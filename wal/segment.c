@@ -531,6 +531,8 @@ int seglog_rotate(struct seglog *s)
 	if (err)
 		return blk_nospace(err) ? -ENOSPC : err;
 	g = take_prepared(s);
+	/* relaxed: a hint to the background */
+	atomic_store_explicit(&s->starved, !g, memory_order_relaxed);
 	if (!g) {
 		/* A wish that came as the file was taken for another reason. */
 		atomic_store_explicit(&s->want_rotate, false, memory_order_relaxed);
@@ -593,6 +595,16 @@ bool seglog_ready(const struct seglog *s)
 bool seglog_wants_turn(const struct seglog *s)
 {
 	return atomic_load_explicit(&s->want_rotate, memory_order_relaxed);
+}
+
+uint64_t seglog_steps(const struct seglog *s)
+{
+	return atomic_load_explicit(&s->prepare_steps, memory_order_relaxed);
+}
+
+int seglog_prepare_err(const struct seglog *s)
+{
+	return atomic_load_explicit(&s->prepare_err, memory_order_relaxed);
 }
 
 int seglog_nospace(const struct seglog *s)

@@ -151,6 +151,10 @@ uint64_t seglog_room(const struct seglog *s);	/* bytes left in the active segmen
 uint64_t seglog_next_seq(const struct seglog *s);	/* after the last synced one */
 bool seglog_ready(const struct seglog *s);	/* a prepared segment waits */
 bool seglog_wants_turn(const struct seglog *s);	/* seglog_turn() waits for a rotation */
+/* Grows with each step that is done towards the next segment, but for those of a try after one
+ * that failed: who waits for it sees whether it goes on. */
+uint64_t seglog_steps(const struct seglog *s);
+int  seglog_prepare_err(const struct seglog *s);	/* of the last try to prepare one; 0: it went well */
 /* The last try to prepare one found no room: -ENOSPC, or -EDQUOT where it is a quota that is
  * used up.  0: it did not. */
 int  seglog_nospace(const struct seglog *s);
@@ -176,8 +180,8 @@ int  seglog_append_gap(struct seglog *s, const struct gap_data *g);
 /* ---- background ---- */
 
 /* First of all zeros over what a write without room left (seglog_spoil).  Then
- * work on the next segment: at most one slice of zeros (512 KiB) per call.  0: ready, or
- * nothing to do; 1: call again; -ENOSPC (seglog_nospace() is set until a later call
+ * work on the next segment: at most one slice of zeros per call (512 KiB; 4 MiB once the
+ * writer waits for it).  0: ready, or nothing to do; 1: call again; -ENOSPC (seglog_nospace() is set until a later call
  * succeeds) or -errno. */
 int  seglog_prepare(struct seglog *s);
 /* Frees the oldest segments while the lane's files (the prepared and the spare one too)

@@ -69,6 +69,8 @@ struct seglog {
 	_Atomic uint64_t durable_seq;	/* highest number named in synced frames */
 	_Atomic uint64_t newest_ms, rotations;
 	_Atomic bool want_rotate;
+	_Atomic bool starved;		/* the writer's: it wants the next segment, and there is none */
+	_Atomic uint64_t prepare_steps;	/* the background's: see seglog_steps */
 	_Atomic int prepare_err;	/* of the last try to make the next segment */
 	/* The writer sets both (release); the background makes [end, spoiled) of the active
 	 * segment zeros and clears them (release), or leaves a final error. */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # System calls of the real server that fail, one at a time (nth.py, tests/README.md).
-LONG_TESTS += %D%/nth.py %D%/stall.py
+LONG_TESTS += %D%/nth.py %D%/stall.py %D%/slowly.py
 SCRIPT_TESTS += %D%/lane.py
 check_DATA += %D%/nth.so
 %D%/nth.so: %D%/nth.c

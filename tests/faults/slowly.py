@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""A disk that is slow, and one that does nothing at all, while the segments of the log fill up.
+
+A client that has to wait for the next segment is pushed back, for as long as the disk makes
+progress with it, however long that takes; pushback-timeout is the time without any.  Then it
+is refused, and told why.  nth.c, preloaded, lets each call of a kind take its time.
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
+from harness import MIB, case, check, equal, main, ms, request, wait_until  # noqa: E402
+from preload import preload  # noqa: E402
+
+CLIENTS, BODY = 14, 1 << 20
+PIPELINED = {"fsync": 4, "volatile": 10}        # two segments more than are there, and all buffers
+# With zeros written 4 MiB at a time, a segment takes eight steps: more than the push-back.
+STEP, PUSHBACK, SEGMENT = 350, 2000, 32 * MIB
+# What a new segment waits for: its syncs, or where nothing is synced, its allocation.
+CALL = {"fsync": "fdatasync", "volatile": "posix_fallocate"}
+
+
+def slow(t, call, stall, **settings):
+    """The server, and the file that makes each call slow, or fail, as long as it is there."""
+    s = t.a_server(settings={k.replace("_", "-"): v for k, v in settings.items()})
+    now = os.path.join(t.dir, "now")
+    s.env = {"LD_PRELOAD": preload(), "PASTED_NTH": call, "PASTED_NTH_FROM": now,
+             "PASTED_NTH_STALL": str(stall), "PASTED_NTH_UNDER": ":".join(filter(None, (s.store, s.nvmm)))}
+    return s.start(), now
+
+
+@case("a disk that is slow, but goes on: nobody is refused, however long a segment takes", each=True)
+def goes_on(t):
+    s, now = slow(t, f"{CALL[t.cls]}:1:0", STEP, segment_size=f"{SEGMENT}", pool_size="48M", body_max="2M",
+                  pushback_timeout=ms(PUSHBACK), write_timeout="10m", body_timeout="10m", body_rate="1",
+                  checkpoint_interval="20ms")
+    open(now, "w").close()
+    one = request("POST", "/slowly", b"s" * BODY)
+    conns = [s.connect(timeout=120) for _ in range(CLIENTS)]
+    for c in conns:
+        c.sock.setblocking(False)
+    n = PIPELINED[t.cls]
+    send_all(conns, one * n)
+    statuses = [c.reply().status for c in conns for _ in range(n)]
+    equal([statuses.count(200), len(statuses)], [CLIENTS * n] * 2, "replies with 200")
+    equal(s.metrics().sum("pasted_refused_total"), 0, "refused")
+    os.unlink(now)
+    s.stop_clean()
+
+
+def send_all(conns, data):
+    left = {c: memoryview(data) for c in conns}
+
+    def step():
+        for c in list(left):
+            try:
+                left[c] = left[c][c.sock.send(left[c]):]
+            except BlockingIOError:
+                continue
+            if not left[c]:
+                del left[c]
+                c.sock.settimeout(120)
+        return not left
+    wait_until(step, 120, "the server does not read")
+
+
+@case("a segment that cannot be made: refused, and told that", each=True, classes=("fsync",))
+def cannot_be_made(t):
+    s, now = slow(t, "renameat2:1:5", 0, segment_size="64K", body_max="32K", pool_size="1M",
+                  pushback_timeout=ms(300))
+    open(now, "w").close()
+    wait_until(lambda: b"the next segment of the log cannot be made" in answer(s), 60, "it is not told")
+    os.unlink(now)
+    wait_until(lambda: s.ask("POST", "/again", b"a" * 30000).status == 200, 30, "it does not go on")
+    s.stop_clean()
+
+
+def answer(s):
+    with s.connect() as c:
+        r = c.ask("POST", "/full", b"f" * 30000)
+    check(r.status in (200, 503), r)
+    return r.body
+
+
+@case("a disk that does nothing: refused after pushback-timeout, and told that", each=True, classes=("fsync",))
+def does_nothing(t):
+    s, now = slow(t, "fdatasync:1:0", 600000, segment_size="64K", body_max="32K", pool_size="1M",
+                  pushback_timeout=ms(300), drain_timeout=ms(1000), checkpoint_interval="1h")
+    open(now, "w").close()
+    with s.connect() as c:
+        c.send(b"".join(request("POST", "/full", b"f" * 30000) for _ in range(4)))
+        wait_until(lambda: s.metrics().any('pasted_refused_total.*lane') >= 1, 30, "nobody is refused")
+    with s.connect() as c:
+        r = c.ask("POST", "/full", b"f" * 30000)
+        equal(r.status, 503, r)
+        check(b"the log waits for the disk" in r.body, r)
+    s.stop(seconds=30)
+
+
+if __name__ == "__main__":
+    main()
