@@ -4,7 +4,7 @@
 VM_TESTS = %D%/powercut.py %D%/faults.py %D%/paste_core.py %D%/paste_e2e.py %D%/vnet.py
 LONG_TESTS += $(VM_TESTS)
 check_PROGRAMS += %D%/paste_test
-%C%_paste_test_SOURCES = %D%/paste_test.c %D%/paste_rows.c %D%/paste_tun.c %D%/paste_dev.h
+%C%_paste_test_SOURCES = %D%/paste_test.c %D%/paste_rows.c %D%/paste_socks.c %D%/paste_tun.c %D%/paste_dev.h
 %C%_paste_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/kmod
 %C%_paste_test_LDADD =
 EXTRA_DIST += %D%/vm.py %D%/image.py %D%/disk.py %D%/guest.py %D%/init.sh %D%/debug_kernel.sh %D%/other_kernel.sh \

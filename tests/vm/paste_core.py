@@ -17,6 +17,8 @@ from image import Image, stock_kernel
 from module import paste_ko
 
 TEST = os.path.join(os.environ.get("top_builddir", "."), "tests", "vm", "paste_test")
+# With the cipher that the tests use, which TLS asks the crypto layer for by its name.
+TLS = ["tls", "gcm", "ctr", "ghash_generic|ghash"]
 # What Debian's kernel can do about memory that is used after it was freed; the cache of
 # connections is marked for failslab.
 WATCHFUL = "slub_debug=FZP;FZPA,paste_conn page_poison=1"
@@ -36,7 +38,7 @@ class Guest:
         self.end()
         self.t = Test()
         self.machine = vm.Machine(self.t, Image(
-            kernel, modules=["tun", "/kmod/paste.ko"], programs={"/bin/paste_test": TEST},
+            kernel, modules=["tun", "vsock"] + TLS + ["/kmod/paste.ko"], programs={"/bin/paste_test": TEST},
             files={"/kmod/paste.ko": module}), append=WATCHFUL, quiet="RCU lockdep checking is enabled")
         self.machine.start()
         self.machine.run("mount -t debugfs none /sys/kernel/debug", exits=None)
@@ -45,6 +47,12 @@ class Guest:
     def needs(self, path, what):
         if self.get().run(f"test -e {path}", exits=None).rc:
             raise Skip(f"this kernel has no {what} (make check-vm-debug)")
+
+    def has(self, option):
+        """By its configuration: where it says so, a test does not skip what it cannot do."""
+        with open(self.get().image.kernel.config) as f:
+            if f"CONFIG_{option}=y\n" not in f.read():
+                raise Skip(f"this kernel was built without {option}")
 
     def end(self):
         if self.t:
@@ -115,6 +123,20 @@ simple("pins end with the process, whoever has the descriptor", "pins_end")
 simple("a region whose pages do not come is in nobody's way", "slow_region")
 simple("no region on an ordinary file", "no_files")
 simple("a connection that was reset before it was attached", "reset_before")
+simple("streams of INET, INET6 and UNIX, and no other socket", "families")
+simple("TLS on an attached connection, also while SYNC waits for its lock", "tls_after", "tls_meanwhile")
+
+
+@case("a security module that forbids recvmsg forbids ATTACH")
+def asked(t):
+    GUEST.has("BPF_LSM")
+    paste_test("asked")
+
+
+@case("an attached connection goes into a sockmap and comes out again")
+def sockmap(t):
+    GUEST.has("BPF_STREAM_PARSER")
+    paste_test("sockmap")
 
 
 @case("row 15: the module goes when nobody uses it, and comes back")

@@ -321,7 +321,7 @@ struct test {
 	void (*run)(void);
 };
 #define TEST(f) { #f, f }
-extern const struct test interface_tests[], row_tests[], tun_tests[];	/* end with a NULL */
+extern const struct test interface_tests[], row_tests[], sock_tests[], tun_tests[];	/* end with a NULL */
 
 static inline double now(void)
 {

@@ -403,7 +403,7 @@ static void fail_allocations(void)
 
 int main(int argc, char **argv)
 {
-	const struct test *all[] = { interface_tests, row_tests, tun_tests };
+	const struct test *all[] = { interface_tests, row_tests, sock_tests, tun_tests };
 
 	if (getenv("PASTE_TEST_FAIL"))
 		fail_allocations();
