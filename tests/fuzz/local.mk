@@ -39,5 +39,5 @@ fuzz: $(PARSER_LINK)
 	LIBS='$(PARSER_LINK) $(URING_LIBS) $(BSD_LIBS) $(PMEM_LIBS)' \
 	sh $(srcdir)/%D%/run.sh $(srcdir)
 clean-local:
-	-rm -rf fuzzing sanitize-address sanitize-thread
+	-rm -rf fuzzing sanitize-address sanitize-thread tests/mutants/wild
 .PHONY: fuzz

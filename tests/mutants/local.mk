@@ -75,9 +75,15 @@ MUTANT_TESTS += %D%/walfile
 check_PROGRAMS += $(MUTANT_TESTS)
 LONG_TESTS += %D%/run.py
 endif
-EXTRA_DIST += %D%/names.txt %D%/killers.txt %D%/run.py
+EXTRA_DIST += %D%/names.txt %D%/killers.txt %D%/run.py %D%/wild.py %D%/edits.py %D%/equivalent.txt
 
 # Every test against every mutant: how many kill each.
 mutants: $(check_LIBRARIES) $(check_PROGRAMS)
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/run.py --all
 .PHONY: mutants
+
+# Edits that nobody chose, drawn by a seed: hours, and no part of make check.
+mutants-wild: all
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) WILD_TESTS='$(TESTS)' WILD_DATA='$(check_DATA)' WILD_HELPERS='$(QUICK_HELPERS)' \
+		$(PYTHON3) $(srcdir)/%D%/wild.py --seed $(SEED) --count $(or $(COUNT),60) $(WILD)
+.PHONY: mutants-wild
