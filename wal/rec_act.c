@@ -232,6 +232,23 @@ static int act_lane(struct rec *r, unsigned lane)
 	return 0;
 }
 
+/* Entries of lanes that nothing else tells of: what cannot be read of them was told, and can
+ * say no more; what an older program left is of no lane that there is.  Those of the other
+ * lanes have been written by now: the table as it is known has nothing new but zeros. */
+static int blank_entries(struct rec *r)
+{
+	struct store *s = &r->store;
+	bool any = false;
+
+	for (unsigned i = 0; i < LANES_MAX; i++) {
+		if ((i < r->lanes && r->lane[i].there) || (!s->lane_bad[i] && (s->lanes_on || !s->lane[i].gen)))
+			continue;
+		memset(&s->lane[i], 0, sizeof(s->lane[i]));
+		any = true;
+	}
+	return any && !s->lanes_off && !MUTANT(rec_blank_entries) ? store_lanes_write(s) : 0;
+}
+
 int rec_act(struct rec *r)
 {
 	int err = open_store(r);
@@ -245,6 +262,8 @@ int rec_act(struct rec *r)
 	for (unsigned i = 0; i < r->lanes && !err; i++)
 		if (r->lane[i].there)
 			err = act_lane(r, i);
+	if (!err)
+		err = blank_entries(r);
 	r->store.lanes_on = !err && !r->store.lanes_off;
 	if (err && !r->rep->error)
 		rec_fail(r, err, "%s: %s", r->store_dir, wal_strerror(err));

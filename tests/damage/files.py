@@ -99,6 +99,17 @@ def filled_with(byte):
     return do
 
 
+def table_of_noise(path):
+    """Behind the two blocks, what lanes had: also of those that never were."""
+    size = os.path.getsize(path)
+    with open(path, "r+b") as f:
+        f.seek(2 * PAGE)
+        f.write(b"\xff" * (size - 2 * PAGE))
+
+
+table_of_noise.what = "a table of noise"
+
+
 EVERY = [filled_with(255), cut(0), cut(1), cut(100), cut(511), cut(4000), cut(5000), cut(9000), cut(70000),
          cut(-1), cut(-5000), noise(8192), noise(1 << 30)]
 
@@ -142,6 +153,18 @@ def names_go_on(s, bodies, what):
     check(int(name.split("-")[1]) < 2 * SKIP, what, "numbers are skipped at every start:", name)
 
 
+def repaired_for_good(s, path, what):
+    """What is left to tell, if anything, is of records; a second repair changes nothing."""
+    told, before = s.recover("check"), digest(os.path.join(s.store, "log"), times=False)
+    check(told.returncode in (0, 2), what, "check after repair exits", told.returncode, told.stdout)
+    if os.path.basename(path) == "store":
+        equal(told.returncode, 0, f"{what}: check after repair: {told.stdout.decode()}")
+    s.recover("repair")
+    again = s.recover("check")
+    equal((again.returncode, again.stdout), (told.returncode, told.stdout), what + ": after a second repair")
+    equal(digest(os.path.join(s.store, "log"), times=False), before, what + ": a second repair wrote to the log")
+
+
 def damaged(t, s, kept, path, do, want, last=None):
     """kept: a copy of the store as it was, and its records."""
     folders, bodies = kept
@@ -183,6 +206,7 @@ def damaged(t, s, kept, path, do, want, last=None):
     out = s.recover("repair")
     check(out.returncode in (0, 2), what, "repair exits", out.returncode, out.stdout, out.stderr)
     equal(records(t, s, (0, 1, 2)), left, what + ": repair made less (or more) of it")
+    repaired_for_good(s, path, what)
     if path == last:
         names_go_on(s, bodies, what)
 
@@ -220,6 +244,7 @@ def stopped(t):
     store, segs = os.path.join(s.store, "store"), segments(s)
     check(len(segs) >= 3, "only segments", segs)
     damaged(t, s, kept, store, filled_with(0), (2,))
+    damaged(t, s, kept, store, table_of_noise, (2,))
     for do in EVERY + [another("version"), another("byte order"), newer(0), newer(1), gone]:
         damaged(t, s, kept, store, do, STORE.get(do.what, lost(do)))
         for seg in segs[0], segs[1], segs[-1]:
@@ -237,6 +262,7 @@ def killed(t):
     s.kill()
     kept = keep(t, s), bodies
     wal, bufs = os.path.join(s.nvmm, "wal"), os.path.join(s.nvmm, "pktbufs")
+    damaged(t, s, kept, os.path.join(s.store, "store"), table_of_noise, (2,))
     for do in EVERY + [another("version"), another("byte order"), newer(0), newer(1), gone]:
         damaged(t, s, kept, os.path.join(s.store, "store"), do, STORE.get(do.what, lost(do)))
         nothing = do is gone or do.what == "cut to 0 bytes"

@@ -1325,6 +1325,42 @@ static void test_unreadable_block_of_the_store(void **state)
 	all_there(f);
 }
 
+static void fill_table(struct fixture *f, uint8_t with)
+{
+	uint64_t len;
+	const uint8_t *was = blk_sim_bytes(f->x.blk, STORE_FILE, &len);
+	uint8_t *now = malloc(len);
+
+	assert_non_null(now);
+	memcpy(now, was, len);
+	memset(now + STORE_LANES_A, with, len - STORE_LANES_A);
+	assert_int_equal(blk_sim_put(f->x.blk, STORE_FILE, now, len), 0);
+	free(now);
+}
+
+/* What the table cannot say any more is told once: repair, and a start, leave one that is
+ * whole, also where it is of lanes that never were. */
+static void test_table_of_noise(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(world_open(&f->x, 2), 0);
+	for (int turn = 0; turn < 2; turn++) {
+		put(f, 0, 100);
+		put(f, 1, 100);
+		die(f);
+		fill_table(f, 0xff);
+		assert_int_equal(verdict_of(f), 2);
+		assert_int_equal(turn ? repaired(f, NULL, false) : world_open(&f->x, 2), 0);
+		if (!turn)
+			die(f);
+		assert_int_equal(verdict_of(f), !turn);
+		assert_int_equal(f->rep.findings, 0);
+		all_there(f);
+		assert_int_equal(world_open(&f->x, 2), 0);
+	}
+}
+
 /* A bad line in the page of each copy of the superblock, which hold nothing: to be made good the
  * pages become zeros, and the copies are there again. */
 static void test_unreadable_beside_the_superblock(void **state)
@@ -1566,7 +1602,8 @@ int main(void)
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
 		T(test_clock_jumps), T(test_failed_lane_is_left_alone),
 		T(test_torn_twice), T(test_gap_frame_torn), T(test_unreadable_block),
-		T(test_damaged_wal), T(test_unreadable_block_of_the_store), T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
+		T(test_damaged_wal), T(test_unreadable_block_of_the_store), T(test_table_of_noise),
+		T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
 		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
 		T(test_recovery_keeps_to_the_retention), T(test_report_words),
 	};
