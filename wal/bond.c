@@ -49,18 +49,27 @@ bool bond_fits(const struct wal_bond *wal, const struct wal_bond *store)
 	return wal->ino == store->ino && (path || fs);
 }
 
-void bond_load(struct walfile *w)
+unsigned bond_find(const uint8_t *wal, struct wal_bond *bond)
 {
 	struct wal_bond b[2];
 	bool ok[2];
 
 	for (int i = 0; i < 2; i++) {
-		memcpy(&b[i], w->wal.addr + bond_off[i], sizeof(b[i]));
+		memcpy(&b[i], wal + bond_off[i], sizeof(b[i]));
 		ok[i] = bond_valid(&b[i]);
 	}
-	w->bonded = ok[0] || ok[1];
-	w->bond_twice = ok[0] && ok[1] && !memcmp(&b[0], &b[1], sizeof(b[0]));
-	w->bond = ok[0] ? b[0] : b[1];
+	if (!ok[0] && !ok[1])
+		return 0;
+	*bond = ok[0] ? b[0] : b[1];
+	return ok[0] && ok[1] && !memcmp(&b[0], &b[1], sizeof(b[0])) ? 2 : 1;
+}
+
+void bond_load(struct walfile *w)
+{
+	unsigned copies = bond_find(w->wal.addr, &w->bond);
+
+	w->bonded = copies > 0;
+	w->bond_twice = copies > 1;
 }
 
 static void persist(struct walfile *w, uint64_t off, const void *src, size_t n)

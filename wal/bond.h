@@ -15,6 +15,8 @@ void bond_encode(struct wal_bond *b);		/* magic, crc */
 /* Whether the wal's bond is with this store; store->ino 0: the file `store` is lost. */
 bool bond_fits(const struct wal_bond *wal, const struct wal_bond *store);
 
+/* How many copies are valid (2: and the same), and one of them; wal: its first two pages. */
+unsigned bond_find(const uint8_t *wal, struct wal_bond *bond);
 void bond_load(struct walfile *w);		/* of a mapped wal: w->bonded, w->bond */
 /* Durable when they return, one copy after the other. */
 void bond_write(struct walfile *w, const struct wal_bond *b);

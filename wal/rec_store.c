@@ -236,7 +236,7 @@ static int rebuild(struct rec *r, struct rec_facts *f, uint64_t gen, const char 
 
 int rec_store_lost(struct rec *r, struct rec_facts *f)
 {
-	char why[256] = "";
+	char why[512] = "";
 	int err = store_open_lost(&r->store, r->blk, r->store_dir, r->read_only || !r->rebuild, why,
 				  sizeof(why));
 
@@ -245,10 +245,10 @@ int rec_store_lost(struct rec *r, struct rec_facts *f)
 		f->store = RS_BUSY;
 		return 0;
 	}
-	if (err == WAL_ELINKED)
-		return rec_fail(r, err, "%s/store: %s", r->store_dir, wal_strerror(err));
-	if (err)		/* no folder, or one that cannot be read: as it was found */
+	if (err == WAL_ENODIR)		/* as it was found */
 		return 0;
+	if (err)
+		return rec_fail(r, err, "%s", why);
 	if (r->store.file && (err = rec_store_names(r))) {
 		store_close(&r->store);
 		return err;

@@ -8,6 +8,7 @@
  * when the store file is good; wal only when one is attached): the unit test walks
  * through all of them.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "recover.h"
@@ -36,6 +37,8 @@ const struct rec_row rec_rows[] = {
 	  M(RS_LOST), ANY, ANY, ANY, ANY, REC_REFUSE, WAL_EFORMAT },
 	{ "store file of another store", "no segment has the identity that the file `store` names",
 	  M(RS_FOREIGN), ANY, ANY, ANY, ANY, REC_REFUSE, WAL_EMISMATCH },
+	{ "store file unreadable", "the device cannot read the file `store`",
+	  M(RS_UNREADABLE), ANY, ANY, ANY, ANY, REC_REFUSE, -EIO },
 	{ "no store", "there is no store here",
 	  NEW, ANY, ANY, M(RT_READ), ANY, REC_REFUSE, WAL_ENODIR },
 	{ "new store", "there is no store here: one is created",
@@ -64,12 +67,16 @@ const struct rec_row rec_rows[] = {
 	  GOOD, M(RA_LASTING), M(RW_GONE), GO, YES, REC_LOST, 0 },
 	{ "wal damaged", "no copy of the attached wal's superblock is valid",
 	  GOOD, SOME, M(RW_BAD), GO, NO, REC_REFUSE, WAL_EFORMAT },
+	{ "wal unreadable", "no copy of the attached wal's superblock can be read",
+	  GOOD, SOME, M(RW_UNREADABLE), GO, NO, REC_REFUSE, -EIO },
 	{ "head lost", "a lane's head in the attached wal has no valid copy",
 	  GOOD, SOME, M(RW_HEADLESS), GO, NO, REC_REFUSE, WAL_EFORMAT },
 	{ "lost head given up", "a lane's head in the attached wal is lost and was given up",
 	  GOOD, SOME, M(RW_HEADLESS), GO, YES, REC_REPLAY, 0 },
 	{ "damaged wal given up", "the attached wal is damaged and was given up",
 	  GOOD, SOME, M(RW_BAD), GO, YES, REC_LOST, 0 },
+	{ "unreadable wal given up", "the attached wal cannot be read and was given up",
+	  GOOD, SOME, M(RW_UNREADABLE), GO, YES, REC_LOST, 0 },
 };
 const unsigned rec_rows_count = sizeof(rec_rows) / sizeof(rec_rows[0]);
 

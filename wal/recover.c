@@ -55,14 +55,18 @@ void rec_progress(struct rec *r, uint64_t done)
 }
 
 /* One of two copies is not valid.  It costs nothing: the other counts, and a start
- * writes this one again.  may_tear: a crash can leave that behind. */
+ * writes this one again.  TORN: a crash can leave that behind. */
+enum copy { TORN, DAMAGED, UNREADABLE };
+
 static int bad_copy(struct rec *r, enum rec_place place, unsigned lane, uint64_t offset,
-		    bool may_tear, const char *what)
+		    enum copy how, const char *what)
 {
+	static const uint32_t reason[] = { [TORN] = GAP_TORN, [DAMAGED] = GAP_DAMAGE,
+		[UNREADABLE] = WAL_UNREADABLE };
+
 	return rec_note(r, &(struct rec_finding){
 		.lane = lane, .from_seq = 1, .to_seq = 0, .place = place, .offset = offset,
-		.reason = may_tear ? GAP_TORN : GAP_DAMAGE,
-		.state = may_tear ? RF_NEW : RF_DAMAGE, .what = what });
+		.reason = reason[how], .state = how == TORN ? RF_NEW : RF_DAMAGE, .what = what });
 }
 
 /* ---- the store file ---- */
@@ -106,11 +110,36 @@ static int lane_names(struct rec *r, unsigned lane)
 	return err;
 }
 
+static int store_copies(struct rec *r)
+{
+	const struct store *s = &r->store;
+	enum copy torn = r->rep->unclean ? TORN : DAMAGED;
+	int err = 0;
+
+	if (s->a_bad)
+		err = bad_copy(r, RP_STORE, 0, 0, s->a_unread ? UNREADABLE : torn, "copy A of the store block");
+	if (!err && s->b_bad)
+		err = bad_copy(r, RP_STORE, 0, 4096, s->b_unread ? UNREADABLE : torn,
+			       "copy B of the store block");
+	for (unsigned i = 0; i < LANES_MAX && !err && s->lanes_on; i++) {
+		enum copy how = s->lane_bad[i] == 3 ? DAMAGED : torn;
+		uint64_t at = i * sizeof(struct store_lane);
+
+		if (s->lane_bad[i] & 1)
+			err = bad_copy(r, RP_STORE, i, STORE_LANES_A + at, s->lane_unread[i] & 1 ? UNREADABLE : how,
+				       "copy A of the lane's entry in the table");
+		if (!err && s->lane_bad[i] & 2)
+			err = bad_copy(r, RP_STORE, i, STORE_LANES_B + at, s->lane_unread[i] & 2 ? UNREADABLE : how,
+				       "copy B of the lane's entry in the table");
+	}
+	return err;
+}
+
 static int find_store(struct rec *r, struct rec_facts *f)
 {
 	static const uint8_t map[] = {
 		[STORE_NONE] = RS_NONE, [STORE_BLANK] = RS_BLANK, [STORE_GOOD] = RS_GOOD,
-		[STORE_BAD] = RS_BAD, [STORE_VERSION] = RS_VERSION, [STORE_ORDER] = RS_ORDER,
+		[STORE_BAD] = RS_BAD, [STORE_UNREADABLE] = RS_UNREADABLE, [STORE_VERSION] = RS_VERSION, [STORE_ORDER] = RS_ORDER,
 	};
 	enum store_found found;
 	struct store_block b;
@@ -144,36 +173,36 @@ static int find_store(struct rec *r, struct rec_facts *f)
 	err = rec_store_owner(r, f);
 	if (err || r->rebuilt)
 		return err;
-	if (r->store.a_bad)
-		err = bad_copy(r, RP_STORE, 0, 0, r->rep->unclean, "copy A of the store block");
-	if (!err && r->store.b_bad)
-		err = bad_copy(r, RP_STORE, 0, 4096, r->rep->unclean, "copy B of the store block");
-	for (unsigned i = 0; i < LANES_MAX && !err && r->store.lanes_on; i++) {
-		bool lost = r->store.lane_bad[i] == 3;
-
-		if (r->store.lane_bad[i] & 1)
-			err = bad_copy(r, RP_STORE, i, STORE_LANES_A + i * sizeof(struct store_lane),
-				       r->rep->unclean && !lost, "copy A of the lane's entry in the table");
-		if (!err && r->store.lane_bad[i] & 2)
-			err = bad_copy(r, RP_STORE, i, STORE_LANES_B + i * sizeof(struct store_lane),
-				       r->rep->unclean && !lost, "copy B of the lane's entry in the table");
-	}
-	return err;
+	return store_copies(r);
 }
 
 /* ---- the attached wal ---- */
 
-/* Whether the wal is bonded to another store than this one. */
-static bool taken(struct rec *r, const struct walfile *w)
+/* Whether that is the bond of another store than this one. */
+static bool of_another(struct rec *r, const struct wal_bond *bond)
 {
 	struct wal_bond me;
 
-	if (!w->bonded || MUTANT(bond_check))
+	if (!bond->magic || MUTANT(bond_check))
 		return false;
-	if (!store_bond(&r->store, &me) && bond_fits(&w->bond, &me))
+	if (!store_bond(&r->store, &me) && bond_fits(bond, &me))
 		return false;
-	snprintf(r->taken_by, sizeof(r->taken_by), "%s", w->bond.path);
+	snprintf(r->taken_by, sizeof(r->taken_by), "%s", bond->path);
 	return true;
+}
+
+/* Which store has the wal there, as far as it says: r->taken_by, or "". */
+static void ask_owner(struct rec *r, const char *path)
+{
+	struct wal_bond bond;
+
+	walfile_remains(r->pm, path, &bond);
+	snprintf(r->taken_by, sizeof(r->taken_by), "%s", bond.path);
+}
+
+static bool taken(struct rec *r, const struct walfile *w)
+{
+	return w->bonded && of_another(r, &w->bond);
 }
 
 /* 0: it is held; 1: it is not, and *verdict says why, if that is known. */
@@ -182,6 +211,7 @@ static int hold_wal(struct rec *r, const char *path, uint8_t *verdict)
 	int err = r->pm->hold(r->pm->ctx, path, &r->hold);
 
 	if (err == -EWOULDBLOCK) {
+		ask_owner(r, path);
 		*verdict = RW_BUSY;
 		return 1;
 	}
@@ -202,6 +232,7 @@ static void let_go(struct rec *r, struct pm_hold **h)
 static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 {
 	const struct store_block *b = &r->store.b;
+	struct wal_bond bond;
 	struct walfile *w;
 	bool ours;
 	int err;
@@ -232,22 +263,38 @@ static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 	if (!err)
 		walfile_close(w);
 	free(w);
+	/* Magics that are zero say that it was never used; this one was, or another store is
+	 * making it its own. */
+	if (err == -ENOENT && walfile_remains(r->pm, path, &bond) && !MUTANT(wal_remains_check)) {
+		if (!of_another(r, &bond))
+			err = WAL_EFORMAT;
+		else if (!r->adopt)
+			*verdict = RW_TAKEN;
+	}
 	switch (err) {
 	case 0:			/* a copy's; or ours, but of an earlier attachment */
 	case -ENOENT:
 	case -ENOTDIR:
 	case WAL_EMISMATCH:
 		return 0;
+	case -EIO:
 	case WAL_EFORMAT:
 	case WAL_EVERSION:
 	case WAL_EBYTEORDER:
-		if (!strcmp(path, b->nvmm_path)) {
-			*verdict = RW_BAD;
+		if (!*b->nvmm_path || !strcmp(path, b->nvmm_path)) {
+			*verdict = err == -EIO ? RW_UNREADABLE : RW_BAD;
 			r->wal_error = err;
+			snprintf(r->wal_path, sizeof(r->wal_path), "%s", path);
 		}
 		return 0;
 	}
 	return rec_fail(r, err, "%s: the wal cannot be read: %s", path, wal_strerror(err));
+}
+
+/* how, where the memory can be read. */
+static enum copy in_wal(struct rec *r, uint64_t off, size_t n, enum copy how)
+{
+	return walfile_fetch(r->wal, r->wal->wal.addr + off, n) ? how : UNREADABLE;
 }
 
 static int wal_copies(struct rec *r)
@@ -256,18 +303,22 @@ static int wal_copies(struct rec *r)
 	int err = 0;
 
 	if (w->super_bad_a)
-		err = bad_copy(r, RP_WAL_SUPER, 0, WAL_SUPER_A, false, "copy A of the superblock");
+		err = bad_copy(r, RP_WAL_SUPER, 0, WAL_SUPER_A, in_wal(r, WAL_SUPER_A, sizeof(w->super), DAMAGED),
+			       "copy A of the superblock");
 	if (!err && w->super_bad_b)
-		err = bad_copy(r, RP_WAL_SUPER, 0, WAL_SUPER_B, false, "copy B of the superblock");
+		err = bad_copy(r, RP_WAL_SUPER, 0, WAL_SUPER_B, in_wal(r, WAL_SUPER_B, sizeof(w->super), DAMAGED),
+			       "copy B of the superblock");
 	for (unsigned i = 0; i < w->super.lanes && !err; i++) {
 		const struct walfile_lane *l = &w->lane[i];
-		uint64_t at = i * sizeof(struct wal_head);
+		uint64_t a = WAL_HEADS_A + i * sizeof(struct wal_head);
+		uint64_t b = WAL_HEADS_B + i * sizeof(struct wal_head);
+		enum copy how = l->lost ? DAMAGED : TORN;
 
 		if (l->bad_a)
-			err = bad_copy(r, RP_WAL_HEAD, i, WAL_HEADS_A + at, !l->lost,
+			err = bad_copy(r, RP_WAL_HEAD, i, a, in_wal(r, a, sizeof(struct wal_head), how),
 				       "copy A of the head");
 		if (!err && l->bad_b)
-			err = bad_copy(r, RP_WAL_HEAD, i, WAL_HEADS_B + at, !l->lost,
+			err = bad_copy(r, RP_WAL_HEAD, i, b, in_wal(r, b, sizeof(struct wal_head), how),
 				       "copy B of the head");
 	}
 	return err;
@@ -286,10 +337,9 @@ static int find_wal(struct rec *r, struct rec_facts *f)
 	err = try_wal(r, b->nvmm_path, &f->wal);
 	if (!err)
 		err = try_wal(r, r->nvmm_path, &f->wal);
-	if (err || !r->wal)
-		return err;
-	snprintf(r->rep->nvmm_path, sizeof(r->rep->nvmm_path), "%s", r->wal_path);
-	return wal_copies(r);
+	if (*r->wal_path)
+		snprintf(r->rep->nvmm_path, sizeof(r->rep->nvmm_path), "%s", r->wal_path);
+	return err || !r->wal ? err : wal_copies(r);
 }
 
 int rec_hold_target(struct rec *r)
@@ -303,13 +353,17 @@ int rec_hold_target(struct rec *r)
 static int no_place(struct rec *r, int err)
 {
 	return rec_fail(r, err, "%s: cannot hold the wal: %s", r->nvmm_path, err == -ENOTDIR ?
-			"it is neither a directory nor a device-dax" : wal_strerror(err));
+			"it is neither a directory nor a device-dax" : err == -EIO ?
+			"what is there cannot be read; give another place, or remove the files wal and pktbufs "
+			"there if nothing needs them" : wal_strerror(err));
 }
 
 /* Where a new wal shall go. */
 static int find_target(struct rec *r, struct rec_facts *f)
 {
 	static const uint8_t nobody[16];
+	const uint8_t *me = r->store_open ? r->store.b.uuid : nobody;
+	struct wal_bond bond;
 	struct walfile *w;
 	bool copy;
 	int err;
@@ -317,7 +371,7 @@ static int find_target(struct rec *r, struct rec_facts *f)
 	f->want = r->read_only ? RT_READ : r->want_wal ? RT_WAL_FREE : RT_STORE;
 	if (f->want != RT_WAL_FREE || (r->wal && !strcmp(r->wal_path, r->nvmm_path)))
 		return 0;
-	if (f->store != RS_GOOD && f->store != RS_NONE && f->store != RS_BLANK)
+	if ((f->store != RS_GOOD && f->store != RS_NONE && f->store != RS_BLANK) || f->wal == RW_UNREADABLE)
 		return 0;		/* that is what stops it */
 	if (!r->hold || !r->pm->leads(r->pm->ctx, r->hold, r->nvmm_path)) {
 		err = rec_hold_target(r);
@@ -325,6 +379,7 @@ static int find_target(struct rec *r, struct rec_facts *f)
 		if (err == -ENOENT && f->store == RS_NONE)
 			return 0;
 		if (err == -EWOULDBLOCK) {
+			ask_owner(r, r->nvmm_path);
 			f->want = RT_WAL_BUSY;
 			return 0;
 		}
@@ -334,12 +389,17 @@ static int find_target(struct rec *r, struct rec_facts *f)
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
-	err = walfile_open_ro(w, r->pm_custom ? r->pm : NULL, r->nvmm_path,
-			      r->store_open ? r->store.b.uuid : nobody);
+	err = walfile_open_ro(w, r->pm_custom ? r->pm : NULL, r->nvmm_path, me);
 	copy = !err && r->store_open && taken(r, w);	/* nothing of it is replayed: not to be adopted */
 	if (!err)
 		walfile_close(w);
 	free(w);
+	/* Its superblock says nothing, but its bond whose it is. */
+	if ((err == -ENOENT || err == -EIO) && walfile_remains(r->pm, r->nvmm_path, &bond) && bond.magic &&
+	    !MUTANT(target_bond_check)) {
+		copy = r->store_open && of_another(r, &bond);
+		err = memcmp(bond.uuid, me, sizeof(bond.uuid)) ? WAL_EMISMATCH : 0;
+	}
 	switch (err) {
 	case 0:
 		if (copy)
@@ -348,6 +408,7 @@ static int find_target(struct rec *r, struct rec_facts *f)
 	case -ENOENT:
 		return 0;
 	case WAL_EMISMATCH:
+		ask_owner(r, r->nvmm_path);
 		f->want = RT_WAL_OTHER;
 		return 0;
 	case WAL_EFORMAT:
@@ -374,21 +435,31 @@ static int refuse(struct rec *r)
 	if (f->store == RS_LOST)
 		return rec_fail(r, row->error, "%s: its file `store` is lost, or damaged beyond use; the "
 				"segments are there: `pasted-recover repair` makes it again from them", dir);
+	if (f->store == RS_UNREADABLE)
+		return rec_fail(r, row->error, "%s/store: the device cannot read it now (%s): nothing was written; "
+				"where it never will again, move the file away, and `pasted-recover repair` "
+				"makes it again from the segments", dir, wal_strerror(-EIO));
+	if (f->store == RS_GOOD && f->wal == RW_UNREADABLE)
+		return rec_fail(r, row->error, "%s: %s (%s): nothing was written; where it never can be again, "
+				"`pasted-recover repair --give-up-wal` goes on without what only it held", wal,
+				row->words, wal_strerror(-EIO));
 	if (f->store == RS_GOOD && f->wal == RW_TAKEN)
 		return rec_fail(r, row->error, "%s: the wal there belongs to the store at %s, which may be "
 				"alive, and %s may be a copy of it: what is only in the wal would be "
 				"taken from it; if that store is gone, or is this one, moved or restored, "
 				"say --adopt", wal, r->taken_by, dir);
 	if (f->store == RS_GOOD && f->wal == RW_BUSY)
-		return rec_fail(r, row->error, "%s: the wal there is in use by another process, perhaps "
-				"for a copy of the store %s; stop it first", wal, dir);
+		return rec_fail(r, row->error, "%s: the wal there is in use by another process, %s%s; stop it "
+				"first", wal, *r->taken_by ? "for the store at " : "perhaps for a copy of the "
+				"store ", *r->taken_by ? r->taken_by : dir);
 	if (f->want == RT_WAL_TAKEN)
 		return rec_fail(r, row->error, "%s: has the wal of the store at %s, of which %s may be a "
 				"copy; give another place, or remove the files wal and pktbufs there if "
 				"nothing needs them", r->nvmm_path, r->taken_by, dir);
 	if (f->want == RT_WAL_BUSY)
-		return rec_fail(r, row->error, "%s: in use by another process; give another place for the "
-				"wal, or stop it first", r->nvmm_path);
+		return rec_fail(r, row->error, "%s: in use by another process%s%s; give another place for the "
+				"wal, or stop it first", r->nvmm_path, *r->taken_by ? ", for the store at " : "",
+				r->taken_by);
 	switch (row->error) {
 	case WAL_EBUSY:
 		return rec_fail(r, row->error, "%s: in use by another process; stop it first, or "
@@ -413,9 +484,9 @@ static int refuse(struct rec *r)
 				"gone for ever, `pasted-recover repair --give-up-wal` goes on without it",
 				dir, wal, wal_class_name(r->store.b.wal_class));
 	case WAL_EMISMATCH:
-		return rec_fail(r, row->error, "%s: has the wal of another store; give another place, "
+		return rec_fail(r, row->error, "%s: has the wal of another store%s%s%s; give another place, "
 				"or remove the files wal and pktbufs there if nothing needs them",
-				r->nvmm_path);
+				r->nvmm_path, *r->taken_by ? " (" : "", r->taken_by, *r->taken_by ? ")" : "");
 	}
 	if (f->store != RS_GOOD && f->store != RS_NONE && f->store != RS_BLANK)
 		return rec_fail(r, row->error, "%s: not a store, or damaged beyond use: no copy in its "

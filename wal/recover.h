@@ -35,6 +35,7 @@ enum rec_store {		/* STORE/store */
 	RS_BUSY,		/* locked by another process */
 	RS_LOST,		/* as BAD, but repair can find it again from what else is there */
 	RS_FOREIGN,		/* valid, but another store's: no segment has its identity */
+	RS_UNREADABLE,		/* no valid copy, and one at least cannot be read now */
 	RS_COUNT
 };
 enum rec_attached {		/* what the store file says */
@@ -44,9 +45,10 @@ enum rec_attached {		/* what the store file says */
 	RA_COUNT
 };
 enum rec_wal {			/* the attached wal: at the given path or the stored one */
-	RW_GONE,		/* not there, blank, or of another store or an earlier attachment */
+	RW_GONE,		/* not there, all zeros, or of another store or an earlier attachment */
 	RW_FOUND,		/* the one that is attached, readable */
 	RW_BAD,			/* something is there that was a wal and no copy is valid */
+	RW_UNREADABLE,		/* the same, and one copy at least cannot be read now */
 	RW_HEADLESS,		/* the right one, but a lane's head has no valid copy */
 	RW_TAKEN,		/* the right one, but bonded to another store: this is a copy, or that */
 	RW_BUSY,		/* another process has it open */

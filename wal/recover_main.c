@@ -35,6 +35,7 @@ struct options {
 
 static const char usage_text[] =
 	"usage: pasted-recover [check|dump|repair] --store DIR [--nvmm PATH] [--json]\n"
+	"                      [--adopt] [--give-up-wal]\n"
 	"\n"
 	"  check   look only: what is there, what is missing and why, what a start would do\n"
 	"  dump    write every surviving record in order\n"
@@ -47,7 +48,7 @@ static const char usage_text[] =
 	"  --give-up-wal   repair: go on without a wal that is lost, and what only it held\n"
 	"\n"
 	"exit: 0 clean, 1 work pending after a crash (nothing acknowledged is lost),\n"
-	"      2 damage found, 3 not a usable store, 64 wrong usage\n";
+	"      2 damage found, 3 not a usable store (the message says why), 64 wrong usage\n";
 
 /* A message on standard error, for which nothing waits: a store that is locked meanwhile
  * would be kept from its server. */

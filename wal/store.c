@@ -80,7 +80,7 @@ int store_block_check(const struct store_block *b)
 
 struct copies {
 	struct store_block a, b;
-	int	 ea, eb;	/* 0, -ENODATA zero or not there, WAL_E* */
+	int	 ea, eb;	/* 0, -ENODATA zero or not there, -EIO, WAL_E* */
 };
 
 static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
@@ -88,7 +88,7 @@ static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off
 {
 	int err = blk->read(f, b, sizeof(*b), off);
 
-	if (err == -EIO)
+	if (err == -EIO && MUTANT(store_unreadable))
 		return WAL_EFORMAT;
 	return err ? err : store_block_check(b);
 }
@@ -112,6 +112,8 @@ static int pick_copy(const struct blk_ops *blk, struct blk_file *f, struct copie
 		*best = c->a;
 	else if (!c->eb)
 		*best = c->b;
+	else if (c->ea == -EIO || c->eb == -EIO)
+		return -EIO;
 	else if (c->ea == -ENODATA)
 		return c->eb;
 	else
@@ -278,6 +280,8 @@ static enum store_found found_of(int err)
 		return STORE_VERSION;
 	case WAL_EBYTEORDER:
 		return STORE_ORDER;
+	case -EIO:
+		return STORE_UNREADABLE;
 	default:
 		return STORE_BAD;
 	}
@@ -311,7 +315,7 @@ static int probe_in(const struct blk_ops *blk, struct blk_dir *root, enum store_
 		return err;
 	err = pick_copy(blk, f, &c, &best);
 	blk->close(f);
-	if (err < 0 && err > -1000 && err != -ENODATA)
+	if (err < 0 && err > -1000 && err != -ENODATA && err != -EIO)
 		return err;
 	*found = found_of(err);
 	if (*found == STORE_BLANK && lanes)
@@ -391,7 +395,7 @@ static int still_blank(struct store *s)
 		return 0;
 	if (!err)
 		return WAL_EBUSY;
-	return err == WAL_EFORMAT ? -EIO : err;		/* it was blank, and cannot be read now */
+	return err == WAL_EFORMAT ? -EIO : err;		/* it was blank, and is something else now */
 }
 
 static int make_file(struct store *s)
@@ -486,6 +490,10 @@ static int complain(const struct store *s, int err, char *why, size_t n)
 	case WAL_EBYTEORDER:
 		return say(why, n, err, "the store %s was written on a machine of the other byte "
 			   "order", s->dir);
+	case -EROFS:
+		return say(why, n, err, "%s is on a file system that is mounted read-only, and has to be "
+			   "written: mount it for writing (`pasted-recover check` and `dump` only read)",
+			   s->dir);
 	default:
 		return say(why, n, err, "cannot open %s/store: %s", s->dir, wal_strerror(err));
 	}
@@ -513,6 +521,8 @@ int store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool
 	if (!err) {
 		s->a_bad = c.ea;
 		s->b_bad = c.eb;
+		s->a_unread = c.ea == -EIO;
+		s->b_unread = c.eb == -EIO;
 		/* Equal from here on: a copy that is behind or bad is written again, and
 		 * what is read is certainly on the disk. */
 		if (!readonly)

@@ -22,9 +22,11 @@ struct store {
 	struct blk_dir *root, *log;	/* held from the start; log: NULL while there is none */
 	bool	 readonly;
 	bool	 a_bad, b_bad;		/* this copy was not valid at open */
+	bool	 a_unread, b_unread;	/* for the device could not read it */
 	struct store_block b;		/* as last read or written */
 	struct store_lane lane[LANES_MAX];	/* the table, as last read or written; gen 0: blank */
 	uint8_t	 lane_bad[LANES_MAX];	/* at open copy A (1), copy B (2) was not valid */
+	uint8_t	 lane_unread[LANES_MAX];	/* likewise: could not be read */
 	bool	 lanes_on;		/* the table is true: written with the next block */
 	bool	 lanes_off;		/* there is no room for one */
 	char	 dir[3072];		/* as it was given: to find root, and for messages */
@@ -35,6 +37,7 @@ enum store_found {
 	STORE_BLANK,		/* the file is empty or all zero and log/ has no lane: a cut creation */
 	STORE_GOOD,
 	STORE_BAD,		/* no valid copy; or lanes without a store file */
+	STORE_UNREADABLE,	/* no valid copy, and one cannot be read now: it may be the right one */
 	STORE_VERSION,		/* a valid copy of another version */
 	STORE_ORDER,		/* of another byte order */
 };

@@ -47,7 +47,7 @@ static uint64_t place(unsigned copy, unsigned lane)
 
 /* One copy of all entries.  What the file is too short for is blank; what cannot be read is
  * not valid: the other copy counts. */
-static int read_copy(const struct store *s, unsigned copy, struct store_lane *all)
+static int read_copy(struct store *s, unsigned copy, struct store_lane *all)
 {
 	int err = s->blk->read(s->file, all, LANES_MAX * sizeof(*all), place(copy, 0));
 
@@ -56,9 +56,11 @@ static int read_copy(const struct store *s, unsigned copy, struct store_lane *al
 
 		if (one)
 			memset(&all[i], 0, sizeof(*all));
-		if (one == -EIO)
+		if (one == -EIO) {
 			all[i].magic = ~0u;
-		else if (one && one != -ENODATA)
+			s->lane_unread[i] |= copy ? 2 : 1;
+		}
+		if (one && one != -EIO && one != -ENODATA)
 			return one;
 	}
 	return err == -EIO || err == -ENODATA ? 0 : err;
@@ -67,7 +69,10 @@ static int read_copy(const struct store *s, unsigned copy, struct store_lane *al
 int store_lanes_read(struct store *s)
 {
 	struct store_lane b[LANES_MAX];
-	int err = read_copy(s, 0, s->lane);
+	int err;
+
+	memset(s->lane_unread, 0, sizeof(s->lane_unread));
+	err = read_copy(s, 0, s->lane);
 
 	if (!err)
 		err = read_copy(s, 1, b);

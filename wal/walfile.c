@@ -21,6 +21,7 @@
 #define SUPERS_BYTES (2 * WAL_PAGE)
 #define WAL_LINE 64u
 #define DROP_BYTES (16u << 20)
+#define REMAINS_BYTES (16u << 20)	/* heads and words are at the start */
 
 struct place {			/* where a path's two parts are */
 	char	 wal[PATH_MAX], bufs[PATH_MAX];
@@ -337,10 +338,40 @@ static int look(struct walfile *w, const struct place *p, const uint8_t *uuid)
 		return err;
 	pm_image_fetch(&peek, peek.addr, SUPERS_BYTES);
 	err = peek.size < SUPERS_BYTES ? WAL_EFORMAT : judge_supers(w, peek.addr);
+	for (int i = 0; i < 2 && peek.size >= SUPERS_BYTES && (err == -ENOENT || err == WAL_EFORMAT); i++)
+		if (!pm_image_fetch(&peek, peek.addr + super_off[i], sizeof(w->super)) && !MUTANT(super_unreadable))
+			err = -EIO;
 	pm_image_close(&peek);
 	if (!err && uuid && memcmp(uuid, w->super.store_uuid, 16) && !MUTANT(super_uuid_check))
 		err = WAL_EMISMATCH;
 	return err;
+}
+
+static bool any_byte(const uint8_t *p, size_t n)
+{
+	return n && (p[0] || memcmp(p, p + 1, n - 1));
+}
+
+bool walfile_remains(const struct pm_ops *pm, const char *path, struct wal_bond *bond)
+{
+	struct pm_image m;
+	struct place p;
+	bool any = false;
+
+	memset(bond, 0, sizeof(*bond));
+	if (place_of(&p, path) || pm_image_open(&m, pm, p.wal, 0, REMAINS_BYTES))
+		return false;
+	for (uint64_t at = 0; at < REMAINS_BYTES && at < m.size && !any; at += WAL_PAGE) {
+		size_t n = m.size - at < WAL_PAGE ? m.size - at : WAL_PAGE;
+
+		any = !pm_image_fetch(&m, m.addr + at, n) || any_byte(m.addr + at, n);
+	}
+	if (any && m.size >= SUPERS_BYTES) {
+		pm_image_fetch(&m, m.addr, SUPERS_BYTES);
+		bond_find(m.addr, bond);
+	}
+	pm_image_close(&m);
+	return any;
 }
 
 static int load(struct walfile *w, int err)

@@ -13,7 +13,9 @@
  *	valid		another	WAL_EFORMAT: nothing we do leaves that behind
  *	any		newer		WAL_EVERSION, WAL_EBYTEORDER: of another format, which is no
  *					damage that may be written over; the same for A
- *	zero		zero		-ENOENT: blank; nothing was ever acknowledged
+ *	zero		zero		-ENOENT: blank; nothing was ever acknowledged, if the
+ *					rest is zeros too (walfile_remains)
+ *	unreadable	not valid	-EIO: it may be the right one; the same for A
  *	anything else			WAL_EVERSION, WAL_EBYTEORDER or WAL_EFORMAT
  *
  * "zero" looks at the magic alone: it is written last.  Heads: the valid copy with
@@ -74,6 +76,10 @@ int  walfile_open_ro(struct walfile *w, const struct pm_ops *pm, const char *pat
 int  walfile_create(struct walfile *w, const struct pm_ops *pm, const char *path,
 		    const struct walfile_want *want);
 void walfile_close(struct walfile *w);
+/* Of one whose magics are zero (-ENOENT): whether it was used all the same, for there is
+ * something else than zeros, or what cannot be read.  *bond: whose it says it is; magic 0:
+ * it does not. */
+bool walfile_remains(const struct pm_ops *pm, const char *path, struct wal_bond *bond);
 /* The names of its two files (or the one device, with where the buffers are in it). */
 void walfile_parts(const char *path, const struct walfile *w, char *wal, char *bufs, size_t n,
 		   uint64_t *bufs_off);

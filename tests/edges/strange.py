@@ -9,7 +9,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
-from harness import SLOW, case, check, main, post, put_aside, same_store
+import disks
+from harness import SLOW, case, check, equal, main, post, put_aside, same_store
 
 
 def symlink(path, other):
@@ -62,7 +63,7 @@ def refused(s, what, words, verbs):
     open(s.errors, "w").close()
     code = s.spawn().proc.wait(60 * SLOW)
     check(code > 0, what, "the server exits", code)
-    check(words in s.said(), what, "the server does not say", repr(words) + ":", s.said())
+    check(words in s.said().lower(), what, "the server does not say", repr(words) + ":", s.said())
 
 
 def tried(t, s, kept, path, others, where, strange=STRANGE):
@@ -164,6 +165,27 @@ def of_the_wal(t):
     for name in "wal", "pktbufs":
         path = os.path.join(s.nvmm, name)
         tried(t, s, kept, path, [a_file(t, "nothing", b""), other, os.path.join(kept[s.nvmm], name)], t.shm())
+
+
+def lose(path):
+    with open(path, "r+b") as f:
+        f.write(b"\xff" * 8192)
+
+
+@case("a mount that is read-only")
+def read_only(t):
+    s = filled(t, cls="fsync")
+    s.kill()
+    for damage, code in (lambda path: None, 1), (lose, 2):
+        damage(os.path.join(s.store, "store"))
+        disks.mount(t, s.store, s.store, "--bind")
+        disks.run(["mount", "-o", "remount,ro,bind", s.store])
+        equal(s.recover("check").returncode, code, "check")
+        equal(len(s.dump((code,))), 30, "records")
+        refused(s, "read-only:", "read-only", ["repair"])
+        disks.run(["umount", s.store])
+    equal(s.recover("repair").returncode, 2, "repair, when it can write")
+    equal(s.recover("check").returncode, 0, "check after it")
 
 
 @case("the place for the wal")

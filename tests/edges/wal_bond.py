@@ -61,16 +61,16 @@ def running(t):
     a = t.server(settings=LAZY)
     posts(a, "a", 3)
     b = copy_of(t, a)
-    refused(b, a.nvmm, "in use by another process")
+    refused(b, a.nvmm, "in use by another process", "for the store at " + a.store)
     for verb in ("check", "repair"):
-        tool_says(b, verb, "in use by another process")
+        tool_says(b, verb, "in use by another process", "for the store at " + a.store)
     posts(a, "a", 3)
     a.kill()
     equal(len(a.dump()), 6, "records of the store")
     other = t.a_server(store=os.path.join(t.dir, "new"), nvmm=a.nvmm, settings=LAZY)
-    refused(other, a.nvmm, "another store")
+    refused(other, a.nvmm, "another store", a.store)
     a.start()
-    refused(other, a.nvmm, "in use by another process")
+    refused(other, a.nvmm, "in use by another process", "for the store at " + a.store)
     equal(posts(a, "a", 1), ["0-7"], "it goes on")
 
 

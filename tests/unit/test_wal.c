@@ -773,7 +773,7 @@ static int adopting(void *arg)
 			assert_int_equal(g.got.n, 1);
 		} else {
 			/* it is the copy's now, or nobody's yet */
-			assert_true(err == WAL_EMISMATCH || err == WAL_EWALMISSING);
+			assert_true(err == WAL_EMISMATCH || err == WAL_EWALMISSING || err == WAL_EFORMAT);
 		}
 		world_fini(&g.x);
 		got_free(&g.got);
@@ -1317,12 +1317,146 @@ static void test_unreadable_block_of_the_store(void **state)
 		assert_int_equal(world_open(&f->x, 2), 0);
 	}
 	die(f);
-	for (uint64_t off = 0; off < STORE_LANES_A; off += SIM_BLOCK)
+	for (uint64_t off = 0; off < STORE_LANES_B; off += SIM_BLOCK) {
 		assert_int_equal(blk_sim_bad(f->x.blk, STORE_FILE, off), 0);
-	assert_int_equal(world_open(&f->x, 2), WAL_EFORMAT);
-	assert_int_equal(repaired(f, NULL, false), 0);
-	assert_int_equal(verdict_of(f), 0);
+		off += off == 0 ? SIM_BLOCK : 0;	/* copy B is there */
+	}
+	assert_int_equal(verdict_of(f), 2);
+	assert_int_equal(f->rep.finding[0].reason, WAL_UNREADABLE);
+	assert_int_equal(f->rep.finding[1].reason, WAL_UNREADABLE);
+	assert_int_equal(f->rep.finding[0].place, RP_STORE);
 	all_there(f);
+}
+
+/* Neither copy of the block is valid, and one of them may be, when the device can be read
+ * again: everybody says so, and nobody makes the file again over it. */
+static void test_unreadable_store(void **state)
+{
+	struct fixture *f = *state;
+	const struct blk_ops *blk;
+	struct blk_sim *was;
+	char where[64];
+
+	for (int bad = 1; bad < 4; bad++) {
+		assert_int_equal(world_open(&f->x, 2), 0);
+		put(f, 0, 100);
+		put(f, 1, 100);
+		die(f);
+		blk = blk_sim_ops(f->x.blk);
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(bad >> i & 1 ? blk_sim_bad(f->x.blk, STORE_FILE, i * SIM_BLOCK) :
+					 blk_sim_flip(f->x.blk, STORE_FILE, i * 8 * SIM_BLOCK + 200), 0);
+		was = blk_sim_killed(f->x.blk);
+		assert_int_equal(world_open(&f->x, 2), -EIO);
+		assert_non_null(strstr(f->x.why, "cannot read it now"));
+		assert_int_equal(verdict_of(f), 3);
+		assert_string_equal(f->rep.row->label, "store file unreadable");
+		assert_int_equal(repaired(f, NULL, false), -EIO);
+		assert_true(blk_sim_same(was, f->x.blk, where, sizeof(where)));
+		blk_sim_free(was);
+		assert_int_equal(blk->unlink(blk->ctx, NULL, STORE_FILE), 0);	/* as the words say */
+		assert_int_equal(repaired(f, NULL, false), 0);
+		assert_int_equal(verdict_of(f), 0);
+		all_there(f);
+	}
+}
+
+/* ---- a wal whose superblock says nothing ---- */
+
+static void zero_magics(struct fixture *f)
+{
+	uint64_t n;
+
+	for (unsigned bit = 0; bit < 64; bit++)
+		for (unsigned at = 0; at <= WAL_SUPER_B; at += WAL_SUPER_B)
+			if (pm_sim_bytes(f->x.pm, WORLD_NVMM "/wal", &n)[at + bit / 8] >> bit % 8 & 1)
+				pm_sim_flip(f->x.pm, WORLD_NVMM "/wal", at * 8 + bit);
+}
+
+static void bad_supers(struct fixture *f)
+{
+	for (unsigned line = 0; line < 2; line++) {	/* both lines of each */
+		assert_int_equal(pm_sim_bad(f->x.pm, WORLD_NVMM "/wal", WAL_SUPER_A + line * 64), 0);
+		assert_int_equal(pm_sim_bad(f->x.pm, WORLD_NVMM "/wal", WAL_SUPER_B + line * 64), 0);
+	}
+}
+
+/* It was used, so what is in it is not dropped without a word; of no class. */
+static void says_nothing(struct fixture *f, void (*damage)(struct fixture *f), int err, const char *label)
+{
+	static const enum wal_class classes[] = { WAL_VOLATILE, WAL_NVMM };
+	char where[64];
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct pm_sim *was;
+
+		world_fini(&f->x);
+		model_free(&f->model);
+		f->model = (struct model){ 0 };
+		world_init(&f->x, classes[i], pm_sim_new(), blk_sim_new(), &f->model);
+		assert_int_equal(world_open(&f->x, 1), 0);
+		put(f, 0, 100);
+		assert_int_equal(world_background(&f->x, 1 << 20), 0);
+		put(f, 0, 200);
+		die(f);
+		damage(f);
+		was = pm_sim_killed(f->x.pm);
+		assert_int_equal(verdict_of(f), 3);
+		assert_string_equal(f->rep.row->label, label);
+		assert_int_equal(world_open(&f->x, 1), err);
+		assert_non_null(strstr(f->x.why, "--give-up-wal"));
+		assert_int_equal(repaired(f, NULL, false), err);
+		assert_true(pm_sim_same(was, f->x.pm, where, sizeof(where)));
+		pm_sim_free(was);
+		assert_int_equal(repaired(f, NULL, true), 0);
+		assert_int_equal(verdict_of(f), 0);
+		assert_int_equal(f->rep.lane[0].records, 1);
+		assert_int_equal(f->rep.lane[0].next_seq, 2 + REC_LOST_SKIP);
+		assert_int_equal(world_open(&f->x, 1), 0);
+	}
+}
+
+static void test_zeroed_magics(void **state)
+{
+	says_nothing(*state, zero_magics, WAL_EFORMAT, "wal damaged");
+}
+
+static void test_unreadable_superblocks(void **state)
+{
+	says_nothing(*state, bad_supers, -EIO, "wal unreadable");
+}
+
+/* One of zeros was never used, or is another one at its place: as if it were not there. */
+static void test_wal_of_zeros(void **state)
+{
+	static const uint8_t zeros[65536];
+	struct fixture *f = *state;
+
+	f->x.cls = WAL_VOLATILE;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	pm_sim_put(f->x.pm, WORLD_NVMM "/wal", zeros, sizeof(zeros));
+	assert_int_equal(verdict_of(f), 2);
+	assert_string_equal(f->rep.row->label, "volatile wal gone");
+	assert_int_equal(world_open(&f->x, 1), 0);
+}
+
+/* No other store takes its place, for its bond says whose it is. */
+static void test_zeroed_magics_of_another(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_options o = fine;
+	char why[512];
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	die(f);
+	zero_magics(f);
+	o.store_dir = "/second";
+	assert_int_equal(open_with(f, &o, why, sizeof(why)), WAL_EMISMATCH);
+	assert_non_null(strstr(why, "another store"));
 }
 
 static void fill_table(struct fixture *f, uint8_t with)
@@ -1602,7 +1736,9 @@ int main(void)
 		T(test_lasting_wal_given_up), T(test_damaged_data), T(test_damaged_last_header),
 		T(test_clock_jumps), T(test_failed_lane_is_left_alone),
 		T(test_torn_twice), T(test_gap_frame_torn), T(test_unreadable_block),
-		T(test_damaged_wal), T(test_unreadable_block_of_the_store), T(test_table_of_noise),
+		T(test_damaged_wal), T(test_unreadable_block_of_the_store), T(test_unreadable_store),
+		T(test_zeroed_magics), T(test_unreadable_superblocks), T(test_wal_of_zeros), T(test_zeroed_magics_of_another),
+		T(test_table_of_noise),
 		T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
 		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
 		T(test_recovery_keeps_to_the_retention), T(test_report_words),
