@@ -523,7 +523,7 @@ static void drain(struct server *s)
 	bool now = !delay(s);
 
 	s->draining = true;
-	watch_stopping(s->config.drain_ms);
+	watch_stopping(s->config.drain_ms, s->listeners.given);
 	for (unsigned i = 0; i < s->started; i++)
 		worker_stop(s->workers[i], now);
 	if (pthread_create(&joiner, NULL, join_workers, s))

@@ -2,9 +2,13 @@
 /* watch.c - see watch.h. */
 #include "watch.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +21,33 @@
 #define SAY_MS 200u		/* for the last message */
 
 static atomic_uint give_up_ms;	/* 0: not stopping */
+static atomic_bool given;	/* the listeners are a service manager's */
+
+/* Ours are those that another program would not get: the listeners that we were given are such
+ * too, and others may go on with them. */
+static void shut(int fd)
+{
+	int how = fcntl(fd, F_GETFD), listens = 0;
+	socklen_t n = sizeof(listens);
+
+	if (how < 0 || !(how & FD_CLOEXEC) || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n))
+		return;
+	if (!listens || !atomic_load(&given))
+		shutdown(fd, SHUT_RDWR);
+}
+
+/* The kernel closes no descriptor of a process as long as one of its threads waits for the disk:
+ * clients would see the end when that answers again. */
+static void shut_all(void)
+{
+	struct dirent *e;
+	DIR *d;
+
+	close(STDIN_FILENO);		/* all others may be in use */
+	d = opendir("/proc/self/fd");
+	while (d && (e = readdir(d)))
+		shut(atoi(e->d_name));
+}
 
 static void end_process(unsigned waits_ms)
 {
@@ -24,6 +55,7 @@ static void end_process(unsigned waits_ms)
 	diag(DIAG_ERR, "not waiting for the disk, which has not answered for %u s: nothing was acknowledged "
 	     "before it was durable in the class, and the next start recovers what it finds", waits_ms / 1000);
 	std_flush(SAY_MS);
+	shut_all();
 	/* A thread that the kernel does not let go of keeps the process until the disk answers. */
 	_exit(EXIT_FAILURE);
 }
@@ -68,7 +100,8 @@ int watch_start(struct health *h)
 	return err;
 }
 
-void watch_stopping(unsigned drain_ms)
+void watch_stopping(unsigned drain_ms, bool listeners_given)
 {
+	atomic_store(&given, listeners_given);
 	atomic_store(&give_up_ms, drain_ms ? drain_ms : 1);
 }

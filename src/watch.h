@@ -6,12 +6,15 @@
 #ifndef WATCH_H
 #define WATCH_H
 
+#include <stdbool.h>
+
 struct health;
 
 /* Until the process ends.  0 or -errno. */
 int  watch_start(struct health *h);
 /* The server is stopping: a call that has waited for the disk this long (and from when it
- * counts as silent) is not waited for. */
-void watch_stopping(unsigned drain_ms);
+ * counts as silent) is not waited for.  All sockets are shut down then, but for listeners that
+ * were given. */
+void watch_stopping(unsigned drain_ms, bool listeners_given);
 
 #endif

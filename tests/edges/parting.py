@@ -3,10 +3,11 @@
 """What a server says of its store when it could not close it: what is true."""
 import os
 import re
+import signal
 
 import edges  # noqa: F401
 from disks import disk, run
-from harness import bytes_of, case, check, equal, main, post, wait_until
+from harness import SLOW, bytes_of, case, check, equal, main, ms, post, request, wait_until
 
 SETTINGS = {"segment-size": "1M", "body-max": "300K", "pool-size": "4M", "checkpoint-interval": "20ms"}
 THERE = "what was acknowledged is still there"
@@ -78,6 +79,47 @@ def not_looked_at(t):
     fails(s)
     equal(s.stop(), 1, "exit status")
     check(THERE not in s.said() and "cannot be looked at now" in s.said(), s.said())
+
+
+@case("a stop while the disk is frozen: who is connected sees the end at once, not at the thaw", each=True,
+      classes=("fsync",))
+def frozen(t):
+    where = disk(t, "ext4")
+    s = t.a_server(store=os.path.join(where, "store"), settings=dict(SETTINGS, **{"drain-timeout": ms(1000)})).start()
+    names = filled(s)
+    idle, waits = s.connect(), s.connect()
+    run(["fsfreeze", "-f", where])
+    try:                # before anything else is undone: no signal ends a process that waits for it
+        waits.send(request("POST", "/frozen", b"f"))
+        wait_until(lambda: b"the disk has not answered for" in s.ask("GET", "/-/readyz").body, 30, "it is not told")
+        s.proc.send_signal(signal.SIGTERM)
+        for c in idle, waits:
+            wait_until(lambda c=c: ended(c), 30, "the end is not seen")
+        wait_until(lambda: not heard(s), 30, "new clients are let in")
+        equal(s.proc.poll(), None, "the process, which the kernel keeps until the thaw")
+    finally:
+        run(["fsfreeze", "-u", where])
+    equal(s.proc.wait(60 * SLOW), 1, "exit status")
+    check("not waiting for the disk" in s.said(), s.said())
+    check(set(names) <= {r.name for r in s.dump()}, "a record of before is lost")
+
+
+def ended(c):
+    c.sock.setblocking(False)
+    try:
+        return c.sock.recv(1000) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def heard(s):
+    try:
+        s.connect().close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 if __name__ == "__main__":
