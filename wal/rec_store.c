@@ -117,6 +117,7 @@ static int count_lane(struct count *c, unsigned lane)
 		return err == -ENOENT ? 0 : err;
 	err = seg_list(blk, dir, &no, &n);
 	for (size_t i = n; i-- > 0 && !err && !(c->one_is_enough && c->mine); ) {
+		rec_progress(c->r, 0);
 		if (read_header(c, dir, no[i], &h) || h.lane != lane || h.segno != no[i])
 			continue;
 		vote(c, &h, last);
@@ -134,6 +135,7 @@ static int count_all(struct count *c)
 	unsigned n;
 	int err = store_lanes_list(c->s, set, &n);
 
+	c->r->what = "looking for the store's identity";
 	for (unsigned i = 0; i < n && !err && !(c->one_is_enough && c->mine); i++)
 		if (set[i])
 			err = count_lane(c, i);

@@ -32,6 +32,14 @@ struct scan {
 	size_t	 open_hole;	/* index + 1 of a hole whose numbers are not known yet */
 };
 
+/* For each file too: whoever hears it looks whether to go on, and a slow disk may take long
+ * for little. */
+static void tell_progress(struct scan *sc, uint64_t in_segment)
+{
+	if (sc->o->progress)
+		sc->o->progress(sc->o->arg, sc->done + in_segment, sc->total);
+}
+
 /* ---- pass 1: headers ---- */
 
 static int with_file(struct scan *sc, struct seg_info *si,
@@ -47,6 +55,7 @@ static int with_file(struct scan *sc, struct seg_info *si,
 		return err;
 	err = fn(sc, si, f);
 	sc->o->blk->close(f);
+	tell_progress(sc, 0);
 	return err;
 }
 
@@ -163,6 +172,7 @@ static int find_segments(struct scan *sc)
 			break;
 		err = read_header(sc, si, f);
 		sc->o->blk->close(f);
+		tell_progress(sc, 0);
 		if (si->state == SEG_USED)
 			l->tail = i;
 	}
@@ -284,12 +294,6 @@ static int take_frame(struct scan *sc, struct seg_info *si, struct seg_walk *w,
 	if (w->last_seq >= sc->expect)
 		sc->expect = w->last_seq + 1;
 	return err;
-}
-
-static void tell_progress(struct scan *sc, uint64_t in_segment)
-{
-	if (sc->o->progress)
-		sc->o->progress(sc->o->arg, sc->done + in_segment, sc->total);
 }
 
 static int walk_segment(struct scan *sc, struct seg_info *si, struct blk_file *f, bool tail)

@@ -173,7 +173,7 @@ struct seg_scan_options {
 	/* Each good record in order, data included.  Non-zero ends the scan with it.  May
 	 * be NULL. */
 	int		(*record)(void *arg, const struct seg_info *seg, const struct seg_frame *fr);
-	/* Now and then: bytes read of this lane, and how many there are. */
+	/* Now and then, and for each file: bytes read of this lane, and how many there are. */
 	void		(*progress)(void *arg, uint64_t done, uint64_t total);
 	void		*arg;
 };

@@ -352,6 +352,8 @@ static void heal_copies(struct seglog *s, const struct seg_lane *found)
 
 		if (si->state != SEG_USED || i == found->tail || (!si->a_bad && !si->b_bad))
 			continue;
+		if (s->o.tick)
+			s->o.tick(s->o.tick_arg);
 		seg_name(name, si->segno);
 		if (seg_open(s, name, BLK_RDWR, &f))
 			continue;

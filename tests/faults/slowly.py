@@ -11,12 +11,13 @@ import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/e2e"))
 from harness import MIB, case, check, equal, main, ms, request, wait_until  # noqa: E402
-from preload import preload  # noqa: E402
+from preload import preload, read_counts  # noqa: E402
 
 CLIENTS, BODY = 14, 1 << 20
 PIPELINED = {"fsync": 4, "volatile": 10}        # two segments more than are there, and all buffers
 # With zeros written 4 MiB at a time, a segment takes eight steps: more than the push-back.
 STEP, PUSHBACK, SEGMENT = 350, 2000, 32 * MIB
+SEGMENTS = 120          # of a log that is opened
 # What a new segment waits for: its syncs, or where nothing is synced, its allocation.
 CALL = {"fsync": "fdatasync", "volatile": "posix_fallocate"}
 
@@ -96,6 +97,32 @@ def does_nothing(t):
         equal(r.status, 503, r)
         check(b"the log waits for the disk" in r.body, r)
     s.stop(seconds=30)
+
+
+@case("a start that opens many segments, slowly: a stop is heard between two of them")
+def opens(t):
+    s = t.server(cls="fsync", settings={"segment-size": "64K", "body-max": "32K", "pool-size": "1M"})
+    with s.connect() as c:
+        for i in range(SEGMENTS):       # two do not go into one
+            equal(c.ask("POST", "/seg", b"s" * 32000).status, 200, "a record")
+    s.stop_clean()
+    counts = os.path.join(t.dir, "counts")
+    open(counts + ".now", "w").close()
+    s.env = {"LD_PRELOAD": preload(), "PASTED_NTH": "openat:1:0", "PASTED_NTH_FROM": counts + ".now",
+             "PASTED_NTH_STALL": "100", "PASTED_NTH_UNDER": s.store, "PASTED_NTH_COUNTS": counts}
+    s.audited = False
+    s.spawn()
+
+    def opened():
+        return os.path.exists(counts) and read_counts(counts).get("openat", 0)
+    wait_until(lambda: opened() >= 10, 60, "it opens nothing")
+    s.stop_clean()
+    check("stopped before the store was open" in s.said(), s.said())
+    check(opened() < SEGMENTS, f"{opened()} files were opened, of a log of {SEGMENTS} segments")
+    s.env = None
+    s.start()
+    equal(s.record(f"0-{SEGMENTS}").body, b"s" * 32000, "the last record")
+    s.stop_clean()
 
 
 if __name__ == "__main__":
