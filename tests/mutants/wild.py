@@ -68,7 +68,7 @@ LAYERS = (
     ("long", r"tests/(crash/states|e2e/kill|e2e/hour)"),
 )
 NOT_RUN = re.compile(r"tests/(mutants|vm)/|test_ring_paste")
-FACTOR, LEAST_S = 6, 20         # a test is given up after so many times its time, and this
+FACTOR, LEAST_S = 6, 12         # a test is given up after so many times its time, and this
 
 
 def sha(*paths):

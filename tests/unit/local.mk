@@ -42,3 +42,5 @@ UNIT_TESTS += %D%/test_seams %D%/test_dax %D%/test_flushes
 UNIT_TESTS += %D%/test_identity %D%/test_results
 %C%_test_results_SOURCES = %D%/test_results.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
+UNIT_TESTS += %D%/test_worker
+%C%_test_worker_SOURCES = %D%/test_worker.c %D%/worker_world.h

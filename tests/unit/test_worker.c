@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_worker.c - the worker's times and numbers, on a clock that the test moves: each
+ * deadline when it is due and not before, twice in one life; what renews one and what
+ * does not; each counter, and the latencies against a delay that was made.
+ */
+#include "worker_world.h"
+
+#define GET_LIVE "GET /-/livez HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static int nvmm(void **state)
+{
+	(void)state;
+	begin(WAL_NVMM);
+	return 0;
+}
+
+static int fsync_class(void **state)
+{
+	(void)state;
+	begin(WAL_FSYNC);
+	return 0;
+}
+
+static int over(void **state)
+{
+	(void)state;
+	end();
+	return 0;
+}
+
+/* ---- deadlines ---- */
+
+/* From the answer on, not from the beginning; a second connection has a time of its own. */
+static void test_idle(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		client(0);
+		pass(IDLE_MS - LATE);
+		assert_false(gone_by_now(0));
+		post(0, 10);
+		settle();
+		assert_int_equal(status(0), 200);
+		client(1);
+		pass(IDLE_MS - LATE);
+		assert_false(the.line[0].shut || gone_by_now(0));
+		assert_int_equal(the.count.timeout_idle, round * 2);
+		pass(3 * LATE);
+		assert_true(the.line[0].shut && the.line[1].shut);
+		assert_int_equal(the.count.timeout_idle, round * 2 + 2);
+		put((struct ring_event){ .kind = RING_EOF, .conn = 0 });
+		put((struct ring_event){ .kind = RING_EOF, .conn = 1 });
+		settle();
+		assert_true(gone_by_now(0) && gone_by_now(1));
+	}
+	assert_int_equal(the.count.timeout_head + the.count.timeout_body + the.count.timeout_send, 0);
+}
+
+/* From its first byte, and bytes that come meanwhile buy no time. */
+static void test_head(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		client(0);
+		pass(IDLE_MS / 2);
+		say(0, "POST /x HT");
+		pass(HEADER_MS / 2);
+		say(0, "TP/1.1\r\nHo");
+		pass(HEADER_MS / 2 - LATE);
+		assert_int_equal(the.line[0].n, 0);
+		pass(3 * LATE);
+		assert_int_equal(status(0), 408);
+		assert_int_equal(the.count.timeout_head, round + 1);
+		assert_true(the.line[0].shut);
+		put((struct ring_event){ .kind = RING_EOF, .conn = 0 });
+		settle();
+		assert_true(gone_by_now(0));
+	}
+	assert_int_equal(the.count.status[COUNTER_STATUS_408], 2);
+	assert_int_equal(the.count.timeout_idle + the.count.timeout_body + the.count.timeout_send, 0);
+}
+
+/* Each BODY_STEP bytes buy BODY_MS, fewer buy nothing. */
+static void test_body(void **state)
+{
+	char piece[BODY_STEP];
+
+	(void)state;
+	memset(piece, 'p', sizeof(piece));
+	for (int round = 0; round < 2; round++) {
+		client(0);
+		pass(HEADER_MS);
+		say(0, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n");
+		for (int i = 0; i < 3; i++) {
+			pass(BODY_MS - LATE);
+			assert_int_equal(the.line[0].n, 0);
+			bytes(0, piece, BODY_STEP / 2);
+			bytes(0, piece, BODY_STEP - BODY_STEP / 2);
+		}
+		pass(BODY_MS - LATE);
+		bytes(0, piece, BODY_STEP - 1);
+		assert_int_equal(the.line[0].n, 0);
+		pass(3 * LATE);
+		assert_int_equal(status(0), 408);
+		assert_int_equal(the.count.timeout_body, round + 1);
+		put((struct ring_event){ .kind = RING_EOF, .conn = 0 });
+		settle();
+		assert_true(gone_by_now(0));
+	}
+	assert_int_equal(the.count.timeout_idle + the.count.timeout_head + the.count.timeout_send, 0);
+	assert_int_equal(the.w->pool->nfree + the.w->pool->lent, the.w->pool->n);
+}
+
+/* A reply that is not taken; what leaves of the output renews it. */
+static void test_write(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		client(0);
+		the.line[0].hold = true;
+		post(0, 1);
+		post(0, 1);
+		pass(WRITE_MS - LATE);
+		assert_true(the.line[0].sending);
+		the.line[0].hold = false;
+		turn();				/* one has left, the other is on its way */
+		the.line[0].hold = true;
+		turn();
+		pass(WRITE_MS - 2 * LATE);
+		assert_false(gone_by_now(0));
+		assert_int_equal(the.count.timeout_send, round);
+		pass(4 * LATE);
+		settle();
+		assert_true(gone_by_now(0));
+		assert_int_equal(the.count.timeout_send, round + 1);
+	}
+	assert_int_equal(the.count.timeout_idle + the.count.timeout_head + the.count.timeout_body, 0);
+}
+
+/* Who waits for an answer of ours is not idle, however long it takes. */
+static void test_no_deadline_for_us(void **state)
+{
+	(void)state;
+	client(0);
+	the.hold_commits = true;
+	post(0, 1);
+	pass(5 * IDLE_MS);
+	assert_false(the.line[0].shut || gone_by_now(0));
+	assert_int_equal(the.line[0].n, 0);
+	the.hold_commits = false;
+	settle();
+	assert_int_equal(status(0), 200);
+	pass(IDLE_MS - 2 * LATE);
+	assert_false(the.line[0].shut);
+	pass(4 * LATE);
+	assert_true(the.line[0].shut);
+}
+
+/* What lies in the socket when its time is over was sent in time: once for each deadline. */
+static void test_unread(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		client(0);
+		say(0, "POST /x HT");
+		the.line[0].unread = true;
+		pass(HEADER_MS + 40);
+		assert_int_equal(the.line[0].n, 0);
+		say(0, "TP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+		settle();
+		assert_int_equal(status(0), 200);
+		say(0, "POST /x HT");
+		pass(HEADER_MS + 4 * LATE);
+		assert_int_equal(status(0), 408);
+		the.line[0].unread = false;
+		put((struct ring_event){ .kind = RING_EOF, .conn = 0 });
+		settle();
+		assert_true(gone_by_now(0));
+	}
+	assert_int_equal(the.count.timeout_head, 2);
+}
+
+/* The loop was away, not the client. */
+static void test_away(void **state)
+{
+	(void)state;
+	client(0);
+	say(0, "POST /x HT");
+	for (int i = 0; i < 3; i++) {
+		atomic_fetch_add(&the.ns, 60000000000u);
+		turn();
+		assert_int_equal(the.line[0].n, 0);
+	}
+	say(0, "TP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+	settle();
+	assert_int_equal(status(0), 200);
+}
+
+/* ---- the last reply, and after it ---- */
+
+static void refused_while_sending(uint32_t h)
+{
+	client(h);
+	say(h, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n");
+	settle();
+	assert_int_equal(status(h), 413);
+	assert_true(the.line[h].shut);
+}
+
+/* Without another byte it is closed after a while; each time. */
+static void test_linger(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		client(0);
+		say(0, "GET /-/livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+		settle();
+		assert_int_equal(status(0), 200);
+		assert_true(the.line[0].shut);
+		pass(2000 - LATE);
+		assert_false(gone_by_now(0));
+		pass(3 * LATE);
+		settle();
+		assert_true(gone_by_now(0));
+		refused_while_sending(1);
+		pass(5000 - LATE);
+		assert_false(gone_by_now(1));
+		pass(3 * LATE);
+		settle();
+		assert_true(gone_by_now(1));
+	}
+}
+
+/* Who still sends is read, as long as it sends at the rate of a body, and five minutes in all. */
+static void test_linger_rate(void **state)
+{
+	char piece[BODY_STEP];
+	uint64_t ms = 0;
+
+	(void)state;
+	memset(piece, 'p', sizeof(piece));
+	refused_while_sending(0);
+	while (!gone_by_now(0) && ms < 400000) {
+		bytes(0, piece, BODY_STEP);
+		pass(4000);
+		ms += 4000;
+		settle();
+	}
+	assert_in_range(ms, 300000, 310000);
+	refused_while_sending(1);
+	for (int i = 0; i < 2; i++) {
+		bytes(1, piece, BODY_STEP / 2);
+		pass(2000);
+		assert_false(gone_by_now(1));
+	}
+	bytes(1, piece, BODY_STEP / 2 - 1);	/* it had its time for what came before */
+	pass(5000 + LATE);
+	settle();
+	assert_true(gone_by_now(1));
+	assert_int_equal(the.w->pool->nfree + the.w->pool->lent, the.w->pool->n);
+}
+
+/* ---- the stop ---- */
+
+static void test_drain(void **state)
+{
+	(void)state;
+	for (uint32_t h = 0; h < 4; h++)
+		client(h);
+	post(0, 1);				/* 0 idle, 1 in a head, 2 in a body, 3 just there */
+	settle();
+	assert_int_equal(status(0), 200);
+	pass(1500);
+	say(1, "POST /x HT");
+	say(2, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n");
+	pass(1000);
+	client(4);
+	worker_stop(the.w, false);
+	settle();
+	assert_true(the.line[0].shut && the.line[3].shut);	/* idle for long */
+	assert_false(the.line[1].shut || the.line[2].shut || the.line[4].shut);
+	say(4, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+	settle();
+	assert_int_equal(status(4), 503);
+	assert_int_equal(the.count.refused_draining, 1);
+	say(1, "TP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+	settle();
+	assert_non_null(strstr(got(1), "Connection: close"));
+	assert_true(the.line[1].shut);
+	assert_false(the.ended);
+	for (int i = 0; i < 8 && !the.ended; i++) {	/* 2 goes on sending until it is cut off */
+		say(2, "x");
+		pass(DRAIN_MS / 8 > BODY_MS ? BODY_MS - LATE : DRAIN_MS / 8);
+	}
+	settle();
+	assert_true(the.ended || the.line[2].shut);
+}
+
+/* At the end of drain-timeout all is cut off, not before. */
+static void test_drain_end(void **state)
+{
+	char piece[BODY_STEP];
+
+	(void)state;
+	memset(piece, 'p', sizeof(piece));
+	client(0);
+	say(0, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 10000\r\n\r\n");
+	worker_stop(the.w, false);
+	for (unsigned ms = 0; ms < DRAIN_MS - 2000; ms += 2000) {
+		bytes(0, piece, BODY_STEP);
+		pass(2000);
+		assert_false(the.ended || the.line[0].shut || gone_by_now(0));
+	}
+	bytes(0, piece, BODY_STEP);
+	pass(2000 + LATE);
+	settle();
+	assert_true(the.ended);
+	assert_int_equal(the.count.timeout_body, 0);
+}
+
+/* Who comes while it drains has a second. */
+static void test_drain_late(void **state)
+{
+	(void)state;
+	client(0);
+	worker_stop(the.w, false);
+	turn();
+	pass(1000 - LATE);
+	assert_false(the.line[0].shut || the.ended);
+	pass(3 * LATE);
+	assert_true(the.line[0].shut);
+	put((struct ring_event){ .kind = RING_EOF, .conn = 0 });
+	settle();
+	assert_true(the.ended);
+}
+
+/* ---- numbers ---- */
+
+static uint64_t latencies(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+		n += the.count.latency[i];
+	return n;
+}
+
+/* What a commit took is what is told of it, in the right bucket, and of each request. */
+static void test_latency(void **state)
+{
+	static const unsigned ms[] = { 37, 5, 700 };
+	uint64_t sum = 0;
+
+	(void)state;
+	client(0);
+	client(1);
+	for (unsigned i = 0; i < 3; i++) {
+		the.hold_commits = true;
+		post(0, 1);		/* its commit begins at once */
+		atomic_fetch_add(&the.ns, 3000000);
+		post(1, 1);		/* waits for the next one: both are of this turn */
+		post(1, 1);
+		atomic_fetch_add(&the.ns, ms[i] * 1000000ull);
+		the.hold_commits = false;
+		turn();
+		assert_true(the.count.latency[latency_bucket((ms[i] + 3) * 1000)] > 0);
+		sum += (ms[i] + 3) * 1000;
+		atomic_fetch_add(&the.ns, 2000000);
+		turn();
+		sum += 2 * (ms[i] + 2) * 1000;
+		settle();
+		assert_int_equal(the.count.latency_sum_us, sum);
+		assert_int_equal(latencies(), 3 * (i + 1));
+		assert_int_equal(the.count.recorded, 3 * (i + 1));
+	}
+}
+
+/* Each counter moves by what happened, and no other. */
+static void test_counters(void **state)
+{
+	static const char chunks[] = "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+	static const char ranged[] = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Range: bytes 0-0/2\r\nContent-Length: 1\r\n\r\nx";
+	static const char expects[] = "POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n";
+	/* Heads and bodies; chunks are not recorded with their frames. */
+	const size_t round_bytes = strlen("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n") + 10 +
+		sizeof(chunks) - 1 - strlen("3\r\n\r\n0\r\n\r\n") + sizeof(ranged) - 1 + sizeof(expects) - 1 + 1;
+	struct counters *n = &the.count;
+
+	(void)state;
+	for (unsigned k = 1; k <= 2; k++) {
+		client(0);
+		assert_int_equal(n->conns_open, 1);
+		post(0, 10);
+		settle();
+		assert_int_equal(status(0), 200);
+		assert_int_equal(n->recorded, 4 * k - 3);
+		bytes(0, chunks, sizeof(chunks) - 1);
+		settle();
+		assert_int_equal(status(0), 200);
+		assert_int_equal(n->chunked, k);
+		say(0, GET_LIVE);
+		settle();
+		assert_int_equal(status(0), 200);
+		say(0, "GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n");
+		settle();
+		assert_int_equal(status(0), 404);
+		say(0, "OPTIONS /x HTTP/1.1\r\nHost: h\r\n\r\n");
+		settle();
+		assert_int_equal(status(0), 204);
+		say(0, "POST /-/livez HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+		settle();
+		assert_int_equal(status(0), 405);
+		say(0, "POST /x HTTP/1.1\r\nHost: h\r\nIf-Match: *\r\nContent-Length: 0\r\n\r\n");
+		settle();
+		assert_int_equal(status(0), 412);
+		say(0, "PUT /x HTTP/1.1\r\nHost: h\r\nContent-Range: bytes 0-0/2\r\nContent-Length: 1\r\n\r\nx");
+		settle();
+		assert_int_equal(status(0), 400);
+		say(0, ranged);
+		settle();
+		assert_int_equal(status(0), 200);
+		say(0, expects);
+		settle();
+		assert_int_equal(status(0), 100);
+		say(0, "x");
+		settle();
+		assert_int_equal(status(0), 200);
+		say(0, "POST /x\r\n\r\n");
+		settle();
+		assert_int_equal(status(0), 400);
+		assert_int_equal(n->requests_bad, k);
+		put((struct ring_event){ .kind = RING_EOF, .conn = 0 });
+		settle();
+		assert_true(gone_by_now(0));
+		assert_int_equal(n->conns_open, 0);
+		assert_int_equal(n->vanished, 2 * k - 2);
+		client(0);
+		say(0, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n");
+		put((struct ring_event){ .kind = RING_EOF, .conn = 0 });
+		settle();
+		assert_int_equal(n->vanished, 2 * k - 1);
+		settle();
+		client(1);
+		say(1, "POST /x HT");
+		put((struct ring_event){ .kind = RING_ERROR, .conn = 1, .res = -ECONNRESET });
+		settle();
+		assert_int_equal(n->vanished, 2 * k);
+		client(1);
+		put((struct ring_event){ .kind = RING_ERROR, .conn = 1, .res = -ECONNRESET });
+		settle();		/* it owed nothing: it has not vanished inside a request */
+		assert_int_equal(n->vanished, 2 * k);
+		assert_int_equal(n->conns_accepted, 4 * k);
+		assert_int_equal(n->conns_closed, 4 * k);
+		assert_int_equal(n->requests_record, 7 * k);
+		assert_int_equal(n->requests_read, 2 * k);
+		assert_int_equal(n->requests_own, 2 * k);
+		assert_int_equal(n->recorded, 4 * k);
+		assert_int_equal(n->recorded_bytes, k * round_bytes);
+		assert_int_equal(n->status[COUNTER_STATUS_200], 5 * k);
+		assert_int_equal(n->status[COUNTER_STATUS_100], k);
+		assert_int_equal(n->status[COUNTER_STATUS_204], k);
+		assert_int_equal(n->status[COUNTER_STATUS_400], 2 * k);
+		assert_int_equal(n->status[COUNTER_STATUS_404], k);
+		assert_int_equal(n->status[COUNTER_STATUS_405], k);
+		assert_int_equal(n->status[COUNTER_STATUS_412], k);
+		assert_int_equal(n->status[COUNTER_STATUS_OTHER], 0);
+		assert_int_equal(latencies(), 4 * k);
+		assert_int_equal(n->pool_buffers, BUFS);
+		assert_int_equal(n->pool_free, the.w->pool->nfree);
+		assert_int_equal(n->pool_kernel, the.w->pool->lent);
+	}
+	assert_int_equal(n->paused + n->refused_pool + n->refused_lane + n->refused_failed + n->refused_nospace +
+			 n->refused_draining + n->refused_busy, 0);
+	assert_int_equal(n->timeout_idle + n->timeout_head + n->timeout_body + n->timeout_send, 0);
+}
+
+/* Turns that had something to do. */
+static void test_batches(void **state)
+{
+	uint64_t n = the.count.batches;
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		turn();
+	assert_int_equal(the.count.batches, n);
+	client(0);
+	assert_int_equal(the.count.batches, n + 1);
+	the.stats = (struct ring_stats){ 1, 2, 3, 4, 5, 6, 7, 8, 9, { [RING_COPY_POOL] = 10 }, 11 };
+	turn();
+	assert_int_equal(the.count.ring_syscalls, 1);
+	assert_int_equal(the.count.ring_waits, 2);
+	assert_int_equal(the.count.ring_data, 3);
+	assert_int_equal(the.count.ring_bytes_in, 4);
+	assert_int_equal(the.count.ring_bytes_out, 5);
+	assert_int_equal(the.count.ring_sends, 6);
+	assert_int_equal(the.count.accept_failed, 7);
+	assert_int_equal(the.count.turned_away, 8);
+	assert_int_equal(the.count.ring_starved, 9);
+	assert_int_equal(the.count.ring_copied_pool, 10);
+	assert_int_equal(the.count.ring_zero_copy, 11);
+}
+
+#define T(test, class) cmocka_unit_test_setup_teardown(test, class, over)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_idle, nvmm),
+		T(test_head, nvmm),
+		T(test_body, nvmm),
+		T(test_write, nvmm),
+		T(test_no_deadline_for_us, fsync_class),
+		T(test_unread, nvmm),
+		T(test_away, nvmm),
+		T(test_linger, nvmm),
+		T(test_linger_rate, nvmm),
+		T(test_drain, nvmm),
+		T(test_drain_end, nvmm),
+		T(test_drain_late, nvmm),
+		T(test_latency, fsync_class),
+		T(test_counters, nvmm),
+		T(test_batches, nvmm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
