@@ -501,6 +501,236 @@ static void test_batches(void **state)
 	assert_int_equal(the.count.ring_zero_copy, 11);
 }
 
+/* ---- room ---- */
+
+static bool has(const char *text, const char *what)
+{
+	return strstr(text, what) != NULL;
+}
+
+/* Records in all buffers but the reserve; the rest is lent, and nothing comes back by itself. */
+static void fill_pool(uint32_t h)
+{
+	while (the.nwindow) {
+		post(h, 1);
+		turn();
+		assert_int_equal(status(h), 200);
+	}
+}
+
+static void empty_pool(void)
+{
+	while (wal_background(the.wal, 1 << 20) > 0)
+		;
+	settle();
+}
+
+/* No buffer is left: first reading stops, then after pushback-timeout requests are refused out
+ * of the reserve; when there are buffers again all is as it was.  Each time. */
+static void test_pool_dry(void **state)
+{
+	(void)state;
+	client(0);
+	client(1);
+	for (unsigned k = 1; k <= 2; k++) {
+		fill_pool(0);
+		turn();
+		assert_int_equal(the.w->pool->nfree, the.w->reserve);
+		assert_int_equal(the.count.pool_kernel, 0);
+		assert_int_equal(the.count.pool_free, the.w->reserve);
+		pass(PUSHBACK_MS - LATE);
+		assert_int_equal(the.nwindow, 0);
+		pass(2 * LATE);
+		assert_int_equal(the.nwindow, the.w->reserve);
+		post(0, 1);
+		settle();
+		const char *text = got(0);
+		assert_true(has(text, "HTTP/1.1 503 ") && has(text, "\r\nRetry-After: 1\r\n") && has(text, "no free buffers"));
+		assert_int_equal(the.count.refused_pool, k);
+		say(1, GET_LIVE);
+		settle();
+		assert_int_equal(status(1), 200);
+		empty_pool();
+		assert_true(the.nwindow > BUFS / 2);
+		post(0, 1);
+		settle();
+		assert_int_equal(status(0), 200);
+		assert_int_equal(the.count.refused_pool, k);
+	}
+	assert_int_equal(the.count.refused_lane + the.count.refused_nospace + the.count.refused_failed, 0);
+}
+
+/* The pressure is over before its time: the next one has all of it again. */
+static void test_pool_dry_anew(void **state)
+{
+	(void)state;
+	client(0);
+	for (unsigned k = 0; k < 3; k++) {
+		fill_pool(0);
+		turn();
+		pass(PUSHBACK_MS - LATE);
+		assert_int_equal(the.nwindow, 0);
+		empty_pool();
+		assert_true(the.nwindow > BUFS / 2);
+	}
+	assert_int_equal(the.count.refused_pool, 0);
+	assert_int_equal(the.count.paused, 0);
+}
+
+/* Half of a body is there when buffers run out: it is told, and gives back what it held. */
+static void test_pool_dry_half(void **state)
+{
+	char piece[BUF] = { 0 };
+	uint32_t held;
+
+	(void)state;
+	client(0);
+	client(1);
+	say(1, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 10000\r\n\r\n");
+	bytes(1, piece, sizeof(piece));
+	fill_pool(0);
+	turn();
+	held = the.w->pool->nfree;
+	pass(PUSHBACK_MS + LATE);
+	bytes(1, piece, sizeof(piece));
+	settle();
+	assert_true(the.w->pool->nfree + the.w->pool->lent > held + 1);
+	for (unsigned n = 2; n < 5; n++)
+		bytes(1, piece, n < 4 ? sizeof(piece) : 10000 - 4 * sizeof(piece));
+	settle();
+	assert_int_equal(status(1), 503);
+	assert_int_equal(the.count.refused_pool, 1);
+	post(0, 1);			/* which of two reasons: too large wins, its size does not change */
+	settle();
+	assert_int_equal(status(0), 503);
+	say(0, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
+	settle();
+	assert_int_equal(status(0), 413);
+}
+
+/* The disk is full: 507 with its own reason and time to come back, of a quota with the word;
+ * by itself again when there is room.  Each time. */
+static void test_no_room(void **state)
+{
+	static const struct { int err; const char *why; } row[] = {
+		{ ENOSPC, "no room on the disk" }, { EDQUOT, "the quota on the disk is used up" },
+		{ ENOSPC, "no room on the disk" },
+	};
+	const char *text;
+
+	(void)state;
+	for (unsigned k = 0; k < 3; k++) {
+		client(0);
+		post(0, 1);
+		settle();
+		assert_int_equal(status(0), 200);
+		blk_sim_fault(the.blk, SIM_WRITE, 1, 0, row[k].err);
+		post(0, 1);
+		settle();
+		text = got(0);
+		assert_true(has(text, "HTTP/1.1 507 ") && has(text, "\r\nRetry-After: 10\r\n") && has(text, row[k].why));
+		assert_true(health_is(&the.health, HEALTH_NOSPACE));
+		client(1);
+		post(1, 1);
+		settle();
+		text = got(1);
+		assert_true(has(text, "HTTP/1.1 507 ") && has(text, row[k].why));
+		assert_int_equal(the.count.refused_nospace, 2 * k + 2);
+		assert_int_equal(the.count.status[COUNTER_STATUS_507], 2 * k + 2);
+		/* A body that is too large is so on a full disk too. */
+		say(1, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
+		settle();
+		assert_int_equal(status(1), 413);
+		blk_sim_fault(the.blk, SIM_WRITE, 1, 1, 0);
+		for (int i = 0; i < 8; i++) {
+			wal_background(the.wal, 1 << 20);
+			health_clear(&the.health, HEALTH_NOSPACE);
+			turn();
+		}
+		for (uint32_t h = 0; h < 2; h++) {
+			put((struct ring_event){ .kind = RING_EOF, .conn = h });
+			settle();
+			pass(10000);
+			assert_true(gone_by_now(h));
+		}
+	}
+	client(0);
+	post(0, 1);
+	settle();
+	assert_int_equal(status(0), 200);
+	assert_int_equal(lane_failed(the.w->lane), 0);
+	assert_int_equal(the.count.refused_pool + the.count.refused_lane + the.count.refused_failed, 0);
+}
+
+/* A sync that failed: 503 once and for ever, counted, told, and the other workers go on. */
+static void test_failed(void **state)
+{
+	const char *text;
+
+	(void)state;
+	the.serving = 2;
+	for (uint32_t h = 0; h < 3; h++)
+		client(h);
+	blk_sim_fault(the.blk, SIM_SYNC, 1, 1, EIO);
+	the.hold_commits = true;
+	post(0, 1);
+	post(1, 1);			/* waits behind it */
+	the.hold_commits = false;
+	settle();
+	for (uint32_t h = 0; h < 2; h++) {
+		text = got(h);
+		assert_true(has(text, "HTTP/1.1 503 ") && has(text, "has failed") && has(text, "Connection: close"));
+		assert_true(the.line[h].shut);
+	}
+	assert_int_equal(the.count.refused_failed, 2);
+	post(2, 1);
+	settle();
+	text = got(2);
+	assert_true(has(text, "HTTP/1.1 503 ") && has(text, "has failed"));
+	assert_int_equal(the.count.refused_failed, 3);
+	assert_int_equal(the.count.recorded, 0);
+	assert_int_equal(latencies(), 0);
+	assert_true(health_is(&the.health, HEALTH_LANE_FAILED));
+	assert_int_equal(the.serving, 1);
+	assert_false(the.accepting);		/* there is another one for new clients */
+	assert_false(the.gone);
+}
+
+/* The next segment is not there yet: requests wait, are refused after pushback-timeout in which
+ * nothing moved, and go on when it is there.  Each time. */
+static void test_segment_wait(void **state)
+{
+	(void)state;
+	for (uint32_t h = 0; h < 2; h++)
+		client(h);
+	for (unsigned k = 1; k <= 2; k++) {
+		int st = 200;
+
+		for (int i = 0; i < 60 && st == 200; i++) {
+			post(0, 11000);
+			settle();
+			st = status(0);
+		}
+		assert_int_equal(st, 0);	/* it waits */
+		pass(PUSHBACK_MS - 2 * LATE);
+		assert_int_equal(the.line[0].n, 0);
+		pass(5 * LATE);
+		assert_int_equal(status(0), 503);
+		assert_int_equal(the.count.refused_lane + the.count.refused_pool, 2 * k - 1);
+		post(0, 11000);
+		assert_int_equal(the.line[0].n, 0);
+		post(0, 1);			/* behind it, in the same connection: reading stops */
+		assert_true(the.line[0].paused);
+		assert_int_equal(the.count.paused, k);
+		pass(PUSHBACK_MS / 2);
+		empty_pool();
+		assert_int_equal(status(0), 200);
+		assert_false(the.line[0].paused);
+		assert_int_equal(the.count.refused_lane + the.count.refused_pool, 2 * k - 1);
+		the.count.refused_lane++;	/* so that both rounds are the same sum */
+	}
+}
+
 #define T(test, class) cmocka_unit_test_setup_teardown(test, class, over)
 
 int main(void)
@@ -521,6 +751,12 @@ int main(void)
 		T(test_latency, fsync_class),
 		T(test_counters, nvmm),
 		T(test_batches, nvmm),
+		T(test_pool_dry, nvmm),
+		T(test_pool_dry_anew, nvmm),
+		T(test_pool_dry_half, nvmm),
+		T(test_no_room, fsync_class),
+		T(test_failed, fsync_class),
+		T(test_segment_wait, fsync_class),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
