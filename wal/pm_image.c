@@ -12,14 +12,28 @@
 
 #define LINE	64u
 #define RUN	(64u << 10)	/* read at once */
+#define SMALL	(256u << 10)	/* so much is had from the heap: mapped anew for each image, it
+				 * would be a page fault for every page */
+
+/* Zeros, at a line's start. */
+static uint8_t *room(uint64_t len)
+{
+	void *p;
+
+	if (len > SMALL) {
+		p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		return p == MAP_FAILED ? NULL : p;
+	}
+	p = aligned_alloc(LINE, len);
+	return p ? memset(p, 0, len) : NULL;
+}
 
 int pm_image_open(struct pm_image *m, const struct pm_ops *pm, const char *path, uint64_t off,
 		  uint64_t len)
 {
-	void *p;
 	int err;
 
-	*m = (struct pm_image){ .pm = pm, .off = off, .len = (len + RUN - 1) / RUN * RUN };
+	*m = (struct pm_image){ .pm = pm, .off = off, .len = (len + WAL_PAGE - 1) / WAL_PAGE * WAL_PAGE };
 	err = pm->open(pm->ctx, path, &m->size, &m->h);
 	if (!err && !m->size)
 		err = -ENOENT;
@@ -29,8 +43,7 @@ int pm_image_open(struct pm_image *m, const struct pm_ops *pm, const char *path,
 		*m = (struct pm_image){ 0 };
 		return err;
 	}
-	p = mmap(NULL, m->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	m->addr = p == MAP_FAILED ? NULL : p;
+	m->addr = room(m->len);
 	m->have = calloc(m->len / WAL_PAGE, 1);
 	m->line = calloc(m->len / LINE / 8, 1);
 	if (m->addr && m->have && m->line)
@@ -43,7 +56,9 @@ void pm_image_close(struct pm_image *m)
 {
 	if (m->h)
 		m->pm->close(m->pm->ctx, m->h);
-	if (m->addr)
+	if (m->len <= SMALL)
+		free(m->addr);
+	else if (m->addr)
 		munmap(m->addr, m->len);
 	free(m->have);
 	free(m->line);
@@ -96,10 +111,10 @@ static void get_lines(struct pm_image *m, uint64_t at, size_t n)
 /* The run of pages that `at` is in. */
 static void get_run(struct pm_image *m, uint64_t at)
 {
-	uint64_t from = at / RUN * RUN;
-	bool whole = !get(m, from, RUN);
+	uint64_t from = at / RUN * RUN, to = m->len - from < RUN ? m->len : from + RUN;
+	bool whole = !get(m, from, to - from);
 
-	for (uint64_t p = from; p < from + RUN; p += WAL_PAGE) {
+	for (uint64_t p = from; p < to; p += WAL_PAGE) {
 		if (!whole && get(m, p, WAL_PAGE))
 			get_lines(m, p, WAL_PAGE);
 		m->have[p / WAL_PAGE] = 1;
@@ -130,6 +145,6 @@ bool pm_image_fetch(struct pm_image *m, const void *p, size_t n)
 
 void pm_image_drop(struct pm_image *m)
 {
-	if (m->addr && !madvise(m->addr, m->len, MADV_DONTNEED))
+	if (m->addr && m->len > SMALL && !madvise(m->addr, m->len, MADV_DONTNEED))
 		memset(m->have, 0, m->len / WAL_PAGE);
 }
