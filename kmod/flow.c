@@ -75,8 +75,22 @@ void paste_flow_del(struct paste_conn *c)
 	spin_unlock_bh(&r->buf_lock);
 }
 
-/* The socket is not locked: TCP may be at work on it, or a packet of this very batch wait in
- * front of this one.  A wrong answer costs a copy. */
+static struct paste_conn *flow_find(const struct paste_ring *r, const struct sock *sk)
+{
+	struct paste_conn *c;
+
+	hlist_for_each_entry(c, flow_head_of(r, sk), by_sock)
+		if (c->sock->sk == sk)
+			break;
+	return c;
+}
+
+/*
+ * The socket is not locked: TCP may be at work on it, or packets of this very batch wait in
+ * front of this one, which are behind next_seq then.  So every segment of a connection that
+ * comes from the device is shown to this, whether it stays in the buffer or not.  A wrong
+ * answer costs a copy.
+ */
 static bool flow_in_order(struct paste_conn *c, const struct paste_segment *s)
 {
 	const struct tcp_sock *tp = tcp_sk(s->sk);
@@ -93,34 +107,46 @@ static bool flow_in_order(struct paste_conn *c, const struct paste_segment *s)
 	return true;
 }
 
-static bool flow_has_enough(struct paste_conn *c, const struct paste_segment *s)
+static bool flow_has_enough(struct paste_conn *c, bool in_order)
 {
 	const struct paste_ring *r = c->ring;
 	u32 all = r->nheld, of = r->nkernel;
 
 	if (c->quota && c->held + READ_ONCE(c->used) >= c->quota)
 		return true;
-	if (!flow_in_order(c, s))
+	if (!in_order)
 		return all >= of / 4 || c->held >= OUT_OF_ORDER;
 	return all >= of / 2 && c->held >= of / 16;
 }
 
 struct paste_conn *paste_flow_admit(struct paste_ring *r, const struct paste_segment *s, enum paste_copy *why)
 {
-	struct paste_conn *c;
+	struct paste_conn *c = flow_find(r, s->sk);
+	bool in_order;
 
-	hlist_for_each_entry(c, flow_head_of(r, s->sk), by_sock)
-		if (c->sock->sk == s->sk)
-			break;
-	if (!c)
+	if (!c) {
 		*why = PASTE_COPY_UNATTACHED;
-	else if (r->nheld >= r->nkernel - r->nkernel / 4)
+		return NULL;
+	}
+	in_order = flow_in_order(c, s);
+	if (r->nheld >= r->nkernel - r->nkernel / 4)
 		*why = PASTE_COPY_POOL;
-	else if (flow_has_enough(c, s))
+	else if (flow_has_enough(c, in_order))
 		*why = PASTE_COPY_FLOW;
 	else
 		return c;
 	return NULL;
+}
+
+void paste_flow_copied(struct paste_ring *r, const struct paste_segment *s)
+{
+	struct paste_conn *c;
+
+	spin_lock(&r->buf_lock);
+	c = flow_find(r, s->sk);
+	if (c)
+		flow_in_order(c, s);
+	spin_unlock(&r->buf_lock);
 }
 
 /* ---- the note ---- */

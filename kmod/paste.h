@@ -103,6 +103,8 @@ struct paste_segment {
  */
 bool paste_buf_inject(struct paste_ring *r, u32 buf, struct sk_buff *skb, const struct paste_segment *s,
 		      enum paste_copy *why);
+/* So is it here: a segment that was never offered to paste_buf_inject(), but is for a socket. */
+void paste_flow_copied(struct paste_ring *r, const struct paste_segment *s);
 /* Of a packet that is a copy, with its device set: why, for the statistics.  It is noted in
  * front of its headers, where it stays as long as it is the same packet. */
 void paste_copy_note(struct sk_buff *skb, enum paste_copy why);

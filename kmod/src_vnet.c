@@ -160,6 +160,27 @@ copy:
 	return NULL;
 }
 
+/*
+ * An skb that was copied because it is small, or came in a plain buffer.  Its connection is
+ * told of it, lest the next segment in the buffers be taken for one behind a hole; and since
+ * its socket had to be looked up for that, the stack need not do it again.
+ */
+static void vnet_copied(struct vnet *v, struct sk_buff *skb)
+{
+	const u8 *h = skb_mac_header(skb);
+	unsigned int frame = skb->len + ETH_HLEN, head, end;
+	struct paste_segment s;
+	struct sock *sk;
+
+	head = vnet_tcp_payload(h, frame, frame, &end);
+	sk = head ? vnet_sock_find(v, skb, h, &s) : NULL;
+	if (!sk)
+		return;
+	s.len = end - head;
+	paste_flow_copied(v->port->ring, &s);
+	vnet_sock_hand_on(skb, sk);
+}
+
 static void vnet_count_frame(struct vnet *v, const void *token, unsigned int len)
 {
 	if (v->mode == VNET_SOFT) {
@@ -190,6 +211,8 @@ static void *vnet_receive(struct vnet *v, void *token, unsigned int len, struct 
 		skb = vnet_copy(v, token, len, why);
 	if (!skb)
 		return token;
+	if (v->port && (why == PASTE_COPY_SMALL || why == PASTE_COPY_SPARE))
+		vnet_copied(v, skb);
 	v->dev->stats.rx_packets++;
 	v->dev->stats.rx_bytes += len - VNET_HDR;
 	list_add_tail(&skb->list, list);
