@@ -19,7 +19,9 @@
  *	more             none                 none
  *
  * and never more, with those that events have named, than its quota.  What may not stay is
- * copied out, and its buffer goes back to the device: nothing is refused.
+ * copied out, and its buffer goes back to the device: nothing is refused, nobody waits.  So a
+ * process needs no quota for that one connection does not end zero copy for the others; what
+ * events have named is the process's, which knows what it keeps, and for how long.
  *
  * THE NOTE.  Why a packet is a copy is told to the statistics when its bytes are copied
  * once more, into a buffer.  It stands at the very start of the packet's memory, where

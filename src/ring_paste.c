@@ -206,6 +206,9 @@ static void conn_commands(struct ring *r, uint32_t conn)
 	struct rconn *c = &r->t.c[conn];
 	uint16_t f = c->flags;
 
+	/* Without a quota: that counts what events have named too, and an honest client whose body is
+	 * larger would stand still until a checkpoint gives buffers back.  What waits in the kernel has
+	 * a limit by itself (kmod/flow.c), above which bytes are copied, and nobody waits. */
 	if (f & F_NEW)
 		command(r, PASTE_OP_ATTACH, conn)->arg = (uint32_t)c->fd;
 	if (!(f & F_PAUSED) != !(f & F_TOLD_PAUSED)) {

@@ -44,6 +44,7 @@ struct conn {
 static struct conn conns[CONNS];
 static unsigned char pattern[PATTERN];
 static uint64_t requests, wrong, calls;
+static uint64_t spoiled;	/* bytes of requests with a seed that were copied for want of buffers */
 static volatile sig_atomic_t usr1, usr2, term;
 
 static void die(const char *what)
@@ -302,6 +303,9 @@ static void event(const struct paste_event *e, int listener, unsigned int quota)
 	case PASTE_EV_DATA:
 		eat(c, r.region + (size_t)e->buf * BUF + e->off, e->len);
 		r.hold[r.nhold++] = e->buf;
+		if (e->flags & PASTE_F_COPIED && c->seed >= 0 && PASTE_COPY_OF(e->flags) != PASTE_COPY_SMALL &&
+		    PASTE_COPY_OF(e->flags) != PASTE_COPY_UNATTACHED)
+			spoiled += e->len;
 		for (; c->owed; c->owed--)
 			command(PASTE_OP_SEND, e->conn, (uintptr_t)(c->wrong ? no : ok),
 				c->wrong ? sizeof(no) - 1 : sizeof(ok) - 1, 0);
@@ -383,8 +387,8 @@ static void write_stats(void)
 	N(doorbells_rx); N(irqs); N(buffers_kernel); N(buffers_stack); N(connections);
 	for (unsigned int i = 0; i < PASTE_COPIES; i++)
 		fprintf(f, "\"copied_%s\": %llu, ", why[i], (unsigned long long)s.copied_by[i]);
-	fprintf(f, "\"requests\": %llu, \"wrong\": %llu, \"calls\": %llu, \"cpu_us\": %llu, \"held\": %u}\n",
-		(unsigned long long)requests, (unsigned long long)wrong, (unsigned long long)(calls + s.syncs),
+	fprintf(f, "\"spoiled\": %llu, \"requests\": %llu, \"wrong\": %llu, \"calls\": %llu, \"cpu_us\": %llu, \"held\": %u}\n",
+		(unsigned long long)spoiled, (unsigned long long)requests, (unsigned long long)wrong, (unsigned long long)(calls + s.syncs),
 		cpu.tv_sec * 1000000ull + cpu.tv_nsec / 1000, r.nhold);
 	fclose(f);
 	rename("/tmp/tiny.part", "/tmp/tiny.stats");

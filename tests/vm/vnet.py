@@ -467,6 +467,50 @@ def acknowledged(s):
     return not struct.unpack("i", fcntl.ioctl(s, termios.TIOCOUTQ, bytes(4)))[0]
 
 
+def as_much_as_goes(s):
+    """Sends until the window has been closed for a while."""
+    s.setblocking(False)
+    quiet = sent = 0
+    while quiet < 20:
+        try:
+            sent += s.send(bytes(65536))
+            quiet = 0
+        except BlockingIOError:
+            quiet += 1
+            time.sleep(0.05)
+    return sent
+
+
+@with_guest("one that sends faster than it is read has its part of the buffers: others' bytes are not copied")
+def greedy(g):
+    was = g.m.run("cd /proc/sys/net/ipv4; cat tcp_rmem; echo 4096 8388608 8388608 >tcp_rmem").text.strip()
+    g.serve(region=2 * MIB)
+    with contextlib.ExitStack() as every:
+        others = [every.enter_context(connect()) for _ in range(30)]
+        much = every.enter_context(connect())
+        for i, c in enumerate(others):
+            equal(post(c, i, 1000), 200, "status")
+        before = g.stats()
+        much.send(b"POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000000\r\n\r\n")
+        g.signal("STOP")        # nobody reads: softirq takes what comes
+        sent = as_much_as_goes(much.sock)
+        for i, c in enumerate(others):
+            c.send(f"POST /x HTTP/1.1\r\nHost: t\r\nX-Seed: {i}\r\nContent-Length: 4000\r\n\r\n".encode() + PIECES[i:i + 4000])
+        for c in others:
+            wait_until(lambda: acknowledged(c.sock), 20, "the machine does not take it")
+        g.signal("CONT")
+        for c in others:
+            equal(c.reply().status, 200, "status")
+        much.abort()
+    s = g.stats()
+    print(f"#    one connection sent {sent} bytes at once, {s['copied_flow']} of them copied; of {30 * 4000} of others {s['spoiled']}")
+    check(s["copied_flow"] + s["copied_pool"] > 0 and s["src_fallback"] > before["src_fallback"], "too little to say anything:", s)
+    equal((s["spoiled"], s["copied_pool"], s["wrong"]), (0, 0, 0), "others' bytes that were copied, and for want of buffers")
+    all_came_back(g)
+    g.end()
+    g.m.run(f"echo {was} >/proc/sys/net/ipv4/tcp_rmem")
+
+
 @with_guest("small segments between large ones: what follows them is in order, and stays where it is")
 def between(g):
     g.serve()
