@@ -2,14 +2,18 @@
 /* place.c - see place.h. */
 #include "place.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <linux/btrfs.h>
 #include <linux/magic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -141,6 +145,16 @@ static bool folder_of_loop(const char *folder, char *file, size_t n)
 	return got;
 }
 
+/* The kernel writes it behind the name of a file that has none any more. */
+static bool deleted(const char *file)
+{
+	static const char mark[] = " (deleted)";
+	size_t n = strlen(file), k = sizeof(mark) - 1;
+	struct stat st;
+
+	return n > k && !strcmp(file + n - k, mark) && stat(file, &st) && errno == ENOENT;
+}
+
 static bool device_forgets(const char *folder, int depth, char *why, size_t n)
 {
 	char file[PATH_MAX], pattern[PATH_MAX + 16], below[PATH_MAX];
@@ -152,6 +166,10 @@ static bool device_forgets(const char *folder, int depth, char *why, size_t n)
 		return false;
 	if (!strncmp(name, "zram", 4) || (!strncmp(name, "ram", 3) && name[3] >= '0' && name[3] <= '9')) {
 		snprintf(why, n, "the disk %s is memory", name);
+		return true;
+	}
+	if (folder_of_loop(folder, file, sizeof(file)) && deleted(file)) {
+		snprintf(why, n, "%s is a loop device on a file without a name, which ends with it: %s", name, file);
 		return true;
 	}
 	if (folder_of_loop(folder, file, sizeof(file)) && folder_forgets(file, depth + 1, below, sizeof(below))) {
@@ -167,17 +185,106 @@ static bool device_forgets(const char *folder, int depth, char *why, size_t n)
 	return forgets;
 }
 
-static bool disk_forgets(const struct mounted *m, int depth, char *why, size_t n)
+static bool link_forgets(const char *link, int depth, char *why, size_t n)
 {
-	char link[64], folder[PATH_MAX];
-	struct stat st;
-	dev_t dev = m->dev;
+	char folder[PATH_MAX];
 
-	/* Some (btrfs) have numbers of their own, and the device's name. */
-	if (!major(dev) && !stat(m->source, &st) && S_ISBLK(st.st_mode))
-		dev = st.st_rdev;
-	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(dev), minor(dev));
 	return realpath(link, folder) && device_forgets(folder, depth, why, n);
+}
+
+static bool number_forgets(dev_t dev, int depth, char *why, size_t n)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(dev), minor(dev));
+	return link_forgets(link, depth, why, n);
+}
+
+static bool node_forgets(const char *node, int depth, char *why, size_t n)
+{
+	struct stat st;
+
+	return !stat(node, &st) && S_ISBLK(st.st_mode) && number_forgets(st.st_rdev, depth, why, n);
+}
+
+/* A device beside the one that is mounted, for a log: named by an option. */
+static bool log_forgets(const struct mounted *m, int depth, char *why, size_t n)
+{
+	static const char *const names[] = { "logdev", "rtdev", "journal_path" };
+	char node[PATH_MAX];
+	bool forgets = false;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !forgets; i++)
+		forgets = option(m->options, names[i], node, sizeof(node)) && node_forgets(node, depth, why, n);
+	return forgets;
+}
+
+/* Ext4 does not tell where its journal is, but its thread has the name of that device. */
+static bool journal_forgets(const struct mounted *m, int depth, char *why, size_t n)
+{
+	char path[PATH_MAX], folder[PATH_MAX], task[64] = "jbd2/";
+	bool got = false;
+	long pid;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(m->dev), minor(m->dev));
+	if (strcmp(m->type, "ext4") || !realpath(path, folder))
+		return false;
+	snprintf(path, sizeof(path), "/sys/fs/ext4/%.255s/journal_task", strrchr(folder, '/') + 1);
+	f = fopen(path, "re");
+	if (f) {
+		got = fscanf(f, "%ld", &pid) == 1;
+		fclose(f);
+	}
+	snprintf(path, sizeof(path), "/proc/%ld/comm", got ? pid : 0);
+	f = got ? fopen(path, "re") : NULL;
+	if (!f)
+		return false;
+	got = fscanf(f, "jbd2/%58[^\n]", task + strlen(task)) == 1;
+	fclose(f);
+	snprintf(path, sizeof(path), "/sys/class/block/%s", task + strlen("jbd2/"));
+	return got && link_forgets(path, depth, why, n);
+}
+
+/* Btrfs has many devices, and one is as good as any to be mounted by. */
+static bool btrfs_forgets(const char *in, int depth, char *why, size_t n)
+{
+	struct btrfs_ioctl_fs_info_args info = { 0 };
+	char pattern[128];
+	bool forgets = false;
+	size_t at;
+	glob_t g;
+	int fd = open(in, O_RDONLY | O_NONBLOCK | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return false;
+	err = ioctl(fd, BTRFS_IOC_FS_INFO, &info);
+	close(fd);
+	if (err)
+		return false;
+	at = (size_t)snprintf(pattern, sizeof(pattern), "/sys/fs/btrfs/");
+	for (size_t i = 0; i < sizeof(info.fsid); i++)
+		at += (size_t)snprintf(pattern + at, sizeof(pattern) - at, "%s%02" PRIx8,
+				       i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", info.fsid[i]);
+	snprintf(pattern + at, sizeof(pattern) - at, "/devices/*");
+	if (glob(pattern, 0, NULL, &g))
+		return false;
+	for (size_t i = 0; i < g.gl_pathc && !forgets; i++)
+		forgets = link_forgets(g.gl_pathv[i], depth, why, n);
+	globfree(&g);
+	return forgets;
+}
+
+/* Of the file system that `in` is on: all devices that are known to be its. */
+static bool disk_forgets(const char *in, const struct mounted *m, int depth, char *why, size_t n)
+{
+	/* Some (btrfs) have numbers of their own, and the device's name. */
+	bool forgets = major(m->dev) ? number_forgets(m->dev, depth, why, n) :
+		       node_forgets(m->source, depth, why, n);
+
+	if (!strcmp(m->type, "btrfs"))
+		return forgets || btrfs_forgets(in, depth, why, n);
+	return forgets || log_forgets(m, depth, why, n) || journal_forgets(m, depth, why, n);
 }
 
 /* ---- a folder, or a file in it ---- */
@@ -232,7 +339,7 @@ static bool folder_forgets(const char *path, int depth, char *why, size_t n)
 	m = malloc(sizeof(*m));
 	if (m && find_mount(path, m))
 		forgets = barriers_off(m, why, n) || (!strcmp(m->type, "overlay") ?
-			  overlay_forgets(m, depth, why, n) : disk_forgets(m, depth, why, n));
+			  overlay_forgets(m, depth, why, n) : disk_forgets(path, m, depth, why, n));
 	free(m);
 	return forgets;
 }

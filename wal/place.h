@@ -4,8 +4,9 @@
  *
  * A sync is only as good as every layer below it.  What the kernel shows of them is looked
  * at, down to the disk: mount options (an overlay that is `volatile`, a file system without
- * barriers), the upper folder of an overlay, what a device mapper or a RAID is made of, the
- * file behind a loop device, disks that are memory.  What cannot be seen from here (a
+ * barriers), the upper folder of an overlay, what a device mapper or a RAID is made of, all
+ * devices of a btrfs, devices for a log or a journal, the file behind a loop device (one that
+ * was deleted is gone with the loop), disks that are memory.  What cannot be seen from here (a
  * hypervisor's cache, a drive that lies, an upper folder of another namespace) is taken as
  * good; pasted --doctor says so.
  */

@@ -105,6 +105,65 @@ def btrfs_in_memory(t):
     refused(t, disks.mount(t, image, os.path.join(t.dir, "disk"), "-o", "loop"), "loop", "tmpfs")
 
 
+def loop(t, folder, name, mib):
+    """A loop device on a new file there."""
+    image = os.path.join(folder, name)
+    with open(image, "wb") as f:
+        f.truncate(mib << 20)
+    device = disks.run(["losetup", "-f", "--show", image]).strip()
+    t.undo.append(lambda: subprocess.run(["losetup", "-d", device], check=False))
+    return device
+
+
+@case("a loop device whose file was deleted, in memory and on a disk")
+def loop_deleted(t):
+    disks.known("ext4")
+    for folder in disks.memory(t, 100), t.dir:
+        image = os.path.join(folder, "image")
+        with open(image, "wb") as f:
+            f.truncate(80 << 20)
+        disks.run(["mkfs.ext4", "-q", "-F", image])
+        where = disks.mount(t, image, os.path.join(t.dir, "disk-of-" + os.path.basename(folder)), "-o", "loop")
+        os.unlink(image)
+        refused(t, where, "loop", "deleted")
+
+
+@case("btrfs on two devices, the second of which is in memory")
+def btrfs_second(t):
+    disks.known("btrfs")
+    first, second = loop(t, t.dir, "first", 128), loop(t, disks.memory(t, 200), "second", 128)
+    disks.run(["mkfs.btrfs", "-q", "-f", first, second])
+    refused(t, disks.mount(t, first, os.path.join(t.dir, "disk"), "-t", "btrfs", "-o",
+                           f"device={first},device={second}"), "loop", "tmpfs")
+
+
+@case("XFS whose log is on a device in memory")
+def xfs_log(t):
+    disks.known("xfs")
+    first, log = loop(t, t.dir, "first", 304), loop(t, disks.memory(t, 200), "log", 80)
+    disks.run(["mkfs.xfs", "-q", "-f", "-l", "logdev=" + log, first])
+    refused(t, disks.mount(t, first, os.path.join(t.dir, "disk"), "-t", "xfs", "-o", "logdev=" + log),
+            "loop", "tmpfs")
+
+
+@case("ext4 whose journal is on a device in memory")
+def ext4_journal(t):
+    disks.known("ext4")
+    first, log = loop(t, t.dir, "first", 80), loop(t, disks.memory(t, 100), "log", 32)
+    disks.run(["mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "journal_dev", log])
+    disks.run(["mkfs.ext4", "-q", "-F", "-b", "4096", "-J", "device=" + log, first])
+    refused(t, disks.mount(t, first, os.path.join(t.dir, "disk"), "-t", "ext4"), "loop", "tmpfs")
+
+
+@case("btrfs on two devices on a disk is taken")
+def good_btrfs(t):
+    disks.known("btrfs")
+    devices = loop(t, t.dir, "first", 128), loop(t, t.dir, "second (deleted)", 128)
+    disks.run(["mkfs.btrfs", "-q", "-f", *devices])
+    taken(t, disks.mount(t, devices[0], os.path.join(t.dir, "disk"), "-t", "btrfs", "-o",
+                         ",".join("device=" + d for d in devices)))
+
+
 @case("a loop device on a disk is taken")
 def good_loop(t):
     taken(t, disks.disk(t, "ext4", 80))
