@@ -12,13 +12,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "mutant.h"
 #include "rec_priv.h"
 
-/* The numbers of the hole, and whether it explains itself: a header copy is written
- * again at open and needs no frame. */
+/* The numbers of the hole, and whether it explains itself: a header is written again at open
+ * and needs no frame. */
 static bool hole_open(const struct seg_hole *h)
 {
-	return h->state == SEG_HOLE_TORN && h->kind != SEG_HOLE_COPY;
+	return h->state == SEG_HOLE_TORN && h->kind != SEG_HOLE_COPY && h->kind != SEG_HOLE_BOTH;
 }
 
 bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, uint32_t *reason)
@@ -100,7 +101,6 @@ static int find_ring(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 	size_t cand;
 	int err;
 
-	l->head_seq = r->wal->lane[lane].seq;
 	cand = cut_candidate(l);
 	l->base = cand == REC_NO_CUT ? l->segs.next_seq : l->segs.holes[cand].from_seq;
 	err = rec_wal_walk(r, lane, l->base, &s, count_item, &c);
@@ -146,14 +146,28 @@ static uint8_t wal_fact(const struct rec *r, unsigned lane)
 
 /* ---- findings ---- */
 
-/* A copy of a header is written with the first batch of its segment, or by a start that
- * was cut before it said that it is one. */
+/* Numbers below this were durable, in segments; 1: nothing is known. */
+static uint64_t durable_below(const struct rec_lane *l)
+{
+	uint64_t seq = l->had_known ? l->had.next_seq : 1;
+
+	return l->has_wal && l->head_seq > seq ? l->head_seq : seq;
+}
+
+/* The copies of a header are written with the first batch of its segment, or by a start that
+ * was cut before it said that it is one.  That neither is there can be nothing but damage once
+ * a record of that batch is known to have been durable. */
 static bool copy_torn(const struct rec *r, const struct rec_lane *l, const struct seg_hole *h)
 {
-	bool empty = l->segs.tail != SIZE_MAX && l->segs.end == SEG_DATA &&
-		     l->segs.segs[l->segs.tail].segno == h->segno;
+	const struct seg_info *last = l->segs.tail == SIZE_MAX ? NULL : &l->segs.segs[l->segs.tail];
+	bool of_last = last && last->segno == h->segno;
 
-	return h->kind == SEG_HOLE_COPY && h->state == SEG_HOLE_TORN && (r->rep->unclean || empty);
+	if (h->state != SEG_HOLE_TORN)
+		return false;
+	if (h->kind == SEG_HOLE_BOTH)
+		return of_last && r->rep->unclean && last->h.first_seq >= durable_below(l) &&
+		       !MUTANT(rec_again_torn);
+	return h->kind == SEG_HOLE_COPY && (r->rep->unclean || (of_last && l->segs.end == SEG_DATA));
 }
 
 static uint32_t hole_reason(const struct seg_lane *s, const struct seg_hole *h)
@@ -187,7 +201,7 @@ static int note_holes(struct rec *r, unsigned lane)
 		} else if (copy_torn(r, l, h)) {
 			g.state = RF_NEW;	/* written again */
 			g.reason = GAP_TORN;
-		} else if (h->state != SEG_HOLE_DAMAGE && h->kind != SEG_HOLE_COPY) {
+		} else if (h->state != SEG_HOLE_DAMAGE && h->kind != SEG_HOLE_COPY && h->kind != SEG_HOLE_BOTH) {
 			continue;	/* explained (see its gap), or cut */
 		}
 		err = rec_note(r, &g);
@@ -419,7 +433,7 @@ static int find_segs(struct rec *r, unsigned lane)
 	char name[STORE_LANE_NAME];
 	struct seg_scan_options o = {
 		.blk = r->blk, .at = r->store.log, .dir = name, .uuid = r->store.b.uuid, .lane = lane,
-		.quick = !r->full, .closed = r->store_open && !r->rep->unclean,
+		.quick = !r->full, .all_used = r->lane[lane].all_used,
 		.progress = lane_progress, .arg = r,
 	};
 	int err;
@@ -446,15 +460,24 @@ int rec_lane_find(struct rec *r, unsigned lane)
 	int err;
 
 	rep->lane = lane;
-	err = find_segs(r, lane);
-	if (err)
-		return err;
 	if (r->store_open && store_lane(&r->store, lane)) {
 		l->had_known = true;
 		l->had = *store_lane(&r->store, lane);
-		if (l->segs.tail == SIZE_MAX && l->segs.next_seq < l->had.low_seq)
-			l->segs.next_seq = l->had.low_seq;
 	}
+	if (l->has_wal)
+		l->head_seq = r->wal->lane[lane].seq;
+	l->all_used = r->store_open && !r->rep->unclean;
+	err = find_segs(r, lane);
+	/* Records that were durable and are not in what counts as used: then it is more. */
+	if (!err && l->segs.in_doubt && l->segs.next_seq < durable_below(l) && !MUTANT(rec_again_used)) {
+		seg_lane_free(&l->segs);
+		l->all_used = true;
+		err = find_segs(r, lane);
+	}
+	if (err)
+		return err;
+	if (l->had_known && l->segs.tail == SIZE_MAX && l->segs.next_seq < l->had.low_seq)
+		l->segs.next_seq = l->had.low_seq;
 	l->base = l->segs.next_seq;
 	if (l->has_wal)
 		err = find_ring(r, lane, rep);

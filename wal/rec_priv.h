@@ -31,6 +31,7 @@ struct rec_lane {
 	bool	 has_wal;		/* a ring in the wal with a head */
 	struct rec_lane_facts facts;
 	struct seg_lane segs;
+	bool	 all_used;		/* as in struct seg_scan_options */
 	size_t	 cut;			/* the hole from which on the wal has it; or REC_NO_CUT */
 	bool	 closed;		/* the store was, when it was looked at */
 	bool	 keep_tail;		/* what is behind the last frame stays and is explained */

@@ -148,7 +148,7 @@ static int dump_lane(struct dump *d)
 	char name[STORE_LANE_NAME];
 	struct seg_scan_options o = {
 		.blk = d->r->blk, .at = d->r->store.log, .dir = name, .uuid = d->r->store.b.uuid, .lane = d->lane,
-		.closed = !d->r->rep->unclean, .record = dump_frame, .arg = d,
+		.all_used = l->all_used, .record = dump_frame, .arg = d,
 	};
 	int err = 0;
 

@@ -111,16 +111,34 @@ static uint64_t next_magic(struct search *s, uint64_t off)
 	return s->w.limit;
 }
 
-/* 1: *key is the segment's; 0: there is no frame; -errno. */
-static int find_key(struct search *s, uint32_t *key)
+/* A header proves nothing of itself here, for any has a key: where the two frames right behind
+ * the first one agree on another key, it is the first one's header that is damaged. */
+static uint32_t key_of_first(struct search *s, const struct frame_header *first)
+{
+	uint32_t key[3] = { key_of(first) };
+	uint64_t off = SEG_DATA;
+	struct frame_header h = *first;
+
+	for (int i = 1; i < 3; i++) {
+		off += frame_bytes(h.len);
+		if (off >= s->w.limit || !frame_there(s, off, &h))
+			return key[0];
+		key[i] = key_of(&h);
+	}
+	return key[1] == key[2] && !MUTANT(seg_again_three) ? key[1] : key[0];
+}
+
+/* 1: *key is the segment's; 0: there is no frame; -errno.  *first: it is the first frame's. */
+static int find_key(struct search *s, uint32_t *key, bool *first)
 {
 	struct frame_header h;
 	uint64_t off = SEG_DATA;
 	size_t best = 0;
 	int err = 0;
 
-	if (frame_there(s, off, &h) && !MUTANT(seg_again_first)) {
-		*key = key_of(&h);
+	*first = frame_there(s, off, &h) && !MUTANT(seg_again_first);
+	if (*first) {
+		*key = key_of_first(s, &h);
 		return 1;
 	}
 	while (!err && (off = next_magic(s, off)) < s->w.limit) {
@@ -197,20 +215,20 @@ static int read_frames(struct search *s, struct seg_header *h, unsigned *batches
 }
 
 int seg_header_again(const struct blk_ops *blk, struct blk_file *f, uint64_t bytes,
-		     struct seg_header *h, unsigned *batches)
+		     struct seg_header *h, struct seg_again *a)
 {
 	struct search s = { .lane = h->lane, .budget = 16 * bytes };
 	uint32_t key;
 	int err = seg_walk_init(&s.w, blk, f, h, SEG_DATA, bytes, PIECE);
 
-	*batches = 0;
+	*a = (struct seg_again){ 0, false };
 	if (err)
 		return err;
-	err = find_key(&s, &key);
+	err = find_key(&s, &key, &a->first);
 	if (err == 1) {
 		h->salt = salt_of(key);
 		h->bytes = bytes;
-		err = read_frames(&s, h, batches);
+		err = read_frames(&s, h, &a->batches);
 		seg_header_encode(h);
 		if (!err)
 			err = !seg_header_check(h);

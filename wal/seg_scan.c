@@ -94,11 +94,25 @@ static bool untouched(const struct scan *sc, struct blk_file *f)
 	return !page[0] && !memcmp(page, page + 1, sizeof(page) - 1);
 }
 
+/* Whether a file that has frames, and zeros for a header, was used (seg_scan.h).  Its frames
+ * must be able to come behind those of the segment before it. */
+static bool was_used(const struct scan *sc, const struct seg_header *h, const struct seg_again *a)
+{
+	const struct seg_lane *l = sc->l;
+	const struct seg_header *before = l->tail == SIZE_MAX ? NULL : &l->segs[l->tail].h;
+
+	if (sc->o->all_used || a->batches > 1)
+		return true;
+	if (MUTANT(seg_again_one) || (!a->first && !MUTANT(seg_again_whole)))
+		return false;
+	return !before || (h->first_seq >= before->first_seq && h->first_batch > before->first_batch);
+}
+
 /* From the frames, where no copy is left.  si->state says what it is without them. */
 static int header_again(struct scan *sc, struct seg_info *si, struct blk_file *f)
 {
 	struct seg_header h = { .lane = sc->o->lane, .segno = si->segno };
-	unsigned batches;
+	struct seg_again again;
 	int got;
 
 	if (si->bytes > SEG_BYTES_MAX || MUTANT(seg_again))
@@ -107,11 +121,14 @@ static int header_again(struct scan *sc, struct seg_info *si, struct blk_file *f
 		return 0;
 	if (sc->o->uuid)
 		memcpy(h.store_uuid, sc->o->uuid, sizeof(h.store_uuid));
-	got = seg_header_again(sc->o->blk, f, si->bytes & ~(uint64_t)(WAL_PAGE - 1), &h, &batches);
-	if (got <= 0)
+	got = seg_header_again(sc->o->blk, f, si->bytes & ~(uint64_t)(WAL_PAGE - 1), &h, &again);
+	if (got < 0)
 		return got;
-	if (si->state == SEG_PREPARED && batches < 2 && !sc->o->closed && !MUTANT(seg_again_one))
+	if (!got || (si->state == SEG_PREPARED && !was_used(sc, &h, &again))) {
+		sc->l->in_doubt |= si->state == SEG_PREPARED;
 		return 0;
+	}
+	si->batch_only = si->state == SEG_PREPARED && again.batches < 2;
 	si->h = h;
 	si->a_bad = si->b_bad = true;
 	si->state = SEG_USED;
@@ -385,11 +402,13 @@ static int note_copies(struct scan *sc, const struct seg_info *si)
 	if (!si->a_bad && !si->b_bad)
 		return 0;
 	if (si->a_bad && si->b_bad)
-		return hole_add(sc, si, SEG_HOLE_BOTH, SEG_HDR_A, SEG_DATA) ? 0 : -ENOMEM;
-	h = hole_add(sc, si, SEG_HOLE_COPY, si->a_bad ? SEG_HDR_A : SEG_HDR_B, WAL_PAGE);
+		h = hole_add(sc, si, SEG_HOLE_BOTH, SEG_HDR_A, SEG_DATA);
+	else
+		h = hole_add(sc, si, SEG_HOLE_COPY, si->a_bad ? SEG_HDR_A : SEG_HDR_B, WAL_PAGE);
 	if (!h)
 		return -ENOMEM;
-	h->batch = si->h.first_batch;	/* they came with it */
+	if (h->kind == SEG_HOLE_COPY || si->batch_only)
+		h->batch = si->h.first_batch;	/* they came with it */
 	return 0;
 }
 

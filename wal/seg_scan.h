@@ -19,9 +19,13 @@
  * What is not zero behind the last frame of the last segment is the DIRTY tail.
  *
  * A header both copies of which are lost is found again from the frames.  Where both are
- * zero in the last file the segment may never have been used: its first batch was on its way
- * when the machine stopped.  It counts as used if a second batch is there, or if the store
- * was closed.
+ * zero in the last file, its first batch may have been on its way when the machine stopped,
+ * or it was synced, and the header was lost later; nothing in the file tells one from the
+ * other.  So what is whole counts as a record in both cases, for it may have been
+ * acknowledged; and the lost header counts as TORN, as a hole of that batch does.  Only where
+ * the first frame itself is not whole, and there is no second batch, the file counts as
+ * prepared (in doubt), if nothing else proves that it was used: no frame that a client sent
+ * shall be found in what is left of it.
  */
 #ifndef WAL_SEG_SCAN_H
 #define WAL_SEG_SCAN_H
@@ -42,10 +46,14 @@ int  seg_header_check(const struct seg_header *h);
 void frame_header_encode(struct frame_header *h, uint64_t salt);
 /* Both copies are lost: the header again from the frames of the file, which has so many bytes.
  * h has the store's uuid, lane and number; the salt is one that all true frames agree with.
- * 1: *h is complete, *batches says whether one batch was found or more (2); 0: there is no
- * frame to go by; -errno. */
+ * 1: *h is complete; 0: there is no frame to go by; -errno. */
+struct seg_again {
+	unsigned batches;	/* 1, or 2: more than one */
+	bool	 first;		/* the frame that begins where frames begin is whole: no bytes of a
+				 * client were taken for one */
+};
 int  seg_header_again(const struct blk_ops *blk, struct blk_file *f, uint64_t bytes,
-		      struct seg_header *h, unsigned *batches);
+		      struct seg_header *h, struct seg_again *a);
 bool frame_header_check(const struct frame_header *h, uint64_t salt);
 static inline uint64_t frame_bytes(uint32_t len)	/* in the file, padding included */
 {
@@ -113,6 +121,7 @@ struct seg_info {
 	uint64_t bytes;		/* of the file */
 	enum seg_state state;
 	bool	 a_bad, b_bad;	/* SEG_USED: this copy is not valid (both: h was found again) */
+	bool	 batch_only;	/* both were zero, and there is only the batch that they came with */
 	bool	 read;		/* in full; else only the header */
 	struct seg_header h;	/* SEG_USED */
 	uint64_t records, record_bytes;		/* if read */
@@ -160,6 +169,7 @@ struct seg_lane {
 	uint64_t batch_off;		/* there: where the last batch starts (end: it is not here) */
 	uint64_t read_bytes;
 	bool	 numbers_lost;		/* behind what was read there were more, nobody knows how many */
+	bool	 in_doubt;		/* a file counts as prepared, and something is in it */
 };
 
 struct seg_scan_options {
@@ -169,7 +179,7 @@ struct seg_scan_options {
 	const uint8_t	*uuid;		/* [16]; NULL: take any store's */
 	uint32_t	 lane;
 	bool		 quick;		/* only the last used segment in full, the others by header */
-	bool		 closed;	/* the store was closed: whatever has frames was used */
+	bool		 all_used;	/* it is known that whatever has frames was used */
 	/* Each good record in order, data included.  Non-zero ends the scan with it.  May
 	 * be NULL. */
 	int		(*record)(void *arg, const struct seg_info *seg, const struct seg_frame *fr);

@@ -17,8 +17,8 @@
  *            before the first batch, and the sync of that batch covers them: a
  *            frame that was acknowledged always has its header.
  *
- * Hence a file N.seg whose header copies are both zero was never used, whatever
- * else is in it.
+ * Hence a file N.seg whose header copies are both zero was never used, or its first batch
+ * was on its way; or the header was damaged since (seg_scan.h has what that means).
  */
 #ifndef WAL_SEGMENT_H
 #define WAL_SEGMENT_H

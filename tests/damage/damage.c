@@ -56,7 +56,7 @@ struct place {
 	bool	 in_wal;		/* DATA of a record in the wal: at is its position */
 	bool	 last;			/* of the last batch before a crash, in segments only */
 	bool	 idle;			/* a word behind the log's end: holds nothing */
-	bool	 unused;		/* with zeros in it the segment was never used */
+	bool	 unused;		/* with zeros in it the segment was never used: it has no frame */
 };
 
 struct damage {
@@ -227,9 +227,7 @@ static void frame_places(struct damage *d, const char *path, const struct seg_in
 	blk->close(f);
 }
 
-/* Each block of a segment's header, and both.  Zeros in the last segment are what it had
- * before its first batch was synced: after a crash nothing tells the two apart, unless a
- * second batch is there. */
+/* Each block of a segment's header, and both. */
 static void block_places(struct damage *d, const char *path, const struct seg_info *si,
 			 const struct seg_lane *l)
 {
@@ -243,8 +241,7 @@ static void block_places(struct damage *d, const char *path, const struct seg_in
 		p->lane = l->lane;
 		p->at = si->segno;
 		p->unused = si == &l->segs[l->tail] && block[i].bytes == SEG_DATA &&
-			    (si->end == SEG_DATA ||
-			     (!d->kind->clean && l->last_batch <= si->h.first_batch));
+			    si->end == SEG_DATA;
 	}
 }
 

@@ -45,6 +45,7 @@ PROGRAMS = {
     "ring_socket": ("tests/unit/test_ring.c",) + CMOCKA,
     "ring_uring": ("tests/unit/test_ring.c",) + CMOCKA,
     "scan": ("tests/unit/test_scan.c",) + CMOCKA,
+    "seg_faults": ("tests/unit/test_seg_faults.c",) + CMOCKA,
     "seg_read": ("tests/unit/test_seg_read.c",) + CMOCKA,
     "seg_scan": ("tests/unit/test_seg_scan.c",) + CMOCKA,
     "server_rule": ("tests/crash/server_rule.c", r'^\s*\{ "([a-z-]+)", WAL_', "RULE"),

@@ -44,3 +44,6 @@ UNIT_TESTS += %D%/test_identity %D%/test_results
 	tests/crash/model.c tests/crash/model.h
 UNIT_TESTS += %D%/test_worker
 %C%_test_worker_SOURCES = %D%/test_worker.c %D%/worker_world.h
+UNIT_TESTS += %D%/test_seg_faults
+%C%_test_seg_faults_SOURCES = %D%/test_seg_faults.c tests/crash/world.c tests/crash/world.h \
+	tests/crash/model.c tests/crash/model.h

@@ -342,29 +342,39 @@ static void test_header_again(void **state)
 		}
 }
 
-/* Zeros in the last file with one batch: after a crash that was never acknowledged; a store
- * that was closed has it. */
+/* Zeros in the last file with one batch: it may have been acknowledged, and is there, as torn.
+ * Where its first frame is not whole that is known of it only if somebody else says so. */
 static void test_header_again_one_batch(void **state)
 {
 	(void)state;
-	for (int closed = 0; closed < 2; closed++) {
-		struct blk_sim *sim = blk_sim_new();
-		struct seg_scan_options o = { .blk = blk_sim_ops(sim), .dir = LANE_DIR,
-			.uuid = model_uuid, .lane = LANE, .closed = closed };
-		struct seg_lane l;
-		struct seglog *s;
+	for (int first = 0; first < 2; first++)
+		for (int used = 0; used < 2; used++) {
+			struct blk_sim *sim = blk_sim_new();
+			struct seg_scan_options o = { .blk = blk_sim_ops(sim), .dir = LANE_DIR,
+				.uuid = model_uuid, .lane = LANE, .all_used = used };
+			bool there = first || used;
+			struct seg_lane l;
+			struct seglog *s;
 
-		model_dirs(o.blk);
-		s = model_start(o.blk);
-		assert_int_equal(model_append(s, 1, 5), 0);
-		seglog_close(s);
-		overwrite(sim, LANE_DIR "/00000001.seg", 0, SEG_DATA, 0);
-		assert_int_equal(seg_scan_lane(&o, &l), 0);
-		assert_int_equal(l.records, closed ? 5 : 0);
-		assert_int_equal(l.segs[0].state, closed ? SEG_USED : SEG_PREPARED);
-		seg_lane_free(&l);
-		blk_sim_free(sim);
-	}
+			model_dirs(o.blk);
+			s = model_start(o.blk);
+			assert_int_equal(model_append(s, 1, 5), 0);
+			seglog_close(s);
+			overwrite(sim, LANE_DIR "/00000001.seg", 0, SEG_DATA, 0);
+			if (!first)
+				blk_sim_flip(sim, LANE_DIR "/00000001.seg", (SEG_DATA + 40) * 8);
+			assert_int_equal(seg_scan_lane(&o, &l), 0);
+			assert_int_equal(l.records, there ? 4 + first : 0);
+			assert_int_equal(l.next_seq, there ? 6 : 1);
+			assert_int_equal(l.segs[0].state, there ? SEG_USED : SEG_PREPARED);
+			assert_int_equal(l.in_doubt, !there);
+			if (there) {
+				assert_int_equal(l.holes[0].kind, SEG_HOLE_BOTH);
+				assert_int_equal(l.holes[0].state, SEG_HOLE_TORN);
+			}
+			seg_lane_free(&l);
+			blk_sim_free(sim);
+		}
 }
 
 /* What a client sends to be taken for a segment: headers that lie in each other, each with
@@ -390,7 +400,7 @@ static void test_header_again_attacked(void **state)
 	static const struct {
 		uint64_t flip;		/* offset of the frame that is damaged; 0: none */
 		uint64_t records;
-	} rows[] = { { 0, 3 }, { SEG_DATA, 2 }, { SEG_DATA + 56, 2 } };
+	} rows[] = { { 0, 3 }, { SEG_DATA, 2 }, { SEG_DATA + 56, 2 }, { SEG_DATA - 30, 2 } };
 	size_t n = 30000;
 	uint8_t *body = malloc(n);
 
@@ -422,6 +432,33 @@ static void test_header_again_attacked(void **state)
 		blk_sim_free(sim);
 	}
 	free(body);
+}
+
+/* Nor in a first batch that a crash tore, header and first frame and all: then nothing is there. */
+static void test_header_again_attacked_and_torn(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct iovec iov = { malloc(30000), 30000 };
+	struct seg_rec r = { .kind = FRAME_RECORD, .seq = 1, .time_ms = 1, .len = 30000, .niov = 1,
+		.iov = &iov };
+	struct seg_lane l;
+	struct seglog *s;
+
+	(void)state;
+	attack(iov.iov_base, iov.iov_len, 1);
+	r.data_crc = crc32c(iov.iov_base, iov.iov_len);
+	model_dirs(blk_sim_ops(sim));
+	s = model_start(blk_sim_ops(sim));
+	assert_int_equal(seglog_append(s, &r, 1, NULL), 0);
+	seglog_close(s);
+	overwrite(sim, LANE_DIR "/00000001.seg", 0, SEG_DATA + 40, 0);
+	assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+	assert_int_equal(l.records, 0);
+	assert_int_equal(l.next_seq, 1);
+	assert_true(l.in_doubt);
+	seg_lane_free(&l);
+	blk_sim_free(sim);
+	free(iov.iov_base);
 }
 
 /* A copy of a newer version is no damage to be written over, whatever the other one is. */
@@ -765,6 +802,7 @@ int main(void)
 		cmocka_unit_test(test_header_again),
 		cmocka_unit_test(test_header_again_one_batch),
 		cmocka_unit_test(test_header_again_attacked),
+		cmocka_unit_test(test_header_again_attacked_and_torn),
 		cmocka_unit_test(test_copy_of_another_version),
 		cmocka_unit_test(test_torn_batch),
 		cmocka_unit_test(test_truncated),

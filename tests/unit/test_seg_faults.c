@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_seg_faults.c - files of segments that lose their header, are cut, cannot be read, or are
+ * gone, under a whole store: what is there still comes back, no number is given again, the tools
+ * and the server say the same, and what is no damage is not told as such.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../crash/world.h"
+#include "seg_scan.h"
+
+#define LANE0 WORLD_STORE "/log/000"
+
+struct fixture {
+	struct world x;
+	struct model model;
+	struct wal_report rep;
+	struct got got;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	world_init(&f->x, WAL_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	wal_report_fini(&f->rep);
+	got_free(&f->got);
+	world_fini(&f->x);
+	model_free(&f->model);
+	free(f);
+	return 0;
+}
+
+/* ---- a store ---- */
+
+static void commit(struct fixture *f)
+{
+	assert_int_equal(world_commit(&f->x, 0), 0);
+	assert_int_equal(world_synced(&f->x, 0), 0);
+}
+
+static void put(struct fixture *f, uint32_t len)
+{
+	assert_int_equal(world_record(&f->x, 0, len, false), 0);
+	commit(f);
+}
+
+static void background(struct fixture *f)
+{
+	assert_int_equal(world_background(&f->x, 1u << 20), 0);
+}
+
+/* The process dies; what it left is another world's. */
+static void die(struct fixture *f)
+{
+	struct pm_sim *pm = pm_sim_killed(f->x.pm);
+	struct blk_sim *blk = blk_sim_killed(f->x.blk);
+	uint64_t stream = f->x.stream;
+	enum wal_class cls = f->x.cls;
+
+	world_fini(&f->x);
+	world_init(&f->x, cls, pm, blk, &f->model);
+	f->x.stream = stream;
+}
+
+/* Empty again, of that class, and open. */
+static void begin(struct fixture *f, enum wal_class cls)
+{
+	world_fini(&f->x);
+	model_free(&f->model);
+	world_init(&f->x, cls, pm_sim_new(), blk_sim_new(), &f->model);
+	assert_int_equal(world_open(&f->x, 1), 0);
+}
+
+static void path_of(char path[64], uint64_t segno)
+{
+	snprintf(path, 64, LANE0 "/%08" PRIx64 ".seg", segno);
+}
+
+/* Zeros over [off, off + n) of a segment. */
+static void zero(struct fixture *f, uint64_t segno, uint64_t off, uint64_t n)
+{
+	const uint8_t *now;
+	uint8_t *file;
+	char path[64];
+	uint64_t len;
+
+	path_of(path, segno);
+	now = blk_sim_bytes(f->x.blk, path, &len);
+	assert_non_null(now);
+	file = malloc(len);
+	memcpy(file, now, len);
+	memset(file + off, 0, n);
+	assert_int_equal(blk_sim_put(f->x.blk, path, file, len), 0);
+	free(file);
+}
+
+static int add(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms, const uint8_t *data,
+	       uint32_t len)
+{
+	(void)time_ms;
+	got_add(arg, lane, seq, data, len);
+	return 0;
+}
+
+/* check and dump; the verdict.  All that the model has is there. */
+static int verdict(struct fixture *f)
+{
+	struct rec_tool tool;
+	char why[256] = "";
+
+	wal_report_fini(&f->rep);
+	got_clear(&f->got);
+	world_tool(&f->x, &tool);
+	assert_int_equal(wal_dump(&tool, &f->rep, &(struct rec_dump){ &f->got, add, NULL }), 0);
+	if (model_judge(&f->model, &f->got, why, sizeof(why)))
+		fail_msg("%s", why);
+	return wal_report_verdict(&f->rep);
+}
+
+/* A start has the same records, and goes on behind every number that a client knows. */
+static void start(struct fixture *f)
+{
+	uint64_t top = f->model.lane[0].top;
+	struct got now = { 0 };
+	char why[256] = "";
+
+	if (world_open(&f->x, 1))
+		fail_msg("%s", f->x.why);
+	world_read(&f->x, &now);
+	if (!got_same(&f->got, &now, why, sizeof(why)))
+		fail_msg("%s", why);
+	got_free(&now);
+	assert_true(lane_durable(wal_lane(f->x.w, 0)) >= top);
+}
+
+/* What the model must not ask for any more. */
+static void is_lost(struct fixture *f, uint64_t seq)
+{
+	f->model.lane[0].v[seq - 1].acked = false;
+}
+
+/* ---- both copies of the last segment's header are zero ---- */
+
+/* One batch, and nobody knows whether it was acknowledged: it is there, and no damage. */
+static void test_one_batch_without_a_header(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, WAL_FSYNC);
+	assert_int_equal(world_record(&f->x, 0, 300, false), 0);
+	put(f, 700);
+	die(f);
+	zero(f, 1, 0, SEG_DATA);
+	assert_int_equal(verdict(f), 1);
+	assert_int_equal(f->rep.findings, 1);
+	assert_int_equal(f->rep.finding[0].reason, WAL_TORN);
+	start(f);
+	put(f, 50);
+	die(f);
+	assert_int_equal(verdict(f), 1);
+	assert_int_equal(f->rep.findings, 0);
+}
+
+/* The lane table, or the wal, says that it was durable: then it is damage. */
+static void test_a_used_segment_without_a_header(void **state)
+{
+	static const enum wal_class cls[] = { WAL_FSYNC, WAL_NVMM };
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 2; i++) {
+		begin(f, cls[i]);
+		assert_int_equal(world_record(&f->x, 0, 300, false), 0);
+		put(f, 700);
+		background(f);
+		die(f);
+		zero(f, 1, 0, SEG_DATA);
+		assert_int_equal(verdict(f), 2);
+		assert_int_equal(f->rep.finding[0].what[0], 'b');	/* both copies */
+		start(f);
+		put(f, 50);
+		die(f);
+		assert_int_equal(verdict(f), 1);
+	}
+}
+
+/* And so it is where the first frame is damaged too: the one behind it is there. */
+static void test_a_used_segment_without_its_begin(void **state)
+{
+	static const enum wal_class cls[] = { WAL_FSYNC, WAL_NVMM };
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 2; i++) {
+		begin(f, cls[i]);
+		assert_int_equal(world_record(&f->x, 0, 300, false), 0);
+		put(f, 700);
+		background(f);
+		die(f);
+		zero(f, 1, 0, SEG_DATA + 40);
+		is_lost(f, 1);
+		assert_int_equal(verdict(f), 2);
+		assert_int_equal(f->got.n, 1);
+		start(f);
+	}
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_one_batch_without_a_header), T(test_a_used_segment_without_a_header),
+		T(test_a_used_segment_without_its_begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
