@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "json.h"
+#include "now.h"
 #include "reply.h"
 
 bool text_room(struct text *t, size_t n)
@@ -132,13 +132,11 @@ enum answer_framing answer_head(struct text *t, const struct answer *a,
 {
 	enum answer_framing f = ANSWER_PLAIN;
 	char date[ANSWER_DATE];
-	struct timespec now;
 
 	if (a->len == ANSWER_STREAM && !k->head)
 		f = k->http11 ? ANSWER_CHUNKS : ANSWER_UNTIL_CLOSE;
 	*close = !k->keep_alive || f == ANSWER_UNTIL_CLOSE;
-	clock_gettime(CLOCK_REALTIME, &now);
-	answer_date(date, (uint64_t)now.tv_sec * 1000);
+	answer_date(date, now_wall_ms());
 
 	text_f(t, "HTTP/1.1 %d %s\r\nDate: %s\r\nPasted-Class: %s\r\n", a->status,
 	       a->status == 410 ? "Gone" : reply_reason(a->status), date, k->class);

@@ -14,6 +14,7 @@
 
 #include "diag.h"
 #include "health.h"
+#include "now.h"
 #include "wal.h"
 #include "worker.h"
 
@@ -187,14 +188,6 @@ static void watch(struct checkpoint *c, uint64_t now)
 	tell_gone(c, &x);
 }
 
-static uint64_t monotonic_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* A worker to whom nothing comes does not see that its segment has become old. */
 static void wake_turn(struct checkpoint *c, unsigned lane)
 {
@@ -244,15 +237,15 @@ static void *run(void *arg)
 	int r;
 
 	look(c);				/* what the start met, before a pass mends it */
-	c->pass_ms = monotonic_ms();		/* the first at once */
+	c->pass_ms = now_ms();		/* the first at once */
 	while (!atomic_load(&c->stop)) {
-		uint64_t now = monotonic_ms();
+		uint64_t now = now_ms();
 		uint64_t next = c->watch_ms < c->pass_ms ? c->watch_ms : c->pass_ms;
 		bool kicked = poll(&p, 1, next > now ? (int)(next - now) : 0) > 0;
 
 		if (kicked && read(c->efd, &n, sizeof(n)) < 0)
 			diag(DIAG_WARN, "checkpointer: eventfd: %s", strerror(errno));
-		now = monotonic_ms();
+		now = now_ms();
 		watch(c, now);
 		if (!kicked && now < c->pass_ms)
 			continue;

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "must.h"
+#include "now.h"
 #include "std.h"
 
 #define LINE_BYTES STD_LINE
@@ -50,19 +50,11 @@ void diag(enum diag_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
-static uint64_t monotonic_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* Relaxed throughout: the counters guard nothing but themselves, and a line more
  * or less at a race is no matter. */
 void diag_limited(struct diag_limit *l, enum diag_level level, const char *fmt, ...)
 {
-	uint64_t now = monotonic_ms();
+	uint64_t now = now_ms();
 	uint64_t next = atomic_load_explicit(&l->next_ms, memory_order_relaxed);
 	va_list ap;
 

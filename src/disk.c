@@ -3,7 +3,8 @@
 #include "disk.h"
 
 #include <stdatomic.h>
-#include <time.h>
+
+#include "now.h"
 
 /* A thread's own, for its life; those beyond are not timed. */
 #define SLOTS 512u
@@ -13,14 +14,6 @@ static struct {
 } slots[SLOTS];
 static atomic_uint used;
 static _Thread_local unsigned mine;	/* + 1; 0: none yet */
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* Relaxed: a time guards nothing but itself. */
 static void set(uint64_t since_ns)

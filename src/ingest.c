@@ -22,6 +22,7 @@
 #include "health.h"
 #include "must.h"
 #include "mutant.h"
+#include "now.h"
 #include "worker.h"
 
 int ingest_no_buffers(struct worker *w, const char **why)
@@ -199,7 +200,7 @@ void ingest_release(struct worker *w)
 	if (w->pend_head == w->pend_tail)
 		return;
 	durable = lane_durable(w->lane);
-	now = worker_clock_ns();
+	now = now_ns();
 	while (w->pend_head != w->pend_tail) {
 		struct pending *p = &w->pending[w->pend_head & (PENDING_MAX - 1)];
 

@@ -21,6 +21,7 @@ libpasted_a_SOURCES += %D%/choose.c %D%/choose.h
 libpasted_a_SOURCES += %D%/cgroup.c %D%/cgroup.h
 libpasted_a_SOURCES += %D%/config.c %D%/config.h
 libpasted_a_SOURCES += %D%/daemon.c %D%/daemon.h %D%/fault.c %D%/fault.h
+libpasted_a_SOURCES += %D%/now.c %D%/now.h
 libpasted_a_SOURCES += %D%/disk.c %D%/disk.h %D%/watch.c %D%/watch.h
 libpasted_a_SOURCES += %D%/diag.c %D%/diag.h %D%/must.h
 libpasted_a_SOURCES += %D%/doctor.c %D%/doctor.h

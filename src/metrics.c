@@ -7,10 +7,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "disk.h"
+#include "now.h"
 #include "std.h"
 #include "wal.h"
 
@@ -53,14 +53,6 @@ static const char *const status_name[COUNTER_STATUSES] = {
 static uint64_t row_value(const struct counters *c, size_t row)
 {
 	return __atomic_load_n((const uint64_t *)c + row, __ATOMIC_RELAXED);
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 static unsigned lanes(const struct service_env *env)
@@ -363,7 +355,7 @@ void stats_json(struct text *t, const struct service_env *env, uint64_t started_
 	json_member(t, "nvmm", env->nvmm);
 	json_member(t, "listen", env->listen);
 	text_f(t, "\"workers\":%u,\"buffer_bytes\":%u,", env->nworkers, env->buf_size);
-	text_f(t, "\"started_ms\":%" PRIu64 ",\"now_ms\":%" PRIu64 ",", started_ms, now_ms());
+	text_f(t, "\"started_ms\":%" PRIu64 ",\"now_ms\":%" PRIu64 ",", started_ms, now_wall_ms());
 	process_read(&p, env);
 	text_f(t, "\"cpu_seconds\":%.6f,\"resident_bytes\":%" PRIu64 ",", p.cpu_s, p.rss);
 	if (p.store_known)

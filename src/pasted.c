@@ -26,6 +26,7 @@
 #include "doctor.h"
 #include "health.h"
 #include "listen.h"
+#include "now.h"
 #include "reply.h"
 #include "parting.h"
 #include "recover.h"
@@ -219,7 +220,7 @@ static void give_up_starting(struct server *s)
 static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
 {
 	struct server *s = arg;
-	uint64_t now = worker_clock_ns();
+	uint64_t now = now_ns();
 
 	(void)what;
 	health_progress(&s->health, done, total);

@@ -138,7 +138,6 @@ bool raio_take(struct raio *a, struct ring_event *ev);
  * too; wait until a connection closes, or RING_BACKOFF_MS. */
 bool ring_accept_again(int err);
 #define RING_BACKOFF_MS 100
-uint64_t ring_now_ms(void);		/* monotonic, coarse */
 
 /* Addresses. */
 /* Bytes that have come and were not read; not whether there is an end behind them. */

@@ -45,6 +45,7 @@
 #include "../kmod/uapi/paste.h"
 #include "diag.h"
 #include "must.h"
+#include "now.h"
 #include "ring_conn.h"
 
 #define WINDOW		1024u
@@ -257,7 +258,7 @@ static void accept_update(struct ring *r)
 {
 	bool on;
 
-	if (r->backoff_ms && ring_now_ms() >= r->backoff_ms) {
+	if (r->backoff_ms && now_coarse_ms() >= r->backoff_ms) {
 		r->backoff_ms = 0;
 		r->accept_dirty = true;
 	}
@@ -303,7 +304,7 @@ static unsigned accept_some(struct ring *r, unsigned i, struct ring_event *ev, u
 		}
 		if (!ring_accept_again(-errno)) {
 			count_add(&r->st.no_files, 1);
-			r->backoff_ms = ring_now_ms() + RING_BACKOFF_MS;
+			r->backoff_ms = now_coarse_ms() + RING_BACKOFF_MS;
 			r->accept_dirty = true;
 			break;
 		}
@@ -707,7 +708,7 @@ static struct blk_aio *paste_aio(struct ring *r)
 
 static void paste_stats(struct ring *r, struct ring_stats *s)
 {
-	uint64_t now = ring_now_ms();
+	uint64_t now = now_coarse_ms();
 	struct paste_stats k;
 
 	/* Only the kernel knows when it stopped reading; that is not worth a call a batch. */

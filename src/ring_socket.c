@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "must.h"
+#include "now.h"
 #include "ring_conn.h"
 
 #define WINDOW		1024u
@@ -250,7 +251,7 @@ static void accept_update(struct ring *r)
 {
 	bool on;
 
-	if (r->backoff_ms && ring_now_ms() >= r->backoff_ms) {
+	if (r->backoff_ms && now_coarse_ms() >= r->backoff_ms) {
 		r->backoff_ms = 0;
 		r->accept_dirty = true;
 	}
@@ -268,7 +269,7 @@ static void accept_update(struct ring *r)
 		if (!epoll_ctl(r->epfd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, r->l[i].fd, &e))
 			r->l[i].on = on;
 		else			/* deaf if it were not tried again */
-			r->backoff_ms = ring_now_ms() + RING_BACKOFF_MS;
+			r->backoff_ms = now_coarse_ms() + RING_BACKOFF_MS;
 	}
 }
 
@@ -308,7 +309,7 @@ static unsigned do_accepts(struct ring *r, unsigned i, struct ring_event *ev, un
 		if (errno == EAGAIN)
 			break;
 		if (!ring_accept_again(-errno)) {
-			r->backoff_ms = ring_now_ms() + RING_BACKOFF_MS;
+			r->backoff_ms = now_coarse_ms() + RING_BACKOFF_MS;
 			r->accept_dirty = true;
 			count_add(&r->st.no_files, 1);
 			break;

@@ -59,6 +59,7 @@
 
 #include "must.h"
 #include "mutant.h"
+#include "now.h"
 #include "ring_conn.h"
 
 #define SQ_ENTRIES	1024u
@@ -330,7 +331,7 @@ static void accept_update(struct ring *r)
 {
 	bool on, many;
 
-	if (r->backoff_ms && ring_now_ms() >= r->backoff_ms) {
+	if (r->backoff_ms && now_coarse_ms() >= r->backoff_ms) {
 		r->backoff_ms = 0;
 		r->accept_dirty = true;
 	}
@@ -417,7 +418,7 @@ static bool on_accept(struct ring *r, const struct io_uring_cqe *cqe, bool one, 
 		accept_ended(r, i, one);
 	if (cqe->res < 0) {
 		if (!ring_accept_again(cqe->res)) {
-			r->backoff_ms = ring_now_ms() + RING_BACKOFF_MS;
+			r->backoff_ms = now_coarse_ms() + RING_BACKOFF_MS;
 			count_add(&r->st.no_files, 1);
 		}
 		return false;
@@ -904,7 +905,7 @@ static int listeners_open(struct ring *r, char *why, size_t why_len)
  * buffer any more. */
 static void drain(struct ring *r)
 {
-	uint64_t end = ring_now_ms() + CLOSE_MS;
+	uint64_t end = now_coarse_ms() + CLOSE_MS;
 	struct ring_event ev[64];
 	struct io_uring_sqe *sqe;
 
@@ -920,7 +921,7 @@ static void drain(struct ring *r)
 		if (enter(r, 10, false))
 			break;
 		reap(r, ev, 64);
-	} while (r->inflight && ring_now_ms() < end);
+	} while (r->inflight && now_coarse_ms() < end);
 }
 
 static void uring_end(struct ring *r)

@@ -24,13 +24,13 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "answer.h"
 #include "diag.h"
 #include "must.h"
 #include "metrics.h"
+#include "now.h"
 #include "queue.h"
 #include "readback.h"
 #include "../www/page.h"
@@ -93,14 +93,6 @@ struct service {
 	int stop;
 	pthread_t thread;
 };
-
-static uint64_t clock_ms(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* Never blocks: the counter of the eventfd saturates, and then it has rung. */
 static void ring_bell(struct service *s)
@@ -275,7 +267,7 @@ static void make(struct req *r)
 	}
 	switch (readback_step(&r->read, &r->out, SERVICE_PIECE)) {
 	case READBACK_WAIT:
-		now = clock_ms(CLOCK_MONOTONIC);
+		now = now_ms();
 		wait_for_checkpoint(r, now);
 		if (now < r->wait_end_ms)
 			return;
@@ -370,7 +362,7 @@ static void look_again(struct service *s)
 
 static void kick(struct service *s)
 {
-	uint64_t now = clock_ms(CLOCK_MONOTONIC);
+	uint64_t now = now_ms();
 
 	if (!s->env.kick_checkpoint || (s->kicked_ms && now - s->kicked_ms < KICK_MS))
 		return;
@@ -382,7 +374,7 @@ static void kick(struct service *s)
 static void watch_trouble(struct service *s)
 {
 	struct read_trouble *x = &s->shared.trouble;
-	uint64_t now = x->now ? clock_ms(CLOCK_MONOTONIC) : 0;
+	uint64_t now = x->now ? now_ms() : 0;
 	struct wal_absent a;
 
 	if (!x->now || now < s->trouble_ms)
@@ -419,7 +411,7 @@ static void *run(void *arg)
 
 		if (s->waiting) {
 			kick(s);
-			now = clock_ms(CLOCK_MONOTONIC);
+			now = now_ms();
 			if (now - looked_ms >= WAIT_POLL_MS) {
 				looked_ms = now;
 				look_again(s);
@@ -510,7 +502,7 @@ int service_start(struct service **out, const struct service_env *env)
 	s->shared.wal = env->wal;
 	s->shared.class = env->class;
 	s->shared.absent = env->absent ? env->absent : s->absent;
-	s->started_ms = clock_ms(CLOCK_REALTIME);
+	s->started_ms = now_wall_ms();
 	s->per_worker = SERVICE_REQS / env->nworkers;
 	if (s->per_worker < 4)
 		s->per_worker = 4;

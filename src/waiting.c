@@ -28,6 +28,7 @@
 
 #include "answer.h"
 #include "must.h"
+#include "now.h"
 
 #define EVENTS		64
 #define READ_BYTES	(16u << 10)
@@ -57,14 +58,6 @@ struct waiting {
 	unsigned n;
 	uint8_t	 buf[READ_BYTES];
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static void drop(struct waiting *w, struct client *c)
 {

@@ -21,7 +21,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "ask.h"
 #include "checkpoint.h"
@@ -30,6 +29,7 @@
 #include "health.h"
 #include "ingest.h"
 #include "must.h"
+#include "now.h"
 #include "service.h"
 
 #define EVENTS_MAX	512u
@@ -38,22 +38,6 @@
 #define DOOR_TURNS	64u		/* for the last of the backlog */
 #define AWAY_NS		50000000u	/* longer than it wanted to wait: the loop was away */
 #define BEHIND_MAX	32u		/* turns: more events than any ring keeps */
-
-uint64_t worker_clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t wall_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---- buffers ---- */
 
@@ -335,12 +319,12 @@ static void show_pool(struct worker *w)
 /* After a wait of at most ms. */
 static void read_clocks(struct worker *w, int ms)
 {
-	uint64_t now = worker_clock_ns(), took = now - w->now_ns, wait = (unsigned)ms * 1000000ull;
+	uint64_t now = now_ns(), took = now - w->now_ns, wait = (unsigned)ms * 1000000ull;
 
 	w->now_ns = now;
 	/* Without a limit there was no deadline that could have been missed. */
 	w->fair_ns += ms >= 0 && took > wait + AWAY_NS ? wait : took;
-	w->wall_ms = wall_ms();
+	w->wall_ms = now_wall_ms();
 }
 
 static int loop(struct worker *w)
@@ -440,8 +424,8 @@ static void *run(void *arg)
 		}
 		wal_lane_aio(w->env->wal, w->index, aio);
 	}
-	w->now_ns = w->fair_ns = worker_clock_ns();
-	w->wall_ms = wall_ms();
+	w->now_ns = w->fair_ns = now_ns();
+	w->wall_ms = now_wall_ms();
 	timers_init(&w->timers, w->fair_ns);
 	COUNT_SET(w->count, pool_buffers, w->pool->n);
 	started(w, 0);

@@ -150,7 +150,6 @@ void worker_wake(struct worker *w);	/* any thread */
 /* By the worker: when who waits for room since then (fair) is refused.  As long as the log makes
  * progress room will come, so its patience starts anew with each step. */
 uint64_t worker_refuse_ns(const struct worker *w, uint64_t since_ns);
-uint64_t worker_clock_ns(void);		/* monotonic */
 /* By the worker: accept whoever is in the backlog, and then nobody any more. */
 void worker_door_last(struct worker *w);
 

@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <sys/timex.h>
-#include <time.h>
 
 #include "mutant.h"
 
@@ -19,6 +18,22 @@ static uint64_t read_ms(clockid_t id)
 uint64_t clock_wall_ms(void)
 {
 	return read_ms(CLOCK_REALTIME);
+}
+
+uint64_t clock_monotonic_ms(void)
+{
+	return read_ms(CLOCK_MONOTONIC);
+}
+
+void clock_after(unsigned ms, struct timespec *end)
+{
+	clock_gettime(CLOCK_MONOTONIC, end);
+	end->tv_sec += ms / 1000;
+	end->tv_nsec += (long)(ms % 1000) * 1000000;
+	if (end->tv_nsec >= 1000000000) {
+		end->tv_sec++;
+		end->tv_nsec -= 1000000000;
+	}
 }
 
 uint64_t clock_boot_ms(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * clock.h - whether the wall clock can be trusted to say that something is old.
+ * clock.h - the time, the one place in wal/ that asks the system for it; and whether the wall
+ * clock can be trusted to say that something is old.
  *
  * Retention by age deletes, and a clock that jumps ahead makes everything old at once.  So
  * nothing expires by age while the wall clock has run further ahead of the time since boot
@@ -13,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #define CLOCK_SLACK_MS	(10u * 60 * 1000)	/* or an eighth of the age, if that is less */
 #define CLOCK_BOOT_MS	(60u * 60 * 1000)
@@ -36,6 +38,8 @@ void clock_watch_init(struct clock_watch *c, uint64_t (*now_ms)(void), uint64_t 
 enum clock_trust clock_watch(struct clock_watch *c, uint64_t *now);
 /* The system's. */
 uint64_t clock_wall_ms(void);
+uint64_t clock_monotonic_ms(void);
+void clock_after(unsigned ms, struct timespec *end);	/* of the monotonic clock */
 uint64_t clock_boot_ms(void);
 bool clock_synced(void);
 

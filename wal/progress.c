@@ -4,8 +4,8 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "progress.h"
 #include "std.h"
 
@@ -13,17 +13,9 @@
 #define AGAIN_MS	250u
 #define MB		1000000.0
 
-static uint64_t monotonic_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 void progress_init(struct progress *p, bool terminal)
 {
-	*p = (struct progress){ .terminal = terminal, .clock_ms = monotonic_ms };
+	*p = (struct progress){ .terminal = terminal, .clock_ms = clock_monotonic_ms };
 }
 
 unsigned progress_line(char *buf, unsigned n, const char *what, uint64_t done,

@@ -6,17 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "rec_priv.h"
-
-static uint64_t wall_clock_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static struct rec *rec_of(const struct rec_tool *t, struct wal_report *rep, bool read_only)
 {
@@ -36,7 +27,7 @@ static struct rec *rec_of(const struct rec_tool *t, struct wal_report *rep, bool
 	r->full = r->rebuild = true;
 	r->give_up = t->give_up;
 	r->adopt = t->adopt;
-	r->now_ms = t->now_ms ? t->now_ms : wall_clock_ms;
+	r->now_ms = t->now_ms ? t->now_ms : clock_wall_ms;
 	r->progress = t->progress;
 	r->progress_arg = t->progress_arg;
 	r->rep = rep;

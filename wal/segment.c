@@ -16,8 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "crc32c.h"
 #include "dice.h"
 #include "mutant.h"
@@ -29,14 +29,6 @@
 static const _Alignas(BLK_BLOCK) uint8_t zeros[64 << 10];
 
 /* ---- small things ---- */
-
-static uint64_t wall_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 uint64_t seg_random(const struct seglog *s)
 {
@@ -411,7 +403,7 @@ int seglog_open(struct seglog **out, const struct seglog_options *o,
 		return -ENOMEM;
 	s->o = *o;
 	if (!s->o.now_ms)
-		s->o.now_ms = wall_ms;
+		s->o.now_ms = clock_wall_ms;
 	s->bytes_max = o->bytes_max;
 	s->had = o->had;
 	s->low_segno = o->had.low_segno;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* std.c - see std.h. */
+#include "clock.h"
 #include "std.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define QUEUE_LINES 64u
@@ -188,13 +188,7 @@ void std_flush(unsigned ms)
 {
 	struct timespec end;
 
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += ms / 1000;
-	end.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (end.tv_nsec >= 1000000000) {
-		end.tv_sec++;
-		end.tv_nsec -= 1000000000;
-	}
+	clock_after(ms, &end);
 	pthread_mutex_lock(&q.lock);
 	while (q.running && (q.n || q.writing || (q.untold && !q.failed)))
 		if (pthread_cond_clockwait(&q.idle, &q.lock, CLOCK_MONOTONIC, &end))

@@ -5,7 +5,10 @@
 In Python, a time that has passed (a clock's value minus an earlier one) may only be
 printed.  What remains until a time limit, and a clock beyond one, are for giving up.  In C,
 and elsewhere where it is right, a comment says what the clock is for: "clock: printed".
-Measurements (make bench) are no tests."""
+Measurements (make bench) are no tests.
+
+The programs ask for the time in one place each, src/now.c and wal/clock.c, so that tests can
+let it go (tests/edges/clock.c)."""
 import ast
 import glob
 import os
@@ -16,6 +19,7 @@ os.chdir(os.environ["top_srcdir"])
 MEASURES = re.compile(r"tests/bench/|tests/vm/bench\.py|tests/vm/insns\.")
 CLOCKS = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "thread_time", "time_ns"}
 C_CLOCK = re.compile(r"\b(clock_gettime|gettimeofday|getrusage|clock|times|time|clock_nanosleep|rdtsc)\s*\((?!void)")
+ASKS = re.compile(r"\b(clock_gettime|gettimeofday|adjtimex|ntp_adjtime|time|times|rdtsc)\s*\(")
 REASON = re.compile(r"clock: \w")
 wrong = []
 
@@ -68,6 +72,16 @@ for path in sorted(glob.glob("tests/**/*.[pch]*", recursive=True)):
     for number in (passed if path.endswith(".py") else c_clocks)(path, text, lines):
         if not REASON.search("\n".join(lines[max(0, number - 4):number])):
             wrong.append(f"{path}:{number}: a measured time, not for printing: {lines[number - 1].strip()}")
+SEAMS = {"src/now.c", "wal/clock.c"}
+asked = set()
+for path in sorted(glob.glob("src/*.[ch]") + glob.glob("wal/*.[ch]")):
+    with open(path) as f:
+        text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m[0].count("\n"), f.read(), flags=re.S)
+    for number in (n for n, line in enumerate(text.splitlines(), 1) if ASKS.search(line)):
+        asked.add(path)
+        if path not in SEAMS:
+            wrong.append(f"{path}:{number}: the time is asked for in {' and '.join(sorted(SEAMS))} only")
+wrong += [f"{path} does not ask for the time" for path in sorted(SEAMS - asked)]
 if looked < 100:
     wrong.append(f"only {looked} files were looked at")
 print("\n".join(wrong) or f"{looked} files were looked at")
