@@ -30,3 +30,10 @@ EXTRA_DIST += %D%/eio.c
 CLEANFILES += %D%/eio.so
 SCRIPT_TESTS += %D%/parting.py
 SCRIPT_TESTS += %D%/started.py
+check_DATA += %D%/clock.so
+%D%/clock.so: %D%/clock.c
+	$(AM_V_at)$(MKDIR_P) %D%
+	$(AM_V_GEN)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN_CFLAGS) -O1 -g -shared -fPIC -o $@ $(srcdir)/%D%/clock.c -ldl
+EXTRA_DIST += %D%/clock.c %D%/testclock.py
+CLEANFILES += %D%/clock.so
+SCRIPT_TESTS += %D%/clock.py

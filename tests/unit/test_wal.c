@@ -1548,6 +1548,29 @@ static void test_holes(void **state)
 /* ---- the checkpointer ---- */
 
 /* A lane that fails does not keep the others from settling. */
+/* A checkpoint that moves a batch in pieces: each record keeps the batch's time. */
+static void test_time_of_a_batch(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_record r;
+	struct wal_cursor *c;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	for (unsigned batch = 1; batch <= 2; batch++) {
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(world_record(&f->x, 0, 500, false), 0);
+		assert_int_equal(lane_commit(wal_lane(f->x.w, 0), 1700000000000 + batch * 1000), 0);
+	}
+	assert_int_equal(world_background(&f->x, 1), 0);
+	assert_int_equal(wal_read_open(f->x.w, 0, 1, &c), 0);
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(wal_read_next(c, &r), 1);
+		assert_int_equal(r.time_ms, 1700000000000 + (i / 3 + 1) * 1000);
+	}
+	wal_read_close(c);
+}
+
 static void test_background_goes_on(void **state)
 {
 	struct fixture *f = *state;
@@ -1739,7 +1762,7 @@ int main(void)
 		T(test_damaged_wal), T(test_unreadable_block_of_the_store), T(test_unreadable_store),
 		T(test_zeroed_magics), T(test_unreadable_superblocks), T(test_wal_of_zeros), T(test_zeroed_magics_of_another),
 		T(test_table_of_noise),
-		T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_bounds_and_old_lanes),
+		T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_time_of_a_batch), T(test_bounds_and_old_lanes),
 		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
 		T(test_recovery_keeps_to_the_retention), T(test_report_words),
 	};
