@@ -3,7 +3,9 @@
 #ifndef PASTE_COMPAT_H
 #define PASTE_COMPAT_H
 
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/timer.h>
 #include <linux/uio.h>
 #include <linux/version.h>
@@ -55,6 +57,18 @@ static inline struct sock *paste_listener6(struct net *net, const struct in6_add
 	return inet6_lookup_listener(net, PASTE_HASHINFO(net) NULL, 0, saddr, sport, daddr, dport, dif, 0);
 }
 #endif
+
+/* The memory group that nobody is charged for; it is there for as long as the kernel.  Not every
+ * kernel exports it.  NULL: there are no groups. */
+static inline struct mem_cgroup *paste_root_group(void)
+{
+	struct mem_cgroup *own = get_mem_cgroup_from_mm(current->mm), *g = own;
+
+	while (g && parent_mem_cgroup(g))
+		g = parent_mem_cgroup(g);
+	mem_cgroup_put(own);
+	return g;
+}
 
 #ifndef timer_container_of
 #define timer_container_of from_timer

@@ -22,10 +22,18 @@
 #include <linux/slab.h>
 #include <net/net_namespace.h>
 
+#include "compat.h"
 #include "vnet.h"
 #include "vnet_parse.h"
 
 #define BATCH 64u
+
+static struct mem_cgroup *nobodys;	/* memory group */
+
+void vnet_source_init(void)
+{
+	nobodys = paste_root_group();
+}
 
 /* ---- the port ---- */
 
@@ -340,13 +348,21 @@ static void vnet_refill(struct paste_ring *r)
 	vnet_leave(v);
 }
 
+/*
+ * What the stack allocates on the way, the sockets of new connections most of all, it charges to
+ * the memory group of the task that runs, and in softirq to none.  Here that is the ring's
+ * thread, while the packets may be another server's: so they are charged to none either.  Who
+ * accepts a connection is charged with what is queued on it, and with its file.
+ */
 static unsigned int vnet_poll(struct paste_ring *r, unsigned int budget)
 {
 	struct vnet *v = vnet_enter(r);
 	unsigned int all = 0, n;
+	struct mem_cgroup *group;
 
 	if (!v)
 		return 0;
+	group = set_active_memcg(nobodys);
 	vnet_own(v);
 	do {
 		LIST_HEAD(list);
@@ -361,6 +377,7 @@ static unsigned int vnet_poll(struct paste_ring *r, unsigned int budget)
 	} while (n == BATCH && all < budget);
 	if (all)
 		vnet_ring_rx(v);
+	set_active_memcg(group);
 	vnet_leave(v);
 	return all;
 }

@@ -147,6 +147,7 @@ void vnet_flush_tx(struct vnet *v);
 void vnet_empty_tx(struct vnet *v);
 
 /* src_vnet.c */
+void vnet_source_init(void);
 unsigned int vnet_take(struct vnet *v, unsigned int budget, struct list_head *list);
 void vnet_port_gone(struct vnet *v);
 void vnet_port_stash(struct vnet_port *port, u32 buf);

@@ -703,8 +703,10 @@ static struct notifier_block vnet_notifier = { .notifier_call = vnet_goes };
 
 int paste_vnet_init(void)
 {
-	int err = register_netdevice_notifier(&vnet_notifier);
+	int err;
 
+	vnet_source_init();
+	err = register_netdevice_notifier(&vnet_notifier);
 	if (err)
 		return err;
 	err = register_virtio_driver(&vnet_driver);

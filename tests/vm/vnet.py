@@ -409,6 +409,36 @@ def splice(g):
     equal(copied(g.end()), {}, "copied")
 
 
+def slab_of(g, group):
+    """Bytes of the kernel's own memory that a memory group is charged with."""
+    return int(dict(line.split() for line in g.m.run(f"cat /sys/fs/cgroup/{group}/memory.stat").text.splitlines())["slab"])
+
+
+@with_guest("another server's connections over the ring's card are not charged to the ring's memory group")
+def charged(g):
+    with open(g.m.image.kernel.config) as f:
+        if "CONFIG_MEMCG=y\n" not in f.read():
+            raise Skip("this kernel was built without MEMCG")
+    g.m.run("set -e; mount -t cgroup2 none /sys/fs/cgroup; cd /sys/fs/cgroup\n"
+            "echo +memory >cgroup.subtree_control; mkdir server; set +e\n"
+            "tiny epoll 8081 >/dev/null 2>&1 & echo $! >/tmp/other\n" + listens(8081))
+    g.serve()
+    g.m.run("cat /tmp/pid >/sys/fs/cgroup/server/cgroup.procs")
+    equal(run_load(2, 20, (1024,)), (20, 0), "requests and wrong ones")
+    before, seen = slab_of(g, "server"), g.stats()
+    with contextlib.ExitStack() as every:
+        for i in range(400):
+            equal(post(every.enter_context(connect(GUEST, 8081)), i, 100), 200, "the other server's status")
+        more, now = slab_of(g, "server") - before, g.stats()
+    taken = now["src_packets"] - seen["src_packets"]
+    print(f"#    400 connections of another server, {taken} packets taken by the ring's thread: {more} bytes of slabs more")
+    check(taken > 0, "softirq took all of them, which says nothing:", now)
+    check(more < 200000, "the ring's group is charged with", more, "bytes")
+    all_came_back(g)
+    g.end()
+    g.m.run("kill $(cat /tmp/other)")
+
+
 class Hoarder:
     """A connection to the server whose client sends what it likes, with wrong sequence numbers."""
 
