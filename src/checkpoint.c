@@ -154,12 +154,12 @@ static void tell_missing(struct checkpoint *c, const struct wal_watch *x)
 		return;
 	if (x->missing) {
 		health_set(c->health, HEALTH_FILES_MISSING, WAL_EGONE);
-		diag(DIAG_ERR, "%u segments of the log were removed or renamed, the first is "
-			 "log/%03u/%08llx.seg: the next start will not find the records in them; put them "
-			 "back", x->missing, x->lane, (unsigned long long)x->segno);
+		diag(DIAG_ERR, "%u segments of the log were removed, renamed or cut short, the first is "
+			 "log/%03u/%08llx.seg: the next start will not find the records that were in them; "
+			 "put them back", x->missing, x->lane, (unsigned long long)x->segno);
 	} else {
 		health_clear(c->health, HEALTH_FILES_MISSING);
-		diag(DIAG_NOTE, "no segment of the log is missing any more");
+		diag(DIAG_NOTE, "no segment of the log is missing or cut short any more");
 	}
 }
 
@@ -169,7 +169,7 @@ static void tell_gone(struct checkpoint *c, const struct wal_watch *x)
 		return;
 	c->gone = true;
 	health_set(c->health, HEALTH_LANE_FAILED, WAL_EGONE);
-	diag(DIAG_ERR, "%s was removed, renamed or replaced under the running server: what is written there "
+	diag(DIAG_ERR, "%s was removed, renamed, replaced or cut short under the running server: what is written there "
 		 "now could not be found again, so nothing is acknowledged any more; look at what is "
 		 "left, then restart", x->what);
 }

@@ -25,7 +25,7 @@
 	  "make room, or set a retention; goes on by itself") /* the checkpointer, over all lanes */ \
 	X(CHECKPOINT, "checkpoint-failing", "the next segment of the log cannot be made", \
 	  "look at the storage; it is tried again")	/* the checkpointer */ \
-	X(FILES_MISSING, "files-missing", "files of the log were removed or renamed", \
+	X(FILES_MISSING, "files-missing", "files of the log were removed, renamed or cut short", \
 	  "put them back: the next start will not find what they hold")	/* the checkpointer */ \
 	X(UNREADABLE, "unreadable", "records of the log cannot be read", \
 	  "look at the storage; it is tried again")	/* the service thread */ \

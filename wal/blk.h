@@ -40,6 +40,7 @@ static inline bool blk_nospace(int err)
 struct blk_id {			/* which file or folder it is */
 	uint64_t dev, ino;
 	unsigned names;		/* how many it has: hard links */
+	uint64_t bytes;		/* its size */
 };
 static inline bool blk_same(const struct blk_id *a, const struct blk_id *b)
 {

@@ -158,7 +158,7 @@ static void file_close(struct blk_file *f)
 
 static int id_of(const struct stat *st, struct blk_id *id)
 {
-	*id = (struct blk_id){ st->st_dev, st->st_ino, (unsigned)st->st_nlink };
+	*id = (struct blk_id){ st->st_dev, st->st_ino, (unsigned)st->st_nlink, (uint64_t)st->st_size };
 	return st->st_nlink ? 0 : -ENOENT;
 }
 

@@ -167,9 +167,9 @@ static void sim_close(struct blk_file *f)
 	free(f);
 }
 
-static int id_of(unsigned ino, struct blk_id *id)
+static int id_of(const struct blk_sim *s, unsigned ino, struct blk_id *id)
 {
-	*id = (struct blk_id){ 1, ino, 1 };
+	*id = (struct blk_id){ 1, ino, 1, ino < s->nino ? s->ino[ino].seen.len : 0 };
 	return 0;
 }
 
@@ -177,7 +177,7 @@ static int sim_id(struct blk_file *f, struct blk_id *id)
 {
 	const struct blk_sim *s = f->s;
 
-	id_of(f->ino, id);
+	id_of(s, f->ino, id);
 	for (size_t i = 0; i < s->seen.n; i++)
 		if (s->seen.v[i].ino == f->ino)
 			return 0;
@@ -195,7 +195,7 @@ static int sim_id_at(void *ctx, struct blk_dir *at, const char *name, struct blk
 		return err;
 	e = sim_name_find(&s->seen, path);
 	if (e || sim_is_root(path))
-		return id_of(e ? e->ino : UINT_MAX, id);
+		return id_of(s, e ? e->ino : UINT_MAX, id);
 	return -ENOENT;
 }
 

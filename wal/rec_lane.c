@@ -170,16 +170,31 @@ static bool copy_torn(const struct rec *r, const struct rec_lane *l, const struc
 	return h->kind == SEG_HOLE_COPY && (r->rep->unclean || (of_last && l->segs.end == SEG_DATA));
 }
 
+static const struct seg_info *file_of(const struct seg_lane *s, uint64_t segno)
+{
+	for (size_t i = 0; i < s->nsegs; i++)
+		if (s->segs[i].segno == segno)
+			return &s->segs[i];
+	return NULL;
+}
+
 static uint32_t hole_reason(const struct seg_lane *s, const struct seg_hole *h)
 {
 	if (h->kind == SEG_HOLE_UNREADABLE)
 		return WAL_UNREADABLE;
-	for (size_t i = 0; h->kind == SEG_HOLE_SEGMENT && i <= s->nsegs; i++)
-		if (i == s->nsegs)
-			return WAL_MISSING;
-		else if (s->segs[i].segno == h->segno)
-			break;
-	return WAL_DAMAGE;
+	return h->kind == SEG_HOLE_SEGMENT && !file_of(s, h->segno) ? WAL_MISSING : WAL_DAMAGE;
+}
+
+static const char *hole_words(const struct seg_lane *s, const struct seg_hole *h)
+{
+	const struct seg_info *si = h->kind == SEG_HOLE_SEGMENT ? file_of(s, h->segno) : NULL;
+
+	if (!si)
+		return seg_hole_words(h->kind);
+	if (si->state == SEG_FOREIGN)
+		return "the file is another segment's, by its header";
+	return si->bytes <= SEG_DATA ? "the file is cut short, and nothing of a segment is left in it" :
+	       "the segment has no valid header, and no frame to find it by";
 }
 
 static int note_holes(struct rec *r, unsigned lane)
@@ -193,7 +208,7 @@ static int note_holes(struct rec *r, unsigned lane)
 			.lane = lane, .from_seq = h->from_seq, .to_seq = h->to_seq,
 			.reason = hole_reason(&l->segs, h), .state = RF_DAMAGE, .place = RP_SEGMENT,
 			.segno = h->segno, .offset = h->off, .bytes = h->bytes,
-			.what = seg_hole_words(h->kind),
+			.what = hole_words(&l->segs, h),
 		};
 
 		if (rec_hole_is_new(r, l, i, &g.reason)) {

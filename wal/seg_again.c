@@ -219,15 +219,17 @@ int seg_header_again(const struct blk_ops *blk, struct blk_file *f, uint64_t byt
 {
 	struct search s = { .lane = h->lane, .budget = 16 * bytes };
 	uint32_t key;
-	int err = seg_walk_init(&s.w, blk, f, h, SEG_DATA, bytes, PIECE);
+	int err = bytes > SEG_DATA ? seg_walk_init(&s.w, blk, f, h, SEG_DATA, bytes, PIECE) : 1;
 
 	*a = (struct seg_again){ 0, false };
 	if (err)
-		return err;
+		return err < 0 ? err : 0;
 	err = find_key(&s, &key, &a->first);
 	if (err == 1) {
 		h->salt = salt_of(key);
-		h->bytes = bytes;
+		h->bytes = (bytes + WAL_PAGE - 1) & ~(uint64_t)(WAL_PAGE - 1);
+		if (h->bytes < SEG_BYTES_MIN)
+			h->bytes = SEG_BYTES_MIN;
 		err = read_frames(&s, h, &a->batches);
 		seg_header_encode(h);
 		if (!err)

@@ -489,7 +489,7 @@ static int prep_publish(struct seglog *s)
 		return err;
 	}
 	g->segno = s->prep.segno;
-	g->bytes = s->prep.bytes;
+	g->bytes = g->there = s->prep.bytes;
 	g->salt = seg_random(s);
 	g->end = SEG_DATA;
 	g->file = s->prep.file;
@@ -544,11 +544,11 @@ int seglog_prepare(struct seglog *s)
 	return blk_nospace(err) ? -ENOSPC : err;
 }
 
-/* ---- names that are gone ---- */
+/* ---- names that are gone, files that are cut ---- */
 
-/* Whether the file that the segment's name leads to is another, or none.  What cannot be
- * found out is taken for well. */
-static bool lost_name(struct seglog *s, uint64_t segno, const struct blk_id *want)
+/* Whether the file that the segment's name leads to is another, or none, or has less than
+ * that many bytes.  What cannot be found out is taken for well. */
+static bool lost_name(struct seglog *s, uint64_t segno, const struct blk_id *want, uint64_t bytes)
 {
 	char name[SEG_NAME_MAX];
 	struct blk_id id;
@@ -556,7 +556,8 @@ static bool lost_name(struct seglog *s, uint64_t segno, const struct blk_id *wan
 
 	seg_name(name, segno);
 	err = s->o.blk->id_at(s->o.blk->ctx, s->dir, name, &id);
-	return err == -ENOENT || (!err && want && !blk_same(&id, want));
+	return err == -ENOENT || (!err && want && !blk_same(&id, want)) ||
+	       (!err && id.bytes < bytes && !MUTANT(seg_watch_cut));
 }
 
 /* Take back the prepared segment, if the writer has not got it yet: the next call of
@@ -564,11 +565,16 @@ static bool lost_name(struct seglog *s, uint64_t segno, const struct blk_id *wan
 static void watch_prepared(struct seglog *s)
 {
 	struct seg *g = atomic_load_explicit(&s->prepared, memory_order_relaxed);
+	char name[SEG_NAME_MAX];
+	struct blk_id id;
 
 	/* The background alone frees it, so it may be looked at though the writer has it. */
-	if (!g || !lost_name(s, g->segno, &g->id) ||
+	if (!g || !lost_name(s, g->segno, &g->id, g->there) ||
 	    !atomic_compare_exchange_strong(&s->prepared, &g, NULL))
 		return;
+	seg_name(name, g->segno);
+	if (!s->o.blk->id_at(s->o.blk->ctx, s->dir, name, &id) && blk_same(&id, &g->id))
+		seg_unlink(s, name);		/* it is cut: the name is free for the new one */
 	s->next_segno = g->segno;
 	s->o.blk->close(g->file);
 	free(g);
@@ -587,7 +593,7 @@ static bool lost_folder(struct seglog *s)
 }
 
 struct watched {
-	uint64_t segno;
+	uint64_t segno, there;
 	bool	 missing;
 };
 
@@ -600,7 +606,7 @@ static struct watched *list_copy(struct seglog *s, size_t *n, uint64_t *active, 
 	*n = s->nsegs;
 	l = malloc((*n + 1) * sizeof(*l));
 	for (size_t i = 0; l && i < *n; i++)
-		l[i] = (struct watched){ s->segs[i]->segno, false };
+		l[i] = (struct watched){ s->segs[i]->segno, s->segs[i]->there, false };
 	*active = s->active ? s->active->segno : 0;
 	if (s->active)
 		*id = s->active->id;
@@ -620,7 +626,7 @@ int seglog_watch(struct seglog *s, unsigned *missing, uint64_t *first)
 	if (!l)
 		return gone ? -ENOENT : 0;
 	for (size_t i = 0; i < n; i++) {
-		l[i].missing = lost_name(s, l[i].segno, l[i].segno == active ? &id : NULL);
+		l[i].missing = lost_name(s, l[i].segno, l[i].segno == active ? &id : NULL, l[i].there);
 		if (l[i].missing && l[i].segno == active)
 			gone = true;
 		else if (l[i].missing && !(*missing)++)

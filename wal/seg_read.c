@@ -342,7 +342,7 @@ int seg_read_more(struct seg_cursor *c, void *to, uint32_t n)
 		return -EINVAL;
 	err = c->s->o.blk->read(c->g->file, to, n, c->rec_off + c->rec_at);
 	if (err)
-		return err;
+		return err == -ENODATA ? -EBADMSG : err;	/* the file was cut meanwhile */
 	c->crc = crc32c_update(c->crc, to, n);
 	c->rec_at += n;
 	if (c->rec_at == c->rec.len && !frame_data_check(&c->rec, crc32c_final(c->crc)) &&

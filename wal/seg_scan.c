@@ -121,7 +121,7 @@ static int header_again(struct scan *sc, struct seg_info *si, struct blk_file *f
 		return 0;
 	if (sc->o->uuid)
 		memcpy(h.store_uuid, sc->o->uuid, sizeof(h.store_uuid));
-	got = seg_header_again(sc->o->blk, f, si->bytes & ~(uint64_t)(WAL_PAGE - 1), &h, &again);
+	got = seg_header_again(sc->o->blk, f, si->bytes, &h, &again);
 	if (got < 0)
 		return got;
 	if (!got || (si->state == SEG_PREPARED && !was_used(sc, &h, &again))) {
@@ -143,12 +143,10 @@ static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
 	/* Whoever takes it for an empty file gives its numbers again. */
 	if (err)
 		return err;
-	if (si->bytes < SEG_BYTES_MIN) {	/* files get their name at full size */
-		si->state = SEG_HEADER_LOST;
-		return 0;
-	}
 	ea = read_copy(sc->o->blk, f, SEG_HDR_A, &a);
 	eb = read_copy(sc->o->blk, f, SEG_HDR_B, &b);
+	if (ea == -ENODATA && si->bytes < SEG_HDR_B + sizeof(b))
+		eb = ea;		/* cut: what was used would have had copy A */
 	/* Beside one of ours, too: it is no damage that may be written over. */
 	if ((of_another_format(ea) || of_another_format(eb)) && !MUTANT(seg_newer_check))
 		return of_another_format(ea) ? ea : eb;
@@ -347,11 +345,12 @@ static int walk_segment(struct scan *sc, struct seg_info *si, struct blk_file *f
 	if (err)
 		return err;
 	if (limit < si->h.bytes) {	/* cut short: nobody knows what was there */
-		h = hole_add(sc, si, SEG_HOLE_TAIL, limit, si->h.bytes - limit);
+		h = hole_add(sc, si, SEG_HOLE_CUT, si->end, si->h.bytes - si->end);
 		if (!h)
 			return -ENOMEM;
 		dirty = si->h.bytes;
 		l->numbers_lost |= tail;
+		sc->open_hole = l->nholes;
 	} else if (dirty > si->end && !tail) {
 		h = hole_add(sc, si, SEG_HOLE_HEADER, si->end, dirty - si->end);
 		if (!h)
@@ -675,7 +674,8 @@ const char *seg_hole_words(enum seg_hole_kind k)
 		[SEG_HOLE_DATA] = "data with a wrong checksum",
 		[SEG_HOLE_UNREADABLE] = "the device cannot read it",
 		[SEG_HOLE_TAIL] = "records missing at the end of the segment",
-		[SEG_HOLE_SEGMENT] = "segment missing or without a valid header",
+		[SEG_HOLE_CUT] = "the file is cut short, here or further on",
+		[SEG_HOLE_SEGMENT] = "the segment's file is missing",
 		[SEG_HOLE_COPY] = "one copy of the segment's header is damaged",
 		[SEG_HOLE_BOTH] = "both copies of the segment's header are damaged; it is found "
 				  "again from its frames",

@@ -44,7 +44,8 @@ void seg_header_encode(struct seg_header *h);		/* fills magic, version, crc .. *
  * in both cases not knowable) */
 int  seg_header_check(const struct seg_header *h);
 void frame_header_encode(struct frame_header *h, uint64_t salt);
-/* Both copies are lost: the header again from the frames of the file, which has so many bytes.
+/* Both copies are lost: the header again from the frames of the file, which has so many bytes
+ * (a file that is cut short: less than the header says then).
  * h has the store's uuid, lane and number; the salt is one that all true frames agree with.
  * 1: *h is complete; 0: there is no frame to go by; -errno. */
 struct seg_again {
@@ -134,6 +135,7 @@ enum seg_hole_kind {
 	SEG_HOLE_UNREADABLE,	/* the device refused to read some of it */
 	SEG_HOLE_TAIL,		/* numbers missing in front of the next segment: nothing
 				 * but zeros (or bytes that are no frame) there */
+	SEG_HOLE_CUT,		/* the file ends before its time, and is whole up to here */
 	SEG_HOLE_SEGMENT,	/* a segment file that is missing or has no valid header */
 	SEG_HOLE_COPY,		/* one of a segment's header copies: costs nothing */
 	SEG_HOLE_BOTH,		/* both, and the header was found again: costs nothing either */

@@ -5,7 +5,8 @@
  *
  * The walker holds a window of the file in memory and moves it forward; pages that
  * the device refuses to read are taken as zeros, so that they cost what stood in them
- * and nothing else.
+ * and nothing else; and so is what a file that was cut while it is in use does not have any
+ * more.
  */
 #include "seg_scan.h"
 
@@ -100,11 +101,28 @@ static bool page_lost(int err)
 	return err == -EIO || err == -EBADMSG || err == -EILSEQ || err == -EUCLEAN;
 }
 
+static int read_pages(struct seg_walk *w, uint8_t *to, size_t n, uint64_t off);
+
+/* The file ends in front of off + n. */
+static int read_cut(struct seg_walk *w, uint8_t *to, size_t n, uint64_t off)
+{
+	uint64_t bytes;
+	int err = w->blk->size(w->file, &bytes);
+	size_t there = err || bytes <= off ? 0 : bytes - off < n ? (size_t)(bytes - off) : n;
+
+	if (there == n)			/* it has become longer again */
+		return w->blk->read(w->file, to, n, off);
+	memset(to + there, 0, n - there);
+	return err || !there ? err : read_pages(w, to, there, off);
+}
+
 /* Read n bytes at off; pages that cannot be read become zeros. */
 static int read_pages(struct seg_walk *w, uint8_t *to, size_t n, uint64_t off)
 {
 	int err = w->blk->read(w->file, to, n, off);
 
+	if (err == -ENODATA)
+		return read_cut(w, to, n, off);
 	if (!page_lost(err))
 		return err;
 	while (n) {

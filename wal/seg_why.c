@@ -113,32 +113,42 @@ static int walk(struct why *y, struct seg *g, struct seg_entry at)
 	return err < 0 ? err : 0;
 }
 
+/* Whether the files between the two (NULL: from the oldest on) are there, as check says it: by
+ * the first of them.  A file is there too if it has no header, or another's.  With the lock. */
+static bool files_there(struct seglog *s, const struct seg *g, const struct seg *next)
+{
+	uint64_t first = g ? g->segno + 1 : s->low_segno;
+
+	if (g && (!next || next->segno == first))
+		return true;
+	if (!g)
+		return s->nsegs && s->segs[0]->segno <= first;
+	for (size_t i = 0; i < s->nsegs; i++)
+		if (s->segs[i]->segno == first)
+			return true;
+	return false;
+}
+
 /* The two segments around the number, held: the last that starts at or before it, and the
- * next one behind that; NULL where there is none.  *whole: no number between them stood in
- * a file that is gone. */
+ * next one behind that; NULL where there is none.  *whole: see files_there. */
 static int hold_both(struct why *y, struct seg **g, struct seg **next, bool *whole)
 {
 	struct seglog *s = y->s;
-	uint64_t above = 0;
 	int err = 0;
 
 	*g = *next = NULL;
-	*whole = true;
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = s->nsegs; i-- > 0; above = s->segs[i]->segno) {
+	for (size_t i = s->nsegs; i-- > 0 && !*g; ) {
 		struct seg *x = s->segs[i];
 
-		if (above && x->segno + 1 != above)
-			*whole = false;
-		if (x->lost)			/* a file without a header: damage */
+		if (x->lost)			/* a file without a header */
 			continue;
-		if (x->first_seq <= y->seq) {
+		if (x->first_seq <= y->seq)
 			*g = x;
-			break;
-		}
-		*next = x;
-		*whole = true;
+		else
+			*next = x;
 	}
+	*whole = files_there(s, *g, *next);
 	if (*g)
 		y->a->from = (*g)->first_seq;
 	if (*next)
@@ -166,7 +176,7 @@ static int look(struct why *y, struct seg *g, struct seg *next, bool whole)
 		if (!err && !y->passed && !y->done && !whole && y->a->reason == WAL_DAMAGE)
 			answer(y, WAL_MISSING, 0);
 	} else {
-		answer(y, WAL_MISSING, 0);
+		answer(y, whole ? WAL_DAMAGE : WAL_MISSING, 0);
 	}
 	if (!err && next && !y->done) {
 		y->passed = true;		/* of its records none is asked for */

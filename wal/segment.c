@@ -182,8 +182,9 @@ static int load_segments(struct seglog *s, const struct seg_lane *found, uint64_
 		g->first_seq = si->h.first_seq;
 		g->created_ms = si->h.created_ms;
 		g->salt = si->h.salt;
-		g->bytes = si->bytes;
-		g->end = si->read ? si->end : si->bytes < si->h.bytes ? si->bytes : si->h.bytes;
+		g->bytes = g->there = si->bytes;
+		/* A walk ends at a multiple of 8, wherever the file was cut. */
+		g->end = si->read ? si->end : (si->bytes < si->h.bytes ? si->bytes : si->h.bytes) & ~7ull;
 		g->sealed = true;
 	}
 	for (size_t i = s->nsegs; i-- > 0; ) {	/* a lost one stands for no number */
@@ -326,6 +327,8 @@ static int resume_tail(struct seglog *s, const struct seg_lane *found,
 		err = write_again(s, g->file, r->batch_off, r->end);
 	if (!err && !MUTANT(seg_resume_sync))
 		err = s->o.blk->sync(g->file);
+	if (!err)
+		err = s->o.blk->size(g->file, &g->there);
 	return MUTANT(seg_resume_result) ? 0 : err;
 }
 

@@ -200,8 +200,9 @@ int  seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
  * 0; 1: call again; -errno. */
 int  seglog_turn(struct seglog *s, uint64_t begun_before_ms, bool writer);
 
-/* Whether the files still have their names: a running server does not notice by itself
- * that they were removed.  0; -ENOENT: the segment that is written to, or the lane's folder,
+/* Whether the files still have their names, and their size: a running server does not notice by
+ * itself that they were removed, or cut.  What is said here of a name is true of a cut too.
+ *   0; -ENOENT: the segment that is written to, or the lane's folder,
  * has lost its name (or another file has it), so nothing that is written could come back.
  * A prepared one is made again.  *missing: how many sealed ones have none, *first: the
  * first of them. */

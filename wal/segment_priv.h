@@ -34,6 +34,7 @@ struct seg {
 	uint64_t segno, first_seq, created_ms, bytes, salt;
 	bool	 lost;		/* no valid header: holds its place, nothing is read from it */
 	struct blk_id id;	/* the active and the prepared one: of the open file */
+	uint64_t there;		/* so large was the file when it was opened: less than bytes if it was cut */
 	/* the writer's; release after the bytes before `end` are synced */
 	_Atomic uint64_t end;	/* of a sealed one that was not read at open: its size */
 	_Atomic bool sealed;	/* release: `end` is final */

@@ -101,7 +101,7 @@ enum clock_trust wal_clock_trust(const struct wal *w);
 struct wal_watch {
 	bool	 moved;		/* the store's path leads elsewhere: it is worked on where it is now */
 	bool	 wal_moved;	/* the wal's does */
-	unsigned missing;	/* segments without a file of their name: what only they hold is lost */
+	unsigned missing;	/* segments whose file has lost its name, or its end: what only they hold is lost */
 	unsigned lane;		/* of the first of them */
 	uint64_t segno;
 	bool	 gone;		/* lanes have failed for it */

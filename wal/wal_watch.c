@@ -10,9 +10,9 @@
  *						folders that are held
  *	the wal's path does			told: it is mapped, and the next start asks for it
  *	the wal or its buffers are not in it	all lanes fail
- *	a sealed segment has no name		told: what only it holds is lost to the next start
- *	the prepared one has none		it is made again (seglog_watch)
- *	the active one, a folder		nothing that is acknowledged could come back: the
+ *	a sealed segment has no name, or is cut	told: what only it holds is lost to the next start
+ *	the prepared one has none, or is cut	it is made again (seglog_watch)
+ *	the active one (or cut), a folder	nothing that is acknowledged could come back: the
  *						lane fails, or all of them
  *	the file `store`			all lanes fail: the lock, which keeps other
  *						processes away from the files, went with it

@@ -4,6 +4,7 @@
 it cannot be read now.  The server, check, dump and repair say the same of the same store."""
 import json
 import os
+import shutil
 import subprocess
 
 import edges
@@ -133,6 +134,33 @@ def missing(t):
     equal(gap_list(r.body), want, "gaps")
     equal([x.seq for x in records(r.body)], [i for i in range(1, N + 1) if i not in gone], "the others")
     s.stop_clean()
+
+
+@case("its file is cut, of another lane, or no segment: 500, damage, in the server and the tools", each=True,
+      rings=["socket"])
+def spoiled(t):
+    for where in range(3):
+        for how in (lambda p: os.truncate(p, os.path.getsize(p) - 1), lambda p: os.truncate(p, 30000),
+                    lambda p: os.truncate(p, 1), lambda p: shutil.copy(segs[where - 1], p)):
+            s = t.a_server(store=os.path.join(t.dir, "s"), settings=SETTINGS)
+            if s.nvmm:
+                os.makedirs(s.nvmm, exist_ok=True)
+            s.start()
+            filled(s)
+            segs = sorted({place_of(s, body(i))[0] for i in range(1, N + 1)})
+            segs = [segs[0], segs[1], segs[-1]]
+            s.stop_clean()
+            how(segs[where])
+            j = json.loads(edges.tool(s.store, s.nvmm, "check", "--json").stdout)
+            equal({d["reason"] for d in j["damage"]}, {"damage"}, f"{where}: {j['damage']}")
+            there = {r.seq for r in s.dump(exits=(2,))}
+            s.start()
+            for i in range(1, N + 1):
+                r = s.ask("GET", f"/-/records/0-{i}")
+                equal((r.status, b"damaged" in r.body), (200, False) if i in there else (500, True), f"{where}: 0-{i}: {r}")
+            s.stop_clean()
+            for d in s.store, s.nvmm:
+                shutil.rmtree(d or "", ignore_errors=True)
 
 
 @case("it has expired: 410, a gap", each=True, rings=["socket"])

@@ -6,12 +6,13 @@ It is told within seconds, by readyz, a metric and a message; and where what is 
 could not be found by another start, a POST gets 503 and no 2xx.
 """
 import glob
+import json
 import os
 import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from harness import bytes_of, case, check, equal, main, post, wait_until  # noqa: E402
+from harness import bytes_of, case, check, equal, gaps, main, post, records, wait_until  # noqa: E402
 
 SMALL = {"segment-size": "1M", "body-max": "300K", "pool-size": "4M", "checkpoint-interval": "20ms"}
 
@@ -31,7 +32,7 @@ def refuses(s, what):
     r = s.ask("GET", "/-/readyz")
     equal(r.status, 503, f"{what}: readyz")
     check(b"lane-failed" in r.body and b"removed or replaced" in r.body, what, r.body)
-    wait_until(lambda: "removed, renamed or replaced under the running server" in s.said(), 20, what + ": no message: " + s.said())
+    wait_until(lambda: "removed, renamed, replaced or cut short under the running server" in s.said(), 20, what + ": no message: " + s.said())
     equal(s.metrics().rows['pasted_condition{reason="lane-failed"}'], 1, f"{what}: the metric")
 
 
@@ -55,6 +56,10 @@ def replace_active(s):
     os.rename(path + ".copy", path)
 
 
+def cut_active(s):
+    os.truncate(active(s), os.path.getsize(active(s)) // 2)
+
+
 def remove_lane(s):
     shutil.rmtree(os.path.join(s.store, "log", "000"))
 
@@ -71,7 +76,7 @@ def remove_all(s):
     shutil.rmtree(s.store)
 
 
-WAYS = (unlink_active, rename_active, replace_active, remove_lane, rename_log, unlink_store, remove_all)
+WAYS = (unlink_active, rename_active, replace_active, cut_active, remove_lane, rename_log, unlink_store, remove_all)
 
 
 @case("what is written now could not be found again: 503", each=True, rings=["socket"])
@@ -99,6 +104,29 @@ def sealed(t):
     wait_until(s.ready, 20, "not well again")
     s.stop_clean()
     equal(len(s.dump()), 26, "records")
+
+
+@case("a sealed segment that is cut short: told, what is whole is read, the rest is damage")
+def cut(t):
+    s = t.server(settings=SMALL)
+    fill(s, 25)
+    first = segments(s)[0]
+    os.truncate(first, os.path.getsize(first) // 2)
+    r = wait_until(lambda: (lambda r: r if b"files-missing" in r.body else None)(s.ask("GET", "/-/readyz")), 20,
+                   "not told")
+    equal(r.status, 503, "readyz")
+    wait_until(lambda: os.path.basename(first) in s.said(), 20, "the message does not name it: " + s.said())
+    body = s.ask("GET", "/-/records/0-1..26").body
+    equal({g["reason"] for g in gaps(body)}, {"damage"}, "gaps")
+    there = [r.seq for r in records(body)]
+    lost = [i for i in range(1, 26) if i not in there]
+    equal(s.ask("GET", f"/-/records/0-{lost[0] - 1}").status, 200, "one that is whole")
+    for i in lost:
+        equal(s.ask("GET", f"/-/records/0-{i}").status, 500, f"0-{i}, which is not")
+    equal(s.ask("POST", "/x", b"x").status, 200, "a post")
+    s.stop_clean()
+    found = [g for g in json.loads(s.recover("check", "--json").stdout)["gaps"] if g["reason"] == "damage"]
+    equal([(g["from"], g["to"]) for g in found], [(lost[0], lost[-1])], "check")
 
 
 @case("a prepared segment is made again")

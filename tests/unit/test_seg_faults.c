@@ -96,6 +96,18 @@ static void path_of(char path[64], uint64_t segno)
 	snprintf(path, 64, LANE0 "/%08" PRIx64 ".seg", segno);
 }
 
+static uint64_t last_used(struct fixture *f)
+{
+	const uint8_t *p;
+	uint64_t segno = 0, len;
+	char path[64];
+
+	do
+		path_of(path, ++segno);
+	while ((p = blk_sim_bytes(f->x.blk, path, &len)) && p[0]);
+	return segno - 1;
+}
+
 /* Zeros over [off, off + n) of a segment. */
 static void zero(struct fixture *f, uint64_t segno, uint64_t off, uint64_t n)
 {
@@ -223,13 +235,173 @@ static void test_a_used_segment_without_its_begin(void **state)
 	}
 }
 
+/* ---- files that are cut ---- */
+
+/* Every record that the dump does not have is told by check and by the server with one reason,
+ * and of no other one. */
+static void lost_alike(struct fixture *f, uint32_t reason, bool server)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < f->model.lane[0].n; i++) {
+		uint64_t seq = f->model.lane[0].v[i].seq;
+		bool there = k < f->got.n && f->got.v[k].seq == seq, told = false;
+		struct wal_absent a;
+
+		k += there;
+		for (unsigned n = 0; n < f->rep.findings; n++) {
+			const struct rec_finding *g = &f->rep.finding[n];
+
+			if (g->from_seq > seq || g->to_seq < seq)
+				continue;
+			assert_int_equal(g->reason, reason);
+			told = true;
+		}
+		assert_int_equal(told, !there);
+		if (!server)
+			continue;
+		assert_int_equal(wal_read_absent(f->x.w, 0, seq, &a), 0);
+		assert_int_equal(a.reason, there ? WAL_IS_THERE : reason);
+	}
+	assert_int_equal(k, f->got.n);
+}
+
+#define MANY 150u
+
+/* Three segments and more of small records. */
+static void many(struct fixture *f)
+{
+	for (unsigned n = 0; n < MANY; n++) {
+		put(f, 1300);
+		if (n % 10 == 0)
+			background(f);
+	}
+	background(f);
+}
+
+struct expect {
+	struct fixture *f;
+	uint64_t segno, bytes;
+};
+
+static int cut_off(void *arg, const struct seg_info *si, const struct seg_frame *fr)
+{
+	const struct expect *e = arg;
+
+	if (si->segno == e->segno && fr->off + frame_bytes(fr->h.len) > e->bytes)
+		is_lost(e->f, fr->h.seq);
+	return 0;
+}
+
+/* What stands behind so many bytes of the segment. */
+static void lose_end(struct fixture *f, uint64_t segno, uint64_t bytes)
+{
+	struct expect e = { f, segno, bytes };
+	struct seg_scan_options o = { .blk = blk_sim_ops(f->x.blk), .dir = LANE0,
+		.record = cut_off, .arg = &e };
+	struct seg_lane l;
+	char path[64];
+
+	assert_int_equal(seg_scan_lane(&o, &l), 0);
+	assert_int_equal(l.records, MANY);
+	seg_lane_free(&l);
+	path_of(path, segno);
+	blk_sim_truncate(f->x.blk, path, bytes);
+}
+
+/* A segment's file has only so many bytes: what is whole in it is there, the rest is damage,
+ * and check, dump and the server agree. */
+static void test_cut_files(void **state)
+{
+	static const uint64_t cut[] = { WORLD_SEGMENT - 1, WORLD_SEGMENT - 9000, WORLD_SEGMENT / 2 + 3,
+		SEG_DATA + 3 * 1352, SEG_DATA, 4096, 511, 1, 0 };
+	struct fixture *f = *state;
+
+	for (unsigned c = 0; c < 2 * 2 * 3 * sizeof(cut) / sizeof(cut[0]); c++) {
+		uint64_t bytes = cut[c / 12], segno = 1 + c % 3;
+		bool closed = c / 3 % 2, nvmm = c / 6 % 2;
+		unsigned n = 0;
+
+		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		many(f);
+		if (closed)
+			assert_int_equal(world_close(&f->x), 0);
+		else
+			die(f);
+		lose_end(f, segno == 3 ? last_used(f) : segno, bytes);
+		for (size_t i = 0; i < MANY; i++)
+			n += f->model.lane[0].v[i].acked;
+		assert_int_equal(verdict(f), 2);
+		assert_int_equal(f->got.n, n);
+		lost_alike(f, WAL_DAMAGE, false);
+		start(f);
+		lost_alike(f, WAL_DAMAGE, true);
+		die(f);
+		verdict(f);
+		start(f);
+		lost_alike(f, WAL_DAMAGE, true);
+	}
+}
+
+/* Under an open store: what is there still is read, the rest is damage; the watch tells of it,
+ * and the lane fails if the segment is the one that is written to. */
+static void test_cut_while_open(void **state)
+{
+	static const uint64_t cut[] = { WORLD_SEGMENT - 9000, SEG_DATA + 5000, 1, 0 };
+	struct fixture *f = *state;
+	struct wal_watch x;
+	struct got now = { 0 };
+	char path[64];
+	uint64_t len;
+
+	for (size_t c = 0; c < sizeof(cut) / sizeof(cut[0]); c++) {
+		size_t k = 0;
+
+		begin(f, WAL_FSYNC);
+		many(f);
+		wal_watch(f->x.w, &x);
+		assert_int_equal(x.missing, 0);
+		lose_end(f, 2, cut[c]);
+		world_read(&f->x, &now);
+		for (size_t i = 0; i < MANY; i++) {
+			const struct model_rec *r = &f->model.lane[0].v[i];
+			struct wal_absent a;
+
+			assert_int_equal(wal_read_absent(f->x.w, 0, r->seq, &a), 0);
+			assert_int_equal(a.reason, r->acked ? WAL_IS_THERE : WAL_DAMAGE);
+			assert_true(!r->acked || now.v[k++].seq == r->seq);
+		}
+		assert_int_equal(k, now.n);
+		wal_watch(f->x.w, &x);
+		assert_int_equal(x.missing, 1);
+		assert_int_equal(x.segno, 2);
+		assert_false(x.gone);
+		/* the prepared one is made again */
+		path_of(path, last_used(f) + 1);
+		blk_sim_truncate(f->x.blk, path, cut[c]);
+		wal_watch(f->x.w, &x);
+		background(f);
+		assert_non_null(blk_sim_bytes(f->x.blk, path, &len));
+		assert_int_equal(len, WORLD_SEGMENT);
+		assert_false(x.gone);
+		path_of(path, last_used(f));
+		blk_sim_truncate(f->x.blk, path, WORLD_SEGMENT - 1);
+		assert_int_equal(lane_failed(wal_lane(f->x.w, 0)), 0);
+		wal_watch(f->x.w, &x);
+		assert_true(x.gone);
+		assert_int_equal(lane_failed(wal_lane(f->x.w, 0)), WAL_EGONE);
+	}
+	got_free(&now);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_one_batch_without_a_header), T(test_a_used_segment_without_a_header),
-		T(test_a_used_segment_without_its_begin),
+		T(test_a_used_segment_without_its_begin), T(test_cut_files),
+		T(test_cut_while_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
