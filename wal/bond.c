@@ -61,15 +61,17 @@ unsigned bond_find(const uint8_t *wal, struct wal_bond *bond)
 	if (!ok[0] && !ok[1])
 		return 0;
 	*bond = ok[0] ? b[0] : b[1];
-	return ok[0] && ok[1] && !memcmp(&b[0], &b[1], sizeof(b[0])) ? 2 : 1;
+	return (unsigned)ok[0] | (unsigned)ok[1] << 1 |
+	       (ok[0] && ok[1] && !memcmp(&b[0], &b[1], sizeof(b[0])) ? BOND_TWICE : 0);
 }
 
 void bond_load(struct walfile *w)
 {
 	unsigned copies = bond_find(w->wal.addr, &w->bond);
 
-	w->bonded = copies > 0;
-	w->bond_twice = copies > 1;
+	w->bonded = copies;
+	w->bond_twice = copies == BOND_TWICE;
+	w->bond_bad_b = copies == 1;
 }
 
 static void persist(struct walfile *w, uint64_t off, const void *src, size_t n)
@@ -84,12 +86,16 @@ static void persist(struct walfile *w, uint64_t off, const void *src, size_t n)
 
 void bond_write(struct walfile *w, const struct wal_bond *b)
 {
+	/* First the one that is not the only good one: a crash may tear it. */
+	int first = w->bond_bad_b && !MUTANT(bond_bad_first);
+
 	if (w->bond_twice && !memcmp(&w->bond, b, sizeof(*b)))
 		return;
-	for (int i = 0; i < 2; i++)
-		persist(w, bond_off[i], b, sizeof(*b));
+	persist(w, bond_off[first], b, sizeof(*b));
+	persist(w, bond_off[!first], b, sizeof(*b));
 	w->bond = *b;
 	w->bonded = w->bond_twice = true;
+	w->bond_bad_b = false;
 }
 
 void bond_clear(struct walfile *w)

@@ -15,7 +15,9 @@ void bond_encode(struct wal_bond *b);		/* magic, crc */
 /* Whether the wal's bond is with this store; store->ino 0: the file `store` is lost. */
 bool bond_fits(const struct wal_bond *wal, const struct wal_bond *store);
 
-/* How many copies are valid (2: and the same), and one of them; wal: its first two pages. */
+/* Which copies are valid: A 1, B 2, both and the same BOND_TWICE; *bond: one of them.  wal: its
+ * first two pages. */
+#define BOND_TWICE 7u
 unsigned bond_find(const uint8_t *wal, struct wal_bond *bond);
 void bond_load(struct walfile *w);		/* of a mapped wal: w->bonded, w->bond */
 /* Durable when they return, one copy after the other. */

@@ -75,6 +75,7 @@ struct rec {
 	struct wal_report *rep;
 	struct store store;
 	bool	 store_open;
+	bool	 fresh;			/* RS_FOREIGN: that store never had a record */
 	bool	 rebuilt;		/* store.b was found again, and is to be written */
 	bool	 class_unknown;		/* rebuilt, and no segment says whether there was a wal */
 	struct walfile *wal;		/* the attached one, for reading; NULL: none */

@@ -13,6 +13,8 @@
  *	a valid block of another store		the same, if no segment has its identity, the
  *						wal that it names is not there either, and
  *						the segments agree on another one
+ *	.. whose table says that it never	either that, or somebody else's segments in
+ *	had a record				a new store: asked (--adopt)
  *
  * check and dump do this in memory, repair writes it; a start refuses and names repair.
  */
@@ -281,6 +283,15 @@ static bool has_its_wal(struct rec *r)
 	return there;
 }
 
+/* By its table, if that is true: no lane of the store ever had a number. */
+static bool never_had_one(const struct store *s)
+{
+	for (unsigned i = 0; i < LANES_MAX; i++)
+		if (store_lane(s, i) && store_lane(s, i)->next_seq > 1)
+			return false;
+	return s->lanes_on && !MUTANT(store_fresh_asks);
+}
+
 int rec_store_owner(struct rec *r, struct rec_facts *f)
 {
 	struct count c = { .r = r, .s = &r->store, .one_is_enough = true };
@@ -290,6 +301,9 @@ int rec_store_owner(struct rec *r, struct rec_facts *f)
 	if (err || c.mine || !c.n || c.other_format || has_its_wal(r) || MUTANT(store_owner_check))
 		return 0;
 	f->store = RS_FOREIGN;
+	r->fresh = never_had_one(&r->store);
+	if (r->fresh && !r->adopt)
+		return 0;
 	return rebuild(r, f, r->store.b.gen, "the store's file is of another store: it is found again from "
 		       "the segments and the wal");
 }

@@ -428,6 +428,11 @@ static int refuse(struct rec *r)
 	const struct rec_row *row = r->rep->row;
 	const char *wal = r->rep->nvmm_path, *dir = r->store_dir;
 
+	if (f->store == RS_FOREIGN && r->fresh)
+		return rec_fail(r, row->error, "%s: its file `store` is of a store that never had a record, and "
+				"the segments in log/ are another one's: move them away, or, if it is the file "
+				"that does not belong here, `pasted-recover repair --adopt` makes it again "
+				"from them", dir);
 	if (f->store == RS_FOREIGN)
 		return rec_fail(r, row->error, "%s: its file `store` is another store's, no segment has that "
 				"identity: put the right one back, or `pasted-recover repair` makes it "

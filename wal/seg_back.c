@@ -377,7 +377,9 @@ static int prep_begin(struct seglog *s)
 	char name[32];
 	int err = -ESTALE;
 
+	pthread_mutex_lock(&s->lock);		/* the writer adds to the list meanwhile */
 	s->prep.bytes = s->prep.zeros = seg_next_bytes(s);
+	pthread_mutex_unlock(&s->lock);
 	if (s->prep.bytes < s->o.segment_bytes && s->prep.zeros > FIRST_ZEROS)
 		s->prep.zeros = FIRST_ZEROS;
 	if (!s->spare[0] && s->bytes_max &&

@@ -105,7 +105,7 @@ struct seglog {
 	} prep;
 };
 
-/* Of the file that is made next. */
+/* Of the file that is made next.  With the lock. */
 static inline uint64_t seg_next_bytes(const struct seglog *s)
 {
 	return s->nsegs || !s->o.first_bytes ? s->o.segment_bytes : s->o.first_bytes;

@@ -3,7 +3,8 @@
  * store_lanes.c - the table in the file `store` of what each lane once had (store.h).
  *
  * An entry is kept twice and written like the block: copy A, a sync, copy B, a sync, the valid
- * one with the higher generation counts.  It is written by whoever opens or closes the store
+ * one with the higher generation counts.  (Copy B first where it alone is not valid: what is
+ * written first is what a crash may tear.)  It is written by whoever opens or closes the store
  * and by the checkpointer's thread, never by a worker.
  *
  * The flag STORE_LANES in the block says that the table is true.  A program that does not
@@ -106,6 +107,7 @@ int store_lane_write(struct store *s, const struct store_lane *want)
 {
 	struct store_lane *e = &s->lane[want->lane];
 	uint64_t gen = e->gen + 1;
+	unsigned first = s->lane_bad[want->lane] == 2 && !MUTANT(store_lane_bad_first);
 	int err;
 
 	if (s->readonly)
@@ -114,13 +116,15 @@ int store_lane_write(struct store *s, const struct store_lane *want)
 	e->magic = LANE_MAGIC;
 	e->gen = gen;
 	e->crc = entry_crc(e);
-	err = write_entry(s, 0, want->lane);
+	err = write_entry(s, first, want->lane);
 	if (!err && !MUTANT(store_lane_sync_a))
 		err = s->blk->sync(s->file);
 	if (!err)
-		err = write_entry(s, 1, want->lane);
+		err = write_entry(s, !first, want->lane);
 	if (!err && !MUTANT(store_lane_sync_b))
 		err = s->blk->sync(s->file);
+	if (!err)
+		s->lane_bad[want->lane] = 0;
 	return MUTANT(store_lane_result) ? 0 : err;
 }
 
@@ -144,7 +148,7 @@ int store_lanes_write(struct store *s)
 		s->lanes_off = true;
 		return 0;
 	}
-	return err ? err : s->blk->sync(s->file);
+	return err || MUTANT(store_lanes_sync) ? err : s->blk->sync(s->file);	/* before the block says so */
 }
 
 int store_lane_note(void *store, const struct store_lane *want)

@@ -44,6 +44,7 @@ struct walfile {
 	bool	 super_bad_a, super_bad_b;	/* as found */
 	struct wal_bond	 bond;		/* valid if bonded */
 	bool	 bonded, bond_twice;	/* a copy is valid; both are, and the same */
+	bool	 bond_bad_b;		/* copy A alone is */
 	struct walfile_lane lane[LANES_MAX];	/* [super.lanes] */
 };
 

@@ -398,6 +398,33 @@ static void test_lane_table_damaged(void **state)
 	blk_sim_free(sim);
 }
 
+/* One copy is damaged, and the write of the next entry stops half way: the other still says what
+ * the lane had. */
+static void test_lane_table_damaged_and_torn(void **state)
+{
+	(void)state;
+	for (unsigned copy = 0; copy < 2; copy++) {
+		struct blk_sim *sim = world(), *killed;
+		struct store_lane next = entry;
+		struct store s;
+
+		with_table(sim, &s);
+		store_close(&s);
+		blk_sim_flip(sim, "/a/s/store", ((copy ? STORE_LANES_B : STORE_LANES_A) + 3 * 64) * 8 + 100);
+		assert_int_equal(open_it(sim, &s, false), 0);
+		next.next_seq = 600;
+		blk_sim_fault(sim, SIM_WRITE, 1, 1, EIO);
+		assert_int_equal(store_lane_write(&s, &next), -EIO);
+		killed = blk_sim_killed(sim);
+		store_close(&s);
+		assert_int_equal(open_it(killed, &s, true), 0);
+		assert_true(is_entry(store_lane(&s, 3), 500));
+		store_close(&s);
+		blk_sim_free(killed);
+		blk_sim_free(sim);
+	}
+}
+
 /* Copy B is ahead where the write of copy A was lost. */
 static void test_lane_table_newer(void **state)
 {
@@ -559,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_lane_table),
 		cmocka_unit_test(test_lane_table_damaged),
+		cmocka_unit_test(test_lane_table_damaged_and_torn),
 		cmocka_unit_test(test_lane_table_newer),
 		cmocka_unit_test(test_every_bit),
 		cmocka_unit_test(test_other_formats),

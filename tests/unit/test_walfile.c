@@ -574,6 +574,15 @@ static void a_bond_is_never_lost(void **state)
 			assert_true(w.bonded && !w.bond_twice && one_or_the_other(&w));
 			pm_sim_flip(s, DIR_NAME "/wal", at);
 		}
+	/* One is damaged, and the next write of a bond is torn. */
+	for (int copy = 0; copy < 2; copy++) {
+		bond_write(&w, copy ? &old : &new);
+		pm_sim_flip(s, DIR_NAME "/wal", 8 * ((copy ? WAL_SUPER_B : WAL_SUPER_A) + WAL_BOND) + 300);
+		bond_load(&w);
+		watch(s, bonded_at_all);
+		bond_write(&w, copy ? &new : &old);
+		watched(s);
+	}
 	bond_load(&w);
 	bond_clear(&w);
 	bond_load(&w);
