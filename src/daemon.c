@@ -3,6 +3,7 @@
 #include "daemon.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -84,11 +86,36 @@ unsigned long daemon_raise_files(unsigned long want)
 	return r.rlim_cur;
 }
 
+/* Whether what is there, if anything, may be written over and removed: a file of that one name,
+ * with a number or nothing in it.  0, -EBADMSG, -errno. */
+static int look_at_pid_file(const char *path)
+{
+	char text[32];
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : errno == ELOOP || errno == ENXIO ? -EBADMSG : -errno;
+	n = fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_nlink > 1 ? -1 : read(fd, text, sizeof(text));
+	close(fd);
+	if (n < 0 || n == sizeof(text))
+		return -EBADMSG;
+	for (ssize_t i = 0; i < n; i++)
+		if ((text[i] < '0' || text[i] > '9') && text[i] != '\n')
+			return -EBADMSG;
+	return 0;
+}
+
 int daemon_pid_open(struct daemon *d, const char *path, int *other)
 {
 	pid_t pid = 0;
 	int err;
 
+	*other = 0;
+	err = look_at_pid_file(path);
+	if (err)
+		return err;
 	d->pid = pidfile_open(path, 0644, &pid);
 	*other = pid;
 	if (!d->pid)

@@ -33,7 +33,7 @@ void daemon_wake(struct daemon *d);
 unsigned long daemon_raise_files(unsigned long want);
 
 /* A file with this process's number, locked for as long as it lives: 0; -EEXIST: the process
- * *other has it; -errno. */
+ * *other has it; -EBADMSG: something else is there, and is left alone; -errno. */
 int  daemon_pid_open(struct daemon *d, const char *path, int *other);
 void daemon_pid_remove(struct daemon *d);
 

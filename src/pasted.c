@@ -92,6 +92,9 @@ static int start_pid(struct server *s)
 	err = daemon_pid_open(&s->daemon, path, &other);
 	if (err == -EEXIST)
 		diag(DIAG_ERR, "%s: process %d has it: stop that first, or give another pid-file", path, other);
+	else if (err == -EBADMSG)
+		diag(DIAG_ERR, "%s: is no pid file (but a link, a pipe, or a file with something else in it): "
+		     "it is left alone; give another pid-file", path);
 	else if (err)
 		diag(DIAG_ERR, "%s: the pid file cannot be written: %s", path, strerror(-err));
 	return err ? EXIT_FAILURE : 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_daemon.c - daemon.h, waiting.h, diag.h: signals, the manager, the door, messages. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -46,6 +48,56 @@ static void signals(void **state)
 	assert_int_equal(daemon_wait(&d, 0), DAEMON_TIMEOUT);
 	assert_int_equal(kill(getpid(), SIGUSR1), 0);	/* from anybody: it means nothing */
 	assert_int_equal(daemon_wait(&d, 0), DAEMON_TIMEOUT);
+}
+
+static void put_text(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* What is there and no pid file is not written over, nor removed at the end. */
+static void pid_file(void **state)
+{
+	char dir[] = "/tmp/pasted-pid.XXXXXX", path[64], other[64], text[64] = "";
+	struct daemon d;
+	int pid;
+	FILE *f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/pid", dir);
+	snprintf(other, sizeof(other), "%s/thesis", dir);
+	for (int i = 0; i < 3; i++) {		/* none; one that was left behind; an empty one */
+		if (i)
+			put_text(path, i == 1 ? "4194303\n" : "");
+		assert_int_equal(daemon_pid_open(&d, path, &pid), 0);
+		daemon_pid_remove(&d);
+		assert_int_equal(access(path, F_OK), -1);
+	}
+	put_text(path, "a thesis, and no number\n");
+	assert_int_equal(daemon_pid_open(&d, path, &pid), -EBADMSG);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	assert_string_equal(text, "a thesis, and no number\n");
+	unlink(path);
+	put_text(other, "17\n");
+	assert_int_equal(symlink(other, path), 0);
+	assert_int_equal(daemon_pid_open(&d, path, &pid), -EBADMSG);
+	unlink(path);
+	assert_int_equal(link(other, path), 0);
+	assert_int_equal(daemon_pid_open(&d, path, &pid), -EBADMSG);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(daemon_pid_open(&d, path, &pid), -EBADMSG);
+	unlink(path);
+	unlink(other);
+	rmdir(dir);
 }
 
 static void files(void **state)
@@ -369,6 +421,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signals),
+		cmocka_unit_test(pid_file),
 		cmocka_unit_test(files),
 		cmocka_unit_test(notify),
 		cmocka_unit_test(waiting),
