@@ -266,8 +266,9 @@ long paste_ring_sync(struct paste_ring *r, const struct paste_sync *a)
 
 	if (a->flags || a->timeout_ns < -1)
 		return -EINVAL;
+	/* Another thread has it, or the end of the ring, whose mapping is gone. */
 	if (!mutex_trylock(&r->mutex))
-		return -EBUSY;
+		return READ_ONCE(r->dead) ? -ENXIO : -EBUSY;
 	rc = ring_sync_locked(r, a);
 	mutex_unlock(&r->mutex);
 	return rc;

@@ -283,6 +283,12 @@ static void vnet_own(struct vnet *v)
 	v->woken = false;
 	virtqueue_disable_cb(v->rx);
 	spin_unlock_bh(&v->rx_lock);
+	/* What NAPI took before that comes first, or TCP sees a hole where there is none.  It is on
+	 * another CPU, and done soon: it takes nothing more. */
+	while (smp_load_acquire(&v->delivering)) {
+		cond_resched();
+		cpu_relax();
+	}
 }
 
 /* And from here on nobody's; the timer has an eye on it. */

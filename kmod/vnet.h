@@ -26,7 +26,8 @@
  *            A timer looks whether it does.
  *   ARMED    nobody.  The ring sleeps; the interrupt wakes it, and starts the timer.
  *   SOFT     NAPI, because the ring's thread did not come in time; with the ring's
- *            buffers all the same.  The next SYNC ends it.
+ *            buffers all the same.  The next SYNC ends it, and waits until NAPI has
+ *            delivered what it took: what it takes itself comes behind that.
  *
  *   NIC --attach--> AWAKE --begin--> SYNC --end--> AWAKE --deadline--> SOFT --begin--> SYNC
  *                                    SYNC --arm--> ARMED --poll--> SYNC
@@ -88,6 +89,7 @@ struct vnet {
 	spinlock_t rx_lock;
 	enum vnet_mode mode;
 	bool woken;			/* ARMED, and the interrupt came */
+	bool delivering;		/* NAPI gives frames to the stack that it took in mode SOFT */
 	bool starved;			/* not all that was wanted could be posted */
 	bool up;			/* the queues are in use; see vnet_stop() */
 	unsigned long last;		/* jiffies: when the ring's thread was last seen */

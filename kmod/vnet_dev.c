@@ -211,6 +211,7 @@ static int vnet_napi(struct napi_struct *napi, int budget)
 		n = vnet_take(v, budget, &list);
 		vnet_fill(v);
 		vnet_ring_rx(v);
+		WRITE_ONCE(v->delivering, true);
 	}
 	spin_unlock(&v->rx_lock);
 
@@ -219,6 +220,7 @@ static int vnet_napi(struct napi_struct *napi, int budget)
 		vnet_gro(napi, &list);
 	else
 		netif_receive_skb_list(&list);
+	smp_store_release(&v->delivering, false);	/* the stack has them: vnet_own() */
 	if (n < budget && napi_complete_done(napi, n)) {
 		spin_lock(&v->rx_lock);
 		again = vnet_is_napis(v) && !vnet_enable_irq(v);

@@ -78,8 +78,8 @@ NOBODY = ("n=0; while [ $(cat /sys/module/paste/refcnt) != 0 ] && [ $n -lt 100 ]
           "cat /sys/module/paste/refcnt")
 
 
-def paste_test(name, seconds=60):
-    r = inside(f"paste_test {name} && {{ {NOBODY}; }}", seconds)
+def paste_test(name, seconds=60, forget=None):
+    r = inside(f"paste_test {name} && {{ {NOBODY}; }}", seconds, forget)
     check(r.text.split()[-2:] == ["ok", "0"], f"{name}: {r}")
 
 
@@ -120,7 +120,6 @@ simple("the ring's mapping goes, its file is kept by a message", "ring_unmapped"
 simple("two threads in SYNC, signals, fork", "two_threads", "interrupted", "forked")
 simple("who may pin how much", "memlock", "memlock_user")
 simple("pins end with the process, whoever has the descriptor", "pins_end")
-simple("a region whose pages do not come is in nobody's way", "slow_region")
 simple("no region on an ordinary file", "no_files")
 simple("a connection that was reset before it was attached", "reset_before")
 simple("streams of INET, INET6 and UNIX, and no other socket", "families")
@@ -137,6 +136,12 @@ def asked(t):
 def sockmap(t):
     GUEST.has("BPF_STREAM_PARSER")
     paste_test("sockmap")
+
+
+@case("a region whose pages do not come is in nobody's way")
+def slow_region(t):
+    # Linux 6.1 cannot wait for pages that it pins for long, and says so if it was built with DEBUG_VM.
+    paste_test("slow_region", forget=r"[^\n]*FAULT_FLAG_ALLOW_RETRY missing.*?</TASK>")
 
 
 @case("row 15: the module goes when nobody uses it, and comes back")

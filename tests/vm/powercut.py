@@ -66,12 +66,11 @@ def metrics(site):
     return Metrics(site.ask("GET", "/-/metrics").body.decode())
 
 
-# Why the kernel may have to copy what the load sends: the ends of bodies, and pieces; what
-# comes between the moment that a connection is accepted and the next one, when the ring is told;
-# and, when the host gives the machine no CPU for a while, what a connection sends beyond its part
-# of the buffers meanwhile: that is little of it.
-PRESSED = ("flow", "pool")
-MAY = ("small", "unattached") + PRESSED
+# Why the kernel may have to copy what the load sends: the ends of bodies, and pieces; and what
+# comes between the moment that a connection is accepted and the next one, when the ring is told.
+# Not for want of buffers, however long the host gives the machine no CPU: the windows of KINDS
+# connections are less than what they may have in the network stack.
+MAY = ("small", "unattached")
 
 
 def copied(m, *reasons):
@@ -84,7 +83,6 @@ def uncopied(site):
     m = metrics(site)
     moved, all_, may = m.sum("pasted_ring_zero_copy_bytes_total"), m.sum("pasted_ring_copied_bytes_total"), copied(m, *MAY)
     equal(all_ - may, site.copied, "payload bytes copied into the buffers: " + m.text)
-    check(copied(m, *PRESSED) <= moved / 10, "more than a tenth was copied for want of buffers:", m.text)
     check(moved + may >= m.sum("pasted_recorded_bytes_total") > 0, "recorded more than came without a copy:", m.text)
     return m
 

@@ -326,6 +326,12 @@ def busy_polling(g):
     equal(copied(g.end()), {}, "copied")
 
 
+def out_of_order(g):
+    """Segments that were behind a hole when TCP had them."""
+    names, values = (line.split() for line in g.m.run("grep ^TcpExt /proc/net/netstat").text.splitlines())
+    return int(dict(zip(names, values))["TCPOFOQueue"])
+
+
 @with_guest("a server that is away for long: softirq takes the frames, without a copy, every byte right")
 def away(g):
     g.serve(more="nap=20000")
@@ -335,6 +341,19 @@ def away(g):
     check(s["src_fallback"] > s["src_packets"] // 2, "softirq did not take over:", s)
     equal(copied(s), {}, "copied")
     check(s["zero_copy_bytes"] > s["bytes"] * 0.9, "copied:", s)
+    all_came_back(g)
+    g.end()
+
+
+@with_guest("a server that comes and goes: softirq and its thread take turns, and keep the order")
+def turns(g):
+    g.serve(more="nap=12000")
+    before = out_of_order(g)
+    equal(run_load(16, 480, (60000,)), (480, 0), "requests and wrong ones")
+    s = g.stats()
+    check(s["src_fallback"] > 1000 and s["src_packets"] > 1000, "one of them took nearly all:", s)
+    equal(out_of_order(g) - before, 0, "segments that they brought into disorder")
+    equal(copied(s), {}, "copied")
     all_came_back(g)
     g.end()
 
