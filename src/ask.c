@@ -76,6 +76,11 @@ void ask_piece_there(struct worker *w, struct conn *c)
 	conn_wait(c, &w->stallq);
 }
 
+void ask_piece_queued(struct conn *c)
+{
+	conn_unwait(c);
+}
+
 void ask_piece_left(struct conn *c)
 {
 	conn_unwait(c);

@@ -25,8 +25,10 @@ void ask_begin(struct worker *w, struct conn *c);
 bool ask_step(struct worker *w, struct conn *c);
 /* Once per batch: those that wait; w->ask_due_ns says when one of them may take a slot. */
 void ask_again(struct worker *w);
-/* A piece has been made; it has left. */
+/* Its time runs from when a piece has been made and earlier replies, which it has not read, are in
+ * the way; not while the piece is in a queue of ours; anew from when it is sent, until it has left. */
 void ask_piece_there(struct worker *w, struct conn *c);
+void ask_piece_queued(struct conn *c);
 void ask_piece_left(struct conn *c);
 
 #endif

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ask.h"
 #include "counters.h"
 #include "ingest.h"
 #include "must.h"
@@ -148,6 +149,7 @@ void conn_send_piece(struct worker *w, struct conn *c)
 {
 	c->sending = c->service_sending = c->on_pieceq = true;
 	c->out_ns = w->fair_ns;
+	ask_piece_queued(c);
 	TAILQ_INSERT_TAIL(&w->pieceq, c, sendq);
 }
 
@@ -158,6 +160,7 @@ void conn_flush_piece(struct worker *w, struct conn *c)
 	TAILQ_REMOVE(&w->pieceq, c, sendq);
 	c->on_pieceq = false;
 	c->out_ns = w->fair_ns;
+	ask_piece_there(w, c);
 	conn_due(w, c);
 	w->ops->send(w->ring, c->handle, &iov, 1);
 }

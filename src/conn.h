@@ -84,7 +84,7 @@ struct conn {
 	uint64_t out_sent, out_flight, out_ready, out_end;
 	uint32_t npending;		/* replies that wait to be durable */
 	struct service_req *service;
-	uint64_t service_ns;		/* since when its piece is there and has not left */
+	uint64_t service_ns;		/* since when it has not taken its piece (ask.h) */
 
 	/* On the clients' clock (worker.h: fair_ns): since when .. */
 	uint64_t since_ns;		/* .. it owes us what it owes: a request, the rest of a head,
@@ -113,6 +113,8 @@ void conn_timeout(struct worker *w, struct conn *c);
 
 /* The service has made a piece for it. */
 void conn_service_ready(struct worker *w, struct conn *c);
+/* Whether it keeps requests in our buffers and has taken none of its replies for that long. */
+bool conn_hoards(const struct worker *w, const struct conn *c, uint64_t ns);
 /* A stop: idle ones go, the others get their last reply. */
 void conn_drain(struct worker *w, struct conn *c);
 /* End it at once, whatever it does. */

@@ -664,6 +664,11 @@ void conn_service_ready(struct worker *w, struct conn *c)
 	conn_run(w, c);
 }
 
+bool conn_hoards(const struct worker *w, const struct conn *c, uint64_t ns)
+{
+	return !c->closing && c->in_first != FRAG_NIL && out_pending(c) && w->fair_ns - c->out_ns >= ns;
+}
+
 void conn_drain(struct worker *w, struct conn *c)
 {
 	if (c->state != CONN_REQUEST || c->in_body || !http_idle(&c->http) || c->in_first != FRAG_NIL ||

@@ -6,11 +6,13 @@
  *   1. held_max (few enough that the same ones come back while the caches still hold
  *      them) or half of them are held: the checkpointer is asked to hurry;
  *   2. none is left for the kernel: reading stops by itself, TCP's windows close;
- *   3. that lasts for pushback_ms without the log making progress: `refusing`.  The reserve goes to the kernel and
+ *   3. clients that send on and on and have taken none of their replies for a while
+ *      are cut off: what they sent lies in buffers for as long as they like;
+ *   4. that lasts for pushback_ms without the log making progress: `refusing`.  The reserve goes to the kernel and
  *      every request that would be recorded gets 503 and Retry-After; those that
  *      were half received give their buffers back, so many large uploads at once
  *      cannot wait for each other for ever;
- *   4. an eighth is free again: back to normal.
+ *   5. an eighth is free again: back to normal.
  */
 #include "worker.h"
 
@@ -35,6 +37,7 @@
 #define EVENTS_MAX	512u
 #define RESERVE_MAX	32u
 #define PIECES_TURN	4u	/* of the service's pieces, SERVICE_PIECE bytes each */
+#define SHED_MS		100u	/* how often those who do not read are looked for */
 #define DOOR_TURNS	64u		/* for the last of the backlog */
 #define AWAY_NS		50000000u	/* longer than it wanted to wait: the loop was away */
 #define BEHIND_MAX	32u		/* turns: more events than any ring keeps */
@@ -73,6 +76,28 @@ static void watch_log(struct worker *w)
 	w->log_steps = steps;
 }
 
+static bool is_dry(const struct worker *w)
+{
+	return !w->pool->lent && w->pool->nfree <= w->reserve;
+}
+
+static void shed(struct worker *w)
+{
+	unsigned ms = w->env->pushback_ms / 2 < ASK_STALL_MS ? w->env->pushback_ms / 2 : ASK_STALL_MS;
+
+	if (w->fair_ns < w->shed_ns)
+		return;
+	w->shed_ns = w->fair_ns + SHED_MS * 1000000ull;
+	for (unsigned i = 0; i < w->env->conns_max && w->pool->nfree <= w->reserve + w->pool->n / 8; i++) {
+		struct conn *c = &w->conns[i];
+
+		if (c->magic != CONN_MAGIC || !conn_hoards(w, c, ms * 1000000ull))
+			continue;
+		COUNT(w->count, timeout_send, 1);
+		conn_kill(w, c);
+	}
+}
+
 static void watch_pool(struct worker *w)
 {
 	uint32_t there = w->pool->nfree + w->pool->lent;
@@ -87,10 +112,12 @@ static void watch_pool(struct worker *w)
 	}
 	if (lane_asks(w->lane, low || held >= w->env->held_max) && w->env->checkpoint)
 		checkpoint_kick(w->env->checkpoint);
+	if (is_dry(w))
+		shed(w);
 	if (w->refusing) {
 		if (there > w->reserve + w->pool->n / 8)
 			w->refusing = false;
-	} else if (w->pool->lent || w->pool->nfree > w->reserve) {
+	} else if (!is_dry(w)) {
 		w->dry_since_ns = 0;
 	} else if (!w->dry_since_ns) {
 		w->dry_since_ns = w->fair_ns;
@@ -294,6 +321,8 @@ static int wait_ms(struct worker *w)
 	}
 	if (w->draining && w->now_ns < w->drain_end_ns)
 		ms = sooner(ms, w->drain_end_ns, w->now_ns);
+	if (is_dry(w))
+		ms = sooner(ms, w->shed_ns, w->fair_ns);
 	if (w->dry_since_ns)
 		ms = sooner(ms, worker_refuse_ns(w, w->dry_since_ns), w->fair_ns);
 	if (w->ask_due_ns)

@@ -115,6 +115,7 @@ struct worker {
 	unsigned behind;		/* turns in a row that left events behind */
 	uint64_t wall_ms;
 	uint64_t dry_since_ns;		/* fair; no free buffer since; 0: there are some */
+	uint64_t shed_ns;		/* fair; the next look at who holds buffers and does not read */
 	uint64_t log_steps, log_ns;	/* lane_moves, looked at while something waits for room; fair:
 					 * when it was seen to have grown */
 	bool look_again;		/* at once: what is waited for may have come just before

@@ -286,6 +286,35 @@ def readers_many(t):
     check_books(s, start)
 
 
+@case("clients that ask without end and never read: honest posts find a buffer, not 503", each=True)
+def askers(t):
+    need_descriptors(200)
+    # Only that others want the buffers ends them.
+    s = t.server(settings={"write-timeout": "10m", "idle-timeout": "10m", "pool-size": "2M", "body-max": "256K"})
+    start = settled_books(s)
+    ask = memoryview(request("GET", "/nothing-here") * 20000)
+    socks = {small_window(s, 4 * KIB): ask for _ in range(80)}
+    for k in socks:
+        k.setblocking(False)
+    with s.connect() as c:
+        for i in range(200):
+            for k in list(socks):
+                try:
+                    socks[k] = socks[k][k.send(socks[k]):]
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    k.close()
+                    del socks[k]
+            r = c.ask("POST", "/honest", bytes_of(i, 20 * KIB))
+            equal(r.status, 200, f"post {i}: {r}")
+    cut = ended(s)
+    check(cut, "nobody had to be cut off: too few to hold the buffers")
+    for k in socks:
+        k.close()
+    check_books(s, start)
+
+
 @case("slowhttptest: its attacks by head, body and reading; honest clients are served")
 def tool(t):
     if not shutil.which("slowhttptest"):
