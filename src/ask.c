@@ -25,8 +25,7 @@ static bool take_slot(struct worker *w)
 
 	if (!c || w->fair_ns < stalled_ns(c))
 		return false;
-	COUNT(w->count, timeout_send, 1);
-	conn_kill(w, c);
+	conn_cut(w, c);
 	return true;
 }
 

@@ -236,6 +236,13 @@ void conn_kill(struct worker *w, struct conn *c)
 	w->ops->close_conn(w->ring, c->handle);
 }
 
+void conn_cut(struct worker *w, struct conn *c)
+{
+	COUNT(w->count, timeout_send, 1);
+	w->ops->forget(w->ring, c->handle);
+	conn_kill(w, c);
+}
+
 void conn_closed(struct worker *w, struct conn *c)
 {
 	must(c->closing);

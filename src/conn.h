@@ -117,6 +117,8 @@ void conn_service_ready(struct worker *w, struct conn *c);
 bool conn_hoards(const struct worker *w, const struct conn *c, uint64_t ns);
 /* A stop: idle ones go, the others get their last reply. */
 void conn_drain(struct worker *w, struct conn *c);
+/* End it at once, for it has not taken its replies: nothing is kept for it. */
+void conn_cut(struct worker *w, struct conn *c);
 /* End it at once, whatever it does. */
 void conn_kill(struct worker *w, struct conn *c);
 /* At the end of one of the worker's lists, unless it is in one. */

@@ -740,8 +740,7 @@ void conn_timeout(struct worker *w, struct conn *c)
 	uint64_t out = out_due(w, c), in = in_due(w, c);
 
 	if (out && out <= w->fair_ns) {
-		COUNT(w->count, timeout_send, 1);
-		conn_kill(w, c);
+		conn_cut(w, c);
 		return;
 	}
 	if (!in || in > w->fair_ns) {

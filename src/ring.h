@@ -129,6 +129,9 @@ struct ring_ops {
 	void (*resume)(struct ring *r, uint32_t conn);
 	/* No more sends: FIN after what was sent, the send in flight included. */
 	void (*shutdown)(struct ring *r, uint32_t conn);
+	/* Nothing that is unsent outlives the close_conn that follows: else the kernel keeps it for
+	 * minutes, for a peer that does not take it. */
+	void (*forget)(struct ring *r, uint32_t conn);
 	void (*close_conn)(struct ring *r, uint32_t conn);	/* at once (also ends a send) -> RING_CLOSED */
 	/* Stop or go on accepting (at open: on).  After a stop an ACCEPT that was on its
 	 * way may still come.  By itself a ring stops while conns_max are open, and for

@@ -344,6 +344,14 @@ void ring_ack(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
 }
 
+/* The close is a reset. */
+void ring_forget(int fd)
+{
+	const struct linger none = { .l_onoff = 1 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
 void ring_peer_text(int fd, char *buf, size_t n)
 {
 	struct sockaddr_storage ss;

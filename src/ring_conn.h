@@ -143,6 +143,7 @@ bool ring_accept_again(int err);
 /* Bytes that have come and were not read; not whether there is an end behind them. */
 bool ring_unread(int fd);
 void ring_ack(int fd);
+void ring_forget(int fd);
 void ring_peer_text(int fd, char *buf, size_t n);
 /* What is set on a listener is inherited by what it accepts; no call per connection.
  * TCP_NODELAY: replies leave at once.  TCP_NOTSENT_LOWAT: RING_UNSENT_MAX. */

@@ -691,6 +691,11 @@ static bool paste_unread(struct ring *r, uint32_t conn)
 	return ring_unread(conn_of(r, conn)->fd);
 }
 
+static void paste_forget(struct ring *r, uint32_t conn)
+{
+	ring_forget(conn_of(r, conn)->fd);
+}
+
 static void paste_ack(struct ring *r, uint32_t conn)
 {
 	ring_ack(conn_of(r, conn)->fd);
@@ -914,6 +919,7 @@ const struct ring_ops ring_paste = {
 	.wake = paste_wake,
 	.unread = paste_unread,
 	.ack = paste_ack,
+	.forget = paste_forget,
 	.peer = paste_peer,
 	.aio = paste_aio,
 	.stats = paste_stats,

@@ -506,6 +506,11 @@ static bool socket_unread(struct ring *r, uint32_t conn)
 	return ring_unread(conn_of(r, conn)->fd);
 }
 
+static void socket_forget(struct ring *r, uint32_t conn)
+{
+	ring_forget(conn_of(r, conn)->fd);
+}
+
 static void socket_ack(struct ring *r, uint32_t conn)
 {
 	ring_ack(conn_of(r, conn)->fd);
@@ -634,6 +639,7 @@ const struct ring_ops ring_socket = {
 	.wake = socket_wake,
 	.unread = socket_unread,
 	.ack = socket_ack,
+	.forget = socket_forget,
 	.peer = socket_peer,
 	.aio = socket_aio,
 	.stats = socket_stats,

@@ -771,6 +771,11 @@ static bool uring_unread(struct ring *r, uint32_t conn)
 	return ring_unread(conn_of(r, conn)->fd);
 }
 
+static void uring_forget(struct ring *r, uint32_t conn)
+{
+	ring_forget(conn_of(r, conn)->fd);
+}
+
 static void uring_ack(struct ring *r, uint32_t conn)
 {
 	ring_ack(conn_of(r, conn)->fd);
@@ -1006,6 +1011,7 @@ const struct ring_ops ring_uring = {
 	.wake = uring_wake,
 	.unread = uring_unread,
 	.ack = uring_ack,
+	.forget = uring_forget,
 	.peer = uring_peer,
 	.aio = uring_aio,
 	.stats = uring_stats,

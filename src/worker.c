@@ -93,8 +93,7 @@ static void shed(struct worker *w)
 
 		if (c->magic != CONN_MAGIC || !conn_hoards(w, c, ms * 1000000ull))
 			continue;
-		COUNT(w->count, timeout_send, 1);
-		conn_kill(w, c);
+		conn_cut(w, c);
 	}
 }
 

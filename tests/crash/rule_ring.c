@@ -316,6 +316,12 @@ static bool rr_unread(struct ring *k, uint32_t conn)
 	return false;
 }
 
+static void rr_forget(struct ring *k, uint32_t conn)
+{
+	(void)k;
+	(void)conn;
+}
+
 static void rr_ack(struct ring *k, uint32_t conn)
 {
 	(void)k;
@@ -345,5 +351,5 @@ const struct ring_ops rule_ring = {
 	.name = "script", .open = rr_open, .end = rr_end, .close = rr_close, .give = rr_give, .wait = rr_wait,
 	.send = rr_send, .pause = rr_pause, .resume = rr_resume, .shutdown = rr_shutdown,
 	.close_conn = rr_close_conn, .accept = rr_accept, .wake = rr_wake,
-	.unread = rr_unread, .ack = rr_ack, .peer = rr_peer, .aio = rr_aio, .stats = rr_stats,
+	.unread = rr_unread, .ack = rr_ack, .forget = rr_forget, .peer = rr_peer, .aio = rr_aio, .stats = rr_stats,
 };
