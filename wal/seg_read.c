@@ -184,26 +184,45 @@ static void leave(struct seg_cursor *c)
 	c->g = NULL;
 }
 
-/* Hold the last segment that starts at or before c->want (the oldest, if all start
- * behind it), but only one behind segment number `behind`.  1, 0: none, -errno. */
-static int hold(struct seg_cursor *c, uint64_t behind)
+/* The last segment that starts at or before `want` (the oldest, if all start behind it), but
+ * only one behind segment number `behind`; NULL: none.  Referred to. */
+static struct seg *find(struct seglog *s, uint64_t want, uint64_t behind)
 {
-	struct seglog *s = c->s;
 	struct seg *g = NULL;
-	int err = 0;
 
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = s->nsegs; i-- > 0 && s->segs[i]->segno > behind; ) {
 		if (s->segs[i]->lost)
 			continue;
 		g = s->segs[i];
-		if (g->first_seq <= c->want)
+		if (g->first_seq <= want)
 			break;
 	}
 	if (g)
-		err = seg_ref(s, g);
+		seg_ref(g);
 	pthread_mutex_unlock(&s->lock);
-	if (err || !g)
+	return g;
+}
+
+/* Hold that one.  1, 0: none, -errno. */
+static int hold(struct seg_cursor *c, uint64_t behind)
+{
+	struct seglog *s = c->s;
+	struct seg *g;
+	int err;
+
+	do {
+		g = find(s, c->want, behind);
+		if (!g)
+			return 0;
+		err = seg_file(s, g);
+		if (!err)
+			break;
+		pthread_mutex_lock(&s->lock);
+		seg_unref(s, g);
+		pthread_mutex_unlock(&s->lock);
+	} while (err == -ESTALE);
+	if (err)
 		return err;
 	c->g = g;
 	return 1;

@@ -131,10 +131,9 @@ static bool files_there(struct seglog *s, const struct seg *g, const struct seg 
 
 /* The two segments around the number, held: the last that starts at or before it, and the
  * next one behind that; NULL where there is none.  *whole: see files_there. */
-static int hold_both(struct why *y, struct seg **g, struct seg **next, bool *whole)
+static void hold_both(struct why *y, struct seg **g, struct seg **next, bool *whole)
 {
 	struct seglog *s = y->s;
-	int err = 0;
 
 	*g = *next = NULL;
 	pthread_mutex_lock(&s->lock);
@@ -154,12 +153,33 @@ static int hold_both(struct why *y, struct seg **g, struct seg **next, bool *who
 	if (*next)
 		y->a->to = (*next)->first_seq - 1;
 	if (*g)
-		err = seg_ref(s, *g);
-	if (err)
-		*g = *next = NULL;		/* neither is held */
-	else if (*next && seg_ref(s, *next))
-		*next = NULL;			/* the other one tells what it can */
+		seg_ref(*g);
+	if (*next)
+		seg_ref(*next);
 	pthread_mutex_unlock(&s->lock);
+}
+
+static void let_go(struct seglog *s, struct seg **g)
+{
+	pthread_mutex_lock(&s->lock);
+	if (*g)
+		seg_unref(s, *g);
+	pthread_mutex_unlock(&s->lock);
+	*g = NULL;
+}
+
+/* Their files.  0, -errno; -ESTALE: look for them again. */
+static int open_both(struct seglog *s, struct seg *g, struct seg **next)
+{
+	int err = g ? seg_file(s, g) : 0;
+
+	if (err || !*next)
+		return err;
+	err = seg_file(s, *next);
+	if (err && err != -ESTALE) {
+		let_go(s, next);		/* the other one tells what it can */
+		err = 0;
+	}
 	return err;
 }
 
@@ -186,7 +206,8 @@ static int look(struct why *y, struct seg *g, struct seg *next, bool whole)
 	return err;
 }
 
-int seg_read_why(struct seglog *s, uint64_t seq, struct wal_absent *a)
+/* 0, -errno; -ESTALE: retention was faster. */
+static int why_now(struct seglog *s, uint64_t seq, struct wal_absent *a)
 {
 	struct why y = { .s = s, .seq = seq, .a = a };
 	struct seg *g, *next;
@@ -203,15 +224,12 @@ int seg_read_why(struct seglog *s, uint64_t seq, struct wal_absent *a)
 		return 0;
 	a->from = oldest;
 	a->to = newest;
-	err = hold_both(&y, &g, &next, &whole);
+	hold_both(&y, &g, &next, &whole);
+	err = open_both(s, g, &next);
 	if (!err)
 		err = look(&y, g, next, whole);
-	pthread_mutex_lock(&s->lock);
-	if (g)
-		seg_unref(s, g);
-	if (next)
-		seg_unref(s, next);
-	pthread_mutex_unlock(&s->lock);
+	let_go(s, &g);
+	let_go(s, &next);
 	if (err == -EIO)			/* a file that cannot even be opened */
 		answer(&y, WAL_UNREADABLE, err);
 	else if (err == -ENOENT)		/* or was removed meanwhile */
@@ -219,4 +237,14 @@ int seg_read_why(struct seglog *s, uint64_t seq, struct wal_absent *a)
 	else
 		return err;
 	return 0;
+}
+
+int seg_read_why(struct seglog *s, uint64_t seq, struct wal_absent *a)
+{
+	int err;
+
+	do
+		err = why_now(s, seq, a);
+	while (err == -ESTALE);
+	return err;
 }

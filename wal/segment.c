@@ -99,23 +99,34 @@ static int is_it(struct seglog *s, const struct seg *g, struct blk_file *f)
 	       MUTANT(seg_ref_check) ? 0 : -ENOENT;
 }
 
-int seg_ref(struct seglog *s, struct seg *g)
+int seg_file(struct seglog *s, struct seg *g)
 {
+	struct blk_file *f = NULL;
 	char name[SEG_NAME_MAX];
-	int err = 0;
+	bool there;
+	int err;
 
 	if (g->lost)
 		return -EIO;
-	if (!g->refs) {
-		seg_name(name, g->segno);
-		err = seg_open(s, name, BLK_RDONLY, &g->file);
-		if (!err && (err = is_it(s, g, g->file))) {
-			s->o.blk->close(g->file);
-			g->file = NULL;
-		}
-	}
+	pthread_mutex_lock(&s->lock);
+	there = g->file;
+	pthread_mutex_unlock(&s->lock);
+	if (there)
+		return 0;
+	seg_name(name, g->segno);
+	err = seg_open(s, name, BLK_RDONLY, &f);
 	if (!err)
-		g->refs++;
+		err = is_it(s, g, f);
+	pthread_mutex_lock(&s->lock);
+	if (err == -ENOENT && g->retired)
+		err = -ESTALE;
+	if (!err && !g->file) {			/* nobody was faster */
+		g->file = f;
+		f = NULL;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (f)
+		s->o.blk->close(f);
 	return err;
 }
 
@@ -130,7 +141,8 @@ void seg_unref(struct seglog *s, struct seg *g)
 {
 	if (--g->refs)
 		return;
-	s->o.blk->close(g->file);
+	if (g->file)
+		s->o.blk->close(g->file);
 	g->file = NULL;
 	if (!g->retired)
 		return;

@@ -43,7 +43,7 @@ struct seg {
 	bool	 durable;	/* its header is, though nothing behind it may be */
 	bool	 retired;	/* not in the list any more: the last ref frees it */
 	bool	 missing;	/* no file had its name when seglog_watch looked */
-	struct blk_file *file;	/* open while refs > 0 */
+	struct blk_file *file;	/* open (seg_file) until refs is 0 */
 	struct seg_index *index;
 	uint64_t index_used;	/* when, for dropping the least recently used */
 };
@@ -117,9 +117,16 @@ static inline int seg_direct(const struct seglog *s)
 	return s->o.direct ? BLK_DIRECT : 0;
 }
 
-/* With the lock held.  seg_ref opens the file (0 or -errno). */
-int  seg_ref(struct seglog *s, struct seg *g);
+/* With the lock held: a reference; and one less. */
+static inline void seg_ref(struct seg *g)
+{
+	g->refs++;
+}
 void seg_unref(struct seglog *s, struct seg *g);
+/* Without the lock, for nobody may have to wait for a disk who only wants to look at the list:
+ * the file of one that is referred to is open from here on.  0; -ESTALE: retention has removed
+ * it meanwhile, the list says what there is now; -errno. */
+int  seg_file(struct seglog *s, struct seg *g);
 void seg_index_free(struct seg_index *x);
 int  seg_reserve(struct seglog *s);	/* room in the list for one more */
 

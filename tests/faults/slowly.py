@@ -99,6 +99,22 @@ def does_nothing(t):
     s.stop(seconds=30)
 
 
+@case("a read-back that waits for the disk to open a segment keeps nobody from looking", each=True, classes=("fsync",))
+def opens_to_read(t):
+    s, now = slow(t, "openat:1:0", 600000, segment_size="64K", body_max="32K", pool_size="1M", drain_timeout=ms(1000),
+                  checkpoint_interval="1h")
+    with s.connect() as c:
+        for _ in range(5):
+            equal(c.ask("POST", "/seg", b"s" * 30000).status, 200, "a record")
+    open(now, "w").close()
+    with s.connect() as c:
+        c.send(request("GET", "/-/records/0-1"))
+        wait_until(lambda: b"the disk has not answered for" in s.ask("GET", "/-/readyz").body, 30, "it is not told")
+        check(s.metrics().sum("pasted_lane_segments") >= 2, "metrics")
+        equal(s.ask("POST", "/seg", b"s").status, 200, "a post")
+        s.stop(seconds=30)
+
+
 @case("a start that opens many segments, slowly: a stop is heard between two of them")
 def opens(t):
     s = t.server(cls="fsync", settings={"segment-size": "64K", "body-max": "32K", "pool-size": "1M"})
