@@ -35,6 +35,14 @@ class OddServer(Server):
         return self
 
 
+def remove(path):
+    """A folder that a server still makes files in, between two looks of whoever removes it."""
+    def gone():
+        shutil.rmtree(path, ignore_errors=True)
+        return not os.path.exists(path)
+    wait_until(gone, 30, f"{path} does not go")
+
+
 def an_odd_server(t, **k):
     k.setdefault("ring", t.ring or "auto")
     k.setdefault("cls", t.cls or "fsync")

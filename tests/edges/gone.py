@@ -12,6 +12,7 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from edges import remove  # noqa: E402
 from harness import bytes_of, case, check, equal, gaps, main, post, records, wait_until  # noqa: E402
 
 SMALL = {"segment-size": "1M", "body-max": "300K", "pool-size": "4M", "checkpoint-interval": "20ms"}
@@ -61,7 +62,7 @@ def cut_active(s):
 
 
 def remove_lane(s):
-    shutil.rmtree(os.path.join(s.store, "log", "000"))
+    remove(os.path.join(s.store, "log", "000"))
 
 
 def rename_log(s):
@@ -73,7 +74,7 @@ def unlink_store(s):
 
 
 def remove_all(s):
-    shutil.rmtree(s.store)
+    remove(s.store)
 
 
 WAYS = (unlink_active, rename_active, replace_active, cut_active, remove_lane, rename_log, unlink_store, remove_all)
