@@ -5,7 +5,7 @@ import os
 import re
 import signal
 
-import edges  # noqa: F401
+import edges
 from disks import disk, run
 from harness import SLOW, bytes_of, case, check, equal, main, ms, post, request, wait_until
 
@@ -62,7 +62,7 @@ def removed(t):
     s = t.server(settings=SETTINGS)
     filled(s)
     os.rename(s.store, s.store + ".away")
-    run(["rm", "-r", s.store + ".away"])
+    edges.remove(s.store + ".away")
     fails(s)
     equal(s.stop(), 1, "exit status")
     check(THERE not in s.said(), s.said())
@@ -102,6 +102,23 @@ def frozen(t):
     equal(s.proc.wait(60 * SLOW), 1, "exit status")
     check("not waiting for the disk" in s.said(), s.said())
     check(set(names) <= {r.name for r in s.dump()}, "a record of before is lost")
+
+
+@case("a disk that was frozen and answers again: ready by itself, without a request", each=True, classes=("fsync", "volatile"))
+def thawed(t):
+    where = disk(t, "ext4")
+    s = t.a_server(store=os.path.join(where, "store"), settings=SETTINGS).start()
+    filled(s)
+    c = s.connect()
+    run(["fsfreeze", "-f", where])
+    try:
+        c.send(request("POST", "/frozen", b"f" * 200000))
+        wait_until(lambda: b"the disk has not answered for" in s.ask("GET", "/-/readyz").body, 30, "it is not told")
+    finally:
+        run(["fsfreeze", "-u", where])
+    wait_until(s.ready, 20, "not ready again: " + s.ask("GET", "/-/readyz").body.decode())
+    equal(c.reply().status, 200, "what waited")
+    s.stop_clean()
 
 
 def ended(c):
