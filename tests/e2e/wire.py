@@ -155,11 +155,23 @@ def conditions(t):
             r = c.ask(method, "/c", b"x", [header])
             equal(r.status, status, f"{method} with {header}: {r}")
             check(status == 200 or (r.name is None and r.json()["status"] == status), r)
-        for header in (("Range", "bytes=0-0"), ("If-None-Match", "*"), ("If-Modified-Since", "Sun, 06 Nov 2044 08:49:37 GMT")):
+        for header in (("Range", "bytes=0-0"), ("If-None-Match", "*"), ("If-Modified-Since", "Sun, 06 Nov 2044 08:49:37 GMT"),
+                       ("If-Match", '"x"'), ("If-Match", "*")):
             r = c.ask("GET", "/-/records/0-1", None, [header])
             equal((r.status, r.body, r.get("Accept-Ranges"), r.get("Last-Modified")), (200, b"x", "none", None), header)
         equal(c.ask("GET", "/-/records/0-9").json()["status"], 404, "an error under /-/")
     equal(len(s.ask("GET", "/-/records/0-1..100").body.splitlines()), 3, "records")
+
+
+@case("a target: the one rule that the manual has, for each byte")
+def targets(t):
+    s = t.server()
+    allowed = set(range(0x21, 0x7f)) - set(b'"<>#%')
+    for b in range(256):
+        with s.connect() as c:
+            c.send(b"GET /a" + bytes([b]) + b"b HTTP/1.1\r\nHost: t\r\n\r\n")
+            status = c.reply().status
+        equal(status, 404 if b in allowed else 400, f"a target with the byte {b:#x}")
 
 
 @case("HTTP/1.0, keep-alive and close", each=True)
