@@ -22,7 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "diag.h"
+
 #define BACKLOG 4096
+#define WAIT_TRIES 100		/* each 20 ms after the last */
+#define WAIT_TELL 10		/* the usual remains of a killed server are gone by then */
 #define ACTIVATION_FD 3		/* the first descriptor a service manager hands over */
 
 /* ---- words ---- */
@@ -167,10 +171,16 @@ static int port_is_free(const struct listener *l)
 static int wait_free(int (*is_free)(const struct listener *l), const struct listener *l)
 {
 	const struct timespec pause = { 0, 20 * 1000 * 1000 };
+	char text[LISTEN_TEXT_MAX];
 	int err;
 
-	for (int i = 0; (err = is_free(l)) == -EADDRINUSE && i < 100; i++)
+	for (int i = 0; (err = is_free(l)) == -EADDRINUSE && i < WAIT_TRIES; i++) {
+		if (i == WAIT_TELL) {
+			listen_print(&l->addr, text, sizeof(text));
+			diag(DIAG_NOTE, "%s is in use: waiting two seconds for whoever has it to go", text);
+		}
 		nanosleep(&pause, NULL);
+	}
 	return err;
 }
 

@@ -38,6 +38,7 @@ def backlog(t):
             check(False, "its backlog has no end")
         said = refused(t, "--listen", "unix:" + path)
         check("Address already in use" in said and path in said, said)
+        check("is in use: waiting two seconds" in said, "silent meanwhile:", said)
     check(stat.S_ISSOCK(os.stat(path).st_mode), "the other one's socket was removed")
 
 
