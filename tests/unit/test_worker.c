@@ -4,6 +4,7 @@
  * deadline when it is due and not before, twice in one life; what renews one and what
  * does not; each counter, and the latencies against a delay that was made.
  */
+#include "ask.h"
 #include "worker_world.h"
 
 #define GET_LIVE "GET /-/livez HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -132,7 +133,7 @@ static void test_write(void **state)
 		assert_int_equal(the.count.timeout_send, round);
 		pass(4 * LATE);
 		settle();
-		assert_true(gone_by_now(0));
+		assert_true(gone_by_now(0) && the.line[0].forgotten);
 		assert_int_equal(the.count.timeout_send, round + 1);
 	}
 	assert_int_equal(the.count.timeout_idle + the.count.timeout_head + the.count.timeout_body, 0);
@@ -608,6 +609,27 @@ static void test_pool_dry_half(void **state)
 	assert_int_equal(status(0), 413);
 }
 
+/* One who takes no reply and has sent on until no buffer is left goes before anyone is refused. */
+static void test_pool_hoard(void **state)
+{
+	(void)state;
+	client(0);
+	client(1);
+	the.line[1].hold = true;
+	while (the.nwindow)
+		say(1, GET_LIVE);
+	pass(ASK_STALL_MS - LATE);
+	assert_false(gone_by_now(1));
+	pass(3 * LATE);
+	settle();
+	assert_true(gone_by_now(1) && the.line[1].forgotten);
+	assert_int_equal(the.count.timeout_send, 1);
+	post(0, 1);
+	settle();
+	assert_int_equal(status(0), 200);
+	assert_int_equal(the.count.refused_pool, 0);
+}
+
 /* The disk is full: 507 with its own reason and time to come back, of a quota with the word;
  * by itself again when there is room.  Each time. */
 static void test_no_room(void **state)
@@ -754,6 +776,7 @@ int main(void)
 		T(test_pool_dry, nvmm),
 		T(test_pool_dry_anew, nvmm),
 		T(test_pool_dry_half, nvmm),
+		T(test_pool_hoard, nvmm),
 		T(test_no_room, fsync_class),
 		T(test_failed, fsync_class),
 		T(test_segment_wait, fsync_class),

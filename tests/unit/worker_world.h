@@ -48,7 +48,7 @@
 #define LATE		100u	/* ms: how much later than its deadline something may be done */
 
 struct line {			/* a connection, from the client's side */
-	bool	 open, closing, sending, shut, paused, hold, unread;
+	bool	 open, closing, sending, shut, paused, hold, unread, forgotten;
 	char	 out[65536];
 	size_t	 n;
 };
@@ -175,6 +175,12 @@ static void ww_close_conn(struct ring *k, uint32_t conn)
 	the.line[conn].closing = true;
 }
 
+static void ww_forget(struct ring *k, uint32_t conn)
+{
+	(void)k;
+	the.line[conn].forgotten = true;
+}
+
 static void ww_accept(struct ring *k, bool on)
 {
 	(void)k;
@@ -223,6 +229,7 @@ static const struct ring_ops world_ring = {
 	.name = "world", .open = ww_open, .end = ww_end, .close = ww_close, .give = ww_give, .wait = ww_wait,
 	.send = ww_send, .pause = ww_pause, .resume = ww_resume, .shutdown = ww_shutdown,
 	.close_conn = ww_close_conn, .accept = ww_accept, .wake = ww_wake, .unread = ww_unread, .ack = ww_ack,
+	.forget = ww_forget,
 	.peer = ww_peer, .aio = ww_aio, .stats = ww_stats,
 };
 
