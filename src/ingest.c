@@ -23,58 +23,60 @@
 #include "must.h"
 #include "mutant.h"
 #include "now.h"
+#include "refusal.h"
 #include "worker.h"
+
+/* r: why the lane did not take it, or is not asked: -errno of lane_admit or lane_add. */
+static int refuse(struct worker *w, int r, const char **why)
+{
+	bool unmade = lane_prepare_err(w->lane) != 0;
+	struct refusal_facts f = {
+		.large = r == -EFBIG, .failed = lane_failed(w->lane) != 0,
+		.nospace = lane_nospace(w->lane), .unmade = unmade,
+		/* Or the lane owes nothing: requests that are not complete have all there is. */
+		.pool = w->refusing || r == -ENOBUFS || (!unmade && !lane_owes(w->lane)),
+	};
+
+	if (r == -ENOSPC && !f.nospace)
+		f.nospace = r;
+	switch (refusal_first(&f)) {
+	case REFUSAL_LARGE:
+		break;
+	case REFUSAL_FAILED:
+		COUNT(w->count, refused_failed, 1);
+		break;
+	case REFUSAL_NOSPACE:
+		COUNT(w->count, refused_nospace, 1);
+		break;
+	case REFUSAL_POOL:
+		COUNT(w->count, refused_pool, 1);
+		break;
+	case REFUSAL_LANE:
+		COUNT(w->count, refused_lane, 1);
+		break;
+	}
+	return refusal_answer(&f, why);
+}
 
 int ingest_no_buffers(struct worker *w, const char **why)
 {
-	*why = "no free buffers; try again later";
-	COUNT(w->count, refused_pool, 1);
-	return 503;
-}
-
-static int no_space(struct worker *w, const char **why)
-{
-	*why = lane_nospace(w->lane) == -EDQUOT ? "the quota on the disk is used up" : "no room on the disk";
-	COUNT(w->count, refused_nospace, 1);
-	return 507;
+	return refuse(w, -ENOBUFS, why);
 }
 
 int ingest_log_full(struct worker *w, const char **why)
 {
-	if (lane_nospace(w->lane))
-		return no_space(w, why);
-	if (!lane_prepare_err(w->lane) && !lane_owes(w->lane))
-		return ingest_no_buffers(w, why);	/* requests that are not complete have all there is */
-	*why = lane_prepare_err(w->lane) ? "the next segment of the log cannot be made; try again later" :
-	       "the log waits for the disk, which makes no progress; try again later";
-	COUNT(w->count, refused_lane, 1);
-	return 503;
+	return refuse(w, -EAGAIN, why);
 }
 
 int ingest_admit(struct worker *w, struct conn *c, const char **why)
 {
 	const struct http_req *q = &c->http.req;
 	uint64_t bytes = q->headers_bytes + (q->chunked || !q->has_body ? 0 : q->content_length);
-
 	int r = lane_admit(w->lane, bytes);
-	/* A full disk keeps the buffers from coming back: that is the reason to give. */
-	if (w->refusing && (!r || r == -EAGAIN))
-		return ingest_no_buffers(w, why);
-	switch (r) {
-	case 0:
-		return 0;
-	case -EAGAIN:
-		return -EAGAIN;
-	case -ENOSPC:
-		return no_space(w, why);
-	case -EFBIG:
-		*why = "larger than a record can be";
-		return 413;
-	default:
-		*why = "the log of this worker has failed";
-		COUNT(w->count, refused_failed, 1);
-		return 503;
-	}
+
+	if (!w->refusing && (!r || r == -EAGAIN))
+		return r;
+	return refuse(w, r, why);
 }
 
 int ingest_add(struct worker *w, struct conn *c, uint32_t buf, uint32_t off, uint32_t len, const char **why)
@@ -86,11 +88,7 @@ int ingest_add(struct worker *w, struct conn *c, uint32_t buf, uint32_t off, uin
 	if (r == -ENOBUFS && !w->refusing)
 		return -EAGAIN;
 	ingest_drop(w, c);
-	if (r == -EFBIG) {
-		*why = "larger than a record can be";
-		return 413;
-	}
-	return ingest_no_buffers(w, why);
+	return refuse(w, r, why);
 }
 
 void ingest_drop(struct worker *w, struct conn *c)
@@ -164,7 +162,7 @@ static void no_room(struct worker *w)
 		diag(DIAG_ERR, "worker %u: a write of the log found no room: %s: requests that change state get "
 		     "507 until there is", w->index, wal_strerror(lane_nospace(w->lane)));
 	}
-	status = ingest_log_full(w, &why);
+	status = refuse(w, -ENOSPC, &why);
 	take_back(w, status, why);
 }
 

@@ -204,8 +204,7 @@ int lane_admit(const struct lane *l, uint64_t bytes)
 {
 	uint64_t frags;
 
-	if (lane_failed(l))
-		return -EIO;
+	/* What can never be comes first, as everywhere (refusal.h of the server). */
 	if (bytes > l->record_max)
 		return -EFBIG;
 	if (l->cls == WAL_NONE)
@@ -213,6 +212,8 @@ int lane_admit(const struct lane *l, uint64_t bytes)
 	frags = frags_guess(l, bytes);
 	if (frags > l->frags_max || bytes > (uint64_t)l->pool->n * l->pool->buf_size / 2)
 		return -EFBIG;
+	if (lane_failed(l))
+		return -EIO;
 	if (l->pool->nodes_left < frags)
 		return -EAGAIN;
 	return lane_has_wal(l) ? admit_wal(l, frags) : lane_fsync_admit(l, bytes);

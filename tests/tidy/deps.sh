@@ -19,7 +19,7 @@ floor() {
 	doctor.* | waiting.* | parting.*) echo 4 ;;
 	worker.* | ask.* | conn.* | conn_*.* | ingest.* | checkpoint.* | timers.* | reply.c) echo 3 ;;
 	service.* | readback.* | metrics.* | answer.*) echo 2 ;;
-	http*.* | ring*.* | reply.h | choose.* | counters.h | health.* | queue.h | watch.*) echo 1 ;;
+	http*.* | ring*.* | reply.h | choose.* | counters.h | refusal.* | health.* | queue.h | watch.*) echo 1 ;;
 	cgroup.* | config.* | fault.* | listen.* | daemon.* | disk.* | now.* | diag.* | must.h) echo 0 ;;
 	*) echo none ;;
 	esac

@@ -762,6 +762,7 @@ static void a_failed_sync_is_final(void **state)
 	assert_int_equal(blk_sim_calls(w.disk, SIM_WRITE), writes);
 	assert_int_equal(lane_reclaim(l), 0);
 	assert_int_equal(lane_admit(l, 10), -EIO);
+	assert_int_equal(lane_admit(l, 1 << 30), -EFBIG);	/* that a restart would not mend */
 	append();
 	assert_int_equal(lane_commit(l, 2), -EIO);
 	assert_int_equal(lane_durable(l), 1);
@@ -921,6 +922,7 @@ static void a_failed_commit_is_final(void **state)
 		assert_int_equal(lane_commit(l, 3), -EIO);
 		assert_false(append());
 		assert_int_equal(lane_admit(l, 10), -EIO);
+	assert_int_equal(lane_admit(l, 1 << 30), -EFBIG);	/* that a restart would not mend */
 		assert_false(w.aio.busy);
 		assert_int_equal(blk_sim_calls(w.disk, SIM_SYNC), syncs);
 		check_segments(1);
