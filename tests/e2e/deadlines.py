@@ -34,38 +34,43 @@ def status(c):
 def stall(t):
     s = t.server(settings=SHORT)
     whole = request("POST", "/x", b"b" * 5000)
-    # what was there before the stall: nothing, some of the head, some of the body
-    conns = [(s.connect(), k) for k in (0, 20, len(whole) - 3000) for _ in range(60)]
-    for c, k in conns:
-        c.send(whole[:k])
-    m = wait_until(lambda: s.metrics().sum("pasted_connections_open") > len(conns), 20, "they do not all come")
-    check(m)
-    with stalled(s, 2.5):
+    for turn in range(2):
+        # what was there before the stall: nothing, some of the head, some of the body
+        conns = [(s.connect(), k) for k in (0, 20, len(whole) - 3000) for _ in range(60)]
         for c, k in conns:
-            c.send(whole[k:])
-        late = [s.connect() for _ in range(20)]     # these wait to be accepted
+            c.send(whole[:k])
+        m = wait_until(lambda: s.metrics().sum("pasted_connections_open") > len(conns), 20, "they do not all come")
+        check(m)
+        with stalled(s, 2.5):
+            for c, k in conns:
+                c.send(whole[k:])
+            late = [s.connect() for _ in range(20)]     # these wait to be accepted
+            for c in late:
+                c.send(whole)
+        for c, _ in conns:
+            equal(status(c), 200, "one that was in time")
         for c in late:
-            c.send(whole)
-    for c, _ in conns:
-        equal(status(c), 200, "one that was in time")
-    for c in late:
-        equal(status(c), 200, "one that came during the stall")
-    for c, k in conns[::20]:                        # and they go on
-        equal(c.ask("POST", "/again", b"again").status, 200, "the next request")
+            equal(status(c), 200, "one that came during the stall")
+        for c, k in conns[::20]:                        # and they go on
+            equal(c.ask("POST", "/again", b"again").status, 200, "the next request")
+        for c in [c for c, _ in conns] + late:
+            c.close()
+        wait_until(lambda: s.metrics().sum("pasted_connections_open") == 1, 20, "they do not go")
 
 
 @case("who keeps us waiting is given up, after a stall too", each=True)
 def late(t):
     s = t.server(settings=SHORT)
-    head, body, idle = s.connect(), s.connect(), s.connect()
-    head.send(b"POST /x HTTP/1.1\r\nHos")
-    body.send(request("POST", "/x", b"b" * 5000)[:3000])
-    post(idle, "/x", b"x")
-    with stalled(s, 2):
-        pass
-    equal(status(head), 408, "a head that does not come")
-    equal(status(body), 408, "a body that does not come")
-    check(idle.closed(), "an idle connection is closed")
+    for turn in range(2):
+        head, body, idle = s.connect(), s.connect(), s.connect()
+        head.send(b"POST /x HTTP/1.1\r\nHos")
+        body.send(request("POST", "/x", b"b" * 5000)[:3000])
+        post(idle, "/x", b"x")
+        with stalled(s, 2):
+            pass
+        equal(status(head), 408, "a head that does not come")
+        equal(status(body), 408, "a body that does not come")
+        check(idle.closed(), "an idle connection is closed")
 
 
 @case("replies that do not leave have a deadline, whatever the connection waits for", each=True)

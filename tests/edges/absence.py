@@ -178,11 +178,11 @@ def expired(t):
     tools_say(s, [], 0)
 
 
-def is_unreadable(s, seq):
+def is_unreadable(s, seq, turn=0):
     server_says(s, seq, 503, b"cannot be read", "unreadable")
     r = wait_until(lambda: (lambda r: r if r.status == 503 else None)(s.ask("GET", "/-/readyz")), 20, "readyz is well")
     check(b"unreadable" in r.body and b"Input/output error" in r.body, r.body)
-    wait_until(lambda: f"record 0-{seq} cannot be read: Input/output error" in s.said(), 20, "no message: " + s.said())
+    wait_until(lambda: s.said().count(f"record 0-{seq} cannot be read: Input/output error") > turn, 20, "no message: " + s.said())
     equal(s.metrics().rows['pasted_condition{reason="unreadable"}'], 1, "the metric")
 
 
@@ -200,17 +200,18 @@ def unreadable(t):
     def break_it():
         with open(control, "w") as f:
             f.write(bad)
-    break_it()
-    is_unreadable(s, 5)
-    equal(s.ask("GET", "/-/records/0-6").body, body(6), "its neighbour")
-    r = s.ask("GET", ALL)
-    equal(gap_list(r.body), [("0-5", "unreadable")], "gaps")
-    equal([x.seq for x in records(r.body)], [i for i in range(1, N + 1) if i != 5], "the others")
-    equal(s.ask("POST", "/more", b"x").status, 200, "a post")
-    os.unlink(control)
-    equal(s.ask("GET", "/-/records/0-5").body, body(5), "when it can be read again")
-    wait_until(s.ready, 30, "readyz stays bad")
-    check("can be read again" in s.said(), s.said())
+    for turn in range(2):
+        break_it()
+        is_unreadable(s, 5, turn)
+        equal(s.ask("GET", "/-/records/0-6").body, body(6), "its neighbour")
+        r = s.ask("GET", ALL)
+        equal(gap_list(r.body), [("0-5", "unreadable")], "gaps")
+        equal([x.seq for x in records(r.body)], [i for i in range(1, N + 1) if i != 5], "the others")
+        equal(s.ask("POST", "/more", b"x").status, 200, "a post")
+        os.unlink(control)
+        equal(s.ask("GET", "/-/records/0-5").body, body(5), "when it can be read again")
+        wait_until(s.ready, 30, "readyz stays bad")
+        wait_until(lambda: s.said().count("can be read again") == turn + 1, 20, "no message: " + s.said())
     s.stop_clean()
     break_it()
     tools_say(s, [("0-5", "unreadable")], 2, dict(os.environ, **env))

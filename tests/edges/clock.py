@@ -4,8 +4,10 @@
 that the test moves (testclock.py), so that nothing is waited for and nothing races.  What
 happens once happens again in the same life."""
 import calendar
+import contextlib
 import email.utils
 import os
+import select
 import socket
 import time
 
@@ -218,6 +220,72 @@ def slow_reader(s):
     return c
 
 
+# ---- pressure, and a disk that does not answer ----
+
+def hoard(s, n=60):
+    """Whole requests that wait for the disk, more than there are buffers for; those that send."""
+    conns = [s.connect() for _ in range(n)]
+    for c in conns:
+        c.send(request("POST", "/hoard", bytes(50000)))
+    left = -1
+    while left <= 0 or left != (now := unread(s)):      # asking would take the last buffer
+        left = now if left > 0 else unread(s)
+        time.sleep(0.05)
+    return conns
+
+
+def unread(s):
+    """Bytes that the server has not read."""
+    with open("/proc/net/tcp") as f:
+        rows = [line.split() for line in f][1:]
+    return sum(int(r[4].split(":")[1], 16) for r in rows if r[1].endswith(f":{s.port:04X}"))
+
+
+@case("a pool without a buffer: nobody is refused before pushback-timeout, each time anew", each=True,
+      rings=["socket"], classes=["fsync"])
+def dry(t):
+    clock = testclock.Clock(t)
+    s = testclock.server(t, clock, settings={
+        "pool-size": "2M", "body-max": "900K", "pushback-timeout": "50s", "header-timeout": "1d",
+        "body-timeout": "1d", "idle-timeout": "1d", "write-timeout": "1d"})
+    for seconds in (40, 40, 60, 20, 60, 40):
+        clock.put(testclock.HELD, 1)
+        conns = hoard(s)
+        clock.go(seconds)
+        if seconds > 50:
+            check(select.select([c.sock for c in conns], [], [], 20 * SLOW)[0], f"nobody is refused after {seconds} s")
+        else:
+            equal(select.select([c.sock for c in conns], [], [], 0)[0], [], f"refused after {seconds} s")
+        clock.put(testclock.HELD, 0)
+        got = {c.reply().status for c in conns}
+        equal(got, {200} if seconds < 50 else {200, 503}, f"statuses after {seconds} s")
+        for c in conns:
+            c.close()
+        wait_until(lambda: opened(s) == 0, 20, "they do not go")
+
+
+@case("a disk that does not answer is told, and when it answers; each time", each=True, rings=["socket"], classes=["fsync"])
+def silent(t):
+    clock = testclock.Clock(t)
+    s = testclock.server(t, clock, settings=TIMES)
+    for turn in range(1, 3):
+        c = s.connect()
+        clock.put(testclock.HELD, 1)
+        c.send(request("POST", "/x", b"x"))
+        wait_until(lambda: s.metrics().any(r'requests_total.*"record"') == turn, 20, "it does not come")
+        clock.go(10)
+        r = wait_until(lambda: (lambda r: r if r.status == 503 else None)(s.ask("GET", "/-/readyz")), 20, "it is not told")
+        check(b"the disk has not answered for" in r.body, r.body)
+        wait_until(lambda: s.said().count("the disk has not answered") == turn, 20, s.said())
+        m = s.metrics()
+        check(10 <= m.sum("pasted_disk_waits_seconds") < HOUR, "it waits for", m.sum("pasted_disk_waits_seconds"))
+        clock.put(testclock.HELD, 0)
+        equal(c.reply().status, 200, "when it answers")
+        wait_until(s.ready, 20, "readyz stays bad")
+        equal(s.metrics().sum("pasted_disk_waits_seconds"), 0, "it waits for")
+        c.close()
+
+
 # ---- dates ----
 
 def dated(s, what):
@@ -283,7 +351,8 @@ def ages(t):
     s = testclock.server(t, clock, settings=AGES)
     born = {}
     for i in range(24):                 # segments are added to for two minutes
-        born[post_one(s, i)] = clock.now
+        for k in range(4):
+            born[post_one(s, k)] = clock.now
         clock.go(15 if i % 2 else 105)
         for name, at in born.items():
             if clock.now - at > 12 * MIN + 5:
@@ -292,6 +361,8 @@ def ages(t):
             said = status(s, name)
             if clock.now - at < 8 * MIN:
                 equal(said, 200, f"{name} after {clock.now - at} s")
+        # One is begun in two minutes, the next is made ready, one is kept to be used again.
+        check(s.metrics().sum("pasted_lane_segments") < 10, "segments:", s.metrics().sum("pasted_lane_segments"))
     check(status(s, "0-1") == 410, "nothing has expired")
     s.stop_clean()
     equal(s.recover("check").returncode, 0, "check")
