@@ -222,11 +222,12 @@ def slow_reader(s):
 
 # ---- pressure, and a disk that does not answer ----
 
-def hoard(s, n=60):
-    """Whole requests that wait for the disk, more than there are buffers for; those that send."""
-    conns = [s.connect() for _ in range(n)]
+def hoard(s, whole):
+    """Requests with more bytes than there are buffers; whole ones wait for the disk."""
+    conns = [s.connect() for _ in range(60)]
     for c in conns:
-        c.send(request("POST", "/hoard", bytes(50000)))
+        r = request("POST", "/hoard", bytes(50000))
+        c.send(r if whole else r[:-1])
     left = -1
     while left <= 0 or left != (now := unread(s)):      # asking would take the last buffer
         left = now if left > 0 else unread(s)
@@ -248,20 +249,50 @@ def dry(t):
     s = testclock.server(t, clock, settings={
         "pool-size": "2M", "body-max": "900K", "pushback-timeout": "50s", "header-timeout": "1d",
         "body-timeout": "1d", "idle-timeout": "1d", "write-timeout": "1d"})
-    for seconds in (40, 40, 60, 20, 60, 40):
-        clock.put(testclock.HELD, 1)
-        conns = hoard(s)
-        clock.go(seconds)
-        if seconds > 50:
-            check(select.select([c.sock for c in conns], [], [], 20 * SLOW)[0], f"nobody is refused after {seconds} s")
-        else:
-            equal(select.select([c.sock for c in conns], [], [], 0)[0], [], f"refused after {seconds} s")
-        clock.put(testclock.HELD, 0)
-        got = {c.reply().status for c in conns}
-        equal(got, {200} if seconds < 50 else {200, 503}, f"statuses after {seconds} s")
-        for c in conns:
-            c.close()
-        wait_until(lambda: opened(s) == 0, 20, "they do not go")
+    for turn in range(2):
+        for seconds in (40, 60, 40):
+            clock.put(testclock.HELD, 1)
+            conns = hoard(s, True)
+            clock.go(seconds)
+            equal(bool(told(conns, 20 * SLOW if seconds > 50 else 0)), seconds > 50, f"refused after {seconds} s")
+            clock.put(testclock.HELD, 0)
+            got = {c.reply().status for c in conns}
+            equal(got, {200} if seconds < 50 else {200, 503}, f"statuses after {seconds} s")
+            leave(s, clock, conns)
+        clock.go(45)
+        conns = hoard(s, False)         # nobody but their clients can end these
+        left = unread(s)
+        clock.go(40)
+        equal(unread(s), left, "bytes that are not read, after 40 s")
+        clock.go(15)
+        wait_until(lambda: not unread(s), 20, "nobody is refused after 55 s")
+        leave(s, clock, conns)
+
+
+def told(conns, seconds):
+    """Those that have an answer."""
+    ready = select.select([c.sock for c in conns], [], [], seconds)[0]
+    return [c for c in conns if c.sock in ready]
+
+
+def leave(s, clock, conns):
+    for c in conns:
+        c.close()
+    clock.go(1)                         # what is refused is read
+    wait_until(lambda: opened(s) == 0, 20, "they do not go")
+
+
+@case("a pool full of records is emptied long before checkpoint-interval, each time", each=True, rings=["socket"],
+      classes=["volatile"])
+def emptied(t):
+    clock = testclock.Clock(t)
+    s = testclock.server(t, clock, settings={"pool-size": "2M", "body-max": "256K", "checkpoint-interval": "1h",
+                                             "pushback-timeout": "50s"})
+    for turn in range(3):
+        with s.connect() as c:
+            for i in range(100):        # more than twice the pool
+                post(c, "/r", bytes(50000))
+        clock.go(30)                    # the checkpoint is over
 
 
 @case("a disk that does not answer is told, and when it answers; each time", each=True, rings=["socket"], classes=["fsync"])
