@@ -6,6 +6,7 @@
 #include "dax.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <setjmp.h>
@@ -159,6 +160,55 @@ static void buffers_are_where_they_can_be_mapped(void **state)
 	assert_int_equal(walfile_bufs_off("/dev/null", 64, 4u << 20), 3ull << 30);
 }
 
+/* In a process of its own: no file is made but with that error. */
+static int probe_without_room(int err, enum wal_class want, int want_err)
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_CREAT | (O_TMPFILE & ~O_DIRECTORY), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)err),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog p = { sizeof(f) / sizeof(*f), f };
+	enum wal_class found = WAL_NONE;
+	char why[512] = "";
+	int res;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p))
+		return 77;
+	res = pm_probe(".", &found, why, sizeof(why));
+	if (res != want_err)
+		return 1;
+	return res || (found == want && strstr(why, "no room")) ? 0 : 2;
+}
+
+/* A disk without room, and a quota that is used up, say nothing against a class; other errors do. */
+static void no_room_to_probe(void **state)
+{
+	static const struct { int err, want; } row[] = { { ENOSPC, 0 }, { EDQUOT, 0 }, { EACCES, -EACCES } };
+	enum wal_class here;
+	char why[512];
+	int res;
+
+	(void)state;
+	assert_int_equal(pm_probe(".", &here, why, sizeof(why)), 0);
+	if (here != WAL_FSYNC)
+		return;			/* memory is asked for by name, and never full for good */
+	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (!pid)
+			_exit(probe_without_room(row[i].err, here, row[i].want));
+		assert_int_equal(waitpid(pid, &res, 0), pid);
+		assert_true(WIFEXITED(res));
+		if (WEXITSTATUS(res) != 77)
+			assert_int_equal(WEXITSTATUS(res), 0);
+	}
+}
+
 static int open_forbidden(void)
 {
 	struct sock_filter f[] = {
@@ -209,6 +259,7 @@ int main(void)
 		cmocka_unit_test(memory_that_forgets),
 		cmocka_unit_test(the_weakest_of_what_is_below),
 		cmocka_unit_test(what_is_probed),
+		cmocka_unit_test(no_room_to_probe),
 		cmocka_unit_test(buffers_are_where_they_can_be_mapped),
 		cmocka_unit_test(what_may_not_be_read_is_not_bad),
 	};
