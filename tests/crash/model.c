@@ -54,10 +54,10 @@ void model_append(struct model *m, unsigned lane, uint64_t seq, uint64_t ms, con
 		l->cap = l->cap ? 2 * l->cap : 16;
 		l->v = need(realloc(l->v, l->cap * sizeof(*l->v)));
 	}
-	l->v[l->n++] = (struct model_rec){ seq, copy(data, len), len, ms, false };
+	l->v[l->n++] = (struct model_rec){ seq, copy(data, len), len, ms, UINT64_MAX, false };
 }
 
-void model_ack(struct model *m, unsigned lane, uint64_t upto)
+void model_ack(struct model *m, unsigned lane, uint64_t upto, uint64_t ms)
 {
 	struct model_lane *l = &m->lane[lane];
 
@@ -65,6 +65,7 @@ void model_ack(struct model *m, unsigned lane, uint64_t upto)
 		if (l->v[i].seq > upto)
 			continue;
 		l->v[i].acked = true;
+		l->v[i].upto_ms = ms;
 		if (l->v[i].seq > l->top)
 			l->top = l->v[i].seq;
 	}
@@ -86,13 +87,13 @@ bool model_any_acked(const struct model *m)
 
 /* ---- what came back ---- */
 
-void got_add(struct got *g, unsigned lane, uint64_t seq, const uint8_t *data, uint32_t len)
+void got_add(struct got *g, unsigned lane, uint64_t seq, uint64_t ms, const uint8_t *data, uint32_t len)
 {
 	if (g->n == g->cap) {
 		g->cap = g->cap ? 2 * g->cap : 64;
 		g->v = need(realloc(g->v, g->cap * sizeof(*g->v)));
 	}
-	g->v[g->n++] = (struct got_rec){ lane, seq, len, 0, copy(data, len) };
+	g->v[g->n++] = (struct got_rec){ lane, seq, ms, len, 0, copy(data, len) };
 }
 
 void got_clear(struct got *g)
@@ -119,7 +120,7 @@ bool got_same(const struct got *a, const struct got *b, char *why, size_t n)
 				 i < a->n ? "first" : "second");
 			return false;
 		}
-		if (x->lane != y->lane || x->seq != y->seq || x->len != y->len ||
+		if (x->lane != y->lane || x->seq != y->seq || x->ms != y->ms || x->len != y->len ||
 		    memcmp(x->data, y->data, x->len)) {
 			snprintf(why, n, "record %u-%" PRIu64 " and %u-%" PRIu64 " differ", x->lane,
 				 x->seq, y->lane, y->seq);
@@ -177,6 +178,11 @@ static const char *judge_lane(const struct model *m, unsigned lane, const struct
 				 seq, g[i].len, l->v[k].len);
 			return why;
 		}
+		if (g[i].ms < l->v[k].ms || g[i].ms > l->v[k].upto_ms) {
+			snprintf(why, len, "record %u-%" PRIu64 " has the time %" PRIu64 ", and was appended at %" PRIu64
+				 " and acknowledged at %" PRIu64, lane, seq, g[i].ms, l->v[k].ms, l->v[k].upto_ms);
+			return why;
+		}
 		k++;
 	}
 	return NULL;
@@ -203,16 +209,6 @@ const char *model_judge(const struct model *m, const struct got *g, char *why, s
 	return why;
 }
 
-static uint64_t time_of(const struct model *m, const struct got_rec *g)
-{
-	const struct model_lane *l = &m->lane[g->lane];
-
-	for (size_t i = 0; i < l->n; i++)
-		if (l->v[i].seq == g->seq)
-			return l->v[i].ms;
-	return 0;
-}
-
 void model_restart(struct model *m, const struct got *g)
 {
 	struct model was = *m;
@@ -221,9 +217,9 @@ void model_restart(struct model *m, const struct got *g)
 	for (unsigned i = 0; i < MODEL_LANES; i++)
 		m->lane[i].top = was.lane[i].top;
 	for (size_t i = 0; i < g->n; i++) {
-		model_append(m, g->v[i].lane, g->v[i].seq, time_of(&was, &g->v[i]), g->v[i].data,
-			     g->v[i].len);
-		model_ack(m, g->v[i].lane, g->v[i].seq);
+		/* Its time is the one that it was told with, from now on. */
+		model_append(m, g->v[i].lane, g->v[i].seq, g->v[i].ms, g->v[i].data, g->v[i].len);
+		model_ack(m, g->v[i].lane, g->v[i].seq, g->v[i].ms);
 	}
 	model_free(&was);
 }

@@ -4,7 +4,8 @@
  * whether what a recovery brings back is allowed (invariant 2).
  *
  * Allowed is: in each lane, by rising number, only records that were appended under
- * that number, byte for byte, and all that were acknowledged.  With retention the oldest
+ * that number, byte for byte, with a time between its append and its acknowledgement, and all
+ * that were acknowledged.  With retention the oldest
  * may be missing, without a hole: a record that was old enough, or that had as many bytes
  * behind it as retention keeps (which the last one that was acknowledged never has).  And no
  * number is given again that was acknowledged once, whether its record is still kept or not.
@@ -23,6 +24,7 @@ struct model_rec {
 	uint8_t	*data;
 	uint32_t len;
 	uint64_t ms;		/* when it was appended, or a moment before */
+	uint64_t upto_ms;	/* when it was acknowledged; UINT64_MAX: not yet */
 	bool	 acked;
 };
 struct model_lane {
@@ -41,7 +43,7 @@ void model_free(struct model *m);
 /* A record that was appended. */
 void model_append(struct model *m, unsigned lane, uint64_t seq, uint64_t ms, const uint8_t *data,
 		  uint32_t len);
-void model_ack(struct model *m, unsigned lane, uint64_t upto);
+void model_ack(struct model *m, unsigned lane, uint64_t upto, uint64_t ms);
 /* What was appended and is not acknowledged was refused after all: until its number is given
  * to another record it may come back or not. */
 void model_take_back(struct model *m, unsigned lane);
@@ -50,7 +52,7 @@ bool model_any_acked(const struct model *m);
 /* A list of what came back, and the judge. */
 struct got_rec {
 	unsigned lane;
-	uint64_t seq;
+	uint64_t seq, ms;
 	uint32_t len, crc;
 	uint8_t	*data;
 };
@@ -58,7 +60,7 @@ struct got {
 	struct got_rec *v;
 	size_t	 n, cap;
 };
-void got_add(struct got *g, unsigned lane, uint64_t seq, const uint8_t *data, uint32_t len);
+void got_add(struct got *g, unsigned lane, uint64_t seq, uint64_t ms, const uint8_t *data, uint32_t len);
 void got_clear(struct got *g);
 void got_free(struct got *g);
 bool got_same(const struct got *a, const struct got *b, char *why, size_t n);

@@ -72,8 +72,7 @@ static void tell(void)
 static int found_one(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms, const uint8_t *data,
 		     uint32_t len)
 {
-	(void)time_ms;
-	got_add(arg, lane, seq, data, len);
+	got_add(arg, lane, seq, time_ms, data, len);
 	return 0;
 }
 

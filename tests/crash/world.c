@@ -151,7 +151,7 @@ void world_kill(struct world *x)
 static void acked(struct world *x, unsigned lane)
 {
 	if (!x->dead)
-		model_ack(x->model, lane, lane_durable(wal_lane(x->w, lane)));
+		model_ack(x->model, lane, lane_durable(wal_lane(x->w, lane)), world_clock());
 }
 
 /* The client's stream goes on in the buffer of the last piece, or in a new one. */
@@ -314,7 +314,7 @@ void world_read(struct world *x, struct got *g)
 		if (wal_read_open(x->w, i, 1, &c))
 			continue;
 		while (wal_read_next(c, &r) == 1)
-			got_add(g, r.lane, r.seq, r.data, r.len);
+			got_add(g, r.lane, r.seq, r.time_ms, r.data, r.len);
 		wal_read_close(c);
 	}
 }

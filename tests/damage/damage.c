@@ -330,8 +330,7 @@ static bool told(const struct damage *d, const struct wal_report *r)
 static int add_record(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
 		      const uint8_t *data, uint32_t len)
 {
-	(void)time_ms;
-	got_add(arg, lane, seq, data, len);
+	got_add(arg, lane, seq, time_ms, data, len);
 	return 0;
 }
 

@@ -105,8 +105,7 @@ static bool find_lines(struct lines *l)
 static int add_record(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms, const uint8_t *data,
 		      uint32_t len)
 {
-	(void)time_ms;
-	got_add(arg, lane, seq, data, len);
+	got_add(arg, lane, seq, time_ms, data, len);
 	return 0;
 }
 

@@ -91,8 +91,7 @@ static int add(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms, const u
 {
 	struct fixture *f = arg;
 
-	assert_true(time_ms >= 1700000000000ull);
-	got_add(&f->got, lane, seq, data, len);
+	got_add(&f->got, lane, seq, time_ms, data, len);
 	return 0;
 }
 
