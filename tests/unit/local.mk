@@ -27,6 +27,7 @@ UNIT_TESTS += %D%/test_ring_socket %D%/test_ring_uring %D%/test_ring_paste
 %C%_test_ring_uring_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_RING=ring_uring
 %C%_test_ring_paste_SOURCES = $(%C%_test_ring_socket_SOURCES)
 %C%_test_ring_paste_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_RING=ring_paste
+%C%_test_ring_paste_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += %D%/test_answer
 UNIT_TESTS += %D%/test_pool %D%/test_pm_sim %D%/test_walfile
 UNIT_TESTS += %D%/test_scan
@@ -49,3 +50,7 @@ UNIT_TESTS += %D%/test_worker
 UNIT_TESTS += %D%/test_seg_faults
 %C%_test_seg_faults_SOURCES = %D%/test_seg_faults.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
+UNIT_TESTS += %D%/test_ask
+%C%_test_ask_SOURCES = %D%/test_ask.c %D%/worker_world.h
+UNIT_TESTS += %D%/test_parting %D%/test_std
+UNIT_TESTS += %D%/test_checkpoint %D%/test_report %D%/test_diag %D%/test_disk %D%/test_watch

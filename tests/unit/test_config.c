@@ -361,6 +361,7 @@ static void addresses(void **state)
 	memcpy(text, "/run/", 5);
 	text[108] = '\0';			/* one byte more than a Unix address holds */
 	assert_int_equal(listen_parse(text, &a, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "accepted are 1 to 107 bytes"));
 	text[107] = '\0';
 	assert_int_equal(listen_parse(text, &a, why, sizeof(why)), 0);
 }

@@ -418,6 +418,39 @@ static void too_large(void **state)
 	teardown(true);
 }
 
+/* The largest record itself is taken, whole or in pieces; a byte more is not, and the record is
+ * as it was. */
+static void the_largest(void **state)
+{
+	static const enum wal_class classes[] = { WAL_NVMM, WAL_FSYNC };
+
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		struct frags r = FRAGS_INIT;
+		uint32_t at = 0, idx;
+
+		setup(classes[k], 512, 64);
+		assert_int_equal(lane_admit(l, 40000), 0);
+		assert_int_equal(lane_admit(l, 40001), -EFBIG);
+		while (at < 40000) {
+			uint32_t n = 40000 - at < BUF ? 40000 - at : BUF;
+
+			idx = fill(1, at, 0, n);
+			assert_int_equal(lane_add(l, &r, idx, 0, n), 0);
+			pool_drop(&w.pool, idx);
+			at += n;
+		}
+		assert_int_equal(r.bytes, 40000);
+		idx = fill(1, at, 0, 1);
+		assert_int_equal(lane_add(l, &r, idx, 0, 1), -EFBIG);
+		pool_drop(&w.pool, idx);
+		assert_int_equal(r.bytes, 40000);
+		assert_int_equal(lane_append(l, &r), 1);
+		assert_int_equal(r.bytes, 0);
+		teardown(false);
+	}
+}
+
 /* ---- nvmm ---- */
 
 static void durable_when_commit_returns(void **state)
@@ -1050,6 +1083,7 @@ int main(void)
 		cmocka_unit_test(a_buffer_shared_by_two),
 		cmocka_unit_test(small_pieces_without_a_free_buffer),
 		cmocka_unit_test(too_large),
+		cmocka_unit_test(the_largest),
 		cmocka_unit_test(durable_when_commit_returns),
 		cmocka_unit_test(laps),
 		cmocka_unit_test(pushed_back_when_full),

@@ -179,6 +179,10 @@ static void test_form(void **state)
 			assert_true(strlen(line) > 8 + strlen(family));
 			snprintf(name, sizeof name, "# TYPE %s ", family);
 			assert_memory_equal(next, name, strlen(name));
+			next[strcspn(next, "\n")] = '\0';
+			assert_true(!strcmp(next + strlen(name), "counter") || !strcmp(next + strlen(name), "gauge") ||
+				    !strcmp(next + strlen(name), "histogram"));
+			next[strlen(next)] = '\n';
 		} else if (*line != '#') {
 			assert_memory_equal(line, family, strlen(family));
 			assert_non_null(strrchr(line, ' '));
@@ -239,6 +243,61 @@ static void test_stats(void **state)
 	env.wal = FAKE_WAL;
 }
 
+/* How many members the object of that name has. */
+static unsigned members(const char *text, const char *name)
+{
+	char key[64];
+	const char *p;
+	unsigned n = 0;
+
+	snprintf(key, sizeof key, "\"%s\":{", name);
+	p = strstr(text, key);
+	assert_non_null(p);
+	for (p += strlen(key); *p != '}'; p++)
+		n += *p == ':';
+	return n;
+}
+
+/* On the page too: each count by its name, summed over the workers, and nothing else; half and
+ * the slowest hundredth of the latencies. */
+static void test_stats_every_counter(void **state)
+{
+	static uint64_t bucket[LATENCY_BUCKETS];
+	char *t, name[160];
+	uint64_t v = 1000;
+	unsigned rows = 0;
+
+	(void)state;
+#define X(field, metric, labels, type, help) COUNT(&count[0], field, 50000); COUNT(&count[1], field, v++);
+	COUNTER_TABLE(X)
+#undef X
+	for (unsigned i = 0; i < COUNTER_STATUSES; i++) {
+		count[0].status[i] = 30000;
+		count[1].status[i] = 2000 + i;
+	}
+	bucket[latency_bucket(100)] = count[0].latency[latency_bucket(100)] = 80;
+	bucket[latency_bucket(5000)] = count[1].latency[latency_bucket(5000)] = 15;
+	bucket[latency_bucket(90000)] = count[1].latency[latency_bucket(90000)] = 5;
+	t = text_of(stats_json);
+	v = 1000;
+#define X(field, metric, labels, type, help) \
+	snprintf(name, sizeof name, "\"" #field "\":%u%c", (unsigned)(50000 + v), strcmp(#field, "latency_sum_us") ? ',' : '}'); \
+	assert_non_null(strstr(t, name)); \
+	v++; rows++;
+	COUNTER_TABLE(X)
+#undef X
+	assert_int_equal(members(t, "counters"), rows);
+	assert_int_equal(members(t, "responses"), COUNTER_STATUSES);
+	assert_non_null(strstr(t, "\"responses\":{\"100\":32000,\"200\":32001,"));
+	snprintf(name, sizeof name, "\"other\":%u}", 32000 + COUNTER_STATUS_OTHER);
+	assert_non_null(strstr(t, name));
+	snprintf(name, sizeof name, "\"latency\":{\"p50_us\":%.1f,\"p99_us\":%.1f,", latency_quantile(bucket, .5),
+		 latency_quantile(bucket, .99));
+	assert_non_null(strstr(t, name));
+	assert_true(latency_quantile(bucket, .99) > 80000 && latency_quantile(bucket, .5) < 128);
+	free(t);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -246,6 +305,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_buckets), TEST(test_quantile), TEST(test_every_counter), TEST(test_facts),
 		TEST(test_form), TEST(test_stats),
+		TEST(test_stats_every_counter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

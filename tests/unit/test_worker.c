@@ -753,6 +753,90 @@ static void test_segment_wait(void **state)
 	}
 }
 
+/* ---- health ---- */
+
+/* Answered by the worker itself, with a body but to HEAD, and when to come back. */
+static void test_health(void **state)
+{
+	const char *text;
+
+	(void)state;
+	client(0);
+	for (unsigned k = 0; k < 2; k++) {
+		say(0, GET_LIVE);
+		settle();
+		text = got(0);
+		assert_true(has(text, "HTTP/1.1 200 OK\r\n") && has(text, "\r\n\r\nalive\n") && !has(text, "Retry-After"));
+		say(0, "HEAD /-/livez?x HTTP/1.1\r\nHost: h\r\n\r\n");
+		settle();
+		text = got(0);
+		assert_true(has(text, "HTTP/1.1 200 OK\r\n") && has(text, "Content-Length: 6\r\n"));
+		assert_string_equal(text + strlen(text) - 4, "\r\n\r\n");
+		say(0, "GET /-/readyz HTTP/1.1\r\nHost: h\r\n\r\n");
+		settle();
+		assert_true(has(got(0), "\r\n\r\nready\n"));
+		health_set(&the.health, HEALTH_NOSPACE, -ENOSPC);
+		say(0, "GET /-/readyz HTTP/1.1\r\nHost: h\r\n\r\n");
+		settle();
+		text = got(0);
+		assert_true(has(text, "HTTP/1.1 503 ") && has(text, "Retry-After: 1\r\n") && has(text, "no-space"));
+		say(0, GET_LIVE);
+		settle();
+		assert_int_equal(status(0), 200);
+		health_clear(&the.health, HEALTH_NOSPACE);
+	}
+	assert_int_equal(the.count.status[COUNTER_STATUS_200], 8);
+	assert_int_equal(the.count.status[COUNTER_STATUS_503], 2);
+}
+
+/* ---- a start that fails ---- */
+
+static int open_not(struct ring **r, const struct ring_params *p, char *why, size_t why_len)
+{
+	(void)r;
+	(void)p;
+	snprintf(why, why_len, "no ring here");
+	return -EPERM;
+}
+
+static int open_other(struct ring **r, const struct ring_params *p, char *why, size_t why_len)
+{
+	(void)p;
+	(void)why;
+	(void)why_len;
+	*r = (struct ring *)&the.stats;
+	return 0;
+}
+
+static struct blk_aio *no_aio(struct ring *k)
+{
+	(void)k;
+	return NULL;
+}
+
+/* Said why, nothing is left of it (the leak sanitizer looks). */
+static void test_start_fails(void **state)
+{
+	struct ring_ops ops = world_ring;
+	struct worker_env env = the.env;
+	struct worker *w = the.w;
+	char why[256];
+
+	(void)state;
+	env.ring = &ops;
+	for (unsigned k = 0; k < 2; k++) {
+		ops.open = open_not;
+		assert_int_equal(worker_start(&w, &env, 0, -1, NULL, 0, why, sizeof(why)), -EPERM);
+		assert_null(w);
+		assert_string_equal(why, "worker 0: no ring here");
+		ops.open = open_other;
+		ops.aio = no_aio;
+		assert_int_equal(worker_start(&w, &env, 0, -1, NULL, 0, why, sizeof(why)), -EAGAIN);
+		assert_null(w);
+		assert_string_equal(why, "worker 0: no thread for the commits");
+	}
+}
+
 #define T(test, class) cmocka_unit_test_setup_teardown(test, class, over)
 
 int main(void)
@@ -780,7 +864,10 @@ int main(void)
 		T(test_no_room, fsync_class),
 		T(test_failed, fsync_class),
 		T(test_segment_wait, fsync_class),
+		T(test_start_fails, fsync_class),
+		T(test_health, nvmm),
 	};
 
+	alarm(120);		/* a worker that does not come back */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "blk_sim.h"
 #include "health.h"
@@ -381,7 +382,7 @@ static void say(uint32_t h, const char *text)
 	bytes(h, text, strlen(text));
 }
 
-static void post(uint32_t h, size_t body)
+__attribute__((unused)) static void post(uint32_t h, size_t body)
 {
 	char text[16384];
 	int n = snprintf(text, sizeof(text), "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", body);
@@ -400,7 +401,7 @@ static const char *got(uint32_t h)
 	return l->out;
 }
 
-static int status(uint32_t h)
+__attribute__((unused)) static int status(uint32_t h)
 {
 	const char *text = got(h);
 

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_ask.c - what the worker does with the service's answers, turn by turn, with a service
+ * that is the test's: pieces in order and behind what was asked before, who waits for a slot
+ * and for how long, whose slot is taken, and that each request is ended once.
+ */
+#include "ask.h"
+#include "service.h"
+#include "worker_world.h"
+
+#define SLOTS 6u
+
+static struct {
+	struct service_req req[SLOTS];
+	bool	 used[SLOTS], ready[SLOTS];
+	unsigned room;			/* slots there are */
+	unsigned asked, nexts, ends;
+	char	 method[16], target[64];
+	bool	 keep, http11, reads;
+	struct service *of;
+} svc;
+
+bool service_reads(const char *target)
+{
+	return !strncmp(target, "/-/records/", 11);
+}
+
+struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn, uint32_t conn_gen,
+				const char *method, const char *target, bool http11, bool keep_alive)
+{
+	for (unsigned i = 0; i < svc.room; i++) {
+		if (svc.used[i])
+			continue;
+		svc.used[i] = true;
+		svc.req[i] = (struct service_req){ .conn = conn, .conn_gen = conn_gen, .worker = worker };
+		svc.asked++;
+		svc.of = s;
+		snprintf(svc.method, sizeof(svc.method), "%s", method);
+		snprintf(svc.target, sizeof(svc.target), "%s", target);
+		svc.keep = keep_alive;
+		svc.http11 = http11;
+		return &svc.req[i];
+	}
+	return NULL;
+}
+
+struct service_req *service_ready(struct service *s, unsigned worker)
+{
+	assert_int_equal(worker, 0);
+	if (s != (struct service *)&svc)
+		return NULL;
+	for (unsigned i = 0; i < SLOTS; i++)
+		if (svc.ready[i]) {
+			svc.ready[i] = false;
+			return &svc.req[i];
+		}
+	return NULL;
+}
+
+void service_next(struct service_req *r)
+{
+	assert_true(svc.used[r - svc.req]);
+	assert_false(r->last);
+	r->data = NULL;
+	svc.nexts++;
+}
+
+void service_end(struct service_req *r)
+{
+	assert_true(svc.used[r - svc.req]);
+	svc.used[r - svc.req] = svc.ready[r - svc.req] = false;
+	svc.ends++;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	begin(WAL_FSYNC);
+	memset(&svc, 0, sizeof(svc));
+	svc.room = SLOTS;
+	the.env.records = (struct service *)&svc;
+	the.env.pages = (struct service *)&the;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	end();
+	assert_int_equal(svc.ends, svc.asked);
+	return 0;
+}
+
+static void get(uint32_t h)
+{
+	say(h, "GET /-/records/0-1 HTTP/1.1\r\nHost: h\r\n\r\n");
+}
+
+static unsigned slot_of(uint32_t h)
+{
+	for (unsigned i = 0; i < SLOTS; i++)
+		if (svc.used[i] && svc.req[i].conn == h)
+			return i;
+	fail_msg("%u has no slot", h);
+	return 0;
+}
+
+/* The service has made a piece for it. */
+static void piece(uint32_t h, const char *text, bool last)
+{
+	struct service_req *r = &svc.req[slot_of(h)];
+
+	r->data = text;
+	r->len = strlen(text);
+	r->last = last;
+	r->status = 200;
+	svc.ready[r - svc.req] = true;
+	put((struct ring_event){ .kind = RING_WOKEN });
+	turn();
+}
+
+/* There is room again. */
+static void woken(void)
+{
+	put((struct ring_event){ .kind = RING_WOKEN });
+	turn();
+}
+
+static void leave(uint32_t h)
+{
+	put((struct ring_event){ .kind = RING_ERROR, .conn = h, .res = -ECONNRESET });
+	settle();
+	assert_true(gone_by_now(h));
+}
+
+static void test_pieces(void **state)
+{
+	(void)state;
+	client(0);
+	for (unsigned k = 1; k <= 2; k++) {
+		get(0);
+		assert_int_equal(svc.asked, k);
+		assert_string_equal(svc.method, "GET");
+		assert_string_equal(svc.target, "/-/records/0-1");
+		assert_true(svc.keep && svc.http11);
+		assert_ptr_equal(svc.of, &svc);
+		assert_int_equal(the.line[0].n, 0);
+		piece(0, "one", false);
+		assert_string_equal(got(0), "one");
+		assert_int_equal(svc.nexts, 3 * k - 3);	/* it has not left yet */
+		turn();
+		assert_int_equal(svc.nexts, 3 * k - 2);
+		settle();
+		assert_int_equal(svc.nexts, 3 * k - 2);
+		piece(0, "two", false);
+		turn();
+		piece(0, "three", false);
+		turn();
+		assert_string_equal(got(0), "twothree");
+		assert_int_equal(svc.ends, k - 1);
+		piece(0, "four", true);
+		assert_int_equal(svc.ends, k - 1);
+		turn();
+		assert_string_equal(got(0), "four");
+		assert_int_equal(svc.ends, k);
+		assert_false(the.line[0].shut || gone_by_now(0));
+		assert_int_equal(the.count.requests_own, k);
+		assert_int_equal(the.count.status[COUNTER_STATUS_200], k);	/* once for all pieces */
+		pass(IDLE_MS / 2);
+	}
+	say(0, "GET /-/metrics HTTP/1.0\r\n\r\n");
+	assert_ptr_equal(svc.of, &the);
+	assert_false(svc.keep || svc.http11);
+	svc.req[slot_of(0)].close_after = true;
+	svc.ready[slot_of(0)] = true;
+	the.env.records = (struct service *)&the;
+	the.env.pages = (struct service *)&svc;
+	piece(0, "page", true);
+	settle();
+	assert_string_equal(got(0), "page");
+	assert_true(the.line[0].shut);
+}
+
+/* The answer broke off: no polite end, whether something was made or not. */
+static void test_truncated(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		client(0);
+		get(0);
+		piece(0, "one", false);
+		turn();
+		svc.req[slot_of(0)].truncated = true;
+		piece(0, k ? "two" : "", true);
+		settle();
+		assert_string_equal(got(0), k ? "onetwo" : "one");
+		assert_true(gone_by_now(0));
+		assert_false(the.line[0].shut);
+		assert_int_equal(svc.ends, k + 1);
+	}
+}
+
+/* An answer leaves behind the replies to what was asked before, and no earlier. */
+static void test_order(void **state)
+{
+	(void)state;
+	client(0);
+	for (unsigned k = 0; k < 2; k++) {
+		const char *text;
+
+		the.hold_commits = true;
+		say(0, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\nGET /-/records/0-1 HTTP/1.1\r\nHost: h\r\n\r\n");
+		piece(0, "piece", true);
+		settle();
+		pass(4 * IDLE_MS);
+		assert_int_equal(the.line[0].n, 0);
+		the.hold_commits = false;
+		settle();
+		settle();
+		text = got(0);
+		assert_memory_equal(text, "HTTP/1.1 200 OK\r\n", 17);
+		assert_string_equal(text + strlen(text) - 5, "piece");
+		assert_int_equal(svc.ends, k + 1);
+	}
+	assert_int_equal(the.count.timeout_send + the.count.timeout_idle, 0);
+}
+
+/* No slot is free: it waits as long as pushback-timeout and is told; a slot in time is used. */
+static void test_busy(void **state)
+{
+	(void)state;
+	svc.room = 1;
+	for (unsigned k = 1; k <= 2; k++) {
+		client(0);
+		client(1);
+		get(0);
+		get(1);
+		assert_int_equal(svc.asked, 2 * k - 1);
+		pass(PUSHBACK_MS - LATE);
+		assert_int_equal(the.line[1].n, 0);
+		pass(3 * LATE);
+		assert_true(strstr(got(1), "too many read-backs at once") != NULL);
+		assert_int_equal(the.count.refused_busy, k);
+		assert_int_equal(the.count.status[COUNTER_STATUS_503], k);
+		get(1);
+		pass(PUSHBACK_MS - 4 * LATE);
+		piece(0, "x", true);
+		settle();
+		woken();
+		assert_int_equal(svc.asked, 2 * k);
+		pass(2 * PUSHBACK_MS);
+		assert_int_equal(the.line[1].n, 0);
+		piece(1, "y", true);
+		settle();
+		assert_string_equal(got(1), "y");
+		leave(0);
+		leave(1);
+	}
+	assert_int_equal(the.count.timeout_send, 0);
+}
+
+/* Who comes last is served first. */
+static void test_newest(void **state)
+{
+	(void)state;
+	svc.room = 1;
+	for (uint32_t h = 0; h < 4; h++) {
+		client(h);
+		get(h);
+	}
+	for (uint32_t h = 0; h < 4; h++) {
+		uint32_t next = h ? 4 - h : 0;
+
+		piece(next, "x", true);
+		settle();
+		woken();
+		assert_string_equal(got(next), "x");
+	}
+	assert_int_equal(svc.ends, 4);
+}
+
+/* A reader who has not taken his piece for half a second loses his slot to one who waits, and
+ * only then; each that waits takes one. */
+static void test_stalled(void **state)
+{
+	(void)state;
+	svc.room = 2;
+	for (uint32_t h = 0; h < 2; h++) {
+		client(h);
+		get(h);
+		the.line[h].hold = true;
+		piece(h, "x", false);
+		pass(100);
+	}
+	pass(1000);				/* nobody waits */
+	assert_false(gone_by_now(0) || gone_by_now(1));
+	client(2);
+	get(2);
+	settle();
+	assert_true(gone_by_now(0));
+	assert_false(gone_by_now(1));
+	assert_int_equal(the.count.timeout_send, 1);
+	woken();
+	assert_int_equal(svc.asked, 3);
+	piece(2, "y", true);
+	settle();
+	assert_string_equal(got(2), "y");
+	/* One who reads at a pace keeps it. */
+	the.line[1].hold = false;
+	turn();
+	the.line[1].hold = true;
+	client(3);
+	get(3);
+	assert_int_equal(svc.asked, 4);
+	for (unsigned k = 0; k < 4; k++) {
+		piece(1, "z", false);
+		client(4 + k % 2);
+		get(4 + k % 2);
+		pass(ASK_STALL_MS - LATE);
+		assert_false(gone_by_now(1) || gone_by_now(3));
+		leave(4 + k % 2);
+		the.line[1].hold = false;
+		turn();
+		the.line[1].hold = true;
+	}
+	assert_int_equal(the.count.timeout_send, 1);
+	piece(1, "z", false);
+	client(4);
+	get(4);
+	pass(ASK_STALL_MS - 10);
+	assert_false(gone_by_now(1));
+	pass(LATE);
+	settle();
+	assert_true(gone_by_now(1));
+	assert_int_equal(the.count.timeout_send, 2);
+}
+
+/* Who takes nothing is cut off after write-timeout, whoever waits; the request is ended when the
+ * ring has let go. */
+static void test_write_timeout(void **state)
+{
+	(void)state;
+	for (unsigned k = 1; k <= 2; k++) {
+		client(0);
+		get(0);
+		the.line[0].hold = true;
+		piece(0, "x", false);
+		pass(WRITE_MS - LATE);
+		assert_false(gone_by_now(0));
+		assert_int_equal(svc.ends, k - 1);
+		pass(3 * LATE);
+		settle();
+		assert_true(gone_by_now(0));
+		assert_int_equal(svc.ends, k);
+		assert_int_equal(the.count.timeout_send, k);
+	}
+}
+
+/* Gone before the service has made anything, while it waits for a slot, and with a piece on its
+ * way: ended once, and nobody else's slot is lost. */
+static void test_gone(void **state)
+{
+	(void)state;
+	for (unsigned k = 1; k <= 3; k++) {
+		svc.room = 1;
+		client(0);
+		get(0);
+		client(1);
+		get(1);
+		leave(1);
+		leave(0);
+		assert_int_equal(svc.ends, 2 * k - 1);
+		client(0);
+		get(0);
+		piece(0, "x", false);
+		leave(0);
+		assert_int_equal(svc.ends, 2 * k);
+	}
+	assert_int_equal(svc.asked, 6);
+}
+
+/* Readers leave a few at a time, so that a reply never waits for all of them. */
+static void test_few_a_turn(void **state)
+{
+	unsigned sent = 0;
+
+	(void)state;
+	for (uint32_t h = 0; h < SLOTS; h++) {
+		client(h);
+		get(h);
+	}
+	for (uint32_t h = 0; h < SLOTS; h++) {
+		struct service_req *r = &svc.req[slot_of(h)];
+
+		*r = (struct service_req){ .conn = r->conn, .conn_gen = r->conn_gen, .data = "x", .len = 1,
+			.last = true, .status = 200 };
+		svc.ready[r - svc.req] = true;
+	}
+	woken();
+	for (uint32_t h = 0; h < SLOTS; h++)
+		sent += the.line[h].n > 0;
+	assert_int_equal(sent, 4);
+	assert_int_equal(the.asked_ms, 0);	/* there is more to send */
+	turn();
+	for (uint32_t h = 0; h < SLOTS; h++)
+		assert_string_equal(got(h), "x");
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_pieces), T(test_truncated), T(test_order), T(test_busy), T(test_newest), T(test_stalled),
+		T(test_write_timeout), T(test_gone), T(test_few_a_turn),
+	};
+
+	alarm(120);		/* a worker that does not come back */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
