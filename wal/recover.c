@@ -352,10 +352,10 @@ int rec_hold_target(struct rec *r)
 
 static int no_place(struct rec *r, int err)
 {
-	return rec_fail(r, err, "%s: cannot hold the wal: %s", r->nvmm_path, err == -ENOTDIR ?
-			"it is neither a directory nor a device-dax" : err == -EIO ?
-			"what is there cannot be read; give another place, or remove the files wal and pktbufs "
-			"there if nothing needs them" : wal_strerror(err));
+	return rec_fail(r, err, "%s: cannot hold the wal: %s%s", r->nvmm_path, err == -ENOTDIR ?
+			"it is neither a directory nor a device-dax" : wal_strerror(err), err == -EIO ?
+			"; where that stays so, give another place, or remove the files wal and pktbufs there if "
+			"nothing needs them" : "");
 }
 
 /* Where a new wal shall go. */
