@@ -91,6 +91,8 @@ def copy_tree(to):
     skip = {".git", "autom4te.cache", "__pycache__"} | {
         n for n in os.listdir(TOP) if n.startswith(("build", "sanitize")) and n != "build-aux"}
     have = set()
+    # What has changed is newer than every object, and what autotools made no older than its source.
+    now = time.time()
     for folder, folders, files in os.walk(TOP):
         rel = os.path.relpath(folder, TOP)
         if os.path.samefile(folder, BUILD):
@@ -102,7 +104,8 @@ def copy_tree(to):
             a, b = os.path.join(folder, name), os.path.join(to, rel, name)
             have.add(os.path.normpath(b))
             if not os.path.exists(b) or not filecmp.cmp(a, b, shallow=False):
-                shutil.copy2(a, b)      # with its time: what autotools made stays newer
+                shutil.copy2(a, b)
+                os.utime(b, (now, now))
     for folder, _, files in os.walk(to):
         for name in files:
             path = os.path.join(folder, name)
@@ -111,7 +114,8 @@ def copy_tree(to):
 
 
 def make(build, *targets, flags=FLAGS):
-    return subprocess.run(["make", "-s", "-C", build, flags, *targets], stdout=subprocess.PIPE,
+    # Without what only a debugger reads, for that has the folder's name in it.
+    return subprocess.run(["make", "-s", "-C", build, "CFLAGS=-O2 -g0", flags, *targets], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace")
 
 
@@ -554,6 +558,10 @@ def main():
     for copy in [CLEAN] + COPIES:
         print("building %s" % copy.dir, flush=True)
         copy.set_up(programs + data + helpers)
+    for copy in COPIES:
+        other = [t for t in programs if not filecmp.cmp(copy.path(t), CLEAN.path(t), shallow=False)]
+        if other:
+            sys.exit("%s and %s differ without an edit: %s" % (copy.dir, CLEAN.dir, " ".join(other)))
     slots = [Slot(c) for c in COPIES]
 
     # The edits: the same ones as long as wal/ and src/ are.
