@@ -8,6 +8,8 @@
 #include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
 
 #include <cmocka.h>
 
@@ -298,6 +300,52 @@ static void test_stats_every_counter(void **state)
 	free(t);
 }
 
+/* ---- of the process and its disk ---- */
+
+static bool no_disk;
+
+/* What an ordinary user may still write, not what root could. */
+int statvfs(const char *path, struct statvfs *v)
+{
+	*v = (struct statvfs){ .f_frsize = 1000, .f_bsize = 7, .f_blocks = 900, .f_bfree = 50, .f_bavail = 30 };
+	return no_disk || strcmp(path, "/") ? -1 : 0;
+}
+
+/* clock: none, a number is made */
+int getrusage(__rusage_who_t who, struct rusage *u)
+{
+	*u = (struct rusage){ .ru_utime = { 1, 250000 }, .ru_stime = { 2, 125000 } };
+	return who == RUSAGE_SELF ? 0 : -1;
+}
+
+static void test_process(void **state)
+{
+	char *t = text_of(metrics_text);
+
+	(void)state;
+	assert_true(value(t, "pasted_cpu_seconds_total") == 3.375);
+	assert_true(value(t, "pasted_store_free_bytes") == 30000);
+	assert_true(value(t, "pasted_resident_memory_bytes") > 100000);
+	free(t);
+	t = text_of(stats_json);
+	assert_non_null(strstr(t, "\"cpu_seconds\":3.375000,"));
+	assert_non_null(strstr(t, "\"store_free_bytes\":30000,"));
+	free(t);
+	for (int k = 0; k < 2; k++) {		/* unknown is not told as a number */
+		no_disk = !k;
+		env.store = k ? NULL : "/";
+		t = text_of(metrics_text);
+		assert_null(strstr(t, "store_free"));
+		free(t);
+		t = text_of(stats_json);
+		balanced(t);
+		assert_null(strstr(t, "store_free"));
+		free(t);
+	}
+	no_disk = false;
+	env.store = "/";
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -305,7 +353,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_buckets), TEST(test_quantile), TEST(test_every_counter), TEST(test_facts),
 		TEST(test_form), TEST(test_stats),
-		TEST(test_stats_every_counter),
+		TEST(test_stats_every_counter), TEST(test_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
