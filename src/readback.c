@@ -174,6 +174,7 @@ static int absent_status(enum wal_reason reason)
 	case WAL_NEVER:
 	case WAL_TORN:
 	case WAL_WAL_LOST:
+	case WAL_SKIPPED:
 		return 404;
 	case WAL_EXPIRED:
 		return 410;

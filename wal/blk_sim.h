@@ -95,9 +95,10 @@ const uint8_t *blk_sim_bytes(const struct blk_sim *s, const char *path, uint64_t
 int  blk_sim_flip(struct blk_sim *s, const char *path, uint64_t bit);	/* seen and durable */
 /* The page at off (a multiple of SIM_BLOCK) cannot be read any more: who reads from it gets
  * -EIO, and who writes a part of it, which the kernel has to read first; a write of all of
- * it heals it.  At most 8 in a file. */
+ * it heals it.  At most 16 in a file. */
 #define SIM_BLOCK 4096u
 int  blk_sim_bad(struct blk_sim *s, const char *path, uint64_t off);
+int  blk_sim_well(struct blk_sim *s, const char *path);	/* all of them can be read again, as they were */
 int  blk_sim_truncate(struct blk_sim *s, const char *path, uint64_t len);
 int  blk_sim_put(struct blk_sim *s, const char *path, const void *p, uint64_t len);	/* durable, dirs too */
 /* Two images are the same to a reader (names and bytes); else the first path that differs. */

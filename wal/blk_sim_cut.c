@@ -210,6 +210,16 @@ int blk_sim_bad(struct blk_sim *s, const char *path, uint64_t off)
 	return 0;
 }
 
+int blk_sim_well(struct blk_sim *s, const char *path)
+{
+	struct name *e = sim_name_find(&s->seen, path);
+
+	if (!e)
+		return -ENOENT;
+	s->ino[e->ino].nbad = 0;
+	return 0;
+}
+
 int blk_sim_truncate(struct blk_sim *s, const char *path, uint64_t len)
 {
 	struct inode *n = inode_at(s, path);

@@ -19,7 +19,7 @@ struct version {		/* a sector as one write left it */
 	uint8_t	 data[SIM_SECTOR];
 };
 
-#define SIM_BAD 8u
+#define SIM_BAD 16u
 struct inode {
 	bool	 used, dir;
 	unsigned handles;

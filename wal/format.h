@@ -285,6 +285,9 @@ enum gap_reason {
 	GAP_DAMAGE = 2,		/* was in the WAL and damaged there */
 	GAP_WAL_LOST = 3,	/* a volatile WAL is gone; numbers skipped */
 	GAP_MISSING = 4,	/* was in a segment whose file is missing */
+	GAP_SKIPPED = 5,	/* not given to a record: a start could not read what stood in front of
+				 * this frame, and went round it.  Numbers that turn out to stand
+				 * there are records; while it cannot be read, nobody knows */
 };
 struct gap_data {
 	uint64_t from_seq, to_seq;	/* inclusive */

@@ -17,6 +17,7 @@ enum wal_reason {
 	WAL_DAMAGE = GAP_DAMAGE,
 	WAL_WAL_LOST = GAP_WAL_LOST,
 	WAL_MISSING = GAP_MISSING,
+	WAL_SKIPPED = GAP_SKIPPED,
 	WAL_EXPIRED,			/* retention removed it */
 	WAL_UNREADABLE,			/* the device does not give it, now */
 	WAL_NEVER,			/* no record was ever called that */

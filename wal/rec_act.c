@@ -70,6 +70,9 @@ static int explain(struct rec *r, unsigned lane, unsigned n)
 
 	if (!g || !rec || !iov)
 		goto out;
+	if (l->keep_tail)		/* the first frame behind it */
+		g[k++] = (struct gap_data){ l->base, rec_tail_last(l), l->segs.unreadable ? GAP_SKIPPED :
+					    GAP_DAMAGE, 0, l->segs.end, l->segs.dirty_end - l->segs.end };
 	for (size_t i = 0; i < l->segs.nholes; i++) {
 		const struct seg_hole *h = &l->segs.holes[i];
 
@@ -77,9 +80,6 @@ static int explain(struct rec *r, unsigned lane, unsigned n)
 			g[k++] = (struct gap_data){ h->from_seq, h->to_seq, reason, 0, h->off,
 						    h->bytes };
 	}
-	if (l->keep_tail)
-		g[k++] = (struct gap_data){ l->base, rec_tail_last(l), GAP_DAMAGE, 0, l->segs.end,
-					    l->segs.dirty_end - l->segs.end };
 	for (unsigned i = 0; i < k; i++)
 		rec[i] = rec_gap(r, &g[i], &iov[i]);
 	err = seglog_append(l->log, rec, k, NULL);
@@ -210,7 +210,7 @@ static int act_lane(struct rec *r, unsigned lane)
 
 	if (!err && (holes || l->keep_tail))
 		err = explain(r, lane, holes);
-	if (!err && actions & RL_GAP)
+	if (!err && actions & RL_GAP && seglog_next_seq(l->log) < l->head_seq)
 		err = skip(l, l->head_seq - 1, rec_gone_reason(l));
 	if (!err && actions & RL_REPLAY)
 		err = rec_wal_replay(r, lane, actions & RL_GAP ? l->head_seq : l->base);

@@ -10,6 +10,7 @@
  * and the wal's records follow.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "mutant.h"
@@ -30,7 +31,8 @@ bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, ui
 		      (missing && l->had_known && h->from_seq < l->had.next_seq) ||
 		      (l->has_wal && h->segno != l->segs.segs[l->segs.tail].segno);
 
-	if (!hole_open(h) || i >= l->cut)
+	/* What cannot be read now may be there again tomorrow: nothing is written of it. */
+	if (!hole_open(h) || i >= l->cut || (h->kind == SEG_HOLE_UNREADABLE && !MUTANT(rec_unread_hole)))
 		return false;
 	*reason = synced ? GAP_DAMAGE : GAP_TORN;
 	return true;
@@ -41,8 +43,8 @@ bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, ui
  * knows the last number, that. */
 uint64_t rec_tail_last(const struct rec_lane *l)
 {
-	if (l->has_wal)			/* it has what comes */
-		return l->base - 1;
+	if (l->has_wal)			/* it has what comes, from its head on */
+		return l->segs.unreadable && l->head_seq > l->base ? l->head_seq - 1 : l->base - 1;
 	if (l->had_known && l->closed)
 		return l->had.next_seq > l->base ? l->had.next_seq - 1 : l->base - 1;
 	return l->base + (l->segs.dirty_end - l->segs.end - 1) / sizeof(struct frame_header);
@@ -182,6 +184,13 @@ static uint32_t hole_reason(const struct seg_lane *s, const struct seg_hole *h)
 {
 	if (h->kind == SEG_HOLE_UNREADABLE)
 		return WAL_UNREADABLE;
+	/* One of several files that are lost in a row: the numbers may be in it. */
+	for (size_t i = 0; h->kind == SEG_HOLE_SEGMENT && i < s->nsegs; i++) {
+		if (s->segs[i].segno >= h->segno && s->segs[i].state == SEG_USED)
+			break;
+		if (s->segs[i].segno >= h->segno && s->segs[i].state == SEG_UNREADABLE)
+			return WAL_UNREADABLE;
+	}
 	return h->kind == SEG_HOLE_SEGMENT && !file_of(s, h->segno) ? WAL_MISSING : WAL_DAMAGE;
 }
 
@@ -191,6 +200,8 @@ static const char *hole_words(const struct seg_lane *s, const struct seg_hole *h
 
 	if (!si)
 		return seg_hole_words(h->kind);
+	if (si->state == SEG_UNREADABLE)
+		return "the segment's file cannot be opened, or its header cannot be read, now";
 	if (si->state == SEG_FOREIGN)
 		return "the file is another segment's, by its header";
 	return si->bytes <= SEG_DATA ? "the file is cut short, and nothing of a segment is left in it" :
@@ -216,7 +227,8 @@ static int note_holes(struct rec *r, unsigned lane)
 		} else if (copy_torn(r, l, h)) {
 			g.state = RF_NEW;	/* written again */
 			g.reason = GAP_TORN;
-		} else if (h->state != SEG_HOLE_DAMAGE && h->kind != SEG_HOLE_COPY && h->kind != SEG_HOLE_BOTH) {
+		} else if (h->state != SEG_HOLE_DAMAGE && h->kind != SEG_HOLE_COPY && h->kind != SEG_HOLE_BOTH &&
+			   !(h->kind == SEG_HOLE_UNREADABLE && i < l->cut)) {
 			continue;	/* explained (see its gap), or cut */
 		}
 		err = rec_note(r, &g);
@@ -256,7 +268,9 @@ static int note_numbers(struct rec *r, unsigned lane)
 	unsigned actions = r->rep->lane[lane].row->actions;
 	int err = 0;
 
-	if (actions & RL_GAP) {
+	if (l->keep_tail && g.from_seq <= rec_tail_last(l))
+		g.from_seq = rec_tail_last(l) + 1;
+	if (actions & RL_GAP && g.from_seq < l->head_seq) {
 		g.to_seq = l->head_seq - 1;
 		g.reason = rec_gone_reason(l);
 		g.what = "segments that the wal counts on are missing";
@@ -332,14 +346,19 @@ static int note_begin_gone(struct rec *r, unsigned lane)
 	struct rec_lane *l = &r->lane[lane];
 	const struct seg_info *first = first_used(&l->segs);
 	bool file = l->segs.nsegs && l->segs.segs[0].segno <= l->had.low_segno;
+	bool unread = false;
+
+	for (size_t i = 0; i < l->segs.nsegs && &l->segs.segs[i] != first; i++)
+		unread |= l->segs.segs[i].state == SEG_UNREADABLE;
 
 	if (!first || first->h.first_seq <= l->had.low_seq)
 		return 0;
 	return rec_note(r, &(struct rec_finding){
 		.lane = lane, .state = RF_DAMAGE, .from_seq = l->had.low_seq,
-		.to_seq = first->h.first_seq - 1, .reason = file ? WAL_DAMAGE : WAL_MISSING,
+		.to_seq = first->h.first_seq - 1,
+		.reason = unread ? WAL_UNREADABLE : file ? WAL_DAMAGE : WAL_MISSING,
 		.place = RP_SEGMENT, .segno = l->had.low_segno,
-		.what = file ? "the lane's first records" : "the lane's oldest segments are missing" });
+		.what = file || unread ? "the lane's first records" : "the lane's oldest segments are missing" });
 }
 
 /* The first of the segments behind the last used one, up to `high`, that has no file; 0: none. */
@@ -368,7 +387,7 @@ static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *r
 	uint64_t file = absent(&l->segs, l->had.low_segno, l->had.high_segno);
 	bool files = file || l->had.flags & LANE_MISSING;
 
-	l->gone_reason = files ? WAL_MISSING : WAL_DAMAGE;
+	l->gone_reason = l->segs.unread_last ? WAL_UNREADABLE : files ? WAL_MISSING : WAL_DAMAGE;
 	l->gone_from = rep->next_seq;
 	l->gone_to = l->had.next_seq - 1;
 	l->end_gone = file && r->rep->unclean && !l->has_wal;
@@ -378,7 +397,7 @@ static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *r
 	return rec_note(r, &(struct rec_finding){
 		.lane = lane, .state = RF_NEW, .from_seq = l->gone_from, .to_seq = l->gone_to,
 		.reason = l->gone_reason, .place = files ? RP_SEGMENT : RP_NOWHERE,
-		.segno = file, .what = files ? "the lane's newest segments are missing" :
+		.segno = file, .what = l->segs.unread_last ? "the lane's last records" : files ? "the lane's newest segments are missing" :
 		"the lane's last records" });
 }
 
@@ -468,6 +487,21 @@ static int find_segs(struct rec *r, unsigned lane)
 	return 0;
 }
 
+/* Whoever goes on without the last segment gives its numbers again, or skips numbers for ever for
+ * what may be there the next time. */
+static int refuse_unread(struct rec *r, unsigned lane)
+{
+	const struct seg_lane *s = &r->lane[lane].segs;
+	size_t i = s->nsegs;
+
+	while (s->segs[i - 1].state != SEG_UNREADABLE)
+		i--;
+	return rec_fail(r, s->segs[i - 1].err, "%s/log/%03u/%08" PRIx64 ".seg, the last of its lane, cannot be "
+			"read now: %s; nothing was written: try again when it can; if it never can, move it "
+			"away, and what was in it is told as missing", r->store_dir, lane,
+			s->segs[i - 1].segno, wal_strerror(s->segs[i - 1].err));
+}
+
 int rec_lane_find(struct rec *r, unsigned lane)
 {
 	struct rec_lane *l = &r->lane[lane];
@@ -484,6 +518,8 @@ int rec_lane_find(struct rec *r, unsigned lane)
 	l->all_used = r->store_open && !r->rep->unclean;
 	err = find_segs(r, lane);
 	/* Records that were durable and are not in what counts as used: then it is more. */
+	if (!err && l->segs.unread_last && !r->read_only && !MUTANT(rec_unread_last))
+		return refuse_unread(r, lane);
 	if (!err && l->segs.in_doubt && l->segs.next_seq < durable_below(l) && !MUTANT(rec_again_used)) {
 		seg_lane_free(&l->segs);
 		l->all_used = true;

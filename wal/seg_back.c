@@ -135,6 +135,7 @@ static bool take_oldest(struct seglog *s, uint64_t *segno, bool *again)
 	}
 	g = s->segs[0];
 	s->nsegs--;
+	s->unread -= g->unread != 0;
 	memmove(s->segs, s->segs + 1, s->nsegs * sizeof(*s->segs));
 	s->expired += s->segs[0]->first_seq - (s->low_seq ? s->low_seq : g->first_seq);
 	if (s->low_seq) {

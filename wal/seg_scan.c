@@ -42,6 +42,12 @@ static void tell_progress(struct scan *sc, uint64_t in_segment)
 
 /* ---- pass 1: headers ---- */
 
+/* Of this process, not of the file: it says nothing of what is in it. */
+static bool own_trouble(int err)
+{
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EBADF || err == -EINTR;
+}
+
 static int with_file(struct scan *sc, struct seg_info *si,
 		     int (*fn)(struct scan *sc, struct seg_info *si, struct blk_file *f))
 {
@@ -59,14 +65,17 @@ static int with_file(struct scan *sc, struct seg_info *si,
 	return err;
 }
 
-/* One copy: 0, -ENODATA all zero, WAL_E*; a page that cannot be read is WAL_EFORMAT. */
+/* One copy: 0, -ENODATA all zero, WAL_E*; one that the file is too short for, or that cannot
+ * be read, is WAL_EFORMAT, and *refused is why it cannot. */
 static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
-		     struct seg_header *h)
+		     struct seg_header *h, int *refused)
 {
 	int err = blk->read(f, h, sizeof(*h), off);
 
-	if (err == -ENOMEM || err == -EBADF)
+	if (own_trouble(err))
 		return err;
+	if (err && err != -ENODATA)
+		*refused = err;
 	return err ? WAL_EFORMAT : seg_header_check(h);
 }
 
@@ -138,23 +147,28 @@ static int header_again(struct scan *sc, struct seg_info *si, struct blk_file *f
 static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
 {
 	struct seg_header a, b;
-	int ea, eb, err = sc->o->blk->size(f, &si->bytes);
+	int ea, eb, refused = 0, err = sc->o->blk->size(f, &si->bytes);
 
 	/* Whoever takes it for an empty file gives its numbers again. */
 	if (err)
 		return err;
-	ea = read_copy(sc->o->blk, f, SEG_HDR_A, &a);
-	eb = read_copy(sc->o->blk, f, SEG_HDR_B, &b);
+	ea = read_copy(sc->o->blk, f, SEG_HDR_A, &a, &refused);
+	eb = read_copy(sc->o->blk, f, SEG_HDR_B, &b, &refused);
 	if (ea == -ENODATA && si->bytes < SEG_HDR_B + sizeof(b))
 		eb = ea;		/* cut: what was used would have had copy A */
 	/* Beside one of ours, too: it is no damage that may be written over. */
 	if ((of_another_format(ea) || of_another_format(eb)) && !MUTANT(seg_newer_check))
 		return of_another_format(ea) ? ea : eb;
 	if (ea && eb) {
-		if (ea > -1000 && ea != -ENODATA)
-			return ea;
+		if (own_trouble(ea) || own_trouble(eb))
+			return own_trouble(ea) ? ea : eb;
 		si->state = ea == -ENODATA && eb == -ENODATA ? SEG_PREPARED : SEG_HEADER_LOST;
-		return header_again(sc, si, f);
+		err = header_again(sc, si, f);
+		if (refused && si->state != SEG_USED && !MUTANT(seg_unread)) {
+			si->state = SEG_UNREADABLE;
+			si->err = refused;
+		}
+		return err;
 	}
 	si->h = ea ? b : a;
 	si->a_bad = ea;
@@ -183,6 +197,12 @@ static int find_segments(struct scan *sc)
 		si->segno = segnos[i];
 		seg_name(name, si->segno);
 		err = sc->o->blk->open(sc->o->blk->ctx, sc->dir, name, BLK_RDONLY, &f);
+		if (err && !own_trouble(err) && err != -ENOENT) {
+			si->state = SEG_UNREADABLE;
+			si->err = err;
+			err = 0;
+			continue;
+		}
 		if (err)
 			break;
 		err = read_header(sc, si, f);
@@ -192,6 +212,8 @@ static int find_segments(struct scan *sc)
 			l->tail = i;
 	}
 	free(segnos);
+	for (size_t i = 0; i < l->nsegs; i++)
+		l->unread_last |= l->segs[i].state == SEG_UNREADABLE && (l->tail == SIZE_MAX || i > l->tail);
 	for (size_t i = 0; l->tail != SIZE_MAX && i < l->tail && !err; i++)
 		if (l->segs[i].state == SEG_PREPARED) {	/* a later one was used: so was this */
 			l->segs[i].state = SEG_HEADER_LOST;
@@ -220,7 +242,8 @@ static struct seg_hole *hole_add(struct scan *sc, const struct seg_info *si, uin
 	return more;
 }
 
-static int gap_add(struct scan *sc, const struct seg_info *si, const struct seg_frame *fr)
+static int gap_add(struct scan *sc, const struct seg_info *si, const struct seg_frame *fr,
+		   const struct gap_data *g)
 {
 	struct seg_lane *l = sc->l;
 	struct seg_gap *more;
@@ -233,8 +256,7 @@ static int gap_add(struct scan *sc, const struct seg_info *si, const struct seg_
 	}
 	more = &l->gaps[l->ngaps++];
 	*more = (struct seg_gap){ .segno = si->segno, .off = fr->off, .batch = fr->h.batch,
-		.time_ms = fr->h.time_ms };
-	memcpy(&more->g, fr->data, sizeof(more->g));
+		.time_ms = fr->h.time_ms, .g = *g };
 	return 0;
 }
 
@@ -266,6 +288,35 @@ static int note_hole(struct scan *sc, const struct seg_info *si, const struct se
 	return 0;
 }
 
+/* A start went round what it could not read, in front of this frame, and skipped as many numbers
+ * as could have stood there.  Where it still cannot be read they are the hole's; else those that
+ * did stand there are records, and the others were never given. */
+static int note_skipped(struct scan *sc, const struct seg_info *si, struct seg_walk *w,
+			const struct seg_frame *fr, const struct gap_data *gap)
+{
+	struct gap_data g = *gap;
+	const uint8_t *p;
+	int err;
+
+	if (fr->hole_unreadable && sc->l->nholes && g.from_seq <= g.to_seq && !MUTANT(seg_skipped)) {
+		sc->l->holes[sc->l->nholes - 1].from_seq = g.from_seq;
+		sc->l->holes[sc->l->nholes - 1].to_seq = g.to_seq;
+		return 0;
+	}
+	if (fr->hole_bytes && !fr->hole_unreadable) {	/* zeros up to the frame are no hole */
+		err = seg_walk_look(w, fr->hole_off, fr->hole_bytes, &p);
+		if (err)
+			return err;
+		if (!p[0] && !memcmp(p, p + 1, fr->hole_bytes - 1)) {
+			sc->l->nholes--;
+			sc->open_hole = 0;
+		}
+	}
+	if (g.from_seq <= w->last_seq)
+		g.from_seq = w->last_seq + 1;
+	return g.from_seq > g.to_seq ? 0 : gap_add(sc, si, fr, &g);
+}
+
 static int take_frame(struct scan *sc, struct seg_info *si, struct seg_walk *w,
 		      const struct seg_frame *fr)
 {
@@ -294,8 +345,8 @@ static int take_frame(struct scan *sc, struct seg_info *si, struct seg_walk *w,
 		if (fr->h.kind == FRAME_RECORD)
 			h->from_seq = h->to_seq = fr->h.seq;
 	} else if (fr->h.kind == FRAME_GAP) {
-		err = gap_add(sc, si, fr);
 		memcpy(&g, fr->data, sizeof(g));
+		err = g.reason == GAP_SKIPPED ? note_skipped(sc, si, w, fr, &g) : gap_add(sc, si, fr, &g);
 		if (g.to_seq > w->last_seq && g.to_seq < 1ull << 62)
 			w->last_seq = g.to_seq;
 	} else {
@@ -544,7 +595,8 @@ static int note_lost(struct scan *sc)
 	for (size_t i = 0; i < l->nsegs && !err; i++) {
 		struct seg_info *si = &l->segs[i];
 		bool behind = l->tail == SIZE_MAX || i > l->tail;
-		bool lost = si->state == SEG_HEADER_LOST || si->state == SEG_FOREIGN;
+		bool lost = si->state == SEG_HEADER_LOST || si->state == SEG_FOREIGN ||
+			    si->state == SEG_UNREADABLE;
 
 		if (!lost || (!behind && i > first))
 			continue;

@@ -116,11 +116,14 @@ enum seg_state {
 	SEG_PREPARED,		/* both copies zero: never used */
 	SEG_HEADER_LOST,	/* no valid copy, and no frame to go by */
 	SEG_FOREIGN,		/* a valid header of another store, lane or number */
+	SEG_UNREADABLE,		/* it cannot be opened, or its header cannot be read, now: nothing is
+				 * known of it */
 };
 struct seg_info {
 	uint64_t segno;
 	uint64_t bytes;		/* of the file */
 	enum seg_state state;
+	int	 err;		/* SEG_UNREADABLE: -errno */
 	bool	 a_bad, b_bad;	/* SEG_USED: this copy is not valid (both: h was found again) */
 	bool	 batch_only;	/* both were zero, and there is only the batch that they came with */
 	bool	 read;		/* in full; else only the header */
@@ -171,6 +174,7 @@ struct seg_lane {
 	uint64_t batch_off;		/* there: where the last batch starts (end: it is not here) */
 	uint64_t read_bytes;
 	bool	 numbers_lost;		/* behind what was read there were more, nobody knows how many */
+	bool	 unread_last;		/* the last file with anything in it, perhaps, is SEG_UNREADABLE */
 	bool	 in_doubt;		/* a file counts as prepared, and something is in it */
 };
 

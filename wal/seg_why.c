@@ -20,6 +20,7 @@ struct why {
 	struct wal_absent *a;
 	bool	 passed;	/* a record behind the number was seen */
 	uint64_t batch;		/* of that record, or of the number's own frame */
+	int	 unread;	/* -errno: of a segment between the two that may have it */
 	bool	 done;		/* nothing that comes can change the answer */
 };
 
@@ -46,7 +47,8 @@ static void gap(struct why *y, const struct seg_frame *fr)
 		return;
 	memcpy(&g, fr->data, sizeof(g));
 	if (g.from_seq <= y->seq && y->seq <= g.to_seq) {
-		answer(y, g.reason < WAL_EXPIRED ? g.reason : WAL_DAMAGE, 0);
+		if (g.reason != GAP_SKIPPED || y->a->reason != WAL_UNREADABLE)
+			answer(y, g.reason < WAL_EXPIRED ? g.reason : WAL_DAMAGE, 0);
 		y->a->from = g.from_seq;
 		y->a->to = g.to_seq;
 		y->done = true;
@@ -137,6 +139,7 @@ static void hold_both(struct why *y, struct seg **g, struct seg **next, bool *wh
 
 	*g = *next = NULL;
 	pthread_mutex_lock(&s->lock);
+	seg_learn(s);
 	for (size_t i = s->nsegs; i-- > 0 && !*g; ) {
 		struct seg *x = s->segs[i];
 
@@ -148,6 +151,10 @@ static void hold_both(struct why *y, struct seg **g, struct seg **next, bool *wh
 			*next = x;
 	}
 	*whole = files_there(s, *g, *next);
+	for (size_t i = 0; i < s->nsegs; i++)
+		if (s->segs[i]->unread && (!*g || s->segs[i]->segno > (*g)->segno) &&
+		    (!*next || s->segs[i]->segno < (*next)->segno))
+			y->unread = s->segs[i]->unread;
 	if (*g)
 		y->a->from = (*g)->first_seq;
 	if (*next)
@@ -198,6 +205,8 @@ static int look(struct why *y, struct seg *g, struct seg *next, bool whole)
 	} else {
 		answer(y, whole ? WAL_DAMAGE : WAL_MISSING, 0);
 	}
+	if (!err && y->unread && !y->done && (!g || !y->passed))
+		answer(y, WAL_UNREADABLE, y->unread);
 	if (!err && next && !y->done) {
 		y->passed = true;		/* of its records none is asked for */
 		y->batch = 0;

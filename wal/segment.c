@@ -130,6 +130,52 @@ int seg_file(struct seglog *s, struct seg *g)
 	return err;
 }
 
+/* One of them: from its header. */
+static int learn_one(struct seglog *s, struct seg *g)
+{
+	static const uint64_t at[2] = { SEG_HDR_A, SEG_HDR_B };
+	char name[SEG_NAME_MAX];
+	struct seg_header h = { 0 };
+	struct blk_file *f;
+	uint64_t bytes = 0;
+	int err, res = -EIO;
+
+	seg_name(name, g->segno);
+	err = seg_open(s, name, BLK_RDONLY, &f);
+	if (err)
+		return err;
+	for (int i = 0; i < 2 && res; i++) {
+		res = s->o.blk->read(f, &h, sizeof(h), at[i]);
+		if (!res && (seg_header_check(&h) || h.lane != s->o.lane || h.segno != g->segno ||
+			     memcmp(h.store_uuid, s->o.uuid, sizeof(h.store_uuid))))
+			res = -EBADMSG;
+	}
+	if (!res)
+		res = s->o.blk->size(f, &bytes);
+	s->o.blk->close(f);
+	if (res)
+		return res;
+	g->first_seq = h.first_seq;
+	g->created_ms = h.created_ms;
+	g->salt = h.salt;
+	g->bytes = g->there = bytes;
+	g->end = (bytes < h.bytes ? bytes : h.bytes) & ~7ull;
+	g->lost = false;
+	return 0;
+}
+
+void seg_learn(struct seglog *s)
+{
+	for (size_t i = 0; i < s->nsegs && s->unread; i++) {
+		struct seg *g = s->segs[i];
+
+		if (!g->unread)
+			continue;
+		g->unread = learn_one(s, g);
+		s->unread -= !g->unread;
+	}
+}
+
 void seg_index_free(struct seg_index *x)
 {
 	if (x)
@@ -191,6 +237,8 @@ static int load_segments(struct seglog *s, const struct seg_lane *found, uint64_
 		s->segs[s->nsegs++] = g;
 		g->segno = si->segno;
 		g->lost = si->state != SEG_USED;
+		g->unread = si->state == SEG_UNREADABLE ? si->err : 0;
+		s->unread += g->unread != 0;
 		g->first_seq = si->h.first_seq;
 		g->created_ms = si->h.created_ms;
 		g->salt = si->h.salt;

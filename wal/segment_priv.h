@@ -33,6 +33,7 @@ struct seg {
 	/* fixed before it is in the list */
 	uint64_t segno, first_seq, created_ms, bytes, salt;
 	bool	 lost;		/* no valid header: holds its place, nothing is read from it */
+	int	 unread;	/* likewise, but its header could not be read: -errno; it is tried again */
 	struct blk_id id;	/* the active and the prepared one: of the open file */
 	uint64_t there;		/* so large was the file when it was opened: less than bytes if it was cut */
 	/* the writer's; release after the bytes before `end` are synced */
@@ -82,6 +83,7 @@ struct seglog {
 	pthread_mutex_t lock;
 	struct seg **segs;
 	size_t	 nsegs, cap;
+	size_t	 unread;	/* how many of them are */
 	uint64_t index_bytes, index_clock;
 	uint64_t expired;
 	uint64_t low_segno, low_seq;	/* what has not expired; 0: as segs[0] is */
@@ -128,6 +130,8 @@ void seg_unref(struct seglog *s, struct seg *g);
  * it meanwhile, the list says what there is now; -errno. */
 int  seg_file(struct seglog *s, struct seg *g);
 void seg_index_free(struct seg_index *x);
+/* Whether segments that could not be read when the log was opened can be by now. */
+void seg_learn(struct seglog *s);
 int  seg_reserve(struct seglog *s);	/* room in the list for one more */
 
 int  seg_open(struct seglog *s, const char *name, int flags, struct blk_file **f);

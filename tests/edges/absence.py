@@ -219,6 +219,76 @@ def unreadable(t):
     tools_say(s, [], 0)
 
 
+def lost_to_it(s, path):
+    """What stands in that file."""
+    return [i for i in range(1, N + 1) if place_of(s, body(i))[0] == path]
+
+
+def start_without(s, gone):
+    """A start goes on with the rest, writes nothing down of it, and gives no number again."""
+    s.start()
+    for i in gone:
+        server_says(s, i, 503, b"cannot be read", "unreadable")
+    r = s.ask("GET", ALL)
+    equal(gap_list(r.body), [(f"0-{gone[0]}..{gone[-1]}", "unreadable")], "gaps")
+    equal([x.seq for x in records(r.body)], [i for i in range(1, N + 1) if i not in gone], "the others")
+    r = wait_until(lambda: (lambda r: r if r.status == 503 else None)(s.ask("GET", "/-/readyz")), 20, "readyz is well")
+    check(b"unreadable" in r.body, r.body)
+
+
+def all_back(s, gone):
+    for i in gone:
+        equal(s.ask("GET", f"/-/records/0-{i}").body, body(i), f"0-{i}, when it can be read again")
+    wait_until(s.ready, 30, "readyz stays bad")
+    s.stop_clean()
+    tools_say(s, [], 0)
+
+
+@case("a start while the device does not give a segment: 503 for what it has; then it does", each=True,
+      rings=["socket"])
+def unreadable_start(t):
+    if SANITIZED:
+        raise Skip("a preload does not go with a sanitizer")
+    control = os.path.join(t.dir, "eio")
+    env = {"LD_PRELOAD": EIO, "PASTED_EIO": control}
+    s = t.server(settings=SETTINGS, env=env)
+    filled(s)
+    s.stop_clean()
+    first, last = place_of(s, body(1))[0], place_of(s, body(N))[0]
+    gone = lost_to_it(s, first)
+    with open(control, "w") as f:
+        f.write(f"{os.path.basename(first)} 0 {1 << 30}")
+    tools_say(s, [(f"0-{gone[0]}..{gone[-1]}", "unreadable")], 2, dict(os.environ, **env))
+    start_without(s, gone)
+    os.unlink(control)
+    all_back(s, gone)
+    # of the last one nobody knows which numbers are given: nothing is done
+    with open(control, "w") as f:
+        f.write(f"{os.path.basename(last)} 0 {1 << 30}")
+    out = edges.tool(s.store, s.nvmm, "repair", env=dict(os.environ, **env))
+    equal(out.returncode, 3, f"repair: {out}")
+    s.spawn()
+    check(s.proc.wait(60) > 0, "the server starts without the last segment")
+    check("cannot be read now: Input/output error" in s.said(), s.said())
+    os.unlink(control)
+    s.start()
+    all_back(s, range(1, N + 1))
+
+
+@case("a segment that cannot be opened: the same", each=True, rings=["socket"])
+def not_opened(t):
+    s = t.server(settings=SETTINGS)
+    filled(s)
+    s.kill()
+    first = place_of(s, body(1))[0]
+    gone = lost_to_it(s, first)
+    os.rename(first, first + ".away")
+    os.symlink(os.path.basename(first), first)
+    start_without(s, gone)
+    os.rename(first + ".away", first)
+    all_back(s, gone)
+
+
 def all_unreadable(s, break_it):
     forget_pages(s)
     break_it()

@@ -74,10 +74,10 @@ expect("number of magics on the page", len(set(re.findall(r"Dv (\w+_MAGIC) ,", p
 for name, value in re.findall(r"(STORE_(?:WAL_ATTACHED|OPEN|LANES)) = (\d+)", header):
     expect(name, re.search(rf"It Dv {name}\n\.Pq (\d+)", page).group(1), value)
 reasons = re.search(r"reason Ta \d+ Ta \d+ Ta (.*)", page).group(1)
-expect("gap reasons", reasons, "1 torn, 2 damage, 3 wal lost, 4 missing")
+expect("gap reasons", reasons, "1 torn, 2 damage, 3 wal lost, 4 missing, 5 skipped")
 expect("gap reasons in format.h",
        re.findall(r"(GAP_\w+) = (\d)", header),
-       [("GAP_TORN", "1"), ("GAP_DAMAGE", "2"), ("GAP_WAL_LOST", "3"), ("GAP_MISSING", "4")])
+       [("GAP_TORN", "1"), ("GAP_DAMAGE", "2"), ("GAP_WAL_LOST", "3"), ("GAP_MISSING", "4"), ("GAP_SKIPPED", "5")])
 kinds = re.search(r"kind Ta \d+ Ta \d+ Ta (.*)", page).group(1)
 expect("frame kinds", kinds, "1 record, 2 gap")
 expect("frame kinds in format.h", re.findall(r"FRAME_(RECORD|GAP) = (\d)", header),

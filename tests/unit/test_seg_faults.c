@@ -393,6 +393,169 @@ static void test_cut_while_open(void **state)
 	got_free(&now);
 }
 
+/* ---- files that cannot be read now ---- */
+
+/* No byte of the segment can be read, or only the block at off cannot. */
+static void spoil(struct fixture *f, uint64_t segno, uint64_t off)
+{
+	char path[64];
+
+	path_of(path, segno);
+	for (uint64_t at = 0; at < WORLD_SEGMENT; at += SIM_BLOCK)
+		if (off == UINT64_MAX || at == off)
+			assert_int_equal(blk_sim_bad(f->x.blk, path, at), 0);
+}
+
+static void mend(struct fixture *f, uint64_t segno)
+{
+	char path[64];
+
+	path_of(path, segno);
+	assert_int_equal(blk_sim_well(f->x.blk, path), 0);
+}
+
+static void all_acked(struct fixture *f, bool acked)
+{
+	for (size_t i = 0; i < f->model.lane[0].n; i++)
+		f->model.lane[0].v[i].acked = acked;
+}
+
+static bool told(const struct fixture *f, uint32_t reason)
+{
+	for (unsigned n = 0; n < f->rep.findings; n++)
+		if (f->rep.finding[n].reason == reason)
+			return true;
+	return false;
+}
+
+/* A sealed one: told as that, the others are read, it goes on; and it is read again when it can
+ * be, by the running server too.  Nothing was written down. */
+static void test_unreadable_segment(void **state)
+{
+	struct fixture *f = *state;
+	struct got now = { 0 };
+
+	for (int c = 0; c < 8; c++) {
+		bool closed = c & 1, nvmm = c & 2;
+		uint64_t segno = c & 4 ? 2 : 1;
+
+		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		many(f);
+		if (closed)
+			assert_int_equal(world_close(&f->x), 0);
+		else
+			die(f);
+		spoil(f, segno, UINT64_MAX);
+		all_acked(f, false);
+		assert_int_equal(verdict(f), 2);
+		assert_in_range(f->got.n, 90, MANY - 30);
+		lost_alike(f, WAL_UNREADABLE, false);
+		start(f);
+		lost_alike(f, WAL_UNREADABLE, true);
+		put(f, 40);
+		all_acked(f, false);
+		die(f);
+		verdict(f);
+		start(f);
+		lost_alike(f, WAL_UNREADABLE, true);
+		mend(f, segno);
+		all_acked(f, true);
+		world_read(&f->x, &now);
+		assert_int_equal(now.n, MANY + 1);
+		die(f);
+		assert_int_equal(verdict(f), 1);
+		assert_int_equal(f->rep.findings, 0);
+		start(f);
+	}
+	got_free(&now);
+}
+
+/* The last one: a start refuses, and changes nothing. */
+static void test_unreadable_last_segment(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int c = 0; c < 4; c++) {
+		bool closed = c & 1, nvmm = c & 2;
+		struct blk_sim *was;
+		struct wal_report rep;
+		struct rec_tool tool;
+		uint64_t last;
+		char where[128] = "";
+
+		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		many(f);
+		if (closed)
+			assert_int_equal(world_close(&f->x), 0);
+		else
+			die(f);
+		last = last_used(f);
+		spoil(f, last, UINT64_MAX);
+		all_acked(f, false);
+		assert_int_equal(verdict(f), 2);
+		assert_true(told(f, WAL_UNREADABLE));
+		assert_false(told(f, WAL_DAMAGE) || told(f, WAL_MISSING));
+		was = blk_sim_killed(f->x.blk);
+		assert_int_equal(world_open(&f->x, 1), -EIO);
+		assert_non_null(strstr(f->x.why, "cannot be read now"));
+		world_tool(&f->x, &tool);
+		assert_int_equal(wal_repair(&tool, &rep), -EIO);
+		wal_report_fini(&rep);
+		if (!blk_sim_same(was, f->x.blk, where, sizeof(where)))
+			fail_msg("%s was written", where);
+		blk_sim_free(was);
+		mend(f, last);
+		all_acked(f, true);
+		assert_int_equal(verdict(f), !closed);
+		start(f);
+	}
+}
+
+/* One block of the last batch, in its middle or at its end: a start goes on behind it, and when
+ * it can be read the records are there. */
+static void test_unreadable_block(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int c = 0; c < 8; c++) {
+		bool closed = c & 1, nvmm = c & 2, end = c & 4;
+
+		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		put(f, 3900);
+		assert_int_equal(world_record(&f->x, 0, 100, false), 0);
+		assert_int_equal(world_record(&f->x, 0, 3800, false), 0);
+		if (!end)
+			assert_int_equal(world_record(&f->x, 0, 500, false), 0);
+		commit(f);
+		background(f);
+		if (closed)
+			assert_int_equal(world_close(&f->x), 0);
+		else
+			die(f);
+		spoil(f, 1, SEG_DATA + SIM_BLOCK);
+		all_acked(f, false);
+		assert_int_equal(verdict(f), 2);
+		assert_true(told(f, WAL_UNREADABLE));
+		start(f);
+		put(f, 70);
+		all_acked(f, false);
+		for (int life = 0; life < 2; life++) {
+			die(f);
+			assert_int_equal(verdict(f), 2);
+			assert_true(told(f, WAL_UNREADABLE));
+			assert_false(told(f, WAL_DAMAGE));
+			start(f);
+			lost_alike(f, WAL_UNREADABLE, true);
+		}
+		die(f);
+		mend(f, 1);
+		all_acked(f, true);
+		assert_int_equal(verdict(f), 1);
+		assert_false(told(f, WAL_DAMAGE) || told(f, WAL_UNREADABLE));
+		start(f);
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -401,6 +564,7 @@ int main(void)
 		T(test_one_batch_without_a_header), T(test_a_used_segment_without_a_header),
 		T(test_a_used_segment_without_its_begin), T(test_cut_files),
 		T(test_cut_while_open),
+		T(test_unreadable_segment), T(test_unreadable_last_segment), T(test_unreadable_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
