@@ -244,13 +244,13 @@ static void tell_recovery(const struct wal_report *r)
 	if (!r->unclean && !damaged)
 		return;
 	for (unsigned i = 0; i < r->lanes; i++) {
-		records += r->lane[i].records + r->lane[i].replay_records;
+		records += r->lane[i].records;
 		replayed += r->lane[i].replay_records;
 	}
-	diag(damaged ? DIAG_WARN : DIAG_NOTE, "%s: %llu records, %llu of them from the write-ahead "
-	     "log; %llu places damaged%s", r->unclean ? "recovered after a crash" : "opened after a clean stop",
-	     records, replayed,
-	     (unsigned long long)damaged,
+	diag(damaged ? DIAG_WARN : DIAG_NOTE, "%s: %llu records were looked at, at the end of each "
+	     "lane, and %llu in the write-ahead log; %llu place%s damaged%s", r->unclean ?
+	     "recovered after a crash" : "opened after a clean stop", records, replayed,
+	     (unsigned long long)damaged, damaged == 1 ? "" : "s",
 	     damaged ? ": pasted-recover check lists them" : "");
 }
 

@@ -165,8 +165,8 @@ static void people_findings(FILE *f, const struct wal_report *r, bool damage, bo
 			fprintf(f, "%s:\n", damage ? "damage" : "gaps");
 		place(at, sizeof(at), g);
 		if (g->from_seq <= g->to_seq)
-			fprintf(f, "  records %u-%" PRIu64 "..%" PRIu64, g->lane, g->from_seq,
-				g->to_seq);
+			fprintf(f, "  %s %u-%" PRIu64 "..%" PRIu64, g->to_seq - g->from_seq < REC_LOST_SKIP - 1 ?
+				"records" : "numbers", g->lane, g->from_seq, g->to_seq);
 		else
 			fprintf(f, "  no record");
 		fprintf(f, ": %s (%s), %s: %s\n", wal_reason_name(g->reason),
@@ -176,6 +176,11 @@ static void people_findings(FILE *f, const struct wal_report *r, bool damage, bo
 
 static void people_verdict(FILE *f, const struct wal_report *r, bool did)
 {
+	uint64_t places = wal_report_damaged(r);
+	bool numbers = false;
+
+	for (unsigned i = 0; i < r->findings; i++)
+		numbers |= rec_is_damage(&r->finding[i]) && r->finding[i].from_seq <= r->finding[i].to_seq;
 	switch (wal_report_verdict(r)) {
 	case 0:
 		fprintf(f, "clean\n");
@@ -185,8 +190,9 @@ static void people_verdict(FILE *f, const struct wal_report *r, bool did)
 			: "work is pending after a crash; nothing acknowledged is lost\n");
 		break;
 	default:
-		fprintf(f, "damaged or lost: %" PRIu64 " places, listed above; every other record is "
-			"there\n", wal_report_damaged(r));
+		fprintf(f, "%s: %" PRIu64 " place%s, listed above; %s\n", numbers ? "damaged or lost" : "damaged",
+			places, places == 1 ? "" : "s", numbers ? "every other record is there" :
+			"no number is known to be missing for it");
 	}
 }
 
