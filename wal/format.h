@@ -225,6 +225,7 @@ static_assert(sizeof(struct store_block) == 512, "store_block");
 enum {
 	LANE_MISSING = 1,	/* files were missing when a recovery began, and it has not yet
 				 * explained the numbers below next_seq that were in them */
+	LANE_SKIPPED = 2,	/* likewise, but whether they were in any file is not known */
 };
 struct store_lane {
 	uint32_t magic;		/* LANE_MAGIC */
@@ -285,9 +286,11 @@ enum gap_reason {
 	GAP_DAMAGE = 2,		/* was in the WAL and damaged there */
 	GAP_WAL_LOST = 3,	/* a volatile WAL is gone; numbers skipped */
 	GAP_MISSING = 4,	/* was in a segment whose file is missing */
-	GAP_SKIPPED = 5,	/* not given to a record: a start could not read what stood in front of
-				 * this frame, and went round it.  Numbers that turn out to stand
-				 * there are records; while it cannot be read, nobody knows */
+	GAP_SKIPPED = 5,	/* not given to a record, perhaps: a start could not read what stood in
+				 * front of this frame, and went round it (numbers that turn out to
+				 * stand there are records, and while it cannot be read, nobody
+				 * knows); or the lane table was lost, and no file showed where the
+				 * log ended */
 };
 struct gap_data {
 	uint64_t from_seq, to_seq;	/* inclusive */

@@ -10,7 +10,7 @@ static const struct {
 	[WAL_DAMAGE] = { "damage", "it is damaged" },
 	[WAL_WAL_LOST] = { "wal-lost", "the number was skipped when the wal was lost" },
 	[WAL_MISSING] = { "missing", "the file that it was in is missing" },
-	[WAL_SKIPPED] = { "skipped", "the number was skipped while the device could not read its place" },
+	[WAL_SKIPPED] = { "skipped", "the number was skipped: what would tell whether it was given could not be read" },
 	[WAL_EXPIRED] = { "expired", "it has expired" },
 	[WAL_UNREADABLE] = { "unreadable", "the device cannot read it" },
 	[WAL_NEVER] = { "never", "no record was ever called that" },

@@ -220,7 +220,7 @@ static int act_lane(struct rec *r, unsigned lane)
 		err = skip(l, seglog_next_seq(l->log) + REC_LOST_SKIP - 1, GAP_WAL_LOST);
 	if (!err && rec_numbers_lost(r, lane))
 		err = skip(l, seglog_next_seq(l->log) + REC_LOST_SKIP - 1,
-			   l->end_gone ? GAP_MISSING : GAP_DAMAGE);
+			   rec_lost_reason(l));
 	if (err == -ENOSPC)
 		return rec_fail(r, WAL_ENOROOM, "%s/log/%03u: %s; nothing is lost, what the wal has stays "
 				"there: make room, or start with a retain-bytes that is reached", r->store_dir,

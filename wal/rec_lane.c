@@ -317,8 +317,16 @@ bool rec_numbers_lost(const struct rec *r, unsigned lane)
 	return (l->segs.numbers_lost || l->end_gone) && !l->has_wal && !(r->rep->lane[lane].row->actions & RL_SKIP);
 }
 
+uint32_t rec_lost_reason(const struct rec_lane *l)
+{
+	if (!l->end_gone)
+		return GAP_DAMAGE;
+	return l->had_known && !l->end_unused ? GAP_MISSING : GAP_SKIPPED;
+}
+
 static int note_lost_numbers(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 {
+	const struct rec_lane *l = &r->lane[lane];
 	uint64_t from = rep->next_seq;
 
 	if (!rec_numbers_lost(r, lane))
@@ -326,8 +334,13 @@ static int note_lost_numbers(struct rec *r, unsigned lane, struct rec_lane_repor
 	rep->next_seq += REC_LOST_SKIP;
 	return rec_note(r, &(struct rec_finding){
 		.lane = lane, .state = RF_NEW, .from_seq = from, .to_seq = rep->next_seq - 1,
-		.reason = r->lane[lane].end_gone ? WAL_MISSING : WAL_DAMAGE,
-		.what = "the end of the log is lost; more numbers than it can have held" });
+		.reason = rec_lost_reason(l),
+		.what = !l->end_gone ? "the end of the log is lost; more numbers than it can have held" :
+			l->end_unused ? "they would have been in a file that is missing, if it was used" :
+			l->had_known ? "a file that was ready for use is missing, and whether it held records "
+			"nobody knows; more numbers than it can have held" :
+			"the lane's entry in the table is lost, and no file shows where the log ends; more "
+			"numbers than can have been there" });
 }
 
 /* ---- what the lane once had ---- */
@@ -379,6 +392,18 @@ static uint64_t absent(const struct seg_lane *s, uint64_t low, uint64_t high)
 	return next <= high ? next : 0;
 }
 
+/* Whether the last segment, the one before `file`, has room for a record as long as any of it.
+ * Then the next one was hardly used yet: only when the disk was full for a while, or where records
+ * expire by age, the log goes to the next segment before.  (So the numbers are skipped all the
+ * same; it says only how that is told.) */
+static bool has_room(const struct seg_lane *s, uint64_t file)
+{
+	const struct seg_info *last = s->tail == SIZE_MAX ? NULL : &s->segs[s->tail];
+
+	return last && last->segno + 1 == file && !s->numbers_lost && s->longest &&
+	       last->h.bytes - s->dirty_end >= s->longest;
+}
+
 /* The newest: numbers that were durable by then, and where a file is missing after a crash
  * perhaps more. */
 static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
@@ -387,12 +412,19 @@ static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *r
 	uint64_t file = absent(&l->segs, l->had.low_segno, l->had.high_segno);
 	bool files = file || l->had.flags & LANE_MISSING;
 
-	l->gone_reason = l->segs.unread_last ? WAL_UNREADABLE : files ? WAL_MISSING : WAL_DAMAGE;
+	l->gone_reason = l->segs.unread_last ? WAL_UNREADABLE : files ? WAL_MISSING :
+			 l->had.flags & LANE_SKIPPED ? WAL_SKIPPED : WAL_DAMAGE;
 	l->gone_from = rep->next_seq;
 	l->gone_to = l->had.next_seq - 1;
 	l->end_gone = file && r->rep->unclean && !l->has_wal;
-	if (l->gone_from > l->gone_to)
-		return 0;
+	if (l->gone_from > l->gone_to) {
+		l->end_unused = l->end_gone && file == l->had.high_segno && has_room(&l->segs, file) &&
+				!MUTANT(rec_end_unused);
+		return !l->end_unused ? 0 : rec_note(r, &(struct rec_finding){
+			.lane = lane, .state = RF_DAMAGE, .from_seq = 1, .to_seq = 0, .reason = WAL_MISSING,
+			.place = RP_SEGMENT, .segno = file, .what = "a file that was ready for use is missing; "
+			"the one before it has room, so it was hardly used" });
+	}
 	rep->next_seq = l->had.next_seq;
 	return rec_note(r, &(struct rec_finding){
 		.lane = lane, .state = RF_NEW, .from_seq = l->gone_from, .to_seq = l->gone_to,
@@ -401,12 +433,43 @@ static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *r
 		"the lane's last records" });
 }
 
+/* Whether the files themselves show that no later one was used: the next one is there, and was
+ * not. */
+static bool ends_here(const struct seg_lane *s)
+{
+	uint64_t next = s->tail == SIZE_MAX ? 1 : s->segs[s->tail].segno + 1;
+
+	for (size_t i = 0; i < s->nsegs; i++)
+		if (s->segs[i].segno == next)
+			return s->segs[i].state == SEG_PREPARED;
+	return false;
+}
+
+/* Where the table is lost only it knew whether the oldest records had expired. */
+static int note_begin_unknown(struct rec *r, unsigned lane)
+{
+	const struct seg_info *first = first_used(&r->lane[lane].segs);
+
+	if (!first || first->h.first_seq <= 1)
+		return 0;
+	return rec_note(r, &(struct rec_finding){
+		.lane = lane, .state = RF_EXPLAINED, .from_seq = 1, .to_seq = first->h.first_seq - 1,
+		.reason = WAL_EXPIRED, .place = RP_NOWHERE,
+		.what = "they have expired, or their files were removed: what would tell is lost" });
+}
+
 static int note_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 {
 	struct rec_lane *l = &r->lane[lane];
 	int err;
 
 	l->gone_from = 1;
+	if (!l->had_known && (r->store.lanes_on || r->rebuilt) && l->segs.nsegs) {
+		l->end_gone = !l->has_wal && !ends_here(&l->segs) && !MUTANT(rec_end_unknown);
+		err = note_begin_unknown(r, lane);
+		if (err)
+			return err;
+	}
 	if (!l->had_known && r->store.lanes_on && l->segs.nsegs && !r->store.lane_bad[lane])
 		return rec_note(r, &(struct rec_finding){
 			.lane = lane, .from_seq = 1, .to_seq = 0, .reason = WAL_DAMAGE,
@@ -445,8 +508,10 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
 	for (size_t i = 0; i < s->nsegs; i++)	/* a prepared one is noted when it is looked through */
 		if (s->segs[i].state != SEG_PREPARED)
 			e->high_segno = s->segs[i].segno;
-	if (rec_gone_reason(l) == WAL_MISSING)
+	if (rec_gone_reason(l) == WAL_MISSING && !l->end_unused)
 		e->flags = LANE_MISSING;
+	if (rec_gone_reason(l) == WAL_SKIPPED || (l->end_gone && rec_lost_reason(l) == GAP_SKIPPED))
+		e->flags = LANE_SKIPPED;
 	if (e->next_seq < e->low_seq)
 		e->next_seq = e->low_seq;
 	if (l->end_gone)

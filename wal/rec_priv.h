@@ -43,6 +43,7 @@ struct rec_lane {
 					 * from > to: none */
 	uint32_t gone_reason;
 	bool	 end_gone;		/* and more, nobody knows how many */
+	bool	 end_unused;		/* but nothing shows that there were any */
 	uint64_t wal_longest;		/* bytes of the largest record that is only there */
 	struct seglog *log;		/* after rec_act */
 	uint64_t next_seq;		/* after rec_act */
@@ -127,6 +128,8 @@ bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, ui
 bool rec_numbers_lost(const struct rec *r, unsigned lane);
 /* Why the numbers are gone that segments should have: their files are, or not. */
 uint32_t rec_gone_reason(const struct rec_lane *l);
+/* And those that are skipped because of rec_numbers_lost. */
+uint32_t rec_lost_reason(const struct rec_lane *l);
 /* What the lane table says once recovery has begun. */
 void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e);
 /* keep_tail: the last number that what is behind the last frame may have had. */

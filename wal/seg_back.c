@@ -80,7 +80,7 @@ void seglog_note_to(struct seglog *s, void *note_arg)
 
 void seglog_note_explained(struct seglog *s)
 {
-	s->had.flags &= ~(uint32_t)LANE_MISSING;
+	s->had.flags &= ~(uint32_t)(LANE_MISSING | LANE_SKIPPED);
 	s->explained = true;
 }
 

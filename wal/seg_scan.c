@@ -335,6 +335,8 @@ static int take_frame(struct scan *sc, struct seg_info *si, struct seg_walk *w,
 	 * and may be cut short before it has explained all of its holes. */
 	if (fr->h.kind == FRAME_RECORD)
 		sc->synced_batch = fr->h.batch;
+	if (fr->h.kind == FRAME_RECORD && frame_bytes(fr->h.len) > l->longest)
+		l->longest = frame_bytes(fr->h.len);
 	l->newest_ms = fr->h.time_ms;
 	if (!fr->data_ok) {
 		h = hole_add(sc, si, fr->data_unreadable ? SEG_HOLE_UNREADABLE : SEG_HOLE_DATA,

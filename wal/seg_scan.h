@@ -173,6 +173,7 @@ struct seg_lane {
 					 * dirty_end, so nothing can be written to a part of it */
 	uint64_t batch_off;		/* there: where the last batch starts (end: it is not here) */
 	uint64_t read_bytes;
+	uint64_t longest;		/* frame of a record that was read, in bytes */
 	bool	 numbers_lost;		/* behind what was read there were more, nobody knows how many */
 	bool	 unread_last;		/* the last file with anything in it, perhaps, is SEG_UNREADABLE */
 	bool	 in_doubt;		/* a file counts as prepared, and something is in it */

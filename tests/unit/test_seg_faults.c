@@ -556,6 +556,126 @@ static void test_unreadable_block(void **state)
 	}
 }
 
+/* ---- files that are gone, and what would tell of it too ---- */
+
+/* Zeros over all of the table, but the block says that it is true. */
+static void forget_lanes(struct fixture *f)
+{
+	const uint8_t *now;
+	uint8_t *file;
+	uint64_t len;
+
+	now = blk_sim_bytes(f->x.blk, WORLD_STORE "/store", &len);
+	file = malloc(len);
+	memcpy(file, now, len);
+	memset(file + STORE_LANES_A, 0, len - STORE_LANES_A);
+	assert_int_equal(blk_sim_put(f->x.blk, WORLD_STORE "/store", file, len), 0);
+	free(file);
+}
+
+/* The table is lost.  Alone: the prepared file shows where the log ends.  With the newest files
+ * or with the file `store`: what they knew is known from nothing, or the wal's head. */
+static void test_table_lost(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int c = 0; c < 16; c++) {
+		bool closed = c & 1, nvmm = c & 2, files = c & 4, store = c & 8;
+		const struct blk_ops *blk;
+		uint64_t last, top;
+		char path[64];
+
+		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		many(f);
+		if (closed)
+			assert_int_equal(world_close(&f->x), 0);
+		else
+			die(f);
+		blk = blk_sim_ops(f->x.blk);
+		last = last_used(f);
+		if (store)
+			assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/store"), 0);
+		else
+			forget_lanes(f);
+		for (uint64_t n = last; files && n <= last + 1; n++) {
+			path_of(path, n);
+			assert_int_equal(blk->unlink(blk->ctx, NULL, path), 0);
+		}
+		if (files)
+			all_acked(f, false);
+		if (store) {
+			struct wal_report rep;
+			struct rec_tool tool;
+
+			world_tool(&f->x, &tool);
+			tool.nvmm_path = nvmm && !closed ? WORLD_NVMM : NULL;
+			tool.give_up = nvmm && closed;
+			assert_int_equal(wal_repair(&tool, &rep), 0);
+			assert_int_equal(wal_report_verdict(&rep), 2);
+			wal_report_fini(&rep);
+			verdict(f);
+		} else {
+			assert_int_equal(verdict(f), 2);
+		}
+		start(f);
+		top = f->model.lane[0].top;
+		assert_true(lane_durable(wal_lane(f->x.w, 0)) >= top);
+		if (!files && !(nvmm && closed && store))
+			assert_int_equal(lane_durable(wal_lane(f->x.w, 0)), top);
+	}
+}
+
+/* After a SIGKILL: the prepared file is gone.  That is told; its numbers are skipped, for it may
+ * have been used, and not told as so many records that are lost.  Also where the first start is
+ * cut anywhere. */
+static int off_at(void *arg)
+{
+	unsigned *left = arg;
+
+	return !(*left ? (*left)-- : 0);
+}
+
+static void test_prepared_file_lost(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned cut = 0; cut < 30; cut++) {
+		const struct blk_ops *blk;
+		unsigned left = cut;
+		char path[64];
+
+		begin(f, WAL_FSYNC);
+		put(f, 300);
+		put(f, 500);
+		background(f);
+		die(f);
+		blk = blk_sim_ops(f->x.blk);
+		path_of(path, last_used(f) + 1);
+		assert_int_equal(blk->unlink(blk->ctx, NULL, path), 0);
+		assert_int_equal(verdict(f), 2);
+		assert_int_equal(wal_report_damaged(&f->rep), 1);
+		if (cut) {
+			f->x.step = off_at;
+			f->x.step_arg = &left;
+			if (!world_open(&f->x, 1))
+				world_kill(&f->x);
+			die(f);
+			verdict(f);
+		}
+		for (unsigned n = 0; n < f->rep.findings; n++)
+			assert_true(f->rep.finding[n].reason == WAL_SKIPPED ||
+				    f->rep.finding[n].from_seq > f->rep.finding[n].to_seq);
+		start(f);
+		put(f, 40);
+		assert_true(f->model.lane[0].top > REC_LOST_SKIP);
+		background(f);
+		die(f);
+		assert_int_equal(verdict(f), 1);
+		assert_int_equal(f->rep.findings, 1);
+		assert_int_equal(f->rep.finding[0].reason, WAL_SKIPPED);
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -563,7 +683,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_one_batch_without_a_header), T(test_a_used_segment_without_a_header),
 		T(test_a_used_segment_without_its_begin), T(test_cut_files),
-		T(test_cut_while_open),
+		T(test_cut_while_open), T(test_table_lost),
+		T(test_prepared_file_lost),
 		T(test_unreadable_segment), T(test_unreadable_last_segment), T(test_unreadable_block),
 	};
 

@@ -504,6 +504,7 @@ static void test_store_of_another_has_a_table(void **state)
 	assert_int_equal(world_open(&f->x, 2), 0);
 	put(f, 0, 100);
 	put(f, 1, 100);
+	world_background(&f->x, 1u << 20);
 	assert_int_equal(world_close(&f->x), 0);
 	memcpy(file, blk_sim_bytes(f->x.blk, STORE_FILE, &n), 8192);
 	for (unsigned i = 0; i < 2; i++) {
@@ -1573,6 +1574,7 @@ static void test_table_of_noise(void **state)
 	for (int turn = 0; turn < 2; turn++) {
 		put(f, 0, 100);
 		put(f, 1, 100);
+		world_background(&f->x, 1u << 20);
 		die(f);
 		fill_table(f, 0xff);
 		assert_int_equal(verdict_of(f), 2);
