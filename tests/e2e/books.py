@@ -2,9 +2,10 @@
 """books - sums that hold in every server, whatever was done to it: what came in is what was
 answered or is still open, and each count is the sum of what it is made of.
 
-The harness asks for them at the end of every case, of each server that is still there: a
-counter that stands still, or counts another thing than its name says, is seen by whatever
-test comes along.  balance() waits, since what has ended a moment ago may be counted a moment
+The harness asks for them at the end of every case, of each server that is still there, and
+before each clean stop: a counter that stands still, or counts another thing than its name
+says, is seen by whatever test comes along.  At the end of a case, when all clients have gone,
+what they had is back too: connections, sockets, buffers.  balance() waits, since what has ended a moment ago may be counted a moment
 from now; it fails with each sum that does not come out."""
 import re
 import time
@@ -12,9 +13,10 @@ import time
 
 class Books:
     """One reading of /-/metrics.  given_up: so many connections were closed from outside just
-    now, whose requests may have no reply; asking: requests of this reading itself."""
+    now, whose requests may have no reply; asking: requests of this reading itself; sockets: as
+    many there are, and were when nobody had come, if everybody has gone."""
 
-    def __init__(self, m, given_up=0, asking=1):
+    def __init__(self, m, given_up=0, asking=1, sockets=None):
         self.m, self.given_up, self.asking = m, given_up, asking
         self.wrong = []
         self.connections()
@@ -23,6 +25,8 @@ class Books:
         self.latency()
         self.ring()
         self.pool()
+        if sockets:
+            self.at_rest(*sockets)
 
     def __getitem__(self, name):
         return self.m.sum("pasted_" + name)
@@ -94,11 +98,24 @@ class Books:
                       self["pool_buffers"])
 
 
-def balance(read, seconds, **k):
-    """Until the books of a reading balance; what is wrong with the last one."""
+    def at_rest(self, now, before):
+        self.not_more("connections besides this one", self["connections_open"] - 1, 0)
+        self.not_more("sockets", now, before)
+        if 'ring="paste"' in self.m.text:       # the module has some in connections of its own
+            return
+        if 'class="none"' in self.m.text or (self["lane_durable_sequence"] == self["lane_settled_sequence"] and
+                                             not self["lane_failed_errno"]):
+            self.not_more("buffers that are held", self["pool_buffers"] - self["pool_buffers_free"] -
+                          self["pool_buffers_kernel"], 1)
+
+
+def balance(read, seconds, sockets=None, **k):
+    """Until the books of a reading balance; what is wrong with the last one.  sockets: how many
+    there are, asked each time, and how many there were."""
     end = time.monotonic() + seconds
     while True:
-        wrong = Books(read(), **k).wrong
+        m = read()
+        wrong = Books(m, sockets=sockets and (sockets[0](), sockets[1]), **k).wrong
         if not wrong or time.monotonic() > end:
             return wrong
         time.sleep(0.02)

@@ -160,6 +160,7 @@ class Server:
         self.audited = True     # its books are looked at in the end; not where it cannot be asked
         self.errors = os.path.join(t.dir, f"messages.{len(t.servers)}")
         self.proc = None
+        self.sockets = 0        # when it had started
         t.servers.append(self)
 
     def command(self):
@@ -199,6 +200,7 @@ class Server:
         wait_until(self.ready, seconds, "the server is not ready: " + self.said()[-2000:])
         if self.tells:
             wait_until(lambda: " listening on " in self.said()[before:], seconds, "no start-up line")
+        self.sockets = self.open_sockets()
         return self
 
     def ready(self):
@@ -239,7 +241,14 @@ class Server:
             raise Failed(f"still running {seconds} s after signal {sig}: " + self.said()[-2000:])
 
     def stop_clean(self):
+        if self.audited and self.sockets:
+            self.audit(given_up=open_conns())
         equal(self.stop(), 0, "exit status after SIGTERM; " + self.said()[-1500:])
+
+    def audit(self, **k):
+        """Its books balance."""
+        wrong = balance(self.metrics, 10 * SLOW, **k)
+        check(not wrong, "the books do not balance:", "; ".join(wrong), "\n" + self.metrics().text)
 
     def metrics(self):
         r = self.ask("GET", "/-/metrics")
@@ -253,13 +262,16 @@ class Server:
         with open(f"/proc/{self.pid}/status") as f:
             return int(re.search(rf"^{field}:\s+(\d+)", f.read(), re.M).group(1))
 
-    def descriptors(self):
-        """Open sockets; files come and go with the segments."""
+    def open_sockets(self):
+        """Files come and go with the segments."""
         fd, count = f"/proc/{self.pid}/fd", 0
         for n in os.listdir(fd):
             with contextlib.suppress(FileNotFoundError):
                 count += os.readlink(os.path.join(fd, n)).startswith("socket:")
         return count
+
+    def descriptors(self):
+        return self.open_sockets()
 
     # pasted-recover on this server's files (it must not be running)
     def recover(self, verb, *args):
@@ -357,12 +369,16 @@ def connect_socket(addr, timeout):
 CONNS = weakref.WeakSet()      # of this case
 
 
+def open_conns():
+    return sum(c.sock.fileno() >= 0 for c in list(CONNS))
+
+
 class Conn:
     """A connection that sends what it is told and reads strictly."""
 
     def __init__(self, addr, timeout=30):
-        CONNS.add(self)
         self.sock = connect_socket(addr, timeout * SLOW)
+        CONNS.add(self)
         if self.sock.family != socket.AF_UNIX:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b""
@@ -594,13 +610,12 @@ class Test:
 
     def judge(self):
         """The books of each server that is still there."""
-        left = [c for c in CONNS if c.sock.fileno() >= 0]
-        for c in left:
+        left = open_conns()
+        for c in list(CONNS):
             c.close()
         for s in self.servers:
             if s.audited and s.proc and s.proc.poll() is None:
-                wrong = balance(s.metrics, 10 * SLOW, given_up=len(left))
-                check(not wrong, "the books do not balance:", "; ".join(wrong), "\n" + s.metrics().text)
+                s.audit(given_up=left, sockets=(s.open_sockets, s.sockets) if s.sockets else None)
 
     def end(self, keep):
         for s in self.servers:
