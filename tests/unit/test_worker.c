@@ -753,6 +753,25 @@ static void test_segment_wait(void **state)
 	}
 }
 
+/* What had come stands behind the end of its connection, in one batch: its buffer comes back. */
+static void test_data_behind_the_end(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 20; k++) {
+		uint32_t buf;
+
+		client(0);
+		say(0, "POST /x HT");
+		assert_true(the.nwindow > BUFS / 2);
+		buf = the.window[--the.nwindow];
+		put((struct ring_event){ .kind = RING_ERROR, .conn = 0, .res = -ECONNRESET });
+		put((struct ring_event){ .kind = RING_DATA, .conn = 0, .buf = buf, .len = 3 });
+		settle();
+		assert_true(gone_by_now(0));
+		assert_int_equal(the.w->pool->nfree + the.w->pool->lent, BUFS);
+	}
+}
+
 /* ---- health ---- */
 
 /* Answered by the worker itself, with a body but to HEAD, and when to come back. */
@@ -866,6 +885,7 @@ int main(void)
 		T(test_segment_wait, fsync_class),
 		T(test_start_fails, fsync_class),
 		T(test_health, nvmm),
+		T(test_data_behind_the_end, nvmm),
 	};
 
 	alarm(120);		/* a worker that does not come back */
