@@ -38,6 +38,12 @@ bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, ui
 	return true;
 }
 
+/* No more of them have room there. */
+static uint64_t frames_in_tail(const struct rec_lane *l)
+{
+	return (l->segs.dirty_end - l->segs.end - 1) / sizeof(struct frame_header) + 1;
+}
+
 /* The number that the last of so many frames would have: after a clean close each of them
  * was acknowledged, and its number is not given to another record.  Where the lane table
  * knows the last number, that. */
@@ -47,7 +53,10 @@ uint64_t rec_tail_last(const struct rec_lane *l)
 		return l->segs.unreadable && l->head_seq > l->base ? l->head_seq - 1 : l->base - 1;
 	if (l->had_known && l->closed)
 		return l->had.next_seq > l->base ? l->had.next_seq - 1 : l->base - 1;
-	return l->base + (l->segs.dirty_end - l->segs.end - 1) / sizeof(struct frame_header);
+	/* Some of them may be behind numbers that an earlier start skipped. */
+	if (l->had_known && l->had.next_seq > l->base && !MUTANT(rec_tail_had))
+		return l->had.next_seq + frames_in_tail(l) - 1;
+	return l->base + frames_in_tail(l) - 1;
 }
 
 /* The first hole that the wal may fill: its numbers are the wal's business, and it
@@ -288,7 +297,7 @@ static int note_numbers(struct rec *r, unsigned lane)
 static int note_tail(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 {
 	struct rec_lane *l = &r->lane[lane];
-	const struct seg_lane *s = &l->segs;
+	struct seg_lane *s = &l->segs;
 	uint64_t end = l->cut == REC_NO_CUT ? s->end : s->holes[l->cut].off;
 
 	if (s->tail == SIZE_MAX || s->dirty_end <= end)
@@ -300,6 +309,12 @@ static int note_tail(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 		rep->tail_bytes = s->dirty_end - end;
 		return 0;
 	}
+	/* Each of them may have had a batch of its own.  Who can read them again finds no frame
+	 * behind them that is of an earlier one. */
+	if (l->had_known && l->had.next_batch > s->next_batch && !MUTANT(rec_tail_had_batch))
+		s->next_batch = l->had.next_batch;
+	if (!MUTANT(rec_tail_batches))
+		s->next_batch += frames_in_tail(l);
 	rep->next_seq = rec_tail_last(l) + 1;
 	return rec_note(r, &(struct rec_finding){
 		.lane = lane, .from_seq = l->base, .to_seq = rec_tail_last(l),
@@ -514,6 +529,13 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
 		e->flags = LANE_SKIPPED;
 	if (e->next_seq < e->low_seq)
 		e->next_seq = e->low_seq;
+	/* Those that are skipped for what stands in the tail: the frame that says so may be where
+	 * nothing can be read the next time. */
+	if (l->keep_tail && !l->has_wal && rec_tail_last(l) >= e->next_seq && !MUTANT(rec_tail_note)) {
+		e->next_seq = rec_tail_last(l) + 1;
+		if (l->segs.unreadable && !e->flags)
+			e->flags = LANE_SKIPPED;
+	}
 	if (l->end_gone)
 		e->next_seq = (l->base > e->next_seq ? l->base : e->next_seq) + REC_LOST_SKIP;
 }

@@ -221,10 +221,12 @@ int seg_header_again(const struct blk_ops *blk, struct blk_file *f, uint64_t byt
 	uint32_t key;
 	int err = bytes > SEG_DATA ? seg_walk_init(&s.w, blk, f, h, SEG_DATA, bytes, PIECE) : 1;
 
-	*a = (struct seg_again){ 0, false };
+	*a = (struct seg_again){ .batches = 0 };
 	if (err)
 		return err < 0 ? err : 0;
 	err = find_key(&s, &key, &a->first);
+	if (seg_walk_unreadable(&s.w, SEG_DATA, bytes - SEG_DATA < WAL_PAGE ? bytes - SEG_DATA : WAL_PAGE))
+		a->refused = s.w.bad_err;
 	if (err == 1) {
 		h->salt = salt_of(key);
 		h->bytes = (bytes + WAL_PAGE - 1) & ~(uint64_t)(WAL_PAGE - 1);

@@ -133,6 +133,14 @@ static int header_again(struct scan *sc, struct seg_info *si, struct blk_file *f
 	got = seg_header_again(sc->o->blk, f, si->bytes, &h, &again);
 	if (got < 0)
 		return got;
+	/* Not from the later frames alone: they say nothing of records in front of them that can be
+	 * read again tomorrow, and what is found is written over a header that may be there. */
+	if (got && !again.first && (si->err || again.refused) && !MUTANT(seg_again_unread)) {
+		si->state = SEG_UNREADABLE;
+		if (!si->err)
+			si->err = again.refused;
+		return 0;
+	}
 	if (!got || (si->state == SEG_PREPARED && !was_used(sc, &h, &again))) {
 		sc->l->in_doubt |= si->state == SEG_PREPARED;
 		return 0;
@@ -163,6 +171,7 @@ static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
 		if (own_trouble(ea) || own_trouble(eb))
 			return own_trouble(ea) ? ea : eb;
 		si->state = ea == -ENODATA && eb == -ENODATA ? SEG_PREPARED : SEG_HEADER_LOST;
+		si->err = refused;
 		err = header_again(sc, si, f);
 		if (refused && si->state != SEG_USED && !MUTANT(seg_unread)) {
 			si->state = SEG_UNREADABLE;
@@ -298,6 +307,8 @@ static int note_skipped(struct scan *sc, const struct seg_info *si, struct seg_w
 	const uint8_t *p;
 	int err;
 
+	if (g.from_seq <= w->last_seq && !MUTANT(seg_skipped_part))	/* they can be read by now */
+		g.from_seq = w->last_seq + 1;
 	if (fr->hole_unreadable && sc->l->nholes && g.from_seq <= g.to_seq && !MUTANT(seg_skipped)) {
 		sc->l->holes[sc->l->nholes - 1].from_seq = g.from_seq;
 		sc->l->holes[sc->l->nholes - 1].to_seq = g.to_seq;
@@ -312,8 +323,6 @@ static int note_skipped(struct scan *sc, const struct seg_info *si, struct seg_w
 			sc->open_hole = 0;
 		}
 	}
-	if (g.from_seq <= w->last_seq)
-		g.from_seq = w->last_seq + 1;
 	return g.from_seq > g.to_seq ? 0 : gap_add(sc, si, fr, &g);
 }
 

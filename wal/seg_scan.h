@@ -52,6 +52,7 @@ struct seg_again {
 	unsigned batches;	/* 1, or 2: more than one */
 	bool	 first;		/* the frame that begins where frames begin is whole: no bytes of a
 				 * client were taken for one */
+	int	 refused;	/* why the page where frames begin cannot be read now; 0: it can */
 };
 int  seg_header_again(const struct blk_ops *blk, struct blk_file *f, uint64_t bytes,
 		      struct seg_header *h, struct seg_again *a);
@@ -123,7 +124,7 @@ struct seg_info {
 	uint64_t segno;
 	uint64_t bytes;		/* of the file */
 	enum seg_state state;
-	int	 err;		/* SEG_UNREADABLE: -errno */
+	int	 err;		/* SEG_UNREADABLE: -errno, why */
 	bool	 a_bad, b_bad;	/* SEG_USED: this copy is not valid (both: h was found again) */
 	bool	 batch_only;	/* both were zero, and there is only the batch that they came with */
 	bool	 read;		/* in full; else only the header */
