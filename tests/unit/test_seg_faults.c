@@ -691,6 +691,54 @@ static void test_unreadable_in_part(void **state)
 	}
 }
 
+/* The power goes so many operations later. */
+static int off_at(void *arg)
+{
+	unsigned *left = arg;
+
+	return !(*left ? (*left)-- : 0);
+}
+
+/* The start that finds blocks 1 and 2 unreadable is cut anywhere.  The next one can read all, or
+ * not block 2, or neither 2 nor 3. */
+static void test_unreadable_and_cut(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned c = 0; c < 2 * 3 * 36; c++) {
+		unsigned left = c / 6, bad = c % 3;
+
+		begin(f, c / 3 % 2 ? WAL_NVMM : WAL_FSYNC);
+		for (int i = 0; i < 3; i++) {
+			put(f, BLOCKFUL);
+			background(f);
+		}
+		die(f);
+		spoil(f, 1, SEG_DATA + SIM_BLOCK);
+		spoil(f, 1, SEG_DATA + 2 * SIM_BLOCK);
+		all_acked(f, false);
+		f->x.step = off_at;
+		f->x.step_arg = &left;
+		if (!world_open(&f->x, 1))
+			world_kill(&f->x);
+		die(f);
+		mend(f, 1);
+		for (unsigned i = 0; i < bad; i++)
+			spoil(f, 1, SEG_DATA + (2 + i) * SIM_BLOCK);
+		assert_int_equal(verdict(f), bad ? 2 : 1);
+		start(f);
+		put(f, 30);
+		put(f, 40);
+		background(f);
+		die(f);
+		mend(f, 1);
+		all_acked(f, true);
+		assert_int_equal(verdict(f), 1);
+		assert_int_equal(f->got.n, 5);
+		assert_false(told(f, WAL_DAMAGE) || told(f, WAL_UNREADABLE));
+	}
+}
+
 /* The header cannot be read, or is damaged, and neither can the block with the first frames: what
  * is behind them does not say what the header was, and nothing is written over it. */
 static void test_unreadable_header_and_begin(void **state)
@@ -823,13 +871,6 @@ static void test_table_lost(void **state)
 /* After a SIGKILL: the prepared file is gone.  That is told; its numbers are skipped, for it may
  * have been used, and not told as so many records that are lost.  Also where the first start is
  * cut anywhere. */
-static int off_at(void *arg)
-{
-	unsigned *left = arg;
-
-	return !(*left ? (*left)-- : 0);
-}
-
 static void test_prepared_file_lost(void **state)
 {
 	struct fixture *f = *state;
@@ -882,6 +923,7 @@ int main(void)
 		T(test_prepared_file_lost),
 		T(test_unreadable_segment), T(test_unreadable_last_segment), T(test_unreadable_block),
 		T(test_unreadable_batches), T(test_unreadable_twice), T(test_unreadable_in_part),
+		T(test_unreadable_and_cut),
 		T(test_unreadable_header_and_begin), T(test_unreadable_header),
 	};
 
