@@ -217,6 +217,11 @@ static int one_absent(struct readback *r, const char **why)
 	int status;
 
 	absent(r, r->name.from, &a);
+	if (a.reason == WAL_IS_THERE && r->again != r->name.from) {	/* by now: look once more */
+		r->again = r->name.from;
+		let_go(r);
+		return -EAGAIN;
+	}
 	status = absent_status(a.reason);
 	*why = r->words;
 	switch (status) {

@@ -122,10 +122,42 @@ static bool oldest_may_go(const struct seglog *s)
 	return false;
 }
 
-/* Take the oldest segment out of the list, if it may go.  *again: nobody reads it, its
- * file may be used again. */
-static bool take_oldest(struct seglog *s, uint64_t *segno, bool *again)
+/* The first number behind the oldest segment, where the header of the next cannot be read now and
+ * so does not say it: what is in there has not expired, and is not told so.  As far as the oldest
+ * can be read; 0: the next one says it. */
+static uint64_t behind_oldest(struct seglog *s)
 {
+	struct seg *g = NULL;
+	struct seg_frame fr;
+	struct seg_walk w;
+	uint64_t seq = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->nsegs > 1 && s->segs[1]->unread && !MUTANT(seg_retire_unread)) {
+		g = s->segs[0];
+		seg_ref(g);
+		seq = s->low_seq > g->first_seq || g->lost ? s->low_seq : g->first_seq;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!g)
+		return 0;
+	if (!seg_file(s, g) && !seg_walk_from(&w, s, g, SEG_DATA, seq - 1)) {
+		while (seg_walk_next(&w, &fr, false) > 0)
+			;
+		seq = w.last_seq + 1;
+		seg_walk_fini(&w);
+	}
+	pthread_mutex_lock(&s->lock);
+	seg_unref(s, g);
+	pthread_mutex_unlock(&s->lock);
+	return seq;
+}
+
+/* Take the oldest segment out of the list, if it may go.  behind: see behind_oldest.  *again:
+ * nobody reads it, its file may be used again. */
+static bool take_oldest(struct seglog *s, uint64_t behind, uint64_t *segno, bool *again)
+{
+	uint64_t first;
 	struct seg *g;
 
 	pthread_mutex_lock(&s->lock);
@@ -137,10 +169,11 @@ static bool take_oldest(struct seglog *s, uint64_t *segno, bool *again)
 	s->nsegs--;
 	s->unread -= g->unread != 0;
 	memmove(s->segs, s->segs + 1, s->nsegs * sizeof(*s->segs));
-	s->expired += s->segs[0]->first_seq - (s->low_seq ? s->low_seq : g->first_seq);
+	first = s->segs[0]->unread && behind ? behind : s->segs[0]->first_seq;
+	s->expired += first - (s->low_seq ? s->low_seq : g->first_seq);
 	if (s->low_seq) {
 		s->low_segno = s->segs[0]->segno;
-		s->low_seq = s->segs[0]->first_seq;
+		s->low_seq = first;
 	}
 	*segno = g->segno;
 	*again = (!g->refs || MUTANT(seg_recycle_refs)) && !g->lost && g->bytes == s->o.segment_bytes;
@@ -191,7 +224,7 @@ static int retire_oldest(struct seglog *s, bool keep)
 		return s->retire_err;
 	if (s->stuck[0])
 		return retire_stuck(s);
-	if (!take_oldest(s, &segno, &again))
+	if (!take_oldest(s, behind_oldest(s), &segno, &again))
 		return 0;
 	seg_name(name, segno);
 	snprintf(spare, sizeof(spare), "spare-%08llx", (unsigned long long)segno);

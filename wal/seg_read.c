@@ -191,7 +191,6 @@ static struct seg *find(struct seglog *s, uint64_t want, uint64_t behind)
 	struct seg *g = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	seg_learn(s);
 	for (size_t i = s->nsegs; i-- > 0 && s->segs[i]->segno > behind; ) {
 		if (s->segs[i]->lost)
 			continue;

@@ -139,7 +139,6 @@ static void hold_both(struct why *y, struct seg **g, struct seg **next, bool *wh
 
 	*g = *next = NULL;
 	pthread_mutex_lock(&s->lock);
-	seg_learn(s);
 	for (size_t i = s->nsegs; i-- > 0 && !*g; ) {
 		struct seg *x = s->segs[i];
 
@@ -190,6 +189,23 @@ static int open_both(struct seglog *s, struct seg *g, struct seg **next)
 	return err;
 }
 
+/* It may be in a file between the two that could not be read: it is tried now, and only for a
+ * number that may be there.  0; -ESTALE: it can be read, look again. */
+static int unread(struct why *y, const struct seg *g, const struct seg *next)
+{
+	int err = seg_learn(y->s, g ? g->segno : 0, next ? next->segno : UINT64_MAX);
+
+	if (err > 0)
+		return -ESTALE;
+	if (err == -ENOENT)		/* it was taken away meanwhile */
+		answer(y, WAL_MISSING, 0);
+	else if (err == -EBADMSG)	/* what can be read is no header of it */
+		answer(y, WAL_DAMAGE, 0);
+	else
+		answer(y, WAL_UNREADABLE, err ? err : y->unread);
+	return 0;
+}
+
 static int look(struct why *y, struct seg *g, struct seg *next, bool whole)
 {
 	struct seg_entry at = { 0 };
@@ -206,7 +222,7 @@ static int look(struct why *y, struct seg *g, struct seg *next, bool whole)
 		answer(y, whole ? WAL_DAMAGE : WAL_MISSING, 0);
 	}
 	if (!err && y->unread && !y->done && (!g || !y->passed))
-		answer(y, WAL_UNREADABLE, y->unread);
+		err = unread(y, g, next);
 	if (!err && next && !y->done) {
 		y->passed = true;		/* of its records none is asked for */
 		y->batch = 0;

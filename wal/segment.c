@@ -130,50 +130,84 @@ int seg_file(struct seglog *s, struct seg *g)
 	return err;
 }
 
-/* One of them: from its header. */
-static int learn_one(struct seglog *s, struct seg *g)
+/* What its header says, without the lock, for a disk may take its time over an error. */
+static int learn_one(struct seglog *s, uint64_t segno, struct seg_header *h, uint64_t *bytes)
 {
 	static const uint64_t at[2] = { SEG_HDR_A, SEG_HDR_B };
 	char name[SEG_NAME_MAX];
-	struct seg_header h = { 0 };
 	struct blk_file *f;
-	uint64_t bytes = 0;
 	int err, res = -EIO;
 
-	seg_name(name, g->segno);
+	seg_name(name, segno);
 	err = seg_open(s, name, BLK_RDONLY, &f);
 	if (err)
 		return err;
 	for (int i = 0; i < 2 && res; i++) {
-		res = s->o.blk->read(f, &h, sizeof(h), at[i]);
-		if (!res && (seg_header_check(&h) || h.lane != s->o.lane || h.segno != g->segno ||
-			     memcmp(h.store_uuid, s->o.uuid, sizeof(h.store_uuid))))
+		res = s->o.blk->read(f, h, sizeof(*h), at[i]);
+		if (!res && (seg_header_check(h) || h->lane != s->o.lane || h->segno != segno ||
+			     memcmp(h->store_uuid, s->o.uuid, sizeof(h->store_uuid))))
 			res = -EBADMSG;
 	}
 	if (!res)
-		res = s->o.blk->size(f, &bytes);
+		res = s->o.blk->size(f, bytes);
 	s->o.blk->close(f);
-	if (res)
-		return res;
-	g->first_seq = h.first_seq;
-	g->created_ms = h.created_ms;
-	g->salt = h.salt;
-	g->bytes = g->there = bytes;
-	g->end = (bytes < h.bytes ? bytes : h.bytes) & ~7ull;
-	g->lost = false;
-	return 0;
+	return res;
 }
 
-void seg_learn(struct seglog *s)
+/* With the lock. */
+static void learnt(struct seglog *s, struct seg *g, const struct seg_header *h, uint64_t bytes)
+{
+	g->first_seq = h->first_seq;
+	g->created_ms = h->created_ms;
+	g->salt = h->salt;
+	g->bytes = g->there = bytes;
+	g->end = (bytes < h->bytes ? bytes : h->bytes) & ~7ull;
+	g->lost = false;
+	g->unread = 0;
+	s->unread--;
+}
+
+/* With the lock: the first of them, referred to. */
+static struct seg *unread_between(struct seglog *s, uint64_t behind, uint64_t before)
 {
 	for (size_t i = 0; i < s->nsegs && s->unread; i++) {
 		struct seg *g = s->segs[i];
 
-		if (!g->unread)
-			continue;
-		g->unread = learn_one(s, g);
-		s->unread -= !g->unread;
+		if (g->unread && g->segno > behind && g->segno < before) {
+			seg_ref(g);
+			return g;
+		}
 	}
+	return NULL;
+}
+
+int seg_learn(struct seglog *s, uint64_t behind, uint64_t before)
+{
+	struct seg_header h = { 0 };
+	uint64_t bytes = 0;
+	int res = 0, err;
+	struct seg *g;
+
+	pthread_mutex_lock(&s->lock);
+	while ((g = unread_between(s, behind, before))) {
+		pthread_mutex_unlock(&s->lock);
+		err = learn_one(s, g->segno, &h, &bytes);
+		pthread_mutex_lock(&s->lock);
+		behind = g->segno;
+		if (g->retired || !g->unread)	/* retention or another reader was faster */
+			res = 1;
+		else if (err)
+			g->unread = err;
+		else
+			learnt(s, g, &h, bytes);
+		if (!err)
+			res = 1;
+		else if (res <= 0)
+			res = err;
+		seg_unref(s, g);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return res;
 }
 
 void seg_index_free(struct seg_index *x)

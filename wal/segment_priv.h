@@ -130,8 +130,10 @@ void seg_unref(struct seglog *s, struct seg *g);
  * it meanwhile, the list says what there is now; -errno. */
 int  seg_file(struct seglog *s, struct seg *g);
 void seg_index_free(struct seg_index *x);
-/* Whether segments that could not be read when the log was opened can be by now. */
-void seg_learn(struct seglog *s);
+/* Tries once more to read the headers of those between two numbers of segments that could not be
+ * read so far.  Without the lock, as seg_file.  1: one can be by now, the list has it; 0: there are
+ * none; or why the last one cannot. */
+int  seg_learn(struct seglog *s, uint64_t behind, uint64_t before);
 int  seg_reserve(struct seglog *s);	/* room in the list for one more */
 
 int  seg_open(struct seglog *s, const char *name, int flags, struct blk_file **f);

@@ -115,6 +115,31 @@ def opens_to_read(t):
         s.stop(seconds=30)
 
 
+@case("a segment that could not be read at the start, tried again on a slow disk, keeps nobody waiting",
+      each=True, classes=("fsync",))
+def tried_again(t):
+    s, now = slow(t, "openat:1:0", 600000, segment_size="64K", body_max="32K", pool_size="1M", drain_timeout=ms(1000),
+                  checkpoint_interval="1h", workers="1")
+    with s.connect() as c:
+        for _ in range(9):
+            equal(c.ask("POST", "/seg", b"s" * 30000).status, 200, "a record")
+    s.stop_clean()
+    lane = os.path.join(s.store, "log/000")
+    second = os.path.join(lane, sorted(f for f in os.listdir(lane) if f.endswith(".seg"))[1])
+    os.rename(second, second + ".away")
+    os.symlink(os.path.basename(second) + ".away", second)      # a link is not followed
+    s.audited = False
+    s.start()
+    number = next(i for i in range(1, 10) if s.record(f"0-{i}").status == 503)
+    open(now, "w").close()
+    with s.connect() as c:
+        c.send(request("GET", f"/-/records/0-{number}"))
+        wait_until(lambda: b"the disk has not answered for" in s.ask("GET", "/-/readyz").body, 30, "it is not told")
+        check(s.metrics().sum("pasted_lane_segments") >= 2, "metrics")
+        equal(s.ask("POST", "/seg", b"s").status, 200, "a post")
+        s.stop(seconds=30)
+
+
 @case("a start that opens many segments, slowly: a stop is heard between two of them")
 def opens(t):
     s = t.server(cls="fsync", settings={"segment-size": "64K", "body-max": "32K", "pool-size": "1M"})

@@ -460,6 +460,12 @@ static void test_unreadable_segment(void **state)
 		lost_alike(f, WAL_UNREADABLE, true);
 		mend(f, segno);
 		all_acked(f, true);
+		for (size_t i = 0; i < MANY; i++) {	/* who misses a record asks why */
+			struct wal_absent a;
+
+			assert_int_equal(wal_read_absent(f->x.w, 0, f->model.lane[0].v[i].seq, &a), 0);
+			assert_int_equal(a.reason, WAL_IS_THERE);
+		}
 		world_read(&f->x, &now);
 		assert_int_equal(now.n, MANY + 1);
 		die(f);
@@ -468,6 +474,61 @@ static void test_unreadable_segment(void **state)
 		start(f);
 	}
 	got_free(&now);
+}
+
+static uint64_t opens(struct fixture *f, uint64_t seq)
+{
+	uint64_t before = blk_sim_calls(f->x.blk, SIM_OPEN);
+	struct wal_absent a;
+
+	assert_int_equal(wal_read_absent(f->x.w, 0, seq, &a), 0);
+	assert_int_equal(a.reason, WAL_IS_THERE);
+	return blk_sim_calls(f->x.blk, SIM_OPEN) - before;
+}
+
+/* Retention removes the one before it: what is in there has not expired, and is there again when
+ * it can be read, in this life of the server or the next.  For other records it is not tried. */
+static void test_unreadable_and_retention(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_absent a;
+	uint64_t last = 0, n, seq;
+
+	for (int again = 0; again < 2; again++) {
+		begin(f, WAL_FSYNC);
+		many(f);
+		die(f);
+		spoil(f, 2, UINT64_MAX);
+		all_acked(f, false);
+		verdict(f);
+		f->x.retain_bytes = 4 * WORLD_SEGMENT;
+		start(f);
+		for (seq = 1; !wal_read_absent(f->x.w, 0, seq, &a) && a.reason == WAL_IS_THERE; seq++)
+			last = seq;
+		assert_int_equal(a.reason, WAL_UNREADABLE);
+		n = opens(f, 1);
+		while (blk_sim_bytes(f->x.blk, LANE0 "/00000001.seg", &(uint64_t){ 0 })) {
+			put(f, 1300);
+			background(f);
+		}
+		for (int life = 0; life <= again; life++) {
+			if (life) {
+				die(f);
+				all_acked(f, false);
+				verdict(f);
+				start(f);
+			}
+			assert_int_equal(wal_read_absent(f->x.w, 0, last, &a), 0);
+			assert_int_equal(a.reason, WAL_EXPIRED);
+			assert_int_equal(wal_read_absent(f->x.w, 0, seq, &a), 0);
+			assert_int_equal(a.reason, WAL_UNREADABLE);
+		}
+		mend(f, 2);
+		assert_int_equal(opens(f, seq) > 0, 1);
+		assert_int_equal(opens(f, seq), n);
+		assert_int_equal(wal_read_absent(f->x.w, 0, last, &a), 0);
+		assert_int_equal(a.reason, WAL_EXPIRED);
+	}
 }
 
 /* The last one: a start refuses, and changes nothing. */
@@ -921,7 +982,8 @@ int main(void)
 		T(test_a_used_segment_without_its_begin), T(test_cut_files),
 		T(test_cut_while_open), T(test_table_lost),
 		T(test_prepared_file_lost),
-		T(test_unreadable_segment), T(test_unreadable_last_segment), T(test_unreadable_block),
+		T(test_unreadable_segment), T(test_unreadable_and_retention),
+		T(test_unreadable_last_segment), T(test_unreadable_block),
 		T(test_unreadable_batches), T(test_unreadable_twice), T(test_unreadable_in_part),
 		T(test_unreadable_and_cut),
 		T(test_unreadable_header_and_begin), T(test_unreadable_header),
