@@ -50,7 +50,7 @@ STRICTER_HERE = {
                                       "in front of chunked to its user"),
     "malformed chunk": ("nginx haproxy node h11", "9112 7.1.1: extensions are skipped by them without a look at their "
                         "grammar; a bare LF, 2.2"),
-    "HTTP/1.0 without Content-Length": ("nginx haproxy h11", "RFC 1945 8.3: 400; they take the body for empty, and "
+    "HTTP/1.0 without Content-Length": ("nginx haproxy node<20 h11", "RFC 1945 8.3: 400; they take the body for empty, and "
                                         "haproxy what follows for a request"),
     "framing field in trailers": ("nginx haproxy node h11", "9110 6.5.1: must not be there; they drop or keep them"),
     "method not supported": ("nginx haproxy node h11", "9110 9.1: methods are open ended; 501 is the answer here"),
