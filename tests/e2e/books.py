@@ -71,8 +71,11 @@ class Books:
             of = {k: self.m.rows[f"pasted_lane_{k}{lane}"] for k in
                   ("durable_sequence", "settled_sequence", "oldest_sequence", "records_total", "failed_errno")}
             self.not_more(f"number settled, lane {lane}", of["settled_sequence"], of["durable_sequence"])
-            if not of["failed_errno"]:      # it had taken some, and acknowledges none of them
-                self.not_more(f"number of records, lane {lane}", of["records_total"], of["durable_sequence"])
+            # A lane that has failed had taken some, and acknowledges none of them; what a write
+            # found no room for was taken too, and refused.
+            if not of["failed_errno"]:
+                self.not_more(f"number of records, lane {lane}", of["records_total"],
+                              of["durable_sequence"] + self["refused_total"])
 
     def latency(self):
         n = self["durable_latency_seconds_count"]

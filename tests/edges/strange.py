@@ -54,6 +54,14 @@ def bytes_at(path):
         return f.read(), os.fstat(f.fileno()).st_mtime_ns
 
 
+def unreadable(s, what):
+    """check goes on past a segment that cannot be opened, and says what cannot be read for it."""
+    out = s.recover("check")
+    text = (out.stdout + out.stderr).decode()
+    check(out.returncode == 2, what, "check exits", out.returncode, text)
+    check("unreadable" in text, what, "check does not say unreadable:", text)
+
+
 def refused(s, what, words, verbs):
     for verb in verbs:
         out = s.recover(verb)
@@ -83,8 +91,12 @@ def tried(t, s, kept, path, others, where, strange=STRANGE):
             shutil.copyfile(other, victim)
             make(path, victim)
             whole = bytes_at(victim)
-            refused(s, f"{os.path.basename(path)}, {make.__name__} of {os.path.basename(other)}:", words,
-                    ["check", "repair"])
+            what = f"{os.path.basename(path)}, {make.__name__} of {os.path.basename(other)}:"
+            verbs = ["check", "repair"]
+            if path.endswith(".seg") and words == "not a regular file":
+                unreadable(s, what)
+                verbs.remove("check")
+            refused(s, what, words, verbs)
             check(bytes_at(victim) == whole, path, make.__name__, "somebody else's file was written")
             if make is second_name:
                 check(bytes_at(path) == was, path, "was written under its other name")
