@@ -242,7 +242,7 @@ class Server:
 
     def stop_clean(self):
         if self.audited and self.sockets:
-            self.audit(given_up=open_conns())
+            self.audit(given_up=given_up())
         equal(self.stop(), 0, "exit status after SIGTERM; " + self.said()[-1500:])
 
     def audit(self, **k):
@@ -367,10 +367,17 @@ def connect_socket(addr, timeout):
 
 
 CONNS = weakref.WeakSet()      # of this case
+RESET = []                      # of this case: those that were aborted
 
 
 def open_conns():
     return sum(c.sock.fileno() >= 0 for c in list(CONNS))
+
+
+def given_up():
+    """Connections whose requests may have no reply: those still open, and those that were reset,
+    of which the server may not learn before it sends one."""
+    return open_conns() + len(RESET)
 
 
 class Conn:
@@ -394,6 +401,7 @@ class Conn:
 
     def abort(self):
         """Reset instead of FIN."""
+        RESET.append(self)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.sock.close()
 
@@ -610,12 +618,13 @@ class Test:
 
     def judge(self):
         """The books of each server that is still there."""
-        left = open_conns()
+        left = given_up()
         for c in list(CONNS):
             c.close()
         for s in self.servers:
             if s.audited and s.proc and s.proc.poll() is None:
                 s.audit(given_up=left, sockets=(s.open_sockets, s.sockets) if s.sockets else None)
+        RESET.clear()
 
     def end(self, keep):
         for s in self.servers:

@@ -22,6 +22,11 @@ def serves(s, name):
         return False
 
 
+def settled(s):
+    m = s.metrics()
+    return m.sum("pasted_lane_settled_sequence") == m.sum("pasted_lane_durable_sequence")
+
+
 def on_a_full(t, where, **how):
     s = t.server(store=os.path.join(where, "store"), settings=SETTINGS, **how)
     bodies = {}
@@ -29,6 +34,8 @@ def on_a_full(t, where, **how):
         for i in range(30):
             body = bytes_of(i, 100000)
             bodies[post(c, f"/{i}", body)] = body
+    # What is only in the wal needs a segment, and there may be none ready yet.
+    wait_until(lambda: settled(s), 30, "no checkpoint")
     for end in (s.kill, s.stop_clean):
         end()
         disks.fill(where)
