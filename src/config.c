@@ -110,7 +110,7 @@ static const struct setting settings[] = {
 	{ "write-timeout", TIME32, AT(write_timeout_ms), "30s", 10, DAY, NULL, "TIME",
 	  "a reply that the client does not take; closed beyond" },
 	{ "pushback-timeout", TIME32, AT(pushback_ms), "1s", 1, 60 * SECOND, NULL, "TIME",
-	  "without room for a record before 503; until then nothing is read" },
+	  "without room for a record, and no step of the disk, before 503; until then nothing is read" },
 	{ "checkpoint-interval", TIME32, AT(checkpoint_ms), "200ms", 1, 3600 * SECOND, NULL, "TIME",
 	  "longest time until a record is moved from the write-ahead log to the segments" },
 	{ "checkpoint-buffers", COUNT, AT(checkpoint_bufs), "1024", 1, BUFS_MAX, NULL, "N",

@@ -113,7 +113,9 @@ void conn_timeout(struct worker *w, struct conn *c);
 
 /* The service has made a piece for it. */
 void conn_service_ready(struct worker *w, struct conn *c);
-/* Whether it keeps requests in our buffers and has taken none of its replies for that long. */
+/* Whether it keeps requests in our buffers and has taken none of its replies for that long.  Not
+ * while a piece of the service's is on its way: on a slow link that takes longer, and of such
+ * connections there are no more than the service has slots. */
 bool conn_hoards(const struct worker *w, const struct conn *c, uint64_t ns);
 /* A stop: idle ones go, the others get their last reply. */
 void conn_drain(struct worker *w, struct conn *c);

@@ -666,7 +666,8 @@ void conn_service_ready(struct worker *w, struct conn *c)
 
 bool conn_hoards(const struct worker *w, const struct conn *c, uint64_t ns)
 {
-	return !c->closing && c->in_first != FRAG_NIL && out_pending(c) && w->fair_ns - c->out_ns >= ns;
+	return !c->closing && c->in_first != FRAG_NIL && out_pending(c) && !c->service_sending &&
+	       w->fair_ns - c->out_ns >= ns;
 }
 
 void conn_drain(struct worker *w, struct conn *c)
@@ -687,13 +688,14 @@ void conn_drain(struct worker *w, struct conn *c)
 
 /* The client did not send what it owed.  What lies in the socket, it did send: we have not
  * come to it yet, and do before the next tick.  Once for each deadline, or a client that never
- * stops sending would have none. */
+ * stops sending would have none; but while the kernel has no buffer of ours nothing is read, and
+ * the time does not count.  That ends, with the pressure or when it is too long: `refusing`. */
 static void client_late(struct worker *w, struct conn *c)
 {
 	uint64_t due = in_due(w, c);
 
-	if (c->spared_ns != due && w->ops->unread(w->ring, c->handle)) {
-		c->spared_ns = due;
+	if ((c->spared_ns != due || !w->pool->lent) && w->ops->unread(w->ring, c->handle)) {
+		c->spared_ns = w->pool->lent ? due : 0;
 		timers_set(&w->timers, c, w->fair_ns + TIMER_TICK_MS * 1000000ull);
 		return;
 	}

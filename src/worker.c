@@ -88,12 +88,14 @@ static void shed(struct worker *w)
 	if (w->fair_ns < w->shed_ns)
 		return;
 	w->shed_ns = w->fair_ns + SHED_MS * 1000000ull;
-	for (unsigned i = 0; i < w->env->conns_max && w->pool->nfree <= w->reserve + w->pool->n / 8; i++) {
+	for (unsigned i = 0, left = w->open; left && w->pool->nfree <= w->reserve + w->pool->n / 8; i++) {
 		struct conn *c = &w->conns[i];
 
-		if (c->magic != CONN_MAGIC || !conn_hoards(w, c, ms * 1000000ull))
+		if (c->magic != CONN_MAGIC)
 			continue;
-		conn_cut(w, c);
+		left--;
+		if (conn_hoards(w, c, ms * 1000000ull))
+			conn_cut(w, c);
 	}
 }
 

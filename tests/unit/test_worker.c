@@ -609,20 +609,74 @@ static void test_pool_dry_half(void **state)
 	assert_int_equal(status(0), 413);
 }
 
-/* One who takes no reply and has sent on until no buffer is left goes before anyone is refused. */
-static void test_pool_hoard(void **state)
+/* While no buffer is left nothing is read, however long that takes: whose bytes lie in the socket
+ * meanwhile is not late, whatever it owes.  When there are buffers again it has the time of one
+ * look, and who has sent nothing is late as ever. */
+static void test_pool_dry_unread(void **state)
 {
+	static const struct { const char *first; unsigned ms; int status; } row[] = {
+		{ "POST /x HT", HEADER_MS, 408 },
+		{ "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n", BODY_MS, 408 },
+		{ "", IDLE_MS, 0 },
+	};
+
 	(void)state;
 	client(0);
-	client(1);
-	the.line[1].hold = true;
+	for (unsigned k = 0; k < 2 * sizeof(row) / sizeof(row[0]); k++) {
+		bool sent = k % 2;
+
+		client(1);
+		if (*row[k / 2].first)
+			say(1, row[k / 2].first);
+		pass(row[k / 2].ms / 2);
+		say(0, GET_LIVE);		/* so that it is not idle for too long itself */
+		settle();
+		assert_int_equal(status(0), 200);
+		pass(row[k / 2].ms - row[k / 2].ms / 2 - PUSHBACK_MS / 2);
+		fill_pool(0);
+		turn();
+		the.line[1].unread = sent;
+		pass(PUSHBACK_MS - 2 * LATE);
+		if (sent) {
+			assert_false(the.line[1].shut || the.line[1].n);
+			assert_int_equal(the.nwindow, 0);
+			empty_pool();
+			assert_false(the.line[1].shut || the.line[1].n);
+			pass(3 * LATE);
+		}
+		assert_true(the.line[1].shut);
+		assert_int_equal(status(1), row[k / 2].status);
+		empty_pool();
+		put((struct ring_event){ .kind = RING_EOF, .conn = 1 });
+		settle();
+		assert_true(gone_by_now(1));
+	}
+	assert_int_equal(the.count.timeout_head, 2);
+	assert_int_equal(the.count.timeout_body, 2);
+	assert_int_equal(the.count.timeout_idle, 2);
+}
+
+/* One who takes no reply and has sent on until no buffer is left goes before anyone is refused,
+ * wherever it stands among the connections; but not while a piece of the service's is on its way. */
+static void test_pool_hoard(void **state)
+{
+	const uint32_t last = CONNS - 1;
+
+	(void)state;
+	client(0);
+	client(last);
+	the.line[last].hold = true;
 	while (the.nwindow)
-		say(1, GET_LIVE);
+		say(last, GET_LIVE);
 	pass(ASK_STALL_MS - LATE);
-	assert_false(gone_by_now(1));
+	the.w->conns[last].service_sending = true;
 	pass(3 * LATE);
 	settle();
-	assert_true(gone_by_now(1) && the.line[1].forgotten);
+	assert_false(gone_by_now(last));
+	the.w->conns[last].service_sending = false;
+	pass(3 * LATE);
+	settle();
+	assert_true(gone_by_now(last) && the.line[last].forgotten);
 	assert_int_equal(the.count.timeout_send, 1);
 	post(0, 1);
 	settle();
@@ -879,6 +933,7 @@ int main(void)
 		T(test_pool_dry, nvmm),
 		T(test_pool_dry_anew, nvmm),
 		T(test_pool_dry_half, nvmm),
+		T(test_pool_dry_unread, nvmm),
 		T(test_pool_hoard, nvmm),
 		T(test_no_room, fsync_class),
 		T(test_failed, fsync_class),
