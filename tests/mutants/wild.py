@@ -22,6 +22,7 @@ so kmod/ and src/ring_paste.c are not edited.
     wild.py --seed N [--count 60]
     wild.py --seed N --layers unit,crash      a look: the score is not one, and says so
     wild.py --seed N --within 20              the same: only tests that take less seconds
+    wild.py --seed N --only 'src/conn|wal/seg' the same: only edits of files whose path begins so
     wild.py --seed N --list                   only what was drawn, and what became of it
     wild.py --seed N --show K                 the Kth edit as a patch
 """
@@ -31,6 +32,7 @@ import ctypes
 import difflib
 import filecmp
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -49,7 +51,7 @@ TOP = os.environ.get("top_srcdir") or os.path.abspath(os.path.join(os.path.dirna
 BUILD = os.environ.get("top_builddir") or os.getcwd()
 HERE = os.path.join(TOP, "tests/mutants")
 WILD = os.path.join(BUILD, "tests/mutants/wild")
-SLOTS = 2
+SLOTS = int(os.environ.get("WILD_SLOTS", 2))
 # A wrong argument or field that the compiler would name is no edit; other warnings say nothing.
 FLAGS = "WARN_CFLAGS=-w"
 TYPES = "WARN_CFLAGS=-Werror=incompatible-pointer-types -Werror=int-conversion"
@@ -204,14 +206,14 @@ def equivalents():
     return known
 
 
-def candidates(seed):
+def candidates(seed, only):
     """{folder: edits in the order of the seed}."""
     out = {}
     for folder in ("wal", "src"):
         found = []
         for name in sorted(os.listdir(os.path.join(CLEAN.tree, folder))):
             path = os.path.join(folder, name)
-            if name.endswith(".c") and not NOT_EDITED.match(path) and object_of(path):
+            if name.endswith(".c") and not NOT_EDITED.match(path) and re.match(only, path) and object_of(path):
                 text = source(path)
                 found += [(path, site) for site in edits.sites(text)]
         random.Random("%d %s" % (seed, folder)).shuffle(found)
@@ -522,9 +524,9 @@ def summary(o, log):
     print("seed %d: %d of %d wild edits killed%s" % (
         o.seed, len(judged) - len(survivors), len(judged),
         "" if len(judged) == o.count else ", %d of %d not judged" % (o.count - len(judged), o.count)))
-    if o.within < 1e8 or o.layers != ALL:
-        print("only some of the tests were asked: this is no score (%s%s)" % (
-            o.layers, "" if o.within > 1e8 else ", under %g s" % o.within))
+    if o.within < 1e8 or o.layers != ALL or o.only:
+        print("only some were asked: this is no score (%s%s%s)" % (
+            o.layers, "" if o.within > 1e8 else ", under %g s" % o.within, o.only and ", of " + o.only))
 
 
 ALL = ",".join(n for n, _ in LAYERS)
@@ -536,6 +538,7 @@ def main():
     p.add_argument("--count", type=int, default=60)
     p.add_argument("--layers", default=ALL)
     p.add_argument("--within", type=float, default=1e9)
+    p.add_argument("--only", default="")
     p.add_argument("--list", action="store_true")
     p.add_argument("--show", type=int)
     p.add_argument("--tests", default=os.environ.get("WILD_TESTS", ""), help="what make check runs")
@@ -570,19 +573,22 @@ def main():
                   os.path.join(CLEAN.tree, "tests/mutants/edits.py"))
     if log.get("sources") != sources:
         log = {"sources": sources, "edits": []}
-    known, found = equivalents(), candidates(o.seed)
+    known, found = equivalents(), candidates(o.seed, o.only)
     log["edits"] = [e for e in log["edits"] if (e["file"], e["function"], e["old"], e["new"]) not in known]
 
-    def draw_for(slot):
-        folder = ("wal", "src")[slots.index(slot)]
+    # Half of them in each folder; all in one of them, if --only leaves no more.
+    folders = [f for f in found if found[f]]
+    share = {f: (o.count + len(folders) - 1 - n) // len(folders) for n, f in enumerate(folders)}
+
+    def draw_for(folder):
         kept = [e for e in log["edits"] if e["file"].startswith(folder)]
-        thrown = draw(slot.copy, found[folder], (o.count + 1 - slots.index(slot)) // 2, kept, known)
+        thrown = draw(slots[folders.index(folder) % len(slots)].copy, found[folder], share[folder], kept, known)
         print("%s: %d edits, %d thrown away" % (folder, len(kept), thrown), flush=True)
         return kept
 
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        drawn = list(pool.map(draw_for, slots))
-    log["edits"] = [e for pair in zip(*drawn) for e in pair] + drawn[0][len(drawn[1]):]
+    with concurrent.futures.ThreadPoolExecutor(len(slots)) as pool:
+        drawn = [iter(kept) for kept in (pool.map if len(slots) >= len(folders) else map)(draw_for, folders)]
+    log["edits"] = [e for turn in itertools.zip_longest(*drawn) for e in turn if e]
     write(path, log)
 
     tests = Tests(names, o.layers.split(","), o.within)
