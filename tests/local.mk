@@ -5,7 +5,7 @@
 #
 # A unit test is one line in unit/local.mk: UNIT_TESTS += %D%/test_name
 UNIT_TESTS =
-UNIT_LIBS = $(SRC_LIBS) libwalsim.a $(WAL_LIBS) $(CMOCKA_LIBS)
+UNIT_LIBS = $(SRC_LIBS) libsim.a $(WAL_LIBS) $(CMOCKA_LIBS)
 SCRIPT_TESTS =
 check_DATA =
 # Begun first, in this order: what takes minutes runs beside the others.
@@ -14,6 +14,7 @@ QUICK_TESTS =
 # Programs that SCRIPT_TESTS start.
 QUICK_HELPERS =
 
+include %D%/sim/local.mk
 include %D%/unit/local.mk
 include %D%/crash/local.mk
 include %D%/vm/local.mk

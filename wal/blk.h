@@ -2,7 +2,7 @@
 /*
  * blk.h - the seam to block storage: every open, write, sync, rename that the
  * promise depends on goes through this table.  blk_file.c is the kernel's;
- * blk_sim.c records, injects faults, and can produce any state that a power cut
+ * tests/sim/blk_sim.c records, injects faults, and can produce any state that a power cut
  * may leave: unsynced writes dropped, kept, reordered, torn at sectors (512
  * bytes); directory operations not yet synced done or not done; after a sync
  * that failed, any of these for ever (the pages are clean: a retry writes

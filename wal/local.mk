@@ -14,13 +14,6 @@ libwal_a_SOURCES += %D%/clock.c %D%/clock.h %D%/wal.c %D%/wal_priv.h %D%/wal_rea
 libwal_a_SOURCES += %D%/blk_file.c %D%/segment.c %D%/seg_batch.c %D%/seg_back.c %D%/segment_priv.h %D%/store.c %D%/store.h %D%/store_lanes.c
 libwal_a_SOURCES += %D%/seg_walk.c %D%/seg_scan.c %D%/seg_scan.h %D%/seg_read.c %D%/seg_read.h %D%/seg_why.c %D%/seg_again.c
 
-# The simulators behind the seams: tests only.
-check_LIBRARIES += libwalsim.a
-libwalsim_a_SOURCES =
-libwalsim_a_SOURCES += %D%/blk_sim.c %D%/blk_sim.h %D%/blk_sim_priv.h %D%/blk_sim_files.c %D%/blk_sim_cut.c
-libwalsim_a_SOURCES += %D%/sim_pick.c %D%/sim_pages.c %D%/sim_pages.h
-libwalsim_a_SOURCES += %D%/pm_sim.c %D%/pm_sim.h
-
 WAL_LIBS = libwal.a $(PMEM_LIBS) $(BSD_LIBS)
 
 # The program for the files alone: wal/ and nothing else.

@@ -2,8 +2,8 @@
 /*
  * pm.h - the seam to persistent memory: every map, store, flush and fence that
  * the promise depends on goes through this table.  pm_nvmm.c is libpmem (and the
- * only file that includes it); pm_sim.c records and can produce any state that
- * a power cut may leave.
+ * only file that includes it); tests/sim/pm_sim.c records and can produce any state
+ * that a power cut may leave.
  *
  * Model (x86): an aligned 8-byte store is atomic; stores to one cache line (64
  * bytes) become durable in program order; a line that was written may reach the

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "blk_sim.h"
+#include "../sim/blk_sim.h"
 #include "ring.h"
 
 #define RULE_CLIENTS	4u

@@ -23,7 +23,7 @@
 #include "counters.h"
 #include "health.h"
 #include "model.h"
-#include "pm_sim.h"
+#include "../sim/pm_sim.h"
 #include "recover.h"
 #include "rule.h"
 #include "segment.h"

@@ -9,9 +9,9 @@
 #ifndef CRASH_WORLD_H
 #define CRASH_WORLD_H
 
-#include "blk_sim.h"
+#include "../sim/blk_sim.h"
 #include "model.h"
-#include "pm_sim.h"
+#include "../sim/pm_sim.h"
 #include "recover.h"
 #include "wal.h"
 

@@ -11,7 +11,7 @@
  */
 #include <errno.h>
 
-#include "blk_sim.h"
+#include "../sim/blk_sim.h"
 #include "crc32c.h"
 #include "fuzz.h"
 #include "seg_read.h"

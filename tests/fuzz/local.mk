@@ -24,11 +24,11 @@ QUICK_TESTS += $(FUZZ_REPLAYS)
 %C%_replay_wal_LDADD = $(WAL_LIBS)
 %C%_replay_segment_SOURCES = %D%/fuzz_segment.c %D%/replay.c %D%/fuzz.h
 %C%_replay_segment_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"segment"'
-%C%_replay_segment_LDADD = libwalsim.a $(WAL_LIBS)
+%C%_replay_segment_LDADD = libsim.a $(WAL_LIBS)
 %C%_replay_recover_SOURCES = %D%/fuzz_recover.c %D%/replay.c %D%/fuzz.h tests/crash/world.c \
 	tests/crash/world.h tests/crash/model.c tests/crash/model.h
 %C%_replay_recover_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"recover"'
-%C%_replay_recover_LDADD = libwalsim.a $(WAL_LIBS)
+%C%_replay_recover_LDADD = libsim.a $(WAL_LIBS)
 %C%_replay_ring_SOURCES = %D%/fuzz_ring.c %D%/replay.c %D%/fuzz.h
 %C%_replay_ring_CPPFLAGS = $(FUZZ_CPPFLAGS) -DFUZZ_NAME='"ring"'
 %C%_replay_ring_LDADD =

@@ -17,13 +17,13 @@ flags="-std=gnu11 -g -O1 -pthread -fsanitize=address,undefined -fno-sanitize-rec
 mkdir -p fuzzing/obj
 failed=
 
-for c in "$top"/wal/*.c "$top"/src/*.c "$top"/tests/crash/world.c "$top"/tests/crash/model.c; do
+for c in "$top"/wal/*.c "$top"/src/*.c "$top"/tests/sim/*.c "$top"/tests/crash/world.c "$top"/tests/crash/model.c; do
 	obj=fuzzing/obj/$(basename "$c" .c).o
 	case $c in
 	*/pasted.c | */recover_main.c) continue ;;
 	esac
 	if [ -z "$(find "$obj" -newer "$c" 2>/dev/null)" ] ||
-	   [ -n "$(find "$top/wal" "$top/src" "$top/tests/crash" -name '*.h' -newer "$obj")" ]; then
+	   [ -n "$(find "$top/wal" "$top/src" "$top/tests/sim" "$top/tests/crash" -name '*.h' -newer "$obj")" ]; then
 		# shellcheck disable=SC2086
 		$cc $flags -fsanitize=fuzzer-no-link ${CPPFLAGS:-} -DPACKAGE_VERSION='"fuzzed"' -c -o "$obj" "$c"
 	fi

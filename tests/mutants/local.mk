@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Mutants: wal/, its simulators and src/ compiled once more with -DPASTED_MUTANT, under
-# the same tests.  run.py leaves out one named operation at a time and wants a test to
-# fail for each (tests/README.md).  A test is one line here and its name in run.py.
+# Mutants: wal/ and src/ compiled once more with -DPASTED_MUTANT, under the same tests.
+# run.py leaves out one named operation at a time and wants a test to fail for each
+# (tests/README.md).  A test is one line here and its name in run.py.
 if WITH_MUTANTS
 check_LIBRARIES += libmutant.a
-libmutant_a_SOURCES = $(libwal_a_SOURCES) $(libwalsim_a_SOURCES) $(libpasted_a_SOURCES)
+libmutant_a_SOURCES = $(libwal_a_SOURCES) $(libpasted_a_SOURCES)
 nodist_libmutant_a_SOURCES = $(nodist_libpasted_a_SOURCES)
 libmutant_a_CPPFLAGS = $(AM_CPPFLAGS) -DPASTED_MUTANT
 libmutant_a_CFLAGS = $(libwal_a_CFLAGS) $(libpasted_a_CFLAGS)
-MUTANT_LIBS = libmutant.a $(PARSER_LINK) $(URING_LIBS) $(BSD_LIBS) $(PMEM_LIBS) $(CMOCKA_LIBS)
+MUTANT_LIBS = libmutant.a libsim.a $(PARSER_LINK) $(URING_LIBS) $(BSD_LIBS) $(PMEM_LIBS) $(CMOCKA_LIBS)
 
 # Without flags of their own they share the objects of the tests they are.
 MUTANT_TESTS =

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "blk_path.h"
-#include "blk_sim.h"
+#include "../sim/blk_sim.h"
 #include "wal.h"
 
 static int put(const struct blk_ops *blk, struct blk_file *f, const void *p, size_t n, uint64_t off)

@@ -18,10 +18,10 @@
 
 #include <cmocka.h>
 
-#include "blk_sim.h"
+#include "../sim/blk_sim.h"
 #include "counters.h"
 #include "health.h"
-#include "pm_sim.h"
+#include "../sim/pm_sim.h"
 #include "ring.h"
 #include "segment.h"
 #include "wal.h"

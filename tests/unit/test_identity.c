@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "blk_sim.h"
+#include "../sim/blk_sim.h"
 #include "crc32c.h"
-#include "pm_sim.h"
+#include "../sim/pm_sim.h"
 #include "seg_scan.h"
 #include "segment.h"
 #include "store.h"

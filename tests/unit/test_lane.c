@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
-#include "blk_sim.h"
+#include "../sim/blk_sim.h"
 #include "codec.h"
-#include "pm_sim.h"
+#include "../sim/pm_sim.h"
 #include "scan.h"
 #include "seg_read.h"
 #include "seg_scan.h"

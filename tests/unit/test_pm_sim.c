@@ -3,7 +3,7 @@
  * test_pm_sim.c - the simulator keeps to the model in pm.h: exactly the states that a
  * power cut may leave, no more and no fewer.
  */
-#include "pm_sim.h"
+#include "../sim/pm_sim.h"
 
 #include <errno.h>
 #include <setjmp.h>

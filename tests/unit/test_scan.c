@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "codec.h"
-#include "pm_sim.h"
+#include "../sim/pm_sim.h"
 
 #define ENTRIES 64u
 #define LANE 1u

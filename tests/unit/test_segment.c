@@ -9,7 +9,7 @@
  */
 #include "seg_model.h"
 
-#include "pm_sim.h"
+#include "../sim/pm_sim.h"
 #include "seg_read.h"
 
 /* ---- plain life ---- */

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "blk_path.h"
-#include "blk_sim.h"
+#include "../sim/blk_sim.h"
 #include "crc32c.h"
 #include "store.h"
 #include "wal.h"

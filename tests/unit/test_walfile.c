@@ -17,7 +17,7 @@
 
 #include "bond.h"
 #include "codec.h"
-#include "pm_sim.h"
+#include "../sim/pm_sim.h"
 #include "wal.h"
 
 #define DIR_NAME "/pm"

@@ -26,9 +26,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "blk_sim.h"
+#include "../sim/blk_sim.h"
 #include "health.h"
-#include "pm_sim.h"
+#include "../sim/pm_sim.h"
 #include "ring_conn.h"
 #include "segment.h"
 #include "wal.h"

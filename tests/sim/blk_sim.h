@@ -21,8 +21,8 @@
  * Choices come from a picker, so that they can be enumerated (struct sim_odo) or
  * sampled from a seed (struct sim_rng).  Not thread-safe.
  */
-#ifndef WAL_BLK_SIM_H
-#define WAL_BLK_SIM_H
+#ifndef BLK_SIM_H
+#define BLK_SIM_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -31,8 +31,8 @@
  *
  * Anonymous memory (path NULL) is memory.  Not thread-safe.
  */
-#ifndef WAL_PM_SIM_H
-#define WAL_PM_SIM_H
+#ifndef PM_SIM_H
+#define PM_SIM_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,8 +7,8 @@
  * and the list of directory operations between them.  Inodes are numbers, so that a
  * copy of a simulator is a copy of its arrays.
  */
-#ifndef WAL_BLK_SIM_PRIV_H
-#define WAL_BLK_SIM_PRIV_H
+#ifndef BLK_SIM_PRIV_H
+#define BLK_SIM_PRIV_H
 
 #include "blk_sim.h"
 #include "sim_pages.h"

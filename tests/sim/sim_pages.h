@@ -5,8 +5,8 @@
  *
  * A page that is not there is all zeros.  Bytes of a page behind the length are zero.
  */
-#ifndef WAL_SIM_PAGES_H
-#define WAL_SIM_PAGES_H
+#ifndef SIM_PAGES_H
+#define SIM_PAGES_H
 
 #include <stdbool.h>
 #include <stddef.h>
