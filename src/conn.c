@@ -205,7 +205,9 @@ void conn_unpromise(struct worker *w, struct conn *c, int status, const char *wh
 		conn_kill(w, c);
 		return;
 	}
-	if (status == 503)
+	if (status == 507)
+		COUNT(w->count, refused_nospace, 1);
+	else
 		COUNT(w->count, refused_failed, 1);
 	conn_refuse(w, c, status, why, true);
 	conn_run(w, c);

@@ -153,6 +153,7 @@ static void fail(struct worker *w)
  * when there is some. */
 static void no_room(struct worker *w)
 {
+	struct refusal_facts f = { .nospace = lane_nospace(w->lane) };
 	const char *why;
 	int status;
 
@@ -162,7 +163,7 @@ static void no_room(struct worker *w)
 		diag(DIAG_ERR, "worker %u: a write of the log found no room: %s: requests that change state get "
 		     "507 until there is", w->index, wal_strerror(lane_nospace(w->lane)));
 	}
-	status = refuse(w, -ENOSPC, &why);
+	status = refusal_answer(&f, &why);	/* each that gets it is counted then */
 	take_back(w, status, why);
 }
 

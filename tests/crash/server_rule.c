@@ -187,6 +187,15 @@ static bool no_room(const struct scenario *s)
 	return s->fault == SIM_WRITE && blk_nospace(-s->err);
 }
 
+/* Each refusal that a client has read was counted, whichever way it was found out. */
+static void check_refusals(struct rule *r, const struct counters *c, unsigned told)
+{
+	uint64_t counted = c->refused_pool + c->refused_lane + c->refused_failed + c->refused_nospace;
+
+	if (counted < told)
+		rule_fail(r, "clients were told of %u refusals, and %" PRIu64 " were counted", told, counted);
+}
+
 /* The worker, until every client has had its say. */
 static void serve(struct rule *r, struct wal *w, int fault)
 {
@@ -204,6 +213,7 @@ static void serve(struct rule *r, struct wal *w, int fault)
 	};
 	struct rule_disk d = { .wal = w, .blk = the.blk, .fault = fault, .err = the.s->err, .acked = cut_now,
 		.fault_in = 1 + rule_draw(r, 12) };
+	unsigned told = r->refused;
 	struct worker *worker;
 	char why[256];
 
@@ -216,6 +226,7 @@ static void serve(struct rule *r, struct wal *w, int fault)
 	}
 	rule_ring_go(worker);
 	worker_join(worker);
+	check_refusals(r, &counters, r->refused - told);
 	if (!r->failed_lane && !r->failed)
 		check_buffers(r, w);
 	if (r->failed_lane && health_ready(&health))

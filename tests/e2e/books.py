@@ -19,6 +19,7 @@ class Books:
     def __init__(self, m, given_up=0, asking=1, sockets=None):
         self.m, self.given_up, self.asking = m, given_up, asking
         self.wrong = []
+        self.lost = self["connections_vanished_total"] + self["timeouts_total"] + given_up
         self.connections()
         self.requests()
         self.records()
@@ -49,11 +50,10 @@ class Books:
         the parser refuses may have had a head that was understood."""
         asked = self["requests_total"] - self.asking
         replies = self["responses_total"] - self.m.any(r'^pasted_responses_total\{.*status="100"')
-        lost = self["connections_vanished_total"] + self["timeouts_total"] + self.given_up
-        self.not_more("requests", asked, replies + lost)
-        self.not_more("replies", replies, asked + self["requests_bad_total"] + lost)
+        self.not_more("requests", asked, replies + self.lost)
+        self.not_more("replies", replies, asked + self["requests_bad_total"] + self.lost)
         self.not_more("requests refused", self["refused_total"],
-                      self.m.any(r'^pasted_responses_total\{.*status="50[37]"') + lost)
+                      self.m.any(r'^pasted_responses_total\{.*status="50[37]"') + self.lost)
 
     def records(self):
         if 'class="none"' in self.m.text:
@@ -72,10 +72,11 @@ class Books:
                   ("durable_sequence", "settled_sequence", "oldest_sequence", "records_total", "failed_errno")}
             self.not_more(f"number settled, lane {lane}", of["settled_sequence"], of["durable_sequence"])
             # A lane that has failed had taken some, and acknowledges none of them; what a write
-            # found no room for was taken too, and refused.
+            # found no room for was taken too, and refused, if its client was still there.
             if not of["failed_errno"]:
+                found_no_room = self.m.any(r'^pasted_refused_total\{.*reason="nospace"')
                 self.not_more(f"number of records, lane {lane}", of["records_total"],
-                              of["durable_sequence"] + self["refused_total"])
+                              of["durable_sequence"] + found_no_room + (self.lost if found_no_room else 0))
 
     def latency(self):
         n = self["durable_latency_seconds_count"]
