@@ -84,14 +84,6 @@ static bool of_another_format(int err)
 	return err == WAL_EVERSION || err == WAL_EBYTEORDER;
 }
 
-static bool is_mine(const struct scan *sc, const struct seg_info *si, const struct seg_header *h)
-{
-	return (!sc->o->uuid || MUTANT(seg_uuid_check) ||
-		!memcmp(h->store_uuid, sc->o->uuid, sizeof(h->store_uuid))) &&
-	       (h->lane == sc->o->lane || MUTANT(seg_lane_check)) &&
-	       (h->segno == si->segno || MUTANT(seg_number_check));
-}
-
 /* Whether the first page of frames is zero, as it is in a prepared file: each start has one
  * or more, and does not read them through. */
 static bool untouched(const struct scan *sc, struct blk_file *f)
@@ -182,7 +174,7 @@ static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
 	si->h = ea ? b : a;
 	si->a_bad = ea;
 	si->b_bad = eb;
-	si->state = is_mine(sc, si, &si->h) ? SEG_USED : SEG_FOREIGN;
+	si->state = seg_header_is(&si->h, sc->o->uuid, sc->o->lane, si->segno) ? SEG_USED : SEG_FOREIGN;
 	return 0;
 }
 

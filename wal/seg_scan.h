@@ -43,6 +43,8 @@ void seg_header_encode(struct seg_header *h);		/* fills magic, version, crc .. *
 /* 0; -ENODATA all zero; WAL_EFORMAT; WAL_EVERSION; WAL_EBYTEORDER (checksum right or
  * in both cases not knowable) */
 int  seg_header_check(const struct seg_header *h);
+/* Whether a header that passed it is that of this segment; uuid NULL: of any store. */
+bool seg_header_is(const struct seg_header *h, const uint8_t *uuid, uint32_t lane, uint64_t segno);
 void frame_header_encode(struct frame_header *h, uint64_t salt);
 /* Both copies are lost: the header again from the frames of the file, which has so many bytes
  * (a file that is cut short: less than the header says then).

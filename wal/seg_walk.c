@@ -62,6 +62,12 @@ int seg_header_check(const struct seg_header *h)
 	return 0;
 }
 
+bool seg_header_is(const struct seg_header *h, const uint8_t *uuid, uint32_t lane, uint64_t segno)
+{
+	return (!uuid || MUTANT(seg_uuid_check) || !memcmp(h->store_uuid, uuid, sizeof(h->store_uuid))) &&
+	       (h->lane == lane || MUTANT(seg_lane_check)) && (h->segno == segno || MUTANT(seg_number_check));
+}
+
 static uint32_t frame_crc(const struct frame_header *h, uint64_t salt)
 {
 	uint32_t c = CRC32C_INIT;

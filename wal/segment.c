@@ -144,8 +144,8 @@ static int learn_one(struct seglog *s, uint64_t segno, struct seg_header *h, uin
 		return err;
 	for (int i = 0; i < 2 && res; i++) {
 		res = s->o.blk->read(f, h, sizeof(*h), at[i]);
-		if (!res && (seg_header_check(h) || h->lane != s->o.lane || h->segno != segno ||
-			     memcmp(h->store_uuid, s->o.uuid, sizeof(h->store_uuid))))
+		if (!res && (seg_header_check(h) || !seg_header_is(h, s->o.uuid, s->o.lane, segno)) &&
+		    !MUTANT(seg_learn_check))
 			res = -EBADMSG;
 	}
 	if (!res)
@@ -195,15 +195,12 @@ int seg_learn(struct seglog *s, uint64_t behind, uint64_t before)
 		pthread_mutex_lock(&s->lock);
 		behind = g->segno;
 		if (g->retired || !g->unread)	/* retention or another reader was faster */
-			res = 1;
+			err = 0;
 		else if (err)
 			g->unread = err;
 		else
 			learnt(s, g, &h, bytes);
-		if (!err)
-			res = 1;
-		else if (res <= 0)
-			res = err;
+		res = err && res <= 0 ? err : 1;
 		seg_unref(s, g);
 	}
 	pthread_mutex_unlock(&s->lock);

@@ -146,6 +146,18 @@ void world_kill(struct world *x)
 	world_close(x);
 }
 
+void world_die(struct world *x)
+{
+	struct pm_sim *pm = pm_sim_killed(x->pm);
+	struct blk_sim *blk = blk_sim_killed(x->blk);
+	struct world old = *x;
+
+	world_fini(x);
+	world_init(x, old.cls, pm, blk, old.model);
+	x->nvmm = old.nvmm;
+	x->stream = old.stream;
+}
+
 /* ---- a worker ---- */
 
 static void acked(struct world *x, unsigned lane)
@@ -292,6 +304,15 @@ int world_synced(struct world *x, unsigned lane)
 	if (err == -ENOSPC && !x->dead)
 		model_take_back(x->model, lane);
 	return err;
+}
+
+int world_put(struct world *x, unsigned lane, uint32_t len)
+{
+	int err = world_record(x, lane, len, false);
+
+	if (!err)
+		err = world_commit(x, lane);
+	return err ? err : world_synced(x, lane);
 }
 
 int world_background(struct world *x, uint64_t slice_bytes)

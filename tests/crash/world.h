@@ -71,6 +71,7 @@ void world_tool(const struct world *x, struct rec_tool *t);
 int  world_open(struct world *x, unsigned lanes);	/* 0 or what wal_open said */
 int  world_close(struct world *x);			/* clean; 0 or what wal_close said */
 void world_kill(struct world *x);			/* the process dies: nothing is written */
+void world_die(struct world *x);			/* likewise, and it is a new one's, on what was left */
 
 /* Each returns 0, or -errno where that ends the workload.  fresh: the record starts in
  * a buffer of its own. */
@@ -81,6 +82,7 @@ int  world_chunks(struct world *x, unsigned lane, uint32_t len);
 void world_full(struct world *x, unsigned lane, uint32_t len, bool fresh);
 int  world_commit(struct world *x, unsigned lane);
 int  world_synced(struct world *x, unsigned lane);	/* fsync: one completion, if any */
+int  world_put(struct world *x, unsigned lane, uint32_t len);	/* a record, committed and synced */
 int  world_background(struct world *x, uint64_t slice_bytes);	/* until nothing is left */
 void world_read(struct world *x, struct got *g);	/* everything, by read-back */
 

@@ -48,9 +48,7 @@ static int teardown(void **state)
 
 static void put(struct world *x, unsigned lane, uint32_t len)
 {
-	assert_int_equal(world_record(x, lane, len, false), 0);
-	assert_int_equal(world_commit(x, lane), 0);
-	assert_int_equal(world_synced(x, lane), 0);
+	assert_int_equal(world_put(x, lane, len), 0);
 }
 
 /* Another world on what this one's death leaves: the process killed, or the power lost

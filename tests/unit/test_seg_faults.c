@@ -60,8 +60,7 @@ static void commit(struct fixture *f)
 
 static void put(struct fixture *f, uint32_t len)
 {
-	assert_int_equal(world_record(&f->x, 0, len, false), 0);
-	commit(f);
+	assert_int_equal(world_put(&f->x, 0, len), 0);
 }
 
 static void background(struct fixture *f)
@@ -69,17 +68,17 @@ static void background(struct fixture *f)
 	assert_int_equal(world_background(&f->x, 1u << 20), 0);
 }
 
-/* The process dies; what it left is another world's. */
 static void die(struct fixture *f)
 {
-	struct pm_sim *pm = pm_sim_killed(f->x.pm);
-	struct blk_sim *blk = blk_sim_killed(f->x.blk);
-	uint64_t stream = f->x.stream;
-	enum wal_class cls = f->x.cls;
+	world_die(&f->x);
+}
 
-	world_fini(&f->x);
-	world_init(&f->x, cls, pm, blk, &f->model);
-	f->x.stream = stream;
+static void end_life(struct fixture *f, bool closed)
+{
+	if (closed)
+		assert_int_equal(world_close(&f->x), 0);
+	else
+		die(f);
 }
 
 /* Empty again, of that class, and open. */
@@ -236,33 +235,51 @@ static void test_a_used_segment_without_its_begin(void **state)
 
 /* ---- files that are cut ---- */
 
-/* Every record that the dump does not have is told by check and by the server with one reason,
- * and of no other one. */
-static void lost_alike(struct fixture *f, uint32_t reason, bool server)
+/* Every record that the dump does not have is told by check with that reason, and no other is. */
+static void told_by_check(struct fixture *f, uint64_t seq, bool there, uint32_t reason)
+{
+	bool told = false;
+
+	for (unsigned n = 0; n < f->rep.findings; n++) {
+		const struct rec_finding *g = &f->rep.finding[n];
+
+		if (g->from_seq > seq || g->to_seq < seq)
+			continue;
+		assert_int_equal(g->reason, reason);
+		told = true;
+	}
+	assert_int_equal(told, !there);
+}
+
+/* .. and by the server. */
+static void told_by_server(struct fixture *f, uint64_t seq, bool there, uint32_t reason)
+{
+	struct wal_absent a;
+
+	assert_int_equal(wal_read_absent(f->x.w, 0, seq, &a), 0);
+	assert_int_equal(a.reason, there ? WAL_IS_THERE : reason);
+}
+
+static void lost(struct fixture *f, uint32_t reason, bool check, bool server)
 {
 	size_t k = 0;
 
 	for (size_t i = 0; i < f->model.lane[0].n; i++) {
 		uint64_t seq = f->model.lane[0].v[i].seq;
-		bool there = k < f->got.n && f->got.v[k].seq == seq, told = false;
-		struct wal_absent a;
+		bool there = k < f->got.n && f->got.v[k].seq == seq;
 
 		k += there;
-		for (unsigned n = 0; n < f->rep.findings; n++) {
-			const struct rec_finding *g = &f->rep.finding[n];
-
-			if (g->from_seq > seq || g->to_seq < seq)
-				continue;
-			assert_int_equal(g->reason, reason);
-			told = true;
-		}
-		assert_int_equal(told, !there);
-		if (!server)
-			continue;
-		assert_int_equal(wal_read_absent(f->x.w, 0, seq, &a), 0);
-		assert_int_equal(a.reason, there ? WAL_IS_THERE : reason);
+		if (check)
+			told_by_check(f, seq, there, reason);
+		if (server)
+			told_by_server(f, seq, there, reason);
 	}
 	assert_int_equal(k, f->got.n);
+}
+
+static void lost_alike(struct fixture *f, uint32_t reason, bool server)
+{
+	lost(f, reason, true, server);
 }
 
 #define MANY 150u
@@ -323,10 +340,7 @@ static void test_cut_files(void **state)
 
 		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
 		many(f);
-		if (closed)
-			assert_int_equal(world_close(&f->x), 0);
-		else
-			die(f);
+		end_life(f, closed);
 		lose_end(f, segno == 3 ? last_used(f) : segno, bytes);
 		for (size_t i = 0; i < MANY; i++)
 			n += f->model.lane[0].v[i].acked;
@@ -441,10 +455,7 @@ static void test_unreadable_segment(void **state)
 
 		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
 		many(f);
-		if (closed)
-			assert_int_equal(world_close(&f->x), 0);
-		else
-			die(f);
+		end_life(f, closed);
 		spoil(f, segno, UINT64_MAX);
 		all_acked(f, false);
 		assert_int_equal(verdict(f), 2);
@@ -476,6 +487,19 @@ static void test_unreadable_segment(void **state)
 	got_free(&now);
 }
 
+/* A store of many, whose second segment could not be read when it was opened. */
+static void start_without_second(struct fixture *f, uint64_t retain_bytes)
+{
+	begin(f, WAL_FSYNC);
+	many(f);
+	die(f);
+	spoil(f, 2, UINT64_MAX);
+	all_acked(f, false);
+	verdict(f);
+	f->x.retain_bytes = retain_bytes;
+	start(f);
+}
+
 static uint64_t opens(struct fixture *f, uint64_t seq)
 {
 	uint64_t before = blk_sim_calls(f->x.blk, SIM_OPEN);
@@ -484,6 +508,52 @@ static uint64_t opens(struct fixture *f, uint64_t seq)
 	assert_int_equal(wal_read_absent(f->x.w, 0, seq, &a), 0);
 	assert_int_equal(a.reason, WAL_IS_THERE);
 	return blk_sim_calls(f->x.blk, SIM_OPEN) - before;
+}
+
+/* Its header is another segment's, store's or lane's, or there is no file. */
+enum other { OTHER_SEGMENT, OTHER_STORE, OTHER_LANE, OTHER_NONE, OTHERS };
+
+static void put_other(struct fixture *f, enum other o)
+{
+	const struct blk_ops *blk = blk_sim_ops(f->x.blk);
+	const uint8_t *now;
+	struct seg_header h;
+	uint8_t *file;
+	char path[64];
+	uint64_t len;
+
+	path_of(path, o == OTHER_SEGMENT ? 1 : 2);
+	now = blk_sim_bytes(f->x.blk, path, &len);
+	file = malloc(len);
+	memcpy(file, now, len);
+	memcpy(&h, file, sizeof(h));
+	h.store_uuid[0] ^= o == OTHER_STORE;
+	h.lane ^= o == OTHER_LANE;
+	seg_header_encode(&h);
+	memcpy(file + SEG_HDR_A, &h, sizeof(h));
+	memcpy(file + SEG_HDR_B, &h, sizeof(h));
+	path_of(path, 2);
+	assert_int_equal(blk->unlink(blk->ctx, NULL, path), 0);
+	if (o != OTHER_NONE)
+		assert_int_equal(blk_sim_put(f->x.blk, path, file, len), 0);
+	free(file);
+}
+
+/* When it is tried again it is gone, or another is there: that is told, and nothing of the other
+ * is read. */
+static void test_unreadable_then_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct got now = { 0 };
+
+	for (enum other o = 0; o < OTHERS; o++) {
+		start_without_second(f, 0);
+		put_other(f, o);
+		lost(f, o == OTHER_NONE ? WAL_MISSING : WAL_DAMAGE, false, true);
+		world_read(&f->x, &now);
+		assert_int_equal(now.n, f->got.n);
+	}
+	got_free(&now);
 }
 
 /* Retention removes the one before it: what is in there has not expired, and is there again when
@@ -495,14 +565,7 @@ static void test_unreadable_and_retention(void **state)
 	uint64_t last = 0, n, seq;
 
 	for (int again = 0; again < 2; again++) {
-		begin(f, WAL_FSYNC);
-		many(f);
-		die(f);
-		spoil(f, 2, UINT64_MAX);
-		all_acked(f, false);
-		verdict(f);
-		f->x.retain_bytes = 4 * WORLD_SEGMENT;
-		start(f);
+		start_without_second(f, 4 * WORLD_SEGMENT);
 		for (seq = 1; !wal_read_absent(f->x.w, 0, seq, &a) && a.reason == WAL_IS_THERE; seq++)
 			last = seq;
 		assert_int_equal(a.reason, WAL_UNREADABLE);
@@ -546,10 +609,7 @@ static void test_unreadable_last_segment(void **state)
 
 		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
 		many(f);
-		if (closed)
-			assert_int_equal(world_close(&f->x), 0);
-		else
-			die(f);
+		end_life(f, closed);
 		last = last_used(f);
 		spoil(f, last, UINT64_MAX);
 		all_acked(f, false);
@@ -589,10 +649,7 @@ static void test_unreadable_block(void **state)
 			assert_int_equal(world_record(&f->x, 0, 500, false), 0);
 		commit(f);
 		background(f);
-		if (closed)
-			assert_int_equal(world_close(&f->x), 0);
-		else
-			die(f);
+		end_life(f, closed);
 		spoil(f, 1, SEG_DATA + SIM_BLOCK);
 		all_acked(f, false);
 		assert_int_equal(verdict(f), 2);
@@ -619,14 +676,6 @@ static void test_unreadable_block(void **state)
 
 /* Records of one block each, so that it is known what is where. */
 #define BLOCKFUL (SIM_BLOCK - (uint32_t)sizeof(struct frame_header))
-
-static void end_life(struct fixture *f, bool closed)
-{
-	if (closed)
-		assert_int_equal(world_close(&f->x), 0);
-	else
-		die(f);
-}
 
 /* Many batches at the end of the last segment cannot be read when it starts.  What is written
  * behind them then is there too when they can be read again. */
@@ -891,10 +940,7 @@ static void test_table_lost(void **state)
 
 		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
 		many(f);
-		if (closed)
-			assert_int_equal(world_close(&f->x), 0);
-		else
-			die(f);
+		end_life(f, closed);
 		blk = blk_sim_ops(f->x.blk);
 		last = last_used(f);
 		if (store)
@@ -982,7 +1028,7 @@ int main(void)
 		T(test_a_used_segment_without_its_begin), T(test_cut_files),
 		T(test_cut_while_open), T(test_table_lost),
 		T(test_prepared_file_lost),
-		T(test_unreadable_segment), T(test_unreadable_and_retention),
+		T(test_unreadable_segment), T(test_unreadable_and_retention), T(test_unreadable_then_gone),
 		T(test_unreadable_last_segment), T(test_unreadable_block),
 		T(test_unreadable_batches), T(test_unreadable_twice), T(test_unreadable_in_part),
 		T(test_unreadable_and_cut),

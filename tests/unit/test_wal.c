@@ -58,22 +58,12 @@ static int teardown(void **state)
 
 static void put(struct fixture *f, unsigned lane, uint32_t len)
 {
-	assert_int_equal(world_record(&f->x, lane, len, false), 0);
-	assert_int_equal(world_commit(&f->x, lane), 0);
-	assert_int_equal(world_synced(&f->x, lane), 0);
+	assert_int_equal(world_put(&f->x, lane, len), 0);
 }
 
-/* The process dies; a new one finds what it left. */
 static void die(struct fixture *f)
 {
-	struct pm_sim *pm = pm_sim_killed(f->x.pm);
-	struct blk_sim *blk = blk_sim_killed(f->x.blk);
-	struct world old = f->x;
-
-	world_fini(&f->x);
-	world_init(&f->x, old.cls, pm, blk, &f->model);
-	f->x.nvmm = old.nvmm;
-	f->x.stream = old.stream;
+	world_die(&f->x);
 }
 
 static int add_gap(void *arg, const struct rec_finding *g)
