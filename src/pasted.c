@@ -112,6 +112,7 @@ static int start_choice(struct server *s)
 	struct findings found;
 	char why[CHOOSE_WHY];
 
+	watch_opening(s->config.drain_ms, false);	/* it looks at the store's disk too */
 	choose_probe(&s->config, &found);
 	if (choose_class(&s->config, &found, &s->choice)) {
 		diag(DIAG_ERR, "%s", s->choice.why);
@@ -290,7 +291,9 @@ static int start_store(struct server *s)
 	int err;
 
 	health_set(&s->health, HEALTH_RECOVERING, 0);
+	watch_opening(c->drain_ms, s->listeners.given);
 	err = open_store(s, &o, why, sizeof(why));
+	watch_opened();
 	health_clear(&s->health, HEALTH_RECOVERING);
 	if (err) {
 		diag(DIAG_ERR, "cannot open the store: %s", *why ? why : wal_strerror(err));

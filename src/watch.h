@@ -10,8 +10,12 @@
 
 struct health;
 
-/* Until the process ends.  0 or -errno. */
+/* Until the process ends; the signals of daemon_signals() are blocked.  0 or -errno. */
 int  watch_start(struct health *h);
+/* Until the store is open the main thread may wait for the disk, and hears no signal then: one that
+ * has waited so long (and two seconds) to be taken ends the process. */
+void watch_opening(unsigned drain_ms, bool listeners_given);
+void watch_opened(void);
 /* The server is stopping: a call that has waited for the disk this long (and from when it
  * counts as silent) is not waited for.  All sockets are shut down then, but for listeners that
  * were given. */

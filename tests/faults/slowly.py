@@ -166,5 +166,27 @@ def opens(t):
     s.stop_clean()
 
 
+@case("a start that waits for a disk that does nothing: a stop is heard after drain-timeout, and told")
+def opens_in_vain(t):
+    for n, call in enumerate(("openat", "pread")):
+        store = os.path.join(t.dir, f"store{n}")
+        s = t.server(cls="fsync", store=store, settings={"drain-timeout": ms(1000)})
+        equal(s.ask("POST", "/v", b"vain").status, 200, "a record")
+        s.stop_clean()
+        now = os.path.join(t.dir, f"now{n}")
+        open(now, "w").close()
+        s.env = {"LD_PRELOAD": preload(), "PASTED_NTH": f"{call}:1:0", "PASTED_NTH_FROM": now,
+                 "PASTED_NTH_STALL": "600000", "PASTED_NTH_UNDER": s.store}
+        s.audited = False
+        s.spawn()
+        wait_until(lambda: "the disk has not answered for" in s.said(), 60, "it is not told")
+        equal(s.stop(seconds=60), 1, "exit status")
+        check("stopped before the store was open, not waiting for the disk" in s.said(), s.said())
+        s.env = None
+        s.start()
+        equal(s.record("0-1").body, b"vain", "the record")
+        s.stop_clean()
+
+
 if __name__ == "__main__":
     main()

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -131,6 +132,71 @@ static void test_silent(void **state)
 	assert_int_equal(ended, -1);
 }
 
+/* Another thread that looks, when the one before has ended "the process". */
+static void begin(void)
+{
+	ended = -1;
+	if (watch_start(&health))
+		abort();
+	while (sem_wait(&back))
+		;
+}
+
+static void looks(unsigned ms, unsigned waits)
+{
+	for (unsigned k = 0; k < ms / 250; k++)
+		look(waits);
+}
+
+static void take(int sig)
+{
+	const struct timespec now = { 0 };
+	sigset_t s;
+
+	sigemptyset(&s);
+	sigaddset(&s, sig);
+	assert_int_equal(sigtimedwait(&s, NULL, &now), sig);
+}
+
+/* A signal that nobody takes while the store is opened ends it when it has waited as long as a stop
+ * may take, and two seconds; not when it is taken in time, and not when the store is open. */
+static void test_opening(void **state)
+{
+	static const int sig[] = { SIGTERM, SIGINT, SIGHUP };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		kill(getpid(), sig[i]);
+		looks(60000, 0);
+		watch_opening(5000, false);
+		looks(4750, 0);
+		take(sig[i]);
+		looks(60000, 0);
+		kill(getpid(), sig[i]);
+		looks(4750, 0);
+		watch_opened();
+		looks(60000, 0);
+		assert_int_equal(ended, -1);
+		quiet();
+		watch_opening(i ? 5000 : 0, false);
+		looks(i ? 5000 : 2000, 1);
+		assert_int_equal(ended, -1);
+		look(i == 2 ? DISK_SILENT_MS : 1);
+		assert_int_equal(ended, EXIT_FAILURE);
+		told(i == 2 ? "3 stopped before the store was open, not waiting for the disk, which has not "
+		     "answered for 2 s" : i ? "3 stopped before the store was open, whose opening has looked for "
+		     "no signal for 5 s" : "3 stopped before the store was open, whose opening has looked for no "
+		     "signal for 2 s");
+		take(sig[i]);
+		watch_opened();
+		begin();
+		looks(60000, 0);
+		look(0);		/* the disk answers again */
+		*said = '\0';
+		flushed = 0;
+	}
+}
+
 static int is_shut(int fd)
 {
 	char c;
@@ -182,14 +248,17 @@ static void test_stop(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_silent), cmocka_unit_test(test_stop) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_silent), cmocka_unit_test(test_opening),
+		cmocka_unit_test(test_stop) };
+	sigset_t all;
+
 
 	sem_init(&go, 0, 0);
 	sem_init(&back, 0, 0);
-	if (watch_start(&health))
-		return 1;
-	while (sem_wait(&back))
-		;
+	sigfillset(&all);
+	sigdelset(&all, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	begin();
 	alarm(60);		/* a thread that does not come back */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
