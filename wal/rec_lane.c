@@ -584,7 +584,7 @@ static int refuse_unread(struct rec *r, unsigned lane)
 	while (s->segs[i - 1].state != SEG_UNREADABLE)
 		i--;
 	return rec_fail(r, s->segs[i - 1].err, "%s/log/%03u/%08" PRIx64 ".seg, the last of its lane, cannot be "
-			"read now: %s; nothing was written: try again when it can; if it never can, move it "
+			"read now: %s; no segment was written: try again when it can; if it never can, move it "
 			"away, and what was in it is told as missing", r->store_dir, lane,
 			s->segs[i - 1].segno, wal_strerror(s->segs[i - 1].err));
 }

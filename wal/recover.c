@@ -441,11 +441,11 @@ static int refuse(struct rec *r)
 		return rec_fail(r, row->error, "%s: its file `store` is lost, or damaged beyond use; the "
 				"segments are there: `pasted-recover repair` makes it again from them", dir);
 	if (f->store == RS_UNREADABLE)
-		return rec_fail(r, row->error, "%s/store: the device cannot read it now (%s): nothing was written; "
+		return rec_fail(r, row->error, "%s/store: the device cannot read it now (%s): no segment was written; "
 				"where it never will again, move the file away, and `pasted-recover repair` "
 				"makes it again from the segments", dir, wal_strerror(-EIO));
 	if (f->store == RS_GOOD && f->wal == RW_UNREADABLE)
-		return rec_fail(r, row->error, "%s: %s (%s): nothing was written; where it never can be again, "
+		return rec_fail(r, row->error, "%s: %s (%s): no segment was written; where it never can be again, "
 				"`pasted-recover repair --give-up-wal` goes on without what only it held", wal,
 				row->words, wal_strerror(-EIO));
 	if (f->store == RS_GOOD && f->wal == RW_TAKEN)

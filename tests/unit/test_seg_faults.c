@@ -619,6 +619,7 @@ static void test_unreadable_last_segment(void **state)
 		was = blk_sim_killed(f->x.blk);
 		assert_int_equal(world_open(&f->x, 1), -EIO);
 		assert_non_null(strstr(f->x.why, "cannot be read now"));
+		assert_non_null(strstr(f->x.why, "no segment was written"));
 		world_tool(&f->x, &tool);
 		assert_int_equal(wal_repair(&tool, &rep), -EIO);
 		wal_report_fini(&rep);
