@@ -370,6 +370,19 @@ CONNS = weakref.WeakSet()      # of this case
 RESET = []                      # of this case: those that were aborted
 
 
+def tcp_queues(port):
+    """Of each connection over TCP/IPv4 whose one end is that port: the port of its other end, the
+    bytes that this one has sent and that are not acknowledged, and those that came and were not
+    read.  While the table is read some may be missing."""
+    out = []
+    with open("/proc/net/tcp") as f:
+        for line in f.readlines()[1:]:
+            _, here, there, state, queues = line.split()[:5]
+            if int(here.split(":")[1], 16) == port and state not in ("06", "0A"):       # TIME_WAIT, LISTEN
+                out.append((int(there.split(":")[1], 16), *(int(n, 16) for n in queues.split(":"))))
+    return out
+
+
 def open_conns():
     return sum(c.sock.fileno() >= 0 for c in list(CONNS))
 

@@ -5,7 +5,8 @@ import signal
 import threading
 import time
 
-from harness import KIB, SLOW, accepted, bytes_of, case, check, equal, main, ms, post, request, wait_until
+from harness import (KIB, SLOW, accepted, bytes_of, case, check, equal, main, ms, post, request, tcp_queues,
+                     wait_until)
 
 
 def upload(s, k, n, out, piece=64 * KIB):
@@ -145,11 +146,7 @@ def half_sent(t, n, cut, pushback, **settings):
 
 def all_read(s):
     """The server has read what was sent.  Asking it would give it a buffer back."""
-    def unread():
-        with open("/proc/net/tcp") as f:
-            rows = [line.split() for line in f][1:]
-        return sum(int(r[4].split(":")[1], 16) for r in rows if r[1].endswith(f":{s.port:04X}"))
-    wait_until(lambda: not unread(), 20, "the server does not read")
+    wait_until(lambda: not sum(unread for _, _, unread in tcp_queues(s.port)), 20, "the server does not read")
 
 
 @case("a small piece that finds no free buffer to be copied into waits for one", each=True,

@@ -13,7 +13,7 @@ import time
 
 import edges  # noqa: F401
 import testclock
-from harness import SLOW, Conn, case, check, equal, main, post, records, request, wait_until
+from harness import SLOW, Conn, case, check, equal, main, post, records, request, tcp_queues, wait_until
 
 HOUR, DAY, MIN = 3600, 86400, 60
 TIMES = {"header-timeout": "1m", "body-timeout": "2m", "idle-timeout": "3m", "write-timeout": "4m", "body-rate": "0"}
@@ -34,6 +34,16 @@ def both(f):
 
 # ---- deadlines ----
 
+def idles(s, clock, c, turn):
+    """From now on it is idle: there after 150 of 180 s, and closed, and counted, after 190."""
+    clock.go(150)
+    equal(opened(s), 1, "connections after 150 of 180 s")
+    clock.go(40)
+    check(c.closed(), "after 190 s it is not closed")
+    c.close()
+    equal(timed_out(s, "idle"), turn + 1, "timeouts counted")
+
+
 @both
 def idle(t):
     """a connection without a request: idle-timeout, from its last reply"""
@@ -45,12 +55,7 @@ def idle(t):
             clock.go(150)
             equal(opened(s), 1, "connections after 150 of 180 s")
             post(c, "/x", b"x")
-        clock.go(150)
-        equal(opened(s), 1, "connections after 150 s")
-        clock.go(40)
-        check(c.closed(), "after 190 s it is not closed")
-        c.close()
-        equal(timed_out(s, "idle"), turn + 1, "timeouts counted")
+        idles(s, clock, c, turn)
 
 
 @case("a reply that we owe: idle-timeout begins when it has left", each=True, rings=["socket"], classes=["fsync"])
@@ -65,12 +70,7 @@ def owed(t):
         clock.go(400)
         clock.put(testclock.HELD, 0)
         equal(c.reply().status, 200, "after a sync of 400 s")
-        clock.go(150)
-        equal(opened(s), 1, "connections 150 s after the reply")
-        clock.go(40)
-        check(c.closed(), "after 190 s it is not closed")
-        c.close()
-        equal(timed_out(s, "idle"), turn + 1, "timeouts counted")
+        idles(s, clock, c, turn)
 
 
 @both
@@ -81,12 +81,7 @@ def never_asked(t):
     for turn in range(2):
         c = s.connect()
         wait_until(lambda: opened(s) == 1, 20, "it does not come")
-        clock.go(150)
-        equal(opened(s), 1, "connections after 150 s")
-        clock.go(40)
-        check(c.closed(), "after 190 s it is not closed")
-        c.close()
-        equal(timed_out(s, "idle"), turn + 1, "timeouts counted")
+        idles(s, clock, c, turn)
 
 
 @both
@@ -127,12 +122,7 @@ def heard(s, c):
 def unsent(c):
     """Bytes that the server has not taken: by the queue of its end of the connection."""
     me, it = c.sock.getsockname()[1], c.sock.getpeername()[1]
-    with open("/proc/net/tcp") as f:
-        for line in f.readlines()[1:]:
-            w = line.split()
-            if int(w[1].split(":")[1], 16) == it and int(w[2].split(":")[1], 16) == me:
-                return int(w[4].split(":")[1], 16)
-    return 0
+    return sum(unread for port, _, unread in tcp_queues(it) if port == me)
 
 
 @both
@@ -234,11 +224,7 @@ def hoard(s, whole):
 
 def unread(s):
     """Bytes that the server has not read.  While the table is read connections may be missing."""
-    def look():
-        with open("/proc/net/tcp") as f:
-            rows = [line.split() for line in f][1:]
-        return sum(int(r[4].split(":")[1], 16) for r in rows if r[1].endswith(f":{s.port:04X}"))
-    return max(look() for _ in range(3))
+    return max(sum(unread for _, _, unread in tcp_queues(s.port)) for _ in range(3))
 
 
 @case("a pool without a buffer: nobody is refused before pushback-timeout, each time anew", each=True,

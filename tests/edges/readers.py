@@ -7,18 +7,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from harness import KIB, MIB, bytes_of, case, check, equal, main, post, request, wait_until  # noqa: E402
+from harness import KIB, MIB, bytes_of, case, check, equal, main, post, request, tcp_queues, wait_until  # noqa: E402
 
 
 def unread(port):
     """What the kernel holds of the server's answers on that port, in bytes by connection."""
-    out = []
-    with open("/proc/net/tcp") as f:
-        for line in f.readlines()[1:]:
-            words = line.split()
-            if int(words[1].split(":")[1], 16) == port and words[3] == "01":
-                out.append(int(words[4].split(":")[0], 16))
-    return out
+    return [unacked for _, unacked, _ in tcp_queues(port)]
 
 
 def at_rest(look, seconds, what):

@@ -8,7 +8,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from harness import SLOW, Failed, Metrics, Skip, bytes_of, check, equal, wait_until  # noqa: E402
+from harness import SLOW, Failed, Metrics, Skip, bytes_of, check, equal, tcp_queues, wait_until  # noqa: E402
 
 
 def need_descriptors(n):
@@ -64,10 +64,7 @@ def check_books(s, start, seconds=30):
 def unsent(s):
     """Of each connection over TCP/IPv4 to the server: the bytes that it handed to the kernel
     and that the client has not acknowledged.  So much memory is held for who does not read."""
-    with open("/proc/net/tcp") as f:
-        rows = [line.split() for line in f][1:]
-    return [int(row[4].partition(":")[0], 16) for row in rows
-            if row[3] != "0A" and int(row[1].partition(":")[2], 16) == s.port]
+    return [unacked for _, unacked, _ in tcp_queues(s.port)]
 
 
 class Watch:
