@@ -148,6 +148,21 @@ static void tell_moved(struct checkpoint *c, const struct wal_watch *x)
 	}
 }
 
+static void tell_linked(struct checkpoint *c, const struct wal_watch *x)
+{
+	if (!*x->linked == !health_is(c->health, HEALTH_LINKED))
+		return;
+	if (*x->linked) {
+		health_set(c->health, HEALTH_LINKED, 0);
+		diag(DIAG_WARN, "%s has another name (a hard link: cp -l?), and what is written here is written there "
+		     "too: the next start refuses the store until that name is removed; copy the files "
+		     "instead", x->linked);
+	} else {
+		health_clear(c->health, HEALTH_LINKED);
+		diag(DIAG_NOTE, "no file of the store that is written to has another name any more");
+	}
+}
+
 static void tell_missing(struct checkpoint *c, const struct wal_watch *x)
 {
 	if (!x->missing == !health_is(c->health, HEALTH_FILES_MISSING))
@@ -184,6 +199,7 @@ static void watch(struct checkpoint *c, uint64_t now)
 	c->watch_ms = now + WATCH_MS;
 	wal_watch(c->wal, &x);
 	tell_moved(c, &x);
+	tell_linked(c, &x);
 	tell_missing(c, &x);
 	tell_gone(c, &x);
 }

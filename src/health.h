@@ -31,6 +31,8 @@
 	  "look at the storage; it is tried again")	/* the service thread */ \
 	X(STORE_MOVED, "store-moved", "the store or its log is no longer at its path; it is worked on where it is", \
 	  "give the new path at the next start")	/* the checkpointer */ \
+	X(LINKED, "store-linked", "a file of the store has another name", \
+	  "remove that, or the next start refuses the store")	/* the checkpointer */ \
 	X(SILENT, "disk-silent", "the disk has not answered", \
 	  "look at the storage; goes on by itself")	/* watch.c, with for how long */
 
@@ -42,7 +44,7 @@ enum health_condition {
 };
 
 /* What is told and keeps no promise from being kept. */
-#define HEALTH_NOTES (1u << HEALTH_STORE_MOVED)
+#define HEALTH_NOTES (1u << HEALTH_STORE_MOVED | 1u << HEALTH_LINKED)
 
 struct health {				/* all zero: ready */
 	uint32_t set;			/* bit per condition */

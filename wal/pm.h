@@ -47,9 +47,10 @@ struct pm_ops {
 	int  (*hold_files)(void *ctx, struct pm_hold *h);
 	void (*release)(void *ctx, struct pm_hold *h);
 	/* Whether path is the folder or device that is held; whether the files in it still have
-	 * their names. */
+	 * their names; whether one of them has another one besides. */
 	bool (*leads)(void *ctx, const struct pm_hold *h, const char *path);
 	bool (*there)(void *ctx, const struct pm_hold *h);
+	bool (*linked)(void *ctx, const struct pm_hold *h);
 	/* The first `end` bytes of the file are there: every block allocated, that and the
 	 * file's name durable.  Idempotent, and needed before each map for writing: a file
 	 * that is long enough may be a copy with holes, or one whose making was cut before it
@@ -90,6 +91,7 @@ int  pm_hold_files(void *ctx, struct pm_hold *h);
 void pm_hold_release(void *ctx, struct pm_hold *h);
 bool pm_hold_leads(void *ctx, const struct pm_hold *h, const char *path);
 bool pm_hold_there(void *ctx, const struct pm_hold *h);
+bool pm_hold_linked(void *ctx, const struct pm_hold *h);
 
 /* What class `path` (a directory for files, or a device-dax) can give: WAL_NVMM*
  * or WAL_FSYNC (a directory on something with a sync that means something) or

@@ -141,3 +141,9 @@ bool pm_hold_there(void *ctx, const struct pm_hold *h)
 	return (h->wal < 0 || same(h->wal, fstatat(h->at, "wal", &now, 0), &now)) &&
 	       (h->bufs < 0 || same(h->bufs, fstatat(h->at, "pktbufs", &now, 0), &now));
 }
+
+bool pm_hold_linked(void *ctx, const struct pm_hold *h)
+{
+	(void)ctx;
+	return one_file(h->wal) == WAL_ELINKED || one_file(h->bufs) == WAL_ELINKED;
+}

@@ -376,7 +376,7 @@ static void nvmm_fence(void *ctx)
 
 const struct pm_ops pm_nvmm = {
 	.hold = pm_hold_take, .hold_files = pm_hold_files, .release = pm_hold_release,
-	.leads = pm_hold_leads, .there = pm_hold_there,
+	.leads = pm_hold_leads, .there = pm_hold_there, .linked = pm_hold_linked,
 	.allocate = nvmm_allocate, .map = nvmm_map, .unmap = nvmm_unmap, .populate = nvmm_populate,
 	.open = nvmm_open, .read = nvmm_read, .close = nvmm_close, .clear = nvmm_clear,
 	.store = nvmm_store, .zero = nvmm_zero, .flush = nvmm_flush, .fence = nvmm_fence,

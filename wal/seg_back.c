@@ -677,6 +677,30 @@ int seglog_watch(struct seglog *s, unsigned *missing, uint64_t *first)
 	return gone && !MUTANT(seg_watch_gone) ? -ENOENT : 0;
 }
 
+/* The last one that has a batch, with its header: the active one, or the one before it. */
+static uint64_t last_used(struct seglog *s)
+{
+	uint64_t segno = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = s->nsegs; i-- > 0 && !segno; )
+		if (!s->segs[i]->lost && (s->segs[i]->durable ||
+		    atomic_load_explicit(&s->segs[i]->end, memory_order_relaxed) > SEG_DATA))
+			segno = s->segs[i]->segno;
+	pthread_mutex_unlock(&s->lock);
+	return segno;
+}
+
+uint64_t seglog_linked(struct seglog *s)
+{
+	uint64_t segno = last_used(s);
+	char name[SEG_NAME_MAX];
+	struct blk_id id;
+
+	seg_name(name, segno);
+	return segno && !s->o.blk->id_at(s->o.blk->ctx, s->dir, name, &id) && id.names > 1 ? segno : 0;
+}
+
 /* ---- figures ---- */
 
 void seglog_stat(struct seglog *s, struct seglog_stats *st)

@@ -208,6 +208,10 @@ int  seglog_turn(struct seglog *s, uint64_t begun_before_ms, bool writer);
  * first of them. */
 int  seglog_watch(struct seglog *s, unsigned *missing, uint64_t *first);
 
+/* Whether the segment that a start now would go on in has another name, for which it would be
+ * refused: its number, or 0. */
+uint64_t seglog_linked(struct seglog *s);
+
 /* ---- any thread ---- */
 struct seglog_stats {
 	uint64_t segments, bytes;	/* that hold records, their size */

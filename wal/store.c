@@ -658,6 +658,13 @@ static bool lost_name(const struct store *s, struct blk_dir *at, const char *nam
 	return err == -ENOENT || (!err && !blk_same(&id, want));
 }
 
+bool store_linked(const struct store *s)
+{
+	struct blk_id id;
+
+	return !s->blk->id(s->file, &id) && id.names > 1;
+}
+
 int store_watch(const struct store *s, const char **what)
 {
 	struct blk_id id;

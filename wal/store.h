@@ -74,6 +74,8 @@ void store_close(struct store *s);
 
 /* Whether the path that the store was opened by still leads to it. */
 bool store_moved(const struct store *s);
+/* Whether the file `store` has another name: a start refuses it. */
+bool store_linked(const struct store *s);
 /* Whether the folder, the file `store` or log/ has lost its name: 0; -ENOENT: nothing that
  * is written now can be found by another start, or the lock went with the name.  *what:
  * which. */

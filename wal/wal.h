@@ -106,6 +106,7 @@ struct wal_watch {
 	uint64_t segno;
 	bool	 gone;		/* lanes have failed for it */
 	char	 what[64];	/* gone: which file or folder */
+	char	 linked[64];	/* a file with another name, for which the next start refuses all; "": none */
 };
 void wal_watch(struct wal *w, struct wal_watch *x);
 

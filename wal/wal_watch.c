@@ -14,10 +14,13 @@
  *	the prepared one has none, or is cut	it is made again (seglog_watch)
  *	the active one (or cut), a folder	nothing that is acknowledged could come back: the
  *						lane fails, or all of them
+ *	a file that a start writes to has	told: the next start refuses the store for it, lest
+ *	another name				the other name's owner lose what he counts on
  *	the file `store`			all lanes fail: the lock, which keeps other
  *						processes away from the files, went with it
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,6 +58,22 @@ static bool wal_gone(struct wal *w, const char **what)
 	return !w->pm->there(w->pm->ctx, w->hold);
 }
 
+static void watch_links(struct wal *w, struct wal_watch *x)
+{
+	char *what = x->linked;
+	uint64_t segno;
+
+	if (store_linked(&w->store))
+		snprintf(what, sizeof(x->linked), "the file `store`");
+	else if (w->hold && w->pm->linked(w->pm->ctx, w->hold))
+		snprintf(what, sizeof(x->linked), "the write-ahead log or its buffers");
+	for (unsigned i = 0; i < w->known && !*what; i++) {
+		segno = w->log[i] ? seglog_linked(w->log[i]) : 0;
+		if (segno)
+			snprintf(what, sizeof(x->linked), "log/%03u/%08" PRIx64 ".seg", i, segno);
+	}
+}
+
 void wal_watch(struct wal *w, struct wal_watch *x)
 {
 	const char *what;
@@ -75,4 +94,5 @@ void wal_watch(struct wal *w, struct wal_watch *x)
 	for (unsigned i = 0; i < w->known; i++)
 		if (w->log[i])
 			watch_lane(w, i, x);
+	watch_links(w, x);
 }

@@ -13,7 +13,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 from edges import remove  # noqa: E402
-from harness import bytes_of, case, check, equal, gaps, main, post, records, wait_until  # noqa: E402
+from harness import SLOW, bytes_of, case, check, equal, gaps, main, post, records, wait_until  # noqa: E402
 
 SMALL = {"segment-size": "1M", "body-max": "300K", "pool-size": "4M", "checkpoint-interval": "20ms"}
 
@@ -141,6 +141,33 @@ def prepared(t):
     s.stop_clean()
     equal(s.recover("check").returncode, 0, "check")
     equal(len(s.dump()), 28, "records")
+
+
+@case("a second name of a file that is written to (cp -al): told, until it is gone; the next start refuses",
+      each=True, rings=["socket"])
+def linked(t):
+    s = t.a_server(settings=SMALL).start()
+    fill(s, 3)
+    files = [os.path.join(s.store, "store"), active(s)] + [
+        os.path.join(s.nvmm, f) for f in ("wal", "pktbufs") if s.nvmm]
+    for turn, path in enumerate(files):
+        copy = path + ".copy"
+        os.link(path, copy)
+        r = wait_until(lambda: (lambda r: r if b"store-linked" in r.body else None)(s.ask("GET", "/-/readyz")), 20,
+                       f"{path}: not told")
+        equal(r.status, 200, "readyz")
+        equal(s.metrics().rows['pasted_condition{reason="store-linked"}'], 1, "the metric of it")
+        wait_until(lambda: s.said().count("has another name (a hard link") == turn + 1, 20, s.said())
+        os.unlink(copy)
+        wait_until(lambda: b"store-linked" not in s.ask("GET", "/-/readyz").body, 20, f"{path}: told after it is gone")
+        wait_until(lambda: s.said().count("has another name any more") == turn + 1, 20, s.said())
+    equal(s.ask("POST", "/x", b"x").status, 200, "a post")
+    os.link(files[0], files[0] + ".copy")
+    s.stop_clean()
+    check(s.spawn().proc.wait(60 * SLOW) > 0, "it starts")
+    os.unlink(files[0] + ".copy")
+    s.start()
+    s.stop_clean()
 
 
 if __name__ == "__main__":

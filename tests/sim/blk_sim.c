@@ -169,7 +169,7 @@ static void sim_close(struct blk_file *f)
 
 static int id_of(const struct blk_sim *s, unsigned ino, struct blk_id *id)
 {
-	*id = (struct blk_id){ 1, ino, 1, ino < s->nino ? s->ino[ino].seen.len : 0 };
+	*id = (struct blk_id){ 1, ino, ino < s->nino && s->ino[ino].linked ? 2 : 1, ino < s->nino ? s->ino[ino].seen.len : 0 };
 	return 0;
 }
 

@@ -99,6 +99,7 @@ int  blk_sim_flip(struct blk_sim *s, const char *path, uint64_t bit);	/* seen an
 #define SIM_BLOCK 4096u
 int  blk_sim_bad(struct blk_sim *s, const char *path, uint64_t off);
 int  blk_sim_well(struct blk_sim *s, const char *path);	/* all of them can be read again, as they were */
+int  blk_sim_link(struct blk_sim *s, const char *path, bool linked);	/* it has another name, elsewhere */
 int  blk_sim_truncate(struct blk_sim *s, const char *path, uint64_t len);
 int  blk_sim_put(struct blk_sim *s, const char *path, const void *p, uint64_t len);	/* durable, dirs too */
 /* Two images are the same to a reader (names and bytes); else the first path that differs. */

@@ -220,6 +220,16 @@ int blk_sim_well(struct blk_sim *s, const char *path)
 	return 0;
 }
 
+int blk_sim_link(struct blk_sim *s, const char *path, bool linked)
+{
+	struct inode *n = inode_at(s, path);
+
+	if (!n)
+		return -ENOENT;
+	n->linked = linked;
+	return 0;
+}
+
 int blk_sim_truncate(struct blk_sim *s, const char *path, uint64_t len)
 {
 	struct inode *n = inode_at(s, path);

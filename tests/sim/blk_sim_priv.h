@@ -21,7 +21,7 @@ struct version {		/* a sector as one write left it */
 
 #define SIM_BAD 16u
 struct inode {
-	bool	 used, dir;
+	bool	 used, dir, linked;
 	unsigned handles;
 	struct blk_file *locked;
 	struct sim_pages seen, dur;

@@ -68,7 +68,7 @@ struct pm_sim {
 	uint64_t count, capacity;
 	int	(*step)(void *arg, enum pm_sim_op op);
 	void	*step_arg;
-	bool	 frozen, refuse_sync;
+	bool	 frozen, refuse_sync, linked;
 	bool	 compared;	/* nothing happened since all files were compared */
 };
 
@@ -663,6 +663,19 @@ static bool sim_there(void *ctx, const struct pm_hold *h)
 	return !s->forgotten || strcmp(s->forgotten, path);
 }
 
+static bool sim_linked(void *ctx, const struct pm_hold *h)
+{
+	const struct pm_sim *s = ctx;
+
+	(void)h;
+	return s->linked;
+}
+
+void pm_sim_link(struct pm_sim *s, bool linked)
+{
+	s->linked = linked;
+}
+
 void pm_sim_forget(struct pm_sim *s, const char *path, bool gone)
 {
 	s->forgotten = gone ? path : NULL;
@@ -678,7 +691,7 @@ struct pm_sim *pm_sim_new(void)
 		.clear = sim_clear, .store = sim_store, .zero = sim_zero, .flush = sim_flush,
 		.fence = sim_fence,
 		.hold = sim_hold, .hold_files = sim_hold_files, .release = sim_release,
-		.leads = sim_leads, .there = sim_there,
+		.leads = sim_leads, .there = sim_there, .linked = sim_linked,
 	};
 	return s;
 }

@@ -90,6 +90,7 @@ int  pm_sim_bad(struct pm_sim *s, const char *path, uint64_t off);
 /* The pages of [off, off + n) are holes, as in a sparse copy: zeros, and no blocks. */
 int  pm_sim_punch(struct pm_sim *s, const char *path, uint64_t off, uint64_t n);
 int  pm_sim_remove(struct pm_sim *s, const char *path);			/* not while mapped */
+void pm_sim_link(struct pm_sim *s, bool linked);	/* files of wals have other names, to .linked */
 void pm_sim_forget(struct pm_sim *s, const char *path, bool gone);	/* its name only, to .there */
 bool pm_sim_same(struct pm_sim *a, struct pm_sim *b, char *where, size_t n);
 

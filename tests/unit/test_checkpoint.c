@@ -479,6 +479,17 @@ static void test_files(void **state)
 			assert_int_equal(the.health.set, 0);
 			said("5 the store and its write-ahead log are at their paths again");
 		}
+		strcpy(the.files.linked, "log/000/00000001.seg");
+		pass(1000);
+		assert_int_equal(the.health.set, 1u << HEALTH_LINKED);
+		assert_true(health_ready(&the.health));
+		said("4 log/000/00000001.seg has another name");
+		pass(3000);
+		quiet();
+		memset(&the.files, 0, sizeof(the.files));
+		pass(1000);
+		assert_int_equal(the.health.set, 0);
+		said("5 no file of the store that is written to has another name");
 		the.files = (struct wal_watch){ .missing = 3, .lane = 7, .segno = 0x1a };
 		pass(1000);
 		assert_int_equal(the.health.set, 1u << HEALTH_FILES_MISSING);

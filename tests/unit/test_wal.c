@@ -256,6 +256,40 @@ static void test_vanished_wal(void **state)
 	pm_sim_forget(f->x.pm, WORLD_NVMM "/wal", false);
 }
 
+/* A second name of what the next start would write to is told, and of nothing else. */
+static void test_linked(void **state)
+{
+	static const struct { const char *name, *what; } rows[] = {
+		{ WORLD_STORE "/store", "the file `store`" },
+		{ WORLD_STORE "/log/000/00000001.seg", "" },		/* sealed */
+		{ WORLD_STORE "/log/000/00000002.seg", "log/000/00000002.seg" },
+		{ WORLD_STORE "/log/000/00000003.seg", "" },		/* prepared */
+		{ WORLD_STORE "/log/001/00000001.seg", "" },		/* without a record */
+	};
+	struct fixture *f = *state;
+	struct wal_watch x;
+
+	f->x.cls = WAL_NVMM;
+	assert_int_equal(world_open(&f->x, 2), 0);
+	for (int i = 0; i < 60; i++) {
+		put(f, 0, 1300);
+		assert_int_equal(world_background(&f->x, 1 << 20), 0);
+	}
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(blk_sim_link(f->x.blk, rows[i].name, true), 0);
+		wal_watch(f->x.w, &x);
+		assert_string_equal(x.linked, rows[i].what);
+		assert_false(x.moved || x.missing || x.gone);
+		blk_sim_link(f->x.blk, rows[i].name, false);
+		wal_watch(f->x.w, &x);
+		assert_string_equal(x.linked, "");
+	}
+	pm_sim_link(f->x.pm, true);
+	wal_watch(f->x.w, &x);
+	assert_string_equal(x.linked, "the write-ahead log or its buffers");
+	assert_int_equal(lane_failed(wal_lane(f->x.w, 0)), 0);
+}
+
 static void test_nothing_there(void **state)
 {
 	struct fixture *f = *state;
@@ -1834,7 +1868,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_refusals), T(test_weak_places), T(test_none_stores_nothing), T(test_busy),
-		T(test_vanished), T(test_vanished_wal), T(test_wal_is_bonded), T(test_old_wal_gets_its_bond), T(test_place_of_a_copy),
+		T(test_vanished), T(test_vanished_wal), T(test_linked), T(test_wal_is_bonded), T(test_old_wal_gets_its_bond), T(test_place_of_a_copy),
 		T(test_adopting_is_one_step), T(test_store_lost_fsync), T(test_store_lost_nvmm),
 		T(test_store_lost_volatile), T(test_store_of_another_has_a_table), T(test_store_lost_after_a_change),
 		T(test_store_lost_and_busy), T(test_store_lost_for_good), T(test_nothing_there), T(test_life_fsync), T(test_life_nvmm), T(test_class_changes),
