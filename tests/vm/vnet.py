@@ -349,12 +349,12 @@ def away(g):
 def turns(g):
     g.serve(more="nap=12000")
     before = out_of_order(g)
-    for _ in range(6):          # who takes how much is the host's doing
+    for _ in range(40):         # who takes how much is the host's doing, a quiet one's thread nearly all
         equal(run_load(16, 480, (60000,)), (480, 0), "requests and wrong ones")
         s = g.stats()
         if min(s["src_fallback"], s["src_packets"]) > 1000:
             break
-    check(min(s["src_fallback"], s["src_packets"]) > 100, "one of them took nearly all:", s)
+    check(min(s["src_fallback"], s["src_packets"]) > 1000, "one of them took nearly all:", s)
     equal(out_of_order(g) - before, 0, "segments that they brought into disorder")
     equal(copied(s), {}, "copied")
     all_came_back(g)
