@@ -107,12 +107,12 @@ int pm_hold_take(void *ctx, const char *path, struct pm_hold **out)
 	err = lock(h->at);
 	if (!err)
 		err = pm_hold_files(ctx, h);
-	if (err) {
+	if (err && err != WAL_ELINKED) {
 		pm_hold_release(ctx, h);
 		return err;
 	}
 	*out = h;
-	return 0;
+	return err;
 }
 
 /* What cannot be found out is taken for well. */

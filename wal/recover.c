@@ -149,6 +149,10 @@ static int find_store(struct rec *r, struct rec_facts *f)
 	err = store_probe(r->blk, r->store_dir, &found, &b);
 	if (err == WAL_ENOTFILE)
 		return rec_fail(r, err, "%s/store: %s", r->store_dir, wal_strerror(err));
+	if (err == WAL_ENOTDIR)
+		return rec_fail(r, err, "%s is neither a folder nor a link to one, but a file, a pipe, a socket or a "
+				"device, or below one: a store is a folder, give the path of that",
+				r->store_dir);
 	if (err)
 		return rec_fail(r, err, "%s: cannot be looked at: %s", r->store_dir,
 				wal_strerror(err));
@@ -217,6 +221,8 @@ static int hold_wal(struct rec *r, const char *path, uint8_t *verdict)
 	}
 	if (err == -ENOENT || err == -ENOTDIR)
 		return 1;
+	if (err == WAL_ELINKED && r->dump)	/* it writes nothing, and it is held */
+		return 0;
 	if (err == WAL_ENOTFILE || err == WAL_ELINKED)
 		return rec_fail(r, err, "%s: wal or pktbufs there: %s", path, wal_strerror(err));
 	return err ? rec_fail(r, err, "%s: the wal cannot be locked: %s", path, wal_strerror(err)) : 0;

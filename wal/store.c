@@ -333,9 +333,9 @@ int store_probe(const struct blk_ops *blk, const char *dir, enum store_found *fo
 	struct blk_dir *root;
 	int err = blk->dir_open(blk->ctx, NULL, dir, &root);
 
-	*found = err == -ENOTDIR ? STORE_BAD : STORE_NONE;
+	*found = STORE_NONE;
 	if (err)
-		return err == -ENOENT || err == -ENOTDIR ? 0 : err;
+		return err == -ENOENT ? 0 : err == -ENOTDIR ? WAL_ENOTDIR : err;
 	err = probe_in(blk, root, found, b);
 	blk->dir_close(root);
 	return err;
@@ -492,6 +492,10 @@ static int complain(const struct store *s, int err, char *why, size_t n)
 	case WAL_EBYTEORDER:
 		return say(why, n, err, "the store %s was written on a machine of the other byte "
 			   "order", s->dir);
+	case WAL_ENOTDIR:
+		return say(why, n, err, "%s/log is neither a folder nor a link to one, but a file, a pipe, a socket or "
+			   "a device, so it is left alone: put the folder there that has the store's segments",
+			   s->dir);
 	case -EROFS:
 		return say(why, n, err, "%s is on a file system that is mounted read-only, and has to be "
 			   "written: mount it for writing (`pasted-recover check` and `dump` only read)",

@@ -5,6 +5,7 @@ file with a second name, a pipe, a folder, a device.  Check, repair and a start 
 it nor write to it: they refuse, with its name and what it is."""
 import os
 import shutil
+import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
@@ -99,6 +100,7 @@ def tried(t, s, kept, path, others, where, strange=STRANGE):
             refused(s, what, words, verbs)
             check(bytes_at(victim) == whole, path, make.__name__, "somebody else's file was written")
             if make is second_name:
+                equal(len(s.dump((0, 1))), RECORDS, f"{what} dump only reads")
                 check(bytes_at(path) == was, path, "was written under its other name")
                 os.unlink(victim + ".backup")
             os.unlink(victim)
@@ -112,10 +114,13 @@ def keep(t, s):
     return kept
 
 
+RECORDS = 30
+
+
 def filled(t, **k):
     s = t.server(settings={"pool-size": "4M", "segment-size": "1M"}, **k)
     with s.connect() as c:
-        for i in range(30):
+        for i in range(RECORDS):
             post(c, f"/{i}", b"x" * 1000)
     return s
 
@@ -151,6 +156,32 @@ def a_lane(t):
     before = {f: bytes_at(os.path.join(there, f)) for f in os.listdir(there)}
     refused(s, "a link to a folder:", "link", ["check", "dump", "repair"])
     check(before == {f: bytes_at(os.path.join(there, f)) for f in os.listdir(there)}, "it was written to")
+
+
+def a_socket(path):
+    with socket.socket(socket.AF_UNIX) as k:
+        k.bind(path)
+
+
+def a_device(path):
+    os.mknod(path, 0o20600, os.makedev(1, 5))
+
+
+@case("the folder of the store, or of its lanes, that is none: told which, what may be there, what is wanted")
+def no_folder(t):
+    s = filled(t, cls="fsync")
+    s.stop_clean()
+    for place in s.store, os.path.join(s.store, "log"):
+        name = os.path.relpath(place, os.path.dirname(s.store))
+        os.rename(place, place + ".kept")
+        for make in (os.mkfifo, a_socket, lambda p: open(p, "w").close()) + ((a_device,) if os.geteuid() == 0 else ()):
+            make(place)
+            refused(s, f"{name}:", f"{name} is neither a folder nor a link to one, but a file, a pipe, a socket or a device",
+                    ["check", "dump", "repair"])
+            os.unlink(place)
+        os.rename(place + ".kept", place)
+    s.start()
+    s.stop_clean()
 
 
 @case("the folder of the lanes may be a link")

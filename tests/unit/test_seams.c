@@ -341,6 +341,7 @@ static void a_wal_is_held_by_one(void **state)
 	assert_int_equal(close(open(wal, O_CREAT | O_RDWR, 0600)), 0);
 	assert_int_equal(pm_nvmm.hold_files(NULL, h), 0);
 	assert_true(pm_nvmm.there(NULL, h));
+	assert_false(pm_nvmm.linked(NULL, h));
 	assert_true(pm_nvmm.leads(NULL, h, d->dir));
 	assert_false(pm_nvmm.leads(NULL, h, "/dev/shm"));
 	assert_int_equal(rename(wal, away), 0);
@@ -356,6 +357,9 @@ static void a_wal_is_held_by_one(void **state)
 	assert_int_equal(pm_nvmm.hold(NULL, away, &other), -EWOULDBLOCK);
 	pm_nvmm.release(NULL, h);
 	assert_int_equal(pm_nvmm.hold(NULL, away, &other), WAL_ELINKED);
+	assert_int_equal(pm_nvmm.hold(NULL, away, &h), -EWOULDBLOCK);
+	assert_true(pm_nvmm.linked(NULL, other));
+	pm_nvmm.release(NULL, other);
 	assert_int_equal(pm_nvmm.hold(NULL, "/nowhere/at/all", &h), -ENOENT);
 	strcat(away, "/wal");
 	unlink(away);
@@ -387,6 +391,7 @@ static void the_wal_is_a_file_of_one_name(void **state)
 	unlink(bufs);
 	assert_int_equal(link(other, wal), 0);
 	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ELINKED);
+	pm_nvmm.release(NULL, h);
 	assert_int_equal(pm_nvmm.allocate(NULL, wal, 16384, 0), WAL_ELINKED);
 	unlink(wal);
 	unlink(other);
