@@ -49,19 +49,6 @@ bool clock_synced(void)
 	return adjtimex(&t) >= 0 && !(t.status & STA_UNSYNC);
 }
 
-void clock_watch_init(struct clock_watch *c, uint64_t (*now_ms)(void), uint64_t (*boot_ms)(void),
-		      bool (*synced)(void), uint64_t age_ms)
-{
-	*c = (struct clock_watch){ .now_ms = now_ms, .boot_ms = boot_ms, .synced = synced,
-		.age_ms = age_ms };
-	if (now_ms == clock_wall_ms && !boot_ms)
-		c->boot_ms = clock_boot_ms;
-	if (now_ms == clock_wall_ms && !synced)
-		c->synced = clock_synced;
-	if (c->boot_ms)
-		c->start_ms = c->boot_ms();
-}
-
 static bool settled(const struct clock_watch *c, uint64_t boot)
 {
 	uint64_t wait = c->age_ms < CLOCK_BOOT_MS ? c->age_ms : CLOCK_BOOT_MS;
@@ -90,4 +77,21 @@ enum clock_trust clock_watch(struct clock_watch *c, uint64_t *now)
 	gone = boot - c->base_boot;
 	c->ahead_ms = wall > gone ? wall - gone : 0;
 	return c->ahead_ms > slack && !MUTANT(clock_ahead) ? CLOCK_AHEAD : CLOCK_TRUSTED;
+}
+
+void clock_watch_init(struct clock_watch *c, uint64_t (*now_ms)(void), uint64_t (*boot_ms)(void),
+		      bool (*synced)(void), uint64_t age_ms)
+{
+	uint64_t now;
+
+	*c = (struct clock_watch){ .now_ms = now_ms, .boot_ms = boot_ms, .synced = synced,
+		.age_ms = age_ms };
+	if (now_ms == clock_wall_ms && !boot_ms)
+		c->boot_ms = clock_boot_ms;
+	if (now_ms == clock_wall_ms && !synced)
+		c->synced = clock_synced;
+	if (!c->boot_ms)
+		return;
+	c->start_ms = c->boot_ms();
+	clock_watch(c, &now);		/* what it jumps from here on is a jump */
 }
