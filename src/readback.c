@@ -167,19 +167,20 @@ static void absent(struct readback *r, uint64_t seq, struct wal_absent *a)
 		count_absent(r->shared, a->reason);
 }
 
-/* Three answers: there never was one, it is lost, it cannot be read now. */
+/* Three answers: there never was one, it is lost, it cannot be read now.  A number that was
+ * skipped because nobody knew whether it had been given may be one that a client was told. */
 static int absent_status(enum wal_reason reason)
 {
 	switch (reason) {
 	case WAL_NEVER:
 	case WAL_TORN:
-	case WAL_WAL_LOST:
-	case WAL_SKIPPED:
 		return 404;
 	case WAL_EXPIRED:
 		return 410;
 	case WAL_DAMAGE:
 	case WAL_MISSING:
+	case WAL_WAL_LOST:
+	case WAL_SKIPPED:
 		return 500;
 	default:
 		return 503;
@@ -232,8 +233,9 @@ static int one_absent(struct readback *r, const char **why)
 		*why = "the record has expired";
 		break;
 	case 500:
-		snprintf(r->words, sizeof r->words, "the record is lost: %s; pasted-recover check says "
-			 "where", wal_reason_words(a.reason));
+		snprintf(r->words, sizeof r->words, "the record is lost%s: %s; pasted-recover check says "
+			 "where", wal_reason_maybe(a.reason) ? ", if there was one" : "",
+			 wal_reason_words(a.reason));
 		break;
 	default:
 		snprintf(r->words, sizeof r->words, "the record cannot be read now: %s",

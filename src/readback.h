@@ -14,8 +14,8 @@
  *
  * One record: 200; 404 it never was (or is not acknowledged yet, or a crash took it before
  * that); 410 it was and has expired; 500 it is damaged, or the file that it was in is
- * missing; 503 it cannot be read now, or it is acknowledged and no checkpoint has moved it in
- * time (try again).
+ * missing, or the number was skipped because nobody knew whether it had been given; 503 it
+ * cannot be read now, or it is acknowledged and no checkpoint has moved it in time (try again).
  *
  * A range covers what is durable when it is asked for.  Records in it that cannot
  * be given are lines with "gap" and a reason, never silence: the words that

@@ -25,3 +25,8 @@ const char *wal_reason_words(uint32_t reason)
 {
 	return reason < WAL_REASONS ? reasons[reason].words : "for a reason of a newer version";
 }
+
+bool wal_reason_maybe(uint32_t reason)
+{
+	return reason == WAL_WAL_LOST || reason == WAL_SKIPPED;
+}

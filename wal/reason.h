@@ -7,6 +7,7 @@
 #ifndef WAL_REASON_H
 #define WAL_REASON_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "format.h"
@@ -27,6 +28,8 @@ enum wal_reason {
 const char *wal_reason_name(uint32_t reason);
 /* A sentence's worth, for people. */
 const char *wal_reason_words(uint32_t reason);
+/* Whether it is not known that there was a record: it is lost if there was one. */
+bool wal_reason_maybe(uint32_t reason);
 
 /* Of a number, and of those around it of which the same is known. */
 struct wal_absent {

@@ -177,17 +177,20 @@ static void people_findings(FILE *f, const struct wal_report *r, bool damage, bo
 static void people_verdict(FILE *f, const struct wal_report *r, bool did)
 {
 	uint64_t places = wal_report_damaged(r);
-	bool numbers = false;
+	bool numbers = false, maybe = false;
 
-	for (unsigned i = 0; i < r->findings; i++)
+	for (unsigned i = 0; i < r->findings; i++) {
 		numbers |= rec_is_damage(&r->finding[i]) && r->finding[i].from_seq <= r->finding[i].to_seq;
+		maybe |= wal_reason_maybe(r->finding[i].reason);
+	}
 	switch (wal_report_verdict(r)) {
 	case 0:
 		fprintf(f, "clean\n");
 		break;
 	case 1:
-		fprintf(f, did ? "repaired; nothing acknowledged was lost\n"
-			: "work is pending after a crash; nothing acknowledged is lost\n");
+		fprintf(f, "%s%s\n", did ? "repaired; nothing acknowledged was lost" :
+			"work is pending after a crash; nothing acknowledged is lost",
+			maybe ? ", but what the gaps above may have been" : "");
 		break;
 	default:
 		fprintf(f, "%s: %" PRIu64 " place%s, listed above; %s\n", numbers ? "damaged or lost" : "damaged",

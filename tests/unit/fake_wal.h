@@ -24,6 +24,7 @@ struct fake_rec {
 	char  *data;		/* NULL: the number was skipped */
 	size_t len;
 	bool   damaged;
+	enum wal_reason skipped;	/* why there is none; 0: a crash tore it */
 };
 
 static struct fake {
@@ -158,7 +159,7 @@ int wal_read_absent(struct wal *w, unsigned lane, uint64_t seq, struct wal_absen
 	if (!seq || seq > fake.newest[lane])
 		return 0;
 	f = &fake.rec[lane][seq];
-	a->reason = f->damaged ? WAL_DAMAGE : !f->data ? WAL_TORN : WAL_IS_THERE;
+	a->reason = f->damaged ? WAL_DAMAGE : f->data ? WAL_IS_THERE : f->skipped ? f->skipped : WAL_TORN;
 	if (seq < fake.oldest[lane])
 		*a = (struct wal_absent){ WAL_EXPIRED, 0, 1, fake.oldest[lane] - 1 };
 	else if (seq == fake.break_at)

@@ -237,6 +237,24 @@ static void test_unsafe_headers(void **state)
 	free(g.all);
 }
 
+/* A number that was skipped since nobody knew whether a client had been told of it is not told
+ * as one that never was. */
+static void test_one_skipped(void **state)
+{
+	static const enum wal_reason maybe[] = { WAL_SKIPPED, WAL_WAL_LOST };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++)
+		fake_add(0, "", "b");
+	free(fake.rec[0][1].data);
+	fake.rec[0][1].data = NULL;
+	for (size_t i = 0; i < 2; i++) {
+		fake.rec[0][1].skipped = maybe[i];
+		expect_status("/0-1", 500, "the record is lost, if there was one: the number was skipped");
+		assert_int_equal(shared.absent[maybe[i]], 1);
+	}
+}
+
 static void test_one_not_there(void **state)
 {
 	struct got g;
@@ -521,7 +539,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names), TEST(test_one), TEST(test_unsafe_headers),
-		TEST(test_one_not_there), TEST(test_wait), TEST(test_wait_under_load), TEST(test_range), TEST(test_range_holes),
+		TEST(test_one_not_there), TEST(test_one_skipped), TEST(test_wait), TEST(test_wait_under_load), TEST(test_range), TEST(test_range_holes),
 		TEST(test_pieces), TEST(test_slices), TEST(test_breaks_under_reader), TEST(test_bounds),
 	};
 

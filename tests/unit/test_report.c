@@ -237,6 +237,23 @@ static void test_small(void **state)
 	   "\"wal_bytes\":0,\"lanes\":[],"
 	   "\"gaps\":[],\"damage\":[],\"start\":[\"create the store\"]}\n");
 	r.unclean = true;
+	/* What may have been acknowledged is not called so that it was not. */
+	for (unsigned i = 0; i < 2; i++) {
+		struct rec_finding skipped = { 0, 50, 60, i ? WAL_SKIPPED : WAL_WAL_LOST, RF_EXPLAINED, RP_NOWHERE,
+					       0, 0, 0, "the end" };
+		char *p;
+
+		r.findings = 1;
+		r.finding = &skipped;
+		for (int did = 0; did < 2; did++) {
+			p = text(report_people, &r, did);
+			assert_non_null(strstr(p, did ? "\nrepaired; nothing acknowledged was lost, but what the gaps above "
+					       "may have been\n" : "; nothing acknowledged is lost, but what the gaps above "
+					       "may have been\n"));
+			free(p);
+		}
+		r.findings = 0;
+	}
 	is(report_people, &r, false,
 	   "store /a/st\303: nothing there\n"
 	   "lane  segments      records           bytes     oldest       next   in wal  state\n"

@@ -1020,6 +1020,36 @@ static void test_prepared_file_lost(void **state)
 	}
 }
 
+/* The file that is gone was in use, though the one before it has room: for no record so large as the
+ * one that it was begun for.  It is told as one that may be lost, and not as one that never was. */
+static void test_used_file_lost(void **state)
+{
+	struct fixture *f = *state;
+	const struct blk_ops *blk;
+	struct wal_absent a;
+	uint64_t segno, seq;
+	char path[64];
+
+	begin(f, WAL_FSYNC);
+	segno = last_used(f);
+	for (unsigned i = 0; i < 130; i++)
+		put(f, 300);
+	background(f);
+	assert_int_equal(last_used(f), segno);
+	put(f, WORLD_RECORD - 100);
+	seq = f->model.lane[0].top;
+	die(f);
+	assert_int_equal(last_used(f), segno + 1);
+	blk = blk_sim_ops(f->x.blk);
+	path_of(path, segno + 1);
+	assert_int_equal(blk->unlink(blk->ctx, NULL, path), 0);
+	is_lost(f, seq);
+	assert_int_equal(verdict(f), 2);
+	start(f);
+	assert_int_equal(wal_read_absent(f->x.w, 0, seq, &a), 0);
+	assert_true(wal_reason_maybe(a.reason) || a.reason == WAL_MISSING);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1028,7 +1058,7 @@ int main(void)
 		T(test_one_batch_without_a_header), T(test_a_used_segment_without_a_header),
 		T(test_a_used_segment_without_its_begin), T(test_cut_files),
 		T(test_cut_while_open), T(test_table_lost),
-		T(test_prepared_file_lost),
+		T(test_prepared_file_lost), T(test_used_file_lost),
 		T(test_unreadable_segment), T(test_unreadable_and_retention), T(test_unreadable_then_gone),
 		T(test_unreadable_last_segment), T(test_unreadable_block),
 		T(test_unreadable_batches), T(test_unreadable_twice), T(test_unreadable_in_part),
