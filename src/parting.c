@@ -45,8 +45,8 @@ void parting_words(const struct parting *p, const char *store, const char *nvmm,
 		snprintf(words, n, "what is there cannot be looked at now (%s): pasted-recover check tells, "
 			 "when it can be", r.why[0] ? r.why : wal_strerror(err));
 	else if (damaged)
-		snprintf(words, n, "%" PRIu64 " places are damaged or missing: pasted-recover check lists them",
-			 damaged);
+		snprintf(words, n, "%" PRIu64 " places %s: pasted-recover check lists them", damaged,
+			 wal_report_unread(&r) == damaged ? "cannot be read now" : "are damaged or missing");
 	else
 		snprintf(words, n, "what was acknowledged is still there, the next start recovers it");
 	for (unsigned i = 0; i < p->lanes && !err; i++)

@@ -240,19 +240,22 @@ static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
 static void tell_recovery(const struct wal_report *r)
 {
 	unsigned long long records = 0, replayed = 0;
-	uint64_t damaged = wal_report_damaged(r);
+	uint64_t all = wal_report_damaged(r), unread = wal_report_unread(r), damaged = all - unread;
+	char more[64] = "";
 
-	if (!r->unclean && !damaged)
+	if (unread)
+		snprintf(more, sizeof(more), ", %llu cannot be read now", (unsigned long long)unread);
+	if (!r->unclean && !all)
 		return;
 	for (unsigned i = 0; i < r->lanes; i++) {
 		records += r->lane[i].records;
 		replayed += r->lane[i].replay_records;
 	}
-	diag(damaged ? DIAG_WARN : DIAG_NOTE, "%s: %llu records were looked at, at the end of each "
-	     "lane, and %llu in the write-ahead log; %llu place%s damaged%s", r->unclean ?
+	diag(all ? DIAG_WARN : DIAG_NOTE, "%s: %llu records were looked at, at the end of each "
+	     "lane, and %llu in the write-ahead log; %llu place%s damaged%s%s", r->unclean ?
 	     "recovered after a crash" : "opened after a clean stop", records, replayed,
-	     (unsigned long long)damaged, damaged == 1 ? "" : "s",
-	     damaged ? ": pasted-recover check lists them" : "");
+	     (unsigned long long)damaged, damaged == 1 ? "" : "s", more,
+	     all ? ": pasted-recover check lists them" : "");
 }
 
 /* A full disk is no reason to give up: it is tried again until there is room. */

@@ -20,7 +20,7 @@ enum wal_reason {
 	WAL_MISSING = GAP_MISSING,
 	WAL_SKIPPED = GAP_SKIPPED,
 	WAL_EXPIRED,			/* retention removed it */
-	WAL_UNREADABLE,			/* the device does not give it, now */
+	WAL_UNREADABLE,			/* it cannot be read now: the device does not give it, or its file cannot be opened */
 	WAL_NEVER,			/* no record was ever called that */
 	WAL_REASONS
 };

@@ -189,6 +189,14 @@ static const struct seg_info *file_of(const struct seg_lane *s, uint64_t segno)
 	return NULL;
 }
 
+/* Why the segment's file cannot be read, if that is so; 0. */
+static int unread_why(const struct seg_lane *s, uint64_t segno)
+{
+	const struct seg_info *si = file_of(s, segno);
+
+	return si && si->state == SEG_UNREADABLE ? si->err : 0;
+}
+
 static uint32_t hole_reason(const struct seg_lane *s, const struct seg_hole *h)
 {
 	if (h->kind == SEG_HOLE_UNREADABLE)
@@ -210,7 +218,7 @@ static const char *hole_words(const struct seg_lane *s, const struct seg_hole *h
 	if (!si)
 		return seg_hole_words(h->kind);
 	if (si->state == SEG_UNREADABLE)
-		return "the segment's file cannot be opened, or its header cannot be read, now";
+		return "the segment's file cannot be opened, or its header not be read, now";
 	if (si->state == SEG_FOREIGN)
 		return "the file is another segment's, by its header";
 	return si->bytes <= SEG_DATA ? "the file is cut short, and nothing of a segment is left in it" :
@@ -228,7 +236,7 @@ static int note_holes(struct rec *r, unsigned lane)
 			.lane = lane, .from_seq = h->from_seq, .to_seq = h->to_seq,
 			.reason = hole_reason(&l->segs, h), .state = RF_DAMAGE, .place = RP_SEGMENT,
 			.segno = h->segno, .offset = h->off, .bytes = h->bytes,
-			.what = hole_words(&l->segs, h),
+			.what = hole_words(&l->segs, h), .err = unread_why(&l->segs, h->segno),
 		};
 
 		if (rec_hole_is_new(r, l, i, &g.reason)) {
@@ -360,6 +368,16 @@ static int note_lost_numbers(struct rec *r, unsigned lane, struct rec_lane_repor
 
 /* ---- what the lane once had ---- */
 
+/* Of the last one that cannot be read. */
+static const struct seg_info *last_unread(const struct seg_lane *s)
+{
+	size_t i = s->nsegs;
+
+	while (s->segs[i - 1].state != SEG_UNREADABLE)
+		i--;
+	return &s->segs[i - 1];
+}
+
 static const struct seg_info *first_used(const struct seg_lane *s)
 {
 	for (size_t i = 0; i < s->nsegs; i++)
@@ -374,10 +392,10 @@ static int note_begin_gone(struct rec *r, unsigned lane)
 	struct rec_lane *l = &r->lane[lane];
 	const struct seg_info *first = first_used(&l->segs);
 	bool file = l->segs.nsegs && l->segs.segs[0].segno <= l->had.low_segno;
-	bool unread = false;
+	int unread = 0;
 
-	for (size_t i = 0; i < l->segs.nsegs && &l->segs.segs[i] != first; i++)
-		unread |= l->segs.segs[i].state == SEG_UNREADABLE;
+	for (size_t i = 0; i < l->segs.nsegs && &l->segs.segs[i] != first && !unread; i++)
+		unread = unread_why(&l->segs, l->segs.segs[i].segno);
 
 	if (!first || first->h.first_seq <= l->had.low_seq)
 		return 0;
@@ -386,7 +404,8 @@ static int note_begin_gone(struct rec *r, unsigned lane)
 		.to_seq = first->h.first_seq - 1,
 		.reason = unread ? WAL_UNREADABLE : file ? WAL_DAMAGE : WAL_MISSING,
 		.place = RP_SEGMENT, .segno = l->had.low_segno,
-		.what = file || unread ? "the lane's first records" : "the lane's oldest segments are missing" });
+		.what = file || unread ? "the lane's first records" : "the lane's oldest segments are missing",
+		.err = unread });
 }
 
 /* The first of the segments behind the last used one, up to `high`, that has no file; 0: none. */
@@ -445,7 +464,7 @@ static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *r
 		.lane = lane, .state = RF_NEW, .from_seq = l->gone_from, .to_seq = l->gone_to,
 		.reason = l->gone_reason, .place = files ? RP_SEGMENT : RP_NOWHERE,
 		.segno = file, .what = l->segs.unread_last ? "the lane's last records" : files ? "the lane's newest segments are missing" :
-		"the lane's last records" });
+		"the lane's last records", .err = l->segs.unread_last ? last_unread(&l->segs)->err : 0 });
 }
 
 /* Whether the files themselves show that no later one was used: the next one is there, and was
@@ -578,15 +597,11 @@ static int find_segs(struct rec *r, unsigned lane)
  * what may be there the next time. */
 static int refuse_unread(struct rec *r, unsigned lane)
 {
-	const struct seg_lane *s = &r->lane[lane].segs;
-	size_t i = s->nsegs;
+	const struct seg_info *si = last_unread(&r->lane[lane].segs);
 
-	while (s->segs[i - 1].state != SEG_UNREADABLE)
-		i--;
-	return rec_fail(r, s->segs[i - 1].err, "%s/log/%03u/%08" PRIx64 ".seg, the last of its lane, cannot be "
-			"read now: %s; no segment was written: try again when it can; if it never can, move it "
-			"away, and what was in it is told as missing", r->store_dir, lane,
-			s->segs[i - 1].segno, wal_strerror(s->segs[i - 1].err));
+	return rec_fail(r, si->err, "%s/log/%03u/%08" PRIx64 ".seg, the last of its lane, cannot be read now: %s; "
+			"no segment was written: try again when it can; if it never can, move it away, and what was "
+			"in it is told as missing", r->store_dir, lane, si->segno, wal_strerror(si->err));
 }
 
 int rec_lane_find(struct rec *r, unsigned lane)

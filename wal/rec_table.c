@@ -165,6 +165,15 @@ uint64_t wal_report_damaged(const struct wal_report *r)
 	return n;
 }
 
+uint64_t wal_report_unread(const struct wal_report *r)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < r->findings; i++)
+		n += r->finding[i].reason == WAL_UNREADABLE;
+	return n;
+}
+
 static bool pending(const struct wal_report *r)
 {
 	if (r->unclean)

@@ -154,8 +154,8 @@ static int find_store(struct rec *r, struct rec_facts *f)
 				"device, or below one: a store is a folder, give the path of that",
 				r->store_dir);
 	if (err)
-		return rec_fail(r, err, "%s: cannot be looked at: %s", r->store_dir,
-				wal_strerror(err));
+		return rec_fail(r, err, "%s: it, the folder log in it, or the file `store` cannot be read: %s",
+				r->store_dir, wal_strerror(err));
 	f->store = map[found];
 	if (found == STORE_BAD)
 		return rec_store_lost(r, f);
@@ -225,7 +225,8 @@ static int hold_wal(struct rec *r, const char *path, uint8_t *verdict)
 		return 0;
 	if (err == WAL_ENOTFILE || err == WAL_ELINKED)
 		return rec_fail(r, err, "%s: wal or pktbufs there: %s", path, wal_strerror(err));
-	return err ? rec_fail(r, err, "%s: the wal cannot be locked: %s", path, wal_strerror(err)) : 0;
+	return err ? rec_fail(r, err, "%s: the wal or its buffers cannot be opened and locked: %s", path,
+			      wal_strerror(err)) : 0;
 }
 
 static void let_go(struct rec *r, struct pm_hold **h)

@@ -146,6 +146,7 @@ struct rec_finding {		/* numbers without a record, or bytes that should be somet
 	uint64_t segno;			/* RP_SEGMENT */
 	uint64_t offset, bytes;		/* in the file; RP_WAL_RING: position and words */
 	const char *what;		/* a few words, static */
+	int	 err;			/* WAL_UNREADABLE: why not, if that is known: -errno or WAL_E* */
 };
 struct rec_lane_report {
 	unsigned lane;
@@ -179,6 +180,7 @@ int  wal_report_verdict(const struct wal_report *r);
  * a start has explained it: that is what was asked for. */
 bool rec_is_damage(const struct rec_finding *f);
 uint64_t wal_report_damaged(const struct wal_report *r);	/* how many findings are */
+uint64_t wal_report_unread(const struct wal_report *r);	/* how many of them may be whole when they can be read */
 void wal_report_fini(struct wal_report *r);
 
 /* ---- on the files alone (pasted-recover) ---- */

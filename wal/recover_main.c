@@ -195,8 +195,8 @@ static int run_dump(const struct options *o, const struct rec_tool *t, struct wa
 	}
 	verdict = wal_report_verdict(r);
 	if (verdict == 2)
-		tell("%" PRIu64 " places are damaged or lost: see "
-			"`pasted-recover check`\n", wal_report_damaged(r));
+		tell("%" PRIu64 " places %s: see `pasted-recover check`\n", wal_report_damaged(r),
+		     wal_report_unread(r) == wal_report_damaged(r) ? "cannot be read now" : "are damaged or lost");
 	return verdict;
 }
 

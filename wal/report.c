@@ -77,6 +77,12 @@ static void place(char *buf, size_t n, const struct rec_finding *f)
 	}
 }
 
+/* What it is, and why it cannot be read. */
+static void what(char *buf, size_t n, const struct rec_finding *f)
+{
+	snprintf(buf, n, "%s%s%s", f->what, f->err ? ": " : "", f->err ? wal_strerror(f->err) : "");
+}
+
 /* ---- what a start does ---- */
 
 static void step(FILE *f, bool json, unsigned *n, const char *text)
@@ -154,7 +160,7 @@ static void people_lanes(FILE *f, const struct wal_report *r)
 static void people_findings(FILE *f, const struct wal_report *r, bool damage, bool did)
 {
 	unsigned n = 0;
-	char at[128];
+	char at[128], is[256];
 
 	for (unsigned i = 0; i < r->findings; i++) {
 		const struct rec_finding *g = &r->finding[i];
@@ -164,20 +170,21 @@ static void people_findings(FILE *f, const struct wal_report *r, bool damage, bo
 		if (!n++)
 			fprintf(f, "%s:\n", damage ? "damage" : "gaps");
 		place(at, sizeof(at), g);
+		what(is, sizeof(is), g);
 		if (g->from_seq <= g->to_seq)
 			fprintf(f, "  %s %u-%" PRIu64 "..%" PRIu64, g->to_seq - g->from_seq < REC_LOST_SKIP - 1 ?
 				"records" : "numbers", g->lane, g->from_seq, g->to_seq);
 		else
 			fprintf(f, "  no record");
 		fprintf(f, ": %s (%s), %s: %s\n", wal_reason_name(g->reason),
-			state_name(g->state, did), at, g->what);
+			state_name(g->state, did), at, is);
 	}
 }
 
 static void people_verdict(FILE *f, const struct wal_report *r, bool did)
 {
 	uint64_t places = wal_report_damaged(r);
-	bool numbers = false, maybe = false;
+	bool numbers = false, maybe = false, unread = places == wal_report_unread(r);
 
 	for (unsigned i = 0; i < r->findings; i++) {
 		numbers |= rec_is_damage(&r->finding[i]) && r->finding[i].from_seq <= r->finding[i].to_seq;
@@ -193,7 +200,8 @@ static void people_verdict(FILE *f, const struct wal_report *r, bool did)
 			maybe ? ", but what the gaps above may have been" : "");
 		break;
 	default:
-		fprintf(f, "%s: %" PRIu64 " place%s, listed above; %s\n", numbers ? "damaged or lost" : "damaged",
+		fprintf(f, "%s: %" PRIu64 " place%s, listed above; %s\n", unread ? "cannot be read now" :
+			numbers ? "damaged or lost" : "damaged",
 			places, places == 1 ? "" : "s", numbers ? "every other record is there" :
 			"no number is known to be missing for it");
 	}
@@ -264,9 +272,10 @@ static void json_lanes(FILE *f, const struct wal_report *r)
 
 static void json_finding(FILE *f, const struct rec_finding *g, bool did, const char *sep)
 {
-	char at[128];
+	char at[128], is[256];
 
 	place(at, sizeof(at), g);
+	what(is, sizeof(is), g);
 	fprintf(f, "%s{\"lane\":%u", sep, g->lane);
 	if (g->from_seq <= g->to_seq)
 		fprintf(f, ",\"from\":%" PRIu64 ",\"to\":%" PRIu64, g->from_seq, g->to_seq);
@@ -274,7 +283,7 @@ static void json_finding(FILE *f, const struct rec_finding *g, bool did, const c
 		state_name(g->state, did));
 	json_string(f, at);
 	fprintf(f, ",\"what\":");
-	json_string(f, g->what);
+	json_string(f, is);
 	fputc('}', f);
 }
 

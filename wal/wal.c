@@ -199,7 +199,7 @@ static int check_place(struct opening *p)
 		err = check_lasts(p, o->store_dir, err, found, why);
 		/* The records' own folder may be a link, or something else be mounted there. */
 		if (!err && snprintf(log, sizeof(log), "%s/log", o->store_dir) < (int)sizeof(log) &&
-		    (err = pm_probe(log, &found, why, sizeof(why))) != -ENOENT && err != -ENOTDIR)
+		    (err = pm_probe(log, &found, strcpy(why, ""), sizeof(why))) != -ENOENT && err != -ENOTDIR)
 			err = check_lasts(p, log, err, found, why);
 		if (err && err != -ENOENT && err != -ENOTDIR)
 			return err;

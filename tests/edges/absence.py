@@ -4,12 +4,13 @@
 it cannot be read now.  The server, check, dump and repair say the same of the same store."""
 import json
 import os
+import re
 import shutil
 import subprocess
 
 import edges
 from disks import disk, run
-from harness import SANITIZED, Skip, bytes_of, case, check, equal, gaps, main, post, records, wait_until
+from harness import RECOVER, SANITIZED, SLOW, Skip, bytes_of, case, check, equal, gaps, main, post, records, wait_until
 
 EIO = os.path.join(os.environ.get("top_builddir", "."), "tests/edges/eio.so")
 SETTINGS = {"segment-size": "1M", "body-max": "300K", "pool-size": "4M", "checkpoint-interval": "20ms"}
@@ -273,6 +274,76 @@ def unreadable_start(t):
     os.unlink(control)
     s.start()
     all_back(s, range(1, N + 1))
+
+
+def without_rights():
+    """root may open whatever its modes say, unless it is kept from that."""
+    return [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+
+
+def as_other(s, verb, *args):
+    cmd = [*without_rights(), RECOVER, verb, "--store", s.store] + (["--nvmm", s.nvmm] if s.nvmm else [])
+    return subprocess.run([*cmd, *args], capture_output=True, text=True, errors="replace", timeout=120 * SLOW)
+
+
+NO_RIGHT = "Permission denied"
+
+
+def told_alike(s, path, verbs, code, name):
+    """Each of them says which file, and that it may not be opened, and nothing of damage."""
+    for verb in verbs:
+        out = as_other(s, verb)
+        equal(out.returncode, code, f"{verb}, {name}: {out.stdout[-500:]} {out.stderr}")
+        text = out.stderr if code == 3 or verb == "dump" else out.stdout
+        if verb != "dump" or code == 3:
+            check(NO_RIGHT in text and name in text, verb, name, text)
+        check("damaged" not in text and "device" not in text, verb, name, text)
+
+
+def may_not_start(s, name):
+    open(s.errors, "w").close()
+    equal(s.spawn().proc.wait(60 * SLOW), 1, f"the server, {name}: {s.said()}")
+    check(NO_RIGHT in s.said() and name in s.said(), name, s.said())
+    check("MAP_SYNC" not in s.said() and "damaged" not in s.said(), name, s.said())
+
+
+@case("what may not be opened: Permission denied, by all and alike, and no damage", each=True, rings=["socket"])
+def no_right(t):
+    s = t.server(settings=SETTINGS)
+    filled(s)
+    first, last = place_of(s, body(1))[0], place_of(s, body(N))[0]
+    gone = lost_to_it(s, first)
+    s.kill()
+    plain = s.command()
+    s.command = lambda: [*without_rights(), *plain]
+    kept = {os.path.join(s.store, "store"): "store", os.path.dirname(first): "log/000",
+            os.path.join(s.store, "log"): "log", s.store: s.store, last: os.path.basename(last)}
+    for name in ("wal", "pktbufs") if s.nvmm else ():
+        kept[os.path.join(s.nvmm, name)] = s.nvmm
+    for path, name in kept.items():
+        mode = os.stat(path).st_mode
+        os.chmod(path, 0)
+        if path == last:
+            told_alike(s, path, ["check"], 2, name)
+            told_alike(s, path, ["dump"], 2, name)
+        told_alike(s, path, ["repair"] if path == last else ["check", "dump", "repair"], 3, name)
+        may_not_start(s, name)
+        os.chmod(path, mode)
+    os.chmod(first, 0)
+    told_alike(s, first, ["check", "dump"], 2, os.path.basename(first))
+    open(s.errors, "w").close()
+    s.start()
+    check(re.search("; 0 places damaged, [12] cannot be read now: pasted-recover check lists them", s.said()), s.said())
+    server_says(s, 1, 503, b"cannot be read now: Permission denied", "unreadable")
+    r = wait_until(lambda: (lambda r: r if r.status == 503 else None)(s.ask("GET", "/-/readyz")), 20, "readyz is well")
+    check(b"unreadable: " in r.body and NO_RIGHT.encode() in r.body, r.body)
+    wait_until(lambda: f"record 0-1 cannot be read: {NO_RIGHT}" in s.said(), 20, "no message: " + s.said())
+    equal(gap_list(s.ask("GET", ALL).body), [(f"0-{gone[0]}..{gone[-1]}", "unreadable")], "gaps")
+    s.stop_clean()
+    told_alike(s, first, ["check", "dump", "repair"], 2, os.path.basename(first))
+    os.chmod(first, 0o640)
+    s.start()
+    all_back(s, gone)
 
 
 @case("a segment that cannot be opened: the same", each=True, rings=["socket"])

@@ -47,6 +47,14 @@ int wal_check(const struct rec_tool *t, struct wal_report *r)
 	return err;
 }
 
+static uint64_t unread;
+
+uint64_t wal_report_unread(const struct wal_report *r)
+{
+	(void)r;
+	return unread;
+}
+
 uint64_t wal_report_damaged(const struct wal_report *r)
 {
 	return r->bytes_read;		/* stands for it */
@@ -102,6 +110,10 @@ static void test_words(void **state)
 	lane[0].next_seq = 8;
 	lane[2] = (struct rec_lane_report){ .lane = 2, .row = &row, .next_seq = 6 };
 	says(&p, false, "3 places are damaged or missing: pasted-recover check lists them");
+	unread = 2;
+	says(&p, false, "3 places are damaged or missing: pasted-recover check lists them");
+	unread = 3;
+	says(&p, false, "3 places cannot be read now: pasted-recover check lists them");
 	there.lanes = 2;			/* the third is not there at all */
 	says(&p, false, "lane 2 has acknowledged up to 2-5, and what is there now ends at 2-0");
 	says(&p, true, "it is no longer at its path, where pasted-recover check would tell what is there");

@@ -32,12 +32,12 @@ static struct rec_lane_report lanes[] = {
 };
 
 static struct rec_finding findings[] = {
-	{ 0, 5, 7, GAP_TORN, RF_NEW, RP_SEGMENT, 0x1a, 8192, 512, "a hole" },
-	{ 2, 9, 9, GAP_DAMAGE, RF_EXPLAINED, RP_WAL_RING, 0, 77, 3, "a \"word\"\\" },
-	{ 3, 2, 1, GAP_DAMAGE, RF_DAMAGE, RP_STORE, 0, 4096, 1, "a copy" },
-	{ 3, 40, 41, GAP_DAMAGE, RF_DAMAGE, RP_WAL_HEAD, 0, 64, 1, "a head" },
-	{ 0, 2, 1, GAP_DAMAGE, RF_DAMAGE, RP_WAL_SUPER, 0, 0, 1, "a superblock" },
-	{ 0, 50, 60, GAP_WAL_LOST, RF_NEW, RP_NOWHERE, 0, 0, 0, "the wal" },
+	{ 0, 5, 7, GAP_TORN, RF_NEW, RP_SEGMENT, 0x1a, 8192, 512, "a hole", 0 },
+	{ 2, 9, 9, GAP_DAMAGE, RF_EXPLAINED, RP_WAL_RING, 0, 77, 3, "a \"word\"\\", 0 },
+	{ 3, 2, 1, GAP_DAMAGE, RF_DAMAGE, RP_STORE, 0, 4096, 1, "a copy", 0 },
+	{ 3, 40, 41, GAP_DAMAGE, RF_DAMAGE, RP_WAL_HEAD, 0, 64, 1, "a head", 0 },
+	{ 0, 2, 1, GAP_DAMAGE, RF_DAMAGE, RP_WAL_SUPER, 0, 0, 1, "a superblock", 0 },
+	{ 0, 50, 60, GAP_WAL_LOST, RF_NEW, RP_NOWHERE, 0, 0, 0, "the wal", 0 },
 };
 
 static struct wal_report whole(void)
@@ -240,7 +240,7 @@ static void test_small(void **state)
 	/* What may have been acknowledged is not called so that it was not. */
 	for (unsigned i = 0; i < 2; i++) {
 		struct rec_finding skipped = { 0, 50, 60, i ? WAL_SKIPPED : WAL_WAL_LOST, RF_EXPLAINED, RP_NOWHERE,
-					       0, 0, 0, "the end" };
+					       0, 0, 0, "the end", 0 };
 		char *p;
 
 		r.findings = 1;
@@ -252,6 +252,25 @@ static void test_small(void **state)
 					       "may have been\n"));
 			free(p);
 		}
+		r.findings = 0;
+	}
+	/* What cannot be read now says why not, and is not called damage. */
+	for (unsigned i = 0; i < 2; i++) {
+		struct rec_finding unread = { 0, 5, 7, WAL_UNREADABLE, RF_DAMAGE, RP_SEGMENT, 2, 0, 0, "its file",
+					      i ? -EACCES : 0 };
+		char *p, want[64];
+
+		r.findings = 1;
+		r.finding = &unread;
+		snprintf(want, sizeof(want), "its file%s\n", i ? ": Permission denied" : "");
+		p = text(report_people, &r, false);
+		assert_non_null(strstr(p, want));
+		assert_non_null(strstr(p, "\ncannot be read now: 1 place, listed above; every other record is there\n"));
+		free(p);
+		snprintf(want, sizeof(want), "\"what\":\"its file%s\"}", i ? ": Permission denied" : "");
+		p = text(report_json, &r, false);
+		assert_non_null(strstr(p, want));
+		free(p);
 		r.findings = 0;
 	}
 	is(report_people, &r, false,
