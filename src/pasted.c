@@ -256,6 +256,11 @@ static void tell_recovery(const struct wal_report *r)
 	     "recovered after a crash" : "opened after a clean stop", records, replayed,
 	     (unsigned long long)damaged, damaged == 1 ? "" : "s", more,
 	     all ? ": pasted-recover check lists them" : "");
+	for (unsigned i = 0; i < r->lanes; i++)
+		if (r->lane[i].unread_segno)
+			diag(DIAG_WARN, "log/%03u/%08llx.seg, the last of its lane, cannot be read now: %s; no worker "
+			     "writes there, so the lane is left as it is, and who asks for what may be in it gets 503",
+			     i, (unsigned long long)r->lane[i].unread_segno, wal_strerror(r->lane[i].unread_err));
 }
 
 /* A full disk is no reason to give up: it is tried again until there is room. */

@@ -226,6 +226,8 @@ enum {
 	LANE_MISSING = 1,	/* files were missing when a recovery began, and it has not yet
 				 * explained the numbers below next_seq that were in them */
 	LANE_SKIPPED = 2,	/* likewise, but whether they were in any file is not known */
+	LANE_OPEN = 4,		/* the store was open when it was looked at, and a start that could not
+				 * read the end of this lane left it so: STORE_OPEN, for this lane alone */
 };
 struct store_lane {
 	uint32_t magic;		/* LANE_MAGIC */

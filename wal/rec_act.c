@@ -48,13 +48,13 @@ static int open_store(struct rec *r)
 
 /* ---- one lane ---- */
 
-static unsigned new_holes(const struct rec *r, const struct rec_lane *l)
+static unsigned new_holes(const struct rec_lane *l)
 {
 	uint32_t reason;
 	unsigned n = 0;
 
 	for (size_t i = 0; i < l->segs.nholes; i++)
-		n += rec_hole_is_new(r, l, i, &reason);
+		n += rec_hole_is_new(l, i, &reason);
 	return n;
 }
 
@@ -76,7 +76,7 @@ static int explain(struct rec *r, unsigned lane, unsigned n)
 	for (size_t i = 0; i < l->segs.nholes; i++) {
 		const struct seg_hole *h = &l->segs.holes[i];
 
-		if (rec_hole_is_new(r, l, i, &reason))
+		if (rec_hole_is_new(l, i, &reason))
 			g[k++] = (struct gap_data){ h->from_seq, h->to_seq, reason, 0, h->off,
 						    h->bytes };
 	}
@@ -158,6 +158,10 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 		.segment_bytes = segment_bytes(r, l), .bytes_max = bytes_max(r),
 	};
 
+	if (l->aside) {
+		o.aside = true;
+		o.aside_open = rec_aside_open(l);
+	}
 	o.first_bytes = first_bytes(r, l, o.segment_bytes);
 	if (!r->store.lanes_off) {
 		o.note = store_lane_note;
@@ -168,6 +172,13 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 	store_lane_name(name, lane);
 	memcpy(o.uuid, r->store.b.uuid, sizeof(o.uuid));
 	seg_lane_resume(&l->segs, &at);
+	if (l->aside) {			/* what is known to be there */
+		if (l->had_known && l->had.next_seq > at.next_seq)
+			at.next_seq = l->had.next_seq;
+		if (l->has_wal && l->head_seq > at.next_seq)
+			at.next_seq = l->head_seq;
+		return seglog_open(&l->log, &o, &l->segs, &at);
+	}
 	if (l->cut != REC_NO_CUT) {
 		at.end = l->segs.holes[l->cut].off;
 		at.next_seq = l->base;
@@ -199,15 +210,18 @@ static int act_lane(struct rec *r, unsigned lane)
 {
 	struct rec_lane *l = &r->lane[lane];
 	unsigned actions = r->rep->lane[lane].row->actions;
-	unsigned holes = new_holes(r, l);
+	unsigned holes = new_holes(l);
 	bool gone = l->gone_from <= l->gone_to;
 	bool idle = lane >= r->lanes_wanted && !holes && !l->keep_tail && !gone &&
 		    !(actions & (RL_GAP | RL_SKIP | RL_REPLAY)) && !rec_numbers_lost(r, lane);
 	int err = note_lane(r, lane);
 
 	if (!err)
-		err = open_log(r, lane, idle);
-
+		err = open_log(r, lane, idle || l->aside);
+	if (!err && l->aside) {
+		l->next_seq = seglog_next_seq(l->log);
+		return 0;
+	}
 	if (!err && (holes || l->keep_tail))
 		err = explain(r, lane, holes);
 	if (!err && actions & RL_GAP && seglog_next_seq(l->log) < l->head_seq)

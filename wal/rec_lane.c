@@ -23,11 +23,11 @@ static bool hole_open(const struct seg_hole *h)
 	return h->state == SEG_HOLE_TORN && h->kind != SEG_HOLE_COPY && h->kind != SEG_HOLE_BOTH;
 }
 
-bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, uint32_t *reason)
+bool rec_hole_is_new(const struct rec_lane *l, size_t i, uint32_t *reason)
 {
 	const struct seg_hole *h = &l->segs.holes[i];
 	bool missing = h->from_seq <= h->to_seq;
-	bool synced = !r->rep->unclean || (missing && l->has_wal && h->from_seq < l->head_seq) ||
+	bool synced = !l->unclean || (missing && l->has_wal && h->from_seq < l->head_seq) ||
 		      (missing && l->had_known && h->from_seq < l->had.next_seq) ||
 		      (l->has_wal && h->segno != l->segs.segs[l->segs.tail].segno);
 
@@ -130,6 +130,8 @@ static int find_ring(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 
 static uint8_t segs_fact(const struct seg_lane *s)
 {
+	if (s->unread_last)
+		return RSEG_UNREAD;
 	if (s->tail == SIZE_MAX)
 		return RSEG_NONE;
 	for (size_t i = 0; i < s->nholes; i++)
@@ -168,7 +170,7 @@ static uint64_t durable_below(const struct rec_lane *l)
 /* The copies of a header are written with the first batch of its segment, or by a start that
  * was cut before it said that it is one.  That neither is there can be nothing but damage once
  * a record of that batch is known to have been durable. */
-static bool copy_torn(const struct rec *r, const struct rec_lane *l, const struct seg_hole *h)
+static bool copy_torn(const struct rec_lane *l, const struct seg_hole *h)
 {
 	const struct seg_info *last = l->segs.tail == SIZE_MAX ? NULL : &l->segs.segs[l->segs.tail];
 	bool of_last = last && last->segno == h->segno;
@@ -176,9 +178,9 @@ static bool copy_torn(const struct rec *r, const struct rec_lane *l, const struc
 	if (h->state != SEG_HOLE_TORN)
 		return false;
 	if (h->kind == SEG_HOLE_BOTH)
-		return of_last && r->rep->unclean && last->h.first_seq >= durable_below(l) &&
+		return of_last && l->unclean && last->h.first_seq >= durable_below(l) &&
 		       !MUTANT(rec_again_torn);
-	return h->kind == SEG_HOLE_COPY && (r->rep->unclean || (of_last && l->segs.end == SEG_DATA));
+	return h->kind == SEG_HOLE_COPY && (l->unclean || (of_last && l->segs.end == SEG_DATA));
 }
 
 static const struct seg_info *file_of(const struct seg_lane *s, uint64_t segno)
@@ -187,6 +189,16 @@ static const struct seg_info *file_of(const struct seg_lane *s, uint64_t segno)
 		if (s->segs[i].segno == segno)
 			return &s->segs[i];
 	return NULL;
+}
+
+/* Of the last one that cannot be read. */
+static const struct seg_info *last_unread(const struct seg_lane *s)
+{
+	size_t i = s->nsegs;
+
+	while (s->segs[i - 1].state != SEG_UNREADABLE)
+		i--;
+	return &s->segs[i - 1];
 }
 
 /* Why the segment's file cannot be read, if that is so; 0. */
@@ -239,9 +251,9 @@ static int note_holes(struct rec *r, unsigned lane)
 			.what = hole_words(&l->segs, h), .err = unread_why(&l->segs, h->segno),
 		};
 
-		if (rec_hole_is_new(r, l, i, &g.reason)) {
+		if (rec_hole_is_new(l, i, &g.reason)) {
 			g.state = RF_NEW;
-		} else if (copy_torn(r, l, h)) {
+		} else if (copy_torn(l, h)) {
 			g.state = RF_NEW;	/* written again */
 			g.reason = GAP_TORN;
 		} else if (h->state != SEG_HOLE_DAMAGE && h->kind != SEG_HOLE_COPY && h->kind != SEG_HOLE_BOTH &&
@@ -281,7 +293,7 @@ uint32_t rec_gone_reason(const struct rec_lane *l)
 static int note_numbers(struct rec *r, unsigned lane)
 {
 	const struct rec_lane *l = &r->lane[lane];
-	struct rec_finding g = { .lane = lane, .state = RF_NEW, .from_seq = l->base };
+	struct rec_finding g = { .lane = lane, .state = l->aside ? RF_DAMAGE : RF_NEW, .from_seq = l->base };
 	unsigned actions = r->rep->lane[lane].row->actions;
 	int err = 0;
 
@@ -308,10 +320,10 @@ static int note_tail(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 	struct seg_lane *s = &l->segs;
 	uint64_t end = l->cut == REC_NO_CUT ? s->end : s->holes[l->cut].off;
 
-	if (s->tail == SIZE_MAX || s->dirty_end <= end)
+	if (s->tail == SIZE_MAX || s->dirty_end <= end || l->aside)
 		return 0;
 	/* After a clean close nothing is torn: what does not read was acknowledged. */
-	l->closed = !r->rep->unclean;
+	l->closed = !l->unclean;
 	l->keep_tail = (l->closed || s->unreadable) && l->cut == REC_NO_CUT;
 	if (!l->keep_tail) {
 		rep->tail_bytes = s->dirty_end - end;
@@ -333,15 +345,22 @@ static int note_tail(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 			"records" : "bytes that are no frame, behind the last one; at most so many records" });
 }
 
+bool rec_aside_open(const struct rec_lane *l)
+{
+	return l->aside && !l->has_wal && (l->unclean || !l->had_known);
+}
+
 bool rec_numbers_lost(const struct rec *r, unsigned lane)
 {
 	const struct rec_lane *l = &r->lane[lane];
 
-	return (l->segs.numbers_lost || l->end_gone) && !l->has_wal && !(r->rep->lane[lane].row->actions & RL_SKIP);
+	return (l->segs.numbers_lost || l->end_gone || rec_aside_open(l)) && !l->has_wal && !(r->rep->lane[lane].row->actions & RL_SKIP);
 }
 
 uint32_t rec_lost_reason(const struct rec_lane *l)
 {
+	if (l->aside)
+		return WAL_UNREADABLE;
 	if (!l->end_gone)
 		return GAP_DAMAGE;
 	return l->had_known && !l->end_unused ? GAP_MISSING : GAP_SKIPPED;
@@ -354,11 +373,15 @@ static int note_lost_numbers(struct rec *r, unsigned lane, struct rec_lane_repor
 
 	if (!rec_numbers_lost(r, lane))
 		return 0;
-	rep->next_seq += REC_LOST_SKIP;
+	if (!l->aside)
+		rep->next_seq += REC_LOST_SKIP;
 	return rec_note(r, &(struct rec_finding){
-		.lane = lane, .state = RF_NEW, .from_seq = from, .to_seq = rep->next_seq - 1,
+		.lane = lane, .state = l->aside ? RF_DAMAGE : RF_NEW, .from_seq = from,
+		.to_seq = from + REC_LOST_SKIP - 1,
 		.reason = rec_lost_reason(l),
-		.what = !l->end_gone ? "the end of the log is lost; more numbers than it can have held" :
+		.err = l->aside ? last_unread(&l->segs)->err : 0,
+		.what = l->aside ? "the last segment; more numbers than it can have held" :
+			!l->end_gone ? "the end of the log is lost; more numbers than it can have held" :
 			l->end_unused ? "they would have been in a file that is missing, if it was used" :
 			l->had_known ? "a file that was ready for use is missing, and whether it held records "
 			"nobody knows; more numbers than it can have held" :
@@ -367,16 +390,6 @@ static int note_lost_numbers(struct rec *r, unsigned lane, struct rec_lane_repor
 }
 
 /* ---- what the lane once had ---- */
-
-/* Of the last one that cannot be read. */
-static const struct seg_info *last_unread(const struct seg_lane *s)
-{
-	size_t i = s->nsegs;
-
-	while (s->segs[i - 1].state != SEG_UNREADABLE)
-		i--;
-	return &s->segs[i - 1];
-}
 
 static const struct seg_info *first_used(const struct seg_lane *s)
 {
@@ -450,7 +463,7 @@ static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *r
 			 l->had.flags & LANE_SKIPPED ? WAL_SKIPPED : WAL_DAMAGE;
 	l->gone_from = rep->next_seq;
 	l->gone_to = l->had.next_seq - 1;
-	l->end_gone = file && r->rep->unclean && !l->has_wal;
+	l->end_gone = file && l->unclean && !l->has_wal && !l->aside;
 	if (l->gone_from > l->gone_to) {
 		l->end_unused = l->end_gone && file == l->had.high_segno && has_room(&l->segs, file) &&
 				!MUTANT(rec_end_unused);
@@ -461,7 +474,7 @@ static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *r
 	}
 	rep->next_seq = l->had.next_seq;
 	return rec_note(r, &(struct rec_finding){
-		.lane = lane, .state = RF_NEW, .from_seq = l->gone_from, .to_seq = l->gone_to,
+		.lane = lane, .state = l->aside ? RF_DAMAGE : RF_NEW, .from_seq = l->gone_from, .to_seq = l->gone_to,
 		.reason = l->gone_reason, .place = files ? RP_SEGMENT : RP_NOWHERE,
 		.segno = file, .what = l->segs.unread_last ? "the lane's last records" : files ? "the lane's newest segments are missing" :
 		"the lane's last records", .err = l->segs.unread_last ? last_unread(&l->segs)->err : 0 });
@@ -516,6 +529,17 @@ static int note_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 	return err ? err : note_end_gone(r, lane, rep);
 }
 
+/* The entry of a lane that is left as it is stays so too, but for what only the store's flag, or
+ * the head of its wal, knew until now. */
+static void aside_had(const struct rec_lane *l, struct store_lane *e)
+{
+	*e = l->had;
+	if (l->unclean && !MUTANT(rec_aside_flag))
+		e->flags |= LANE_OPEN;
+	if (l->has_wal && l->head_seq > e->next_seq && !MUTANT(rec_aside_head))
+		e->next_seq = l->head_seq;
+}
+
 /* What is known from now on, whatever comes of this recovery: the decision that numbers are
  * skipped is in it, for the fact that it was taken on will not be found again. */
 void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
@@ -524,6 +548,10 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
 	const struct seg_lane *s = &l->segs;
 	const struct seg_info *first = first_used(s);
 
+	if (l->aside && l->had_known) {
+		aside_had(l, e);
+		return;
+	}
 	/* Nothing that is found is known to be durable yet. */
 	*e = (struct store_lane){ .lane = lane, .low_segno = 1, .low_seq = 1, .next_seq = 1,
 		.next_batch = s->next_batch };
@@ -555,6 +583,8 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
 		if (l->segs.unreadable && !e->flags)
 			e->flags = LANE_SKIPPED;
 	}
+	if (l->aside && l->unclean)
+		e->flags |= LANE_OPEN;
 	if (l->end_gone)
 		e->next_seq = (l->base > e->next_seq ? l->base : e->next_seq) + REC_LOST_SKIP;
 }
@@ -594,7 +624,26 @@ static int find_segs(struct rec *r, unsigned lane)
 }
 
 /* Whoever goes on without the last segment gives its numbers again, or skips numbers for ever for
- * what may be there the next time. */
+ * what may be there the next time.  Only a start that does not write there can leave the lane as it
+ * is: repair closes every lane. */
+static bool may_stay(const struct rec *r, unsigned lane)
+{
+	return r->read_only || (r->lanes_wanted && (lane >= r->lanes_wanted || MUTANT(rec_aside_worker)));
+}
+
+/* What the wal has of the lane goes behind that segment, and is nowhere else once the wal is
+ * another start's. */
+static bool wal_wants(const struct rec *r, unsigned lane)
+{
+	const struct rec_lane *l = &r->lane[lane];
+
+	if (MUTANT(rec_aside_wal))
+		return false;
+	if (r->rep->row->action == REC_LOST)
+		return true;
+	return l->has_wal ? l->wal_next > l->head_seq : r->wal && lane < r->wal->super.lanes;
+}
+
 static int refuse_unread(struct rec *r, unsigned lane)
 {
 	const struct seg_info *si = last_unread(&r->lane[lane].segs);
@@ -617,11 +666,17 @@ int rec_lane_find(struct rec *r, unsigned lane)
 	}
 	if (l->has_wal)
 		l->head_seq = r->wal->lane[lane].seq;
-	l->all_used = r->store_open && !r->rep->unclean;
+	l->unclean = r->rep->unclean || (l->had_known && l->had.flags & LANE_OPEN && !MUTANT(rec_aside_open));
+	l->all_used = r->store_open && !l->unclean;
 	err = find_segs(r, lane);
-	/* Records that were durable and are not in what counts as used: then it is more. */
-	if (!err && l->segs.unread_last && !r->read_only && !MUTANT(rec_unread_last))
+	l->aside = !err && l->segs.unread_last && !MUTANT(rec_unread_last);
+	if (l->aside) {
+		rep->unread_segno = last_unread(&l->segs)->segno;
+		rep->unread_err = last_unread(&l->segs)->err;
+	}
+	if (l->aside && !may_stay(r, lane))
 		return refuse_unread(r, lane);
+	/* Records that were durable and are not in what counts as used: then it is more. */
 	if (!err && l->segs.in_doubt && l->segs.next_seq < durable_below(l) && !MUTANT(rec_again_used)) {
 		seg_lane_free(&l->segs);
 		l->all_used = true;
@@ -634,6 +689,8 @@ int rec_lane_find(struct rec *r, unsigned lane)
 	l->base = l->segs.next_seq;
 	if (l->has_wal)
 		err = find_ring(r, lane, rep);
+	if (!err && l->aside && !r->read_only && wal_wants(r, lane))
+		err = refuse_unread(r, lane);
 	if (err)
 		return err;
 	l->facts = (struct rec_lane_facts){ segs_fact(&l->segs), wal_fact(r, lane) };

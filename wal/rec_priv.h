@@ -32,6 +32,8 @@ struct rec_lane {
 	struct rec_lane_facts facts;
 	struct seg_lane segs;
 	bool	 all_used;		/* as in struct seg_scan_options */
+	bool	 unclean;		/* the store was open when the lane was looked at last */
+	bool	 aside;			/* its last segment cannot be read now: the lane is left as it is */
 	size_t	 cut;			/* the hole from which on the wal has it; or REC_NO_CUT */
 	bool	 closed;		/* the store was, when it was looked at */
 	bool	 keep_tail;		/* what is behind the last frame stays and is explained */
@@ -121,11 +123,13 @@ int  rec_store_owner(struct rec *r, struct rec_facts *f);
 /* rec_lane.c: facts, decision and report of one lane. */
 int  rec_lane_find(struct rec *r, unsigned lane);
 /* Whether the hole gets a GAP frame, and its reason. */
-bool rec_hole_is_new(const struct rec *r, const struct rec_lane *l, size_t i, uint32_t *reason);
+bool rec_hole_is_new(const struct rec_lane *l, size_t i, uint32_t *reason);
 
 /* Numbers that clients know were behind what is left of the segments, and no wal says how
  * many. */
 bool rec_numbers_lost(const struct rec *r, unsigned lane);
+/* The lane is left as it is, and nobody knows how many numbers are in what cannot be read. */
+bool rec_aside_open(const struct rec_lane *l);
 /* Why the numbers are gone that segments should have: their files are, or not. */
 uint32_t rec_gone_reason(const struct rec_lane *l);
 /* And those that are skipped because of rec_numbers_lost. */

@@ -102,6 +102,7 @@ const struct rec_row *rec_decide(const struct rec_facts *f)
 
 #define OK	(M(RSEG_NONE) | M(RSEG_WHOLE))
 #define TORN	M(RSEG_TORN)
+#define UNREAD	M(RSEG_UNREAD)
 #define NONEW	(M(RLW_EMPTY) | M(RLW_BEHIND))
 
 const struct rec_lane_row rec_lane_rows[] = {
@@ -126,6 +127,15 @@ const struct rec_lane_row rec_lane_rows[] = {
 	  TORN, M(RLW_AHEAD), RL_CUT | RL_EXPLAIN | RL_REPLAY | RL_RESET },
 	{ "apart", "segments that the wal counts on are missing",
 	  OK, M(RLW_APART), RL_GAP | RL_REPLAY | RL_RESET },
+	/* Only looked at, or left as they are by a start that does not write there. */
+	{ "unreadable", "the last segment cannot be read now",
+	  UNREAD, M(RLW_NONE) | NONEW, 0 },
+	{ "unreadable, lost", "the last segment cannot be read now, and the wal is lost",
+	  UNREAD, M(RLW_LOST), RL_SKIP },
+	{ "unreadable, replay", "the last segment cannot be read now, and the wal has records behind it",
+	  UNREAD, M(RLW_AHEAD), RL_REPLAY | RL_RESET },
+	{ "unreadable, apart", "the last segment cannot be read now, and the wal counts on it",
+	  UNREAD, M(RLW_APART), RL_GAP | RL_REPLAY | RL_RESET },
 	{ "torn, apart", "the last batch is torn, segments are missing behind it",
 	  TORN, M(RLW_APART), RL_EXPLAIN | RL_GAP | RL_REPLAY | RL_RESET },
 };

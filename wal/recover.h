@@ -96,6 +96,7 @@ enum rec_segs {
 	RSEG_NONE,		/* no segment */
 	RSEG_WHOLE,		/* frames follow each other up to the end */
 	RSEG_TORN,		/* the last batch has holes, or something that is no frame behind it */
+	RSEG_UNREAD,		/* the last segment cannot be read now: where it ends nobody knows */
 	RSEG_COUNT
 };
 enum rec_lane_wal {
@@ -159,6 +160,8 @@ struct rec_lane_report {
 	uint64_t unsynced_bytes;	/* of the last batch: written again and synced */
 	uint64_t tail_bytes;		/* behind the last frame: what was never acknowledged */
 	uint64_t tail_words;		/* the same in the wal */
+	uint64_t unread_segno;		/* the last one, which cannot be read now; 0: it can */
+	int	 unread_err;		/* why not */
 };
 struct wal_report {
 	const struct rec_row *row;

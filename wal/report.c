@@ -104,6 +104,12 @@ static void lane_steps(FILE *f, const struct rec_lane_report *l, bool json, unsi
 	};
 	char text[160];
 
+	if (l->unread_segno) {
+		snprintf(text, sizeof(text), "lane %u: leave it as it is, for its last segment cannot be read now; or "
+			 "refuse, where it has a worker", l->lane);
+		step(f, json, n, text);
+		return;
+	}
 	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (!(l->row->actions & words[i].action))
 			continue;

@@ -86,6 +86,8 @@ void seglog_note_explained(struct seglog *s)
 
 int seglog_note_end(struct seglog *s)
 {
+	if (s->o.aside && !MUTANT(seg_aside_end))
+		return 0;
 	s->had.high_segno = s->nsegs ? s->segs[s->nsegs - 1]->segno : 0;
 	s->had.next_batch = s->batch;
 	return MUTANT(seg_note_end) ? 0 : note(s);

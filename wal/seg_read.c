@@ -425,4 +425,6 @@ void seg_read_bounds(struct seglog *s, uint64_t *oldest, uint64_t *newest)
 	*oldest = s->low_seq ? s->low_seq : s->nsegs ? s->segs[0]->first_seq : 1;
 	pthread_mutex_unlock(&s->lock);
 	*newest = seglog_next_seq(s) - 1;
+	if (s->o.aside_open && !MUTANT(seg_aside_newest))
+		*newest += REC_LOST_SKIP;	/* more than it can have held */
 }

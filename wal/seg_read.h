@@ -47,7 +47,8 @@ int  seg_read_why(struct seglog *s, uint64_t seq, struct wal_absent *a);
 uint64_t seg_read_damaged(const struct seg_cursor *c);
 void seg_read_close(struct seg_cursor *c);
 
-/* Oldest number still held and newest synced one; oldest > newest: none. */
+/* Oldest number still held and newest synced one; oldest > newest: none.  Where the last segment
+ * cannot be read, and nobody knows what is in it, newest is beyond all that can be. */
 void seg_read_bounds(struct seglog *s, uint64_t *oldest, uint64_t *newest);
 
 #endif

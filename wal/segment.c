@@ -181,6 +181,17 @@ static struct seg *unread_between(struct seglog *s, uint64_t behind, uint64_t be
 	return NULL;
 }
 
+/* With the lock: whether nothing behind it is known, so that where the lane ends is not either. */
+static bool ends_the_lane(const struct seglog *s, const struct seg *g)
+{
+	size_t i = s->nsegs;
+
+	while (i-- > 0 && s->segs[i] != g)
+		if (!s->segs[i]->unread)
+			return false;
+	return true;
+}
+
 int seg_learn(struct seglog *s, uint64_t behind, uint64_t before)
 {
 	struct seg_header h = { 0 };
@@ -198,6 +209,8 @@ int seg_learn(struct seglog *s, uint64_t behind, uint64_t before)
 			err = 0;
 		else if (err)
 			g->unread = err;
+		else if (s->o.aside_open && ends_the_lane(s, g) && !MUTANT(seg_aside_learn))
+			g->unread = err = WAL_EASIDE;
 		else
 			learnt(s, g, &h, bytes);
 		res = err && res <= 0 ? err : 1;
@@ -457,6 +470,8 @@ static int open_rest(struct seglog *s, const struct seg_lane *found,
 {
 	int err = load_segments(s, found, r->next_seq);
 
+	if (err || s->o.aside)
+		return err;
 	if (!err)
 		err = s->o.blk->list(s->dir, sweep_one, s);
 	if (!err)

@@ -55,6 +55,9 @@ struct seglog_options {
 	uint64_t	 index_bytes;	/* of memory for finding records; 0: SEG_INDEX_BYTES */
 	uint64_t	 bytes_max;	/* as seglog_retain's, until that is called; 0: no limit */
 	bool		 idle;		/* nobody will append: no segment is created, but to let the last one expire */
+	bool		 aside;		/* likewise, and the last segment cannot be read now: nothing is
+					 * written, what is there can be read */
+	bool		 aside_open;	/* .. and where it ends nobody knows: to be found by the next open */
 	bool		 swift;		/* class volatile: new files are allocated rather than
 					 * written with zeros, and not synced: no sync means
 					 * anything here, so none is to be made cheap */

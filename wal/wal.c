@@ -58,6 +58,9 @@ const char *wal_strerror(int err)
 		       "remove that name, or copy the file and put the copy in its place";
 	case WAL_ENOTDIR:
 		return "not a folder (a link to one is not followed here)";
+	case WAL_EASIDE:
+		return "it could not be read when the server was started, and where it ends only a start finds "
+		       "out: start it again";
 	case WAL_EWEAK:
 		return "the place cannot give the class asked for";
 	case WAL_ENOROOM:

@@ -33,6 +33,7 @@ enum {				/* errors of our own, negative */
 	WAL_ENOTFILE = -2011,	/* something else has the file's name: a link, a folder, a pipe, a device */
 	WAL_ELINKED = -2012,	/* the file has another name, under which it would be written too */
 	WAL_ENOTDIR = -2013,	/* something else has the folder's name: a file, or a link to a folder */
+	WAL_EASIDE = -2014,	/* it can be read by now, by a start that looks where the lane ends */
 };
 const char *wal_strerror(int err);
 

@@ -360,6 +360,75 @@ def not_opened(t):
     all_back(s, gone)
 
 
+def last_used(s, lane):
+    folder = os.path.join(s.store, "log", f"{lane:03}")
+    used = []
+    for name in sorted(n for n in os.listdir(folder) if n.endswith(".seg")):
+        with open(os.path.join(folder, name), "rb") as f:
+            if any(f.read(64)):
+                used.append(os.path.join(folder, name))
+    return used[-1]
+
+
+def in_each_lane(s, lanes):
+    """A record or more in each of them: name -> body."""
+    there = {}
+
+    def more():
+        with s.connect() as c:
+            name = post(c, "/l", body(len(there)))
+        there[name] = body(len(there))
+        return len({n.split("-")[0] for n in there}) == lanes
+    wait_until(more, 60, "not every worker gets a client")
+    for name, data in there.items():
+        equal(s.ask("GET", f"/-/records/{name}").body, data, name)
+    return there
+
+
+@case("the end of a lane that no worker of this start writes to: 503 for what is in it, the others go on", each=True,
+      rings=["socket"])
+def idle_lane(t):
+    for clean in (True, False):
+        s = t.a_server(store=os.path.join(t.dir, "s"), settings=dict(SETTINGS, **{"workers": "4", "pool-size": "16M"}))
+        if s.nvmm:
+            os.makedirs(s.nvmm, exist_ok=True)
+        s.start()
+        there = in_each_lane(s, 4)
+        if clean:
+            s.stop_clean()
+        else:
+            s.kill()
+        last = last_used(s, 3)
+        os.rename(last, last + ".away")
+        os.symlink(os.path.basename(last), last)
+        s.settings["workers"] = "2"
+        s.start()
+        check(re.search(rf"{os.path.basename(last)}, the last of its lane, cannot be read now: .*; no worker writes there",
+                        s.said()), s.said())
+        for name, data in there.items():
+            r = s.ask("GET", f"/-/records/{name}")
+            if name.startswith("3-"):
+                equal((r.status, b"cannot be read now" in r.body), (503, True), f"{name}: {r}")
+            else:
+                equal(r.body, data, name)
+        # The head of a wal, and a clean stop, know where it ends.
+        equal(s.ask("GET", "/-/records/3-1000").status, 503 if t.cls == "fsync" and not clean else 404,
+              "a number that may be in it")
+        equal(s.ask("POST", "/more", b"x").status, 200, "a post")
+        s.stop_clean()
+        s.settings["workers"] = "4"
+        s.spawn()
+        check(s.proc.wait(60 * SLOW) > 0, "a worker writes to a lane whose end cannot be read")
+        os.rename(last + ".away", last)
+        s.start()
+        for name, data in there.items():
+            equal(s.ask("GET", f"/-/records/{name}").body, data, f"{name}, afterwards")
+        s.stop_clean()
+        tools_say(s, [], 0)
+        for d in s.store, s.nvmm:
+            shutil.rmtree(d or "", ignore_errors=True)
+
+
 def all_unreadable(s, break_it):
     forget_pages(s)
     break_it()

@@ -152,6 +152,10 @@ static struct lane_case lane_cases[] = {
 	{ "replay", { RSEG_NONE, RLW_AHEAD }, RL_REPLAY | RL_RESET },
 	{ "torn, replay", { RSEG_TORN, RLW_AHEAD }, RL_CUT | RL_EXPLAIN | RL_REPLAY | RL_RESET },
 	{ "apart", { RSEG_WHOLE, RLW_APART }, RL_GAP | RL_REPLAY | RL_RESET },
+	{ "unreadable", { RSEG_UNREAD, RLW_EMPTY }, 0 },
+	{ "unreadable, lost", { RSEG_UNREAD, RLW_LOST }, RL_SKIP },
+	{ "unreadable, replay", { RSEG_UNREAD, RLW_AHEAD }, RL_REPLAY | RL_RESET },
+	{ "unreadable, apart", { RSEG_UNREAD, RLW_APART }, RL_GAP | RL_REPLAY | RL_RESET },
 	{ "torn, apart", { RSEG_TORN, RLW_APART }, RL_EXPLAIN | RL_GAP | RL_REPLAY | RL_RESET },
 };
 

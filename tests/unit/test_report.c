@@ -25,10 +25,10 @@ static const struct rec_lane_row cut = { .label = "cut", .actions = RL_CUT | RL_
 
 /* No two numbers are the same. */
 static struct rec_lane_report lanes[] = {
-	{ 0, &ahead, 11, 1200, 13, 14, 15, 16, 1700, 18, 0, 19 },
+	{ 0, &ahead, 11, 1200, 13, 14, 15, 16, 1700, 18, 0, 19, 0, 0 },
 	{ .lane = 1 },
-	{ 2, &cut, 21, 2200, 23, 24, 25, 0, 0, 28, 29, 0 },
-	{ 3, &ahead, 31, 3200, 33, 34, 35, 36, 3700, 38, 0, 0 },
+	{ 2, &cut, 21, 2200, 23, 24, 25, 0, 0, 28, 29, 0, 0, 0 },
+	{ 3, &ahead, 31, 3200, 33, 34, 35, 36, 3700, 38, 0, 0, 0, 0 },
 };
 
 static struct rec_finding findings[] = {
@@ -254,6 +254,20 @@ static void test_small(void **state)
 		}
 		r.findings = 0;
 	}
+	/* A lane whose end cannot be read is left as it is, or refused. */
+	struct rec_lane_report aside = { .row = &cut, .unread_segno = 3, .unread_err = -EIO };
+	struct rec_lane_report *none = r.lane;
+	char *steps;
+
+	r.lanes = 1;
+	r.lane = &aside;
+	steps = text(report_people, &r, false);
+	assert_non_null(strstr(steps, "\n  lane 0: leave it as it is, for its last segment cannot be read now; or refuse, "
+			       "where it has a worker\n"));
+	assert_null(strstr(steps, "explain"));
+	free(steps);
+	r.lanes = 0;
+	r.lane = none;
 	/* What cannot be read now says why not, and is not called damage. */
 	for (unsigned i = 0; i < 2; i++) {
 		struct rec_finding unread = { 0, 5, 7, WAL_UNREADABLE, RF_DAMAGE, RP_SEGMENT, 2, 0, 0, "its file",

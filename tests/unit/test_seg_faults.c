@@ -633,6 +633,226 @@ static void test_unreadable_last_segment(void **state)
 	}
 }
 
+/* ---- the end of a lane that no worker writes to cannot be read ---- */
+
+#define LANE1 WORLD_STORE "/log/001"
+
+static void put1(struct fixture *f, uint32_t len)
+{
+	assert_int_equal(world_record(&f->x, 1, len, false), 0);
+	assert_int_equal(world_commit(&f->x, 1), 0);
+	assert_int_equal(world_synced(&f->x, 1), 0);
+}
+
+static const char *path1(uint64_t segno)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), LANE1 "/%08" PRIx64 ".seg", segno);
+	return path;
+}
+
+static uint64_t last_used1(struct fixture *f)
+{
+	const uint8_t *p;
+	uint64_t segno = 0, len;
+
+	while ((p = blk_sim_bytes(f->x.blk, path1(++segno), &len)) && p[0])
+		;
+	return segno - 1;
+}
+
+/* Two lanes, of which the second has three segments, and ended so; the wal has nothing of it, or
+ * its last record. */
+static void two_lanes(struct fixture *f, enum wal_class cls, bool closed, bool in_wal)
+{
+	world_fini(&f->x);
+	model_free(&f->model);
+	world_init(&f->x, cls, pm_sim_new(), blk_sim_new(), &f->model);
+	assert_int_equal(world_open(&f->x, 2), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		put1(f, 1300);
+		background(f);
+	}
+	put(f, 300);
+	background(f);
+	if (in_wal)
+		put1(f, 100);
+	if (closed)
+		assert_int_equal(world_close(&f->x), 0);
+	else
+		die(f);
+	assert_int_equal(last_used1(f), 3);
+}
+
+static void spoil1(struct fixture *f, uint64_t segno)
+{
+	for (uint64_t at = 0; at < WORLD_SEGMENT; at += SIM_BLOCK)
+		assert_int_equal(blk_sim_bad(f->x.blk, path1(segno), at), 0);
+}
+
+/* What is asked of the second lane of the running server. */
+static enum wal_reason why1(struct fixture *f, uint64_t seq)
+{
+	struct wal_absent a;
+
+	assert_int_equal(wal_read_absent(f->x.w, 1, seq, &a), 0);
+	return a.reason;
+}
+
+/* The files of the second lane, one behind the other. */
+static uint8_t *all_of_it(struct fixture *f, uint64_t *n)
+{
+	uint8_t *all = NULL;
+	const uint8_t *p;
+	uint64_t len;
+
+	*n = 0;
+	for (uint64_t segno = 1; (p = blk_sim_bytes(f->x.blk, path1(segno), &len)); segno++) {
+		all = realloc(all, *n + len);
+		memcpy(all + *n, p, len);
+		*n += len;
+	}
+	return all;
+}
+
+/* A start with one worker: what is readable of the second lane is read, what is not is unreadable
+ * and not called absent, nothing of it is written; the first lane is written. */
+static void life_without(struct fixture *f, bool exact)
+{
+	uint64_t n, m, top = f->model.lane[1].top, oldest, newest, there = 0;
+	uint8_t *was = all_of_it(f, &n), *is;
+
+	assert_int_equal(world_open(&f->x, 1), 0);
+	assert_int_equal(wal_open_report(f->x.w)->lane[1].unread_segno, 3);
+	assert_int_equal(wal_open_report(f->x.w)->lane[1].unread_err, -EIO);
+	for (uint64_t seq = 1; seq <= top; seq++) {
+		if (why1(f, seq) == WAL_IS_THERE)
+			there++;
+		else
+			assert_int_equal(why1(f, seq), WAL_UNREADABLE);
+	}
+	assert_in_range(there, 50, top - 5);
+	assert_int_equal(why1(f, top + 1), exact ? WAL_NEVER : WAL_UNREADABLE);
+	assert_int_equal(wal_read_bounds(f->x.w, 1, &oldest, &newest), 0);
+	assert_true(exact ? newest == top : newest > top);
+	put(f, 500);
+	background(f);
+	is = all_of_it(f, &m);
+	assert_int_equal(m, n);
+	assert_memory_equal(is, was, n);
+	free(is);
+	free(was);
+}
+
+/* The second lane's entry in the table. */
+static struct store_lane entry1(struct fixture *f)
+{
+	const uint8_t *p;
+	struct store_lane e;
+	uint64_t len;
+
+	p = blk_sim_bytes(f->x.blk, WORLD_STORE "/store", &len);
+	assert_non_null(p);
+	memcpy(&e, p + STORE_LANES_A + sizeof(e), sizeof(e));
+	return e;
+}
+
+static void entry_stays(const struct store_lane *was, const struct store_lane *is)
+{
+	assert_int_equal(is->low_segno, was->low_segno);
+	assert_int_equal(is->low_seq, was->low_seq);
+	assert_int_equal(is->high_segno, was->high_segno);
+	assert_int_equal(is->next_batch, was->next_batch);
+	assert_true(is->next_seq >= was->next_seq);
+}
+
+static void test_unreadable_lane_without_worker(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int c = 0; c < 8; c++) {
+		bool closed = c & 1, nvmm = c & 2, close_again = c & 4;
+		struct got now = { 0 };
+		struct store_lane was, is;
+		char why[256] = "";
+
+		two_lanes(f, nvmm ? WAL_NVMM : WAL_FSYNC, closed, false);
+		spoil1(f, 3);
+		was = entry1(f);
+		assert_int_equal(world_open(&f->x, 2), -EIO);
+		assert_non_null(strstr(f->x.why, "log/001/00000003.seg, the last of its lane, cannot be read now"));
+		for (int life = 0; life < 2; life++) {
+			life_without(f, life ? closed && close_again : closed || nvmm);
+			if (close_again)
+				assert_int_equal(world_close(&f->x), 0);
+			else
+				die(f);
+			is = entry1(f);
+			entry_stays(&was, &is);
+			assert_int_equal(world_open(&f->x, 2), -EIO);
+		}
+		/* One that can be read again while the server runs: at once, where it is known how it ends. */
+		assert_int_equal(world_open(&f->x, 1), 0);
+		assert_int_equal(blk_sim_well(f->x.blk, path1(3)), 0);
+		assert_int_equal(why1(f, f->model.lane[1].top), closed && close_again ? WAL_IS_THERE : WAL_UNREADABLE);
+		die(f);
+		assert_in_range(verdict(f), 0, 1);
+		assert_int_equal(world_open(&f->x, 2), 0);
+		world_read(&f->x, &now);
+		if (!got_same(&f->got, &now, why, sizeof(why)))
+			fail_msg("%s", why);
+		got_free(&now);
+		assert_int_equal(lane_durable(wal_lane(f->x.w, 1)), f->model.lane[1].top);
+		put1(f, 40);
+	}
+}
+
+/* What was known of the lane's last batch is known after a start that left it as it was: damage
+ * there is told as that where it had been durable, and as torn where nobody knows. */
+static void test_unreadable_lane_and_its_last_batch(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int c = 0; c < 4; c++) {
+		bool closed = c & 1, nvmm = c & 2;
+		const uint8_t *now;
+		uint64_t len, end;
+		uint8_t *file;
+
+		two_lanes(f, nvmm ? WAL_NVMM : WAL_FSYNC, closed, false);
+		spoil1(f, 3);
+		life_without(f, closed || nvmm);
+		assert_int_equal(world_close(&f->x), 0);
+		assert_int_equal(blk_sim_well(f->x.blk, path1(3)), 0);
+		now = blk_sim_bytes(f->x.blk, path1(3), &len);
+		file = malloc(len);
+		memcpy(file, now, len);
+		for (end = len; !file[end - 1]; end--)
+			;
+		file[end - 400] ^= 1;
+		assert_int_equal(blk_sim_put(f->x.blk, path1(3), file, len), 0);
+		free(file);
+		f->model.lane[1].v[f->model.lane[1].n - 1].acked = false;
+		verdict(f);
+		assert_int_equal(told(f, WAL_DAMAGE), closed || nvmm);
+		assert_int_equal(told(f, WAL_TORN), !closed && !nvmm);
+	}
+}
+
+/* What only the wal has goes behind what cannot be read: such a start is refused too. */
+static void test_unreadable_lane_and_the_wal(void **state)
+{
+	struct fixture *f = *state;
+
+	two_lanes(f, WAL_NVMM, false, true);
+	spoil1(f, 3);
+	assert_int_equal(world_open(&f->x, 1), -EIO);
+	assert_int_equal(blk_sim_well(f->x.blk, path1(3)), 0);
+	assert_int_equal(verdict(f), 1);
+	assert_int_equal(world_open(&f->x, 1), 0);
+}
+
 /* One block of the last batch, in its middle or at its end: a start goes on behind it, and when
  * it can be read the records are there. */
 static void test_unreadable_block(void **state)
@@ -1060,7 +1280,8 @@ int main(void)
 		T(test_cut_while_open), T(test_table_lost),
 		T(test_prepared_file_lost), T(test_used_file_lost),
 		T(test_unreadable_segment), T(test_unreadable_and_retention), T(test_unreadable_then_gone),
-		T(test_unreadable_last_segment), T(test_unreadable_block),
+		T(test_unreadable_last_segment), T(test_unreadable_lane_without_worker),
+		T(test_unreadable_lane_and_its_last_batch), T(test_unreadable_lane_and_the_wal), T(test_unreadable_block),
 		T(test_unreadable_batches), T(test_unreadable_twice), T(test_unreadable_in_part),
 		T(test_unreadable_and_cut),
 		T(test_unreadable_header_and_begin), T(test_unreadable_header),
