@@ -209,7 +209,9 @@ struct store_block {
 	uint64_t segment_bytes;	/* of segments created from now on */
 	uint32_t flags;
 	uint32_t wal_class;	/* enum wal_class of the last start */
-	char     nvmm_path[440];/* NUL-terminated; of the attached wal */
+	char     nvmm_path[432];/* NUL-terminated; of the attached wal */
+	uint64_t boot;		/* of the machine that the attached wal is of, if it is of class
+				 * volatile: the first bytes of its boot id; 0 not known */
 	uint32_t wal_id;	/* wal_super.crc of the attached wal: a wal that was left
 				 * behind by an earlier attachment is not taken for it */
 	uint32_t crc;		/* over all before */

@@ -354,6 +354,9 @@ bool rec_numbers_lost(const struct rec *r, unsigned lane)
 {
 	const struct rec_lane *l = &r->lane[lane];
 
+	/* Of a wal that a power cut may have come to nobody knows how old it is. */
+	if (l->forgotten && l->has_wal)
+		return true;
 	return (l->segs.numbers_lost || l->end_gone || rec_aside_open(l)) && !l->has_wal && !(r->rep->lane[lane].row->actions & RL_SKIP);
 }
 
@@ -361,6 +364,8 @@ uint32_t rec_lost_reason(const struct rec_lane *l)
 {
 	if (l->aside)
 		return WAL_UNREADABLE;
+	if (l->forgotten)
+		return GAP_WAL_LOST;
 	if (!l->end_gone)
 		return GAP_DAMAGE;
 	return l->had_known && !l->end_unused ? GAP_MISSING : GAP_SKIPPED;
@@ -381,7 +386,8 @@ static int note_lost_numbers(struct rec *r, unsigned lane, struct rec_lane_repor
 		.reason = rec_lost_reason(l),
 		.err = l->aside ? last_unread(&l->segs)->err : 0,
 		.what = l->aside ? "the last segment; more numbers than it can have held" :
-			!l->end_gone ? "the end of the log is lost; more numbers than it can have held" :
+			l->forgotten ? "the wal is of an earlier boot of the machine; more numbers than it can have "
+			"held" : !l->end_gone ? "the end of the log is lost; more numbers than it can have held" :
 			l->end_unused ? "they would have been in a file that is missing, if it was used" :
 			l->had_known ? "a file that was ready for use is missing, and whether it held records "
 			"nobody knows; more numbers than it can have held" :
@@ -639,7 +645,7 @@ static bool wal_wants(const struct rec *r, unsigned lane)
 
 	if (MUTANT(rec_aside_wal))
 		return false;
-	if (r->rep->row->action == REC_LOST)
+	if (r->rep->row->action == REC_LOST || l->forgotten)
 		return true;
 	return l->has_wal ? l->wal_next > l->head_seq : r->wal && lane < r->wal->super.lanes;
 }
@@ -660,6 +666,7 @@ int rec_lane_find(struct rec *r, unsigned lane)
 	int err;
 
 	rep->lane = lane;
+	l->forgotten = r->rep->facts.attached == RA_FORGOTTEN;
 	if (r->store_open && store_lane(&r->store, lane)) {
 		l->had_known = true;
 		l->had = *store_lane(&r->store, lane);

@@ -35,6 +35,7 @@ struct rec_lane {
 	bool	 unclean;		/* the store was open when the lane was looked at last */
 	bool	 aside;			/* its last segment cannot be read now: the lane is left as it is */
 	size_t	 cut;			/* the hole from which on the wal has it; or REC_NO_CUT */
+	bool	 forgotten;		/* RA_FORGOTTEN */
 	bool	 closed;		/* the store was, when it was looked at */
 	bool	 keep_tail;		/* what is behind the last frame stays and is explained */
 	uint64_t base;			/* next number of the segments, after the cut */
@@ -72,6 +73,7 @@ struct rec {
 	uint64_t retain_bytes;		/* of all lanes together, 0: no limit */
 	enum wal_class cls;		/* the class asked for */
 	uint64_t (*now_ms)(void);
+	uint64_t boot;			/* of the machine; 0: not known */
 	void	(*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
 	void	*progress_arg;
 

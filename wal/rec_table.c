@@ -19,7 +19,8 @@
 #define NEW	(M(RS_NONE) | M(RS_BLANK))
 #define GOOD	M(RS_GOOD)
 #define GO	(M(RT_READ) | M(RT_STORE) | M(RT_WAL_FREE))
-#define SOME	(M(RA_VOLATILE) | M(RA_LASTING))
+#define BOOT	(M(RA_VOLATILE) | M(RA_LASTING))		/* a power cut has not come to it */
+#define SOME	(BOOT | M(RA_FORGOTTEN))
 #define NO	M(false)
 #define YES	M(true)
 
@@ -54,27 +55,32 @@ const struct rec_row rec_rows[] = {
 	{ "segments", "every record is in the segment log",
 	  GOOD, M(RA_NO), ANY, GO, ANY, REC_SEGMENTS, 0 },
 	{ "replay", "the attached wal is moved into the segment log",
-	  GOOD, SOME, M(RW_FOUND), GO, ANY, REC_REPLAY, 0 },
+	  GOOD, BOOT, M(RW_FOUND), GO, ANY, REC_REPLAY, 0 },
+	{ "volatile wal of an earlier boot", "the attached wal was volatile, and the machine was restarted since: "
+	  "what is whole of it is moved into the segment log, and more may be lost",
+	  GOOD, M(RA_FORGOTTEN), M(RW_FOUND) | M(RW_HEADLESS), GO, ANY, REC_REPLAY, 0 },
 	{ "wal taken", "the attached wal belongs to a copy of this store, or this is one",
 	  GOOD, SOME, M(RW_TAKEN), GO, ANY, REC_REFUSE, WAL_EMISMATCH },
 	{ "wal busy", "another process has the attached wal open",
 	  GOOD, SOME, M(RW_BUSY), GO, ANY, REC_REFUSE, WAL_EBUSY },
 	{ "volatile wal gone", "the attached wal was volatile and is gone",
-	  GOOD, M(RA_VOLATILE), M(RW_GONE), GO, ANY, REC_LOST, 0 },
+	  GOOD, M(RA_VOLATILE) | M(RA_FORGOTTEN), M(RW_GONE), GO, ANY, REC_LOST, 0 },
+	{ "volatile wal cut", "the attached wal was volatile, and the restart of the machine has damaged it",
+	  GOOD, M(RA_FORGOTTEN), M(RW_BAD), GO, ANY, REC_LOST, 0 },
 	{ "wal missing", "the attached wal is not there",
 	  GOOD, M(RA_LASTING), M(RW_GONE), GO, NO, REC_REFUSE, WAL_EWALMISSING },
 	{ "missing wal given up", "the attached wal is not there and was given up",
 	  GOOD, M(RA_LASTING), M(RW_GONE), GO, YES, REC_LOST, 0 },
 	{ "wal damaged", "no copy of the attached wal's superblock is valid",
-	  GOOD, SOME, M(RW_BAD), GO, NO, REC_REFUSE, WAL_EFORMAT },
+	  GOOD, BOOT, M(RW_BAD), GO, NO, REC_REFUSE, WAL_EFORMAT },
 	{ "wal unreadable", "no copy of the attached wal's superblock can be read",
 	  GOOD, SOME, M(RW_UNREADABLE), GO, NO, REC_REFUSE, -EIO },
 	{ "head lost", "a lane's head in the attached wal has no valid copy",
-	  GOOD, SOME, M(RW_HEADLESS), GO, NO, REC_REFUSE, WAL_EFORMAT },
+	  GOOD, BOOT, M(RW_HEADLESS), GO, NO, REC_REFUSE, WAL_EFORMAT },
 	{ "lost head given up", "a lane's head in the attached wal is lost and was given up",
-	  GOOD, SOME, M(RW_HEADLESS), GO, YES, REC_REPLAY, 0 },
+	  GOOD, BOOT, M(RW_HEADLESS), GO, YES, REC_REPLAY, 0 },
 	{ "damaged wal given up", "the attached wal is damaged and was given up",
-	  GOOD, SOME, M(RW_BAD), GO, YES, REC_LOST, 0 },
+	  GOOD, BOOT, M(RW_BAD), GO, YES, REC_LOST, 0 },
 	{ "unreadable wal given up", "the attached wal cannot be read and was given up",
 	  GOOD, SOME, M(RW_UNREADABLE), GO, YES, REC_LOST, 0 },
 };

@@ -28,6 +28,7 @@ static struct rec *rec_of(const struct rec_tool *t, struct wal_report *rep, bool
 	r->give_up = t->give_up;
 	r->adopt = t->adopt;
 	r->now_ms = t->now_ms ? t->now_ms : clock_wall_ms;
+	r->boot = t->boot || t->pm ? t->boot : clock_boot();
 	r->progress = t->progress;
 	r->progress_arg = t->progress_arg;
 	r->rep = rep;
@@ -194,6 +195,7 @@ int wal_repair(const struct rec_tool *t, struct wal_report *rep)
 	if (!err) {
 		/* Every record is in synced segments: no wal is needed any more. */
 		r->store.b.wal_id = 0;
+		r->store.b.boot = 0;
 		for (unsigned i = 0; i < r->lanes && !err; i++)
 			if (r->lane[i].log)
 				err = seglog_note_end(r->lane[i].log);

@@ -41,6 +41,8 @@ enum rec_store {		/* STORE/store */
 enum rec_attached {		/* what the store file says */
 	RA_NO,			/* no record is anywhere but in the segments */
 	RA_VOLATILE,		/* records may be in a wal of class volatile */
+	RA_FORGOTTEN,		/* likewise, but the machine was restarted since: what is in its place
+				 * is what some file system made of it */
 	RA_LASTING,		/* of class nvmm or nvmm-eadr */
 	RA_COUNT
 };
@@ -198,6 +200,7 @@ struct rec_tool {
 	const struct pm_ops  *pm;	/* NULL: the product's */
 	const struct blk_ops *blk;
 	uint64_t (*now_ms)(void);
+	uint64_t boot;			/* as in struct wal_options */
 	void	(*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
 	void	*progress_arg;
 };

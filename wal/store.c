@@ -69,8 +69,9 @@ int store_block_check(const struct store_block *b)
 		return WAL_EBYTEORDER;
 	if (b->version != WAL_VERSION && !MUTANT(store_version_check))
 		return WAL_EVERSION;
-	if (!memchr(b->nvmm_path, 0, sizeof(b->nvmm_path)) ||
-	    b->segment_bytes < SEG_BYTES_MIN || b->segment_bytes > SEG_BYTES_MAX ||
+	if (!memchr(b->nvmm_path, 0, sizeof(b->nvmm_path)))
+		return WAL_EVERSION;	/* an older one's, where longer paths were possible */
+	if (b->segment_bytes < SEG_BYTES_MIN || b->segment_bytes > SEG_BYTES_MAX ||
 	    b->segment_bytes % WAL_PAGE)
 		return WAL_EFORMAT;
 	return 0;

@@ -285,7 +285,8 @@ static int open_wal(struct rec *r)
 /* After recovery: everything is in the segments. */
 static int attach(struct opening *p, struct rec *r)
 {
-	bool keep = r->wal && wal_has_wal(p->o->class) && same_shape(p, r) && !r->adopted;
+	bool keep = r->wal && wal_has_wal(p->o->class) && same_shape(p, r) && !r->adopted &&
+		    r->rep->facts.attached != RA_FORGOTTEN;
 	int opened = keep ? open_wal(r) : 0;
 	const char *path = wal_has_wal(p->o->class) ? r->nvmm_path : "";
 	uint32_t flags = MUTANT(open_flag) ? 0 : STORE_OPEN;
@@ -321,6 +322,7 @@ static int attach(struct opening *p, struct rec *r)
 	} else {
 		r->store.b.wal_id = 0;
 	}
+	r->store.b.boot = *path && p->o->class == WAL_VOLATILE && !MUTANT(open_boot) ? r->boot : 0;
 	if (MUTANT(open_attach))
 		return 0;
 	return store_update(&r->store, flags, p->o->class, path, p->o->segment_bytes);
@@ -349,6 +351,7 @@ static struct rec *rec_for(const struct opening *p)
 	r->retain_bytes = o->retain_bytes;
 	r->cls = o->class;
 	r->now_ms = p->w->now_ms;
+	r->boot = o->boot || o->pm ? o->boot : clock_boot();
 	r->progress = o->progress;
 	r->progress_arg = o->progress_arg;
 	r->rep = &p->w->report;
@@ -640,6 +643,7 @@ int wal_close(struct wal *w)
 	if (w->cls != WAL_NONE) {
 		err = MUTANT(close_drain) ? 0 : drain(w);
 		w->store.b.wal_id = 0;
+		w->store.b.boot = 0;
 		for (unsigned i = 0; i < w->known && !err; i++)
 			if (w->log[i])
 				err = seglog_note_end(w->log[i]);

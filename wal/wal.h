@@ -56,6 +56,8 @@ struct wal_options {
 	uint64_t	(*now_ms)(void);	/* wall clock; NULL: the system's */
 	uint64_t	(*boot_ms)(void);	/* and what clock.h compares it with; NULL: likewise */
 	bool		(*clock_synced)(void);
+	uint64_t	boot;		/* which boot of the machine this is; 0: the system's, or not known
+					 * where pm is a simulator */
 	/* Called now and then while recovering: bytes done and in all (0: unknown). */
 	void		(*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
 	void		*progress_arg;

@@ -80,7 +80,7 @@ void world_fini(struct world *x)
 void world_tool(const struct world *x, struct rec_tool *t)
 {
 	*t = (struct rec_tool){ .store_dir = WORLD_STORE, .pm = pm_sim_ops(x->pm),
-		.blk = blk_sim_ops(x->blk), .now_ms = now_ms };
+		.blk = blk_sim_ops(x->blk), .now_ms = now_ms, .boot = x->boot };
 }
 
 /* ---- commits that complete later ---- */
@@ -117,7 +117,7 @@ int world_open(struct world *x, unsigned lanes)
 		.pool_bytes = (uint64_t)lanes * WORLD_BUFS * WORLD_BUF, .buf_size = WORLD_BUF,
 		.segment_bytes = WORLD_SEGMENT, .record_bytes_max = WORLD_RECORD,
 		.retain_bytes = x->retain_bytes, .retain_ms = x->retain_ms,
-		.adopt = x->adopt,
+		.adopt = x->adopt, .boot = x->boot,
 		.pm = pm_sim_ops(x->pm), .blk = blk_sim_ops(x->blk), .now_ms = now_ms,
 	};
 	int err = wal_open(&x->w, &o, x->why, sizeof(x->why));

@@ -39,6 +39,7 @@ struct world {
 	enum wal_class cls;		/* of the next open; may be changed between */
 	const char *nvmm;
 	bool	 adopt;
+	uint64_t boot;			/* which one of the machine; 0: not known */
 	unsigned lanes;
 	uint64_t retain_bytes, retain_ms;	/* 0: for ever */
 	struct pm_sim *pm;

@@ -1545,6 +1545,111 @@ static void test_zeroed_magics(void **state)
 	says_nothing(*state, zero_magics, WAL_EFORMAT, "wal damaged");
 }
 
+/* ---- a volatile wal in an ordinary file, and a power cut ---- */
+
+/* The machine is started again, and the file system gives the wal back as it was then. */
+static void boot_again(struct fixture *f, struct pm_sim *then)
+{
+	struct blk_sim *blk = blk_sim_killed(f->x.blk);
+	struct world old = f->x;
+
+	world_fini(&f->x);
+	world_init(&f->x, old.cls, then, blk, &f->model);
+	f->x.stream = old.stream;
+	f->x.boot = old.boot + 1;
+}
+
+static void volatile_store(struct fixture *f, enum wal_class cls)
+{
+	world_fini(&f->x);
+	model_free(&f->model);
+	f->model = (struct model){ 0 };
+	world_init(&f->x, cls, pm_sim_new(), blk_sim_new(), &f->model);
+	f->x.boot = 7;
+	assert_int_equal(world_open(&f->x, 2), 0);
+	put(f, 0, 100);
+	assert_int_equal(world_background(&f->x, 1 << 20), 0);
+	put(f, 0, 200);
+}
+
+/* It looks whole and is old: what was acknowledged since is told as lost, and no number of it is
+ * given again.  What it has is there. */
+static void test_volatile_wal_is_old(void **state)
+{
+	struct fixture *f = *state;
+	struct pm_sim *then;
+
+	volatile_store(f, WAL_VOLATILE);
+	then = pm_sim_killed(f->x.pm);
+	put(f, 0, 300);
+	boot_again(f, then);
+	f->model.lane[0].v[2].acked = false;
+	assert_int_equal(verdict_of(f), 2);
+	assert_string_equal(f->rep.row->label, "volatile wal of an earlier boot");
+	assert_int_equal(f->rep.lane[0].next_seq, 3 + REC_LOST_SKIP);
+	for (unsigned i = 0; i < f->rep.findings; i++)
+		if (!f->rep.finding[i].lane) {
+			assert_int_equal(f->rep.finding[i].reason, GAP_WAL_LOST);
+			assert_int_equal(f->rep.finding[i].from_seq, 3);
+		}
+	assert_int_equal(f->rep.findings, 2);		/* each lane's */
+	assert_int_equal(world_open(&f->x, 2), 0);
+	world_read(&f->x, &f->got);
+	assert_int_equal(f->got.n, 2);
+	put(f, 0, 400);
+	assert_int_equal(f->model.lane[0].v[3].seq, 3 + REC_LOST_SKIP);
+	then = pm_sim_killed(f->x.pm);			/* a SIGKILL: it is this boot's */
+	boot_again(f, then);
+	f->x.boot--;
+	assert_int_equal(verdict_of(f), 1);
+	assert_int_equal(f->rep.lane[0].replay_records, 1);
+	assert_int_equal(world_open(&f->x, 2), 0);
+	assert_int_equal(world_close(&f->x), 0);
+	f->x.boot++;
+	assert_int_equal(verdict_of(f), 0);
+	assert_int_equal(world_open(&f->x, 2), 0);
+	assert_int_equal(lane_durable(wal_lane(f->x.w, 0)), 3 + REC_LOST_SKIP);
+}
+
+static void no_heads(struct fixture *f)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		pm_sim_flip(f->x.pm, WORLD_NVMM "/wal", (WAL_HEADS_A + i * 64) * 8 + 100);
+		pm_sim_flip(f->x.pm, WORLD_NVMM "/wal", (WAL_HEADS_B + i * 64) * 8 + 100);
+	}
+}
+
+/* Its superblocks, or its heads, are zeros: that is what the class allows after a power cut, told
+ * as a loss.  In the same boot it is damage, and so it is in a class that outlasts power cuts. */
+static void test_volatile_wal_is_cut(void **state)
+{
+	static void (*const damage[])(struct fixture *) = { zero_magics, no_heads };
+	struct fixture *f = *state;
+
+	for (unsigned c = 0; c < 8; c++) {
+		enum wal_class cls = c & 1 ? WAL_NVMM : WAL_VOLATILE;
+		bool heads = c & 2, same = c & 4;
+
+		volatile_store(f, cls);
+		boot_again(f, pm_sim_killed(f->x.pm));
+		f->x.boot -= same;
+		damage[heads](f);
+		if (cls == WAL_NVMM || same) {
+			assert_int_equal(verdict_of(f), 3);
+			assert_int_equal(world_open(&f->x, 2), WAL_EFORMAT);
+			assert_non_null(strstr(f->x.why, "--give-up-wal"));
+			continue;
+		}
+		f->model.lane[0].v[1].acked = false;
+		assert_int_equal(verdict_of(f), 2);
+		assert_string_equal(f->rep.row->label, heads ? "volatile wal of an earlier boot" : "volatile wal cut");
+		assert_int_equal(f->rep.finding[0].reason == GAP_WAL_LOST || heads, 1);
+		assert_int_equal(world_open(&f->x, 2), 0);
+		put(f, 0, 300);
+		assert_int_equal(f->model.lane[0].v[2].seq, 2 + REC_LOST_SKIP);
+	}
+}
+
 static void test_unreadable_superblocks(void **state)
 {
 	says_nothing(*state, bad_supers, -EIO, "wal unreadable");
@@ -1885,7 +1990,7 @@ int main(void)
 		T(test_clock_jumps), T(test_failed_lane_is_left_alone),
 		T(test_torn_twice), T(test_gap_frame_torn), T(test_unreadable_block),
 		T(test_damaged_wal), T(test_unreadable_block_of_the_store), T(test_unreadable_store),
-		T(test_zeroed_magics), T(test_unreadable_superblocks), T(test_wal_of_zeros), T(test_zeroed_magics_of_another),
+		T(test_zeroed_magics), T(test_volatile_wal_is_old), T(test_volatile_wal_is_cut), T(test_unreadable_superblocks), T(test_wal_of_zeros), T(test_zeroed_magics_of_another),
 		T(test_table_of_noise),
 		T(test_segment_of_another_in_a_new_store), T(test_table_of_an_older_time),
 		T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_time_of_a_batch), T(test_bounds_and_old_lanes),
