@@ -181,6 +181,7 @@ static int absent_status(enum wal_reason reason)
 	case WAL_MISSING:
 	case WAL_WAL_LOST:
 	case WAL_SKIPPED:
+	case WAL_GONE:
 		return 500;
 	default:
 		return 503;
@@ -191,25 +192,6 @@ static int missed(struct readback *r, enum wal_reason reason)
 {
 	count_absent(r->shared, reason);
 	return absent_status(reason);
-}
-
-/* Why there is no such record, or 0: it should be there. */
-static int one_status(struct readback *r, const char **why)
-{
-	uint64_t oldest, newest;
-	int e = wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest);
-
-	*why = "no such record";
-	if (e == -ENOENT || r->name.from == 0)
-		return missed(r, WAL_NEVER);
-	*why = "the log cannot be read";
-	if (e)
-		return 500;
-	*why = "no such record: the number was not acknowledged yet";
-	if (r->name.from > newest)
-		return missed(r, WAL_NEVER);
-	*why = "the record has expired";
-	return r->name.from < oldest ? missed(r, WAL_EXPIRED) : 0;
 }
 
 static int one_absent(struct readback *r, const char **why)
@@ -233,15 +215,33 @@ static int one_absent(struct readback *r, const char **why)
 		*why = "the record has expired";
 		break;
 	case 500:
-		snprintf(r->words, sizeof r->words, "the record is lost%s: %s; pasted-recover check says "
-			 "where", wal_reason_maybe(a.reason) ? ", if there was one" : "",
-			 wal_reason_words(a.reason));
+		snprintf(r->words, sizeof r->words, "the record is %s: %s; pasted-recover check says "
+			 "where", a.reason == WAL_GONE ? "gone" : wal_reason_maybe(a.reason) ?
+			 "lost, if there was one" : "lost", wal_reason_words(a.reason));
 		break;
 	default:
 		snprintf(r->words, sizeof r->words, "the record cannot be read now: %s",
 			 a.reason == WAL_UNREADABLE ? wal_strerror(a.err) : "try again");
 	}
 	return status;
+}
+
+/* Why there is no such record, or 0: it should be there. */
+static int one_status(struct readback *r, const char **why)
+{
+	uint64_t oldest, newest;
+	int e = wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest);
+
+	*why = "no such record";
+	if (e == -ENOENT || r->name.from == 0)
+		return missed(r, WAL_NEVER);
+	*why = "the log cannot be read";
+	if (e)
+		return 500;
+	*why = "no such record: the number was not acknowledged yet";
+	if (r->name.from > newest)
+		return missed(r, WAL_NEVER);
+	return r->name.from < oldest ? one_absent(r, why) : 0;
 }
 
 /* Finds the record: 0, or the status that says why not, or -EAGAIN. */
@@ -318,6 +318,7 @@ static enum readback_step one(struct readback *r, struct text *t, size_t room)
 static int range_bounds(struct readback *r, const char **why)
 {
 	uint64_t oldest, newest, n = r->name.from;
+	struct wal_absent a;
 	int e = wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest);
 
 	*why = e == -ENOENT ? "no such lane" : "the log cannot be read";
@@ -333,7 +334,9 @@ static int range_bounds(struct readback *r, const char **why)
 		return 0;
 	}
 	*why = "these records have expired";
-	return r->name.to < oldest && r->name.to != 0 ? 410 : 0;
+	if (r->name.to >= oldest || r->name.to == 0)
+		return 0;
+	return wal_read_absent(r->shared->wal, r->name.lane, r->name.to, &a) || a.reason == WAL_EXPIRED ? 410 : 0;
 }
 
 static void gap(struct text *t, const struct readback *r, uint64_t to, const char *reason)

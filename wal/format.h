@@ -230,6 +230,9 @@ enum {
 	LANE_SKIPPED = 2,	/* likewise, but whether they were in any file is not known */
 	LANE_OPEN = 4,		/* the store was open when it was looked at, and a start that could not
 				 * read the end of this lane left it so: STORE_OPEN, for this lane alone */
+	LANE_LOW = 8,		/* whether what is below low_seq has expired or its files were removed is
+				 * not known: the table was lost.  Retention takes this away when it
+				 * removes the next one, for then all of it would have expired too */
 };
 struct store_lane {
 	uint32_t magic;		/* LANE_MAGIC */

@@ -12,6 +12,7 @@ static const struct {
 	[WAL_MISSING] = { "missing", "the file that it was in is missing" },
 	[WAL_SKIPPED] = { "skipped", "the number was skipped: what would tell whether it was given could not be read" },
 	[WAL_EXPIRED] = { "expired", "it has expired" },
+	[WAL_GONE] = { "gone", "it has expired, or the file that it was in was removed: what would tell is lost" },
 	[WAL_UNREADABLE] = { "unreadable", "it cannot be read now" },
 	[WAL_NEVER] = { "never", "no record was ever called that" },
 };

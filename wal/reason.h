@@ -20,6 +20,7 @@ enum wal_reason {
 	WAL_MISSING = GAP_MISSING,
 	WAL_SKIPPED = GAP_SKIPPED,
 	WAL_EXPIRED,			/* retention removed it */
+	WAL_GONE,			/* that, or its file was removed: what would tell is lost */
 	WAL_UNREADABLE,			/* it cannot be read now: the device does not give it, or its file cannot be opened */
 	WAL_NEVER,			/* no record was ever called that */
 	WAL_REASONS

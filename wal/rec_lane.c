@@ -498,16 +498,30 @@ static bool ends_here(const struct seg_lane *s)
 	return false;
 }
 
-/* Where the table is lost only it knew whether the oldest records had expired. */
+/* Where the table is lost only it knew whether the oldest records had expired: it was told so then,
+ * and the entry that was made of what was found says that it is not known. */
+static bool begin_unknown(const struct rec *r, const struct rec_lane *l)
+{
+	const struct seg_info *first = first_used(&l->segs);
+
+	if (MUTANT(rec_low_unknown))
+		return false;
+	if (l->had_known)
+		return l->had.flags & LANE_LOW;
+	return (r->store.lanes_on || r->rebuilt) && first && first->h.first_seq > 1;
+}
+
 static int note_begin_unknown(struct rec *r, unsigned lane)
 {
-	const struct seg_info *first = first_used(&r->lane[lane].segs);
+	const struct rec_lane *l = &r->lane[lane];
+	uint64_t low;
 
-	if (!first || first->h.first_seq <= 1)
+	if (!begin_unknown(r, l))
 		return 0;
-	return rec_note(r, &(struct rec_finding){
-		.lane = lane, .state = RF_EXPLAINED, .from_seq = 1, .to_seq = first->h.first_seq - 1,
-		.reason = WAL_EXPIRED, .place = RP_NOWHERE,
+	low = l->had_known ? l->had.low_seq : first_used(&l->segs)->h.first_seq;
+	return low <= 1 ? 0 : rec_note(r, &(struct rec_finding){
+		.lane = lane, .state = RF_EXPLAINED, .from_seq = 1, .to_seq = low - 1,
+		.reason = WAL_GONE, .place = RP_NOWHERE,
 		.what = "they have expired, or their files were removed: what would tell is lost" });
 }
 
@@ -517,12 +531,11 @@ static int note_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 	int err;
 
 	l->gone_from = 1;
-	if (!l->had_known && (r->store.lanes_on || r->rebuilt) && l->segs.nsegs) {
+	if (!l->had_known && (r->store.lanes_on || r->rebuilt) && l->segs.nsegs)
 		l->end_gone = !l->has_wal && !ends_here(&l->segs) && !MUTANT(rec_end_unknown);
-		err = note_begin_unknown(r, lane);
-		if (err)
-			return err;
-	}
+	err = note_begin_unknown(r, lane);
+	if (err)
+		return err;
 	if (!l->had_known && r->store.lanes_on && l->segs.nsegs && !r->store.lane_bad[lane])
 		return rec_note(r, &(struct rec_finding){
 			.lane = lane, .from_seq = 1, .to_seq = 0, .reason = WAL_DAMAGE,
@@ -580,6 +593,8 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
 		e->flags = LANE_MISSING;
 	if (rec_gone_reason(l) == WAL_SKIPPED || (l->end_gone && rec_lost_reason(l) == GAP_SKIPPED))
 		e->flags = LANE_SKIPPED;
+	if (begin_unknown(r, l) && e->low_seq > 1)
+		e->flags |= LANE_LOW;
 	if (e->next_seq < e->low_seq)
 		e->next_seq = e->low_seq;
 	/* Those that are skipped for what stands in the tail: the frame that says so may be where

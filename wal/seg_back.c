@@ -67,6 +67,7 @@ static int note_low(struct seglog *s)
 		return 0;
 	s->had.low_segno = s->low_segno;
 	s->had.low_seq = s->low_seq;
+	s->had.flags &= ~(uint32_t)LANE_LOW;
 	err = MUTANT(seg_note_low) ? 0 : note(s);
 	if (err)
 		s->had = was;
@@ -176,6 +177,7 @@ static bool take_oldest(struct seglog *s, uint64_t behind, uint64_t *segno, bool
 	if (s->low_seq) {
 		s->low_segno = s->segs[0]->segno;
 		s->low_seq = first;
+		s->low_lost = false;
 	}
 	*segno = g->segno;
 	*again = (!g->refs || MUTANT(seg_recycle_refs)) && !g->lost && g->bytes == s->o.segment_bytes;

@@ -237,14 +237,17 @@ static int why_now(struct seglog *s, uint64_t seq, struct wal_absent *a)
 	struct why y = { .s = s, .seq = seq, .a = a };
 	struct seg *g, *next;
 	uint64_t oldest, newest;
-	bool whole;
+	bool whole, lost;
 	int err;
 
 	seg_read_bounds(s, &oldest, &newest);
 	*a = (struct wal_absent){ WAL_NEVER, 0, seq, seq };
 	if (!seq || seq > newest)
 		return 0;
-	*a = (struct wal_absent){ WAL_EXPIRED, 0, 1, oldest - 1 };
+	pthread_mutex_lock(&s->lock);
+	lost = s->low_lost;
+	pthread_mutex_unlock(&s->lock);
+	*a = (struct wal_absent){ lost ? WAL_GONE : WAL_EXPIRED, 0, 1, oldest - 1 };
 	if (seq < oldest)
 		return 0;
 	a->from = oldest;

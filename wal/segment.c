@@ -517,6 +517,7 @@ int seglog_open(struct seglog **out, const struct seglog_options *o,
 	s->had = o->had;
 	s->low_segno = o->had.low_segno;
 	s->low_seq = o->had.low_seq;
+	s->low_lost = o->had.flags & LANE_LOW;
 	s->batch = r->next_batch;
 	s->durable_seq = r->next_seq - 1;
 	s->newest_ms = r->newest_ms;

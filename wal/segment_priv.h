@@ -87,6 +87,7 @@ struct seglog {
 	uint64_t index_bytes, index_clock;
 	uint64_t expired;
 	uint64_t low_segno, low_seq;	/* what has not expired; 0: as segs[0] is */
+	bool	 low_lost;		/* LANE_LOW */
 
 	/* the background's */
 	uint64_t next_segno, bytes_max;

@@ -30,6 +30,7 @@ struct fake_rec {
 static struct fake {
 	struct fake_rec rec[FAKE_LANES][FAKE_SEQS];	/* [0] unused */
 	uint64_t oldest[FAKE_LANES], newest[FAKE_LANES], settled[FAKE_LANES];
+	bool gone;		/* what is below oldest has not expired, or nobody knows */
 	uint64_t break_at;	/* reading this number is -EIO; 0: none */
 	size_t have;		/* of a record at once; 0: 4096 */
 	unsigned slices;	/* that checking a larger one takes */
@@ -161,7 +162,7 @@ int wal_read_absent(struct wal *w, unsigned lane, uint64_t seq, struct wal_absen
 	f = &fake.rec[lane][seq];
 	a->reason = f->damaged ? WAL_DAMAGE : f->data ? WAL_IS_THERE : f->skipped ? f->skipped : WAL_TORN;
 	if (seq < fake.oldest[lane])
-		*a = (struct wal_absent){ WAL_EXPIRED, 0, 1, fake.oldest[lane] - 1 };
+		*a = (struct wal_absent){ fake.gone ? WAL_GONE : WAL_EXPIRED, 0, 1, fake.oldest[lane] - 1 };
 	else if (seq == fake.break_at)
 		*a = (struct wal_absent){ WAL_UNREADABLE, -EIO, seq, seq };
 	else if (a->reason != WAL_IS_THERE) {

@@ -255,6 +255,21 @@ static void test_one_skipped(void **state)
 	}
 }
 
+/* Where nobody knows whether it has expired, that is not said of it. */
+static void test_gone(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		fake_add(0, "", "b");
+	fake.oldest[0] = 3;
+	fake.gone = true;
+	expect_status("/0-2", 500, "the record is gone: it has expired, or the file that it was in was removed");
+	expect_lines("/0-1..2", "{\"gap\":\"0-1..2\",\"reason\":\"gone\"}\n");
+	fake.gone = false;
+	expect_status("/0-2", 410, "the record has expired");
+	expect_status("/0-1..2", 410, "these records have expired");
+}
+
 static void test_one_not_there(void **state)
 {
 	struct got g;
@@ -539,7 +554,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names), TEST(test_one), TEST(test_unsafe_headers),
-		TEST(test_one_not_there), TEST(test_one_skipped), TEST(test_wait), TEST(test_wait_under_load), TEST(test_range), TEST(test_range_holes),
+		TEST(test_one_not_there), TEST(test_one_skipped), TEST(test_gone), TEST(test_wait), TEST(test_wait_under_load), TEST(test_range), TEST(test_range_holes),
 		TEST(test_pieces), TEST(test_slices), TEST(test_breaks_under_reader), TEST(test_bounds),
 	};
 

@@ -1196,6 +1196,77 @@ static void test_table_lost(void **state)
 	}
 }
 
+static void gone_begin(struct fixture *f, enum wal_reason want)
+{
+	struct wal_absent a;
+
+	assert_int_equal(wal_read_absent(f->x.w, 0, 1, &a), 0);
+	assert_int_equal(a.reason, want);
+	assert_int_equal(a.from, 1);
+}
+
+/* The table is lost, with the file `store` or alone, and so are the oldest segments: whether they
+ * had expired nobody knows, and that is said by check and the server, now and after each start,
+ * until retention removes what is behind them. */
+static void test_begin_and_table_lost(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int store = 0; store < 2; store++) {
+		const struct blk_ops *blk;
+		char path[64];
+
+		begin(f, WAL_FSYNC);
+		many(f);
+		die(f);
+		blk = blk_sim_ops(f->x.blk);
+		if (store)
+			assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/store"), 0);
+		else
+			forget_lanes(f);
+		path_of(path, 1);
+		assert_int_equal(blk->unlink(blk->ctx, NULL, path), 0);
+		all_acked(f, false);
+		if (store) {
+			struct wal_report rep;
+			struct rec_tool tool;
+
+			world_tool(&f->x, &tool);
+			assert_int_equal(wal_repair(&tool, &rep), 0);
+			wal_report_fini(&rep);
+		}
+		for (int life = 0; life < 3; life++) {
+			verdict(f);
+			assert_true(told(f, WAL_GONE) && !told(f, WAL_EXPIRED));
+			start(f);
+			gone_begin(f, WAL_GONE);
+			put(f, 300);
+			background(f);
+			if (life)
+				assert_int_equal(world_close(&f->x), 0);
+			else
+				die(f);
+			all_acked(f, false);
+		}
+		f->x.retain_bytes = 4 * WORLD_SEGMENT;
+		verdict(f);
+		start(f);
+		path_of(path, 2);
+		while (blk_sim_bytes(f->x.blk, path, &(uint64_t){ 0 })) {
+			put(f, 1300);
+			background(f);
+		}
+		gone_begin(f, WAL_EXPIRED);
+		die(f);
+		all_acked(f, false);
+		verdict(f);
+		assert_false(told(f, WAL_GONE));
+		f->x.retain_bytes = 4 * WORLD_SEGMENT;
+		start(f);
+		gone_begin(f, WAL_EXPIRED);
+	}
+}
+
 /* After a SIGKILL: the prepared file is gone.  That is told; its numbers are skipped, for it may
  * have been used, and not told as so many records that are lost.  Also where the first start is
  * cut anywhere. */
@@ -1278,7 +1349,7 @@ int main(void)
 		T(test_one_batch_without_a_header), T(test_a_used_segment_without_a_header),
 		T(test_a_used_segment_without_its_begin), T(test_cut_files),
 		T(test_cut_while_open), T(test_table_lost),
-		T(test_prepared_file_lost), T(test_used_file_lost),
+		T(test_prepared_file_lost), T(test_used_file_lost), T(test_begin_and_table_lost),
 		T(test_unreadable_segment), T(test_unreadable_and_retention), T(test_unreadable_then_gone),
 		T(test_unreadable_last_segment), T(test_unreadable_lane_without_worker),
 		T(test_unreadable_lane_and_its_last_batch), T(test_unreadable_lane_and_the_wal), T(test_unreadable_block),
