@@ -17,6 +17,7 @@ Environment
   PASTED_TEST_SLOW            a factor for every timeout (sanitizers, valgrind)
   PASTED_TEST_KEEP            leave the folders behind
   PASTED_TEST_ONLY            run only the cases whose name contains this
+  PASTED_TEST_FIRST           end after the first case that fails
   PASTED_TEST_SETTINGS        "key=value key=value": win over what a case sets
 """
 import base64
@@ -677,20 +678,28 @@ def run_one(f, title, ring, cls):
     return verdict
 
 
+def chosen():
+    """The cases to be run, each with its ring and class."""
+    only = os.environ.get("PASTED_TEST_ONLY", "")
+    for f, title, each, rings, classes in CASES:
+        if only not in f.__name__:
+            continue
+        for ring, cls in combinations() if each else [(None, None)]:
+            if (rings is None or ring in rings) and (classes is None or cls in classes):
+                yield f, title, ring, cls
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # a driver's time limit: clean up
     for name, path in (("PASTED", PASTED), ("PASTED_RECOVER", RECOVER)):
         if not os.access(path, os.X_OK):
             print(f"{name} does not name a program: {path!r}")
             sys.exit(99)
-    only = os.environ.get("PASTED_TEST_ONLY", "")
     seen = []
-    for f, title, each, rings, classes in CASES:
-        if only not in f.__name__:
-            continue
-        for ring, cls in combinations() if each else [(None, None)]:
-            if (rings is None or ring in rings) and (classes is None or cls in classes):
-                seen.append(run_one(f, title, ring, cls))
+    for run in chosen():
+        seen.append(run_one(*run))
+        if seen[-1] == "failed" and os.environ.get("PASTED_TEST_FIRST"):
+            break
     counts = {v: seen.count(v) for v in ("ok", "failed", "skipped")}
     print(f"{counts['ok']} ok, {counts['failed']} failed, {counts['skipped']} skipped")
     if not counts["failed"] and not counts["ok"]:

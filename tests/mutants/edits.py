@@ -4,8 +4,8 @@
 sites() knows as much of C as this tree's style needs: tokens, brackets, where a statement
 begins, which function it is in.  What it offers need not compile and need not change
 anything; wild.py sorts that out.  It leaves alone what no test can be asked for:
-comments, strings, what must() holds to be impossible, and lines with a MUTANT(), which
-run.py has.  No edit changes the number of lines."""
+comments, strings, what must(), or in the kernel WARN_ON() and lockdep, holds to be impossible,
+and lines with a MUTANT(), which run.py has.  No edit changes the number of lines."""
 import re
 from collections import namedtuple
 
@@ -26,10 +26,17 @@ RELATION = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 LOGIC = {"&&": "||", "||": "&&"}
 ARITHMETIC = {"+": "-", "-": "+", "*": "+", "/": "*", "%": "/", "<<": ">>", ">>": "<<", "&": "|", "|": "&"}
 COMPOUND = {"+=": "-=", "-=": "+=", "|=": "&=", "&=": "|=", "<<=": ">>=", ">>=": "<<=", "++": "--", "--": "++"}
-OTHER = {"true": "false", "false": "true", "MIN": "MAX", "MAX": "MIN", "min": "max", "max": "min"}
+OTHER = {"true": "false", "false": "true", "MIN": "MAX", "MAX": "MIN", "min": "max", "max": "min",
+         "min_t": "max_t", "max_t": "min_t"}
 ORDER = re.compile(r"(memory_order_|__ATOMIC_)(acquire|release|acq_rel|seq_cst|ACQUIRE|RELEASE|ACQ_REL|SEQ_CST)$")
+# The kernel's orders are calls: what they become, of their arguments.
+KERNEL_ORDER = {"smp_load_acquire": "READ_ONCE(*%s)", "smp_store_release": "WRITE_ONCE(*%s, %s)",
+                "READ_ONCE": "(%s)", "WRITE_ONCE": "%s = %s"}
 CONSTANT = re.compile(r"[A-Z][A-Z0-9]*_?[A-Z0-9_]+$")
-LEFT_ALONE = {"must", "must_fail", "assert", "static_assert", "_Static_assert", "sizeof", "offsetof", "MUTANT"}
+LEFT_ALONE = {"must", "must_fail", "assert", "static_assert", "_Static_assert", "sizeof", "offsetof", "MUTANT",
+              "WARN_ON", "WARN_ON_ONCE", "BUG_ON", "BUILD_BUG_ON", "ASSERT_RTNL", "container_of"}
+ASSERTS = re.compile(r"lockdep_|might_sleep")
+LOOPS = re.compile(r"for_each|FOREACH$")        # macros that a statement follows, as for()
 KEYWORDS = {"if", "else", "for", "while", "do", "switch", "case", "default", "return", "goto", "break",
             "continue", "static", "const", "struct", "enum", "union", "unsigned", "sizeof", "_Static_assert"}
 LVALUE = re.compile(r"\**\s*[A-Za-z_]\w*\s*((->|\.)\s*\w+\s*|\[[^;]*?\]\s*)*$")
@@ -58,7 +65,7 @@ class Source:
                 self.pair[i], self.pair[j] = j, i
         self.quiet = set()      # tokens within must() and the like
         for i, t in enumerate(self.t):
-            if t.text in LEFT_ALONE and self.is_op(i + 1, "("):
+            if (t.text in LEFT_ALONE or ASSERTS.match(t.text)) and self.is_op(i + 1, "("):
                 self.quiet.update(range(i, self.pair.get(i + 1, i) + 1))
 
     def is_op(self, i, text):
@@ -106,7 +113,7 @@ class Source:
             starts = before in (";", "{", "}", "else", "do", ":")
             if before == ")":
                 opener = self.word(self.pair[i - 1] - 1)
-                starts = opener in ("if", "for", "while", "switch") or opener.endswith("FOREACH")
+                starts = opener in ("if", "for", "while", "switch") or bool(LOOPS.search(opener))
             if self.is_op(i, "("):
                 # Within brackets there is no statement.
                 if starts:
@@ -222,6 +229,10 @@ class Finder:
                 self.field(f, i, first, last)
             elif t.text == "(" and before.kind == "name" and before.text not in KEYWORDS:
                 args = s.arguments(i)
+                if before.text in KERNEL_ORDER:
+                    weak = KERNEL_ORDER[before.text] % tuple(s.slice(a, b) for a, b in args)
+                    self.put("order", f, i - 1, s.pair[i] + 1, weak)
+                    continue
                 for (a, b), (c, d) in zip(args, args[1:]):
                     self.put("arguments", f, a, d, s.slice(c, d) + ", " + s.slice(a, b))
 
@@ -240,6 +251,8 @@ class Finder:
     def branches(self, f, i, last):
         """a ? b : c becomes a ? c : b."""
         s, k, nested = self.s, i + 1, 0
+        if s.is_op(k, ":"):         # a ?: b
+            return
         while k < last and not (s.is_op(k, ":") and not nested):
             nested += s.is_op(k, "?") - s.is_op(k, ":")
             k = s.pair[k] + 1 if s.t[k].kind == "op" and s.t[k].text in PAIRS else k + 1
@@ -274,7 +287,7 @@ class Finder:
             eq = next((k for k in range(i, end) if s.t[k].kind == "op" and s.t[k].text in (
                 "=", "+=", "-=", "|=", "&=", "^=", "<<=", ">>=", "++", "--")), None)
             call = s.t[i].kind == "name" and s.is_op(i + 1, "(") and s.pair[i + 1] == end - 1
-            if call and word not in LEFT_ALONE:
+            if call and word not in LEFT_ALONE and not LOOPS.search(word):
                 self.put("call", f, i, end + 1, ";")
             elif eq is not None and LVALUE.match(s.slice(i, eq)):
                 self.put("assignment", f, i, end + 1, ";")
@@ -284,7 +297,7 @@ class Finder:
                 self.early(f, i, returns)
 
     def early(self, f, i, returns):
-        words = returns.replace("*", " * ").split()
+        words = [w for w in returns.replace("*", " * ").split() if not w.startswith("__")]     # __init
         new = "return; " if words[-1:] == ["void"] else "return 0; "
         self.put("return", f, i, i + 1, new + self.s.word(i))
 

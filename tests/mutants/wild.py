@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Draws small wrong edits of wal/ and src/ by a seed, builds each and wants a test to fail.
+"""Draws small wrong edits of wal/, src/ and kmod/ by a seed, builds each and wants a test to fail.
 
 run.py asks about the operations that were given a name; this asks about edits that nobody
 chose (edits.py).  An edit that does not compile, that leaves the object file as it was, or
 that equivalent.txt has with a reason, is thrown away, and another is drawn: COUNT remain,
-half of them in wal/ and half in src/, at most one to a function.
+one in eight of them in kmod/ and the others half in wal/ and half in src/, at most one to a
+function.  Where the build folder was configured without the kernel module there are none in
+kmod/ nor in src/ring_paste.c, which nothing but the module's machines can judge.
 
 For each, the tests of make check run until one fails, fast layers first.  Before that each
 test has run on the tree as it is, with its time; one that fails there or is skipped kills
@@ -15,9 +17,13 @@ is not run.
 
 It works on copies of the tree below tests/mutants/wild of the build folder, and begins
 again where it was stopped: what was found out about an edit stays in seed-N.json, as long
-as wal/ and src/ are the same; a test that has been changed is run again.  Not run: run.py,
-which has the same tests, and the machines of tests/vm, which take too long for each edit;
-so kmod/ and src/ring_paste.c are not edited.
+as the sources are the same; a test that has been changed is run again.
+
+Not run: run.py, which has the same tests, and powercut.py and faults.py, whose machines take
+minutes for what the crash and the fault layers ask of the same code.  The other machines of
+tests/vm are asked about kmod/ and src/ring_paste.c only, one machine at a time: all else of
+wal/ and src/ runs outside of them over the other rings.  A guest that hangs or panics is a
+test that fails.
 
     wild.py --seed N [--count 60]
     wild.py --seed N --layers unit,crash      a look: the score is not one, and says so
@@ -28,6 +34,7 @@ so kmod/ and src/ring_paste.c are not edited.
 """
 import argparse
 import concurrent.futures
+import contextlib
 import ctypes
 import difflib
 import filecmp
@@ -48,29 +55,48 @@ import time
 import edits
 
 TOP = os.environ.get("top_srcdir") or os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
-BUILD = os.environ.get("top_builddir") or os.getcwd()
+BUILD = os.path.abspath(os.environ.get("top_builddir", "."))
 HERE = os.path.join(TOP, "tests/mutants")
 WILD = os.path.join(BUILD, "tests/mutants/wild")
 SLOTS = int(os.environ.get("WILD_SLOTS", 2))
 # A wrong argument or field that the compiler would name is no edit; other warnings say nothing.
 FLAGS = "WARN_CFLAGS=-w"
 TYPES = "WARN_CFLAGS=-Werror=incompatible-pointer-types -Werror=int-conversion"
-# Only the machines of tests/vm run the ring paste; random bytes are right as long as they differ.
-NOT_EDITED = re.compile(r"wal/dice|src/ring_paste")
+# Random bytes are right as long as they differ.
+NOT_EDITED = re.compile(r"wal/dice")
+FOLDERS = ("wal", "src", "kmod")
+IN_MACHINES = re.compile(r"kmod/|src/ring_paste")
 LAYERS = (
     ("unit", r"tests/unit/"),
     ("crash", r"tests/crash/(?!states)"),
     ("damage", r"tests/damage/"),
+    ("golden", r"tests/golden/"),
     ("fuzz", r"tests/fuzz/"),
     ("tidy", r"tests/tidy/"),
     ("e2e", r"tests/e2e/(?!kill|hour)"),
     ("edges", r"tests/edges/"),
     ("hostile", r"tests/hostile/"),
     ("faults", r"tests/faults/"),
+    ("vm", r"tests/vm/"),
     ("long", r"tests/(crash/states|e2e/kill|e2e/hour)"),
 )
-NOT_RUN = re.compile(r"tests/(mutants|vm)/|test_ring_paste")
+NOT_RUN = re.compile(r"tests/(mutants/|vm/(powercut|faults))|test_ring_paste")
+# Of a long script the cases are asked one by one, as FILE:CASE; and what else it runs of ours.
+CASES = {"tests/vm/paste_e2e.py": ("contract", "bodies", "suite")}
+RUNS = {"tests/vm/paste_core.py": ("tests/vm/paste_test",), "tests/vm/vnet.py": ("tests/vm/tiny", "tests/vm/wire"),
+        "tests/vm/paste_e2e.py:contract": ("tests/unit/test_ring_paste",)}
 FACTOR, LEAST_S = 6, 12         # a test is given up after so many times its time, and this
+
+
+def layer_of(test):
+    return next((n for n, pattern in LAYERS if re.match(pattern, test)), None)
+
+
+def asks(path, layer):
+    """Whether a layer can see anything of a source."""
+    if path.startswith("kmod/"):
+        return layer == "vm"
+    return layer in ("unit", "vm") if IN_MACHINES.match(path) else layer != "vm"
 
 
 def sha(*paths):
@@ -84,6 +110,20 @@ def sha(*paths):
 def read(path):
     with open(path) as f:
         return f.read()
+
+
+def file_of(test):
+    return test.split(":")[0]
+
+
+def is_script(test):
+    return file_of(test).endswith((".py", ".sh"))
+
+
+def configured(name):
+    """A variable of the build folder's Makefile."""
+    found = re.search(r"^%s = *(.*)$" % name, read(os.path.join(BUILD, "Makefile")), re.M)
+    return found.group(1).strip() if found else ""
 
 
 # ---- the copies of the tree ----
@@ -121,6 +161,27 @@ def make(build, *targets, flags=FLAGS):
                           stderr=subprocess.STDOUT, text=True, errors="replace")
 
 
+KERNEL = configured("KERNEL_BUILD")     # empty: configured without the kernel module
+
+
+def make_module(copy, target="modules"):
+    """paste.ko or an object of it, as kmod/local.mk has them made, but only what has changed."""
+    to = copy.path("kmod/obj")
+    os.makedirs(os.path.join(to, "uapi"), exist_ok=True)
+    for rel in ("", "uapi"):
+        for name in os.listdir(os.path.join(copy.tree, "kmod", rel)):
+            link = os.path.join(to, rel, name)
+            if name.endswith((".c", ".h", "Kbuild")) and not os.path.lexists(link):
+                os.symlink(os.path.join(copy.tree, "kmod", rel, name), link)
+    # Nothing with the folder's name in it; what the compiler names as a wrong argument is no edit.
+    flags = "KCFLAGS=-g0 -ffile-prefix-map=%s=. -Werror=int-conversion" % to
+    compiler = configured("KERNEL_MAKE_CC").replace("'", "").split()
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS")}
+    return subprocess.run(["make", "-s", "-j2", "-C", KERNEL, *compiler, "M=" + to, flags, target], env=env,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace")
+
+
 class Copy:
     """One copy: the sources in tree/, its build in build/."""
 
@@ -131,7 +192,7 @@ class Copy:
         self.build = os.path.join(self.dir, "build")
         self.edited = None
 
-    def set_up(self, programs):
+    def set_up(self, programs, module):
         copy_tree(self.tree)
         os.makedirs(self.build, exist_ok=True)
         if not os.path.exists(os.path.join(self.build, "config.status")):
@@ -145,6 +206,8 @@ class Copy:
         done = make(self.build, "-j2", "all")
         if not done.returncode:
             done = make(self.build, "-j2", *programs)
+        if not done.returncode and module:
+            done = make_module(self)
         if done.returncode:
             sys.exit("%s does not build:\n%s" % (self.tree, done.stdout[-3000:]))
 
@@ -170,6 +233,7 @@ def object_of(path):
     """The object of a source, as the clean build has it; None: it is not built."""
     folder, name = os.path.split(path)
     stem = name[:-2]
+    folder = "kmod/obj" if folder == "kmod" else folder
     for o in ("libwal_a-" + stem, "libpasted_a-" + stem, stem):
         rel = "%s/%s.o" % (folder, o)
         if os.path.exists(CLEAN.path(rel)):
@@ -206,19 +270,30 @@ def equivalents():
     return known
 
 
+def files(tree, only):
+    """{folder: sources that may be edited}."""
+    return {folder: [path for path in (os.path.join(folder, n) for n in sorted(os.listdir(os.path.join(tree, folder))))
+                     if path.endswith(".c") and re.match(only, path) and not NOT_EDITED.match(path)
+                     and (KERNEL or not IN_MACHINES.match(path))]
+            for folder in FOLDERS}
+
+
 def candidates(seed, only):
     """{folder: edits in the order of the seed}."""
     out = {}
-    for folder in ("wal", "src"):
-        found = []
-        for name in sorted(os.listdir(os.path.join(CLEAN.tree, folder))):
-            path = os.path.join(folder, name)
-            if name.endswith(".c") and not NOT_EDITED.match(path) and re.match(only, path) and object_of(path):
-                text = source(path)
-                found += [(path, site) for site in edits.sites(text)]
+    for folder, paths in files(CLEAN.tree, only).items():
+        found = [(path, site) for path in paths if object_of(path) for site in edits.sites(source(path))]
         random.Random("%d %s" % (seed, folder)).shuffle(found)
         out[folder] = found
     return out
+
+
+def shares(count, folders, only):
+    """How many edits of each folder: kmod's are an eighth, the others' alike; of all alike with --only."""
+    share = {} if only or "kmod" not in folders else {"kmod": count // 8}
+    left, others = count - sum(share.values()), [f for f in folders if f not in share]
+    share.update((f, (left + len(others) - 1 - n) // len(others)) for n, f in enumerate(others))
+    return share
 
 
 def describe(path, site):
@@ -238,7 +313,8 @@ def is_real(copy, e):
     obj = object_of(e["file"])
     copy.edit(e["file"], edited(e))
     try:
-        done = make(copy.build, obj, flags=TYPES)
+        done = make_module(copy, os.path.basename(obj)) if obj.startswith("kmod/") else make(
+            copy.build, obj, flags=TYPES)
         return done.returncode == 0 and code(copy.path(obj), copy.path("new.o")) != code(
             CLEAN.path(obj), copy.path("old.o"))
     finally:
@@ -293,23 +369,30 @@ def reap():
 
 
 def command(copy, test):
-    if test.endswith(".py"):
-        return [sys.executable, os.path.join(copy.tree, test)]
-    if test.endswith(".sh"):
-        return ["sh", os.path.join(copy.tree, test)]
+    path = os.path.join(copy.tree, file_of(test))
+    if path.endswith(".py"):
+        return [sys.executable, path]
+    if path.endswith(".sh"):
+        return ["sh", path]
     return [copy.path(test)]
 
 
-def run(copy, test, limit):
+def run(copy, test, limit, only=None):
     """(None passed, "skip" or how it failed; seconds; its last words).  Called in a process that has
-    no other children."""
+    no other children.  only: a case of a script."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("PASTED_TEST_") and k != "SEED"}
     env.update(top_srcdir=copy.tree, top_builddir=copy.build, PASTED=copy.path("pasted"),
-               PASTED_RECOVER=copy.path("pasted-recover"), PYTHONDONTWRITEBYTECODE="1")
+               PASTED_RECOVER=copy.path("pasted-recover"), PYTHONDONTWRITEBYTECODE="1", PASTED_TEST_FIRST="1")
+    only = only or test.partition(":")[2]
+    if only:
+        env["PASTED_TEST_ONLY"] = only
+    if test.startswith("tests/vm/"):
+        # Named, it has no build beside it that the scripts' own negative controls want.
+        env.update(PASTED_KMOD=copy.path("kmod/obj/paste.ko"), PASTED_VM_CACHE=os.path.join(BUILD, "tests/vm/cache"))
     folder = os.path.join(copy.dir, "run")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
-    program = not test.endswith((".py", ".sh"))
+    program = not is_script(test)
 
     def limits():
         dies_with_parent()
@@ -351,8 +434,12 @@ class Slot:
         self.pool = concurrent.futures.ProcessPoolExecutor(1, initializer=become_reaper)
         self.pool.submit(os.getpid).result()    # begun by this thread, which lives as long as we do
 
-    def run(self, test, limit, copy=None):
-        return self.pool.submit(run, copy or self.copy, test, limit).result()
+    def run(self, test, limit, copy=None, only=None):
+        with MACHINE if test.startswith("tests/vm/") else contextlib.nullcontext():
+            return self.pool.submit(run, copy or self.copy, test, limit, only).result()
+
+
+MACHINE = threading.Lock()      # there is one at a time
 
 
 def dies_with_parent():
@@ -367,15 +454,19 @@ def become_reaper():
 
 # ---- the tests ----
 
+def scripts(folder):
+    return [os.path.join(CLEAN.tree, folder, n) for n in sorted(os.listdir(os.path.join(CLEAN.tree, folder)))
+            if n.endswith((".py", ".sh"))]
+
+
 class Tests:
     """Every test with its layer, and what it did on the clean build."""
 
     def __init__(self, names, layers, within):
         self.layer = {}
         for test in names:
-            found = next((n for n, pattern in LAYERS if re.match(pattern, test)), None)
-            if found in layers and not NOT_RUN.search(test):
-                self.layer[test] = found
+            if layer_of(test) in layers:
+                self.layer[test] = layer_of(test)
         self.within = within
         self.helpers = sha(*sorted(os.path.join(CLEAN.tree, "tests", d, n)
                                    for d in ("e2e", "edges", "hostile", "faults")
@@ -384,8 +475,15 @@ class Tests:
                                    if os.path.exists(os.path.join(CLEAN.tree, "tests", d, n))))
         self.version = {}       # when it has changed, what it said counts no longer
         for test in self.layer:
-            script = test.endswith((".py", ".sh"))
-            self.version[test] = sha(os.path.join(CLEAN.tree, test)) + self.helpers if script else sha(CLEAN.path(test))
+            if not is_script(test):
+                self.version[test] = sha(CLEAN.path(test))
+                continue
+            runs = [CLEAN.path(p) for p in RUNS.get(test, ())]
+            if test.startswith("tests/vm/"):
+                runs += scripts("tests/vm")
+            if "e2e.py:" in test:
+                runs += scripts("tests/e2e")
+            self.version[test] = sha(os.path.join(CLEAN.tree, file_of(test)), *runs) + self.helpers
         self.base = {}
 
     def baseline(self, slots):
@@ -423,7 +521,8 @@ class Tests:
         stem = re.sub(r"\W", "", os.path.basename(path)[:-2])
         names = [n for n, _ in LAYERS]
         near = {t: stem in t or os.path.basename(t).split(".")[0].removeprefix("test_") in stem for t in self.base}
-        return sorted(self.base, key=lambda t: (names.index(self.layer[t]), not near[t], self.base[t]))
+        return sorted((t for t in self.base if asks(path, self.layer[t])),
+                      key=lambda t: (names.index(self.layer[t]), not near[t], self.base[t]))
 
 
 def clean_for(slot):
@@ -436,7 +535,9 @@ def clean_for(slot):
 
 def same_as_clean(copy, test):
     """Whether a test would run what it ran on the clean build."""
-    programs = [test] if not test.endswith((".py", ".sh")) else ["pasted", "pasted-recover"]
+    programs = list(RUNS.get(test, ("pasted", "pasted-recover"))) if is_script(test) else [test]
+    if test.startswith("tests/vm/"):
+        programs.append("kmod/obj/paste.ko")
     return all(filecmp.cmp(copy.path(p), CLEAN.path(p), shallow=False) for p in programs)
 
 
@@ -454,6 +555,38 @@ def each(work, slots):
             done.result()
 
 
+def build_for(copy, test, built):
+    """What a test is about to run; scripts run all of it, once built."""
+    targets = [test] if not is_script(test) else [] if built else ["all"]
+    targets += [p for p in RUNS.get(test, ()) if p.startswith("tests/unit/")]
+    done = make(copy.build, *targets) if targets else None
+    if not (done and done.returncode) and test.startswith("tests/vm/"):
+        done = make_module(copy)
+    if done and done.returncode:
+        sys.exit("%s does not build any more:\n%s" % (copy.tree, done.stdout[-2000:]))
+
+
+RIGHT = set()       # what passed without an edit
+
+
+def fails_again(slot, test, limit, words):
+    """Others run on these CPUs: what failed has to fail again, and pass without the edit; of a script
+    the case that failed, or else all of it.  (how, its last words) or None."""
+    cases = re.findall(r"^failed +(\w+): ", words, re.M)
+    for only in cases[-1:] + [None]:
+        how, _, words = slot.run(test, limit, only=only)
+        if how in (None, "skip"):
+            continue
+        if test.startswith("tests/vm/") and (test, only) in RIGHT:
+            return how, words       # a boot less
+        if slot.run(test, limit, clean_for(slot), only)[0] in (None, "skip"):
+            RIGHT.add((test, only))
+            return how, words
+        print("doubtful: %s fails without the edit too" % test, flush=True)
+        return None
+    return None
+
+
 def kills(slot, e, tests, note):
     """Runs the tests until one fails; None, or [layer, test, how]."""
     copy = slot.copy
@@ -465,26 +598,18 @@ def kills(slot, e, tests, note):
     try:
         built = False
         for test in todo:
-            layer, script = tests.layer[test], test.endswith((".py", ".sh"))
-            if not script or not built:
-                # Only what is about to run: most edits are killed by one of the first.
-                done = make(copy.build, "all" if script else test)
-                built |= script
-                if done.returncode:
-                    sys.exit("%s does not build any more:\n%s" % (copy.tree, done.stdout[-2000:]))
+            # Only what is about to run: most edits are killed by one of the first.
+            build_for(copy, test, built)
+            built |= is_script(test)
             if same_as_clean(copy, test):
                 note(passed, test)
                 continue
             limit = LEAST_S + FACTOR * tests.base[test]
             how, _, words = slot.run(test, limit)
-            if how not in (None, "skip") and (script or how == "hang"):
-                # Others run on these CPUs: it has to fail again, and pass without the edit.
-                how, _, words = slot.run(test, limit)
-                if how not in (None, "skip") and slot.run(test, limit, clean_for(slot))[0] not in (None, "skip"):
-                    print("doubtful: %s fails without the edit too" % test, flush=True)
-                    how = None
+            if how not in (None, "skip") and (is_script(test) or how == "hang"):
+                how, words = fails_again(slot, test, limit, words) or (None, "")
             if how not in (None, "skip"):
-                return [layer, test, how, words[-400:]]
+                return [tests.layer[test], test, how, words[-400:]]
             note(passed, test)
         return None
     finally:
@@ -517,9 +642,10 @@ def summary(o, log):
     for n, e in enumerate(log["edits"], 1):
         if "killed" in e and not e["killed"]:
             tell(n, e)
-    for folder in ("wal", "src"):
+    for folder in FOLDERS:
         mine = [e for e in judged if e["file"].startswith(folder)]
-        print("%s: %d of %d killed" % (folder, len([e for e in mine if e["killed"]]), len(mine)))
+        if mine:
+            print("%s: %d of %d killed" % (folder, len([e for e in mine if e["killed"]]), len(mine)))
     print("by layer: %s" % ", ".join("%s %d" % (n, by[n]) for n, _ in LAYERS if n in by))
     print("seed %d: %d of %d wild edits killed%s" % (
         o.seed, len(judged) - len(survivors), len(judged),
@@ -554,44 +680,53 @@ def main():
             tell(n, e)
         return summary(o, log) if o.list else 0
 
-    names = o.tests.split()
-    programs = [t for t in names if not t.endswith((".py", ".sh")) and not NOT_RUN.search(t)]
-    data = [t for t in os.environ.get("WILD_DATA", "").split() if t.endswith(".so")]
-    helpers = os.environ.get("WILD_HELPERS", "").split()
+    # Only what can be asked about one of the sources is built, and has to pass.
+    sources = [path for paths in files(TOP, o.only).values() for path in paths]
+    layers = [n for n in o.layers.split(",") if any(asks(path, n) for path in sources)]
+    names = ["%s:%s" % (t, c) if c else t for t in o.tests.split() if not NOT_RUN.search(t)
+             for c in CASES.get(t, [None]) if layer_of(t) in layers]
+    programs = [t for t in names if not is_script(t)]
+    helpers = [t for t in os.environ.get("WILD_DATA", "").split() if t.endswith(".so")]
+    helpers += os.environ.get("WILD_HELPERS", "").split() + sorted({p for t in names for p in RUNS.get(t, ())})
+    module = any(IN_MACHINES.match(path) for path in sources)
+    if not KERNEL:
+        print("no edits of kmod/ and src/ring_paste.c: configured without the kernel module")
     for copy in [CLEAN] + COPIES:
         print("building %s" % copy.dir, flush=True)
-        copy.set_up(programs + data + helpers)
+        copy.set_up(programs + helpers, module)
     for copy in COPIES:
-        other = [t for t in programs if not filecmp.cmp(copy.path(t), CLEAN.path(t), shallow=False)]
+        other = [t for t in programs + ["kmod/obj/paste.ko"] * module
+                 if not filecmp.cmp(copy.path(t), CLEAN.path(t), shallow=False)]
         if other:
             sys.exit("%s and %s differ without an edit: %s" % (copy.dir, CLEAN.dir, " ".join(other)))
     slots = [Slot(c) for c in COPIES]
 
-    # The edits: the same ones as long as wal/ and src/ are.
-    sources = sha(*(os.path.join(CLEAN.tree, d, n) for d in ("wal", "src")
+    # The edits: the same ones as long as the sources are.
+    version = sha(*(os.path.join(CLEAN.tree, d, n) for d in (FOLDERS if module else FOLDERS[:2])
                     for n in sorted(os.listdir(os.path.join(CLEAN.tree, d))) if n.endswith((".c", ".h"))),
                   os.path.join(CLEAN.tree, "tests/mutants/edits.py"))
-    if log.get("sources") != sources:
-        log = {"sources": sources, "edits": []}
+    if log.get("sources") != version:
+        log = {"sources": version, "edits": []}
     known, found = equivalents(), candidates(o.seed, o.only)
     log["edits"] = [e for e in log["edits"] if (e["file"], e["function"], e["old"], e["new"]) not in known]
 
-    # Half of them in each folder; all in one of them, if --only leaves no more.
     folders = [f for f in found if found[f]]
-    share = {f: (o.count + len(folders) - 1 - n) // len(folders) for n, f in enumerate(folders)}
+    share = shares(o.count, folders, o.only)
 
-    def draw_for(folder):
-        kept = [e for e in log["edits"] if e["file"].startswith(folder)]
-        thrown = draw(slots[folders.index(folder) % len(slots)].copy, found[folder], share[folder], kept, known)
-        print("%s: %d edits, %d thrown away" % (folder, len(kept), thrown), flush=True)
-        return kept
+    drawn = {}
 
-    with concurrent.futures.ThreadPoolExecutor(len(slots)) as pool:
-        drawn = [iter(kept) for kept in (pool.map if len(slots) >= len(folders) else map)(draw_for, folders)]
-    log["edits"] = [e for turn in itertools.zip_longest(*drawn) for e in turn if e]
+    def draw_in(slot):
+        for folder in folders[slots.index(slot)::len(slots)]:
+            kept = [e for e in log["edits"] if e["file"].startswith(folder)]
+            thrown = draw(slot.copy, found[folder], share[folder], kept, known)
+            print("%s: %d edits, %d thrown away" % (folder, len(kept), thrown), flush=True)
+            drawn[folder] = kept
+
+    each(draw_in, slots)
+    log["edits"] = [e for turn in itertools.zip_longest(*(drawn[f] for f in folders)) for e in turn if e]
     write(path, log)
 
-    tests = Tests(names, o.layers.split(","), o.within)
+    tests = Tests(names, layers, o.within)
     tests.baseline(slots)
     lock = threading.Lock()
     queue = [n for n, e in enumerate(log["edits"]) if not e.get("killed")]
