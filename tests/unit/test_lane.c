@@ -22,10 +22,13 @@
 #include "seg_read.h"
 #include "seg_scan.h"
 #include "settle.h"
+#include "wal.h"
 
 #define LOG_DIR "/log"
 #define BUF 2048u
 #define SEG_BYTES (64u << 10)
+
+static uint64_t seg_bytes = SEG_BYTES;
 
 static struct world {
 	struct blk_sim *disk;
@@ -65,7 +68,7 @@ static uint64_t salt(void)
 static void open_log(void)
 {
 	struct seg_scan_options so = { .dir = LOG_DIR };
-	struct seglog_options o = { .dir = LOG_DIR, .segment_bytes = SEG_BYTES,
+	struct seglog_options o = { .dir = LOG_DIR, .segment_bytes = seg_bytes,
 				    .now_ms = clock_ms, .random = salt };
 	struct seglog_resume r;
 	struct seg_lane found;
@@ -84,7 +87,7 @@ static void setup(enum wal_class cls, uint64_t entries, uint32_t bufs)
 	struct walfile_want want = { .lanes = 1, .buf_size = BUF, .entries = entries, .bufs = bufs,
 				     .cls = cls };
 	struct lane_params p = { .cls = cls, .pool = &w.pool, .next_seq = 1, .wal = &w.wal,
-				 .record_bytes_max = 40000, .segment_bytes = SEG_BYTES };
+				 .record_bytes_max = 40000, .segment_bytes = seg_bytes };
 	uint8_t *base;
 
 	memset(&w, 0, sizeof(w));
@@ -451,7 +454,515 @@ static void the_largest(void **state)
 	}
 }
 
+static bool is_init(const struct frags *r)
+{
+	const struct frags none = FRAGS_INIT;
+
+	return !memcmp(r, &none, sizeof(none));
+}
+
+/* What is small is copied, into one buffer until that is full to its last byte, then into another. */
+static void what_is_small(void **state)
+{
+	struct frags r = FRAGS_INIT;
+	uint32_t a, nfree;
+
+	(void)state;
+	setup(WAL_NVMM, 512, 16);
+	a = fill(1, 0, 0, BUF);
+	assert_int_equal(lane_add(l, &r, a, 0, 1), 0);
+	assert_int_equal(lane_add(l, &r, a, 1000, LANE_GATHER + 1), 0);
+	assert_int_equal(w.pool.gathered_bytes, 0);
+	assert_int_equal(r.n, 2);
+	nfree = w.pool.nfree;
+	for (uint32_t i = 0; i < BUF / LANE_GATHER; i++) {
+		assert_int_equal(lane_add(l, &r, a, i % 2 * 300, LANE_GATHER), 0);
+		assert_int_equal(w.pool.nfree, nfree - 1);
+		assert_int_equal(r.n, 3);
+	}
+	assert_int_equal(w.pool.gathered_bytes, BUF);
+	assert_int_equal(lane_add(l, &r, a, 7, 1), 0);
+	assert_int_equal(w.pool.nfree, nfree - 2);
+	assert_int_equal(r.n, 4);
+	assert_int_equal(w.pool.gathered_bytes, BUF + 1);
+	lane_drop(l, &r);
+	assert_true(is_init(&r));
+	pool_drop(&w.pool, a);
+	teardown(true);
+}
+
+/* A piece that finds no node, or a record that has its frags: nothing was done, and nothing is kept,
+ * whether it would have been copied or not.  What joins the last frag needs neither. */
+static void refused_pieces_keep_nothing(void **state)
+{
+	static const struct { uint32_t off, len; } piece[] = { { 700, 5 }, { 700, 500 } };
+
+	(void)state;
+	for (int k = 0; k < 4; k++) {
+		bool frags = k & 1;
+		struct frags r = FRAGS_INIT, was;
+		uint32_t a, nfree, nodes, holds;
+
+		setup(WAL_NVMM, 512, 16);
+		a = fill(1, 0, 0, BUF);
+		assert_int_equal(lane_add(l, &r, a, 0, 600), 0);
+		was = r;
+		nfree = w.pool.nfree;
+		nodes = w.pool.nodes_left;
+		holds = w.pool.holds[a];
+		if (frags)
+			l->frags_max = r.n;
+		else
+			w.pool.nodes_left = 0;
+		assert_int_equal(lane_add(l, &r, a, piece[k / 2].off, piece[k / 2].len), frags ? -EFBIG : -ENOBUFS);
+		assert_memory_equal(&r, &was, sizeof(r));
+		assert_int_equal(w.pool.nfree, nfree);
+		assert_int_equal(w.pool.nodes_left, frags ? nodes : 0);
+		assert_int_equal(w.pool.holds[a], holds);
+		assert_int_equal(w.pool.gathered_bytes, 0);
+		assert_int_equal(lane_add(l, &r, a, 600, 100), 0);
+		assert_int_equal(r.n, 1);
+		assert_int_equal(r.bytes, 700);
+		w.pool.nodes_left = nodes;
+		lane_drop(l, &r);
+		pool_drop(&w.pool, a);
+		teardown(true);
+	}
+}
+
+/* ---- admission ---- */
+
+/* The words that are left, as if so many were used. */
+static void words_left(uint64_t n)
+{
+	atomic_store(&l->committed_pos, atomic_load(&l->reclaimed_pos) + l->entries - n);
+}
+
+/* Where each bound is, and which answer is given where two apply. */
+static void admission(void **state)
+{
+	(void)state;
+	setup(WAL_NVMM, 512, 64);
+	words_left(50);			/* 18 frags are guessed, and a sixteenth of the ring is left */
+	assert_int_equal(lane_admit(l, 10240), 0);
+	assert_int_equal(lane_admit(l, 11264), -EAGAIN);
+	l->nstaged = 1;
+	assert_int_equal(lane_admit(l, 10240), -EAGAIN);
+	l->nstaged = 0;
+	words_left(49);
+	assert_int_equal(lane_admit(l, 10240), -EAGAIN);
+	words_left(512);
+	w.pool.nodes_left = 18;
+	assert_int_equal(lane_admit(l, 10240), 0);
+	w.pool.nodes_left = 17;
+	assert_int_equal(lane_admit(l, 10240), -EAGAIN);
+	w.pool.nodes_left = 2 * 64 + 1024;
+	/* A disk without room matters from half of the ring on, or three quarters of the buffers. */
+	atomic_store(&l->nospace, -ENOSPC);
+	w.pool.nfree = 16;
+	words_left(256);
+	assert_int_equal(lane_admit(l, 10), 0);
+	words_left(255);
+	assert_int_equal(lane_admit(l, 10), -ENOSPC);
+	words_left(0);
+	assert_int_equal(lane_admit(l, 10), -ENOSPC);
+	words_left(256);
+	w.pool.nfree = 15;
+	assert_int_equal(lane_admit(l, 10), -ENOSPC);
+	atomic_store(&l->nospace, 0);
+	assert_int_equal(lane_admit(l, 10), 0);
+	w.pool.nfree = 64;
+	w.pool.nodes_left = 0;
+	atomic_store(&l->settle_failed, -EBADMSG);
+	assert_int_equal(lane_admit(l, 10), -EIO);
+	assert_int_equal(lane_failed(l), -EBADMSG);
+	atomic_store(&l->failed, WAL_EGONE);
+	assert_int_equal(lane_failed(l), WAL_EGONE);
+	words_left(512);
+	w.pool.nodes_left = 2 * 64 + 1024;
+	teardown(true);
+
+	setup(WAL_NVMM, 512, 16);		/* half of the buffers for one record at most */
+	assert_int_equal(lane_admit(l, 16384), 0);
+	assert_int_equal(lane_admit(l, 16385), -EFBIG);
+	teardown(true);
+	setup(WAL_NVMM, 64, 64);		/* half of the words */
+	assert_int_equal(lane_admit(l, 25599), 0);
+	assert_int_equal(lane_admit(l, 25600), -EFBIG);
+	teardown(true);
+	setup(WAL_FSYNC, 0, 64);
+	assert_int_equal(lane_admit(l, 40000), 0);
+	l->batch[0].nrec = LANE_BATCH_RECS;	/* nothing can be gathered while the other is on its way */
+	assert_int_equal(lane_admit(l, 10), 0);
+	l->flight = true;
+	assert_int_equal(lane_admit(l, 10), -EAGAIN);
+	l->batch[0].nrec--;
+	assert_int_equal(lane_admit(l, 10), 0);
+	l->batch[0].nrec = 0;
+	l->flight = false;
+	/* Without room on the disk, what still goes into the active segment. */
+	atomic_store(&l->nospace, -EDQUOT);
+	l->batch[0].bytes = seglog_room(w.seg) - 1056;
+	assert_int_equal(lane_admit(l, 1000), 0);
+	assert_int_equal(lane_admit(l, 1001), -ENOSPC);
+	l->turning = true;
+	assert_int_equal(lane_admit(l, 1001), 0);
+	l->turning = false;
+	atomic_store(&l->nospace, 0);
+	assert_int_equal(lane_admit(l, 1001), 0);
+	l->batch[0].bytes = 0;
+	teardown(true);
+}
+
 /* ---- nvmm ---- */
+
+/* A record of so many frags, none of them small, in one buffer. */
+static uint64_t append_frags(uint32_t n)
+{
+	struct frags r = FRAGS_INIT;
+	uint32_t a = fill(1, 0, 0, BUF);
+	uint64_t seq;
+
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(lane_add(l, &r, a, i % 2 * 1000, 300), 0);
+	pool_drop(&w.pool, a);
+	seq = lane_append(l, &r);
+	assert_int_equal(is_init(&r), seq != 0);
+	if (!seq)
+		lane_drop(l, &r);
+	return seq;
+}
+
+/* What fills the ring to its last word is taken, in any lap; a word more is not. */
+static void a_ring_to_the_last_word(void **state)
+{
+	struct scan s;
+	struct scan_item it;
+
+	(void)state;
+	setup(WAL_NVMM, 64, 64);
+	for (uint64_t seq = 1; seq < 9; seq += 2) {
+		assert_int_equal(append_frags(31), seq);	/* CLOCK, 31, SEAL */
+		assert_int_equal(append_frags(31), 0);
+		assert_int_equal(append_frags(30), seq + 1);
+		assert_int_equal(append_frags(1), 0);
+		assert_int_equal(lane_fill_pct(l), 0);
+		assert_int_equal(lane_commit(l, 1), 0);
+		assert_int_equal(lane_fill_pct(l), 100);
+		assert_int_equal(append_frags(1), 0);
+		scan_start(&s, &w.wal, 0);
+		for (uint64_t i = 0; i < 2; i++) {
+			assert_int_equal(scan_next(&s, &it), SCAN_RECORD);
+			assert_int_equal(it.seq, seq + i);
+			assert_int_equal(it.nfrags, 31 - i);
+		}
+		assert_int_equal(scan_next(&s, &it), SCAN_END);
+		prepare();
+		assert_int_equal(settle_slice(l, w.settle, 1), 1);
+		assert_int_equal(lane_fill_pct(l), 100);
+		assert_int_equal(lane_reclaim(l), 1);
+		assert_int_equal(lane_fill_pct(l), 48);		/* 31 of 64 */
+		checkpoint(1);
+		assert_int_equal(lane_reclaim(l), 1);
+		assert_int_equal(lane_reclaim(l), 0);
+		assert_int_equal(lane_fill_pct(l), 0);
+	}
+	teardown(true);
+}
+
+/* The staged words of a batch in a ring that has far more. */
+static void a_stage_to_the_last_word(void **state)
+{
+	struct frags r = FRAGS_INIT;
+	uint32_t a;
+
+	(void)state;
+	setup(WAL_NVMM, 1 << 17, 8);
+	assert_int_equal(l->frags_max, FRAGS_MAX);
+	a = fill(1, 0, 0, BUF);
+	for (int turn = 0; turn < 2; turn++) {
+		for (uint32_t i = 0; i < (FRAGS_MAX + 1024) / 2; i++) {
+			assert_int_equal(lane_add(l, &r, a, 0, 1), 0);
+			assert_int_not_equal(lane_append(l, &r), 0);
+		}
+		assert_int_equal(l->nstaged, FRAGS_MAX + 1024);
+		assert_int_equal(lane_add(l, &r, a, 0, 1), 0);
+		assert_int_equal(lane_append(l, &r), 0);
+		lane_drop(l, &r);
+		if (turn)
+			break;
+		assert_int_equal(lane_commit(l, 1), 0);
+		for (uint32_t i = 0; i < (FRAGS_MAX + 1024) / 2; i++)
+			pool_drop(&w.pool, a);		/* as if they were reclaimed: a buffer has so many holds */
+		atomic_store(&l->reclaimed_pos, atomic_load(&l->committed_pos));
+	}
+	teardown(false);
+}
+
+/* Each counter, through two turns, in each class. */
+static void counters(void **state)
+{
+	static const enum wal_class classes[] = { WAL_NVMM, WAL_VOLATILE, WAL_NONE };
+
+	(void)state;
+	for (size_t k = 0; k < 3; k++) {
+		bool none = classes[k] == WAL_NONE;
+		uint64_t bytes = 0, moved = 0;
+
+		setup(classes[k], 512, 64);
+		for (unsigned turn = 1; turn <= 3; turn++) {
+			for (unsigned i = 0; i < 4; i++) {
+				struct frags r = FRAGS_INIT;
+				uint32_t a = fill(1, 0, 0, 700);
+
+				bytes += 600 + turn;
+				assert_int_equal(lane_add(l, &r, a, 0, 600 + turn), 0);
+				pool_drop(&w.pool, a);
+				assert_int_not_equal(lane_append(l, &r), 0);
+				assert_true(is_init(&r));
+			}
+			assert_int_equal(lane_commit(l, turn), 0);
+			assert_int_equal(lane_commit(l, turn), 0);	/* nothing to do */
+			assert_int_equal(atomic_load(&l->records), 4 * turn);
+			assert_int_equal(atomic_load(&l->bytes), bytes);
+			assert_int_equal(atomic_load(&l->commits), none ? 0 : turn);
+			assert_int_equal(lane_durable(l), none ? 0 : 4 * turn);
+			if (none)
+				continue;
+			assert_int_equal(atomic_load(&l->checkpoint_bytes), moved);
+			assert_int_equal(settle_slice(l, w.settle, 600 + turn + 1), 1);	/* two */
+			assert_int_equal(atomic_load(&l->checkpoints), 2 * turn - 1);
+			assert_int_equal(atomic_load(&l->checkpoint_bytes), moved + 2 * (600 + turn));
+			assert_int_equal(atomic_load(&l->settled_seq), 4 * turn - 2);
+			assert_int_equal(settle_slice(l, w.settle, 1 << 20), 0);
+			assert_int_equal(settle_slice(l, w.settle, 1 << 20), 0);	/* nothing to do */
+			moved += 4 * (600 + turn);
+			assert_int_equal(atomic_load(&l->checkpoints), 2 * turn);
+			assert_int_equal(atomic_load(&l->checkpoint_bytes), moved);
+			assert_int_equal(atomic_load(&l->settled_seq), 4 * turn);
+			assert_int_equal(lane_reclaim(l), 4);
+		}
+		teardown(true);
+	}
+}
+
+/* How many records one slice moves: until it has its bytes, and one in any case. */
+static void a_slice_has_its_bytes(void **state)
+{
+	(void)state;
+	setup(WAL_NVMM, 512, 64);
+	for (unsigned i = 0; i < 6; i++) {
+		struct frags r = FRAGS_INIT;
+		uint32_t a = fill(1, 0, 0, 1000);
+
+		assert_int_equal(lane_add(l, &r, a, 0, 1000), 0);
+		pool_drop(&w.pool, a);
+		assert_int_not_equal(lane_append(l, &r), 0);
+	}
+	assert_int_equal(lane_commit(l, 1), 0);
+	assert_int_equal(settle_slice(l, w.settle, 0), 1);
+	assert_int_equal(atomic_load(&l->settled_seq), 1);
+	assert_int_equal(settle_slice(l, w.settle, 1000), 1);
+	assert_int_equal(atomic_load(&l->settled_seq), 2);
+	assert_int_equal(settle_slice(l, w.settle, 1001), 1);
+	assert_int_equal(atomic_load(&l->settled_seq), 4);
+	assert_int_equal(settle_slice(l, w.settle, 2000), 0);
+	assert_int_equal(atomic_load(&l->settled_seq), 6);
+	assert_int_equal(lane_reclaim(l), 6);
+	teardown(true);
+}
+
+/* Each record has the time of its batch, wherever a slice or a segment ends. */
+static void times(void **state)
+{
+	(void)state;
+	for (uint64_t slice = 1; slice < 100000; slice *= 10) {
+		struct seg_cursor *c;
+		struct frame_header h;
+		const uint8_t *data;
+		uint64_t last[8];
+
+		setup(WAL_NVMM, 512, 128);
+		for (unsigned batch = 0; batch < 8; batch++) {
+			for (unsigned i = 0; i < 5; i++)
+				assert_true(append());
+			last[batch] = l->next_seq - 1;
+			assert_int_equal(lane_commit(l, 5000 + batch), 0);
+			if (batch % 3 == 2) {
+				checkpoint(slice);
+				lane_reclaim(l);
+			}
+		}
+		checkpoint(slice);
+		lane_reclaim(l);
+		assert_int_equal(seg_read_open(w.seg, 1, &c), 0);
+		for (unsigned batch = 0; batch < 8; batch++)
+			do {
+				assert_int_equal(seg_read_next(c, &h, &data), 1);
+				assert_int_equal(h.time_ms, 5000 + batch);
+			} while (h.seq < last[batch]);
+		seg_read_close(c);
+		teardown(true);
+	}
+}
+
+/* A word that went bad in the memory after the checkpoint: its buffer stays, and no other is
+ * given back for it. */
+static void reclaim_looks_at_its_words(void **state)
+{
+	uint32_t nfree;
+
+	(void)state;
+	for (int how = 0; how < 2; how++) {
+		setup(WAL_NVMM, 128, 32);
+		assert_true(append() && append());	/* a frag each: CLOCK, FRAG, SEAL, FRAG, SEAL */
+		assert_int_equal(lane_commit(l, 1), 0);
+		checkpoint(1 << 20);
+		nfree = w.pool.nfree;
+		l->ring[1] = how ? 0 : l->ring[1] ^ 1ull << 24;
+		assert_int_equal(lane_reclaim(l), 2);
+		assert_int_equal(w.pool.nfree, nfree + 1);
+		assert_int_equal(lane_fill_pct(l), 0);
+		teardown(false);
+	}
+}
+
+/* The wal is asked to be moved once for what is in it, and again for what came since. */
+static void the_background_is_asked(void **state)
+{
+	(void)state;
+	setup(WAL_NVMM, 256, 32);
+	assert_false(lane_asks(l, false) || lane_asks(l, true));
+	for (int turn = 0; turn < 3; turn++) {
+		assert_false(lane_owes(l));
+		assert_true(append());
+		assert_true(lane_owes(l) && lane_pending(l));
+		assert_false(lane_asks(l, true));		/* it is not committed */
+		assert_int_equal(lane_commit(l, 1), 0);
+		assert_false(lane_asks(l, false));
+		assert_true(lane_asks(l, true));
+		assert_false(lane_asks(l, true));
+		assert_true(append());
+		assert_int_equal(lane_commit(l, 1), 0);
+		assert_false(lane_asks(l, true));		/* it has something to do yet */
+		assert_int_equal(settle_slice(l, w.settle, 1), 1);
+		assert_true(lane_asks(l, true));		/* and has done it */
+		assert_false(lane_asks(l, true));
+		assert_int_equal(settle_slice(l, w.settle, 1), 0);
+		assert_false(lane_asks(l, true));
+		assert_false(lane_pending(l));
+		assert_true(lane_owes(l));
+		assert_int_equal(lane_reclaim(l), 2);
+		assert_false(lane_owes(l) || lane_waits(l));
+		assert_int_equal(lane_moves(l), atomic_load(&l->checkpoints) + seglog_steps(w.seg));
+	}
+	l->took = true;
+	assert_true(lane_asks(l, false));
+	assert_false(lane_asks(l, false));
+	atomic_store(&l->nospace, -ENOSPC);
+	assert_true(lane_waits(l) && lane_owes(l));
+	atomic_store(&l->nospace, 0);
+	assert_false(lane_owes(l));
+	teardown(true);
+}
+
+/* What is staged when a lane fails will never be durable. */
+static void nothing_is_pending_in_a_failed_lane(void **state)
+{
+	(void)state;
+	setup(WAL_NVMM, 128, 32);
+	assert_true(append());
+	assert_true(lane_pending(l));
+	atomic_store(&l->failed, -EIO);
+	assert_false(lane_pending(l));
+	teardown(false);
+	setup(WAL_FSYNC, 0, 32);
+	assert_true(append());
+	assert_int_equal(lane_commit(l, 1), 0);
+	assert_true(append());
+	atomic_store(&l->failed, -EIO);
+	assert_true(lane_pending(l));		/* it is still on its way */
+	l->flight = false;
+	assert_false(lane_pending(l));
+	l->turning = true;
+	assert_true(lane_pending(l));
+	teardown(false);
+}
+
+/* ---- opening ---- */
+
+/* A lane goes on where its head says, with a share of the pool that does not begin at nought. */
+static void opens_at_the_head(void **state)
+{
+	struct walfile_want want = { .lanes = 2, .buf_size = BUF, .entries = 64, .bufs = 16, .cls = WAL_NVMM };
+	struct lane_params p = { .id = 1, .cls = WAL_NVMM, .pool = &w.pool, .record_bytes_max = 1ull << 40 };
+	struct walfile wal;
+
+	(void)state;
+	setup(WAL_NVMM, 64, 16);
+	lane_fini(l);
+	p.pm = pm_sim_ops(w.sim);
+	p.wal = &wal;
+	p.seg = w.seg;
+	assert_int_equal(walfile_create(&wal, p.pm, "/other", &want), 0);
+	walfile_head(&wal, 1, 640, 77);
+	for (p.id = 0; p.id < 4; p.id++)
+		assert_int_equal(lane_init(l, &p), p.id < 2 ? 0 : -EINVAL), lane_fini(l);
+	p.id = 1;
+	wal.lane[1].lost = true;
+	assert_int_equal(lane_init(l, &p), -EINVAL);
+	wal.lane[1].lost = false;
+	assert_int_equal(lane_init(l, &p), 0);
+	assert_int_equal(l->record_max, UINT32_MAX);
+	assert_int_equal(l->next_seq, 77);
+	assert_int_equal(lane_durable(l), 76);
+	assert_int_equal(atomic_load(&l->settled_seq), 76);
+	assert_int_equal(atomic_load(&l->committed_pos), 640);
+	assert_int_equal(atomic_load(&l->settled_pos), 640);
+	assert_int_equal(atomic_load(&l->reclaimed_pos), 640);
+	assert_ptr_equal(l->ring, walfile_ring(&wal, 1));
+	assert_int_equal(l->frags_max, 32);
+	assert_int_equal(lane_nospace(l), 0);
+	walfile_close(&wal);
+	teardown(true);
+}
+
+/* A disk that was full at the start is told at once, while there is no segment; one that is full
+ * by then, while there is one, only when it is needed. */
+static void full_at_the_start(void **state)
+{
+	struct lane_params p = { .cls = WAL_FSYNC, .pool = &w.pool, .next_seq = 5, .record_bytes_max = 100,
+				 .segment_bytes = SEG_BYTES };
+
+	(void)state;
+	setup(WAL_FSYNC, 0, 16);
+	lane_fini(l);
+	p.blk = w.blk;
+	p.seg = w.seg;
+	atomic_store(&w.seg->prepare_err, -EDQUOT);
+	assert_int_equal(lane_init(l, &p), 0);
+	assert_int_equal(atomic_load(&l->nospace), 0);
+	assert_int_equal(lane_nospace(l), -EDQUOT);
+	assert_int_equal(lane_prepare_err(l), -EDQUOT);
+	assert_int_equal(lane_admit(l, 10), 0);
+	assert_int_equal(lane_durable(l), 4);
+	lane_fini(l);
+	struct seg *active = w.seg->active;
+
+	w.seg->active = NULL;
+	assert_int_equal(lane_init(l, &p), 0);
+	assert_int_equal(atomic_load(&l->nospace), -EDQUOT);
+	assert_int_equal(lane_admit(l, 10), -ENOSPC);
+	lane_fini(l);
+	atomic_store(&w.seg->prepare_err, -EIO);	/* that is another matter */
+	assert_int_equal(lane_init(l, &p), 0);
+	assert_int_equal(atomic_load(&l->nospace), 0);
+	assert_int_equal(lane_nospace(l), 0);
+	assert_int_equal(lane_prepare_err(l), -EIO);
+	w.seg->active = active;
+	atomic_store(&w.seg->prepare_err, 0);
+	teardown(true);
+}
 
 static void durable_when_commit_returns(void **state)
 {
@@ -1051,6 +1562,354 @@ static void no_room_on_the_disk(void **state)
 	teardown(true);
 }
 
+/* A record of that many bytes, whatever they are. */
+static uint64_t append_bytes(uint32_t len)
+{
+	struct frags r = FRAGS_INIT;
+	uint64_t seq;
+
+	while (r.bytes < len) {
+		uint32_t n = len - r.bytes < BUF ? (uint32_t)(len - r.bytes) : BUF, idx = fill(1, 0, 0, n);
+
+		assert_int_equal(lane_add(l, &r, idx, 0, n), 0);
+		pool_drop(&w.pool, idx);
+	}
+	seq = lane_append(l, &r);
+	if (!seq)
+		lane_drop(l, &r);
+	return seq;
+}
+
+/* How many records can be read, and of how many bytes. */
+static uint64_t records_there(uint64_t *bytes)
+{
+	struct seg_cursor *c;
+	struct frame_header h;
+	const uint8_t *data;
+	uint64_t n = 0;
+
+	*bytes = 0;
+	assert_int_equal(seg_read_open(w.seg, 1, &c), 0);
+	for (; seg_read_next(c, &h, &data) == 1; n++)
+		*bytes += h.len;
+	seg_read_close(c);
+	return n;
+}
+
+static uint64_t rotations(void)
+{
+	struct seglog_stats st;
+
+	seglog_stat(w.seg, &st);
+	return st.rotations;
+}
+
+/* Frames that fill a segment to its last byte are in it; one byte more, and the last is in the next. */
+static void a_segment_to_the_last_byte(void **state)
+{
+	static const enum wal_class classes[] = { WAL_FSYNC, WAL_NVMM };
+	const uint32_t rest = SEG_BYTES - SEG_DATA - 2 * sizeof(struct frame_header) - 40000;
+
+	(void)state;
+	for (int k = 0; k < 6; k++) {
+		bool nvmm = k % 2, more = k / 2 == 1;
+		uint32_t bytes = rest + more;
+		uint64_t sum;
+
+		setup(classes[nvmm], 512, 128);
+		prepare();
+		assert_int_equal(append_bytes(40000), 1);
+		if (more || k / 2 == 2) {		/* of a batch of its own */
+			assert_int_equal(lane_commit(l, 1), 0);
+			if (nvmm)
+				checkpoint(1);
+			else
+				assert_int_equal(complete(), 0);
+		}
+		for (uint64_t seq = 2; seq < 4; seq++) {
+			assert_int_equal(append_bytes(seq == 2 ? bytes : 1), seq);
+			assert_int_equal(lane_commit(l, 1), 0);
+			if (nvmm) {
+				checkpoint(1 << 20);
+				lane_reclaim(l);
+			} else {
+				assert_int_equal(complete(), 0);
+			}
+			assert_int_equal(rotations(), seq == 2 ? 1 + more : 2);
+			if (!more && seq == 2)
+				assert_int_equal(seglog_room(w.seg), 0);
+			assert_false(lane_waits(l));
+		}
+		assert_int_equal(records_there(&sum), 3);
+		assert_int_equal(sum, 40000 + bytes + 1);
+		teardown(true);
+	}
+}
+
+/* What waits for the next segment keeps its place: nothing smaller goes past it into this one. */
+static void no_smaller_one_goes_first(void **state)
+{
+	uint64_t sum;
+
+	(void)state;
+	setup(WAL_FSYNC, 0, 128);
+	prepare();
+	for (uint64_t seq = 1; seq < 10; seq += 3) {
+		assert_int_equal(append_bytes(30000), seq);
+		assert_int_equal(lane_commit(l, 1), 0);
+		assert_int_equal(complete(), 0);
+		prepare();
+		assert_int_equal(append_bytes(10), seq + 1);
+		assert_int_equal(append_bytes(30000), 0);
+		assert_true(lane_waits(l));
+		assert_int_equal(append_bytes(10), 0);
+		assert_int_equal(lane_commit(l, 1), 0);
+		assert_int_equal(append_bytes(10), 0);		/* the other one is on its way */
+		assert_int_equal(complete(), 0);
+		assert_false(lane_waits(l));			/* it went to the next */
+		assert_int_equal(append_bytes(30000), seq + 2);
+		assert_int_equal(lane_commit(l, 1), 0);
+		assert_int_equal(complete(), 0);
+		prepare();
+	}
+	assert_int_equal(records_there(&sum), 9);
+	teardown(true);
+}
+
+/* A record that not even an empty segment takes ends the checkpoint: it is not tried for ever. */
+static void larger_than_a_segment(void **state)
+{
+	(void)state;
+	setup(WAL_NVMM, 512, 64);
+	l->record_max = 1 << 20;
+	prepare();
+	assert_int_equal(append_bytes(SEG_BYTES - SEG_DATA), 1);
+	assert_int_equal(lane_commit(l, 1), 0);
+	assert_int_equal(settle_slice(l, w.settle, 1), -EFBIG);
+	assert_int_equal(lane_failed(l), -EFBIG);
+	teardown(false);
+}
+
+/* What one batch holds at most: records, vectors, bytes. */
+static void what_a_batch_holds(void **state)
+{
+	struct lane_batch *b = &l->batch[0];
+	struct frags r = FRAGS_INIT;
+	uint64_t bytes, seq = 1;
+	uint32_t a;
+
+	(void)state;
+	seg_bytes = 1 << 20;
+	setup(WAL_FSYNC, 0, 4200);
+	prepare();
+	a = fill(1, 0, 0, 1);
+	for (int batch = 0; batch < 2; batch++) {
+		for (unsigned n = 0; n < LANE_BATCH_RECS; n++) {
+			assert_int_equal(lane_admit(l, 1), 0);
+			assert_int_equal(lane_add(l, &r, a, 0, 1), 0);
+			assert_int_equal(lane_append(l, &r), seq++);
+		}
+		assert_int_equal(append_bytes(1), 0);
+		assert_int_equal(lane_admit(l, 1), batch ? -EAGAIN : 0);
+		assert_int_equal(lane_commit(l, 1), 0);
+	}
+	for (int batch = 0; batch < 2; batch++) {
+		assert_int_equal(atomic_load(&l->commits), batch);
+		assert_int_equal(complete(), 0);
+	}
+	assert_int_equal(atomic_load(&l->commits), 2);
+	assert_int_equal(atomic_load(&l->records), 2 * LANE_BATCH_RECS);
+	assert_int_equal(atomic_load(&l->bytes), 2 * LANE_BATCH_RECS);
+	assert_int_equal(lane_durable(l), 2 * LANE_BATCH_RECS);
+	assert_int_equal(atomic_load(&l->settled_seq), 2 * LANE_BATCH_RECS);
+	assert_int_equal(records_there(&bytes), 2 * LANE_BATCH_RECS);
+	pool_drop(&w.pool, a);
+	teardown(true);
+
+	/* as if so many were in it */
+	seg_bytes = 16u << 20;
+	setup(WAL_FSYNC, 0, 64);
+	assert_int_equal(l->batch_max, LANE_BATCH_BYTES);
+	b->niov = LANE_BATCH_IOVS - 2;
+	assert_int_equal(append_bytes(300), 0);
+	b->niov--;
+	assert_int_equal(append_bytes(300), 1);
+	assert_int_equal(b->niov, LANE_BATCH_IOVS - 1);	/* and one for the zeros at the end */
+	b->niov = 2;
+	b->bytes = LANE_BATCH_BYTES - 400;
+	assert_int_equal(append_bytes(353), 0);
+	assert_int_equal(append_bytes(352), 2);
+	assert_int_equal(b->bytes, LANE_BATCH_BYTES);
+	teardown(false);
+	seg_bytes = SEG_BYTES;
+	setup(WAL_FSYNC, 0, 64);
+	assert_int_equal(l->batch_max, SEG_BYTES - SEG_DATA);
+	teardown(true);
+}
+
+/* ---- fsync: to the next segment beside the worker ---- */
+
+static int (*turn_fn)(void *arg);
+static void *turn_arg;
+static int turn_err;
+
+static int call_later(struct blk_aio *a, int (*fn)(void *arg), void *arg, void *cookie)
+{
+	assert_ptr_equal(a, &w.aio.aio);
+	assert_ptr_equal(cookie, l);
+	assert_null(turn_fn);
+	if (turn_err)
+		return turn_err;
+	turn_fn = fn;
+	turn_arg = arg;
+	return 0;
+}
+
+/* It has been done. */
+static int turn_done(void)
+{
+	int (*fn)(void *arg) = turn_fn;
+
+	assert_non_null(fn);
+	turn_fn = NULL;
+	return lane_synced(l, fn(turn_arg), w.now++);
+}
+
+static void setup_beside(void)
+{
+	turn_err = 0;
+	turn_fn = NULL;
+	setup(WAL_FSYNC, 0, 128);
+	w.aio.aio.call = call_later;
+	prepare();
+}
+
+static void commit_one(uint32_t len)
+{
+	assert_int_not_equal(append_bytes(len), 0);
+	assert_int_equal(lane_commit(l, w.now++), 0);
+	assert_int_equal(complete(), 0);
+}
+
+/* Nothing is appended and nothing started until it is done; then all goes on, and the background is
+ * asked, once each time, for the one behind it.  Twice in one life. */
+static void turns_beside_the_worker(void **state)
+{
+	uint64_t bytes, moves = 0;
+
+	(void)state;
+	setup_beside();
+	for (unsigned turn = 1; turn <= 3; turn++) {
+		commit_one(40000);
+		assert_false(lane_waits(l) || lane_owes(l) || lane_asks(l, true));
+		assert_true(lane_moves(l) > moves);
+		moves = lane_moves(l);
+		assert_int_equal(append_bytes(30000), 0);
+		assert_true(l->turning && lane_waits(l) && lane_pending(l) && lane_owes(l));
+		assert_int_equal(append_bytes(1), 0);
+		assert_int_equal(lane_commit(l, w.now++), 0);
+		assert_int_equal(rotations(), turn);
+		assert_int_equal(turn_done(), 0);
+		assert_int_equal(rotations(), turn + 1);
+		assert_false(l->turning || lane_waits(l) || lane_pending(l) || lane_owes(l));
+		assert_true(lane_asks(l, false));
+		assert_false(lane_asks(l, false));
+		commit_one(10);
+		assert_true(lane_moves(l) > moves);
+		moves = lane_moves(l);
+		prepare();
+		assert_true(lane_moves(l) > moves);
+	}
+	assert_int_equal(records_there(&bytes), 6);
+	assert_int_equal(bytes, 3 * 40010);
+	teardown(true);
+}
+
+/* Because all in it is old, with a batch that waits meanwhile, and with none. */
+static void turns_for_age(void **state)
+{
+	uint64_t bytes;
+
+	(void)state;
+	for (int beside = 0; beside < 2; beside++) {
+		setup_beside();
+		if (!beside)
+			w.aio.aio.call = NULL;
+		commit_one(100);
+		for (unsigned turn = 1; turn <= 4; turn++) {
+			bool waits = turn % 2;
+
+			atomic_store(&w.seg->want_rotate, true);
+			if (waits)
+				assert_int_not_equal(append_bytes(100), 0);
+			assert_int_equal(lane_commit(l, w.now++), 0);
+			if (beside) {
+				assert_false(w.aio.busy);
+				assert_int_equal(rotations(), turn);
+				assert_int_equal(turn_done(), 0);
+			}
+			assert_int_equal(rotations(), turn + 1);
+			assert_false(seglog_wants_turn(w.seg));
+			assert_int_equal(w.aio.busy, waits);
+			if (waits)
+				assert_int_equal(complete(), 0);
+			else
+				commit_one(100);
+			assert_int_equal(lane_durable(l), turn + 1);
+			assert_false(lane_waits(l));
+			assert_true(lane_asks(l, false));
+			prepare();
+		}
+		assert_int_equal(records_there(&bytes), 5);
+		teardown(true);
+	}
+}
+
+/* The header of the next segment cannot be written, or the call cannot be made. */
+static void a_turn_that_fails(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 3; how++) {
+		setup_beside();
+		if (how == 2)
+			w.aio.aio.call = NULL;
+		commit_one(40000);
+		turn_err = how == 1 ? -ENOMEM : 0;
+		blk_sim_fault(w.disk, SIM_WRITE, 1, 1, EIO);
+		assert_int_equal(append_bytes(30000), 0);
+		if (!how)
+			assert_int_equal(turn_done(), -EIO);
+		assert_int_equal(lane_failed(l), how == 1 ? -ENOMEM : -EIO);
+		assert_int_equal(lane_admit(l, 1), -EIO);
+		assert_false(lane_pending(l));
+		teardown(false);
+	}
+}
+
+/* What ended a lane first is told for ever; and no batch that completes is taken for durable then. */
+static void the_first_failure_stays(void **state)
+{
+	(void)state;
+	setup(WAL_FSYNC, 0, 64);
+	assert_true(append());
+	blk_sim_fault(w.disk, SIM_SYNC, 1, 1, EIO);
+	assert_int_equal(lane_commit(l, 1), 0);
+	atomic_store(&l->failed, WAL_EGONE);
+	assert_int_equal(complete(), WAL_EGONE);
+	assert_int_equal(lane_failed(l), WAL_EGONE);
+	assert_int_equal(lane_commit(l, 1), WAL_EGONE);
+	assert_int_equal(lane_durable(l), 0);
+	teardown(false);
+	setup(WAL_NVMM, 128, 32);
+	assert_true(append());
+	assert_int_equal(lane_commit(l, 1), 0);
+	atomic_store(&l->failed, WAL_EGONE);
+	assert_int_equal(settle_slice(l, w.settle, 1), WAL_EGONE);
+	assert_int_equal(lane_commit(l, 1), WAL_EGONE);
+	assert_int_equal(atomic_load(&l->settle_failed), 0);
+	teardown(false);
+}
+
 /* ---- none ---- */
 
 static void none_names_nothing(void **state)
@@ -1084,6 +1943,19 @@ int main(void)
 		cmocka_unit_test(small_pieces_without_a_free_buffer),
 		cmocka_unit_test(too_large),
 		cmocka_unit_test(the_largest),
+		cmocka_unit_test(what_is_small),
+		cmocka_unit_test(refused_pieces_keep_nothing),
+		cmocka_unit_test(admission),
+		cmocka_unit_test(a_ring_to_the_last_word),
+		cmocka_unit_test(a_stage_to_the_last_word),
+		cmocka_unit_test(counters),
+		cmocka_unit_test(a_slice_has_its_bytes),
+		cmocka_unit_test(times),
+		cmocka_unit_test(reclaim_looks_at_its_words),
+		cmocka_unit_test(the_background_is_asked),
+		cmocka_unit_test(nothing_is_pending_in_a_failed_lane),
+		cmocka_unit_test(opens_at_the_head),
+		cmocka_unit_test(full_at_the_start),
 		cmocka_unit_test(durable_when_commit_returns),
 		cmocka_unit_test(laps),
 		cmocka_unit_test(pushed_back_when_full),
@@ -1102,6 +1974,14 @@ int main(void)
 		cmocka_unit_test(a_commit_without_room),
 		cmocka_unit_test(zeros_that_are_not_synced),
 		cmocka_unit_test(no_room_on_the_disk),
+		cmocka_unit_test(a_segment_to_the_last_byte),
+		cmocka_unit_test(no_smaller_one_goes_first),
+		cmocka_unit_test(larger_than_a_segment),
+		cmocka_unit_test(what_a_batch_holds),
+		cmocka_unit_test(turns_beside_the_worker),
+		cmocka_unit_test(turns_for_age),
+		cmocka_unit_test(a_turn_that_fails),
+		cmocka_unit_test(the_first_failure_stays),
 		cmocka_unit_test(none_names_nothing),
 	};
 
