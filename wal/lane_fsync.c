@@ -59,13 +59,15 @@ static int turned(struct lane *l, int err)
 
 /* To the next segment, which can be done between batches only.  0: it was.  Where there is
  * one it is done beside the worker, for it writes to the disk: -EAGAIN, and lane_synced goes
- * on; until then the log is not the worker's. */
+ * on; until then the log is not the worker's.  But not where its header found no room: each
+ * commit tries that again, and what is done beside the worker wakes it for the next one. */
 static int rotate(struct lane *l)
 {
 	int err;
 
 	assert(!l->flight && !l->turning);
-	if (!l->aio || !l->aio->call || !seglog_ready(l->seg) || seglog_spoiled(l->seg))
+	if (!l->aio || !l->aio->call || !seglog_ready(l->seg) || seglog_spoiled(l->seg) ||
+	    seglog_nospace(l->seg))
 		return turned(l, seglog_rotate(l->seg));
 	err = l->aio->call(l->aio, turn, l->seg, l);
 	if (err)

@@ -1884,6 +1884,43 @@ static void a_turn_that_fails(void **state)
 		assert_false(lane_pending(l));
 		teardown(false);
 	}
+	for (int how = 0; how < 4; how++) {		/* no room for it now, and some later */
+		int err = how & 1 ? EDQUOT : ENOSPC;
+		bool beside = how & 2;
+
+		setup_beside();
+		for (int again = 0; again < 2; again++) {
+			w.aio.aio.call = beside ? call_later : NULL;
+			if (!again)
+				commit_one(40000);
+			blk_sim_fault(w.disk, SIM_WRITE, 1, 1 + beside, err);
+			assert_int_equal(append_bytes(30000), 0);
+			if (beside)
+				assert_int_equal(turn_done(), 0);
+			assert_null(turn_fn);		/* it would go round and round */
+			assert_int_equal(lane_failed(l), 0);
+			assert_int_equal(atomic_load(&l->nospace), -err);
+			assert_int_equal(lane_nospace(l), -err);
+			assert_true(lane_waits(l) && lane_owes(l) && lane_asks(l, false));
+			assert_int_equal(lane_admit(l, 30000), -ENOSPC);
+			assert_int_equal(lane_admit(l, 10), 0);
+			assert_int_not_equal(append_bytes(10), 0);	/* into what is left */
+			assert_int_equal(lane_commit(l, w.now++), 0);
+			assert_int_equal(complete(), 0);
+			assert_int_equal(lane_commit(l, w.now++), 0);
+			assert_null(turn_fn);
+			assert_int_equal(lane_nospace(l), 0);
+			assert_false(lane_waits(l));
+			assert_int_equal(lane_admit(l, 30000), 0);
+			commit_one(30000);
+			prepare();
+			w.aio.aio.call = NULL;		/* and once more */
+			commit_one(40000);
+			prepare();
+			lane_asks(l, false);
+		}
+		teardown(true);
+	}
 }
 
 /* What ended a lane first is told for ever; and no batch that completes is taken for durable then. */
