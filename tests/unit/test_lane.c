@@ -461,7 +461,8 @@ static bool is_init(const struct frags *r)
 	return !memcmp(r, &none, sizeof(none));
 }
 
-/* What is small is copied, into one buffer until that is full to its last byte, then into another. */
+/* What is small is copied, into one buffer until that is full to its last byte, then into the
+ * next. */
 static void what_is_small(void **state)
 {
 	struct frags r = FRAGS_INIT;
@@ -491,8 +492,8 @@ static void what_is_small(void **state)
 	teardown(true);
 }
 
-/* A piece that finds no node, or a record that has its frags: nothing was done, and nothing is kept,
- * whether it would have been copied or not.  What joins the last frag needs neither. */
+/* A piece that finds no node, or whose record has its frags: nothing was done, and nothing is
+ * kept, whether it would have been copied or not.  What joins the last frag needs neither. */
 static void refused_pieces_keep_nothing(void **state)
 {
 	static const struct { uint32_t off, len; } piece[] = { { 700, 5 }, { 700, 500 } };
@@ -514,7 +515,8 @@ static void refused_pieces_keep_nothing(void **state)
 			l->frags_max = r.n;
 		else
 			w.pool.nodes_left = 0;
-		assert_int_equal(lane_add(l, &r, a, piece[k / 2].off, piece[k / 2].len), frags ? -EFBIG : -ENOBUFS);
+		assert_int_equal(lane_add(l, &r, a, piece[k / 2].off, piece[k / 2].len),
+				 frags ? -EFBIG : -ENOBUFS);
 		assert_memory_equal(&r, &was, sizeof(r));
 		assert_int_equal(w.pool.nfree, nfree);
 		assert_int_equal(w.pool.nodes_left, frags ? nodes : 0);
@@ -693,7 +695,7 @@ static void a_stage_to_the_last_word(void **state)
 			break;
 		assert_int_equal(lane_commit(l, 1), 0);
 		for (uint32_t i = 0; i < (FRAGS_MAX + 1024) / 2; i++)
-			pool_drop(&w.pool, a);		/* as if they were reclaimed: a buffer has so many holds */
+			pool_drop(&w.pool, a);		/* as if they were reclaimed */
 		atomic_store(&l->reclaimed_pos, atomic_load(&l->committed_pos));
 	}
 	teardown(false);
@@ -927,7 +929,7 @@ static void opens_at_the_head(void **state)
 	teardown(true);
 }
 
-/* A disk that was full at the start is told at once, while there is no segment; one that is full
+/* A disk that was full at the start is told at once where there is no segment; one that is full
  * by then, while there is one, only when it is needed. */
 static void full_at_the_start(void **state)
 {
@@ -1604,7 +1606,8 @@ static uint64_t rotations(void)
 	return st.rotations;
 }
 
-/* Frames that fill a segment to its last byte are in it; one byte more, and the last is in the next. */
+/* Frames that fill a segment to its last byte are in it; one byte more, and the last is in the
+ * next. */
 static void a_segment_to_the_last_byte(void **state)
 {
 	static const enum wal_class classes[] = { WAL_FSYNC, WAL_NVMM };
@@ -1791,8 +1794,8 @@ static void commit_one(uint32_t len)
 	assert_int_equal(complete(), 0);
 }
 
-/* Nothing is appended and nothing started until it is done; then all goes on, and the background is
- * asked, once each time, for the one behind it.  Twice in one life. */
+/* Nothing is appended and nothing started until it is done; then all goes on, and the background
+ * is asked, once each time, for the one behind it.  Three times in one life. */
 static void turns_beside_the_worker(void **state)
 {
 	uint64_t bytes, moves = 0;
@@ -1923,7 +1926,8 @@ static void a_turn_that_fails(void **state)
 	}
 }
 
-/* What ended a lane first is told for ever; and no batch that completes is taken for durable then. */
+/* What ended a lane first is told for ever; and no batch that completes then is taken for
+ * durable. */
 static void the_first_failure_stays(void **state)
 {
 	(void)state;

@@ -6,6 +6,7 @@
 #include "walfile.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -421,6 +422,394 @@ static void a_lost_head_restarts_on_an_empty_ring(void **state)
 	pm_sim_free(s);
 }
 
+/* ---- geometry and opening, at their edges ---- */
+
+static void all_that_was_wanted(void **state)
+{
+	struct walfile_want plain = want;
+	struct pm_sim *s = pm_sim_new();
+
+	(void)state;
+	assert_int_equal(walfile_bytes(2, ENTRIES), 40960 + 2 * 8 * ENTRIES);
+	plain.next_seq = NULL;
+	plain.cls = WAL_VOLATILE;
+	pm_sim_refuse_sync(s, true);		/* that class does not ask for it */
+	assert_int_equal(walfile_create(&w, pm_sim_ops(s), DIR_NAME, &plain), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(w.lane[i].gen, 1);
+		assert_int_equal(w.lane[i].seq, 1);
+		assert_int_equal(w.lane[i].pos, 0);
+	}
+	walfile_head(&w, 1, 5, 6);
+	assert_int_equal(w.lane[1].gen, 2);
+	assert_int_equal(w.lane[1].pos, 5);
+	assert_int_equal(w.lane[1].seq, 6);
+	walfile_close(&w);
+	assert_null(w.wal.addr);
+	assert_null(w.bufs.addr);
+	assert_int_equal(walfile_open(&v, pm_sim_ops(s), DIR_NAME, false, want.uuid), 0);
+	assert_memory_equal(v.super.store_uuid, want.uuid, 16);
+	assert_int_equal(v.super.buf_size, 2048);
+	assert_int_equal(v.super.bufs, 8);
+	assert_int_equal(v.super.created_ms, 99);
+	assert_int_equal(v.super.wal_class, WAL_VOLATILE);
+	assert_int_equal(v.wal.len, walfile_bytes(2, ENTRIES));
+	assert_int_equal(v.bufs.len, 8 * 2048);
+	assert_int_equal(v.lane[0].gen, 1);
+	assert_int_equal(v.lane[0].seq, 1);
+	assert_int_equal(v.lane[1].gen, 2);
+	assert_false(v.bonded || v.bond_twice || v.read_only);
+	walfile_close(&v);
+	pm_sim_free(s);
+}
+
+/* What cannot be made leaves nothing mapped, and says why. */
+static void what_cannot_be_made(void **state)
+{
+	static const struct { uint32_t lanes, buf_size; uint64_t entries, bufs; } bad[] = {
+		{ 0, 2048, 64, 8 }, { 2, 1000, 64, 8 }, { 2, 2048, 63, 8 }, { 2, 2048, 64, 1 },
+	};
+	struct pm_sim *s = pm_sim_new();
+	struct walfile_want x = want;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		x.lanes = bad[i].lanes;
+		x.buf_size = bad[i].buf_size;
+		x.entries = bad[i].entries;
+		x.bufs = bad[i].bufs;
+		assert_int_equal(walfile_create(&w, pm_sim_ops(s), DIR_NAME, &x), -EINVAL);
+	}
+	pm_sim_refuse_sync(s, true);
+	assert_int_equal(walfile_create(&w, pm_sim_ops(s), DIR_NAME, &want), -EOPNOTSUPP);
+	pm_sim_refuse_sync(s, false);
+	pm_sim_capacity(s, walfile_bytes(2, ENTRIES));		/* the buffers have no room */
+	assert_int_equal(walfile_create(&w, pm_sim_ops(s), DIR_NAME, &want), -ENOSPC);
+	assert_null(w.wal.addr);
+	assert_null(w.bufs.addr);
+	pm_sim_capacity(s, 0);
+	assert_int_equal(walfile_create(&w, pm_sim_ops(s), DIR_NAME, &want), 0);
+	walfile_close(&w);
+	pm_sim_free(s);
+}
+
+/* A path that is too long by one byte with the longer of the two names. */
+static void the_longest_path(void **state)
+{
+	struct pm_sim *s = pm_sim_new();
+	static char path[PATH_MAX + 8], wal[PATH_MAX], bufs[PATH_MAX];
+	struct wal_bond b;
+	uint64_t off = 1;
+
+	(void)state;
+	memset(path, 'x', PATH_MAX - sizeof("/pktbufs"));
+	path[0] = '/';
+	w.super = (struct wal_super){ .lanes = 1, .entries = 64 };
+	walfile_parts(path, &w, wal, bufs, PATH_MAX, &off);
+	assert_int_equal(strlen(bufs), PATH_MAX - 1);
+	assert_int_equal(strlen(wal), PATH_MAX - 1 - 4);
+	assert_string_equal(wal + strlen(path), "/wal");
+	assert_string_equal(bufs + strlen(path), "/pktbufs");
+	assert_int_equal(off, 0);
+	assert_int_equal(walfile_create(&w, pm_sim_ops(s), path, &want), 0);
+	walfile_close(&w);
+	for (unsigned more = 0; more < 8; more++) {	/* only for the buffers, then for the wal too */
+		strcat(path, "x");
+		assert_int_equal(walfile_open(&v, pm_sim_ops(s), path, true, NULL), -ENAMETOOLONG);
+		assert_int_equal(walfile_open_ro(&v, pm_sim_ops(s), path, NULL), -ENAMETOOLONG);
+		assert_int_equal(walfile_create(&v, pm_sim_ops(s), path, &want), -ENAMETOOLONG);
+		assert_int_equal(walfile_bufs_off(path, 1, 64), 0);
+		assert_false(walfile_remains(pm_sim_ops(s), path, &b));
+		walfile_parts(path, &w, wal, bufs, PATH_MAX, &off);
+		assert_string_equal(wal, "");
+		assert_string_equal(bufs, "");
+	}
+	pm_sim_free(s);
+}
+
+/* Whichever copy has the higher generation, or is the only one. */
+static void the_newer_head(void **state)
+{
+	static const struct { uint64_t a, b; char is; } rows[] = {	/* 0: damaged */
+		{ 5, 6, 'b' }, { 6, 5, 'a' }, { 0, 3, 'b' }, { 3, 0, 'a' }, { 1, 9, 'b' }, { 9, 1, 'a' },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pm_sim *s = created();
+		struct wal_head h;
+
+		walfile_close(&w);
+		for (int copy = 0; copy < 2; copy++) {
+			uint64_t gen = copy ? rows[i].b : rows[i].a;
+
+			head_encode(&h, 1, gen, copy ? 200 : 100, copy ? 20 : 10);
+			h.crc ^= !gen;
+			memcpy(pm_sim_bytes(s, DIR_NAME "/wal", NULL) + (copy ? WAL_HEADS_B : WAL_HEADS_A) +
+			       sizeof(h), &h, sizeof(h));
+		}
+		assert_int_equal(reopen(s), 0);
+		assert_int_equal(v.lane[1].gen, rows[i].is == 'a' ? rows[i].a : rows[i].b);
+		assert_int_equal(v.lane[1].pos, rows[i].is == 'a' ? 100 : 200);
+		assert_int_equal(v.lane[1].seq, rows[i].is == 'a' ? 10 : 20);
+		assert_int_equal(v.lane[1].bad_a, !rows[i].a);
+		assert_int_equal(v.lane[1].bad_b, !rows[i].b);
+		assert_false(v.lane[1].lost || v.lane[0].bad_a);
+		walfile_head(&v, 1, 300, 30);			/* both are good again, and the newest */
+		assert_false(v.lane[1].bad_a || v.lane[1].bad_b || v.lane[1].lost);
+		walfile_close(&v);
+		assert_int_equal(reopen(s), 0);
+		assert_false(v.lane[1].bad_a || v.lane[1].bad_b);
+		assert_int_equal(v.lane[1].pos, 300);
+		walfile_close(&v);
+		pm_sim_free(s);
+	}
+}
+
+static void a_restart_begins_a_lap(void **state)
+{
+	static const uint64_t rows[][2] = { { 0, 64 }, { 1, 128 }, { 63, 128 }, { 64, 128 }, { 65, 192 },
+					    { 640, 704 } };
+	struct pm_sim *s = created();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		walfile_head(&w, 1, rows[i][0], 9);
+		walfile_restart(&w, 1, 10 + i);
+		assert_int_equal(w.lane[1].pos, rows[i][1]);
+		assert_int_equal(w.lane[1].seq, 10 + i);
+		assert_int_equal(w.lane[0].pos, 0);
+	}
+	walfile_close(&w);
+	pm_sim_free(s);
+}
+
+/* One that is good is opened without a store. */
+static void opening_changes_nothing(void **state)
+{
+	struct pm_sim *s = created();
+	uint64_t ops[2];
+
+	(void)state;
+	walfile_close(&w);
+	for (int bad = 0; bad < 3; bad++) {
+		uint64_t before;
+
+		if (bad)
+			pm_sim_flip(s, DIR_NAME "/wal", 8 * (bad == 1 ? WAL_SUPER_A : WAL_SUPER_B) + 100);
+		before = pm_sim_count(s);
+		assert_int_equal(reopen(s), 0);
+		walfile_close(&v);
+		ops[bad > 0] = pm_sim_count(s) - before;
+		if (bad)
+			assert_int_equal(ops[1], ops[0] + 3);	/* one copy: store, flush, fence */
+	}
+	pm_sim_free(s);
+}
+
+/* ---- memory that cannot be read ---- */
+
+/* The superblocks, each of them good (v), of zeros, damaged or not to be read. */
+static void superblocks_that_cannot_be_read(void **state)
+{
+	static const struct { const char *ab; int err; } rows[] = {
+		{ "ux", -EIO }, { "xu", -EIO }, { "uu", -EIO }, { "u0", -EIO }, { "0u", -EIO }, { "uv", 0 },
+		{ "vu", 0 }, { "vx", 0 }, { "xv", 0 }, { "v0", 0 }, { "0v", 0 }, { "0x", WAL_EFORMAT },
+		{ "x0", WAL_EFORMAT }, { "xx", WAL_EFORMAT }, { "00", -ENOENT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (int write = 0; write < 2; write++) {
+			struct pm_sim *s = created();
+
+			walfile_close(&w);
+			for (int copy = 0; copy < 2; copy++) {
+				uint8_t *at = pm_sim_bytes(s, DIR_NAME "/wal", NULL) +
+					      (copy ? WAL_SUPER_B : WAL_SUPER_A);
+
+				if (rows[i].ab[copy] == '0')
+					memset(at, 0, sizeof(struct wal_super));
+				else if (rows[i].ab[copy] == 'x')
+					at[0] ^= 1;
+				else if (rows[i].ab[copy] == 'u')
+					pm_sim_bad(s, DIR_NAME "/wal", copy ? WAL_SUPER_B : WAL_SUPER_A);
+			}
+			assert_int_equal(write ? reopen(s) : walfile_open_ro(&v, pm_sim_ops(s), DIR_NAME, NULL),
+					 rows[i].err);
+			if (!rows[i].err) {
+				assert_int_equal(v.super_bad_a, rows[i].ab[0] != 'v');
+				assert_int_equal(v.super_bad_b, rows[i].ab[1] != 'v');
+				walfile_close(&v);
+			}
+			pm_sim_free(s);
+		}
+}
+
+/* Who looks is told which bytes are not there; who opens gets zeros for their lines' pages, and
+ * all others as they were. */
+static void bad_lines_of_both_files(void **state)
+{
+	struct pm_sim *s = created();
+	const uint8_t *ring;
+
+	(void)state;
+	memset(walfile_ring(&w, 0), 0x11, 2 * 8 * ENTRIES);
+	memset(w.bufs.addr, 0x22, w.bufs.len);
+	walfile_close(&w);
+	assert_int_equal(walfile_open_ro(&v, pm_sim_ops(s), DIR_NAME, NULL), 0);
+	assert_true(walfile_fetch(&v, v.wal.addr, v.wal.len));
+	assert_true(walfile_fetch(&v, v.bufs.addr, v.bufs.len));
+	walfile_close(&v);
+	pm_sim_bad(s, DIR_NAME "/wal", WAL_RINGS + 64);
+	pm_sim_bad(s, DIR_NAME "/pktbufs", 2 * WAL_PAGE + 128);
+	assert_int_equal(walfile_open_ro(&v, pm_sim_ops(s), DIR_NAME, NULL), 0);
+	ring = (const uint8_t *)walfile_ring(&v, 0);
+	assert_false(walfile_fetch(&v, ring, 8 * ENTRIES));
+	assert_false(walfile_fetch(&v, ring + 64, 1));
+	assert_false(walfile_fetch(&v, ring + 127, 1));
+	assert_true(walfile_fetch(&v, ring + 128, 64));
+	assert_int_equal(ring[128], 0x11);
+	assert_int_equal(ring[64], 0);
+	assert_true(walfile_fetch(&v, v.wal.addr, WAL_RINGS));
+	assert_true(walfile_fetch(&v, v.bufs.addr, 2 * WAL_PAGE));
+	assert_int_equal(v.bufs.addr[WAL_PAGE], 0x22);
+	assert_false(walfile_fetch(&v, v.bufs.addr + 2 * WAL_PAGE, WAL_PAGE));
+	assert_true(walfile_fetch(&v, v.bufs.addr + v.bufs.len - 1, 1));
+	assert_int_equal(v.bufs.addr[v.bufs.len - 1], 0x22);
+	walfile_drop(&v);
+	assert_true(walfile_fetch(&v, v.bufs.addr + v.bufs.len - 1, 1));
+	assert_int_equal(v.bufs.addr[v.bufs.len - 1], 0x22);
+	assert_false(walfile_fetch(&v, v.bufs.addr + 2 * WAL_PAGE + 128, 1));
+	walfile_close(&v);
+	assert_null(v.wal.addr);
+	assert_null(v.bufs.addr);
+	assert_int_equal(reopen(s), 0);
+	assert_true(walfile_fetch(&v, v.bufs.addr, v.bufs.len));
+	assert_int_equal(v.bufs.addr[2 * WAL_PAGE + 128], 0);
+	assert_int_equal(v.bufs.addr[2 * WAL_PAGE - 1], 0x22);
+	assert_int_equal(v.bufs.addr[3 * WAL_PAGE], 0x22);
+	assert_int_equal(walfile_ring(&v, 0)[8], 0);
+	assert_false(v.super_bad_a || v.super_bad_b || v.lane[0].lost);
+	walfile_close(&v);
+	pm_sim_free(s);
+}
+
+static const struct pm_ops *real;
+static int mapped, populate_err, populate_times, clear_err, map_err, map_nth;
+
+static int counted_map(void *ctx, const char *path, uint64_t off, size_t len, unsigned flags,
+		       struct pm_map *m)
+{
+	int err = map_err && !--map_nth ? map_err : real->map(ctx, path, off, len, flags, m);
+
+	mapped += !err;
+	return err;
+}
+
+static void counted_unmap(void *ctx, struct pm_map *m)
+{
+	mapped--;
+	real->unmap(ctx, m);
+}
+
+static int failing_populate(void *ctx, const struct pm_map *m)
+{
+	(void)ctx, (void)m;
+	return populate_times && populate_times-- ? populate_err : 0;
+}
+
+static int failing_clear(void *ctx, const char *path, uint64_t off, size_t n)
+{
+	return clear_err ? clear_err : real->clear(ctx, path, off, n);
+}
+
+/* A page that cannot be touched though a reader finds nothing bad in it; lines that cannot be
+ * cleared; a map that fails: the error is told, and nothing stays mapped. */
+static void pages_that_cannot_be_touched(void **state)
+{
+	static const struct { int populate, clear, map, nth, err; } rows[] = {
+		{ 0, 0, 0, 0, 0 },
+		{ 1, 0, 0, 0, 0 },		/* it can after what is bad was cleared */
+		{ 2, 0, 0, 0, -EIO },
+		{ 1, -EROFS, 0, 0, -EROFS },
+		{ 0, 0, -ENOMEM, 1, -ENOMEM },
+		{ 0, 0, -ENOMEM, 2, -ENOMEM },	/* the buffers */
+		{ 0, 0, -EFBIG, 1, WAL_EFORMAT },
+		{ 0, 0, -ENOENT, 2, WAL_EFORMAT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pm_sim *s = created();
+		struct pm_ops ops = *pm_sim_ops(s);
+
+		walfile_close(&w);
+		if (rows[i].clear)
+			pm_sim_bad(s, DIR_NAME "/wal", WAL_RINGS);
+		real = pm_sim_ops(s);
+		ops.map = counted_map;
+		ops.unmap = counted_unmap;
+		ops.populate = failing_populate;
+		ops.clear = failing_clear;
+		populate_err = -EFAULT;
+		populate_times = rows[i].populate;
+		clear_err = rows[i].clear;
+		map_err = rows[i].map;
+		map_nth = rows[i].nth;
+		mapped = 0;
+		assert_int_equal(walfile_open(&v, &ops, DIR_NAME, true, NULL), rows[i].err);
+		assert_int_equal(mapped, rows[i].err ? 0 : 2);
+		if (!rows[i].err)
+			walfile_close(&v);
+		assert_int_equal(mapped, 0);
+		pm_sim_free(s);
+	}
+}
+
+/* Files without a superblock: whether there is something in them, and whose it is. */
+static void what_remains(void **state)
+{
+	enum { MANY = 16 << 20 };
+	static const struct { uint64_t len, byte; bool any; } rows[] = {
+		{ 1, 2, false }, { 1, 0, true }, { 5000, 4999, true }, { 5000, 5000, false },
+		{ MANY + 8192, MANY - 1, true }, { MANY + 8192, MANY, false }, { 2 * WAL_PAGE, 4096, true },
+	};
+	uint8_t *file = calloc(1, MANY + 8192);
+	struct wal_bond b, is;
+
+	(void)state;
+	assert_non_null(file);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pm_sim *s = pm_sim_new();
+
+		memset(&b, 1, sizeof(b));
+		if (rows[i].byte < rows[i].len)
+			file[rows[i].byte] = 1;
+		pm_sim_put(s, DIR_NAME "/wal", file, rows[i].len);
+		assert_int_equal(walfile_remains(pm_sim_ops(s), DIR_NAME, &b), rows[i].any);
+		assert_int_equal(b.magic, 0);
+		file[rows[i].byte] = 0;
+		pm_sim_free(s);
+	}
+	for (int how = 0; how < 2; how++) {		/* zeros, and one line that cannot be read; a bond */
+		struct pm_sim *s = pm_sim_new();
+
+		is = (struct wal_bond){ .ino = 5, .fsid = 7 };
+		strcpy(is.path, "/s");
+		bond_encode(&is);
+		if (how)
+			memcpy(file + WAL_SUPER_A + WAL_BOND, &is, sizeof(is));
+		pm_sim_put(s, DIR_NAME "/wal", file, 3 * WAL_PAGE);
+		if (!how)
+			pm_sim_bad(s, DIR_NAME "/wal", 2 * WAL_PAGE + 64);
+		assert_true(walfile_remains(pm_sim_ops(s), DIR_NAME, &b));
+		assert_int_equal(b.ino, how ? 5 : 0);
+		pm_sim_free(s);
+	}
+	free(file);
+}
+
 /* ---- real files ---- */
 
 static void on_real_files(void **state)
@@ -632,6 +1021,16 @@ int main(void)
 		cmocka_unit_test(dead_memory_is_looked_through),
 		cmocka_unit_test(a_bond_is_never_lost),
 		cmocka_unit_test(a_bond_fits_one_store),
+		cmocka_unit_test(all_that_was_wanted),
+		cmocka_unit_test(what_cannot_be_made),
+		cmocka_unit_test(the_longest_path),
+		cmocka_unit_test(the_newer_head),
+		cmocka_unit_test(a_restart_begins_a_lap),
+		cmocka_unit_test(opening_changes_nothing),
+		cmocka_unit_test(superblocks_that_cannot_be_read),
+		cmocka_unit_test(bad_lines_of_both_files),
+		cmocka_unit_test(pages_that_cannot_be_touched),
+		cmocka_unit_test(what_remains),
 		cmocka_unit_test(on_real_files),
 		cmocka_unit_test(a_place_and_its_class),
 	};
