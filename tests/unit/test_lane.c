@@ -1679,6 +1679,33 @@ static void no_smaller_one_goes_first(void **state)
 	teardown(true);
 }
 
+/* A batch on its way has its room in the segment: what comes next goes behind it, if it fits. */
+static void room_behind_what_is_on_its_way(void **state)
+{
+	const uint32_t rest = SEG_BYTES - SEG_DATA - 2 * sizeof(struct frame_header) - 30000;
+
+	(void)state;
+	for (uint32_t more = 0; more < 2; more++) {
+		uint64_t sum;
+
+		setup(WAL_FSYNC, 0, 128);
+		assert_int_equal(append_bytes(30000), 1);
+		assert_int_equal(lane_commit(l, 1), 0);
+		assert_int_equal(append_bytes(rest + more), more ? 0 : 2);
+		assert_int_equal(lane_waits(l), more);
+		assert_int_equal(complete(), 0);
+		prepare();
+		if (more)
+			assert_int_equal(append_bytes(rest + more), 2);
+		assert_int_equal(lane_commit(l, 1), 0);
+		assert_int_equal(complete(), 0);
+		assert_int_equal(rotations(), 1 + more);
+		assert_int_equal(records_there(&sum), 2);
+		assert_int_equal(sum, 30000 + rest + more);
+		teardown(true);
+	}
+}
+
 /* A record that not even an empty segment takes ends the checkpoint: it is not tried for ever. */
 static void larger_than_a_segment(void **state)
 {
@@ -2017,6 +2044,7 @@ int main(void)
 		cmocka_unit_test(no_room_on_the_disk),
 		cmocka_unit_test(a_segment_to_the_last_byte),
 		cmocka_unit_test(no_smaller_one_goes_first),
+		cmocka_unit_test(room_behind_what_is_on_its_way),
 		cmocka_unit_test(larger_than_a_segment),
 		cmocka_unit_test(what_a_batch_holds),
 		cmocka_unit_test(turns_beside_the_worker),

@@ -791,6 +791,306 @@ static void test_callback_stops(void **state)
 	blk_sim_free(sim);
 }
 
+/* ---- codec and names, at their edges ---- */
+
+static void test_header_checks(void **state)
+{
+	static const struct { uint64_t bytes, seq, batch; int err; } rows[] = {
+		{ SEG_BYTES_MIN, 1, 1, 0 }, { SEG_BYTES_MAX, (1ull << 62) - 1, (1ull << 62) - 1, 0 },
+		{ SEG_BYTES_MIN - 4096, 1, 1, WAL_EFORMAT }, { SEG_BYTES_MAX + 4096, 1, 1, WAL_EFORMAT },
+		{ SEG_BYTES_MIN + 8, 1, 1, WAL_EFORMAT }, { SEG_BYTES_MIN, 0, 1, WAL_EFORMAT },
+		{ SEG_BYTES_MIN, 1ull << 62, 1, WAL_EFORMAT }, { SEG_BYTES_MIN, 1, 0, WAL_EFORMAT },
+		{ SEG_BYTES_MIN, 1, 1ull << 62, WAL_EFORMAT },
+	};
+	struct seg_header h = { 0 };
+
+	(void)state;
+	assert_int_equal(seg_header_check(&h), -ENODATA);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		h = (struct seg_header){ .bytes = rows[i].bytes, .first_seq = rows[i].seq,
+					 .first_batch = rows[i].batch, .salt = 5, .zero2 = 9 };
+		seg_header_encode(&h);
+		assert_int_equal(h.zero2, 0);
+		assert_int_equal(seg_header_check(&h), rows[i].err);
+	}
+	h = (struct seg_header){ .bytes = SEG_BYTES_MIN, .first_seq = 1, .first_batch = 1 };
+	seg_header_encode(&h);
+	h.byte_order = __builtin_bswap32(h.byte_order);
+	h.crc = crc32c(&h, offsetof(struct seg_header, crc));
+	assert_int_equal(seg_header_check(&h), WAL_EBYTEORDER);
+	h.crc++;
+	assert_int_equal(seg_header_check(&h), WAL_EFORMAT);
+}
+
+static void test_frame_checks(void **state)
+{
+	static const struct { uint16_t kind, flags; uint64_t seq, batch; uint32_t len; bool ok; } rows[] = {
+		{ FRAME_RECORD, 0, 1, 1, 0, true }, { FRAME_RECORD, 0, 1, 1, UINT32_MAX, true },
+		{ FRAME_RECORD, 0, (1ull << 62) - 1, (1ull << 62) - 1, 7, true },
+		{ FRAME_GAP, 0, 1, 1, sizeof(struct gap_data), true },
+		{ FRAME_GAP, 0, 1, 1, sizeof(struct gap_data) - 1, false },
+		{ FRAME_GAP, 0, 1, 1, sizeof(struct gap_data) + 1, false },
+		{ 0, 0, 1, 1, 0, false }, { 3, 0, 1, 1, 0, false }, { FRAME_RECORD, 1, 1, 1, 0, false },
+		{ FRAME_RECORD, 0, 0, 1, 0, false }, { FRAME_RECORD, 0, 1ull << 62, 1, 0, false },
+		{ FRAME_RECORD, 0, 1, 0, 0, false }, { FRAME_RECORD, 0, 1, 1ull << 62, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct frame_header h = { .kind = rows[i].kind, .seq = rows[i].seq, .batch = rows[i].batch,
+					  .len = rows[i].len, .lane = 3 };
+		uint32_t c;
+
+		frame_header_encode(&h, 77);
+		h.flags = rows[i].flags;
+		c = crc32c_update(crc32c_word(CRC32C_INIT, 77), &h, offsetof(struct frame_header, header_crc));
+		h.header_crc = crc32c_final(c);
+		assert_int_equal(frame_header_check(&h, 77), rows[i].ok);
+		assert_false(frame_header_check(&h, 78));
+		h.magic++;
+		assert_false(frame_header_check(&h, 77));
+	}
+	assert_int_equal(frame_bytes(0), 48);
+	assert_int_equal(frame_bytes(1), 56);
+	assert_int_equal(frame_bytes(8), 56);
+	assert_int_equal(frame_bytes(9), 64);
+	assert_int_equal(frame_bytes(UINT32_MAX), (1ull << 32) + 48);
+}
+
+static void test_names_at_their_edges(void **state)
+{
+	static const struct { const char *name; uint64_t n; } rows[] = {
+		{ "00000000.seg", 0 }, { "ffffffff.seg", 0xffffffff }, { "100000000.seg", 1ull << 32 },
+		{ "1fffffffffffffff.seg", (1ull << 61) - 1 },
+	};
+	static const char *const bad[] = { "2000000000000000.seg", "10000000000000000.seg", "0000000.seg", "00000001.segx",
+					   "0x000001.seg", " 0000001.seg", "+0000001.seg", "00000001seg", ".seg" };
+	static char dir[SEG_PATH_MAX + 1], path[SEG_PATH_MAX];
+	char name[SEG_NAME_MAX];
+	uint64_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		n = 99;
+		assert_true(seg_name_parse(rows[i].name, &n));
+		assert_int_equal(n, rows[i].n);
+		seg_name(name, n);
+		assert_string_equal(name, rows[i].name);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(seg_name_parse(bad[i], &n));
+	memset(dir, 'd', SEG_PATH_MAX - 14);
+	assert_int_equal(seg_path(path, dir, 7), 0);
+	assert_int_equal(strlen(path), SEG_PATH_MAX - 1);
+	assert_string_equal(path + SEG_PATH_MAX - 14, "/00000007.seg");
+	dir[SEG_PATH_MAX - 14] = 'd';
+	assert_int_equal(seg_path(path, dir, 7), -ENAMETOOLONG);
+	for (int a = SEG_HOLE_HEADER; a <= SEG_HOLE_BOTH; a++) {
+		assert_true(strlen(seg_hole_words(a)) > 5);
+		for (int b = SEG_HOLE_HEADER; b < a; b++)
+			assert_string_not_equal(seg_hole_words(a), seg_hole_words(b));
+	}
+	assert_string_equal(seg_hole_words(SEG_HOLE_BOTH + 1), "?");
+	assert_string_equal(seg_hole_words(-1), "?");
+}
+
+/* ---- figures ---- */
+
+struct progress {
+	uint64_t done, total;
+	unsigned calls, records;
+};
+
+static void hear(void *arg, uint64_t done, uint64_t total)
+{
+	struct progress *p = arg;
+
+	assert_true(done >= p->done && total >= p->total);
+	assert_true(done <= total || !total);
+	p->done = done;
+	p->total = total;
+	p->calls++;
+}
+
+static int hear_record(void *arg, const struct seg_info *si, const struct seg_frame *fr)
+{
+	struct progress *p = arg;
+
+	assert_true(fr->data_ok && si->state == SEG_USED);
+	p->records++;
+	return 0;
+}
+
+/* What a scan sums up, whole and quick; who listens hears of each file twice, and of all bytes. */
+static void test_sums(void **state)
+{
+	struct blk_sim *sim = make_lane();
+	struct progress p = { 0 };
+	struct seg_scan_options o = { .blk = blk_sim_ops(sim), .dir = LANE_DIR, .lane = LANE, .record = hear_record,
+				      .progress = hear, .arg = &p };
+	uint64_t bytes = 0, longest = 0, in[64] = { 0 }, in_bytes[64] = { 0 }, last[64] = { 0 };
+	struct seg_lane l;
+	size_t tail;
+
+	(void)state;
+	find_places(sim);
+	for (unsigned i = 0; i < RECORDS; i++) {
+		bytes += places[i].len;
+		if (frame_bytes(places[i].len) > longest)
+			longest = frame_bytes(places[i].len);
+		in[places[i].segno - 1]++;
+		in_bytes[places[i].segno - 1] += places[i].len;
+		last[places[i].segno - 1] = places[i].seq;
+	}
+	assert_int_equal(seg_scan_lane(&o, &l), 0);
+	assert_int_equal(l.lane, LANE);
+	assert_int_equal(l.records, RECORDS);
+	assert_int_equal(p.records, RECORDS);
+	assert_int_equal(l.bytes, bytes);
+	assert_int_equal(l.longest, longest);
+	assert_int_equal(l.oldest_seq, 1);
+	assert_int_equal(l.next_seq, RECORDS + 1);
+	assert_int_equal(l.last_batch, places[RECORDS - 1].batch);
+	assert_int_equal(l.next_batch, l.last_batch + 1);
+	assert_true(l.newest_ms > 1000000 && l.newest_ms < model_clock);
+	assert_int_equal(l.tail, l.nsegs - 1);
+	assert_int_equal(l.end, places[RECORDS - 1].off + frame_bytes(places[RECORDS - 1].len));
+	assert_int_equal(l.dirty_end, l.end);
+	assert_in_range(l.batch_off, places[RECORDS - 7].off, places[RECORDS - 1].off);
+	assert_false(l.unreadable || l.numbers_lost || l.unread_last || l.in_doubt);
+	assert_int_equal(p.done, l.nsegs * SEG_TEST_BYTES);
+	assert_int_equal(p.total, l.nsegs * SEG_TEST_BYTES);
+	assert_in_range(p.calls, 3 * l.nsegs, 3 * l.nsegs);	/* its header; its frames, and behind them */
+	assert_in_range(l.read_bytes, l.nsegs * (SEG_TEST_BYTES - SEG_DATA), l.nsegs * SEG_TEST_BYTES);
+	for (size_t i = 0; i < l.nsegs; i++) {
+		assert_true(l.segs[i].read && !l.segs[i].a_bad && !l.segs[i].b_bad && !l.segs[i].batch_only);
+		assert_int_equal(l.segs[i].records, in[i]);
+		assert_int_equal(l.segs[i].record_bytes, in_bytes[i]);
+		assert_int_equal(l.segs[i].last_seq, last[i]);
+		assert_int_equal(l.segs[i].bytes, SEG_TEST_BYTES);
+	}
+	tail = l.tail;
+	seg_lane_free(&l);
+	p = (struct progress){ 0 };
+	o.quick = true;
+	assert_int_equal(seg_scan_lane(&o, &l), 0);
+	assert_int_equal(l.records, in[tail]);
+	assert_int_equal(p.records, in[tail]);
+	assert_int_equal(p.total, SEG_TEST_BYTES);
+	assert_int_equal(l.next_seq, RECORDS + 1);
+	assert_int_equal(l.oldest_seq, 1);
+	for (size_t i = 0; i < l.nsegs; i++)
+		assert_int_equal(l.segs[i].read, i == tail);
+	seg_lane_free(&l);
+	blk_sim_free(sim);
+}
+
+/* ---- the walker's window ---- */
+
+static uint64_t walk_sum(struct blk_sim *sim, const char *path, const struct seg_header *h, uint64_t limit, size_t want,
+			 bool data)
+{
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct seg_frame fr;
+	struct blk_file *f;
+	struct seg_walk w;
+	uint64_t sum = 0;
+
+	assert_int_equal(blk->open(blk->ctx, NULL, path, BLK_RDONLY, &f), 0);
+	assert_int_equal(seg_walk_init(&w, blk, f, h, SEG_DATA, limit, want), 0);
+	while (seg_walk_next(&w, &fr, data) == 1) {
+		sum = sum * 31 + fr.off;
+		sum = sum * 31 + fr.h.seq;
+		sum = sum * 31 + fr.hole_off + fr.hole_bytes * 3;
+		sum = sum * 31 + (data ? fr.data_ok + crc32c(fr.data, fr.h.len) : 0);
+		assert_int_equal(w.off, fr.off + frame_bytes(fr.h.len));
+		assert_int_equal(w.last_batch, fr.h.batch);
+		assert_true(w.off <= (limit & ~7ull));
+	}
+	sum = sum * 31 + w.off;
+	sum = sum * 31 + seg_walk_tail(&w);
+	seg_walk_fini(&w);
+	blk->close(f);
+	return sum;
+}
+
+/* However much is read at a time, the same is found, on whole and on damaged files, and behind any
+ * limit nothing. */
+static void test_any_window(void **state)
+{
+	static const size_t want[] = { 48, 49, 64, 200, 4096, 5000, 65536 };
+	struct sim_rng rng;
+
+	(void)state;
+	sim_rng_init(&rng, 5);
+	for (int round = 0; round < 6; round++) {
+		struct blk_sim *sim = make_lane();
+		struct seg_header h;
+		uint64_t len;
+
+		memcpy(&h, blk_sim_bytes(sim, LANE_DIR "/00000001.seg", &len), sizeof(h));
+		for (int i = 0; i < round * 4; i++)
+			blk_sim_flip(sim, LANE_DIR "/00000001.seg",
+				     8 * SEG_DATA + sim_rng_next(&rng) % (8 * (SEG_TEST_BYTES - SEG_DATA)));
+		for (uint64_t limit = SEG_TEST_BYTES; limit > SEG_TEST_BYTES - 4000; limit -= 1331)
+			for (int data = 0; data < 2; data++) {
+				uint64_t sum = walk_sum(sim, LANE_DIR "/00000001.seg", &h, limit, 0, data);
+
+				for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+					assert_int_equal(walk_sum(sim, LANE_DIR "/00000001.seg", &h, limit, want[i], data), sum);
+			}
+		blk_sim_free(sim);
+	}
+}
+
+/* ---- the header again, where the segment begins with GAP frames ---- */
+
+static void test_header_again_behind_gaps(void **state)
+{
+	static const struct { uint64_t gap[4][2], record, first; } rows[] = {
+		{ { { 10, 20 } }, 21, 10 }, { { { 10, 20 }, { 21, 30 } }, 31, 10 },
+		{ { { 3, 3 }, { 10, 20 } }, 21, 10 },		/* of a hole in the segment before */
+		{ { { 10, 20 } }, 0, 10 }, { { { 10, 20 }, { 21, 22 } }, 0, 10 },
+		{ { { 10, 20 } }, 25, 25 }, { { { 0 } }, 10, 10 }, { { { 10, 9 } }, 10, 10 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct blk_sim *sim = blk_sim_new();
+		uint64_t made;
+		struct seg_lane l;
+		struct seglog *s;
+
+		model_dirs(blk_sim_ops(sim));
+		s = model_start(blk_sim_ops(sim));
+		for (uint64_t seq = 1; seq < 10; seq++)
+			assert_int_equal(model_append(s, seq, 1), 0);
+		model_prepare(s);
+		assert_int_equal(seglog_rotate(s), 0);
+		made = model_clock;
+		for (unsigned k = 0; k < 4 && rows[i].gap[k][0]; k++) {
+			struct gap_data g = { .from_seq = rows[i].gap[k][0], .to_seq = rows[i].gap[k][1],
+					      .reason = GAP_TORN };
+
+			assert_int_equal(seglog_append_gap(s, &g), 0);
+		}
+		for (uint64_t seq = rows[i].record; seq && seq < 101; seq += 50)
+			assert_int_equal(model_append(s, seq, 1), 0);
+		seglog_close(s);
+		overwrite(sim, LANE_DIR "/00000002.seg", 0, SEG_DATA, 2);
+		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+		assert_int_equal(l.segs[1].state, SEG_USED);
+		assert_true(l.segs[1].a_bad && l.segs[1].b_bad);
+		assert_int_equal(l.segs[1].h.first_seq, rows[i].first);
+		assert_int_equal(l.segs[1].h.first_batch, 10);
+		assert_in_range(l.segs[1].h.created_ms, made, made + 1);
+		assert_int_equal(l.segs[1].h.bytes, SEG_TEST_BYTES);
+		assert_int_equal(l.segs[1].h.lane, LANE);
+		seg_lane_free(&l);
+		blk_sim_free(sim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -815,6 +1115,12 @@ int main(void)
 		cmocka_unit_test(test_frames_in_data),
 		cmocka_unit_test(test_any_bytes),
 		cmocka_unit_test(test_callback_stops),
+		cmocka_unit_test(test_header_checks),
+		cmocka_unit_test(test_frame_checks),
+		cmocka_unit_test(test_names_at_their_edges),
+		cmocka_unit_test(test_sums),
+		cmocka_unit_test(test_any_window),
+		cmocka_unit_test(test_header_again_behind_gaps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

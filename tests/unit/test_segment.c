@@ -1212,6 +1212,647 @@ static void test_gap_frames(void **state)
 	blk_sim_free(sim);
 }
 
+/* ---- edges ---- */
+
+/* A log whose options are the test's. */
+static int open_with(struct seglog_options *o, struct blk_sim *sim, struct seglog **s)
+{
+	struct seglog_resume r;
+	struct seg_lane l;
+	int err;
+
+	if (!o->blk)
+		o->blk = blk_sim_ops(sim);
+	o->dir = LANE_DIR;
+	o->lane = LANE;
+	o->now_ms = model_now;
+	o->random = model_random;
+	memcpy(o->uuid, model_uuid, sizeof(o->uuid));
+	assert_int_equal(model_scan(o->blk, false, &l, NULL), 0);
+	seg_lane_resume(&l, &r);
+	err = seglog_open(s, o, &l, &r);
+	seg_lane_free(&l);
+	return err;
+}
+
+/* One record of so many bytes, each `seq`. */
+static int append_len(struct seglog *s, uint64_t seq, uint32_t len)
+{
+	struct iovec iov = { malloc(len + 1), len };
+	struct seg_rec r = { .kind = FRAME_RECORD, .seq = seq, .time_ms = 1000 + seq, .len = len, .iov = &iov,
+			     .niov = 1 };
+	int err;
+
+	memset(iov.iov_base, (int)seq, len);
+	r.data_crc = crc32c(iov.iov_base, len);
+	err = seglog_append(s, &r, 1, NULL);
+	free(iov.iov_base);
+	return err;
+}
+
+static void test_zeros(void **state)
+{
+	enum { FILE_BYTES = 5 << 20 };
+	static const uint64_t rows[][2] = {		/* 64 KiB in a vector, 4 MiB in a write */
+		{ 0, 1 }, { 5, 65536 }, { 4096, 65537 }, { 9, 0 }, { 7, 4 << 20 }, { 100, (4 << 20) + 70000 },
+	};
+	uint8_t *ones = malloc(FILE_BYTES);
+	const uint8_t *now;
+
+	(void)state;
+	memset(ones, 1, FILE_BYTES);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct blk_sim *sim = blk_sim_new();
+		const struct blk_ops *blk = blk_sim_ops(sim);
+		uint64_t off = rows[i][0], n = rows[i][1], len = n < 1 << 20 ? 1 << 20 : FILE_BYTES;
+		struct blk_file *f;
+
+		blk_sim_put(sim, "/f", ones, len);
+		assert_int_equal(blk->open(blk->ctx, NULL, "/f", BLK_RDWR, &f), 0);
+		assert_int_equal(seg_write_zeros(blk, f, off, n), 0);
+		now = blk_sim_bytes(sim, "/f", &len);
+		for (uint64_t at = 0; at < len; at++)
+			if (now[at] != !(at >= off && at < off + n))
+				fail_msg("byte %u of row %u", (unsigned)at, (unsigned)i);
+		blk_sim_fault(sim, SIM_WRITE, 1, 1, EDQUOT);	/* of two writes the first */
+		assert_int_equal(seg_write_zeros(blk, f, 0, len), -EDQUOT);
+		blk->close(f);
+		blk_sim_free(sim);
+	}
+	free(ones);
+}
+
+static void test_sizes(void **state)
+{
+	static const struct { uint64_t segment, first; int err; } rows[] = {
+		{ SEG_BYTES_MIN, 0, 0 }, { SEG_BYTES_MIN - WAL_PAGE, 0, -EINVAL }, { SEG_BYTES_MAX + WAL_PAGE, 0, -EINVAL },
+		{ SEG_BYTES_MIN + 512, 0, -EINVAL }, { SEG_BYTES_MIN + WAL_PAGE, SEG_BYTES_MIN, 0 },
+		{ SEG_BYTES_MIN, SEG_BYTES_MIN, 0 }, { SEG_BYTES_MIN, SEG_BYTES_MIN + WAL_PAGE, -EINVAL },
+		{ 1 << 20, SEG_BYTES_MIN - WAL_PAGE, -EINVAL }, { 1 << 20, SEG_BYTES_MIN + 512, -EINVAL },
+	};
+
+	(void)state;
+	assert_int_equal(seg_record_max(SEG_TEST_BYTES), SEG_TEST_BYTES - 8192 - 48 - 8);
+	assert_int_equal(seg_record_max(SEG_BYTES_MAX), UINT32_MAX - 8192 - 48 - 8 + 1);
+	assert_int_equal(seg_record_max(2 * SEG_BYTES_MAX), UINT32_MAX);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct blk_sim *sim = blk_sim_new();
+		struct seglog_options o = { .segment_bytes = rows[i].segment, .first_bytes = rows[i].first };
+		struct seglog *s;
+
+		model_dirs(blk_sim_ops(sim));
+		assert_int_equal(open_with(&o, sim, &s), rows[i].err);
+		if (!rows[i].err) {
+			assert_int_equal(seglog_room(s), (rows[i].first ? rows[i].first : rows[i].segment) - SEG_DATA);
+			seglog_close(s);
+		}
+		blk_sim_free(sim);
+	}
+}
+
+/* Where to go on must be a place of the segment that was found. */
+static void test_senseless_resume(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct seglog_options o = { .blk = blk, .dir = LANE_DIR, .lane = LANE, .segment_bytes = SEG_TEST_BYTES,
+				    .now_ms = model_now, .random = model_random };
+	struct seglog_resume r, well;
+	struct seg_lane l;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	memcpy(o.uuid, model_uuid, sizeof(o.uuid));
+	s = model_start(blk);
+	assert_int_equal(model_append(s, 1, 5), 0);
+	seglog_close(s);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(model_scan(blk, false, &l, NULL), 0);
+		seg_lane_resume(&l, &well);
+		r = well;
+		if (i == 1)
+			r.end = SEG_TEST_BYTES + 8;
+		if (i == 2)
+			r.dirty_end = SEG_TEST_BYTES + 8;
+		if (i == 3)
+			r.batch_off = r.end + 8;
+		if (i == 4)
+			r.batch_off = SEG_DATA - 8;
+		if (i == 5)
+			r.segno++;
+		if (i == 6)
+			r.next_seq = 0;
+		if (i == 7)
+			r.next_batch = 0;
+		if (i == 8)
+			l.tail = SIZE_MAX;
+		if (i == 9)			/* to its last byte: there is another one then */
+			r.end = r.dirty_end = SEG_TEST_BYTES;
+		assert_int_equal(seglog_open(&s, &o, &l, &r), i && i < 9 ? -EINVAL : 0);
+		seg_lane_free(&l);
+		if (!i || i == 9)
+			seglog_close(s);
+	}
+	blk_sim_free(sim);
+}
+
+/* What the figures say is the same after a restart; and each header says what it was begun with. */
+static void test_figures_and_headers(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog_options o = { .segment_bytes = SEG_TEST_BYTES, .cls = WAL_FSYNC };
+	struct seglog_stats a, b;
+	uint64_t seq = 1, created[64], first[64], batch[64], n = 0;
+	struct seg_lane l;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk_sim_ops(sim));
+	assert_int_equal(open_with(&o, sim, &s), 0);
+	for (; n < 40; n++) {			/* more than there is room for in the list at first */
+		created[n] = model_clock - 1;
+		first[n] = seq;
+		batch[n] = 2 * n + 1;
+		assert_int_equal(append_len(s, seq++, 3), 0);
+		assert_int_equal(append_len(s, seq++, 5), 0);
+		model_prepare(s);
+		if (n < 39)
+			assert_int_equal(seglog_rotate(s), 0);
+	}
+	seglog_stat(s, &a);
+	assert_int_equal(a.segments, 40);
+	assert_int_equal(a.bytes, 40 * SEG_TEST_BYTES);
+	assert_int_equal(a.rotations, 40);
+	assert_int_equal(a.oldest_seq, 1);
+	assert_int_equal(a.oldest_ms, created[0]);
+	assert_int_equal(a.newest_ms, 1000 + 80);
+	assert_int_equal(a.durable_seq, 80);
+	assert_int_equal(a.expired_records, 0);
+	assert_int_equal(a.missing, 0);
+	assert_int_equal(a.prepare_err, 0);
+	seglog_close(s);
+	assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+	for (size_t i = 0; i < 40; i++) {
+		assert_int_equal(l.segs[i].state, SEG_USED);
+		assert_int_equal(l.segs[i].h.segno, i + 1);
+		assert_int_equal(l.segs[i].h.lane, LANE);
+		assert_int_equal(l.segs[i].h.wal_class, WAL_FSYNC);
+		assert_int_equal(l.segs[i].h.created_ms, created[i]);
+		assert_int_equal(l.segs[i].h.first_seq, first[i]);
+		assert_int_equal(l.segs[i].h.first_batch, batch[i]);
+		assert_int_equal(l.segs[i].records, 2);
+		assert_int_equal(l.segs[i].record_bytes, 8);
+		for (size_t k = 0; k < i; k++)
+			assert_int_not_equal(l.segs[i].h.salt, l.segs[k].h.salt);
+	}
+	seg_lane_free(&l);
+	for (int life = 0; life < 2; life++) {
+		o.cls = WAL_NVMM;
+		assert_int_equal(open_with(&o, sim, &s), 0);
+		seglog_stat(s, &b);
+		a.rotations = 0;
+		assert_memory_equal(&a, &b, sizeof(a));
+		seglog_close(s);
+		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+		assert_int_equal(l.segs[38].h.wal_class, WAL_FSYNC);
+		assert_int_equal(l.segs[39].h.wal_class, WAL_NVMM);	/* the one that is gone on with */
+		seg_lane_free(&l);
+	}
+	blk_sim_free(sim);
+}
+
+/* The prepared file of an earlier start is looked through and used as it is; where there is
+ * anything in it, be it the last byte, zeros are written first. */
+static void test_prepared_is_adopted(void **state)
+{
+	enum { BYTES = 2 << 20 };
+	static const uint64_t junk[] = { SEG_DATA, (512 << 10) - 1, 512 << 10, BYTES - 1, UINT64_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(junk) / sizeof(junk[0]); i++) {
+		struct blk_sim *sim = blk_sim_new();
+		struct seglog_options o = { .segment_bytes = BYTES };
+		uint64_t writes, len;
+		const uint8_t *now;
+		struct seglog *s;
+
+		model_dirs(blk_sim_ops(sim));
+		assert_int_equal(open_with(&o, sim, &s), 0);
+		assert_int_equal(append_len(s, 1, 10), 0);
+		model_prepare(s);
+		seglog_close(s);
+		if (junk[i] != UINT64_MAX)
+			assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000002.seg", 8 * junk[i]), 0);
+		assert_int_equal(open_with(&o, sim, &s), 0);
+		writes = blk_sim_calls(sim, SIM_WRITE);
+		model_prepare(s);
+		assert_int_equal(blk_sim_calls(sim, SIM_WRITE) > writes, junk[i] != UINT64_MAX);
+		now = blk_sim_bytes(sim, LANE_DIR "/00000002.seg", &len);
+		assert_int_equal(len, BYTES);
+		for (uint64_t at = 0; at < len; at++)
+			if (now[at])
+				fail_msg("byte %u", (unsigned)at);
+		assert_int_equal(seglog_rotate(s), 0);
+		assert_int_equal(append_len(s, 2, 10), 0);
+		seglog_close(s);
+		/* another size from now on: it is not taken */
+		assert_int_equal(open_with(&o, sim, &s), 0);
+		model_prepare(s);
+		seglog_close(s);
+		o.segment_bytes = SEG_TEST_BYTES;
+		assert_int_equal(open_with(&o, sim, &s), 0);
+		model_prepare(s);
+		assert_non_null(blk_sim_bytes(sim, LANE_DIR "/00000003.seg", &len));
+		assert_int_equal(len, SEG_TEST_BYTES);
+		seglog_close(s);
+		blk_sim_free(sim);
+	}
+}
+
+/* How many calls it takes to make one: a slice each; larger ones once the writer waits. */
+static void test_slices(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog_options o = { .segment_bytes = 8u << 20 };
+	struct seglog *s;
+	uint64_t seq = 1;
+
+	(void)state;
+	model_dirs(blk_sim_ops(sim));
+	assert_int_equal(open_with(&o, sim, &s), 0);
+	for (int turn = 0; turn < 4; turn++) {
+		uint64_t steps = seglog_steps(s), syncs = blk_sim_calls(sim, SIM_SYNC);
+		unsigned calls = 0, slices = turn % 2 ? 2 : 16;
+		int err;
+
+		assert_int_equal(append_len(s, seq++, 10), 0);
+		syncs++;
+		if (turn % 2)
+			assert_int_equal(seglog_rotate(s), -EAGAIN);
+		do {
+			err = seglog_prepare(s);
+			calls++;
+		} while (err == 1);
+		assert_int_equal(err, 0);
+		assert_int_equal(calls, slices + 2);	/* the file, the zeros, its name */
+		assert_int_equal(blk_sim_calls(sim, SIM_SYNC) - syncs, slices);
+		assert_int_equal(seglog_steps(s), steps + calls);
+		assert_int_equal(seglog_prepare(s), 0);
+		assert_int_equal(seglog_steps(s), steps + calls);
+		assert_int_equal(seglog_rotate(s), 0);
+	}
+	/* Steps of a try after one that failed are not counted: nobody is to wait for them. */
+	for (int again = 0; again < 2; again++) {
+		uint64_t steps = seglog_steps(s);
+
+		assert_int_equal(append_len(s, seq++, 10), 0);
+		blk_sim_fault(sim, SIM_SYNC, 3, 1, EIO);
+		assert_int_equal(seglog_prepare(s), 1);
+		assert_int_equal(seglog_prepare(s), 1);
+		assert_int_equal(seglog_prepare(s), 1);
+		assert_int_equal(seglog_steps(s), steps + 3);
+		assert_int_equal(seglog_prepare(s), -EIO);
+		assert_int_equal(seglog_prepare_err(s), -EIO);
+		assert_int_equal(seglog_nospace(s), 0);
+		for (int i = 0; i < 17; i++)
+			assert_int_equal(seglog_prepare(s), 1);
+		assert_int_equal(seglog_steps(s), steps + 3);
+		assert_int_equal(seglog_prepare_err(s), -EIO);
+		assert_int_equal(seglog_prepare(s), 0);
+		assert_int_equal(seglog_prepare_err(s), 0);
+		assert_int_equal(seglog_steps(s), steps + 4);
+		assert_int_equal(seglog_rotate(s), 0);
+	}
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* Frames and batches that end where a block does, or the memory of a batch, and 8 bytes before and
+ * behind that. */
+static void test_batches_at_their_edges(void **state)
+{
+	static const uint32_t size[] = { BLK_BLOCK, SEG_BATCH_BYTES, 2 * SEG_BATCH_BYTES, SEG_BATCH_BYTES - BLK_BLOCK };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(size) / sizeof(size[0]); i++)
+		for (int more = -8; more <= 8; more += 8) {
+			struct blk_sim *sim = blk_sim_new(), *cut;
+			struct seglog_options o = { .segment_bytes = 2u << 20 };
+			struct sim_edge none;
+			struct seg_lane l;
+			struct seglog *s;
+
+			model_dirs(blk_sim_ops(sim));
+			assert_int_equal(open_with(&o, sim, &s), 0);
+			assert_int_equal(append_len(s, 1, size[i] - 48 + (uint32_t)more), 0);
+			assert_int_equal(append_len(s, 2, 1), 0);
+			for (uint64_t seq = 3; seq < 6; seq++)
+				assert_int_equal(append_len(s, seq, size[i] - 48), 0);
+			seglog_close(s);
+			sim_edge_init(&none, 0);
+			cut = blk_sim_cut(sim, &none.p);
+			assert_int_equal(model_scan(blk_sim_ops(cut), false, &l, NULL), 0);
+			assert_int_equal(l.records, 5);
+			assert_int_equal(l.nholes, 0);
+			assert_int_equal(l.end, l.dirty_end);
+			assert_int_equal(l.bytes, 4 * (size[i] - 48) + more + 1);
+			seg_lane_free(&l);
+			blk_sim_free(cut);
+			blk_sim_free(sim);
+		}
+}
+
+/* The largest record of a segment fills it; one more byte is refused, and costs nothing. */
+static void test_the_largest_record(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	const uint32_t max = SEG_TEST_BYTES - SEG_DATA - sizeof(struct frame_header);
+	struct seg_lane l;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	assert_int_equal(append_len(s, 1, max + 1), -EFBIG);
+	assert_int_equal(append_len(s, 1, max), 0);
+	assert_int_equal(seglog_room(s), 0);
+	assert_int_equal(append_len(s, 2, max - 8), 0);
+	assert_int_equal(seglog_room(s), 8);
+	assert_int_equal(append_len(s, 3, 0), 0);
+	seglog_close(s);
+	s = model_start(blk);
+	assert_int_equal(append_len(s, 4, max), 0);
+	seglog_close(s);
+	s = model_start(blk);				/* on a full one */
+	assert_int_equal(seglog_room(s), 0);
+	assert_int_equal(append_len(s, 5, 1), 0);
+	seglog_close(s);
+	assert_int_equal(model_scan(blk, false, &l, NULL), 0);
+	assert_int_equal(l.records, 5);
+	assert_int_equal(l.nsegs, 5);
+	assert_int_equal(l.nholes, 0);
+	seg_lane_free(&l);
+	blk_sim_free(sim);
+}
+
+/* Many records at once: how many of them were synced when the disk was full. */
+static void test_done_is_counted(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	uint8_t *p = calloc(1, 20000);
+	struct iovec iov[10];
+	struct seg_rec r[10];
+	unsigned done = 99;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	blk_sim_capacity(sim, 2 * SEG_TEST_BYTES + 5000);
+	s = model_start(blk);
+	for (unsigned i = 0; i < 10; i++) {
+		iov[i] = (struct iovec){ p, 20000 };
+		r[i] = (struct seg_rec){ .kind = FRAME_RECORD, .seq = i + 1, .time_ms = 1, .len = 20000,
+					 .data_crc = crc32c(p, 20000), .iov = &iov[i], .niov = 1 };
+	}
+	assert_int_equal(seglog_append(s, r, 10, &done), -ENOSPC);	/* two in each segment */
+	assert_int_equal(done, 4);
+	assert_int_equal(seglog_next_seq(s), 5);
+	blk_sim_capacity(sim, 0);
+	assert_int_equal(seglog_append(s, r + 4, 6, &done), 0);
+	assert_int_equal(done, 6);
+	assert_int_equal(seglog_next_seq(s), 11);
+	seglog_close(s);
+	blk_sim_free(sim);
+	free(p);
+}
+
+/* A large last batch whose sync failed is written again, whole, wherever it begins. */
+static void test_a_large_batch_is_written_again(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 2; seed++) {
+		struct blk_sim *sim = blk_sim_new(), *killed, *cut;
+		struct seglog_options o = { .segment_bytes = 4u << 20 };
+		struct seg_lane l;
+		struct sim_rng rng;
+		struct seglog *s;
+
+		model_dirs(blk_sim_ops(sim));
+		assert_int_equal(open_with(&o, sim, &s), 0);
+		assert_int_equal(append_len(s, 1, 5000), 0);
+		blk_sim_fault(sim, SIM_SYNC, 1, 1, EIO);
+		assert_int_equal(append_len(s, 2, (5 << 20) / 2), -EIO);
+		seglog_close(s);
+		killed = blk_sim_killed(sim);
+		o.blk = NULL;
+		assert_int_equal(open_with(&o, killed, &s), 0);
+		assert_int_equal(seglog_next_seq(s), 3);
+		seglog_close(s);
+		sim_rng_init(&rng, seed);
+		cut = blk_sim_cut(killed, &rng.p);
+		assert_int_equal(model_scan(blk_sim_ops(cut), false, &l, NULL), 0);
+		assert_int_equal(l.records, 2);
+		assert_int_equal(l.nholes, 0);
+		seg_lane_free(&l);
+		blk_sim_free(cut);
+		blk_sim_free(killed);
+		blk_sim_free(sim);
+	}
+}
+
+/* ---- retention, to the byte and the millisecond ---- */
+
+static void test_retention_to_the_byte(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct seglog_stats st;
+	unsigned n[3] = { 0 };
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	for (uint64_t seq = 1; seq <= 6; seq++) {
+		assert_int_equal(append_len(s, seq, 100), 0);
+		model_prepare(s);
+		if (seq < 6)
+			assert_int_equal(seglog_rotate(s), 0);
+	}
+	/* six and the prepared one */
+	assert_int_equal(seglog_retain(s, 7 * SEG_TEST_BYTES, 0), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.segments, 6);
+	assert_int_equal(seglog_retain(s, 7 * SEG_TEST_BYTES - 1, 0), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.segments, 5);
+	assert_int_equal(st.expired_records, 1);
+	/* one by age: its file is kept, and goes first when there is too much */
+	assert_int_equal(seglog_retain(s, 0, st.oldest_ms + 1), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.segments, 5);
+	for (uint64_t ms = st.oldest_ms; st.segments == 5; ms++) {
+		assert_int_equal(seglog_retain(s, 0, ms), 0);
+		seglog_stat(s, &st);
+	}
+	assert_int_equal(st.segments, 4);
+	assert_int_equal(st.oldest_seq, 3);
+	assert_int_equal(st.expired_records, 2);
+	assert_int_equal(path_list(blk, LANE_DIR, count_names, n), 0);
+	assert_int_equal(n[0], 5);
+	assert_int_equal(n[1], 1);
+	assert_int_equal(seglog_retain(s, 6 * SEG_TEST_BYTES, 0), 0);
+	n[0] = n[1] = 0;
+	assert_int_equal(path_list(blk, LANE_DIR, count_names, n), 0);
+	assert_int_equal(n[1], 1);
+	assert_int_equal(seglog_retain(s, 6 * SEG_TEST_BYTES - 1, 0), 0);
+	n[0] = n[1] = 0;
+	assert_int_equal(path_list(blk, LANE_DIR, count_names, n), 0);
+	assert_int_equal(n[0], 5);
+	assert_int_equal(n[1], 0);
+	/* no limit is no limit */
+	assert_int_equal(seglog_retain(s, 0, 0), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.segments, 4);
+	/* and never the one that is written to, nor the last that is known to be durable */
+	assert_int_equal(seglog_retain(s, 1, 0), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.segments, 1);
+	assert_int_equal(st.oldest_seq, 6);
+	assert_int_equal(st.expired_records, 5);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* By age: when the next one was begun, to the millisecond; and a segment is turned likewise. */
+static void test_retention_to_the_millisecond(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	uint64_t begun[4];
+	struct seglog_stats st;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	for (uint64_t i = 0; i < 4; i++) {
+		begun[i] = model_clock - 1;
+		assert_int_equal(append_len(s, i + 1, 100), 0);
+		model_clock += 1000;
+		model_prepare(s);
+		if (i < 3)
+			assert_int_equal(seglog_rotate(s), 0);
+	}
+	for (uint64_t i = 1; i < 4; i++) {
+		assert_int_equal(seglog_retain(s, 0, begun[i]), 0);
+		seglog_stat(s, &st);
+		assert_int_equal(st.oldest_seq, i);
+		assert_int_equal(seglog_retain(s, 0, begun[i] + 1), 0);
+		seglog_stat(s, &st);
+		assert_int_equal(st.oldest_seq, i + 1);
+		assert_int_equal(st.oldest_ms, begun[i]);
+		assert_int_equal(st.expired_records, i);
+	}
+	for (int writer = 0; writer < 2; writer++) {
+		assert_int_equal(seglog_turn(s, begun[3], writer), 0);
+		assert_false(seglog_wants_turn(s));
+		seglog_stat(s, &st);
+		assert_int_equal(st.rotations, 4);
+	}
+	assert_int_equal(seglog_turn(s, begun[3] + 1, false), 0);
+	assert_true(seglog_wants_turn(s));
+	assert_int_equal(seglog_turn(s, begun[3] + 1, true), 0);
+	assert_false(seglog_wants_turn(s));
+	seglog_stat(s, &st);
+	assert_int_equal(st.rotations, 5);
+	/* without a prepared one the writer makes it first, and nobody is asked for one */
+	assert_int_equal(append_len(s, 5, 100), 0);
+	assert_false(seglog_ready(s));
+	assert_int_equal(seglog_turn(s, model_clock + 1, false), 0);
+	assert_false(seglog_wants_turn(s));
+	for (int i = 0; i < 20 && !seglog_turn(s, model_clock + 1, true); i++)
+		;
+	for (int i = 0; i < 20 && seglog_turn(s, model_clock + 1, true); i++)
+		;
+	seglog_stat(s, &st);
+	assert_int_equal(st.rotations, 6);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* At its limit a lane makes the next segment from its oldest one; below it, anew. */
+static void test_at_the_limit(void **state)
+{
+	(void)state;
+	for (int below = 0; below < 2; below++) {
+		struct blk_sim *sim = blk_sim_new();
+		struct seglog_options o = { .segment_bytes = SEG_TEST_BYTES };
+		struct seglog_stats st;
+		struct seglog *s;
+
+		o.bytes_max = (4 + below) * SEG_TEST_BYTES;
+		model_dirs(blk_sim_ops(sim));
+		assert_int_equal(open_with(&o, sim, &s), 0);
+		for (uint64_t seq = 1; seq <= 4; seq++) {
+			assert_int_equal(append_len(s, seq, 100), 0);
+			if (seq < 4) {
+				model_prepare(s);
+				assert_int_equal(seglog_rotate(s), 0);
+			}
+		}
+		model_prepare(s);
+		seglog_stat(s, &st);
+		assert_int_equal(st.segments, 3 + below);
+		assert_int_equal(st.oldest_seq, 2 - below);
+		assert_int_equal(blk_sim_used(sim), o.bytes_max);
+		seglog_close(s);
+		blk_sim_free(sim);
+	}
+}
+
+/* The table is told of no number before recovery has explained all; and flags of what is explained
+ * go. */
+static void test_notes_before_all_is_explained(void **state)
+{
+	struct noted n = { .sim = blk_sim_new() };
+	struct seglog_options o = { .segment_bytes = SEG_TEST_BYTES, .note = take_note, .note_arg = &n,
+		.had = { .lane = LANE, .low_segno = 1, .low_seq = 1, .next_seq = 3, .next_batch = 1,
+			 .flags = LANE_MISSING | LANE_SKIPPED | 64 } };
+	struct noted other = { .sim = n.sim };
+
+	(void)state;
+	n.last = o.had;
+	model_dirs(blk_sim_ops(n.sim));
+	assert_int_equal(open_with(&o, n.sim, &n.s), 0);
+	for (uint64_t seq = 1; seq < 5; seq++) {
+		assert_int_equal(append_len(n.s, seq, 10), 0);
+		model_prepare(n.s);
+		assert_int_equal(n.last.next_seq, 3);
+		assert_int_equal(n.last.flags, LANE_MISSING | LANE_SKIPPED | 64);
+		assert_int_equal(n.last.high_segno, seq + 1);
+		assert_int_equal(seglog_rotate(n.s), 0);
+	}
+	other.last = n.last;
+	other.s = n.s;
+	seglog_note_to(n.s, &other);
+	seglog_note_explained(n.s);
+	assert_int_equal(append_len(n.s, 5, 10), 0);
+	model_prepare(n.s);
+	assert_int_equal(other.last.next_seq, 6);
+	assert_int_equal(other.last.flags, 64);
+	assert_int_equal(n.last.next_seq, 3);
+	assert_int_equal(other.last.high_segno, 6);
+	assert_int_equal(seglog_note_end(n.s), 0);
+	assert_int_equal(other.last.high_segno, 5);	/* the last that was used */
+	assert_int_equal(other.last.next_batch, 6);
+	seglog_close(n.s);
+	blk_sim_free(n.sim);
+}
+
 /* ---- every crash ---- */
 
 struct crash {
@@ -1412,6 +2053,20 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_every_call_fails_once),
 		cmocka_unit_test(test_tail_is_scrubbed),
 		cmocka_unit_test(test_gap_frames),
+		cmocka_unit_test(test_zeros),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_senseless_resume),
+		cmocka_unit_test(test_figures_and_headers),
+		cmocka_unit_test(test_prepared_is_adopted),
+		cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_batches_at_their_edges),
+		cmocka_unit_test(test_the_largest_record),
+		cmocka_unit_test(test_done_is_counted),
+		cmocka_unit_test(test_a_large_batch_is_written_again),
+		cmocka_unit_test(test_retention_to_the_byte),
+		cmocka_unit_test(test_retention_to_the_millisecond),
+		cmocka_unit_test(test_at_the_limit),
+		cmocka_unit_test(test_notes_before_all_is_explained),
 		cmocka_unit_test(test_every_crash),
 	};
 
