@@ -19,8 +19,12 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "dax.h"
+
 #define DEPTH_MAX	8	/* layers; who has more is not looked through */
 #define LINE_BYTES	8192	/* of mountinfo: an overlay lists all its folders */
+
+const char *place_proc = "/proc";
 
 static bool folder_forgets(const char *path, int depth, char *why, size_t n);
 
@@ -84,7 +88,7 @@ static bool parse(const char *line, long want, struct mounted *m)
 
 static bool find_mount(const char *path, struct mounted *m)
 {
-	char *line = NULL;
+	char mounts[PATH_MAX], *line = NULL;
 	size_t cap = 0;
 	bool found = false;
 	FILE *f;
@@ -92,7 +96,8 @@ static bool find_mount(const char *path, struct mounted *m)
 
 	if (!mount_id(path, &id))
 		return false;
-	f = fopen("/proc/self/mountinfo", "re");
+	snprintf(mounts, sizeof(mounts), "%s/self/mountinfo", place_proc);
+	f = fopen(mounts, "re");
 	while (f && !found && getline(&line, &cap, f) > 0)
 		found = parse(line, id, m);
 	if (f)
@@ -194,9 +199,9 @@ static bool link_forgets(const char *link, int depth, char *why, size_t n)
 
 static bool number_forgets(dev_t dev, int depth, char *why, size_t n)
 {
-	char link[64];
+	char link[PATH_MAX];
 
-	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(dev), minor(dev));
+	snprintf(link, sizeof(link), "%s/dev/block/%u:%u", dax_sysfs, major(dev), minor(dev));
 	return link_forgets(link, depth, why, n);
 }
 
@@ -227,22 +232,23 @@ static bool journal_forgets(const struct mounted *m, int depth, char *why, size_
 	long pid;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(m->dev), minor(m->dev));
+	snprintf(path, sizeof(path), "%s/dev/block/%u:%u", dax_sysfs, major(m->dev), minor(m->dev));
 	if (strcmp(m->type, "ext4") || !realpath(path, folder))
 		return false;
-	snprintf(path, sizeof(path), "/sys/fs/ext4/%.255s/journal_task", strrchr(folder, '/') + 1);
+	snprintf(path, sizeof(path), "%s/fs/ext4/%.255s/journal_task", dax_sysfs,
+		 strrchr(folder, '/') + 1);
 	f = fopen(path, "re");
 	if (f) {
 		got = fscanf(f, "%ld", &pid) == 1;
 		fclose(f);
 	}
-	snprintf(path, sizeof(path), "/proc/%ld/comm", got ? pid : 0);
+	snprintf(path, sizeof(path), "%s/%ld/comm", place_proc, got ? pid : 0);
 	f = got ? fopen(path, "re") : NULL;
 	if (!f)
 		return false;
 	got = fscanf(f, "jbd2/%58[^\n]", task + strlen(task)) == 1;
 	fclose(f);
-	snprintf(path, sizeof(path), "/sys/class/block/%s", task + strlen("jbd2/"));
+	snprintf(path, sizeof(path), "%s/class/block/%s", dax_sysfs, task + strlen("jbd2/"));
 	return got && link_forgets(path, depth, why, n);
 }
 
@@ -250,7 +256,7 @@ static bool journal_forgets(const struct mounted *m, int depth, char *why, size_
 static bool btrfs_forgets(const char *in, int depth, char *why, size_t n)
 {
 	struct btrfs_ioctl_fs_info_args info = { 0 };
-	char pattern[128];
+	char pattern[PATH_MAX];
 	bool forgets = false;
 	size_t at;
 	glob_t g;
@@ -262,7 +268,7 @@ static bool btrfs_forgets(const char *in, int depth, char *why, size_t n)
 	close(fd);
 	if (err)
 		return false;
-	at = (size_t)snprintf(pattern, sizeof(pattern), "/sys/fs/btrfs/");
+	at = (size_t)snprintf(pattern, sizeof(pattern), "%s/fs/btrfs/", dax_sysfs);
 	for (size_t i = 0; i < sizeof(info.fsid); i++)
 		at += (size_t)snprintf(pattern + at, sizeof(pattern) - at, "%s%02" PRIx8,
 				       i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", info.fsid[i]);

@@ -19,4 +19,8 @@
 /* Whether what is synced there is gone after a power cut; why: half a sentence. */
 bool place_forgets(const char *path, char *why, size_t n);
 
+/* Where the kernel tells of mounts and threads: "/proc", and for its devices dax_sysfs; the unit
+ * test has its own. */
+extern const char *place_proc;
+
 #endif

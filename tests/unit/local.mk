@@ -41,7 +41,7 @@ UNIT_TESTS += %D%/test_segment %D%/test_seg_scan %D%/test_seg_read
 %C%_test_segment_SOURCES = %D%/test_segment.c %D%/seg_model.h %D%/blk_path.h
 %C%_test_seg_scan_SOURCES = %D%/test_seg_scan.c %D%/seg_model.h
 %C%_test_seg_read_SOURCES = %D%/test_seg_read.c %D%/seg_model.h
-UNIT_TESTS += %D%/test_seams %D%/test_dax %D%/test_flushes
+UNIT_TESTS += %D%/test_seams %D%/test_dax %D%/test_place %D%/test_flushes
 UNIT_TESTS += %D%/test_identity %D%/test_results
 %C%_test_results_SOURCES = %D%/test_results.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
