@@ -4,6 +4,7 @@
  * creation and of an update, every bit flipped.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,12 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "blk_path.h"
 #include "../sim/blk_sim.h"
 #include "crc32c.h"
+#include "segment.h"
 #include "store.h"
 #include "wal.h"
 
@@ -452,6 +456,230 @@ static void test_lane_table_newer(void **state)
 	blk_sim_free(sim);
 }
 
+/* A copy of lane 3's entry as it would be written, with another value. */
+static void put_entry(struct blk_sim *sim, struct store_lane e, uint64_t at)
+{
+	uint8_t file[STORE_LANES_B + LANES_MAX * 64];
+	uint64_t len;
+	const uint8_t *was = blk_sim_bytes(sim, "/a/s/store", &len);
+
+	assert_int_equal(len, sizeof(file));
+	memcpy(file, was, sizeof(file));
+	e.crc = crc32c(&e, offsetof(struct store_lane, crc));
+	memcpy(file + at + 3 * 64, &e, sizeof(e));
+	assert_int_equal(blk_sim_put(sim, "/a/s/store", file, sizeof(file)), 0);
+}
+
+/* What is whole but cannot be is not believed; what just can be is. */
+static void test_lane_table_at_its_edges(void **state)
+{
+	struct store_lane good = entry;
+	const uint64_t most = (1ull << 62) - 1;
+	struct blk_sim *sim = world();
+	struct store s;
+
+	(void)state;
+	with_table(sim, &s);
+	store_close(&s);
+	good.magic = LANE_MAGIC;
+	good.gen = 9;
+#define TRY(field, value, ok) do { \
+		struct store_lane e = good; \
+		e.field = value; \
+		put_entry(sim, e, STORE_LANES_A); \
+		put_entry(sim, e, STORE_LANES_B); \
+		assert_int_equal(open_it(sim, &s, true), 0); \
+		assert_int_equal(s.lane_bad[3], ok ? 0 : 3); \
+		assert_int_equal(store_lane(&s, 3) != NULL, ok); \
+		store_close(&s); \
+	} while (0)
+	TRY(gen, 1, true);
+	TRY(gen, 0, false);
+	TRY(lane, 4, false);
+	TRY(magic, LANE_MAGIC + 1, false);
+	TRY(low_seq, 1, true);
+	TRY(low_seq, 0, false);
+	TRY(low_seq, 500, true);		/* none that has not expired */
+	TRY(low_seq, 501, false);
+	TRY(next_seq, most, true);
+	TRY(next_seq, most + 1, false);
+	TRY(next_batch, 1, true);
+	TRY(next_batch, 0, false);
+	TRY(next_batch, most, true);
+	TRY(next_batch, most + 1, false);
+	TRY(high_segno, most, true);
+	TRY(high_segno, most + 1, false);
+	TRY(low_segno, most, true);
+	TRY(low_segno, most + 1, false);
+	TRY(low_segno, 0, true);
+#undef TRY
+	blk_sim_free(sim);
+}
+
+/* Entries of several lanes, as they stand in a program's memory. */
+static void fill_table(struct store *s)
+{
+	for (unsigned lane = 0; lane < LANES_MAX; lane += 85) {
+		struct store_lane e = entry;
+
+		e.lane = lane;
+		e.next_seq = 1000 + lane;
+		assert_int_equal(store_lane_write(s, &e), 0);
+	}
+}
+
+static void has_table(struct store *s)
+{
+	for (unsigned lane = 0; lane < LANES_MAX; lane++) {
+		const struct store_lane *e = store_lane(s, lane);
+
+		assert_int_equal(e != NULL, lane % 85 == 0);
+		assert_int_equal(s->lane_bad[lane], 0);
+		if (e)
+			assert_int_equal(e->next_seq, 1000 + lane);
+	}
+}
+
+/* All of the table at once, on both copies: as it was known. */
+static void test_whole_table(void **state)
+{
+	static const uint8_t junk[STORE_LANES_B + LANES_MAX * 64];
+	struct blk_sim *sim = world(), *cut;
+	struct sim_rng rng;
+	struct store s, t;
+	uint64_t states;
+
+	(void)state;
+	with_table(sim, &s);
+	fill_table(&s);
+	memset(&s.lane[3], 0, sizeof(s.lane[3]));
+	/* Whatever stood there. */
+	assert_int_equal(blk_sim_put(sim, "/a/s/store", junk, sizeof(junk)), 0);
+	assert_int_equal(store_write_again(&s), 0);
+	blk_sim_choices(sim, &states);
+	assert_int_equal(states, 1);
+	for (uint64_t seed = 1; seed < 4; seed++) {
+		sim_rng_init(&rng, seed);
+		cut = blk_sim_cut(sim, &rng.p);
+		assert_int_equal(open_it(cut, &t, true), 0);
+		assert_true(t.lanes_on);
+		has_table(&t);
+		assert_false(t.a_bad || t.b_bad);
+		store_close(&t);
+		blk_sim_free(cut);
+	}
+	/* What another store's table said is forgotten with all of it. */
+	s.lane_bad[5] = 3;
+	store_lanes_forget(&s);
+	assert_false(s.lanes_on);
+	s.lanes_on = true;
+	for (unsigned lane = 0; lane < LANES_MAX; lane++) {
+		assert_null(store_lane(&s, lane));
+		assert_int_equal(s.lane_bad[lane], 0);
+	}
+	assert_int_equal(store_lanes_write(&s), 0);
+	store_close(&s);
+	assert_int_equal(open_it(sim, &s, true), 0);
+	for (unsigned lane = 0; lane < LANES_MAX; lane++) {
+		assert_null(store_lane(&s, lane));
+		assert_int_equal(s.lane_bad[lane], 0);
+	}
+	store_close(&s);
+	blk_sim_free(sim);
+}
+
+/* A store without a table, on a disk that is full: it goes on without.  Any other failure is told,
+ * wherever it comes. */
+static void test_no_room_for_a_table(void **state)
+{
+	static const struct { enum sim_op op; unsigned nth; int err, res; } rows[] = {
+		{ SIM_WRITE, 1, ENOSPC, 0 }, { SIM_WRITE, 2, ENOSPC, 0 }, { SIM_WRITE, 1, EDQUOT, 0 },
+		{ SIM_WRITE, 1, EIO, -EIO }, { SIM_WRITE, 2, EIO, -EIO }, { SIM_SYNC, 1, EIO, -EIO },
+		{ SIM_SYNC, 1, ENOSPC, -ENOSPC }, { SIM_WRITE, 2, EROFS, -EROFS },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct blk_sim *sim = world();
+		struct store s;
+
+		with_table(sim, &s);
+		assert_false(s.lanes_off);
+		blk_sim_fault(sim, rows[i].op, rows[i].nth, 1, rows[i].err);
+		assert_int_equal(store_lanes_write(&s), rows[i].res);
+		assert_int_equal(s.lanes_off, rows[i].op == SIM_WRITE && !rows[i].res);
+		store_close(&s);
+		blk_sim_free(sim);
+	}
+}
+
+/* The table that cannot be read, or is not there: block by block, and the other copy counts. */
+static void test_table_that_cannot_be_read(void **state)
+{
+	struct blk_sim *sim = world();
+	struct store s;
+
+	(void)state;
+	with_table(sim, &s);
+	fill_table(&s);
+	assert_int_equal(store_lane_write(&s, &(struct store_lane){ .lane = 3, .low_seq = 1, .next_seq = 1003,
+		.next_batch = 1 }), 0);
+	store_close(&s);
+	for (unsigned block = 0; block < 8; block++) {
+		struct blk_sim *bad = blk_sim_killed(sim);
+		unsigned copy = block < 4 ? 1 : 2;
+
+		assert_int_equal(blk_sim_bad(bad, "/a/s/store", STORE_LANES_A + block * 4096), 0);
+		assert_int_equal(open_it(bad, &s, true), 0);
+		for (unsigned lane = 0; lane < LANES_MAX; lane++) {
+			bool in = lane / 64 == block % 4;
+
+			assert_int_equal(s.lane_unread[lane], in ? copy : 0);
+			if (lane % 85 == 0 || lane == 3) {
+				assert_non_null(store_lane(&s, lane));
+				assert_int_equal(store_lane(&s, lane)->next_seq, 1000 + lane);
+			}
+			assert_int_equal(s.lane_bad[lane], in ? copy | (store_lane(&s, lane) ? 0 : 3) : 0);
+		}
+		store_close(&s);
+		/* For writing: made good, and the same again. */
+		assert_int_equal(open_it(bad, &s, false), 0);
+		store_close(&s);
+		assert_int_equal(open_it(bad, &s, true), 0);
+		for (unsigned lane = 0; lane < LANES_MAX; lane++) {
+			assert_int_equal(s.lane_unread[lane] | s.lane_bad[lane], 0);
+			assert_int_equal(store_lane(&s, lane) != NULL, lane % 85 == 0 || lane == 3);
+			if (store_lane(&s, lane))
+				assert_int_equal(store_lane(&s, lane)->next_seq, 1000 + lane);
+		}
+		store_close(&s);
+		blk_sim_free(bad);
+	}
+	/* An older program's file ends behind the blocks; or it was cut anywhere in the table. */
+	for (unsigned cut = 8192; cut < STORE_LANES_B + 5 * 64; cut += 1000) {
+		struct blk_sim *bad = blk_sim_killed(sim);
+
+		blk_sim_truncate(bad, "/a/s/store", cut);
+		assert_int_equal(open_it(bad, &s, true), 0);
+		for (unsigned lane = 0; lane < LANES_MAX; lane++) {
+			bool there = STORE_LANES_A + (lane + 1) * 64 <= cut && (lane % 85 == 0 || lane == 3);
+			bool twice = STORE_LANES_B + (lane + 1) * 64 <= cut;
+
+			assert_int_equal(store_lane(&s, lane) != NULL, there);
+			assert_int_equal(s.lane_bad[lane], there && !twice ? 2 : 0);
+			assert_int_equal(s.lane_unread[lane], 0);
+		}
+		store_close(&s);
+		blk_sim_free(bad);
+	}
+	/* Any other failure is told. */
+	for (unsigned nth = 3; nth < 5; nth++) {
+		blk_sim_fault(sim, SIM_READ, nth, 1, ENOMEM);
+		assert_int_equal(open_it(sim, &s, true), -ENOMEM);
+	}
+	blk_sim_free(sim);
+}
+
 /* ---- damage ---- */
 
 static void test_every_bit(void **state)
@@ -573,9 +801,318 @@ static void test_trailing_slash_and_length(void **state)
 	blk_sim_free(sim);
 }
 
+/* The sizes of segments that a block may name. */
+static void test_segment_sizes(void **state)
+{
+	static const struct { uint64_t bytes; int res; } rows[] = {
+		{ SEG_BYTES_MIN, 0 }, { SEG_BYTES_MIN - 4096, WAL_EFORMAT }, { SEG_BYTES_MIN - 1, WAL_EFORMAT },
+		{ SEG_BYTES_MAX, 0 }, { SEG_BYTES_MAX + 4096, WAL_EFORMAT }, { SEG_BYTES_MAX - 4096, 0 },
+		{ SEG_BYTES_MIN + 4096, 0 }, { SEG_BYTES_MIN + 512, WAL_EFORMAT }, { 0, WAL_EFORMAT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct store_block b = fresh;
+
+		b.segment_bytes = rows[i].bytes;
+		store_block_encode(&b);
+		assert_int_equal(store_block_check(&b), rows[i].res);
+	}
+	{
+		struct store_block b = fresh;
+
+		memset(b.nvmm_path, 'x', sizeof(b.nvmm_path));
+		store_block_encode(&b);
+		assert_int_equal(store_block_check(&b), WAL_EFORMAT);	/* has no end */
+		b.nvmm_path[sizeof(b.nvmm_path) - 1] = '\0';
+		store_block_encode(&b);
+		assert_int_equal(store_block_check(&b), 0);
+	}
+}
+
+/* What stops it is told in words that name the store. */
+static void test_words(void **state)
+{
+	static const struct { enum sim_op op; int err, res; const char *words; } rows[] = {
+		{ SIM_OPEN, EACCES, -EACCES, "cannot open /a/s/store: Permission denied" },
+		{ SIM_OPEN, ENOENT, WAL_ENODIR, "there is no store in /a/s" },
+		{ SIM_OPEN, ENOTDIR, WAL_ENODIR, "there is no store in /a/s" },
+		{ SIM_LOCK, EWOULDBLOCK, WAL_EBUSY, "another process has the store /a/s open" },
+		{ SIM_LOCK, ENOLCK, -ENOLCK, "cannot open /a/s/store: No locks available" },
+		{ SIM_WRITE, EROFS, -EROFS, "/a/s is on a file system that is mounted read-only, and has to be written: "
+		  "mount it for writing" },
+		{ SIM_WRITE, EIO, -EIO, "cannot open /a/s/store: Input/output error" },
+		{ SIM_SYNC, EIO, -EIO, "cannot open /a/s/store: Input/output error" },
+	};
+	struct blk_sim *sim = world();
+	struct store s;
+
+	(void)state;
+	assert_int_equal(create(sim, &s), 0);
+	store_close(&s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		blk_sim_fault(sim, rows[i].op, 1, 1, rows[i].err);
+		assert_int_equal(open_it(sim, &s, false), rows[i].res);
+		assert_memory_equal(why, rows[i].words, strlen(rows[i].words));
+		assert_null(s.file);
+		assert_null(s.root);
+		assert_int_equal(open_it(sim, &s, false), 0);	/* and let go */
+		store_close(&s);
+	}
+	/* No more of them than there is room for; and none, if nobody wants them. */
+	memset(why, '#', sizeof(why));
+	blk_sim_fault(sim, SIM_LOCK, 1, 1, EWOULDBLOCK);
+	assert_int_equal(store_open(&s, blk_sim_ops(sim), "/a/s", true, why, 8), WAL_EBUSY);
+	assert_string_equal(why, "another");
+	assert_int_equal(why[8], '#');
+	blk_sim_fault(sim, SIM_LOCK, 1, 2, EWOULDBLOCK);
+	assert_int_equal(store_open(&s, blk_sim_ops(sim), "/a/s", true, why + 8, 0), WAL_EBUSY);
+	assert_int_equal(why[8], '#');
+	assert_int_equal(store_open(&s, blk_sim_ops(sim), "/a/s", true, NULL, 0), WAL_EBUSY);
+	blk_sim_free(sim);
+}
+
+static void test_words_of_creation(void **state)
+{
+	static const struct { enum sim_op op; unsigned nth; int err, res; const char *words; } rows[] = {
+		{ SIM_OPEN, 1, EACCES, -EACCES, "cannot look at /a/s: Permission denied" },
+		{ SIM_OPEN, 2, EACCES, -EACCES, "cannot read the directory /a/s: Permission denied" },
+		{ SIM_MKDIR, 1, EROFS, -EROFS, "cannot make the directory /a/s: Read-only file system" },
+		{ SIM_MKDIR, 1, ENOENT, -ENOENT, "/a/s: the directory that it is to be made in does not exist: make" },
+		{ SIM_LIST, 1, EIO, -EIO, "cannot read the directory /a/s: Input/output error" },
+		{ SIM_SYNC_DIR, 1, EIO, -EIO, "cannot sync the directory of /a/s: Input/output error" },
+		{ SIM_LOCK, 1, EWOULDBLOCK, WAL_EBUSY, "cannot create a store in /a/s: in use by another process" },
+		{ SIM_LOCK, 1, ENOLCK, -ENOLCK, "cannot create a store in /a/s: No locks" },
+		{ SIM_WRITE, 1, ENOSPC, -ENOSPC, "cannot create a store in /a/s: No space left" },
+		{ SIM_WRITE, 3, ENOSPC, -ENOSPC, "cannot create a store in /a/s: No space left" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct blk_sim *sim = world();
+		struct store s;
+
+		blk_sim_fault(sim, rows[i].op, rows[i].nth, 1, rows[i].err);
+		assert_int_equal(create(sim, &s), rows[i].res);
+		if (strncmp(why, rows[i].words, strlen(rows[i].words)))
+			fail_msg("row %zu: %s", i, why);
+		/* and nothing of it stands in the way */
+		assert_int_equal(probe(sim, NULL) == STORE_GOOD ? open_it(sim, &s, false) : create(sim, &s), 0);
+		store_close(&s);
+		blk_sim_free(sim);
+	}
+}
+
+/* Open for writing: said before anything else is, and nothing but that. */
+static void test_mark_open(void **state)
+{
+	struct blk_sim *sim = world();
+	struct store_block was, b;
+	struct store s;
+
+	(void)state;
+	with_table(sim, &s);
+	assert_int_equal(store_update(&s, STORE_WAL_ATTACHED, WAL_NVMM, "/mnt/x", 1u << 20), 0);
+	was = s.b;
+	assert_int_equal(was.flags, STORE_WAL_ATTACHED | STORE_LANES);
+	assert_int_equal(store_mark_open(&s), 0);
+	assert_int_equal(probe(sim, &b), STORE_GOOD);
+	assert_int_equal(b.gen, was.gen + 1);
+	assert_int_equal(b.flags, STORE_WAL_ATTACHED | STORE_LANES | STORE_OPEN);
+	b.gen = was.gen;
+	b.flags = was.flags;
+	store_block_encode(&b);
+	assert_memory_equal(&b, &was, sizeof(b));
+	blk_sim_fault(sim, SIM_WRITE, 1, 1, EIO);
+	assert_int_equal(store_mark_open(&s), -EIO);
+	store_close(&s);
+	blk_sim_free(sim);
+}
+
+/* Lost: what is left of it is opened, and locked if it is there; repair makes it again. */
+static void test_open_lost(void **state)
+{
+	struct blk_sim *sim = world();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	static const uint8_t junk[8192] = { 1, 2, 3 };
+	struct store_block was;
+	struct store s, t;
+
+	(void)state;
+	assert_int_equal(store_open_lost(&s, blk, "/a/s", true, why, sizeof(why)), WAL_ENODIR);
+	assert_string_equal(why, "there is no store in /a/s");
+	with_table(sim, &s);
+	was = s.b;
+	assert_int_equal(store_open_lost(&t, blk, "/a/s", true, why, sizeof(why)), WAL_EBUSY);
+	store_close(&s);
+	/* Its file is there: the table is read, for its generations. */
+	assert_int_equal(blk_sim_put(sim, "/a/s/store", junk, sizeof(junk)), 0);
+	assert_int_equal(store_open_lost(&s, blk, "/a/s", false, why, sizeof(why)), 0);
+	assert_true(s.a_bad && s.b_bad && s.file && s.root && s.log && !s.readonly);
+	assert_int_equal(store_open_lost(&t, blk, "/a/s", true, why, sizeof(why)), WAL_EBUSY);
+	s.b = was;
+	assert_int_equal(store_write_again(&s), 0);
+	assert_false(s.a_bad || s.b_bad);
+	store_close(&s);
+	assert_int_equal(probe(sim, NULL), STORE_GOOD);
+	/* It is not: made, and locked from then on. */
+	assert_int_equal(blk->unlink(blk->ctx, NULL, "/a/s/store"), 0);
+	assert_int_equal(store_open_lost(&s, blk, "/a/s", true, why, sizeof(why)), 0);
+	assert_true(s.readonly && !s.file && s.root && s.log);
+	s.b = was;
+	assert_int_equal(store_write_again(&s), -EROFS);
+	store_close(&s);
+	assert_int_equal(store_open_lost(&s, blk, "/a/s", false, why, sizeof(why)), 0);
+	assert_null(s.file);
+	s.b = was;
+	blk_sim_fault(sim, SIM_LOCK, 1, 1, EWOULDBLOCK);
+	assert_int_equal(store_write_again(&s), -EWOULDBLOCK);
+	store_close(&s);
+	assert_int_equal(blk->unlink(blk->ctx, NULL, "/a/s/store"), 0);
+	assert_int_equal(store_open_lost(&s, blk, "/a/s", false, why, sizeof(why)), 0);
+	s.b = was;
+	assert_int_equal(store_write_again(&s), 0);
+	assert_int_equal(open_it(sim, &t, true), WAL_EBUSY);
+	store_close(&s);
+	assert_int_equal(open_it(sim, &s, true), 0);
+	assert_memory_equal(s.b.uuid, was.uuid, sizeof(was.uuid));
+	store_close(&s);
+	/* What cannot be opened is told. */
+	blk_sim_fault(sim, SIM_OPEN, 3, 1, EACCES);
+	assert_int_equal(store_open_lost(&s, blk, "/a/s", true, why, sizeof(why)), -EACCES);
+	assert_string_equal(why, "cannot open /a/s/store: Permission denied");
+	assert_null(s.root);
+	blk_sim_free(sim);
+}
+
+/* A look that fails is not a store that is damaged. */
+static void test_look_that_fails(void **state)
+{
+	static const struct { enum sim_op op; unsigned nth; int err, res; enum store_found found; } rows[] = {
+		{ SIM_READ, 1, EIO, 0, STORE_GOOD }, { SIM_READ, 2, EIO, 0, STORE_GOOD },
+		{ SIM_READ, 1, ENOMEM, 0, STORE_GOOD },			/* the other copy is enough */
+		{ SIM_LIST, 1, EIO, -EIO, STORE_NONE }, { SIM_OPEN, 1, EACCES, -EACCES, STORE_NONE },
+		{ SIM_OPEN, 1, ENOENT, 0, STORE_NONE }, { SIM_OPEN, 1, ENOTDIR, 0, STORE_BAD },
+		{ SIM_OPEN, 2, EACCES, -EACCES, STORE_NONE }, { SIM_OPEN, 3, EACCES, -EACCES, STORE_NONE },
+	};
+	struct blk_sim *sim = world();
+	enum store_found found;
+	struct store s;
+
+	(void)state;
+	assert_int_equal(create(sim, &s), 0);
+	store_close(&s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		blk_sim_fault(sim, rows[i].op, rows[i].nth, 1, rows[i].err);
+		assert_int_equal(store_probe(blk_sim_ops(sim), "/a/s", &found, NULL), rows[i].res);
+		assert_int_equal(found, rows[i].found);
+	}
+	blk_sim_fault(sim, SIM_READ, 1, 2, ENOMEM);
+	assert_int_equal(store_probe(blk_sim_ops(sim), "/a/s", &found, NULL), -ENOMEM);
+	blk_sim_fault(sim, SIM_READ, 1, 2, EIO);
+	assert_int_equal(store_probe(blk_sim_ops(sim), "/a/s", &found, NULL), 0);
+	assert_int_equal(found, STORE_UNREADABLE);
+	blk_sim_free(sim);
+}
+
+/* Names that lead elsewhere while it is open; the kernel's folders, which can be renamed. */
+static void test_names(void **state)
+{
+	char dir[] = "/tmp/test_store.XXXXXX", a[64], b[64], path[96];
+	const struct blk_ops *blk = &blk_file_ops;
+	const char *what;
+	struct store s;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(a, sizeof(a), "%s/s", dir);
+	snprintf(b, sizeof(b), "%s/t", dir);
+	assert_int_equal(store_create(&s, blk, a, &fresh, why, sizeof(why)), 0);
+	assert_int_equal(store_watch(&s, &what), 0);
+	assert_false(store_moved(&s));
+	assert_int_equal(rename(a, b), 0);
+	assert_true(store_moved(&s));
+	assert_int_equal(store_watch(&s, &what), 0);		/* it is all there, where it is now */
+	assert_int_equal(mkdir(a, 0700), 0);
+	assert_true(store_moved(&s));				/* another one has its name */
+	assert_int_equal(rmdir(a), 0);
+	assert_int_equal(close(open(a, O_CREAT | O_WRONLY, 0600)), 0);
+	assert_true(store_moved(&s));
+	assert_int_equal(unlink(a), 0);
+	assert_int_equal(rename(b, a), 0);
+	assert_false(store_moved(&s));
+	/* The folder of the lanes, and the file: gone, or another one. */
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", a, i ? "log" : "store");
+		assert_int_equal(rename(path, b), 0);
+		assert_int_equal(store_watch(&s, &what), -ENOENT);
+		assert_string_equal(what, i ? "the folder `log`" : "the file `store`");
+		assert_int_equal(mkdir(path, 0700), 0);
+		assert_int_equal(store_watch(&s, &what), -ENOENT);
+		assert_string_equal(what, i ? "the folder `log`" : "the file `store`");
+		assert_int_equal(rmdir(path), 0);
+		assert_int_equal(rename(b, path), 0);
+		assert_int_equal(store_watch(&s, &what), 0);
+		assert_int_equal(i ? rmdir(path) : 0, 0);
+	}
+	assert_int_equal(store_watch(&s, &what), -ENOENT);
+	assert_string_equal(what, "the folder `log`");
+	snprintf(path, sizeof(path), "%s/store", a);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(store_watch(&s, &what), -ENOENT);
+	assert_string_equal(what, "the file `store`");
+	assert_int_equal(rmdir(a), 0);
+	assert_int_equal(store_watch(&s, &what), -ENOENT);
+	assert_string_equal(what, "the store's folder");
+	assert_true(store_moved(&s));
+	store_close(&s);
+	rmdir(dir);
+}
+
+/* What the wal has to say of its store. */
+static void test_bond(void **state)
+{
+	struct blk_sim *sim = world();
+	struct wal_bond b, c;
+	struct store s;
+
+	(void)state;
+	assert_int_equal(create(sim, &s), 0);
+	assert_int_equal(store_bond(&s, &b), 0);
+	assert_int_equal(b.magic, BOND_MAGIC);
+	assert_memory_equal(b.uuid, s.b.uuid, sizeof(b.uuid));
+	assert_string_equal(b.path, "/a/s");
+	assert_int_not_equal(b.ino, 0);
+	assert_int_equal(b.crc, crc32c(&b, offsetof(struct wal_bond, crc)));
+	store_close(&s);
+	assert_int_equal(store_open_lost(&s, blk_sim_ops(sim), "/a/s", true, why, sizeof(why)), 0);
+	assert_int_equal(store_bond(&s, &c), 0);
+	assert_int_equal(c.ino, b.ino);
+	store_close(&s);
+	assert_int_equal(blk_sim_ops(sim)->unlink(blk_sim_ops(sim)->ctx, NULL, "/a/s/store"), 0);
+	assert_int_equal(store_open_lost(&s, blk_sim_ops(sim), "/a/s", true, why, sizeof(why)), 0);
+	assert_int_equal(store_bond(&s, &c), 0);
+	assert_int_equal(c.ino, 0);
+	assert_string_equal(c.path, "/a/s");
+	store_close(&s);
+	blk_sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_segment_sizes),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_words_of_creation),
+		cmocka_unit_test(test_mark_open),
+		cmocka_unit_test(test_open_lost),
+		cmocka_unit_test(test_look_that_fails),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_bond),
+		cmocka_unit_test(test_lane_table_at_its_edges),
+		cmocka_unit_test(test_whole_table),
+		cmocka_unit_test(test_no_room_for_a_table),
+		cmocka_unit_test(test_table_that_cannot_be_read),
 		cmocka_unit_test(test_create_open_update),
 		cmocka_unit_test(test_uuids_differ),
 		cmocka_unit_test(test_directories),
