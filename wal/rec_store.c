@@ -34,6 +34,7 @@ struct vote {
 	uint64_t n, created_ms, newest_ms, segment_bytes;
 	uint32_t cls;		/* strongest demand for a wal of the lanes' last segments */
 	bool	 unknown;	/* one of them does not say */
+	unsigned lanes;		/* those below it have been asked for theirs */
 };
 
 struct count {
@@ -81,7 +82,8 @@ static struct vote *vote_of(struct count *c, const uint8_t uuid[16])
 	return &c->v[c->n++];
 }
 
-static void vote(struct count *c, const struct seg_header *h, bool last)
+/* Lane by lane, from the newest segment to the oldest. */
+static void vote(struct count *c, const struct seg_header *h)
 {
 	struct vote *v = vote_of(c, h->store_uuid);
 
@@ -94,8 +96,9 @@ static void vote(struct count *c, const struct seg_header *h, bool last)
 		v->newest_ms = h->created_ms;
 		v->segment_bytes = h->bytes;
 	}
-	if (!last)
+	if (h->lane < v->lanes)
 		return;
+	v->lanes = h->lane + 1;
 	if (h->wal_class < WAL_NONE || h->wal_class > WAL_NVMM_EADR)
 		v->unknown = true;
 	else if (!v->cls || (!wal_has_wal(v->cls) && wal_has_wal(h->wal_class)))
@@ -108,7 +111,6 @@ static int count_lane(struct count *c, unsigned lane)
 	char name[STORE_LANE_NAME];
 	struct blk_dir *dir;
 	struct seg_header h;
-	bool last = true;
 	uint64_t *no;
 	size_t n;
 	int err;
@@ -122,8 +124,7 @@ static int count_lane(struct count *c, unsigned lane)
 		rec_progress(c->r, 0);
 		if (read_header(c, dir, no[i], &h) || h.lane != lane || h.segno != no[i])
 			continue;
-		vote(c, &h, last);
-		last = false;
+		vote(c, &h);
 		c->mine |= !memcmp(h.store_uuid, c->s->b.uuid, sizeof(h.store_uuid));
 	}
 	free(no);
