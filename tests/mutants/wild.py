@@ -72,6 +72,7 @@ LAYERS = (
     ("damage", r"tests/damage/"),
     ("golden", r"tests/golden/"),
     ("fuzz", r"tests/fuzz/"),
+    ("golden", r"tests/golden/"),
     ("tidy", r"tests/tidy/"),
     ("e2e", r"tests/e2e/(?!kill|hour)"),
     ("edges", r"tests/edges/"),
