@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -36,6 +37,10 @@ static struct {
 	bool	 cannot;		/* EINVAL for those */
 	const void *flushed;
 	size_t	 flushed_n;
+	int	 no_rename;		/* renameat2 fails with it: this file system cannot */
+	unsigned interrupted;		/* so many calls are, before the next goes through */
+	unsigned reads, allocates;
+	bool	 full;			/* a write takes nothing, and says so by 0 */
 } calls;
 
 static int failing(void)
@@ -45,6 +50,44 @@ static int failing(void)
 	calls.fail = 0;
 	errno = err;
 	return err ? -1 : 0;
+}
+
+static bool interrupted(void)
+{
+	if (!calls.interrupted)
+		return false;
+	calls.interrupted--;
+	errno = EINTR;
+	return true;
+}
+
+ssize_t pread(int fd, void *p, size_t n, off_t off)
+{
+	calls.reads++;
+	if (interrupted() || failing())
+		return -1;
+	if (calls.most && n > calls.most)
+		n = calls.most;
+	return syscall(SYS_pread64, fd, p, n, off);
+}
+
+int posix_fallocate(int fd, off_t off, off_t len)
+{
+	calls.allocates++;
+	if (interrupted() || failing())
+		return errno;
+	return syscall(SYS_fallocate, fd, 0, off, len) ? errno : 0;
+}
+
+int renameat2(int at, const char *from, int to_at, const char *to, unsigned flags)
+{
+	errno = calls.no_rename;
+	return calls.no_rename ? -1 : (int)syscall(SYS_renameat2, at, from, to_at, to, flags);
+}
+
+int flock(int fd, int how)
+{
+	return interrupted() || failing() ? -1 : (int)syscall(SYS_flock, fd, how);
 }
 
 int fdatasync(int fd)
@@ -70,6 +113,8 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t off)
 	calls.pwritev++;
 	if (failing())
 		return -1;
+	if (calls.full)
+		return 0;
 	if (fcntl(fd, F_GETFL) & O_DIRECT) {
 		calls.direct++;
 		errno = EINVAL;
@@ -257,6 +302,232 @@ static void a_failed_write_is_told(void **state)
 	assert_int_equal(calls.pwritev, 3);
 }
 
+/* A device that takes nothing is full; pieces of nothing are written by doing nothing. */
+static void nothing_is_written(void **state)
+{
+	char a[10] = "0123456789";
+	struct iovec iov[2] = { { a, sizeof(a) }, { a, 0 } };
+	struct folder *d = *state;
+
+	calls.full = true;
+	assert_int_equal(blk_file_ops.write(d->f, iov, 2, 0), -ENOSPC);
+	iov[0].iov_len = 0;
+	assert_int_equal(blk_file_ops.write(d->f, iov, 2, 0), 0);
+	assert_int_equal(blk_file_ops.write(d->f, NULL, 0, 0), 0);
+}
+
+/* More pieces than a call takes. */
+static void many_pieces(void **state)
+{
+	enum { N = 2500 };
+	static char from[N * 3], to[N * 3];
+	static struct iovec iov[N];
+	struct folder *d = *state;
+	uint64_t size;
+
+	for (unsigned i = 0; i < N; i++) {
+		memset(from + 3 * i, 'a' + (int)(i % 26), 3);
+		iov[i] = (struct iovec){ from + 3 * i, 3 };
+	}
+	assert_int_equal(blk_file_ops.write(d->f, iov, N, 7), 0);
+	assert_int_equal(calls.pwritev, 3);		/* a thousand and some at a time */
+	assert_int_equal(blk_file_ops.size(d->f, &size), 0);
+	assert_int_equal(size, 7 + sizeof(from));
+	assert_int_equal(blk_file_ops.read(d->f, to, sizeof(to), 7), 0);
+	assert_memory_equal(from, to, sizeof(to));
+}
+
+/* Read in pieces, interrupted, to the end and not beyond; a failure is told. */
+static void reads_go_on(void **state)
+{
+	char a[1000], back[1000] = { 0 };
+	struct iovec iov = { a, sizeof(a) };
+	struct folder *d = *state;
+	uint64_t size;
+	void *h;
+
+	for (unsigned i = 0; i < sizeof(a); i++)
+		a[i] = (char)(i * 7);
+	assert_int_equal(blk_file_ops.write(d->f, &iov, 1, 0), 0);
+	for (int pm = 0; pm < 2; pm++) {
+		if (pm)
+			assert_int_equal(pm_nvmm.open(NULL, d->file, &size, &h), 0);
+#define READ(n, off) (pm ? pm_nvmm.read(NULL, h, back, n, off) : blk_file_ops.read(d->f, back, n, off))
+		memset(back, 0, sizeof(back));
+		memset(&calls, 0, sizeof(calls));
+		calls.most = 300;
+		calls.interrupted = 2;
+		assert_int_equal(READ(1000, 0), 0);
+		assert_memory_equal(back, a, 1000);
+		assert_int_equal(calls.reads, 6);
+		assert_int_equal(READ(10, 990), 0);
+		assert_memory_equal(back, a + 990, 10);
+		assert_int_equal(READ(11, 990), -ENODATA);
+		assert_int_equal(READ(1, 1000), -ENODATA);
+		assert_int_equal(READ(0, 5000), 0);
+		calls.fail = EIO;
+		assert_int_equal(READ(10, 0), -EIO);
+#undef READ
+		if (pm)
+			pm_nvmm.close(NULL, h);
+	}
+}
+
+/* Blocks for what is to come: there, zeros, and no bytes written. */
+static void room_is_made(void **state)
+{
+	struct folder *d = *state;
+	struct stat st;
+	uint64_t size;
+	char byte = 1;
+
+	calls.interrupted = 3;
+	assert_int_equal(blk_file_ops.allocate(d->f, 4096, 8192), 0);
+	assert_int_equal(calls.allocates, 4);
+	assert_int_equal(blk_file_ops.size(d->f, &size), 0);
+	assert_int_equal(size, 12288);
+	assert_int_equal(fstat(blk_file_ops.fd(d->f), &st), 0);
+	assert_int_equal(st.st_blocks, 16);
+	assert_int_equal(blk_file_ops.read(d->f, &byte, 1, 12287), 0);
+	assert_int_equal(byte, 0);
+	calls.fail = ENOSPC;
+	assert_int_equal(blk_file_ops.allocate(d->f, 0, 1), -ENOSPC);
+	assert_int_equal(calls.allocates, 5);
+}
+
+/* Which file it is, how large, and under how many names. */
+static void what_a_file_is(void **state)
+{
+	struct folder *d = *state;
+	const struct blk_ops *blk = &blk_file_ops;
+	struct iovec iov = { d->file, 5 };
+	struct blk_id a, b, c;
+	struct blk_dir *held;
+	char path[4096], other[96];
+	uint64_t fsid = 0, fsid2 = 1;
+	struct stat st;
+
+	assert_int_equal(stat(d->file, &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | (0640 & ~umask(umask(0) & 0777)));
+	assert_int_equal(blk->write(d->f, &iov, 1, 0), 0);
+	assert_int_equal(blk->id(d->f, &a), 0);
+	assert_int_equal(a.dev, st.st_dev);
+	assert_int_equal(a.ino, st.st_ino);
+	assert_int_equal(a.names, 1);
+	assert_int_equal(a.bytes, 5);
+	assert_int_equal(blk->dir_open(NULL, NULL, d->dir, &held), 0);
+	assert_int_equal(blk->id_at(NULL, held, "f", &b), 0);
+	assert_true(blk_same(&a, &b));
+	assert_int_equal(blk->id_at(NULL, held, ".", &c), 0);
+	assert_false(blk_same(&a, &c));
+	assert_int_equal(blk->id_at(NULL, NULL, d->dir, &b), 0);
+	assert_true(blk_same(&c, &b));
+	assert_int_equal(blk->id_at(NULL, held, "g", &b), -ENOENT);
+	snprintf(other, sizeof(other), "%s/g", d->dir);
+	assert_int_equal(link(d->file, other), 0);
+	assert_int_equal(blk->id_at(NULL, held, "g", &b), 0);
+	assert_true(blk_same(&a, &b));
+	assert_int_equal(b.names, 2);
+	unlink(d->file);
+	assert_int_equal(blk->id(d->f, &b), 0);
+	unlink(other);
+	assert_int_equal(blk->id(d->f, &b), -ENOENT);	/* it has no name any more */
+	/* Where the folder is, and on what. */
+	assert_int_equal(blk->where(held, path, sizeof(path), &fsid), 0);
+	assert_string_equal(path, d->dir);
+	assert_int_not_equal(fsid, 0);
+	assert_int_equal(blk->where(held, path, 5, &fsid2), 0);
+	assert_string_equal(path, "/dev");		/* as much as there is room for */
+	assert_int_equal(fsid, fsid2);
+	blk->dir_close(held);
+}
+
+static int count_names(void *arg, const char *name)
+{
+	(void)name;
+	++*(int *)arg;
+	return 0;
+}
+
+static int stop_at(void *arg, const char *name)
+{
+	(void)name;
+	return ++*(int *)arg == 2 ? 77 : 0;
+}
+
+/* Folders: made, listed, and what is none. */
+static void folders(void **state)
+{
+	struct folder *d = *state;
+	const struct blk_ops *blk = &blk_file_ops;
+	struct blk_dir *held, *in;
+	char path[96];
+	struct stat st;
+	int n = 0;
+
+	assert_int_equal(blk->dir_open(NULL, NULL, d->dir, &held), 0);
+	assert_int_equal(blk->mkdir(NULL, held, "sub"), 0);
+	assert_int_equal(blk->mkdir(NULL, held, "sub"), 0);	/* it is there */
+	assert_int_equal(blk->mkdir(NULL, held, "f"), -ENOTDIR);
+	assert_int_equal(blk->mkdir(NULL, held, "no/sub"), -ENOENT);
+	snprintf(path, sizeof(path), "%s/sub", d->dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0007, 0);		/* no business of others */
+	assert_int_equal(blk->list(held, count_names, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(blk->list(held, count_names, &n), 0);	/* from its beginning */
+	assert_int_equal(n, 4);
+	n = 0;
+	assert_int_equal(blk->list(held, stop_at, &n), 77);
+	assert_int_equal(n, 2);
+	assert_int_equal(blk->dir_open(NULL, held, "f", &in), WAL_ENOTDIR);
+	assert_int_equal(blk->dir_open(NULL, NULL, d->file, &in), -ENOTDIR);
+	assert_int_equal(blk->dir_open(NULL, held, "no", &in), -ENOENT);
+	assert_int_equal(blk->dir_open(NULL, NULL, "/nowhere/at/all", &in), -ENOENT);
+	assert_int_equal(blk->dir_open(NULL, held, "sub", &in), 0);
+	rmdir(path);
+	n = 0;
+	assert_int_equal(blk->list(in, count_names, &n), 0);	/* it is gone */
+	assert_int_equal(n, 0);
+	blk->dir_close(in);
+	assert_int_equal(blk->unlink(NULL, held, "no"), -ENOENT);
+	blk->dir_close(held);
+}
+
+/* A file system that cannot rename without overwriting is asked first. */
+static void a_name_is_not_taken_away(void **state)
+{
+	static const int how[] = { 0, EINVAL, ENOSYS };
+	struct folder *d = *state;
+	const struct blk_ops *blk = &blk_file_ops;
+	struct blk_dir *held;
+	struct blk_file *f;
+	struct blk_id a, b;
+
+	assert_int_equal(blk->dir_open(NULL, NULL, d->dir, &held), 0);
+	assert_int_equal(blk->open(NULL, held, "g", BLK_RDWR | BLK_CREATE, &f), 0);
+	assert_int_equal(blk->id(f, &a), 0);
+	blk->close(f);
+	assert_int_equal(blk->open(NULL, held, "g", BLK_RDWR | BLK_CREATE, &f), -EEXIST);
+	for (unsigned i = 0; i < 3; i++) {
+		calls.no_rename = how[i];
+		assert_int_equal(blk->rename(NULL, held, "g", "f"), -EEXIST);
+		assert_int_equal(blk->rename(NULL, held, "g", "no/f"), -ENOENT);
+		assert_int_equal(blk->rename(NULL, held, "no", "h"), -ENOENT);
+		assert_int_equal(blk->id_at(NULL, held, "h", &b), -ENOENT);
+		assert_int_equal(blk->rename(NULL, held, "g", "h"), 0);
+		assert_int_equal(blk->id_at(NULL, held, "h", &b), 0);
+		assert_true(blk_same(&a, &b));
+		assert_int_equal(blk->id_at(NULL, held, "g", &b), -ENOENT);
+		assert_int_equal(blk->rename(NULL, held, "h", "g"), 0);
+	}
+	calls.no_rename = EROFS;
+	assert_int_equal(blk->rename(NULL, held, "g", "h"), -EROFS);
+	assert_int_equal(blk->id_at(NULL, held, "g", &b), 0);
+	assert_int_equal(blk->unlink(NULL, held, "g"), 0);
+	blk->dir_close(held);
+}
+
 /* Only what is whole blocks, in all three respects, and only where it is asked for. */
 static void whole_blocks_go_around_the_cache(void **state)
 {
@@ -320,7 +591,11 @@ static void a_lock_is_for_one(void **state)
 	struct folder *d = *state;
 	struct blk_file *other;
 
+	calls.interrupted = 2;
 	assert_int_equal(blk_file_ops.lock(d->f), 0);
+	assert_int_equal(calls.interrupted, 0);
+	calls.fail = ENOLCK;
+	assert_int_equal(blk_file_ops.lock(d->f), -ENOLCK);
 	assert_int_equal(blk_file_ops.open(NULL, NULL, d->file, BLK_RDWR, &other), 0);
 	assert_int_equal(blk_file_ops.lock(other), -EWOULDBLOCK);
 	blk_file_ops.close(other);
@@ -452,6 +727,121 @@ static void what_is_cleared_is_synced(void **state)
 	unlink(path);
 }
 
+/* The pages that a bad line is in, and no others: as zeros, however it may lie. */
+static void whole_pages_are_cleared(void **state)
+{
+	static const struct { uint64_t off; size_t n; unsigned from, to; } rows[] = {
+		{ 4096, 64, 1, 2 }, { 4096 + 4032, 64, 1, 2 }, { 4096 + 4032, 65, 1, 3 }, { 0, 1, 0, 1 },
+		{ 8192, 8192, 2, 4 }, { 8191, 8194, 1, 5 }, { 100, 4096, 0, 2 },
+	};
+	struct folder *d = *state;
+	static uint8_t was[6 * 4096], now[6 * 4096];
+	struct iovec iov = { was, sizeof(was) };
+	char path[96];
+	uint64_t size;
+
+	memset(was, 7, sizeof(was));
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(blk_file_ops.write(d->f, &iov, 1, 0), 0);
+		iov = (struct iovec){ was, sizeof(was) };
+		memset(&calls, 0, sizeof(calls));
+		assert_int_equal(pm_nvmm.clear(NULL, d->file, rows[i].off, rows[i].n), 0);
+		assert_int_equal(calls.fsync_file, 1);
+		assert_int_equal(blk_file_ops.size(d->f, &size), 0);
+		assert_int_equal(size, sizeof(was));
+		assert_int_equal(blk_file_ops.read(d->f, now, sizeof(now), 0), 0);
+		for (unsigned p = 0; p < 6; p++)
+			for (unsigned k = 0; k < 4096; k++)
+				assert_int_equal(now[p * 4096 + k], p >= rows[i].from && p < rows[i].to ? 0 : 7);
+	}
+	calls.fail = EIO;
+	assert_int_equal(pm_nvmm.clear(NULL, d->file, 0, 64), -EIO);
+	snprintf(path, sizeof(path), "%s/no", d->dir);
+	assert_int_equal(pm_nvmm.clear(NULL, path, 0, 64), -ENOENT);
+}
+
+/* Memory of nobody's: as much as was asked for, zeros, and given back. */
+static void anonymous_memory(void **state)
+{
+	static const _Alignas(8) char words[] = "0123456789abcdef";
+	struct pm_map m;
+
+	(void)state;
+	assert_int_equal(pm_nvmm.map(NULL, NULL, 0, 3 * 4096, 0, &m), 0);
+	assert_int_equal(m.len, 3 * 4096);
+	assert_false(m.memory);
+	for (unsigned i = 0; i < m.len; i++)
+		assert_int_equal(m.addr[i], 0);
+	memset(m.addr, 1, m.len);
+	pm_nvmm.zero(NULL, m.addr + 8, 4096);
+	assert_int_equal(m.addr[7] + m.addr[8] + m.addr[8 + 4095] + m.addr[8 + 4096], 2);
+	pm_nvmm.store(NULL, m.addr, words, 16);
+	assert_memory_equal(m.addr, words, 16);
+	assert_int_equal(pm_nvmm.populate(NULL, &m), 0);
+	pm_nvmm.unmap(NULL, &m);
+	assert_null(m.addr);
+	assert_int_equal(m.len, 0);
+	pm_nvmm.unmap(NULL, &m);		/* once is enough */
+	assert_int_equal(pm_nvmm.map(NULL, NULL, 0, 0, 0, &m), -EINVAL);
+}
+
+/* What is mapped of a file is the file. */
+static void a_mapped_file(void **state)
+{
+	struct folder *d = *state;
+	char path[96], back[8];
+	struct pm_map m;
+	struct stat st;
+	uint64_t size;
+	void *h;
+
+	snprintf(path, sizeof(path), "%s/wal", d->dir);
+	calls.interrupted = 1;
+	assert_int_equal(pm_nvmm.allocate(NULL, path, 3 * 4096, PM_CREATE), 0);
+	assert_int_equal(calls.allocates, 2);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 3 * 4096);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(pm_nvmm.map(NULL, path, 4096, 8192, 0, &m), 0);
+	assert_true(m.memory);			/* tmpfs */
+	assert_int_equal(m.len, 8192);
+	memcpy(m.addr, "page one", 8);
+	assert_int_equal(pm_nvmm.populate(NULL, &m), 0);
+	pm_nvmm.unmap(NULL, &m);
+	assert_int_equal(pm_nvmm.open(NULL, path, &size, &h), 0);
+	assert_int_equal(pm_nvmm.read(NULL, h, back, 8, 4096), 0);
+	assert_memory_equal(back, "page one", 8);
+	pm_nvmm.close(NULL, h);
+	/* Never shorter; longer where it may be made so. */
+	assert_int_equal(pm_nvmm.allocate(NULL, path, 4096, PM_CREATE), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 3 * 4096);
+	assert_int_equal(pm_nvmm.allocate(NULL, path, 3 * 4096, 0), 0);
+	assert_int_equal(pm_nvmm.allocate(NULL, path, 3 * 4096 + 1, 0), -EFBIG);
+	assert_int_equal(pm_nvmm.allocate(NULL, path, 4 * 4096, PM_CREATE), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 4 * 4096);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(pm_nvmm.allocate(NULL, path, 1, 0), -ENOENT);
+	calls.fail = ENOSPC;
+	assert_int_equal(pm_nvmm.allocate(NULL, path, 4096, PM_CREATE), -ENOSPC);
+	unlink(path);
+	assert_int_equal(pm_nvmm.open(NULL, path, &size, &h), -ENOENT);
+	assert_int_equal(pm_nvmm.map(NULL, path, 0, 4096, 0, &m), -ENOENT);
+	/* In the current folder its name is all there is of a path. */
+	{
+		char cwd[1024];
+
+		assert_non_null(getcwd(cwd, sizeof(cwd)));
+		assert_int_equal(chdir(d->dir), 0);
+		memset(&calls, 0, sizeof(calls));
+		assert_int_equal(pm_nvmm.allocate(NULL, "wal", 4096, PM_CREATE), 0);
+		assert_int_equal(calls.fsync_dir, 1);
+		unlink("wal");
+		assert_int_equal(chdir(cwd), 0);
+	}
+}
+
 static void memory_is_no_persistent_memory(void **state)
 {
 	struct folder *d = *state;
@@ -487,6 +877,16 @@ int main(void)
 		cmocka_unit_test_setup_teardown(only_a_regular_file_of_one_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(short_writes_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_write_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_pieces, setup, teardown),
+		cmocka_unit_test_setup_teardown(reads_go_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(room_is_made, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_file_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(folders, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_name_is_not_taken_away, setup, teardown),
+		cmocka_unit_test_setup_teardown(whole_pages_are_cleared, setup, teardown),
+		cmocka_unit_test_setup_teardown(anonymous_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_mapped_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(whole_blocks_go_around_the_cache, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_direct, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_is_for_one, setup, teardown),
