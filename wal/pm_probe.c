@@ -180,6 +180,8 @@ int pm_probe(const char *path, enum wal_class *found, char *why, size_t why_len)
 	char not[PATH_MAX + 128];
 	struct stat st;
 
+	if (why_len)
+		*why = '\0';
 	if (env_is_one("PMEM_IS_PMEM_FORCE") || env_is_one("PMEM_NO_FLUSH")) {
 		snprintf(why, why_len, "%s=1 in the environment would make a promise that "
 			 "nothing keeps: unset it", env_is_one("PMEM_NO_FLUSH") ?

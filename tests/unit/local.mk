@@ -36,9 +36,15 @@ UNIT_TESTS += %D%/test_recover
 UNIT_TESTS += %D%/test_wal
 %C%_test_wal_SOURCES = %D%/test_wal.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
-UNIT_TESTS += %D%/test_blk_sim %D%/test_store %D%/test_found
+UNIT_TESTS += %D%/test_blk_sim %D%/test_store
+UNIT_TESTS += %D%/test_found %D%/test_findings %D%/test_open
 %C%_test_found_SOURCES = %D%/test_found.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
+%C%_test_findings_SOURCES = %D%/test_findings.c tests/crash/world.c tests/crash/world.h \
+	tests/crash/model.c tests/crash/model.h
+%C%_test_open_SOURCES = %D%/test_open.c tests/crash/world.c tests/crash/world.h \
+	tests/crash/model.c tests/crash/model.h
+UNIT_TESTS += %D%/test_clock %D%/test_image
 UNIT_TESTS += %D%/test_segment %D%/test_seg_scan %D%/test_seg_read
 %C%_test_segment_SOURCES = %D%/test_segment.c %D%/seg_model.h %D%/blk_path.h
 %C%_test_seg_scan_SOURCES = %D%/test_seg_scan.c %D%/seg_model.h

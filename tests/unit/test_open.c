@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_open.c - wal_open and what it gives: the edges of what may be asked for, places and what
+ * they can give, every refusal in its words, and the figures of a lane.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../crash/world.h"
+#include "crc32c.h"
+#include "segment.h"
+#include "store.h"
+
+static struct world x;
+static struct model model;
+static char why[1024];
+
+static int setup(void **state)
+{
+	(void)state;
+	world_init(&x, WAL_NVMM, pm_sim_new(), blk_sim_new(), &model);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	world_fini(&x);
+	model_free(&model);
+	model = (struct model){ 0 };
+	return 0;
+}
+
+static void put(unsigned lane, uint32_t len)
+{
+	assert_int_equal(world_record(&x, lane, len, false), 0);
+	assert_int_equal(world_commit(&x, lane), 0);
+	assert_int_equal(world_synced(&x, lane), 0);
+}
+
+/* The process dies; another finds what it left. */
+static void die(void)
+{
+	struct pm_sim *pm = pm_sim_killed(x.pm);
+	struct blk_sim *blk = blk_sim_killed(x.blk);
+	struct world old = x;
+
+	world_fini(&x);
+	world_init(&x, old.cls, pm, blk, &model);
+	x.nvmm = old.nvmm;
+	x.stream = old.stream;
+}
+
+static const struct wal_options fine = {
+	.store_dir = WORLD_STORE, .nvmm_path = WORLD_NVMM, .class = WAL_NVMM, .lanes = 2,
+	.pool_bytes = 2 * 64 * 2048, .buf_size = 2048, .segment_bytes = 128 << 10,
+	.record_bytes_max = 32768,
+};
+
+static int open_with(struct wal_options *o)
+{
+	struct wal *w;
+	int err;
+
+	o->pm = pm_sim_ops(x.pm);
+	o->blk = blk_sim_ops(x.blk);
+	*why = '\0';
+	err = wal_open(&w, o, why, sizeof(why));
+	if (err)
+		assert_null(w);
+	else
+		assert_int_equal(wal_close(w), 0);
+	return err;
+}
+
+static void told(const char *words)
+{
+	if (!strstr(why, words))
+		fail_msg("%s", why);
+}
+
+/* ---- what may be asked for ---- */
+
+static void test_edges(void **state)
+{
+	struct wal_options o;
+
+	(void)state;
+#define AT(change, err, words) do { \
+		teardown(NULL); \
+		setup(NULL); \
+		o = fine; \
+		change; \
+		assert_int_equal(open_with(&o), err); \
+		if (words[0]) \
+			told(words); \
+		else \
+			assert_string_equal(why, ""); \
+	} while (0)
+	AT(o.lanes = 1, 0, "");
+	AT((o.lanes = 256, o.pool_bytes = 256 * 2 * 32768), 0, "");
+	AT(o.buf_size = 4096, 0, "");
+	AT(o.buf_size = 2049, -EINVAL, "buffers of 2049 bytes: 2048 or 4096 are possible");
+	/* A pool holds two of the largest records for each lane. */
+	AT(o.pool_bytes = 2 * 2 * 32768, 0, "");
+	AT(o.pool_bytes = 2 * 2 * 32768 - 1, -EINVAL, "a pool of 131071 bytes for 2 workers is too small for records "
+	   "of 32768 bytes: make it at least 196608, or the records smaller");
+	AT(o.record_bytes_max = 65536, 0, "");
+	AT(o.record_bytes_max = 65537, -EINVAL, "too small for records of 65537 bytes");
+	AT((o.record_bytes_max = 65537, o.class = WAL_FSYNC), -EINVAL, "too small");
+	/* A segment holds one. */
+	AT((o.segment_bytes = 64 << 10, o.record_bytes_max = seg_record_max(64 << 10)), 0, "");
+	AT((o.segment_bytes = 64 << 10, o.record_bytes_max = seg_record_max(64 << 10) + 1), -EINVAL, "segments of "
+	   "65536 bytes hold records of at most 57288, and 57289 were asked for: make the segments larger");
+	AT(o.segment_bytes = (64 << 10) - 4096, -EINVAL, "segments of 61440 bytes: 65536 to 4294967296 are possible, "
+	   "multiples of 4096");
+	AT(o.segment_bytes = (128 << 10) + 512, -EINVAL, "segments of 131584 bytes: 65536 to");
+	AT(o.segment_bytes = SEG_BYTES_MAX + 4096, -EINVAL, "segments of 4294971392 bytes: 65536 to");
+	AT(o.segment_bytes = 132 << 10, 0, "");
+	/* What is kept is at least four segments a lane. */
+	AT(o.retain_bytes = 8 * o.segment_bytes, 0, "");
+	AT(o.retain_bytes = 8 * o.segment_bytes - 1, -EINVAL, "a log of 1048575 bytes is too small for 2 lanes with "
+	   "segments of 131072: keep at least 1048576, or make the segments smaller");
+	/* Numbers of buffers and of pieces that a word can name. */
+	AT(o.pool_bytes = ((1ull << 24) + 1) * 2048, -EINVAL, "a pool of 34359740416 bytes: at most 34359738368 are "
+	   "possible with buffers of 2048");
+	AT((o.class = WAL_FSYNC, o.segment_bytes = 1u << 30, o.record_bytes_max = 65528ull * 1024,
+	    o.pool_bytes = 1u << 30), -EINVAL, "records of 67100672 bytes: at most 67099648 are possible with buffers "
+	   "of 2048");
+	/* A place for the wal. */
+	AT(o.nvmm_path = NULL, -EINVAL, "class nvmm needs a place for the wal: give --nvmm");
+	AT(o.nvmm_path = "", -EINVAL, "class nvmm needs a place");
+	AT((o.nvmm_path = NULL, o.class = WAL_VOLATILE), -EINVAL, "class volatile needs a place");
+	AT((o.nvmm_path = NULL, o.class = WAL_FSYNC), 0, "");
+	AT((o.nvmm_path = NULL, o.class = WAL_NONE, o.segment_bytes = 1), 0, "");
+	{
+		char path[441];
+
+		memset(path, 'x', sizeof(path));
+		path[0] = '/';
+		path[439] = '\0';
+		AT(o.nvmm_path = path, 0, "");
+		path[439] = 'x';
+		path[440] = '\0';
+		AT(o.nvmm_path = path, -ENAMETOOLONG, "xxx: a path this long does not fit the store file");
+		AT((o.nvmm_path = path, o.class = WAL_FSYNC), 0, "");
+	}
+#undef AT
+	/* Nobody wants the words, or has room for them. */
+	o = fine;
+	o.lanes = 0;
+	memset(why, '#', sizeof(why));
+	{
+		struct wal *w;
+
+		assert_int_equal(wal_open(&w, &o, NULL, 0), -EINVAL);
+		assert_int_equal(wal_open(&w, &o, why, 0), -EINVAL);
+		assert_int_equal(why[0], '#');
+		assert_int_equal(wal_open(&w, &o, why, 3), -EINVAL);
+		assert_string_equal(why, "0 ");
+	}
+}
+
+static void test_errors_in_words(void **state)
+{
+	static const struct { int err; const char *words; } rows[] = {
+		{ WAL_EFORMAT, "not a store, or damaged beyond use" },
+		{ WAL_EVERSION, "made by a version with another format" },
+		{ WAL_EBYTEORDER, "made on a machine with another byte order" },
+		{ WAL_EBUSY, "in use by another process" },
+		{ WAL_EWALMISSING, "the attached wal is missing" },
+		{ WAL_EMISMATCH, "belongs to another store" },
+		{ WAL_ENODIR, "no store there" },
+		{ WAL_EWEAK, "the place cannot give the class asked for" },
+		{ WAL_ENOROOM, "no room on the disk for what recovery has to write" },
+		{ WAL_EGONE, "its file was removed or replaced while it was in use" },
+		{ WAL_ENOTFILE, "not a regular file (but a link, a folder, a pipe or a device), so it is left alone" },
+		{ WAL_ELINKED, "the file has another name (a hard link), under which it would be written too: remove "
+		  "that name, or copy the file and put the copy in its place" },
+		{ WAL_ENOTDIR, "not a folder (a link to one is not followed here)" },
+		{ -ENOSPC, "No space left on device" }, { ENOSPC, "No space left on device" }, { 0, "Success" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_string_equal(wal_strerror(rows[i].err), rows[i].words);
+}
+
+/* ---- places, as the kernel has them ---- */
+
+__attribute__((format(printf, 1, 2)))
+static void sh(const char *fmt, ...)
+{
+	char cmd[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(cmd, sizeof(cmd), fmt, ap);
+	va_end(ap);
+	assert_int_equal(system(cmd), 0);
+}
+
+static int place(const char *store, const char *nvmm, enum wal_class cls)
+{
+	struct wal_options o = fine;
+	struct wal *w;
+	int err;
+
+	o.store_dir = store;
+	o.nvmm_path = nvmm;
+	o.class = cls;
+	*why = '\0';
+	err = wal_open(&w, &o, why, sizeof(why));
+	if (!err)
+		assert_int_equal(wal_close(w), 0);
+	return err;
+}
+
+static void test_places(void **state)
+{
+	char memory[] = "/dev/shm/test_open.XXXXXX", disk[] = "test_open.XXXXXX", path[128], cwd[1024];
+	enum wal_class found;
+
+	(void)state;
+	assert_non_null(getcwd(cwd, sizeof(cwd)));
+	assert_non_null(mkdtemp(memory));
+	/* What is still to be made is on what its folder is on. */
+	snprintf(path, sizeof(path), "%s/new", memory);
+	assert_int_equal(place(path, NULL, WAL_FSYNC), WAL_EWEAK);
+	told("/new: ");
+	told("is in memory (tmpfs), so the store would not survive a reboot, and class fsync cannot be had");
+	strcat(path, "///");
+	assert_int_equal(place(path, NULL, WAL_FSYNC), WAL_EWEAK);
+	assert_int_equal(chdir(memory), 0);
+	assert_int_equal(place("new", NULL, WAL_FSYNC), WAL_EWEAK);
+	assert_int_equal(place("new/", NULL, WAL_NVMM), -EINVAL);
+	assert_int_equal(place("new/x", NULL, WAL_FSYNC), -ENOENT);
+	told("new/x: the directory that it is to be made in does not exist: make it first");
+	assert_int_equal(close(open("file", O_CREAT | O_WRONLY, 0600)), 0);
+	assert_int_equal(place("file", NULL, WAL_FSYNC), WAL_EFORMAT);
+	told("file: not a store");
+	assert_int_equal(unlink("file"), 0);
+	/* By name it may be there. */
+	assert_int_equal(place("new", memory, WAL_VOLATILE), 0);
+	assert_int_equal(place("new", memory, WAL_FSYNC), WAL_EWEAK);
+	assert_int_equal(chdir(cwd), 0);
+	if (pm_probe(".", &found, why, sizeof(why)) || found != WAL_FSYNC)
+		goto out;		/* no disk here */
+	assert_non_null(mkdtemp(disk));
+	snprintf(path, sizeof(path), "%s/store", disk);
+	assert_int_equal(place(path, NULL, WAL_FSYNC), 0);
+	assert_int_equal(place(path, disk, WAL_NVMM), WAL_EWEAK);
+	told("so it gives class fsync, not nvmm");
+	assert_int_equal(place(path, memory, WAL_NVMM_EADR), WAL_EWEAK);
+	told("so it gives class volatile, not nvmm-eadr");
+	assert_int_equal(place(path, "/nowhere/at/all", WAL_NVMM), -ENOENT);
+	told("/nowhere/at/all: No such file or directory");
+	/* The records' own folder leads to memory. */
+	sh("rm -rf %s/log && ln -s %s/new/log %s/log", path, memory, path);
+	assert_int_equal(place(path, NULL, WAL_FSYNC), WAL_EWEAK);
+	told("/store/log: ");
+	sh("rm -rf %s", disk);
+out:
+	sh("rm -rf %s", memory);
+}
+
+/* ---- what recovery refuses, in its words ---- */
+
+static void refused(int err, const char *words)
+{
+	int got = world_open(&x, 1);
+
+	if (got != err || !strstr(x.why, words))
+		fail_msg("%d, %s; not: %s", got, x.why, words);
+}
+
+static void test_refusals_of_the_store(void **state)
+{
+	const struct blk_ops *blk;
+	uint8_t file[8192] = { 0 };
+	struct store_block b;
+	struct store s;
+	uint64_t n;
+
+	(void)state;
+	x.cls = WAL_FSYNC;
+	blk = blk_sim_ops(x.blk);
+	assert_int_equal(world_open(&x, 1), 0);
+	put(0, 100);
+	assert_int_equal(world_close(&x), 0);
+	assert_int_equal(store_open(&s, blk, WORLD_STORE, true, NULL, 0), 0);
+	refused(WAL_EBUSY, WORLD_STORE ": in use by another process; stop it first, or give another store");
+	store_close(&s);
+	memcpy(file, blk_sim_bytes(x.blk, WORLD_STORE "/store", &n), sizeof(file));
+	for (unsigned what = 0; what < 2; what++) {
+		uint8_t other[8192] = { 0 };
+
+		memcpy(&b, file, sizeof(b));
+		if (what)
+			b.byte_order = __builtin_bswap32(b.byte_order);
+		else
+			b.version++;
+		b.crc = crc32c(&b, offsetof(struct store_block, crc));
+		memcpy(other, &b, sizeof(b));
+		memcpy(other + 4096, &b, sizeof(b));
+		assert_int_equal(blk_sim_put(x.blk, WORLD_STORE "/store", other, sizeof(other)), 0);
+		refused(what ? WAL_EBYTEORDER : WAL_EVERSION, what ? WORLD_STORE ": made on a machine with another "
+			"byte order; read it there" : WORLD_STORE ": made by a version of pasted with another format; "
+			"use that version");
+	}
+	assert_int_equal(blk_sim_put(x.blk, WORLD_STORE "/store", file, sizeof(file)), 0);
+	blk_sim_bad(x.blk, WORLD_STORE "/store", 0);
+	blk_sim_bad(x.blk, WORLD_STORE "/store", 4096);
+	refused(-EIO, WORLD_STORE "/store: the device cannot read it now (Input/output error): nothing was written; "
+		"where it never will again, move the file away, and `pasted-recover repair` makes it again from the "
+		"segments");
+	blk_sim_well(x.blk, WORLD_STORE "/store");
+	blk_sim_fault(x.blk, SIM_OPEN, 1, 1, EACCES);
+	refused(-EACCES, WORLD_STORE ": cannot be looked at: Permission denied");
+	blk_sim_fault(x.blk, SIM_LIST, 1, 1, EIO);
+	refused(-EIO, WORLD_STORE ": cannot be looked at: Input/output error");
+	blk_sim_fault(x.blk, SIM_LIST, 4, 1, EIO);
+	refused(-EIO, WORLD_STORE "/log: cannot be listed: Input/output error");
+	blk_sim_fault(x.blk, SIM_SYNC, 1, 1, EIO);
+	refused(-EIO, "cannot open " WORLD_STORE "/store: Input/output error");
+	assert_int_equal(world_open(&x, 1), 0);
+	/* Another store's file: whose the segments are nobody knows. */
+	assert_int_equal(world_close(&x), 0);
+	memcpy(file, blk_sim_bytes(x.blk, WORLD_STORE "/store", &n), sizeof(file));
+	for (unsigned i = 0; i < 2; i++) {
+		struct store_block *c = (struct store_block *)(file + i * 4096);
+
+		memset(c->uuid, 7, sizeof(c->uuid));
+		c->flags = 0;
+		store_block_encode(c);
+	}
+	blk_sim_put(x.blk, WORLD_STORE "/store", file, sizeof(file));
+	refused(WAL_EMISMATCH, WORLD_STORE ": its file `store` is another store's, no segment has that identity: put "
+		"the right one back, or `pasted-recover repair` makes it again from the segments");
+}
+
+static void test_refusals_of_the_wal(void **state)
+{
+	const struct pm_ops *pm;
+	struct pm_hold *h;
+	uint8_t junk[8192];
+	struct wal_super *s;
+	struct wal_options o = fine;
+
+	(void)state;
+	pm = pm_sim_ops(x.pm);
+	memset(junk, 'x', sizeof(junk));
+	assert_int_equal(world_open(&x, 1), 0);
+	put(0, 100);
+	die();
+	pm = pm_sim_ops(x.pm);
+	/* In use, and it says by whom. */
+	assert_int_equal(pm->hold(pm->ctx, WORLD_NVMM, &h), 0);
+	refused(WAL_EBUSY, WORLD_NVMM ": the wal there is in use by another process, for the store at " WORLD_STORE
+		"; stop it first");
+	o.store_dir = "/second";
+	assert_int_equal(open_with(&o), WAL_EBUSY);
+	told(WORLD_NVMM ": in use by another process, for the store at " WORLD_STORE "; give another place for the "
+	     "wal, or stop it first");
+	pm->release(pm->ctx, h);
+	/* Another store's. */
+	assert_int_equal(open_with(&o), WAL_EMISMATCH);
+	told(WORLD_NVMM ": has the wal of another store (" WORLD_STORE "); give another place, or remove the files "
+	     "wal and pktbufs there if nothing needs them");
+	/* A place in use by nobody knows whom. */
+	pm_sim_put(x.pm, "/other/wal", junk, sizeof(junk));
+	assert_int_equal(pm->hold(pm->ctx, "/other", &h), 0);
+	o.nvmm_path = "/other";
+	assert_int_equal(open_with(&o), WAL_EBUSY);
+	told("/other: in use by another process; give another place for the wal, or stop it first");
+	pm->release(pm->ctx, h);
+	assert_int_equal(open_with(&o), WAL_EFORMAT);
+	told("/other: holds something that is no wal; give another place, or remove (device-dax: zero the start of) it");
+	/* Of another version: nothing in it is to be given up. */
+	for (unsigned what = 0; what < 2; what++) {
+		uint8_t *wal = pm_sim_bytes(x.pm, WORLD_NVMM "/wal", NULL);
+		struct wal_super was;
+
+		memcpy(&was, wal, sizeof(was));
+		for (unsigned i = 0; i < 2; i++) {
+			s = (struct wal_super *)(wal + i * WAL_SUPER_B);
+			if (what)
+				s->byte_order = __builtin_bswap32(s->byte_order);
+			else
+				s->version++;
+			s->crc = crc32c(s, offsetof(struct wal_super, crc));
+		}
+		refused(WAL_EFORMAT, what ? WORLD_NVMM ": the attached wal was made on a machine with another byte "
+			"order; start or repair the store there" : WORLD_NVMM ": the attached wal was made by a "
+			"version with another format; start or repair the store with that version");
+		memcpy(wal, &was, sizeof(was));
+		memcpy(wal + WAL_SUPER_B, &was, sizeof(was));
+	}
+	/* Damaged, or not to be read now. */
+	{
+		uint8_t *wal = pm_sim_bytes(x.pm, WORLD_NVMM "/wal", NULL);
+
+		wal[8] ^= 1;
+		wal[WAL_SUPER_B + 8] ^= 1;
+		refused(WAL_EFORMAT, WORLD_NVMM ": the place for the wal has something else in it; if it cannot be "
+			"restored, `pasted-recover repair --give-up-wal` goes on without what only it held");
+		wal[8] ^= 1;
+		wal[WAL_SUPER_B + 8] ^= 1;
+	}
+	/* Not there. */
+	{
+		uint64_t n;
+		uint8_t *wal = pm_sim_bytes(x.pm, WORLD_NVMM "/wal", &n), *copy = malloc(n);
+
+		assert_non_null(copy);
+		memcpy(copy, wal, n);
+		pm_sim_remove(x.pm, WORLD_NVMM "/wal");
+		refused(WAL_EWALMISSING, WORLD_STORE ": records may be in the wal at " WORLD_NVMM " (class nvmm), which "
+			"is not there; mount it, or say --nvmm with its new place; if it is gone for ever, "
+			"`pasted-recover repair --give-up-wal` goes on without it");
+		pm_sim_put(x.pm, WORLD_NVMM "/wal", copy, n);
+		free(copy);
+	}
+	assert_int_equal(world_open(&x, 1), 0);
+	world_kill(&x);
+	/* No room for a new one. */
+	teardown(NULL);
+	setup(NULL);
+	pm_sim_capacity(x.pm, 1);
+	refused(-ENOSPC, WORLD_NVMM ": the wal cannot be made: No space left on device");
+	pm_sim_capacity(x.pm, 0);
+	pm_sim_refuse_sync(x.pm, true);
+	refused(-EOPNOTSUPP, WORLD_NVMM ": the wal cannot be made: no MAP_SYNC there: it is not persistent memory");
+	pm_sim_refuse_sync(x.pm, false);
+	assert_int_equal(world_open(&x, 1), 0);
+	put(0, 10);
+	die();
+	pm_sim_refuse_sync(x.pm, true);
+	refused(-EOPNOTSUPP, WORLD_NVMM ": the wal cannot be opened for writing: Operation not supported");
+}
+
+/* ---- an open store ---- */
+
+static void test_parts(void **state)
+{
+	struct wal_memory m[WAL_MEMORIES];
+	size_t len = 0;
+
+	(void)state;
+	assert_int_equal(world_open(&x, 2), 0);
+	assert_int_equal(wal_class(x.w), WAL_NVMM);
+	assert_non_null(wal_lane(x.w, 0));
+	assert_non_null(wal_lane(x.w, 1));
+	assert_null(wal_lane(x.w, 2));
+	assert_non_null(wal_pool(x.w, 1));
+	assert_null(wal_pool(x.w, 2));
+	assert_non_null(wal_pool_base(x.w, &len));
+	assert_int_equal(len, 2 * WORLD_BUFS * WORLD_BUF);
+	assert_int_equal(wal_memory(x.w, m), 2);
+	assert_string_equal(m[0].path, WORLD_NVMM "/wal");
+	assert_string_equal(m[1].path, WORLD_NVMM "/pktbufs");
+	assert_ptr_equal(m[1].addr, wal_pool_base(x.w, &len));
+	assert_true(m[1].len >= len);
+	assert_ptr_equal(m[0].addr, pm_sim_bytes(x.pm, WORLD_NVMM "/wal", NULL));
+	assert_true(m[0].len >= WAL_RINGS + 2 * 64 * 8);
+	assert_int_equal(m[0].off, 0);
+	assert_int_equal(m[1].off, 0);
+	assert_int_equal(wal_open_report(x.w)->row->action, REC_CREATE);
+	assert_int_equal(wal_lanes(x.w), 2);
+	assert_int_equal(world_close(&x), 0);
+	x.cls = WAL_FSYNC;
+	assert_int_equal(world_open(&x, 1), 0);
+	assert_int_equal(wal_class(x.w), WAL_FSYNC);
+	assert_int_equal(wal_memory(x.w, m), 0);
+	assert_non_null(wal_pool_base(x.w, &len));
+	assert_int_equal(len, WORLD_BUFS * WORLD_BUF);
+	assert_int_equal(wal_lanes(x.w), 2);		/* the second has a log, and no worker */
+	assert_int_equal(wal_open_report(x.w)->row->action, REC_SEGMENTS);
+	assert_int_equal(wal_close(NULL), 0);
+}
+
+static void test_figures(void **state)
+{
+	static const enum wal_class classes[] = { WAL_NVMM, WAL_FSYNC };
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct wal_lane_stats s;
+		struct wal_cursor *c;
+		struct wal_record r;
+		uint64_t oldest, newest;
+		uint8_t part[3000];
+
+		teardown(NULL);
+		setup(NULL);
+		x.cls = classes[i];
+		assert_int_equal(world_open(&x, 2), 0);
+		assert_int_equal(wal_stats(x.w, 2, &s), -ENOENT);
+		assert_int_equal(wal_stats(x.w, 0, &s), 0);
+		assert_int_equal(s.records | s.bytes | s.durable_seq | s.commits | s.checkpoints, 0);
+		put(0, 100);
+		put(0, 3000);
+		put(1, 50);
+		assert_int_equal(wal_stats(x.w, 0, &s), 0);
+		assert_int_equal(s.records, 2);
+		assert_int_equal(s.bytes, 3100);
+		assert_int_equal(s.commits, 2);
+		assert_int_equal(s.durable_seq, 2);
+		assert_int_equal(s.settled_seq, i ? 2 : 0);
+		assert_int_equal(s.checkpoints, 0);
+		assert_int_equal(wal_unsettled(x.w, 0, 0), false);
+		assert_int_equal(wal_unsettled(x.w, 0, 1), !i);
+		assert_int_equal(wal_unsettled(x.w, 0, 2), !i);
+		assert_false(wal_unsettled(x.w, 0, 3));
+		assert_false(wal_unsettled(x.w, 2, 1));
+		assert_int_equal(world_background(&x, 1 << 20), 0);
+		assert_int_equal(wal_stats(x.w, 0, &s), 0);
+		assert_int_equal(s.settled_seq, 2);
+		assert_int_equal(s.checkpoints > 0, !i);
+		assert_int_equal(s.checkpoint_bytes >= 3100, !i);
+		assert_int_equal(s.oldest_seq, 1);
+		assert_in_range(s.oldest_ms, 1700000000000ull, world_clock());
+		assert_int_equal(s.segments, 1);
+		assert_int_equal(s.segment_bytes, WORLD_SEGMENT);
+		assert_int_equal(s.failed | s.nospace | s.prepare_err | s.retain_err | s.turn, 0);
+		assert_int_equal(s.expired_records, 0);
+		assert_false(wal_unsettled(x.w, 0, 1));
+		assert_int_equal(wal_stats(x.w, 1, &s), 0);
+		assert_int_equal(s.records, 1);
+		assert_int_equal(s.bytes, 50);
+		assert_int_equal(wal_read_bounds(x.w, 0, &oldest, &newest), 0);
+		assert_int_equal(oldest, 1);
+		assert_int_equal(newest, 2);
+		/* Read back, whole and in parts. */
+		assert_int_equal(wal_read_open(x.w, 2, 1, &c), -ENOENT);
+		assert_null(c);
+		assert_int_equal(wal_read_open(x.w, 0, 1, &c), 0);
+		assert_int_equal(wal_read_find(c, &r), 1);
+		assert_int_equal(r.lane, 0);
+		assert_int_equal(r.seq, 1);
+		assert_int_equal(r.len, 100);
+		assert_int_equal(wal_read_next(c, &r), 1);
+		assert_int_equal(r.seq, 2);
+		assert_int_equal(r.len, 3000);
+		assert_int_equal(r.have, 3000);
+		assert_int_equal(wal_read_next(c, &r), 0);
+		assert_int_equal(wal_read_damaged(c), 0);
+		wal_read_close(c);
+		wal_read_close(NULL);
+		assert_int_equal(wal_read_open(x.w, 0, 2, &c), 0);
+		assert_int_equal(wal_read_find(c, &r), 1);
+		assert_int_equal(r.seq, 2);
+		assert_int_equal(r.len, 3000);
+		assert_true(r.have <= r.len);
+		memcpy(part, r.data, r.have);
+		assert_int_equal(r.have == r.len || !wal_read_more(c, part + r.have, r.len - r.have), true);
+		assert_memory_equal(part, model.lane[0].v[1].data, 3000);
+		wal_read_close(c);
+	}
+}
+
+/* A record that cannot be read any more is passed over, and counted. */
+static void test_damaged_is_counted(void **state)
+{
+	struct wal_cursor *c;
+	struct wal_record r;
+	const uint8_t *seg, *at;
+	uint64_t n;
+
+	(void)state;
+	x.cls = WAL_FSYNC;
+	assert_int_equal(world_open(&x, 1), 0);
+	for (unsigned i = 0; i < 3; i++)
+		put(0, 200);
+	seg = blk_sim_bytes(x.blk, WORLD_STORE "/log/000/00000001.seg", &n);
+	at = memmem(seg, n, model.lane[0].v[1].data, 200);
+	assert_non_null(at);
+	blk_sim_flip(x.blk, WORLD_STORE "/log/000/00000001.seg", (uint64_t)(at - seg) * 8);
+	assert_int_equal(wal_read_open(x.w, 0, 1, &c), 0);
+	assert_int_equal(wal_read_next(c, &r), 1);
+	assert_int_equal(wal_read_damaged(c), 0);
+	assert_int_equal(wal_read_next(c, &r), 1);
+	assert_int_equal(r.seq, 3);
+	assert_int_equal(wal_read_damaged(c), 1);
+	wal_read_close(c);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_edges), T(test_errors_in_words), T(test_places), T(test_refusals_of_the_store),
+		T(test_refusals_of_the_wal), T(test_parts), T(test_figures), T(test_damaged_is_counted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
