@@ -153,17 +153,15 @@ static int tcp_socket(const struct listener *l, bool reuseport)
 	return fd;
 }
 
-/* Binding alone does not show a listener that also has SO_REUSEADDR: listen does. */
+/* Nobody who listens shares a port with a socket that has no SO_REUSEPORT. */
 static int port_is_free(const struct listener *l)
 {
-	int err = 0, fd = tcp_socket(l, false);
+	int fd = tcp_socket(l, false);
 
 	if (fd < 0)
 		return fd;
-	if (listen(fd, 1))
-		err = -errno;
 	close(fd);
-	return err;
+	return 0;
 }
 
 /* The kernel takes the io_uring of a killed server down after its process has gone, and
