@@ -29,6 +29,7 @@ UNIT_TESTS += %D%/test_ring_socket %D%/test_ring_uring %D%/test_ring_paste
 %C%_test_ring_paste_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_RING=ring_paste
 %C%_test_ring_paste_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += %D%/test_answer
+%C%_test_answer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 UNIT_TESTS += %D%/test_pool %D%/test_pm_sim %D%/test_walfile
 UNIT_TESTS += %D%/test_scan
 UNIT_TESTS += %D%/test_lane
@@ -64,3 +65,4 @@ UNIT_TESTS += %D%/test_parting %D%/test_std
 UNIT_TESTS += %D%/test_checkpoint %D%/test_report %D%/test_diag %D%/test_disk %D%/test_watch
 UNIT_TESTS += %D%/test_listen
 %C%_test_listen_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=socket,--wrap=setsockopt,--wrap=getsockopt,--wrap=bind,--wrap=connect,--wrap=listen,--wrap=getsockname,--wrap=fchmod,--wrap=chmod,--wrap=lstat,--wrap=fcntl,--wrap=unlink,--wrap=calloc,--wrap=malloc,--wrap=free
+%C%_test_checkpoint_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=eventfd,--wrap=pthread_create

@@ -10,6 +10,72 @@
 
 #include <cmocka.h>
 
+static unsigned fails_at, grown;	/* the nth growth of a text */
+
+void *__real_realloc(void *p, size_t n);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_realloc(void *p, size_t n)
+{
+	return ++grown == fails_at ? NULL : __real_realloc(p, n);
+}
+
+/* No memory: it stays as it was from there on, and says so; whatever of an answer was lost. */
+static void test_no_memory(void **state)
+{
+	struct asker k = { true, true, false, "none", NULL };
+	struct text x = { 0 };
+	char why[3000];
+	bool close;
+	size_t n;
+
+	(void)state;
+	memset(why, 'w', sizeof(why));
+	why[sizeof(why) - 1] = '\0';
+	for (fails_at = 1;; fails_at++) {
+		grown = 0;
+		answer_error(&x, 404, why, NULL, &k, &close);
+		if (grown < fails_at)
+			break;
+		assert_true(x.failed);
+		n = x.n;
+		assert_true(n <= x.cap);
+		text_add(&x, why, sizeof(why));
+		text_str(&x, "more");
+		text_u64(&x, 7);
+		assert_int_equal(x.n, n);
+		assert_false(text_room(&x, 0));
+		text_free(&x);
+		assert_false(x.failed);
+	}
+	assert_false(x.failed);
+	assert_true(fails_at > 4);
+	text_free(&x);
+	fails_at = 0;
+}
+
+/* Room for exactly what is there, and for one byte more. */
+static void test_room(void **state)
+{
+	char bytes[5000];
+
+	(void)state;
+	memset(bytes, 'b', sizeof(bytes));
+	for (size_t n = 1000; n < 5000; n += n == 1025 ? 900 : n == 2050 ? 2000 : 1) {
+		struct text x = { 0 };
+
+		if (n == 1926)
+			n = 2046;
+		text_add(&x, bytes, n);
+		assert_int_equal(x.n, n);
+		assert_true(x.cap >= n && x.cap <= 2 * n + 1024);
+		text_add(&x, "!", 1);
+		assert_true(x.cap > n && x.p[n] == '!' && x.p[n - 1] == 'b');
+		text_free(&x);
+		if (n > 4050)
+			break;
+	}
+}
+
 static void test_text(void **state)
 {
 	struct text t = { 0 };
@@ -145,7 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text), cmocka_unit_test(test_json),
 		cmocka_unit_test(test_framing), cmocka_unit_test(test_error),
-		cmocka_unit_test(test_date),
+		cmocka_unit_test(test_date), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

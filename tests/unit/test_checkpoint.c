@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,6 +48,8 @@ static struct {
 	unsigned passes, looks, naps, wakes[LANES];
 	uint64_t passed_ms, looked_ms, slice;
 	struct worker worker[LANES];
+	unsigned fails;			/* the start: 1 eventfd, 2 pthread_create */
+	char	 name[32];		/* of the thread */
 	char	 said[2048];
 	unsigned lines;
 } the;
@@ -70,6 +73,24 @@ int nanosleep(const struct timespec *t, struct timespec *rest)
 	return 0;
 }
 
+/* The system has no more of what the start needs. */
+int __real_eventfd(unsigned v, int flags);
+int __wrap_eventfd(unsigned v, int flags);
+int __wrap_eventfd(unsigned v, int flags)
+{
+	if (the.fails != 1)
+		return __real_eventfd(v, flags);
+	errno = EMFILE;
+	return -1;
+}
+
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
+{
+	return the.fails == 2 ? EAGAIN : __real_pthread_create(t, a, fn, arg);
+}
+
 /* Until the test lets it go: ready if somebody has kicked. */
 int poll(struct pollfd *p, nfds_t n, int timeout_ms)
 {
@@ -77,6 +98,7 @@ int poll(struct pollfd *p, nfds_t n, int timeout_ms)
 
 	assert_int_equal(n, 1);
 	assert_true(timeout_ms >= 0);
+	pthread_getname_np(pthread_self(), the.name, sizeof(the.name));
 	the.due_ms = the.ms + (unsigned)timeout_ms;
 	if (!the.over) {
 		sem_post(&the.back);
@@ -514,6 +536,42 @@ static void test_files(void **state)
 	quiet();
 }
 
+/* What the start met is told before a pass mends it. */
+static void test_start(void **state)
+{
+	(void)state;
+	the.lane[0].prepare_err = -EIO;
+	the.lane[2].nospace = 1;
+	begin(5000);
+	assert_int_equal(the.passes, 0);
+	assert_true(health_is(&the.health, HEALTH_CHECKPOINT) && health_is(&the.health, HEALTH_NOSPACE));
+	said("the next segment of the log cannot be made");
+	memset(the.lane, 0, sizeof(the.lane));
+	pass(0);
+	assert_int_equal(the.passes, 1);
+	assert_int_equal(the.health.set, 0);
+	assert_string_equal(the.name, "pasted-ckpt");
+}
+
+/* No descriptor, no thread: said, and nothing is left behind. */
+static void test_start_fails(void **state)
+{
+	static const int err[] = { -EMFILE, -EAGAIN };
+	int fd = dup(0);
+
+	(void)state;
+	close(fd);
+	for (the.fails = 1; the.fails <= 2; the.fails++) {
+		the.c = NULL;
+		assert_int_equal(checkpoint_start(&the.c, NULL, &the.health, 1000, SLICE), err[the.fails - 1]);
+		assert_null(the.c);
+		assert_int_equal(dup(0), fd);
+		close(fd);
+	}
+	the.fails = 0;
+	begin(1000);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -521,6 +579,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_interval), T(test_short_interval), T(test_again), T(test_kick), T(test_slices), T(test_wakes),
 		T(test_lanes), T(test_retain), T(test_clock), T(test_failed), T(test_files),
+		T(test_start), T(test_start_fails),
 	};
 
 	alarm(60);		/* a thread that does not come back */

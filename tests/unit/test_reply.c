@@ -33,6 +33,7 @@ static const char *take(void)
 	unsigned k = reply_iov(&c, iov, 64, &end);
 
 	for (unsigned i = 0; i < k; i++) {
+		assert_true(iov[i].iov_len > 0);
 		memcpy(out + n, iov[i].iov_base, iov[i].iov_len);
 		n += iov[i].iov_len;
 	}
@@ -168,6 +169,180 @@ static void blocks_are_bounded(void **state)
 	reply_fini(&p);
 }
 
+/* All that was not ready goes, over however many blocks, and what was stays as it is. */
+static void taken_back(void **state)
+{
+	uint64_t ends[100];
+
+	(void)state;
+	fresh("fsync", true);
+	for (unsigned ready = 0; ready < 100; ready += 9) {
+		size_t extra = p.extra_left, before;
+		struct iovec iov[8];
+		char want[32];
+		const char *s;
+		uint64_t end;
+
+		for (unsigned i = 0; i < 100; i++) {
+			assert_true(reply_room(&p, &c));
+			reply_recorded(&p, &c, 1000 + i, false, false);
+			ends[i] = c.out_end;
+		}
+		assert_true(p.extra_left < extra - 4);
+		before = c.out_sent;
+		if (ready)
+			c.out_ready = ends[ready - 1];
+		/* With less room for pieces than there are blocks, it is the beginning. */
+		assert_int_equal(reply_iov(&c, iov, 1, &end), ready > 0);
+		if (ready > 0)
+			assert_int_equal(end, before + iov[0].iov_len);
+		reply_truncate(&p, &c, c.out_ready);
+		assert_int_equal(c.out_end, c.out_ready);
+		assert_true(reply_room(&p, &c));
+		reply_status(&p, &c, 503, "failed", (struct reply_opt){ .close = true });
+		c.out_ready = c.out_end;
+		s = take();
+		for (unsigned i = 0; i < ready; i++) {
+			snprintf(want, sizeof(want), "Pasted-Record: 3-%u\r\n", 1000 + i);
+			s = strstr(s, want);
+			assert_non_null(s);
+		}
+		assert_null(strstr(s + 1, "Pasted-Record: "));
+		assert_non_null(strstr(s, "HTTP/1.1 503 "));
+		assert_null(c.out_first);
+		assert_null(c.out_last);
+		assert_int_equal(p.extra_left, extra);
+	}
+	reply_truncate(&p, &c, c.out_end);		/* of nothing */
+	assert_true(p.fresh < 40);			/* blocks are used again */
+	reply_fini(&p);
+}
+
+/* Half a block has left: what follows begins there, and the block stays until it is all gone. */
+static void in_parts(void **state)
+{
+	(void)state;
+	fresh("fsync", true);
+	for (unsigned round = 0; round < 2; round++) {
+		struct iovec iov[8];
+		uint64_t end, begin = c.out_sent;
+		size_t n = 0;
+
+		for (unsigned i = 0; i < 60; i++) {
+			assert_true(reply_room(&p, &c));
+			reply_recorded(&p, &c, i + 1, false, false);
+		}
+		while (c.out_sent != c.out_end) {
+			size_t sent = (c.out_end - c.out_sent) < 777 ? c.out_end - c.out_sent : 777;
+
+			c.out_ready = c.out_sent + sent;
+			for (unsigned k = 0, got = reply_iov(&c, iov, 8, &end); k < got; k++)
+				n += iov[k].iov_len;
+			assert_int_equal(end, c.out_ready);
+			reply_sent(&p, &c, end);
+			if (c.out_sent != c.out_end)
+				assert_true(c.out_first && c.out_first->start <= c.out_sent);
+		}
+		assert_int_equal(n, c.out_end - begin);
+		assert_null(c.out_first);
+		assert_int_equal(p.extra_left, REPLY_EXTRA);
+	}
+	reply_fini(&p);
+}
+
+/* Who is told that the connection stays, and for how long: a second less than the truth. */
+static void keep_alive(void **state)
+{
+	static const struct { unsigned idle_ms; const char *line; } row[] = {
+		{ 0, "" }, { 1, "" }, { 999, "" }, { 1000, "" }, { 1001, "timeout=1\r\n" }, { 2000, "timeout=1\r\n" },
+		{ 2001, "timeout=2\r\n" }, { 60000, "timeout=59\r\n" },
+	};
+	char buf[100], want[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		snprintf(want, sizeof(want), *row[i].line ? "Connection: keep-alive\r\nKeep-Alive: %s" : "%s", row[i].line);
+		assert_int_equal(reply_keep_alive(buf, sizeof(buf), row[i].idle_ms), strlen(want));
+		assert_string_equal(buf, want);
+	}
+	/* Too short for a number: only HTTP/1.0 has to be told. */
+	for (int old = 0; old < 2; old++)
+		for (int close = 0; close < 2; close++)
+			for (int kind = 0; kind < 2; kind++) {
+				const char *s;
+
+				memset(&c, 0, sizeof(c));
+				assert_int_equal(reply_init(&p, 2, "fsync", 3, true, 900), 0);
+				reply_clock(&p, 1700000000000ull);
+				assert_true(reply_room(&p, &c));
+				if (kind)
+					reply_recorded(&p, &c, 1, close, old);
+				else
+					reply_text(&p, &c, 200, "x", 1, (struct reply_opt){ .close = close, .old = old });
+				c.out_ready = c.out_end;
+				s = take();
+				assert_int_equal(!!strstr(s, "\r\nConnection: close\r\n"), close);
+				assert_int_equal(!!strstr(s, "\r\nConnection: keep-alive\r\n"), old && !close);
+				assert_null(strstr(s, "Keep-Alive: "));
+				reply_fini(&p);
+			}
+}
+
+/* Each status has its reason, and what has none is told so. */
+static void reasons(void **state)
+{
+	static const struct { int status; const char *reason; } row[] = {
+		{ 200, "OK" }, { 204, "No Content" }, { 400, "Bad Request" }, { 404, "Not Found" },
+		{ 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 411, "Length Required" },
+		{ 412, "Precondition Failed" }, { 413, "Content Too Large" }, { 414, "URI Too Long" },
+		{ 417, "Expectation Failed" }, { 431, "Request Header Fields Too Large" },
+		{ 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 503, "Service Unavailable" },
+		{ 505, "HTTP Version Not Supported" }, { 507, "Insufficient Storage" }, { 999, "Error" },
+	};
+	char want[64];
+
+	(void)state;
+	fresh("fsync", true);
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		assert_true(reply_room(&p, &c));
+		reply_status(&p, &c, row[i].status, "why", (struct reply_opt){ .extra = "X: y\r\n", .retry_after_s = 10 });
+		c.out_ready = c.out_end;
+		snprintf(want, sizeof(want), "HTTP/1.1 %d %s\r\n", row[i].status, row[i].reason);
+		const char *s = take();
+		assert_memory_equal(s, want, strlen(want));
+		assert_non_null(strstr(s, "\r\nX: y\r\nRetry-After: 10\r\n"));
+	}
+	assert_true(reply_room(&p, &c));
+	reply_continue(&p, &c);
+	c.out_ready = c.out_end;
+	assert_string_equal(take(), "HTTP/1.1 100 Continue\r\n\r\n");
+	reply_fini(&p);
+}
+
+/* The date is that of the reply's second, also when that goes back. */
+static void dates(void **state)
+{
+	static const struct { uint64_t ms; const char *date; } row[] = {
+		{ 1700000000999ull, "Tue, 14 Nov 2023 22:13:20 GMT" }, { 1700000001000ull, "Tue, 14 Nov 2023 22:13:21 GMT" },
+		{ 1700000000000ull, "Tue, 14 Nov 2023 22:13:20 GMT" }, { 0, "Thu, 01 Jan 1970 00:00:00 GMT" },
+	};
+
+	(void)state;
+	fresh("fsync", true);
+	for (size_t i = 0; i < 4; i++)
+		for (int kind = 0; kind < 2; kind++) {
+			reply_clock(&p, row[i].ms);
+			assert_true(reply_room(&p, &c));
+			if (kind)
+				reply_recorded(&p, &c, 1, false, false);
+			else
+				reply_status(&p, &c, 404, "why", (struct reply_opt){ 0 });
+			c.out_ready = c.out_end;
+			assert_non_null(strstr(take(), row[i].date));
+		}
+	reply_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +351,11 @@ int main(void)
 		cmocka_unit_test(statuses),
 		cmocka_unit_test(order_and_blocks),
 		cmocka_unit_test(blocks_are_bounded),
+		cmocka_unit_test(taken_back),
+		cmocka_unit_test(in_parts),
+		cmocka_unit_test(keep_alive),
+		cmocka_unit_test(reasons),
+		cmocka_unit_test(dates),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

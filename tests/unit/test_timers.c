@@ -22,6 +22,7 @@ static void fresh(uint64_t now)
 	memset(conns, 0, sizeof(conns));
 	for (int i = 0; i < N; i++)
 		conns[i].timer_bucket = TIMER_NONE;
+	memset(&t, 0xee, sizeof(t));		/* whatever was in the memory */
 	timers_init(&t, now);
 }
 
@@ -47,7 +48,7 @@ static void never_early_never_forgotten(void **state)
 			uint64_t d = due[c - conns];
 
 			assert_true(d && d <= now);
-			assert_true(now - d <= 1100 * MS);
+			assert_true(now - d <= (2 * TIMER_TICK_MS + 2) * MS);
 			due[c - conns] = 0;
 			gone++;
 		}
@@ -112,6 +113,53 @@ static void past_again_and_again(void **state)
 	assert_true(n > 1);
 }
 
+/* Nothing is looked at before its time: who waits for long is woken each second at most, also for
+ * one that is more than a round away, that was moved, or whose deadline was taken away. */
+static void far_away_costs_nothing(void **state)
+{
+	uint64_t now = 1000 * MS;
+	unsigned turns = 0;
+
+	(void)state;
+	fresh(now);
+	timers_set(&t, &conns[0], 41000 * MS);
+	timers_set(&t, &conns[1], 2000 * MS);
+	timers_set(&t, &conns[1], 91000 * MS);
+	timers_set(&t, &conns[2], 3000 * MS);
+	timers_set(&t, &conns[2], 0);
+	while (now < 91000 * MS) {
+		struct conn *c;
+
+		now += (uint64_t)timers_wait_ms(&t, now) * MS;
+		turns++;
+		while ((c = timers_expired(&t, now)))
+			assert_in_range(now, (c == &conns[0] ? 41000 : 91000) * MS,
+					(c == &conns[0] ? 41000 : 91000) * MS + 2 * TIMER_TICK_MS * MS);
+	}
+	assert_in_range(turns, 88, 100);
+	assert_int_equal(t.armed, 0);
+}
+
+/* One that is taken out does not come, and nobody misses it; twice is once. */
+static void taken_out(void **state)
+{
+	(void)state;
+	fresh(0);
+	timers_del(&t, &conns[0]);
+	for (int i = 0; i < 3; i++)
+		timers_set(&t, &conns[i], 100 * MS);
+	timers_del(&t, &conns[1]);
+	timers_del(&t, &conns[1]);
+	assert_int_equal(t.armed, 2);
+	assert_ptr_equal(timers_expired(&t, 200 * MS), &conns[0]);
+	assert_ptr_equal(timers_expired(&t, 200 * MS), &conns[2]);
+	assert_null(timers_expired(&t, 200 * MS));
+	assert_int_equal(timers_wait_ms(&t, 200 * MS), -1);
+	timers_set(&t, &conns[1], 250 * MS);
+	assert_null(timers_expired(&t, 249 * MS));
+	assert_ptr_equal(timers_expired(&t, 350 * MS), &conns[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +167,8 @@ int main(void)
 		cmocka_unit_test(later_moves_without_work_earlier_moves_at_once),
 		cmocka_unit_test(none_is_none),
 		cmocka_unit_test(past_again_and_again),
+		cmocka_unit_test(far_away_costs_nothing),
+		cmocka_unit_test(taken_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
