@@ -126,8 +126,7 @@ void conn_flush(struct worker *w, struct conn *c)
 
 	TAILQ_REMOVE(&w->sendq, c, sendq);
 	c->on_sendq = false;
-	if (c->sending || c->closing)
-		return;
+	must(!c->sending && !c->closing);	/* conn_sendable, conn_kill */
 	n = reply_iov(c, iov, RING_IOV_MAX, &c->out_flight);
 	if (!n)
 		return;

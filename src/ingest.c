@@ -149,15 +149,14 @@ static void fail(struct worker *w)
 		worker_door_last(w);
 }
 
-/* The write of a batch found no room, and nothing was synced: the lane goes on by itself
- * when there is some. */
+/* The write of a batch found no room, and nothing was synced (what was before it has left: each
+ * turn ends with a release): the lane goes on by itself when there is some. */
 static void no_room(struct worker *w)
 {
 	struct refusal_facts f = { .nospace = lane_nospace(w->lane) };
 	const char *why;
 	int status;
 
-	ingest_release(w);		/* what is durable */
 	if (!health_is(w->env->health, HEALTH_NOSPACE)) {
 		health_set(w->env->health, HEALTH_NOSPACE, lane_nospace(w->lane));
 		diag(DIAG_ERR, "worker %u: a write of the log found no room: %s: requests that change state get "

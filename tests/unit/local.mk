@@ -65,4 +65,4 @@ UNIT_TESTS += %D%/test_parting %D%/test_std
 UNIT_TESTS += %D%/test_checkpoint %D%/test_report %D%/test_diag %D%/test_disk %D%/test_watch
 UNIT_TESTS += %D%/test_listen
 %C%_test_listen_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=socket,--wrap=setsockopt,--wrap=getsockopt,--wrap=bind,--wrap=connect,--wrap=listen,--wrap=getsockname,--wrap=fchmod,--wrap=chmod,--wrap=lstat,--wrap=fcntl,--wrap=unlink,--wrap=calloc,--wrap=malloc,--wrap=free
-%C%_test_checkpoint_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=eventfd,--wrap=pthread_create
+%C%_test_checkpoint_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=eventfd,--wrap=pthread_create,--wrap=read,--wrap=write

@@ -105,6 +105,13 @@ static void test_json(void **state)
 		{ "\xe2\x82", "\"??\"" }, { "\xe0\x9f\xbf", "\"???\"" }, { "\xed\xa0\x80", "\"???\"" },
 		{ "\xf0\x9f\x98\x80", "\"\xf0\x9f\x98\x80\"" }, { "\xf0\x8f\x98\x80", "\"????\"" },
 		{ "\xf4\x90\x80\x80", "\"????\"" }, { "\xf5\x80\x80\x80", "\"????\"" },
+		{ "\xc1\xbf", "\"??\"" }, { "\xc2\x80", "\"\xc2\x80\"" }, { "\xdf\xbf", "\"\xdf\xbf\"" },
+		{ "\xe0\xa0\x80", "\"\xe0\xa0\x80\"" }, { "\xed\x9f\xbf", "\"\xed\x9f\xbf\"" },
+		{ "\xee\x80\x80", "\"\xee\x80\x80\"" }, { "\xef\xbf\xbf", "\"\xef\xbf\xbf\"" },
+		{ "\xf0\x90\x80\x80", "\"\xf0\x90\x80\x80\"" }, { "\xf4\x8f\xbf\xbf", "\"\xf4\x8f\xbf\xbf\"" },
+		{ "\xe2$\xa1", "\"?$?\"" }, { "\xe2\x82$", "\"??$\"" }, { "\xf0$\x98\x80", "\"?$??\"" },
+		{ "\xf0\x9f$\x80", "\"??$?\"" }, { "\xf0\x9f\x98$", "\"???$\"" }, { "\xc3\xc3\xa9", "\"?\xc3\xa9\"" },
+		{ "\xe2\x82\xff", "\"???\"" }, { " \x7f", "\" \x7f\"" }, { "\xf1\x80\x80\x80", "\"\xf1\x80\x80\x80\"" },
 		{ "\xff\xfe", "\"??\"" }, { "\x80", "\"?\"" },
 	};
 	struct text x = { 0 };
@@ -167,6 +174,31 @@ static void test_framing(void **state)
 	text_free(&x);
 }
 
+/* A status without a body has no length of one; each says its reason. */
+static void test_statuses(void **state)
+{
+	static const struct { int status; const char *line; } t[] = {
+		{ 200, "HTTP/1.1 200 OK\r\n" }, { 204, "HTTP/1.1 204 No Content\r\n" }, { 400, "HTTP/1.1 400 Bad Request\r\n" },
+		{ 404, "HTTP/1.1 404 Not Found\r\n" }, { 408, "HTTP/1.1 408 Request Timeout\r\n" },
+		{ 410, "HTTP/1.1 410 Gone\r\n" }, { 503, "HTTP/1.1 503 Service Unavailable\r\n" },
+	};
+	struct asker k = { true, true, false, "nvmm", NULL };
+	struct text x = { 0 };
+	bool close;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		x.n = 0;
+		answer_head(&x, &(struct answer){ t[i].status, NULL, NULL, 0 }, &k, &close);
+		text_add(&x, "", 1);
+		assert_memory_equal(x.p, t[i].line, strlen(t[i].line));
+		assert_int_equal(strstr(x.p, "\r\nContent-Length: 0\r\n") != NULL, t[i].status != 204);
+		assert_null(strstr(x.p, "\nContent-Type"));
+		assert_string_equal(x.p + strlen(x.p) - 4, "\r\n\r\n");
+	}
+	text_free(&x);
+}
+
 static void test_error(void **state)
 {
 	struct asker k = { true, true, false, "none", NULL };
@@ -211,7 +243,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text), cmocka_unit_test(test_json),
 		cmocka_unit_test(test_framing), cmocka_unit_test(test_error),
-		cmocka_unit_test(test_date), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_room),
+		cmocka_unit_test(test_date), cmocka_unit_test(test_statuses),
+		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -241,6 +241,7 @@ static void test_busy(void **state)
 		pass(3 * LATE);
 		assert_true(strstr(got(1), "too many read-backs at once") != NULL);
 		assert_int_equal(the.count.refused_busy, k);
+		assert_true(TAILQ_EMPTY(&the.w->askq) && !the.w->conns[1].waits_in);
 		assert_int_equal(the.count.status[COUNTER_STATUS_503], k);
 		get(1);
 		pass(PUSHBACK_MS - 4 * LATE);
@@ -379,6 +380,38 @@ static void test_gone(void **state)
 	assert_int_equal(svc.asked, 6);
 }
 
+/* One of two whose pieces left in one turn is gone before it has read it: the other goes on. */
+static void test_gone_in_flight(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		for (uint32_t h = 0; h < 2; h++) {
+			struct service_req *r;
+
+			client(h);
+			get(h);
+			the.line[h].hold = true;
+			r = &svc.req[slot_of(h)];
+			*r = (struct service_req){ .conn = r->conn, .conn_gen = r->conn_gen, .data = "x", .len = 1,
+				.status = 200 };
+			svc.ready[r - svc.req] = true;
+		}
+		woken();
+		assert_string_equal(got(0), "x");
+		assert_string_equal(got(1), "x");
+		the.line[1].hold = false;
+		turn();
+		leave(0);
+		settle();
+		assert_int_equal(the.line[1].n, 0);
+		piece(1, "y", true);
+		settle();
+		assert_string_equal(got(1), "y");
+		leave(1);
+		assert_int_equal(svc.ends, 2 * k + 2);
+	}
+}
+
 /* Readers leave a few at a time, so that a reply never waits for all of them. */
 static void test_few_a_turn(void **state)
 {
@@ -412,7 +445,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_pieces), T(test_truncated), T(test_order), T(test_busy), T(test_newest), T(test_stalled),
-		T(test_write_timeout), T(test_gone), T(test_few_a_turn),
+		T(test_write_timeout), T(test_gone), T(test_gone_in_flight), T(test_few_a_turn),
 	};
 
 	alarm(120);		/* a worker that does not come back */

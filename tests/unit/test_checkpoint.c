@@ -48,7 +48,9 @@ static struct {
 	unsigned passes, looks, naps, wakes[LANES];
 	uint64_t passed_ms, looked_ms, slice;
 	struct worker worker[LANES];
-	unsigned fails;			/* the start: 1 eventfd, 2 pthread_create */
+	unsigned fails;			/* 1 eventfd, 2 pthread_create, 3 read, 4 write */
+	pthread_key_t thread;
+	atomic_bool ended;		/* the thread */
 	char	 name[32];		/* of the thread */
 	char	 said[2048];
 	unsigned lines;
@@ -84,6 +86,28 @@ int __wrap_eventfd(unsigned v, int flags)
 	return -1;
 }
 
+ssize_t __real_read(int fd, void *buf, size_t n);
+ssize_t __wrap_read(int fd, void *buf, size_t n);
+ssize_t __wrap_read(int fd, void *buf, size_t n)
+{
+	ssize_t got = __real_read(fd, buf, n);
+
+	if (the.fails != 3)
+		return got;
+	errno = EIO;
+	return -1;
+}
+
+ssize_t __real_write(int fd, const void *buf, size_t n);
+ssize_t __wrap_write(int fd, const void *buf, size_t n);
+ssize_t __wrap_write(int fd, const void *buf, size_t n)
+{
+	if (the.fails != 4)
+		return __real_write(fd, buf, n);
+	errno = EIO;
+	return -1;
+}
+
 int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
 int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
 int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
@@ -98,6 +122,7 @@ int poll(struct pollfd *p, nfds_t n, int timeout_ms)
 
 	assert_int_equal(n, 1);
 	assert_true(timeout_ms >= 0);
+	pthread_setspecific(the.thread, &the);
 	pthread_getname_np(pthread_self(), the.name, sizeof(the.name));
 	the.due_ms = the.ms + (unsigned)timeout_ms;
 	if (!the.over) {
@@ -202,10 +227,18 @@ static void begin(unsigned interval_ms)
 	checkpoint_workers(the.c, w, LANES);
 }
 
+static void thread_ended(void *arg)
+{
+	(void)arg;
+	usleep(1000);		/* who does not wait for it would be first */
+	the.ended = true;
+}
+
 static int setup(void **state)
 {
 	(void)state;
 	memset(&the, 0, sizeof(the));
+	assert_int_equal(pthread_key_create(&the.thread, thread_ended), 0);
 	sem_init(&the.go, 0, 0);
 	sem_init(&the.back, 0, 0);
 	return 0;
@@ -217,6 +250,8 @@ static int teardown(void **state)
 	the.over = true;
 	sem_post(&the.go);
 	checkpoint_stop(the.c);
+	assert_true(the.ended);
+	pthread_key_delete(the.thread);
 	return 0;
 }
 
@@ -438,6 +473,13 @@ static void test_retain(void **state)
 		memset(the.lane, 0, sizeof(the.lane));
 		look();
 		said("5 expired segments of the log are removed again");
+		the.lane[0].retain_err = -EBUSY;	/* of two reasons the first lane's */
+		the.lane[2].retain_err = -EACCES;
+		look();
+		said("cannot be removed: Device or resource busy");
+		memset(the.lane, 0, sizeof(the.lane));
+		look();
+		said("5 expired segments of the log are removed again");
 		assert_int_equal(the.health.set, 0);
 	}
 }
@@ -572,6 +614,43 @@ static void test_start_fails(void **state)
 	begin(1000);
 }
 
+/* A stop does not wait for all there is to do. */
+static void test_stop(void **state)
+{
+	(void)state;
+	begin(5000);
+	the.more = 2000000000;		/* hours */
+	the.over = true;
+	sem_post(&the.go);
+}
+
+/* What goes wrong with the kick is told, and the next one is tried. */
+static void test_kick_fails(void **state)
+{
+	(void)state;
+	begin(5000);
+	pass(0);
+	for (unsigned k = 0; k < 2; k++) {
+		the.fails = 3;
+		checkpoint_kick(the.c);
+		turn();
+		said("4 checkpointer: eventfd: Input/output error");
+		assert_int_equal(the.passes, 3 * k + 2);
+		the.fails = 4;
+		checkpoint_kick(the.c);
+		the.fails = 0;
+		turn();
+		assert_int_equal(the.passes, 3 * k + 2);
+		checkpoint_kick(the.c);
+		turn();
+		assert_int_equal(the.passes, 3 * k + 3);
+		checkpoint_kick(the.c);
+		turn();
+		assert_int_equal(the.passes, 3 * k + 4);
+		quiet();
+	}
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -579,7 +658,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_interval), T(test_short_interval), T(test_again), T(test_kick), T(test_slices), T(test_wakes),
 		T(test_lanes), T(test_retain), T(test_clock), T(test_failed), T(test_files),
-		T(test_start), T(test_start_fails),
+		T(test_start), T(test_start_fails), T(test_stop), T(test_kick_fails),
 	};
 
 	alarm(60);		/* a thread that does not come back */

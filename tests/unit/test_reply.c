@@ -329,6 +329,13 @@ static void dates(void **state)
 
 	(void)state;
 	fresh("fsync", true);
+	reply_fini(&p);
+	assert_int_equal(reply_init(&p, 2, "fsync", 3, true, 5000), 0);
+	reply_clock(&p, 500);			/* also the first second there is */
+	assert_true(reply_room(&p, &c));
+	reply_status(&p, &c, 404, "why", (struct reply_opt){ 0 });
+	c.out_ready = c.out_end;
+	assert_non_null(strstr(take(), row[3].date));
 	for (size_t i = 0; i < 4; i++)
 		for (int kind = 0; kind < 2; kind++) {
 			reply_clock(&p, row[i].ms);

@@ -137,6 +137,14 @@ static void far_away_costs_nothing(void **state)
 					(c == &conns[0] ? 41000 : 91000) * MS + 2 * TIMER_TICK_MS * MS);
 	}
 	assert_in_range(turns, 88, 100);
+	fresh(0);
+	timers_set(&t, &conns[0], 120 * MS);
+	assert_int_equal(conns[0].timer_ns, 150 * MS);
+	assert_int_equal(timers_wait_ms(&t, 0), 151);
+	assert_int_equal(timers_wait_ms(&t, 149 * MS), 2);
+	assert_int_equal(timers_wait_ms(&t, 150 * MS), 0);	/* it is its turn */
+	assert_int_equal(timers_wait_ms(&t, 500 * MS), 0);
+	assert_ptr_equal(timers_expired(&t, 150 * MS), &conns[0]);
 	assert_int_equal(t.armed, 0);
 }
 

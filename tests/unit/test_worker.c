@@ -4,7 +4,11 @@
  * deadline when it is due and not before, twice in one life; what renews one and what
  * does not; each counter, and the latencies against a delay that was made.
  */
+#include <sched.h>
+
 #include "ask.h"
+#include "checkpoint.h"
+#include "fault.h"
 #include "worker_world.h"
 
 #define GET_LIVE "GET /-/livez HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -30,7 +34,78 @@ static int over(void **state)
 	return 0;
 }
 
+/* ---- beside the worker ---- */
+
+static unsigned kicks, faults;
+
+void checkpoint_kick(struct checkpoint *c)
+{
+	assert_ptr_equal(c, &kicks);
+	kicks++;
+}
+
+void fault_look(void)
+{
+	faults++;
+}
+
 /* ---- deadlines ---- */
+
+/* Whichever is the shortest, also for what begins when a longer one was waited for. */
+static void test_shortest(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		const unsigned ms = 700, slow = 20000;
+
+		other.header_ms = i == 0 ? ms : slow;
+		other.body_ms = i == 1 ? ms : slow;
+		other.idle_ms = i == 2 ? ms : slow;
+		other.write_ms = i == 3 ? ms : slow;
+		begin(WAL_NVMM);
+		client(0);
+		pass(i == 2 ? ms / 2 : 5000);
+		the.line[0].hold = i == 3;
+		if (i == 0)
+			say(0, "POST /x HT");
+		else if (i == 1)
+			say(0, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n");
+		else
+			post(0, 1);
+		settle();
+		pass(ms - LATE);
+		assert_false(the.line[0].shut || gone_by_now(0));
+		pass(3 * LATE);
+		settle();
+		assert_true(the.line[0].shut || gone_by_now(0));
+		assert_int_equal(the.count.timeout_head, i == 0);
+		assert_int_equal(the.count.timeout_body, i == 1);
+		assert_int_equal(the.count.timeout_idle, i == 2);
+		assert_int_equal(the.count.timeout_send, i == 3);
+		end();
+	}
+	memset(&other, 0, sizeof(other));
+}
+
+/* Nothing is done for those who do nothing: a server with idle clients sleeps. */
+static void test_sleeps(void **state)
+{
+	unsigned turns;
+
+	(void)state;
+	turn();
+	assert_int_equal(the.asked_ms, -1);
+	for (uint32_t h = 0; h < CONNS; h++) {
+		client(h);
+		post(h, 1);
+		settle();
+		assert_int_equal(status(h), 200);
+	}
+	turns = the.turns;
+	pass(IDLE_MS - 2 * LATE);
+	assert_true(the.turns - turns < 30);
+	assert_int_equal(the.count.timeout_idle, 0);
+}
 
 /* From the answer on, not from the beginning; a second connection has a time of its own. */
 static void test_idle(void **state)
@@ -318,6 +393,78 @@ static void test_drain_end(void **state)
 	settle();
 	assert_true(the.ended);
 	assert_int_equal(the.count.timeout_body, 0);
+}
+
+static const struct { const char *text, *rest; int status; } kinds[] = {
+	{ "POST /x", "Content-Length: 1\r\n\r\nx", 200 }, { "OPTIONS /x", "\r\n", 204 }, { "OPTIONS /-/", "\r\n", 204 },
+	{ "GET /-/livez", "\r\n", 200 }, { "GET /nothing", "\r\n", 404 },
+	{ "POST /-/x", "Content-Length: 1\r\n\r\nx", 405 }, { "PUT /x", "If-Match: 1\r\nContent-Length: 1\r\n\r\nx", 412 },
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* Whatever was asked before the stop is answered, and that it is the last is said. */
+static void test_drain_kinds(void **state)
+{
+	char text[200];
+
+	(void)state;
+	for (uint32_t h = 0; h < KINDS; h++) {
+		client(h);
+		snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: h\r\n", kinds[h].text);
+		say(h, text);
+	}
+	worker_stop(the.w, false);
+	turn();
+	for (uint32_t h = 0; h < KINDS; h++) {
+		say(h, kinds[h].rest);
+		settle();
+		assert_non_null(strstr(the.line[h].out, "\r\nConnection: close\r\n"));
+		assert_int_equal(status(h), kinds[h].status);
+		assert_true(the.line[h].shut);
+		assert_int_equal(the.w->late, 0);
+		assert_true(h + 1 < KINDS || !the.ended);
+		put((struct ring_event){ .kind = RING_EOF, .conn = h });
+		settle();
+	}
+	assert_true(the.ended);
+}
+
+/* A service manager's sockets are open for as long as anybody is here who was before the stop: who
+ * comes meanwhile is told to go elsewhere.  Then the door is shut. */
+static void test_drain_given(void **state)
+{
+	(void)state;
+	the.env.given = true;
+	client(0);
+	say(0, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nx");
+	worker_stop(the.w, false);
+	settle();
+	for (uint32_t h = 1; h < 4; h++) {
+		client(h);
+		assert_int_equal(the.w->late, h);
+		assert_true(the.accepting);
+		assert_int_equal(the.w->env->conns_max, CONNS);
+		post(h, 1);
+		settle();
+		assert_int_equal(status(h), 503);
+		assert_true(the.line[h].shut && the.accepting);
+		if (h < 3) {
+			put((struct ring_event){ .kind = RING_EOF, .conn = h });
+			settle();
+			assert_true(gone_by_now(h));
+			client(h);
+		}
+	}
+	say(0, "x");
+	settle();
+	assert_int_equal(status(0), 200);
+	assert_true(the.accepting && !the.ended);
+	put((struct ring_event){ .kind = RING_EOF, .conn = 0 });
+	settle();
+	assert_false(the.accepting);		/* 1, 2 and 3 are late ones */
+	assert_false(the.ended);
+	pass(8000);
+	assert_true(the.ended);
 }
 
 /* Who comes while it drains has a second. */
@@ -684,6 +831,389 @@ static void test_pool_hoard(void **state)
 	assert_int_equal(the.count.refused_pool, 0);
 }
 
+static unsigned held_by(uint32_t h)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = the.w->conns[h].in_first; i != FRAG_NIL; i = the.w->slots[i].next)
+		n++;
+	return n;
+}
+
+/* Of many who hoard only so many are cut off as it takes; sooner where pushback-timeout is short. */
+static void test_pool_hoarders(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 2; round++) {
+		const unsigned ms = round ? 200 : ASK_STALL_MS;
+		unsigned gone = 0;
+
+		the.env.pushback_ms = round ? 400 : 4 * PUSHBACK_MS;
+		for (uint32_t h = 0; h < CONNS; h++) {
+			client(h);
+			the.line[h].hold = true;
+		}
+		for (uint32_t h = 0; h < CONNS; h++)
+			while (held_by(h) < (BUFS - the.w->reserve) / CONNS)
+				say(h, GET_LIVE);
+		turn();
+		assert_int_equal(the.nwindow, 0);
+		pass(ms - LATE);
+		for (uint32_t h = 0; h < CONNS; h++)
+			assert_false(gone_by_now(h));
+		pass(3 * LATE);
+		for (uint32_t h = 0; h < CONNS; h++)
+			gone += gone_by_now(h);
+		assert_int_equal(gone, 2);
+		assert_int_equal(the.count.timeout_send, 2 * round + 2);
+		for (uint32_t h = 0; h < CONNS; h++)
+			if (!gone_by_now(h))
+				put((struct ring_event){ .kind = RING_ERROR, .conn = h, .res = -ECONNRESET });
+		settle();
+		assert_int_equal(the.w->open, 0);
+		the.count.timeout_send = 2 * round + 2;
+	}
+	the.env.pushback_ms = PUSHBACK_MS;
+}
+
+/* The checkpointer is asked to hurry when so many buffers are held, once; and to wake us behind
+ * its next pass when half of them are, or when somebody waits for room.  Each time. */
+static void test_hungry(void **state)
+{
+	(void)state;
+	kicks = 0;
+	the.env.checkpoint = (struct checkpoint *)&kicks;
+	the.env.held_max = 10;
+	client(0);
+	for (unsigned round = 1; round <= 2; round++) {
+		unsigned held = 0;
+
+		while (the.nwindow) {
+			assert_int_equal(kicks, held >= 10 ? round : round - 1);
+			assert_int_equal(atomic_load(&the.w->hungry), held > BUFS / 2);
+			post(0, 1);
+			held = BUFS - the.w->pool->nfree - the.w->pool->lent;
+			if (held == BUFS / 2 + 1)
+				assert_int_equal(the.asked_ms, 0);	/* it looks once more: it may be there already */
+			turn();
+			assert_int_not_equal(the.asked_ms, 0);
+			assert_int_equal(status(0), 200);
+		}
+		atomic_store(&the.w->hungry, false);	/* as the checkpointer does */
+		empty_pool();
+		assert_false(atomic_load(&the.w->hungry));
+		take_room(0);
+		post(0, 1);
+		assert_true(atomic_load(&the.w->hungry));
+		give_room();
+		settle();
+		assert_int_equal(status(0), 200);
+		atomic_store(&the.w->hungry, false);
+		empty_pool();
+		kicks = round;
+	}
+	the.env.checkpoint = NULL;
+}
+
+/* No room for a piece of a record, wherever in the request it is: reading stops, and it goes on as if
+ * nothing had been when there is some; or the request is refused in its time, and the next is not. */
+static void test_wait_for_room(void **state)
+{
+	static const struct { const char *first, *piece, *rest; } row[] = {
+		{ "", "POST /x HT", "TP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" },
+		{ "POST /x HT", "TP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n", "abc" },
+		{ "", "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", "" },
+		{ "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n", "abc", "" },
+		{ "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n", "a", "bc" },
+		{ "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", "3\r\nabc\r\n", "0\r\n\r\n" },
+	};
+
+	(void)state;
+	client(0);
+	for (unsigned k = 0; k < 4 * sizeof(row) / sizeof(row[0]); k++) {
+		bool refused = k % 2;
+		uint64_t bytes = the.count.recorded_bytes, of_it;
+		uint64_t pool = the.count.refused_pool;
+
+		if (*row[k / 4].first)
+			say(0, row[k / 4].first);
+		take_room(0);
+		say(0, row[k / 4].piece);
+		assert_int_equal(the.w->conns[0].state, CONN_PIECE);
+		if (*row[k / 4].rest)
+			say(0, row[k / 4].rest);
+		assert_true(the.line[0].paused);
+		pass(PUSHBACK_MS - LATE);
+		assert_true(the.line[0].paused);
+		assert_int_equal(the.line[0].n, 0);
+		if (refused)
+			pass(3 * LATE);
+		give_room();
+		settle();
+		assert_false(the.line[0].paused);
+		assert_int_equal(the.count.refused_pool, pool + refused);
+		if (refused) {
+			const char *text = got(0);
+
+			assert_true(has(text, "HTTP/1.1 503 ") && has(text, "no free buffers") && has(text, "Retry-After: 1"));
+			assert_false(has(text, "Connection: close"));
+			post(0, 1);
+			settle();
+			assert_int_equal(status(0), 200);
+			continue;
+		}
+		assert_int_equal(status(0), 200);
+		of_it = strlen(row[k / 4].first) + strlen(row[k / 4].piece) + strlen(row[k / 4].rest);
+		if (strstr(row[k / 4].first, "chunked"))
+			of_it -= strlen("3\r\n\r\n0\r\n\r\n");
+		assert_int_equal(the.count.recorded_bytes, bytes + of_it);
+	}
+	assert_int_equal(the.count.timeout_idle + the.count.timeout_head + the.count.timeout_body, 0);
+}
+
+/* While requests are refused for want of buffers, one that finds no room is so at once. */
+static void test_no_room_while_refusing(void **state)
+{
+	(void)state;
+	client(0);
+	fill_pool(0);
+	turn();
+	pass(PUSHBACK_MS + LATE);
+	for (unsigned k = 1; k <= 2; k++) {
+		take_room(0);
+		post(0, 1);
+		settle();
+		assert_int_equal(status(0), 503);
+		assert_int_equal(the.count.refused_pool, k);
+		give_room();
+	}
+}
+
+/* A request that has its head but for whose body there is no room waits, however often it is looked
+ * at meanwhile; then its client is told to go on, or it had sent the body and is not.  Refused in its
+ * time, whoever expects an answer first has it at once; the others when they have sent theirs. */
+static void test_wait_for_admission(void **state)
+{
+	static const char plain[] = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n";
+	static const char expects[] = "POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+
+	(void)state;
+	for (unsigned k = 0; k < 16; k++) {
+		bool expect = k & 1, sent = k & 2, refused = k & 4;
+		uint64_t lane = the.count.refused_lane + the.count.refused_pool;
+		const char *text;
+
+		client(0);
+		take_room(k & 8 ? 0 : 7);
+		say(0, expect ? expects : plain);
+		if (k & 8)			/* first for its head, and then for more */
+			the.w->pool->nodes_left += 7, room_taken -= 7;
+		settle();
+		assert_int_equal(the.w->conns[0].state, CONN_ADMIT);
+		if (sent)
+			say(0, "abc");
+		assert_int_equal(the.line[0].paused, sent || k & 8);
+		pass(PUSHBACK_MS - 2 * LATE);
+		assert_int_equal(the.line[0].n, 0);
+		assert_int_equal(the.w->conns[0].state, CONN_ADMIT);
+		if (refused)
+			pass(4 * LATE);
+		give_room();
+		settle();
+		assert_int_equal(the.count.refused_lane + the.count.refused_pool, lane + refused);
+		if (refused && expect) {
+			text = got(0);
+			assert_true(has(text, "HTTP/1.1 503 ") && has(text, "Connection: close"));
+			assert_true(the.line[0].shut);
+		} else {
+			if (expect && !sent)
+				assert_string_equal(got(0), "HTTP/1.1 100 Continue\r\n\r\n");
+			if (!sent) {
+				assert_int_equal(the.line[0].n, 0);
+				say(0, "abc");
+				settle();
+			}
+			text = got(0);
+			assert_true(has(text, refused ? "HTTP/1.1 503 " : "HTTP/1.1 200 ") && !has(text, "HTTP/1.1 100"));
+			assert_false(has(text, "Connection: close"));
+			post(0, 1);
+			settle();
+			assert_int_equal(status(0), 200);
+		}
+		put((struct ring_event){ .kind = RING_EOF, .conn = 0 });
+		settle();
+		assert_true(gone_by_now(0));
+	}
+	assert_int_equal(the.count.timeout_idle + the.count.timeout_head + the.count.timeout_body, 0);
+}
+
+/* What waited for its head is too large all the same. */
+static void test_wait_and_too_large(void **state)
+{
+	(void)state;
+	the.env.limits.body_bytes = 1 << 20;
+	client(0);
+	take_room(0);
+	say(0, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 20000\r\n\r\n");
+	assert_int_equal(the.w->conns[0].state, CONN_PIECE);
+	give_room();
+	settle();
+	for (unsigned n = 0; n < 10; n++) {
+		char piece[2000] = { 0 };
+
+		assert_int_equal(the.line[0].n, 0);
+		bytes(0, piece, sizeof(piece));
+	}
+	settle();
+	assert_int_equal(status(0), 413);
+	post(0, 1);
+	settle();
+	assert_int_equal(status(0), 200);
+}
+
+/* The body of a refused request is read and thrown away, so that the connection can stay, but no
+ * more than 256 KiB of it: with a length that says more it is refused at once, and the others where
+ * it becomes more.  Each request has all of it. */
+static void test_thrown_away(void **state)
+{
+	static const struct { const char *head; size_t bytes; int status; bool chunked, close, at_once; } row[] = {
+		{ "POST /-/x", 262144, 405, false, false, false }, { "POST /-/x", 262145, 405, false, true, true },
+		{ "POST /-/x", 262144, 405, true, false, false }, { "POST /-/x", 262145, 405, true, true, false },
+		{ "POST /-/x", 200000, 405, true, false, false }, { "POST /-/x", 200000, 405, true, false, false },
+		{ "POST /x", 262144, 413, false, false, false }, { "POST /x", 262145, 413, false, true, true },
+		{ "POST /x", 200000, 413, false, false, false }, { "POST /x", 250000, 413, true, false, false },
+	};
+	char piece[BUF];
+	char head[200];
+
+	(void)state;
+	memset(piece, 'd', sizeof(piece));
+	the.env.limits.body_bytes = 1 << 20;
+	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		size_t left = row[i].bytes;
+
+		if (!the.line[0].open)
+			client(0);
+		snprintf(head, sizeof(head), "%s HTTP/1.1\r\nHost: h\r\n%s%zu\r\n\r\n", row[i].head,
+			 row[i].chunked ? "Transfer-Encoding: chunked\r\nX: " : "Content-Length: ", row[i].bytes);
+		say(0, head);
+		settle();
+		if (row[i].at_once) {
+			assert_non_null(strstr(the.line[0].out, "\r\nConnection: close\r\n"));
+			assert_int_equal(status(0), row[i].status);
+		}
+		if (row[i].chunked) {
+			snprintf(head, sizeof(head), "%zx\r\n", left);
+			say(0, head);
+		}
+		while (left && !the.line[0].shut) {
+			size_t n = left < BUF ? left : BUF;
+
+			assert_int_equal(the.line[0].n, 0);
+			bytes(0, piece, n);
+			left -= n;
+			turn();
+		}
+		if (row[i].chunked && !the.line[0].shut)
+			say(0, "\r\n0\r\n\r\n");
+		settle();
+		if (!row[i].at_once) {
+			const char *text = got(0);
+
+			assert_int_equal(atoi(text + 9), row[i].status);
+			assert_int_equal(has(text, "\r\nConnection: close\r\n"), row[i].close);
+			assert_int_equal(left, 0);
+		}
+		assert_int_equal(the.line[0].shut, row[i].close);
+		if (row[i].close) {
+			put((struct ring_event){ .kind = RING_EOF, .conn = 0 });
+			settle();
+			assert_true(gone_by_now(0));
+		}
+	}
+	assert_int_equal(the.w->pool->nfree + the.w->pool->lent, BUFS);
+}
+
+/* The kernel could not write to a buffer of ours: it is looked for, and the connection ends. */
+static void test_fault(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 4; k++) {
+		faults = 0;
+		client(0);
+		put((struct ring_event){ .kind = RING_ERROR, .conn = 0, .res = k % 2 ? -EFAULT : -ECONNRESET });
+		settle();
+		assert_int_equal(faults, k % 2);
+		assert_true(gone_by_now(0));
+	}
+}
+
+/* Its thread has a name, and the CPU it was told to have. */
+static void test_thread(void **state)
+{
+	cpu_set_t all, set;
+	char name[16];
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	for (int cpu = CPU_SETSIZE - 1; cpu >= -1; cpu--) {
+		if (cpu >= 0 && !CPU_ISSET((unsigned)cpu, &all))
+			continue;
+		other.cpu = cpu + 1;
+		begin(WAL_NVMM);
+		assert_int_equal(pthread_getname_np(the.w->thread, name, sizeof(name)), 0);
+		assert_string_equal(name, "pasted-0");
+		assert_int_equal(pthread_getaffinity_np(the.w->thread, sizeof(set), &set), 0);
+		if (cpu < 0)
+			assert_true(CPU_EQUAL(&set, &all));
+		else
+			assert_true(CPU_COUNT(&set) == 1 && CPU_ISSET((unsigned)cpu, &set));
+		end();
+	}
+	other.cpu = 0;
+}
+
+/* Who of HTTP/1.0 asks for it keeps the connection, and is told so; where there is no time to be
+ * told, nobody else is. */
+static void test_old(void **state)
+{
+	char text[200];
+
+	(void)state;
+	for (unsigned idle = 0; idle < 2; idle++) {
+		other.idle_ms = idle ? 0 : 900;
+		begin(WAL_NVMM);
+		client(0);
+		for (unsigned k = 0; k < 2 * KINDS; k++) {
+			bool old = k % 2;
+			const char *reply;
+
+			snprintf(text, sizeof(text), "%s HTTP/1.%d\r\nHost: h\r\n%s%s", kinds[k / 2].text, !old,
+				 old ? "Connection: Keep-Alive\r\n" : "", kinds[k / 2].rest);
+			say(0, text);
+			settle();
+			reply = got(0);
+			assert_int_equal(atoi(reply + 9), kinds[k / 2].status);
+			assert_int_equal(has(reply, "\r\nConnection: keep-alive\r\n"), idle || old);
+			assert_int_equal(has(reply, "\r\nKeep-Alive: timeout=10\r\n"), idle);
+			assert_false(has(reply, "Connection: close") || the.line[0].shut);
+		}
+		for (unsigned k = 0; k < KINDS; k++) {
+			snprintf(text, sizeof(text), "%s HTTP/1.0\r\nHost: h\r\n%s", kinds[k].text, kinds[k].rest);
+			say(0, text);
+			settle();
+			assert_true(has(the.line[0].out, "\r\nConnection: close\r\n"));
+			assert_int_equal(status(0), kinds[k].status);
+			assert_true(the.line[0].shut);
+			put((struct ring_event){ .kind = RING_EOF, .conn = 0 });
+			settle();
+			client(0);
+		}
+		end();
+	}
+	other.idle_ms = 0;
+}
+
 /* The disk is full: 507 with its own reason and time to come back, of a quota with the word;
  * by itself again when there is room.  Each time. */
 static void test_no_room(void **state)
@@ -941,6 +1471,20 @@ int main(void)
 		T(test_start_fails, fsync_class),
 		T(test_health, nvmm),
 		T(test_data_behind_the_end, nvmm),
+		cmocka_unit_test(test_shortest),
+		T(test_sleeps, nvmm),
+		T(test_drain_kinds, nvmm),
+		T(test_drain_given, nvmm),
+		T(test_pool_hoarders, nvmm),
+		T(test_hungry, nvmm),
+		T(test_wait_for_room, nvmm),
+		T(test_no_room_while_refusing, nvmm),
+		T(test_wait_for_admission, nvmm),
+		T(test_wait_and_too_large, nvmm),
+		T(test_thrown_away, nvmm),
+		T(test_fault, nvmm),
+		cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_old),
 	};
 
 	alarm(120);		/* a worker that does not come back */
