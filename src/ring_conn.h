@@ -127,7 +127,7 @@ struct raio {
 void raio_init(struct raio *a);
 /* Its thread, which calls wake when it is done.  0 or -errno. */
 int  raio_start(struct raio *a, void (*wake)(struct ring *r), struct ring *r);
-void raio_stop(struct raio *a);		/* waits for what is on its way */
+void raio_stop(struct raio *a);		/* waits for what has begun; nobody was promised the rest */
 /* Begin what is queued, if anything is; without a thread: do it. */
 void raio_go(struct raio *a);
 /* If it is done: the event for it, and idle again. */

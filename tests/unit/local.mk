@@ -66,3 +66,6 @@ UNIT_TESTS += %D%/test_checkpoint %D%/test_report %D%/test_diag %D%/test_disk %D
 UNIT_TESTS += %D%/test_listen
 %C%_test_listen_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=socket,--wrap=setsockopt,--wrap=getsockopt,--wrap=bind,--wrap=connect,--wrap=listen,--wrap=getsockname,--wrap=fchmod,--wrap=chmod,--wrap=lstat,--wrap=fcntl,--wrap=unlink,--wrap=calloc,--wrap=malloc,--wrap=free
 %C%_test_checkpoint_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=eventfd,--wrap=pthread_create,--wrap=read,--wrap=write
+UNIT_TESTS += %D%/test_ring_conn
+UNIT_TESTS += %D%/test_ring_open
+%C%_test_ring_open_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=malloc,--wrap=mmap,--wrap=eventfd,--wrap=epoll_create1,--wrap=sem_init,--wrap=pthread_create,--wrap=epoll_ctl,--wrap=epoll_wait,--wrap=accept4,--wrap=recv,--wrap=readv,--wrap=send,--wrap=sendmsg,--wrap=shutdown,--wrap=sem_post,--wrap=close,--wrap=fcntl,--wrap=io_uring_queue_init_params,--wrap=io_uring_register_buf_ring,--wrap=io_uring_register_probe,--wrap=io_uring_submit,--wrap=io_uring_submit_and_get_events,--wrap=io_uring_submit_and_wait_timeout

@@ -467,6 +467,44 @@ static void test_drain_given(void **state)
 	assert_true(the.ended);
 }
 
+/* Who is in the backlog at the stop is let in: until nobody comes in a turn, and not for ever. */
+static void test_drain_backlog(void **state)
+{
+	(void)state;
+	client(7);
+	say(7, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n");
+	worker_stop(the.w, false);
+	turn();
+	for (unsigned n = 1; n <= 70; n++) {
+		uint32_t h = n % 6, before = (n + 5) % 6;
+
+		if (the.line[before].open)
+			put((struct ring_event){ .kind = RING_ERROR, .conn = before, .res = -ECONNRESET });
+		if (n < 64)
+			assert_int_equal(the.asked_ms, 0);
+		client(h);
+		assert_true(n > 60 || the.accepting);
+		assert_true(n < 68 || !the.accepting);
+	}
+	assert_false(the.ended);
+}
+
+static void test_drain_no_backlog(void **state)
+{
+	(void)state;
+	client(7);
+	say(7, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n");
+	worker_stop(the.w, false);
+	turn();
+	client(0);
+	turn();
+	client(1);
+	assert_true(the.accepting || the.w->door_turns > 1);
+	turn();
+	turn();
+	assert_false(the.accepting);
+}
+
 /* Who comes while it drains has a second. */
 static void test_drain_late(void **state)
 {
@@ -969,6 +1007,24 @@ static void test_wait_for_room(void **state)
 		assert_int_equal(the.count.recorded_bytes, bytes + of_it);
 	}
 	assert_int_equal(the.count.timeout_idle + the.count.timeout_head + the.count.timeout_body, 0);
+}
+
+/* Who only reads needs no room, and does not wait for any. */
+static void test_reads_need_no_room(void **state)
+{
+	(void)state;
+	client(0);
+	take_room(0);
+	for (unsigned cut = 1; cut < sizeof(GET_LIVE) - 1; cut++) {
+		bytes(0, GET_LIVE, cut);
+		assert_int_equal(the.w->conns[0].rec.n, 0);
+		bytes(0, GET_LIVE + cut, sizeof(GET_LIVE) - 1 - cut);
+		settle();
+		assert_int_equal(status(0), 200);
+	}
+	give_room();
+	assert_int_equal(the.count.paused, 0);
+	assert_int_equal(the.count.requests_own, sizeof(GET_LIVE) - 2);
 }
 
 /* While requests are refused for want of buffers, one that finds no room is so at once. */
@@ -1479,6 +1535,9 @@ int main(void)
 		T(test_hungry, nvmm),
 		T(test_wait_for_room, nvmm),
 		T(test_no_room_while_refusing, nvmm),
+		T(test_reads_need_no_room, nvmm),
+		T(test_drain_backlog, nvmm),
+		T(test_drain_no_backlog, nvmm),
 		T(test_wait_for_admission, nvmm),
 		T(test_wait_and_too_large, nvmm),
 		T(test_thrown_away, nvmm),
