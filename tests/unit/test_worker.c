@@ -8,10 +8,13 @@
 
 #include "ask.h"
 #include "checkpoint.h"
+#include "diag.h"
 #include "fault.h"
 #include "worker_world.h"
 
 #define GET_LIVE "GET /-/livez HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static char told[4096];		/* messages, with their level */
 
 static int nvmm(void **state)
 {
@@ -31,12 +34,53 @@ static int over(void **state)
 {
 	(void)state;
 	end();
+	*told = '\0';
 	return 0;
 }
 
 /* ---- beside the worker ---- */
 
 static unsigned kicks, faults;
+
+static void tell(enum diag_level level, const char *fmt, va_list ap)
+{
+	size_t n = strlen(told);
+
+	n += (size_t)snprintf(told + n, sizeof(told) - n, "%d ", level);
+	n += (size_t)vsnprintf(told + n, sizeof(told) - n, fmt, ap);
+	snprintf(told + n, sizeof(told) - n, "\n");
+}
+
+void __wrap_diag(enum diag_level level, const char *fmt, ...);
+void __wrap_diag(enum diag_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	tell(level, fmt, ap);
+	va_end(ap);
+}
+
+void __wrap_diag_limited(struct diag_limit *l, enum diag_level level, const char *fmt, ...);
+void __wrap_diag_limited(struct diag_limit *l, enum diag_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	assert_non_null(l);
+	va_start(ap, fmt);
+	tell(level, fmt, ap);
+	va_end(ap);
+}
+
+/* This and nothing else; or nothing. */
+static void was_told(const char *words)
+{
+	if (!*words)
+		assert_string_equal(told, "");
+	else if (strncmp(told, words, strlen(words)) || strchr(told, '\n') != told + strlen(told) - 1)
+		fail_msg("\"%s\", not \"%s\"", told, words);
+	*told = '\0';
+}
 
 void checkpoint_kick(struct checkpoint *c)
 {
@@ -1220,13 +1264,76 @@ static void test_thread(void **state)
 		assert_int_equal(pthread_getname_np(the.w->thread, name, sizeof(name)), 0);
 		assert_string_equal(name, "pasted-0");
 		assert_int_equal(pthread_getaffinity_np(the.w->thread, sizeof(set), &set), 0);
+		was_told("");
 		if (cpu < 0)
 			assert_true(CPU_EQUAL(&set, &all));
 		else
 			assert_true(CPU_COUNT(&set) == 1 && CPU_ISSET((unsigned)cpu, &set));
 		end();
 	}
+	other.cpu = CPU_SETSIZE;		/* there is no such one: it goes without */
+	begin(WAL_NVMM);
+	was_told("4 worker 0: cannot be pinned to CPU 1023: Invalid argument");
+	client(0);
+	post(0, 1);
+	settle();
+	assert_int_equal(status(0), 200);
+	end();
 	other.cpu = 0;
+}
+
+/* Connections that cannot be accepted are told, once for each time that there are more. */
+static void test_no_files(void **state)
+{
+	(void)state;
+	for (unsigned k = 1; k <= 2; k++) {
+		was_told("");
+		the.stats.no_files = 3 * k;
+		turn();
+		was_told("4 worker 0: connections cannot be accepted: out of open files");
+		assert_int_equal(the.count.accept_failed, 3 * k);
+		turn();
+	}
+	was_told("");
+}
+
+/* The ring itself fails: told, and whoever runs the server hears of it. */
+static void test_ring_fails(void **state)
+{
+	(void)state;
+	client(0);
+	the.wait_res = -EBADF;
+	turn();
+	assert_true(the.ended);
+	while (!the.gone)
+		sched_yield();
+	was_told("3 worker 0: the ring failed: Bad file descriptor");
+	the.gone = false;
+	the.count.conns_closed++;		/* nobody closes it any more */
+	the.w->open = 0;
+}
+
+/* At a stop, who has sent something that was not read yet has a request on its way. */
+static void test_drain_unread(void **state)
+{
+	(void)state;
+	for (uint32_t h = 0; h < 6; h++) {
+		client(h);
+		post(h, 1);
+		settle();
+		assert_int_equal(status(h), 200);
+	}
+	the.line[3].unread = true;
+	worker_stop(the.w, false);
+	settle();
+	for (uint32_t h = 0; h < 6; h++)
+		assert_int_equal(the.line[h].shut, h != 3);
+	the.line[3].unread = false;
+	post(3, 1);
+	settle();
+	assert_true(has(the.line[3].out, "Connection: close"));
+	assert_int_equal(status(3), 200);
+	assert_true(the.line[3].shut);
 }
 
 /* Who of HTTP/1.0 asks for it keeps the connection, and is told so; where there is no time to be
@@ -1352,6 +1459,7 @@ static void test_failed(void **state)
 	assert_int_equal(the.count.refused_failed, 3);
 	assert_int_equal(the.count.recorded, 0);
 	assert_int_equal(latencies(), 0);
+	was_told("3 worker 0: ");
 	assert_true(health_is(&the.health, HEALTH_LANE_FAILED));
 	assert_int_equal(the.serving, 1);
 	assert_false(the.accepting);		/* there is another one for new clients */
@@ -1543,6 +1651,9 @@ int main(void)
 		T(test_thrown_away, nvmm),
 		T(test_fault, nvmm),
 		cmocka_unit_test(test_thread),
+		T(test_no_files, nvmm),
+		T(test_ring_fails, nvmm),
+		T(test_drain_unread, nvmm),
 		cmocka_unit_test(test_old),
 	};
 

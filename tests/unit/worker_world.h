@@ -71,7 +71,9 @@ static struct {
 	unsigned n;
 	struct ring_event *to;		/* of the wait */
 	int	 asked_ms;
-	bool	 ended, accepting, gone, hold_commits;
+	bool	 ended, accepting, hold_commits;
+	atomic_bool gone;
+	int	 wait_res;		/* of the next wait, if not 0 */
 	struct line line[CONNS];
 	uint32_t window[BUFS];
 	unsigned nwindow;
@@ -148,7 +150,7 @@ static int ww_wait(struct ring *k, struct ring_event *ev, unsigned max, int time
 	n = the.n;
 	memcpy(ev, the.ev, n * sizeof(*ev));
 	the.n = 0;
-	return (int)n;
+	return the.wait_res ? the.wait_res : (int)n;
 }
 
 static void ww_send(struct ring *k, uint32_t conn, const struct iovec *iov, unsigned n)
