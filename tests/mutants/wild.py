@@ -70,7 +70,6 @@ LAYERS = (
     ("unit", r"tests/unit/"),
     ("crash", r"tests/crash/(?!states)"),
     ("damage", r"tests/damage/"),
-    ("golden", r"tests/golden/"),
     ("fuzz", r"tests/fuzz/"),
     ("golden", r"tests/golden/"),
     ("tidy", r"tests/tidy/"),
