@@ -218,8 +218,6 @@ static void lane_rows(struct text *t, const struct service_env *env)
 	bool there[LANES_MAX];
 	unsigned n = lanes(env);
 
-	if (n > LANES_MAX)
-		n = LANES_MAX;
 	for (unsigned l = 0; l < n; l++)
 		there[l] = wal_stats(env->wal, l, &st[l]) == 0;
 #define X(field, metric, type, help) \

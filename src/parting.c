@@ -13,7 +13,7 @@ void parting_note(struct parting *p, struct wal *w)
 	struct wal_lane_stats s;
 
 	memset(p, 0, sizeof(*p));
-	for (unsigned i = 0; i < wal_lanes(w) && i < LANES_MAX; i++) {
+	for (unsigned i = 0; i < wal_lanes(w); i++) {
 		if (!wal_stats(w, i, &s))
 			p->durable[i] = s.durable_seq;
 		p->lanes = i + 1;

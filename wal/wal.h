@@ -162,7 +162,7 @@ struct wal_lane_stats {
 	int	 retain_err;			/* why the last pass could not remove what has expired, 0 */
 	unsigned fill_pct;
 };
-unsigned wal_lanes(const struct wal *w);	/* lanes that the store knows, old ones too */
+unsigned wal_lanes(const struct wal *w);	/* lanes that the store knows, old ones too; at most LANES_MAX */
 int  wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s);
 
 #endif
