@@ -35,6 +35,10 @@ static struct fake {
 	size_t have;		/* of a record at once; 0: 4096 */
 	unsigned slices;	/* that checking a larger one takes */
 	bool more_breaks;	/* what is behind that cannot be read */
+	uint64_t hidden;	/* this number is there, and not found by the first `hides` cursors */
+	int hides;
+	uint64_t expires;	/* looking why a number is absent finds that all up to it have gone */
+	int bounds_err;		/* of every lane but the last */
 	int cursors, opened;
 } fake;
 
@@ -106,6 +110,8 @@ int wal_read_find(struct wal_cursor *c, struct wal_record *r)
 
 		if (fake.break_at == c->seq)
 			return -EIO;
+		if (fake.hidden == c->seq && fake.opened <= fake.hides)
+			continue;
 		if (f->damaged)
 			c->damaged++;
 		if (!f->data || f->damaged)
@@ -128,7 +134,7 @@ int wal_read_more(struct wal_cursor *c, void *to, uint32_t n)
 {
 	struct fake_rec *f = &fake.rec[c->lane][c->found];
 
-	if (n > f->len - c->at)
+	if (!n || n > f->len - c->at)
 		abort();
 	memcpy(to, f->data + c->at, n);
 	c->at += n;
@@ -156,6 +162,8 @@ int wal_read_absent(struct wal *w, unsigned lane, uint64_t seq, struct wal_absen
 	(void)w;
 	if (lane >= FAKE_LANES)
 		return -ENOENT;
+	if (fake.expires)
+		fake.oldest[lane] = fake.expires + 1;
 	*a = (struct wal_absent){ WAL_NEVER, 0, seq, seq };
 	if (!seq || seq > fake.newest[lane])
 		return 0;
@@ -186,6 +194,8 @@ int wal_read_bounds(struct wal *w, unsigned lane, uint64_t *oldest, uint64_t *ne
 	(void)w;
 	if (lane >= FAKE_LANES)
 		return -ENOENT;
+	if (fake.bounds_err && lane + 1 < FAKE_LANES)
+		return fake.bounds_err;
 	*oldest = fake.oldest[lane];
 	*newest = fake.newest[lane];
 	return 0;

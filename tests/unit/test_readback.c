@@ -64,6 +64,8 @@ static struct got get_pieces(const char *rest, size_t room)
 		g.again += s == READBACK_AGAIN;
 		assert_true((s == READBACK_AGAIN || s == READBACK_WAIT) == (t.n == 0));
 	} while (s == READBACK_MORE || s == READBACK_AGAIN);
+	if (s == READBACK_LAST)
+		assert_int_equal(fake.cursors, 0);	/* not for as long as the client takes */
 	g.waits = s == READBACK_WAIT;
 	g.status = r.status;
 	g.close = r.close_after;
@@ -137,7 +139,7 @@ static void test_names(void **state)
 		"x", "//", "/0-", "/-1", "/0-1.", "/0-1...", "/0-1..2..3", "/0-1..x", "/0-1 ",
 		"/0-01", "/00-1", "/0-0x1", "/0-1e3",
 		"/0-2..1", "/0-+1", "/0--1", "/0-1?x", "/0?tail", "/0?tail=", "/0?tail=-1", "/0?tail=1&x",
-		"/0-1/", "/../0-1", "/0-..5", "/%30-1", "?tail=1", "/0/", "/0-1..2?tail=3", "/0x1-1",
+		"/0-1/", "/../0-1", "/0-1.x", "/0-1.5", "/0-1x2", "/0-..5", "/%30-1", "?tail=1", "/0/", "/0-1..2?tail=3", "/0x1-1",
 	};
 	struct read_name n;
 
@@ -165,7 +167,9 @@ static void test_names(void **state)
 	assert_int_equal(read_name_parse(&n, "/3-4..5"), 0);
 	assert_true(n.kind == READ_RANGE && n.lane == 3 && n.from == 4 && n.to == 5);
 	assert_int_equal(read_name_parse(&n, "/3-4.."), 0);
-	assert_true(n.to == UINT64_MAX);
+	assert_true(n.kind == READ_RANGE && n.from == 4 && n.to == UINT64_MAX);
+	assert_int_equal(read_name_parse(&n, "/3-5..5"), 0);
+	assert_true(n.from == 5 && n.to == 5);
 	assert_int_equal(read_name_parse(&n, "/3?tail=20"), 0);
 	assert_true(n.kind == READ_TAIL && n.from == 20);
 }
@@ -209,6 +213,38 @@ static void test_one(void **state)
 	assert_false(g.close);
 	assert_non_null(strstr(g.all, "\r\nConnection: keep-alive\r\n"));
 	free(g.all);
+}
+
+/* A value of the client's is given back up to a length; beyond that, or empty, it is none. */
+static void test_header_sizes(void **state)
+{
+	char value[2100], headers[3000];
+	struct got g;
+
+	(void)state;
+	memset(value, 'v', sizeof value);
+	for (int n = 2047; n <= 2049; n++) {
+		snprintf(headers, sizeof headers, "Content-Type: %.*s\r\nContent-Encoding: gzip\r\n", n, value);
+		fake_add(0, headers, "x");
+	}
+	fake_add(0, "Content-Type:\r\nContent-Encoding: \x80\r\n", "x");
+	fake_add(0, "Content-Type: a \x7f\r\n", "x");
+	fake_add(0, "Content-Type: a ~\r\n", "x");
+	for (int i = 0; i < 6; i++) {
+		static const char *const names[] = { "/0-1", "/0-2", "/0-3", "/0-4", "/0-5", "/0-6" };
+
+		g = get(names[i]);
+		if (i < 2) {
+			snprintf(headers, sizeof headers, "\r\nContent-Type: %.*s\r\n", 2047 + i, value);
+			assert_non_null(strstr(g.all, headers));
+		} else {
+			assert_non_null(strstr(g.all, i == 5 ? "\r\nContent-Type: a ~\r\n" :
+					       "\r\nContent-Type: application/octet-stream\r\n"));
+		}
+		assert_int_equal(!!strstr(g.all, "\r\nContent-Encoding: gzip\r\n"), i < 3);
+		assert_int_equal(!!strstr(g.all, "\r\nContent-Encoding"), i < 3);
+		free(g.all);
+	}
 }
 
 /* What a client sent as a header cannot become one of ours. */
@@ -306,10 +342,113 @@ static void test_one_not_there(void **state)
 	expect_status("", 404, "class none");
 }
 
+/* The lane cannot be looked at, which is another answer than that there is none. */
+static void test_no_bounds(void **state)
+{
+	struct got g;
+
+	(void)state;
+	fake_add(0, "", "a");
+	fake.bounds_err = -EIO;
+	expect_status("/0-1", 500, "the log cannot be read");
+	expect_status("/0-0", 404, "no such record");
+	expect_status("/0-1..", 500, "the log cannot be read");
+	expect_status("/0?tail=1", 500, "the log cannot be read");
+	expect_status("/0", 404, "no such lane");
+	g = get("");				/* of the others there is something to say */
+	assert_string_equal(g.body, "{\"class\":\"fsync\",\"lanes\":[{\"lane\":1,\"oldest\":1,\"newest\":0}]}\n");
+	free(g.all);
+}
+
+/* Each answer is counted under its reason, and what cannot be read is told once, as it began. */
+static void test_counts(void **state)
+{
+	uint64_t want[WAL_REASONS] = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		fake_add(0, "", "a");
+	fake.oldest[0] = 2;
+	fake.rec[0][3].damaged = true;
+	expect_status("/0-1", 410, "expired");
+	expect_status("/0-0", 404, "no such record");
+	expect_status("/2-1", 404, "no such record");
+	expect_status("/0-7", 404, "not acknowledged");
+	expect_status("/0-3", 500, "damaged");
+	expect_status("/0-2", 200, "a");
+	want[WAL_EXPIRED] = want[WAL_DAMAGE] = 1;
+	want[WAL_NEVER] = 3;
+	assert_memory_equal(absent, want, sizeof want);
+	for (uint64_t seq = 4; seq <= 6; seq++) {
+		fake.break_at = seq;
+		expect_status(seq == 4 ? "/0-4" : seq == 5 ? "/0-5" : "/0-6", 503, "cannot be read now");
+		want[WAL_UNREADABLE]++;
+		assert_memory_equal(absent, want, sizeof want);
+		assert_true(shared.trouble.now && shared.trouble.seq == 4);
+	}
+}
+
+/* There after all: it is looked for once more, and then it is no better than what cannot be read. */
+static void test_there_after_all(void **state)
+{
+	(void)state;
+	fake_add(0, "", "a"), fake_add(0, "", "b"), fake_add(0, "", "c");
+	fake.hidden = 2;
+	fake.hides = 1;
+	expect_status("/0-2", 200, "b");
+	assert_int_equal(fake.opened, 2);
+	fake.opened = 0;
+	expect_lines("/0-1..", LINE(1, "YQ==") LINE(2, "Yg==") LINE(3, "Yw=="));
+	fake.hides = 100;
+	fake.opened = 0;
+	expect_status("/0-2", 503, "cannot be read now: try again");
+	assert_int_equal(fake.opened, 2);
+	expect_lines("/0-1..", LINE(1, "YQ==") "{\"gap\":\"0-2\",\"reason\":\"unreadable\"}\n" LINE(3, "Yw=="));
+	expect_lines("/0-2..2", "{\"gap\":\"0-2\",\"reason\":\"unreadable\"}\n");
+	assert_true(fake.opened < 20);
+}
+
+/* It goes while it is looked for. */
+static void test_expires_meanwhile(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		fake_add(0, "", "a");
+	fake.break_at = 2;
+	fake.expires = 2;
+	expect_status("/0-2", 410, "\"error\":\"the record has expired\"");
+	fake.oldest[0] = 1;
+	expect_lines("/0-1..", LINE(1, "YQ==") "{\"gap\":\"0-2\",\"reason\":\"expired\"}\n" LINE(3, "YQ==")
+		     LINE(4, "YQ=="));
+}
+
+/* Without memory there is no answer, and nothing stays open. */
+static void test_no_memory(void **state)
+{
+	static const char *const names[] = { "/0-1", "/0-1..", "/0", "", "/0-9" };
+
+	(void)state;
+	fake_add(0, "", "a");
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct text t = { .failed = true };
+		struct read_name name;
+		struct readback r;
+
+		assert_int_equal(read_name_parse(&name, names[i]), 0);
+		readback_open(&r, &shared, &name, &ask);
+		readback_step(&r, &t, ROOM);
+		assert_true(t.failed);
+		readback_close(&r);
+		assert_int_equal(fake.cursors, 0);
+		text_free(&t);
+	}
+}
+
 static void test_wait(void **state)
 {
 	static const char *const waits[] = { "/0-3", "/0-1..3", "/0-1..", "/0?tail=1", "/0-3..9" };
-	static const char *const not[] = { "/0-2", "/0-1..2", "/0", "", "/0-4" };
+	static const char *const not[] = { "/0-2", "/0-1..2", "/0", "", "/0-4", "/0-4..", "/0-4..9",
+					   "/0-0..0", "/0?tail=0", "/1-1..", "/2-1.." };
 	struct readback r;
 	struct read_name n;
 	struct text t = { 0 };
@@ -554,7 +693,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names), TEST(test_one), TEST(test_unsafe_headers),
-		TEST(test_one_not_there), TEST(test_one_skipped), TEST(test_gone), TEST(test_wait), TEST(test_wait_under_load), TEST(test_range), TEST(test_range_holes),
+		TEST(test_header_sizes), TEST(test_no_bounds), TEST(test_counts), TEST(test_there_after_all),
+		TEST(test_expires_meanwhile), TEST(test_no_memory),
+		TEST(test_one_not_there), TEST(test_one_skipped), TEST(test_gone), TEST(test_wait),
+		TEST(test_wait_under_load), TEST(test_range), TEST(test_range_holes),
 		TEST(test_pieces), TEST(test_slices), TEST(test_breaks_under_reader), TEST(test_bounds),
 	};
 
