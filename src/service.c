@@ -43,7 +43,7 @@
 /* In the low 2 bits of a queue's cell; the request's index is above. */
 enum message { ASK, NEXT, END, PIECE = 0, FREED };
 
-enum source { NOTHING, BLOB, RECORDS };
+enum source { BLOB, RECORDS };
 
 struct req {
 	struct service_req pub;	/* first: the worker's handle */
@@ -294,9 +294,7 @@ static void forget(struct req *r)
 {
 	unwait(r);
 	busy(r, false);
-	if (r->source == RECORDS)
-		readback_close(&r->read);
-	r->source = NOTHING;
+	readback_close(&r->read);
 	text_free(&r->out);
 	text_free(&r->owned);
 }

@@ -6,15 +6,21 @@
  */
 #include "service.h"
 
+#include <dirent.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "diag.h"
 #include "fake_wal.h"
+#include "must.h"
+#include "now.h"
 #include "../../www/page.h"
 
 static struct counters count[2];
@@ -36,6 +42,65 @@ static void kick(void *arg)
 	__atomic_add_fetch(&kicks, 1, __ATOMIC_RELAXED);
 }
 
+/* ---- the clock: the system's, until a test sets it ---- */
+
+static _Atomic uint64_t clock_ms;
+
+uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);	/* clock: for the thread's own patience */
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+uint64_t now_ms(void)
+{
+	return clock_ms ? clock_ms : now_ns() / 1000000;
+}
+
+uint64_t now_coarse_ms(void)
+{
+	return now_ms();
+}
+
+uint64_t now_wall_ms(void)
+{
+	return 1700000000123;
+}
+
+/* ---- what it says ---- */
+
+static char said[512];		/* written by the thread before the condition shows, or goes */
+static enum diag_level said_level;
+static _Atomic unsigned says;
+
+void diag(enum diag_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(said, sizeof said, fmt, ap);
+	va_end(ap);
+	said_level = level;
+	says++;
+}
+
+void must_fail(const char *expr, const char *file, int line, const char *func)
+{
+	fprintf(stderr, "%s:%d: %s: %s\n", file, line, func, expr);
+	abort();
+}
+
+static void start_with(const struct service_env *env)
+{
+	sem_init(&woken[0], 0, 0);
+	sem_init(&woken[1], 0, 0);
+	__atomic_store_n(&kicks, 0, __ATOMIC_RELAXED);
+	fake_reset();
+	assert_int_equal(service_start(&s, env), 0);
+}
+
 static void start(unsigned settle_ms)
 {
 	const struct service_env env = {
@@ -44,11 +109,7 @@ static void start(unsigned settle_ms)
 		.buf_size = 2048, .settle_ms = settle_ms, .wake = wake, .kick_checkpoint = kick,
 	};
 
-	sem_init(&woken[0], 0, 0);
-	sem_init(&woken[1], 0, 0);
-	__atomic_store_n(&kicks, 0, __ATOMIC_RELAXED);
-	fake_reset();
-	assert_int_equal(service_start(&s, &env), 0);
+	start_with(&env);
 }
 
 static int setup(void **state)
@@ -64,6 +125,7 @@ static int teardown(void **state)
 	service_stop(s);
 	assert_int_equal(fake.cursors, 0);
 	fake_reset();
+	clock_ms = 0;
 	return 0;
 }
 
@@ -445,6 +507,297 @@ static void test_stop(void **state)
 	service_end(ask(1, "GET", "/-/"));
 }
 
+/* The thread has been round once more since all that was said to it before. */
+static void round_trip(void)
+{
+	for (int i = 0; i < 2; i++)
+		free(get(1, "GET", "/-/nowhere").all);
+}
+
+static void expect_get(const char *target, int status, const char *has)
+{
+	struct got g = get(0, "GET", target);
+
+	if (g.status != status || !strstr(g.all, has))
+		fail_msg("%s: %s", target, g.all);
+	free(g.all);
+}
+
+/* What cannot be read is told once, tried again each five seconds, and told when it is over; the
+ * next time too. */
+static void test_trouble(void **state)
+{
+	(void)state;
+	clock_ms = 1000000;
+	fake_add(0, "", "one"), fake_add(0, "", "two"), fake_add(0, "", "three");
+	for (int i = 0; i < 3; i++) {
+		says = 0;
+		fake.break_at = 2;
+		expect_get("/-/records/0-2", 503, "cannot be read now");
+		round_trip();
+		assert_true(health_is(&health, HEALTH_UNREADABLE));
+		assert_int_equal(health.err[HEALTH_UNREADABLE], -EIO);
+		assert_int_equal(says, 1);
+		assert_int_equal(said_level, DIAG_ERR);
+		assert_string_equal(said, "record 0-2 cannot be read: Input/output error; who asks for it gets 503 "
+				    "until it can be: look at the storage");
+		expect_get("/-/records/0-1..", 200, "\"reason\":\"unreadable\"");
+		clock_ms += 5000;			/* tried, and it is no better */
+		round_trip();
+		assert_true(health_is(&health, HEALTH_UNREADABLE));
+		fake.break_at = 0;
+		if (i == 2)
+			fake.oldest[0] = 3;		/* it has expired: nobody can want it any more */
+		clock_ms += 4999;
+		round_trip();
+		assert_true(health_is(&health, HEALTH_UNREADABLE));
+		assert_int_equal(says, 1);
+		clock_ms += 1;
+		round_trip();
+		assert_false(health_is(&health, HEALTH_UNREADABLE));
+		assert_int_equal(says, 2);
+		assert_int_equal(said_level, DIAG_NOTE);
+		assert_string_equal(said, "what could not be read can be read again, or has expired");
+		clock_ms += 5000;
+		round_trip();
+		assert_int_equal(says, 2);
+	}
+}
+
+/* A checkpoint is asked for each 20 ms as long as somebody waits, and at once for the next one. */
+static void test_kicks(void **state)
+{
+	struct service_req *r;
+	struct got g;
+
+	(void)state;
+	clock_ms = 1000000;
+	fake_add(0, "", "one"), fake_add(0, "", "two");
+	for (uint64_t seq = 1; seq <= 2; seq++) {
+		__atomic_store_n(&kicks, 0, __ATOMIC_RELAXED);
+		settle(0, seq - 1);
+		r = ask(0, "GET", seq == 1 ? "/-/records/0-1" : "/-/records/0-2");
+		round_trip();
+		assert_int_equal(__atomic_load_n(&kicks, __ATOMIC_RELAXED), 1);
+		clock_ms += 19;
+		round_trip();
+		assert_int_equal(__atomic_load_n(&kicks, __ATOMIC_RELAXED), 1);
+		clock_ms += 1;
+		round_trip();
+		assert_int_equal(__atomic_load_n(&kicks, __ATOMIC_RELAXED), 2);
+		settle(0, seq);
+		clock_ms += 5;
+		g = collect(r, 0);
+		assert_int_equal(g.status, 200);
+		free(g.all);
+		round_trip();
+	}
+}
+
+/* Five seconds if nothing else is said; and it does without a checkpointer. */
+static void test_default_patience(void **state)
+{
+	static uint64_t absent[WAL_REASONS];
+	const struct service_env env = {
+		.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 2, .counters = counters, .absent = absent,
+		.health = &health, .version = "1", .ring = "uring", .store = "/", .listen = "x",
+		.buf_size = 2048, .wake = wake,
+	};
+	struct service_req *r;
+	struct got g;
+
+	(void)state;
+	clock_ms = 1000000;
+	start_with(&env);
+	fake_add(0, "", "one");
+	settle(0, 0);
+	r = ask(0, "GET", "/-/records/0-1");
+	round_trip();
+	clock_ms += 4994;
+	round_trip();
+	clock_ms += 5;			/* 4999 ms since it was asked for */
+	round_trip();
+	assert_null(service_ready(s, 0));
+	clock_ms += 5;
+	g = collect(r, 0);
+	assert_int_equal(g.status, 503);
+	assert_non_null(strstr(g.all, "no checkpoint has moved the record"));
+	free(g.all);
+	expect_get("/-/records/0-2", 404, "not acknowledged");	/* counted where the caller looks */
+	assert_int_equal(absent[WAL_NEVER], 1);
+	expect_get("/-/metrics", 200, "records_absent_total{reason=\"never\"} 1\n");
+	expect_get("/-/metrics", 200, "\npasted_start_time_seconds 1700000000.123\n");
+}
+
+/* The answer broke off: so does the connection. */
+static void test_breaks_off(void **state)
+{
+	char *rec = calloc(1, 200000);
+	struct service_req *r;
+
+	(void)state;
+	fake_add_bytes(0, rec, 200000);
+	free(rec);
+	fake.more_breaks = true;
+	r = ask(0, "GET", "/-/records/0-1");
+	while (assert_ptr_equal(piece(0), r), !r->last) {
+		assert_false(r->truncated || r->close_after);
+		assert_int_equal(r->status, 200);
+		service_next(r);
+	}
+	assert_true(r->truncated && r->close_after);
+	service_end(r);
+	round_trip();
+	assert_true(health_is(&health, HEALTH_UNREADABLE));
+	health_clear(&health, HEALTH_UNREADABLE);
+}
+
+static int how_it_ends(bool http11, bool keep_alive, const char *target, const char *has)
+{
+	struct service_req *r = service_ask(s, 0, 7, 9, "GET", target, http11, keep_alive);
+	struct got g;
+
+	assert_null(r->cookie);
+	g = collect(r, 0);
+	if (!strstr(g.all, has))
+		fail_msg("%s: %s", target, g.all);
+	free(g.all);
+	return g.close;
+}
+
+/* As the client has asked, whatever the answer is. */
+static void test_keep_alive(void **state)
+{
+	static const char *const t[] = { "/-/", "/-/records", "/-/records/0-1", "/-/nowhere", "/-/records/0-9" };
+	const struct service_env env = {
+		.wal = FAKE_WAL, .class = WAL_FSYNC, .nworkers = 1, .counters = counters, .health = &health,
+		.version = "1", .ring = "uring", .store = "/", .listen = "x", .keep = "Keep-Alive: timeout=7\r\n",
+		.buf_size = 2048, .wake = wake,
+	};
+
+	(void)state;
+	start_with(&env);
+	fake_add(0, "", "one");
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		assert_false(how_it_ends(true, true, t[i], "\r\nKeep-Alive: timeout=7\r\n"));
+		assert_true(how_it_ends(true, false, t[i], "\r\nConnection: close\r\n"));
+		assert_false(how_it_ends(false, true, t[i], "\r\nKeep-Alive: timeout=7\r\n"));
+		assert_true(how_it_ends(false, false, t[i], "\r\nConnection: close\r\n"));
+		assert_true(how_it_ends(true, false, t[i], "\r\nPasted-Class: fsync\r\n"));
+	}
+	assert_true(how_it_ends(false, true, "/-/records/0-1..", "\"record\":\"0-1\""));	/* till the end */
+}
+
+static struct service_req *ask_until(const char *target)
+{
+	struct service_req *r;
+
+	while (!(r = ask(0, "GET", target)))
+		sched_yield();
+	return r;
+}
+
+/* Many workers have four each: the last is for what is no record, the last two are for no range. */
+static void test_few_each(void **state)
+{
+	const struct service_env env = {
+		.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 200, .counters = counters, .health = &health,
+		.version = "1", .ring = "uring", .store = "/", .listen = "x", .buf_size = 2048, .wake = wake,
+		.settle_ms = 3600000,
+	};
+	struct service_req *r[4];
+
+	(void)state;
+	start_with(&env);
+	fake_add(0, "", "one");
+	settle(0, 0);
+	for (int i = 0; i < 2; i++) {
+		r[0] = ask_until("/-/records/0-1..1");
+		r[1] = ask_until("/-/records/0?tail=1");
+		assert_null(ask(0, "GET", "/-/records/0-1..1"));
+		assert_null(ask(0, "GET", "/-/records/0?tail=1"));
+		r[2] = ask_until("/-/records/0-1");
+		assert_null(ask(0, "GET", "/-/records/0-1"));
+		assert_null(ask(0, "GET", "/-/records"));
+		r[3] = ask_until("/-/options?..");
+		assert_null(ask(0, "GET", "/-/options"));
+		assert_ptr_equal(piece(0), r[3]);
+		assert_int_equal(r[3]->status, 404);
+		while (!sem_trywait(&woken[0]))
+			;
+		service_end(r[3]);
+		while (sem_wait(&woken[0]))	/* who was told that there is no room hears that there is */
+			;
+		r[3] = ask(0, "GET", "/-/options");
+		assert_non_null(r[3]);
+		for (int k = 0; k < 4; k++)
+			service_end(r[k]);
+		for (int k = 0; k < 4; k++)	/* all four come back, and what they had is not theirs */
+			r[k] = ask_until("/-/x");
+		for (int k = 0; k < 4; k++)
+			assert_int_equal(piece(0)->status, 404);
+		assert_null(service_ready(s, 0));
+		for (int k = 0; k < 4; k++)
+			service_end(r[k]);
+	}
+}
+
+/* A descriptor may be 0, where standard input was closed. */
+static void test_descriptor_0(void **state)
+{
+	int keep = dup(STDIN_FILENO);
+	struct got g;
+
+	(void)state;
+	close(STDIN_FILENO);
+	start(3600000);
+	g = get(0, "GET", "/-/");
+	assert_int_equal(g.status, 200);
+	free(g.all);
+	service_stop(s);
+	assert_int_equal(dup2(keep, STDIN_FILENO), keep < 0 ? -1 : STDIN_FILENO);
+	close(keep);
+}
+
+static void test_reads(void **state)
+{
+	(void)state;
+	assert_true(service_reads("/-/records"));
+	assert_true(service_reads("/-/records/0-1"));
+	assert_false(service_reads("/-/record"));
+	assert_false(service_reads("/-/metrics"));
+	assert_false(service_reads("/"));
+}
+
+/* Signals are main's: the thread takes none, and has its name. */
+static void test_signals(void **state)
+{
+	char path[300], line[256];
+	unsigned long long blocked = 0;
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	FILE *f;
+
+	(void)state;
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		bool ours = false;
+
+		snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
+		f = fopen(path, "r");
+		while (f && fgets(line, sizeof line, f)) {
+			ours |= !strcmp(line, "Name:\tservice\n");
+			if (ours)
+				sscanf(line, "SigBlk: %llx", &blocked);
+		}
+		if (f)
+			fclose(f);
+	}
+	closedir(d);
+	/* 15 is SIGTERM, 2 SIGINT, 1 SIGHUP, 10 and 12 SIGUSR */
+	assert_int_equal(blocked & 0x4a03, 0x4a03);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -453,6 +806,9 @@ int main(void)
 		TEST(test_routes), TEST(test_head), TEST(test_long_target), TEST(test_pieces),
 		TEST(test_wait), TEST(test_wait_and_slices), TEST(test_busy),
 		cmocka_unit_test_teardown(test_wait_in_vain, teardown), TEST(test_full), TEST(test_ends), TEST(test_stash), TEST(test_stop),
+		TEST(test_trouble), TEST(test_kicks), cmocka_unit_test_teardown(test_default_patience, teardown),
+		TEST(test_breaks_off), cmocka_unit_test_teardown(test_keep_alive, teardown),
+		cmocka_unit_test_teardown(test_few_each, teardown), cmocka_unit_test(test_reads), cmocka_unit_test(test_descriptor_0), TEST(test_signals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
