@@ -48,7 +48,7 @@ enum ring_kind {
 	RING_ERROR,	/* reading failed, res = -errno; nothing more is read */
 	RING_SENT,	/* the send is complete, res = 0; or -errno: it will never be */
 	RING_CLOSED,	/* the handle may be given out again */
-	RING_SYNCED,	/* a blk_aio chain is complete: cookie, res = 0 or -errno */
+	RING_SYNCED,	/* a blk_aio chain is complete: res = 0 or -errno */
 	RING_WOKEN,	/* ring_wake was called (any number of times) */
 };
 
@@ -59,7 +59,6 @@ struct ring_event {
 	uint16_t off;
 	uint16_t len;	/* 4096 fits */
 	int32_t  res;
-	void	*cookie;
 };
 
 struct ring_params {
@@ -71,7 +70,6 @@ struct ring_params {
 	const int *listeners;	/* descriptors, listening; the ring sets or clears their
 				 * O_NONBLOCK as it needs, and they stay the caller's */
 	unsigned  nlisteners;
-	unsigned  cpu;		/* the worker's index, for messages */
 	/* For the provider that has it; the others ignore them. */
 	bool	  trial;	/* opened to see whether it can be, and to be closed at once */
 	const char *nic;	/* network device whose packets it takes by itself; NULL: none.
@@ -144,8 +142,6 @@ struct ring_ops {
 	/* Acknowledges what has come now, not with the next reply: who sends in small pieces
 	 * may keep the next one back until then (Nagle).  Not for each request either. */
 	void (*ack)(struct ring *r, uint32_t conn);
-	/* The peer's address as text, for messages. */
-	void (*peer)(struct ring *r, uint32_t conn, char *buf, size_t n);
 	/* Where the lane's commits go (class fsync); called once.  Begun in the next wait,
 	 * after the sends queued before it, by a thread that is made for them; one in flight,
 	 * else -EBUSY.  NULL: there is no thread to be had. */

@@ -2,13 +2,11 @@
 /*
  * ring_conn.c - table, lists, wake-up and commits of the socket rings (ring_conn.h).
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -188,7 +186,7 @@ void rwake_taken(struct rwake *w)
 /* ---- commits ---- */
 
 static int raio_submit(struct blk_aio *aio, const struct blk_ops *blk, struct blk_file *f,
-		       struct iovec *iov, unsigned n, uint64_t off, void *cookie)
+		       struct iovec *iov, unsigned n, uint64_t off)
 {
 	struct raio *a = (struct raio *)aio;
 
@@ -200,12 +198,11 @@ static int raio_submit(struct blk_aio *aio, const struct blk_ops *blk, struct bl
 	a->n = n;
 	a->off = off;
 	a->fn = NULL;
-	a->cookie = cookie;
 	a->state = RAIO_QUEUED;
 	return 0;
 }
 
-static int raio_call(struct blk_aio *aio, int (*fn)(void *arg), void *arg, void *cookie)
+static int raio_call(struct blk_aio *aio, int (*fn)(void *arg), void *arg)
 {
 	struct raio *a = (struct raio *)aio;
 
@@ -213,7 +210,6 @@ static int raio_call(struct blk_aio *aio, int (*fn)(void *arg), void *arg, void 
 		return -EBUSY;
 	a->fn = fn;
 	a->arg = arg;
-	a->cookie = cookie;
 	a->state = RAIO_QUEUED;
 	return 0;
 }
@@ -304,7 +300,7 @@ bool raio_take(struct raio *a, struct ring_event *ev)
 	if (a->state != RAIO_GONE || !atomic_load_explicit(&a->done, memory_order_acquire))
 		return false;
 	atomic_store_explicit(&a->done, false, memory_order_relaxed);
-	*ev = (struct ring_event){ .kind = RING_SYNCED, .res = a->res, .cookie = a->cookie };
+	*ev = (struct ring_event){ .kind = RING_SYNCED, .res = a->res };
 	a->state = RAIO_IDLE;
 	return true;
 }
@@ -350,29 +346,6 @@ void ring_forget(int fd)
 	const struct linger none = { .l_onoff = 1 };
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-}
-
-void ring_peer_text(int fd, char *buf, size_t n)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	char ip[INET6_ADDRSTRLEN] = "?";
-
-	if (getpeername(fd, (struct sockaddr *)&ss, &len)) {
-		snprintf(buf, n, "gone");
-	} else if (ss.ss_family == AF_INET) {
-		const struct sockaddr_in *a = (const void *)&ss;
-
-		inet_ntop(AF_INET, &a->sin_addr, ip, sizeof(ip));
-		snprintf(buf, n, "%s:%u", ip, ntohs(a->sin_port));
-	} else if (ss.ss_family == AF_INET6) {
-		const struct sockaddr_in6 *a = (const void *)&ss;
-
-		inet_ntop(AF_INET6, &a->sin6_addr, ip, sizeof(ip));
-		snprintf(buf, n, "[%s]:%u", ip, ntohs(a->sin6_port));
-	} else {
-		snprintf(buf, n, "unix");
-	}
 }
 
 void ring_listener_options(int fd)

@@ -97,7 +97,7 @@ void rwake_taken(struct rwake *w);
 
 /*
  * A commit on its way: queued by submit or call, begun in the next wait (after the replies
- * that wait there have left), reported with cookie.  It is done by a thread of its own, for a
+ * that wait there have left), told by RING_SYNCED.  It is done by a thread of its own, for a
  * worker never waits for a disk: that may take its time, or not answer at all.
  *
  *	the ring's thread		the commit's
@@ -114,7 +114,7 @@ struct raio {
 	unsigned n;
 	uint64_t off;
 	int (*fn)(void *arg);	/* this, not a write and a sync; NULL: those */
-	void *arg, *cookie;
+	void *arg;
 	int res;
 	atomic_bool done;
 	bool threaded;
@@ -139,12 +139,11 @@ bool raio_take(struct raio *a, struct ring_event *ev);
 bool ring_accept_again(int err);
 #define RING_BACKOFF_MS 100
 
-/* Addresses. */
+/* Sockets. */
 /* Bytes that have come and were not read; not whether there is an end behind them. */
 bool ring_unread(int fd);
 void ring_ack(int fd);
 void ring_forget(int fd);
-void ring_peer_text(int fd, char *buf, size_t n);
 /* What is set on a listener is inherited by what it accepts; no call per connection.
  * TCP_NODELAY: replies leave at once.  TCP_NOTSENT_LOWAT: RING_UNSENT_MAX. */
 void ring_listener_options(int fd);

@@ -701,11 +701,6 @@ static void paste_ack(struct ring *r, uint32_t conn)
 	ring_ack(conn_of(r, conn)->fd);
 }
 
-static void paste_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
-{
-	ring_peer_text(conn_of(r, conn)->fd, buf, n);
-}
-
 static struct blk_aio *paste_aio(struct ring *r)
 {
 	return raio_start(&r->aio, paste_wake, r) ? NULL : &r->aio.aio;
@@ -920,7 +915,6 @@ const struct ring_ops ring_paste = {
 	.unread = paste_unread,
 	.ack = paste_ack,
 	.forget = paste_forget,
-	.peer = paste_peer,
 	.aio = paste_aio,
 	.stats = paste_stats,
 };

@@ -516,11 +516,6 @@ static void socket_ack(struct ring *r, uint32_t conn)
 	ring_ack(conn_of(r, conn)->fd);
 }
 
-static void socket_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
-{
-	ring_peer_text(conn_of(r, conn)->fd, buf, n);
-}
-
 static struct blk_aio *socket_aio(struct ring *r)
 {
 	return raio_start(&r->aio, socket_wake, r) ? NULL : &r->aio.aio;
@@ -640,7 +635,6 @@ const struct ring_ops ring_socket = {
 	.unread = socket_unread,
 	.ack = socket_ack,
 	.forget = socket_forget,
-	.peer = socket_peer,
 	.aio = socket_aio,
 	.stats = socket_stats,
 };

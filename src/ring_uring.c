@@ -45,7 +45,7 @@
  *
  * Sockets are ordinary descriptors: of the CPU time at 50 connections, 93 % is the
  * kernel's network stack, 1 % this file and liburing, and 0.4 % is fget, all that
- * registered descriptors would save; they could not tell their peer's address.
+ * registered descriptors would save.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -781,11 +781,6 @@ static void uring_ack(struct ring *r, uint32_t conn)
 	ring_ack(conn_of(r, conn)->fd);
 }
 
-static void uring_peer(struct ring *r, uint32_t conn, char *buf, size_t n)
-{
-	ring_peer_text(conn_of(r, conn)->fd, buf, n);
-}
-
 static struct blk_aio *uring_aio(struct ring *r)
 {
 	return raio_start(&r->aio, uring_wake, r) ? NULL : &r->aio.aio;
@@ -1012,7 +1007,6 @@ const struct ring_ops ring_uring = {
 	.unread = uring_unread,
 	.ack = uring_ack,
 	.forget = uring_forget,
-	.peer = uring_peer,
 	.aio = uring_aio,
 	.stats = uring_stats,
 };

@@ -432,7 +432,7 @@ static void *run(void *arg)
 	struct ring_params p = {
 		.conns_max = w->env->conns_max, .buf_size = w->pool->buf_size,
 		.first_buf = w->pool->first, .nbufs = w->pool->n,
-		.listeners = w->listeners, .nlisteners = w->nlisteners, .cpu = w->index,
+		.listeners = w->listeners, .nlisteners = w->nlisteners,
 		.nic = w->index ? NULL : w->env->nic, .spin_us = w->env->spin_us,
 	};
 	int err;

@@ -78,7 +78,6 @@ struct blk_ops {
 	 * zeros to a reader, without writing them: the first write and sync of a block then
 	 * changes metadata. */
 	int	(*allocate)(struct blk_file *f, uint64_t off, uint64_t bytes);
-	int	(*fd)(struct blk_file *f);		/* for the rings; -1 in the simulator */
 	int	(*mkdir)(void *ctx, struct blk_dir *at, const char *name);	/* 0 if it is there */
 	/* Within one folder, and never over a file: -EEXIST. */
 	int	(*rename)(void *ctx, struct blk_dir *at, const char *from, const char *to);
@@ -96,17 +95,17 @@ extern const struct blk_ops blk_file_ops;
  * chain; a short or failed write must not be followed by a sync that reports success.
  * -ENOSPC and -EDQUOT say that the write found no room and nothing was synced; a sync that
  * fails with one of them is told as -EIO.  The rings provide it, each by a thread of its own beside the worker, which never waits
- * for a disk.  Completion (0 or -errno) is reported with the cookie, in the submitting
+ * for a disk.  Completion (0 or -errno) is reported in the submitting
  * thread, never from inside submit (the rings: event RING_SYNCED; the owner then calls
  * lane_synced).  Memory and files stay untouched until then.  One is in flight per lane at
  * a time.
  */
 struct blk_aio {
 	int (*submit)(struct blk_aio *a, const struct blk_ops *blk, struct blk_file *f,
-		      struct iovec *iov, unsigned n, uint64_t off, void *cookie);
+		      struct iovec *iov, unsigned n, uint64_t off);
 	/* The same for fn(arg), which may have to wait for the disk; in place of a chain.  May
 	 * be NULL: the caller calls it. */
-	int (*call)(struct blk_aio *a, int (*fn)(void *arg), void *arg, void *cookie);
+	int (*call)(struct blk_aio *a, int (*fn)(void *arg), void *arg);
 };
 
 #endif

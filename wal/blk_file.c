@@ -304,11 +304,6 @@ static int file_allocate(struct blk_file *f, uint64_t off, uint64_t bytes)
 	return -err;
 }
 
-static int file_fd(struct blk_file *f)
-{
-	return f->fd;
-}
-
 static int file_mkdir(void *ctx, struct blk_dir *at, const char *name)
 {
 	struct stat st;
@@ -406,7 +401,6 @@ const struct blk_ops blk_file_ops = {
 	.read = file_read,
 	.write = file_write,
 	.sync = file_sync, .allocate = file_allocate,
-	.fd = file_fd,
 	.mkdir = file_mkdir,
 	.rename = file_rename,
 	.unlink = file_unlink,

@@ -69,7 +69,7 @@ static int rotate(struct lane *l)
 	if (!l->aio || !l->aio->call || !seglog_ready(l->seg) || seglog_spoiled(l->seg) ||
 	    seglog_nospace(l->seg))
 		return turned(l, seglog_rotate(l->seg));
-	err = l->aio->call(l->aio, turn, l->seg, l);
+	err = l->aio->call(l->aio, turn, l->seg);
 	if (err)
 		return fail(l, err);
 	l->turning = true;
@@ -206,7 +206,7 @@ static int batch_start(struct lane *l, uint64_t now_ms)
 	if (pad)
 		b->iov[niov++] = (struct iovec){ (void *)zeros, pad };
 	at = seglog_place(l->seg);
-	err = l->aio->submit(l->aio, l->blk, at.file, b->iov, niov, at.off, l);
+	err = l->aio->submit(l->aio, l->blk, at.file, b->iov, niov, at.off);
 	if (err && !MUTANT(lane_submit_result))
 		return fail(l, err);
 	l->flight = true;

@@ -91,7 +91,7 @@ static void commit(struct bench *b)
 		return;
 	if (b->off + BATCH * BUF_SIZE > FILE_BYTES)
 		b->off = 0;
-	must(!aio->submit(aio, &blk_file_ops, b->file, g->iov, g->nbuf, b->off, g));
+	must(!aio->submit(aio, &blk_file_ops, b->file, g->iov, g->nbuf, b->off));
 	for (unsigned i = 0; i < g->nbuf; i++)
 		b->off += g->iov[i].iov_len;
 	b->syncing = true;
@@ -101,7 +101,7 @@ static void commit(struct bench *b)
 
 static void synced(struct bench *b, const struct ring_event *e)
 {
-	struct gather *g = e->cookie;
+	struct gather *g = &b->g[b->now ^ 1];
 
 	must(e->res == 0);
 	for (unsigned i = 0; i < g->nconn; i++)

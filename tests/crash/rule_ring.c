@@ -328,14 +328,6 @@ static void rr_ack(struct ring *k, uint32_t conn)
 	(void)conn;
 }
 
-static void rr_peer(struct ring *k, uint32_t conn, char *buf, size_t n)
-{
-	(void)k;
-	(void)conn;
-	if (n)
-		*buf = '\0';
-}
-
 static struct blk_aio *rr_aio(struct ring *k)
 {
 	return &k->aio.aio;
@@ -351,5 +343,5 @@ const struct ring_ops rule_ring = {
 	.name = "script", .open = rr_open, .end = rr_end, .close = rr_close, .give = rr_give, .wait = rr_wait,
 	.send = rr_send, .pause = rr_pause, .resume = rr_resume, .shutdown = rr_shutdown,
 	.close_conn = rr_close_conn, .accept = rr_accept, .wake = rr_wake,
-	.unread = rr_unread, .ack = rr_ack, .forget = rr_forget, .peer = rr_peer, .aio = rr_aio, .stats = rr_stats,
+	.unread = rr_unread, .ack = rr_ack, .forget = rr_forget, .aio = rr_aio, .stats = rr_stats,
 };

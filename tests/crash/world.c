@@ -86,13 +86,13 @@ void world_tool(const struct world *x, struct rec_tool *t)
 /* ---- commits that complete later ---- */
 
 static int late_submit(struct blk_aio *aio, const struct blk_ops *blk, struct blk_file *f,
-		       struct iovec *iov, unsigned n, uint64_t off, void *cookie)
+		       struct iovec *iov, unsigned n, uint64_t off)
 {
 	struct late_aio *a = (struct late_aio *)aio;
 
 	if (a->busy)
 		abort();	/* one in flight at a time */
-	*a = (struct late_aio){ { late_submit, NULL }, blk, f, iov, n, off, cookie, true };
+	*a = (struct late_aio){ { late_submit, NULL }, blk, f, iov, n, off, true };
 	return 0;
 }
 
@@ -299,7 +299,7 @@ int world_synced(struct world *x, unsigned lane)
 	int res, err = 0;
 
 	if (late_complete(&x->aio[lane], &res))
-		err = lane_synced(x->aio[lane].cookie, res, now_ms());
+		err = lane_synced(wal_lane(x->w, lane), res, now_ms());
 	acked(x, lane);
 	if (err == -ENOSPC && !x->dead)
 		model_take_back(x->model, lane);

@@ -31,7 +31,6 @@ struct late_aio {
 	struct iovec *iov;
 	unsigned n;
 	uint64_t off;
-	void	*cookie;
 	bool	 busy;
 };
 

@@ -57,16 +57,16 @@ static int map(void *ctx, const char *path, uint64_t off, size_t len, unsigned f
 }
 
 static int done;			/* what is under way has ended so */
-static void *done_cookie;
+static bool busy;
 
 static int submit(struct blk_aio *a, const struct blk_ops *blk, struct blk_file *f,
-		  struct iovec *iov, unsigned n, uint64_t off, void *cookie)
+		  struct iovec *iov, unsigned n, uint64_t off)
 {
 	(void)a;
 	done = blk->write(f, iov, n, off);
 	if (!done)
 		done = blk->sync(f);
-	done_cookie = cookie;
+	busy = true;
 	return 0;
 }
 
@@ -106,8 +106,8 @@ static void commit(unsigned lane)
 
 	all->clock_ms += 1001;
 	must(lane_commit(l, all->clock_ms), "lane_commit");
-	while (done_cookie) {
-		done_cookie = NULL;
+	while (busy) {
+		busy = false;
 		must(lane_synced(l, done, all->clock_ms), "lane_synced");
 	}
 }

@@ -292,12 +292,6 @@ static int sim_sync(struct blk_file *f)
 	return err;
 }
 
-static int sim_fd(struct blk_file *f)
-{
-	(void)f;
-	return -1;
-}
-
 static int sim_mkdir(void *ctx, struct blk_dir *at, const char *name)
 {
 	struct blk_sim *s = ctx;
@@ -454,7 +448,7 @@ static int sim_lock(struct blk_file *f)
 static const struct blk_ops sim_ops = {
 	.dir_open = sim_dir_open, .dir_close = sim_dir_close, .open = sim_open, .close = sim_close,
 	.id = sim_id, .id_at = sim_id_at, .where = sim_where, .size = sim_size, .read = sim_read,
-	.write = sim_write, .sync = sim_sync, .fd = sim_fd, .mkdir = sim_mkdir,
+	.write = sim_write, .sync = sim_sync, .mkdir = sim_mkdir,
 	.rename = sim_rename, .unlink = sim_unlink, .sync_dir = sim_sync_dir,
 	.list = sim_list, .lock = sim_lock,
 };

@@ -108,11 +108,10 @@ bool blk_sim_same(const struct blk_sim *a, const struct blk_sim *b, char *where,
 /* ---- commits that complete later ---- */
 struct sim_aio {
 	struct blk_aio aio;
-	void	*cookie;
 	int	 res;
 	bool	 busy;		/* done, not handed out yet */
 };
 void sim_aio_init(struct sim_aio *a);
-bool sim_aio_poll(struct sim_aio *a, void **cookie, int *res);	/* true: one completed */
+bool sim_aio_poll(struct sim_aio *a, int *res);	/* true: one completed */
 
 #endif

@@ -102,7 +102,7 @@ void sim_odo_fini(struct sim_odo *o)
 /* ---- commits that complete later ---- */
 
 static int aio_submit(struct blk_aio *aio, const struct blk_ops *blk, struct blk_file *f,
-		      struct iovec *iov, unsigned n, uint64_t off, void *cookie)
+		      struct iovec *iov, unsigned n, uint64_t off)
 {
 	struct sim_aio *a = (struct sim_aio *)aio;
 
@@ -114,7 +114,6 @@ static int aio_submit(struct blk_aio *aio, const struct blk_ops *blk, struct blk
 		if (blk_nospace(a->res))
 			a->res = -EIO;		/* blk.h: said of a write only */
 	}
-	a->cookie = cookie;
 	a->busy = true;
 	return 0;
 }
@@ -124,12 +123,11 @@ void sim_aio_init(struct sim_aio *a)
 	*a = (struct sim_aio){ .aio = { aio_submit } };
 }
 
-bool sim_aio_poll(struct sim_aio *a, void **cookie, int *res)
+bool sim_aio_poll(struct sim_aio *a, int *res)
 {
 	if (!a->busy)
 		return false;
 	a->busy = false;
-	*cookie = a->cookie;
 	*res = a->res;
 	return true;
 }

@@ -246,7 +246,6 @@ static void on_event(struct world *w, const struct ring_event *e)
 	if (e->kind == RING_SYNCED) {
 		w->synced++;
 		w->sync_res = e->res;
-		w->sync_cookie = e->cookie;
 		return;
 	}
 	assert_true(e->conn < w->conns_max);

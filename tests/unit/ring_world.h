@@ -58,7 +58,6 @@ struct world {
 	struct wconn *c;	/* [conns_max] */
 	unsigned open, accepted, closed, woken, synced;
 	int sync_res;
-	void *sync_cookie;
 	uint32_t last_conn;	/* of the last ACCEPT */
 	bool echo;		/* send back what comes, close at the end of the stream */
 	bool keep;		/* do not give buffers to the ring */

@@ -240,9 +240,9 @@ static void test_a_header_that_is_not_written(void **state)
 }
 
 static int refuse(struct blk_aio *a, const struct blk_ops *blk, struct blk_file *file,
-		  struct iovec *iov, unsigned n, uint64_t off, void *cookie)
+		  struct iovec *iov, unsigned n, uint64_t off)
 {
-	(void)a, (void)blk, (void)file, (void)iov, (void)n, (void)off, (void)cookie;
+	(void)a, (void)blk, (void)file, (void)iov, (void)n, (void)off;
 	return -EBUSY;
 }
 

@@ -221,14 +221,6 @@ static void ww_ack(struct ring *k, uint32_t conn)
 	the.acks++;
 }
 
-static void ww_peer(struct ring *k, uint32_t conn, char *buf, size_t n)
-{
-	mine(k);
-	(void)conn;
-	if (n)
-		*buf = '\0';
-}
-
 static struct blk_aio *ww_aio(struct ring *k)
 {
 	mine(k);
@@ -245,8 +237,7 @@ static const struct ring_ops world_ring = {
 	.name = "world", .open = ww_open, .end = ww_end, .close = ww_close, .give = ww_give, .wait = ww_wait,
 	.send = ww_send, .pause = ww_pause, .resume = ww_resume, .shutdown = ww_shutdown,
 	.close_conn = ww_close_conn, .accept = ww_accept, .wake = ww_wake, .unread = ww_unread, .ack = ww_ack,
-	.forget = ww_forget,
-	.peer = ww_peer, .aio = ww_aio, .stats = ww_stats,
+	.forget = ww_forget, .aio = ww_aio, .stats = ww_stats,
 };
 
 /* ---- a life ---- */
