@@ -104,6 +104,39 @@ def frozen(t):
     check(set(names) <= {r.name for r in s.dump()}, "a record of before is lost")
 
 
+@case("a stop of a start that a frozen disk keeps: heard, and the process ends at the thaw")
+def kept_from_starting(t):
+    where = disk(t, "ext4")
+    s = t.a_server(store=os.path.join(where, "store"), cls="fsync",
+                   settings=dict(SETTINGS, **{"drain-timeout": ms(1000)})).start()
+    names = filled(s)
+    s.stop_clean()
+    s.audited = False
+    run(["fsfreeze", "-f", where])
+    try:
+        s.spawn()
+        # Nobody answers yet; it takes its signals itself from when they are blocked.
+        wait_until(lambda: "State:\tD" in status(s) and blocks(s, signal.SIGTERM), 30, "it does not wait")
+        s.proc.send_signal(signal.SIGTERM)
+        wait_until(lambda: "stopped before the store was open" in s.said(), 30, "the stop is not heard: " + s.said())
+        equal(s.proc.poll(), None, "the process, which the kernel keeps until the thaw")
+    finally:
+        run(["fsfreeze", "-u", where])
+    equal(s.proc.wait(60 * SLOW), 1, "exit status")
+    s.start()
+    s.stop_clean()
+    check(set(names) <= {r.name for r in s.dump()}, "a record of before is lost")
+
+
+def status(s):
+    with open(f"/proc/{s.proc.pid}/status") as f:
+        return f.read()
+
+
+def blocks(s, sig):
+    return int(re.search(r"SigBlk:\s*(\w+)", status(s)).group(1), 16) >> (sig - 1) & 1
+
+
 @case("a disk that was frozen and answers again: ready by itself, without a request", each=True, classes=("fsync", "volatile"))
 def thawed(t):
     where = disk(t, "ext4")
