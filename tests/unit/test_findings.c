@@ -344,7 +344,7 @@ static void test_unknown_beginning(void **state)
 	assert_int_equal(rep.findings, 3);
 	assert_int_equal(rep.finding[2].from_seq, 1);
 	assert_int_equal(rep.finding[2].to_seq, oldest - 1);
-	assert_int_equal(rep.finding[2].reason, WAL_EXPIRED);
+	assert_int_equal(rep.finding[2].reason, WAL_GONE);
 	assert_int_equal(rep.finding[2].state, RF_EXPLAINED);
 	assert_int_equal(rep.finding[2].place, RP_NOWHERE);
 	assert_string_equal(rep.finding[2].what, "they have expired, or their files were removed: what would tell is "

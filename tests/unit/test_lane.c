@@ -1781,10 +1781,9 @@ static int (*turn_fn)(void *arg);
 static void *turn_arg;
 static int turn_err;
 
-static int call_later(struct blk_aio *a, int (*fn)(void *arg), void *arg, void *cookie)
+static int call_later(struct blk_aio *a, int (*fn)(void *arg), void *arg)
 {
 	assert_ptr_equal(a, &w.aio.aio);
-	assert_ptr_equal(cookie, l);
 	assert_null(turn_fn);
 	if (turn_err)
 		return turn_err;

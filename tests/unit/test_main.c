@@ -38,7 +38,7 @@ static struct script {
 	bool hang;			/* workers end only when they are told: now */
 	unsigned progress;		/* calls, 7 ms apart */
 	bool unclean, given;
-	uint64_t damaged;
+	uint64_t damaged, unread;	/* the second: how many of the first */
 } script;
 
 /* ---- the trace, that the child leaves ---- */
@@ -183,6 +183,21 @@ int watch_start(struct health *h)
 	return script.watch;
 }
 
+static bool opening;		/* a stop is heard though the disk is silent */
+
+void watch_opening(unsigned drain_ms, bool listeners_given)
+{
+	CHECK(drain_ms == script.config.drain_ms);
+	(void)listeners_given;
+	opening = true;
+}
+
+void watch_opened(void)
+{
+	CHECK(opening);
+	opening = false;
+}
+
 void watch_stopping(unsigned drain_ms, bool listeners_given)
 {
 	t("stopping(%u,%d) ", drain_ms, listeners_given);
@@ -190,7 +205,7 @@ void watch_stopping(unsigned drain_ms, bool listeners_given)
 
 void choose_probe(const struct config *c, struct findings *f)
 {
-	CHECK(c->workers == script.config.workers);
+	CHECK(c->workers == script.config.workers && opening);
 	memset(f, 0, sizeof(*f));
 	f->store_err = 99;
 }
@@ -278,6 +293,7 @@ int wal_open(struct wal **w, const struct wal_options *o, char *why, size_t n)
 	static unsigned tries;
 	int err = script.store[tries++];
 
+	CHECK(opening);
 	t("open(%s) ", health_word(health));
 	options = *o;
 	CHECK(tries < WAITS);
@@ -304,6 +320,12 @@ uint64_t wal_report_damaged(const struct wal_report *r)
 {
 	CHECK(r == &report);
 	return script.damaged;
+}
+
+uint64_t wal_report_unread(const struct wal_report *r)
+{
+	CHECK(r == &report && !opening);
+	return script.unread;
 }
 
 int wal_close(struct wal *w)
@@ -757,6 +779,14 @@ static void test_recovery_told(void **state)
 	assert_non_null(strstr(shared->text, " WARN[opened after a clean stop: 120 records were looked at, at the end "
 			       "of each lane, and 7 in the write-ahead log; 2 places damaged: pasted-recover check "
 			       "lists them] fault "));
+	script.unread = 2;
+	lane[1].unread_segno = 0x1f;
+	lane[1].unread_err = -5;
+	assert_int_equal(run_main(NULL), 0);
+	assert_non_null(strstr(shared->text, " WARN[opened after a clean stop: 120 records were looked at, at the end "
+			       "of each lane, and 7 in the write-ahead log; 0 places damaged, 2 cannot be read now: "
+			       "pasted-recover check lists them] WARN[log/001/0000001f.seg, the last of its lane, cannot "
+			       "be read now: error -5; no worker writes there"));
 	script.config.class = WAL_NONE;				/* there is none */
 	assert_int_equal(run_main(NULL), 0);
 	assert_non_null(strstr(shared->text, "open(recovering) fault "));

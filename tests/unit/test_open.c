@@ -149,10 +149,10 @@ static void test_edges(void **state)
 
 		memset(path, 'x', sizeof(path));
 		path[0] = '/';
-		path[439] = '\0';
+		path[431] = '\0';
 		AT(o.nvmm_path = path, 0, "");
-		path[439] = 'x';
-		path[440] = '\0';
+		path[431] = 'x';
+		path[432] = '\0';
 		AT(o.nvmm_path = path, -ENAMETOOLONG, "xxx: a path this long does not fit the store file");
 		AT((o.nvmm_path = path, o.class = WAL_FSYNC), 0, "");
 	}
@@ -248,8 +248,8 @@ static void test_places(void **state)
 	assert_int_equal(place("new/x", NULL, WAL_FSYNC), -ENOENT);
 	told("new/x: the directory that it is to be made in does not exist: make it first");
 	assert_int_equal(close(open("file", O_CREAT | O_WRONLY, 0600)), 0);
-	assert_int_equal(place("file", NULL, WAL_FSYNC), WAL_EFORMAT);
-	told("file: not a store");
+	assert_int_equal(place("file", NULL, WAL_FSYNC), WAL_ENOTDIR);
+	told("file is neither a folder nor a link to one");
 	assert_int_equal(unlink("file"), 0);
 	/* By name it may be there. */
 	assert_int_equal(place("new", memory, WAL_VOLATILE), 0);
@@ -322,12 +322,12 @@ static void test_refusals_of_the_store(void **state)
 	assert_int_equal(blk_sim_put(x.blk, WORLD_STORE "/store", file, sizeof(file)), 0);
 	blk_sim_bad(x.blk, WORLD_STORE "/store", 0);
 	blk_sim_bad(x.blk, WORLD_STORE "/store", 4096);
-	refused(-EIO, WORLD_STORE "/store: the device cannot read it now (Input/output error): nothing was written; "
+	refused(-EIO, WORLD_STORE "/store: the device cannot read it now (Input/output error): no segment was written; "
 		"where it never will again, move the file away, and `pasted-recover repair` makes it again from the "
 		"segments");
 	blk_sim_well(x.blk, WORLD_STORE "/store");
 	blk_sim_fault(x.blk, SIM_OPEN, 1, 1, EACCES);
-	refused(-EACCES, WORLD_STORE ": cannot be looked at: Permission denied");
+	refused(-EACCES, WORLD_STORE ": it, the folder log in it, or the file `store` cannot be read: Permission denied");
 	blk_sim_fault(x.blk, SIM_LIST, 1, 1, EIO);
 	refused(-EIO, WORLD_STORE ": cannot be looked at: Input/output error");
 	blk_sim_fault(x.blk, SIM_LIST, 4, 1, EIO);

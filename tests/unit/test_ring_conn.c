@@ -284,12 +284,12 @@ static void test_commit(void **state)
 			raio_go(&a);				/* nothing is queued */
 			assert_false(raio_take(&a, &ev));
 			if (call)
-				assert_int_equal(a.aio.call(&a.aio, io_call, &arg, &iov[i % 2]), 0);
+				assert_int_equal(a.aio.call(&a.aio, io_call, &arg), 0);
 			else
-				assert_int_equal(a.aio.submit(&a.aio, &io_ops, f, iov, 2, 4096 + i, &iov[i % 2]), 0);
+				assert_int_equal(a.aio.submit(&a.aio, &io_ops, f, iov, 2, 4096 + i), 0);
 			for (unsigned k = 0; k < 2; k++) {
-				assert_int_equal(a.aio.submit(&a.aio, &io_ops, f, iov, 1, 0, NULL), -EBUSY);
-				assert_int_equal(a.aio.call(&a.aio, io_call, &arg, NULL), -EBUSY);
+				assert_int_equal(a.aio.submit(&a.aio, &io_ops, f, iov, 1, 0), -EBUSY);
+				assert_int_equal(a.aio.call(&a.aio, io_call, &arg), -EBUSY);
 				if (k == 0) {
 					assert_false(raio_take(&a, &ev));
 					assert_int_equal(io.writes + io.calls, 0);
@@ -302,7 +302,6 @@ static void test_commit(void **state)
 			assert_true(raio_take(&a, &ev));
 			assert_int_equal(ev.kind, RING_SYNCED);
 			assert_int_equal(ev.res, call ? arg : row[i / 2].told);
-			assert_ptr_equal(ev.cookie, &iov[i % 2]);
 			assert_false(raio_take(&a, &ev));
 			assert_int_equal(io.calls, call);
 			assert_int_equal(io.writes, !call);
@@ -332,7 +331,7 @@ static void test_commit_end(void **state)
 	io.waits = true;
 	raio_init(&a);
 	assert_int_equal(raio_start(&a, io_wake, (struct ring *)&io), 0);
-	assert_int_equal(a.aio.submit(&a.aio, &io_ops, NULL, &iov, 1, 0, NULL), 0);
+	assert_int_equal(a.aio.submit(&a.aio, &io_ops, NULL, &iov, 1, 0), 0);
 	raio_go(&a);
 	while (sem_wait(&io.begun))
 		;
@@ -402,10 +401,8 @@ static void test_sockets(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
-		struct sockaddr_storage ss;
-		socklen_t len = sizeof(ss);
 		struct pollfd p = { .events = POLLIN };
-		char text[80], want[80];
+		char text[9];
 		int fd[2], off = 0;
 
 		if (!tcp_pair(families[i], fd)) {
@@ -414,11 +411,6 @@ static void test_sockets(void **state)
 		}
 		assert_int_equal(option(fd[1], IPPROTO_TCP, TCP_NODELAY), 1);
 		assert_int_equal(option(fd[1], IPPROTO_TCP, TCP_NOTSENT_LOWAT), RING_UNSENT_MAX);
-		assert_int_equal(getsockname(fd[0], (struct sockaddr *)&ss, &len), 0);
-		snprintf(want, sizeof(want), i ? "[::1]:%u" : "127.0.0.1:%u",
-			 ntohs(i ? ((struct sockaddr_in6 *)&ss)->sin6_port : ((struct sockaddr_in *)&ss)->sin_port));
-		ring_peer_text(fd[1], text, sizeof(text));
-		assert_string_equal(text, want);
 
 		p.fd = fd[1];
 		assert_false(ring_unread(fd[1]));
@@ -440,23 +432,18 @@ static void test_sockets(void **state)
 		assert_int_equal(poll(&p, 1, -1), 1);
 		assert_int_equal(read(fd[0], text, 1), -1);
 		assert_int_equal(errno, ECONNRESET);
-		ring_peer_text(fd[0], text, sizeof(text));
-		assert_string_equal(text, "gone");
 		close(fd[0]);
 	}
 }
 
 static void test_other_sockets(void **state)
 {
-	char text[80];
 	int fd[2];
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
 	ring_listener_options(fd[0]);		/* nothing to set there */
 	ring_ack(fd[0]);
-	ring_peer_text(fd[0], text, sizeof(text));
-	assert_string_equal(text, "unix");
 	for (unsigned k = 0; k < 2; k++) {
 		int flags = fcntl(fd[0], F_GETFL);
 
@@ -471,8 +458,6 @@ static void test_other_sockets(void **state)
 	close(fd[1]);
 	assert_int_equal(ring_nonblock(fd[0], true), -EBADF);
 	assert_false(ring_unread(fd[0]));
-	ring_peer_text(fd[0], text, sizeof(text));
-	assert_string_equal(text, "gone");
 }
 
 int main(void)
