@@ -290,6 +290,56 @@ def nic(g):
     g.gone()
 
 
+def counted(g):
+    """Packets and bytes to the machine and from it, as its card counts them; and as our end of the cable does."""
+    path = "/sys/class/net/eth1/statistics"
+    card = g.m.run(f"cd {path}; cat rx_packets rx_bytes tx_packets tx_bytes").text.split()
+    with open("/proc/net/dev") as f:
+        ours = next(line for line in f if line.strip().startswith("tap0:")).split(":")[1].split()
+    return [int(n) for n in card], [int(ours[i]) for i in (9, 8, 1, 0)]
+
+
+def books(g, what, act):
+    """The card has counted as much as our end; what is under way at the wrong moment is counted anew."""
+    def counts_alike():
+        said[:] = [[now - was for now, was in zip(*end)] for end in zip(counted(g), before)]
+        return said[0] == said[1] or time.sleep(0.2)
+    said = []
+    for last in (False, False, True):
+        before = counted(g)
+        act()
+        try:
+            return wait_until(counts_alike, 5, "")
+        except Failed:
+            check(not last, f"packets and bytes to and from the card, {what}: the card's count, and ours:", said)
+
+
+@with_guest("the card counts what the other end of the cable counts: with and without a ring, also in softirq")
+def card_counts(g):
+    books(g, "without a ring", lambda: equal(ping(), 3, "answers"))
+    g.serve()
+    books(g, "with a ring", lambda: equal(run_load(2, 20, (1, 1024, 9000)), (20, 0), "requests and wrong ones"))
+    g.signal("STOP")
+    books(g, "in softirq", lambda: equal(ping(), 3, "answers while the server is stopped"))
+    g.signal("CONT")
+    all_came_back(g)
+    g.end()
+
+
+@with_guest("down and up while the server does not come: the interface is not deaf, nor are buffers lost")
+def up_without_server(g):
+    g.serve()
+    for _ in range(2):
+        equal(run_load(2, 20, (1024,)), (20, 0), "requests and wrong ones")
+        g.signal("STOP")
+        g.m.run("ifconfig eth1 down; " + UP)
+        equal(ping(), 3, "answers while the server is stopped")
+        g.signal("CONT")
+    equal(run_load(2, 20, (1024, 9000)), (20, 0), "requests and wrong ones")
+    all_came_back(g)
+    equal(copied(g.end()), {}, "copied")
+
+
 @with_guest("zero copy: what is posted from outside is in the file, and no byte was copied")
 def zero_copy(g):
     g.serve()
