@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_codec.c - words, seals, superblocks and heads: round trips, and what a flip does. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -137,6 +138,47 @@ static void superblock(void **state)
 	}
 }
 
+/* Each bound of a superblock and of a head: the last that is taken, and the first that is not. */
+static void bounds(void **state)
+{
+	static const struct { uint32_t lanes, buf_size; uint64_t entries, bufs; bool ok; } supers[] = {
+		{ 1, 2048, 64, 1, true }, { 1, 4096, 64, 1, true }, { 256, 2048, 64, 256, true },
+		{ 256, 2048, 64, 255, false }, { 257, 2048, 64, 257, false }, { 1, 8192, 64, 1, false },
+		{ 1, 2048, 60, 1, false }, { 1, 2048, 68, 1, false }, { 1, 2048, 72, 1, true },
+		{ 1, 2048, 1ull << 32, 1, true }, { 1, 2048, (1ull << 32) + 8, 1, false },
+		{ 1, 2048, 64, 1u << 24, true }, { 1, 2048, 64, (1u << 24) + 1, false },
+	};
+	static const struct { uint64_t gen, pos, seq; bool ok; } heads[] = {
+		{ 0, 0, 1, true }, { (1ull << 62) - 1, (1ull << 62) - 1, (1ull << 62) - 1, true },
+		{ 1ull << 62, 0, 1, false }, { 0, 1ull << 62, 1, false }, { 0, 0, 1ull << 62, false },
+		{ 0, 0, 0, false },
+	};
+	struct wal_head h;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(supers) / sizeof(supers[0]); i++) {
+		struct wal_super s = { .lanes = supers[i].lanes, .buf_size = supers[i].buf_size,
+				       .entries = supers[i].entries, .bufs = supers[i].bufs };
+
+		super_encode(&s);
+		assert_int_equal(super_decode(&s), supers[i].ok ? SUPER_VALID : SUPER_BAD);
+		s.version++;			/* another one may be of any size, if it is whole */
+		assert_int_equal(super_decode(&s), SUPER_BAD);
+		s.crc = crc32c(&s, offsetof(struct wal_super, crc));
+		assert_int_equal(super_decode(&s), SUPER_VERSION);
+	}
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		head_encode(&h, 9, heads[i].gen, heads[i].pos, heads[i].seq);
+		assert_int_equal(head_decode(&h, 9), heads[i].ok);
+		assert_int_equal(h.gen, heads[i].gen);
+		assert_int_equal(h.pos, heads[i].pos);
+		assert_int_equal(h.seq, heads[i].seq);
+		h.magic++;
+		h.crc = crc32c(&h, offsetof(struct wal_head, crc));
+		assert_false(head_decode(&h, 9));
+	}
+}
+
 static void head(void **state)
 {
 	struct wal_head h, t;
@@ -168,7 +210,13 @@ static void class_names(void **state)
 		assert_int_equal(back, c);
 	}
 	assert_string_equal(wal_class_name(WAL_NVMM_EADR), "nvmm-eadr");
-	assert_int_not_equal(wal_class_parse("auto", &(enum wal_class){ 0 }), 0);
+	assert_int_equal(wal_class_parse("auto", &(enum wal_class){ 0 }), -EINVAL);
+	assert_int_equal(wal_class_parse("nvm", &(enum wal_class){ 0 }), -EINVAL);
+	assert_string_equal(wal_class_name(WAL_NONE), "none");
+	assert_string_equal(wal_class_name(WAL_VOLATILE), "volatile");
+	assert_string_equal(wal_class_name(WAL_FSYNC), "fsync");
+	assert_string_equal(wal_class_name(WAL_NVMM), "nvmm");
+	assert_string_equal(wal_class_name(WAL_NVMM_EADR + 1), "unknown");
 }
 
 int main(void)
@@ -180,6 +228,7 @@ int main(void)
 		cmocka_unit_test(seal),
 		cmocka_unit_test(superblock),
 		cmocka_unit_test(head),
+		cmocka_unit_test(bounds),
 		cmocka_unit_test(class_names),
 	};
 

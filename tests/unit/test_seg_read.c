@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "seg_read.h"
+#include "segment_priv.h"
 
 static void expect_from(struct seglog *s, uint64_t from, uint64_t first, uint64_t last)
 {
@@ -525,6 +526,241 @@ static void test_large_damaged(void **state)
 	blk_sim_free(sim);
 }
 
+/* ---- indexes ---- */
+
+static struct seglog *many_small(struct blk_sim *sim, uint64_t index_bytes, uint64_t segments, unsigned each)
+{
+	struct seglog_options o = { .blk = blk_sim_ops(sim), .dir = LANE_DIR, .lane = LANE, .index_bytes = index_bytes,
+		.segment_bytes = 4u << 20, .now_ms = model_now, .random = model_random };
+	static uint8_t p[2000];
+	struct iovec iov[64];
+	struct seg_rec r[64];
+	struct seglog_resume at;
+	struct seg_lane l;
+	struct seglog *s;
+	uint64_t seq = 1;
+
+	model_dirs(o.blk);
+	memcpy(o.uuid, model_uuid, sizeof(o.uuid));
+	assert_int_equal(model_scan(o.blk, false, &l, NULL), 0);
+	seg_lane_resume(&l, &at);
+	assert_int_equal(seglog_open(&s, &o, &l, &at), 0);
+	seg_lane_free(&l);
+	for (uint64_t n = 0; n < segments; n++) {
+		for (unsigned i = 0; i < each; i += 64) {
+			for (unsigned k = 0; k < 64; k++) {
+				iov[k] = (struct iovec){ p, sizeof(p) };
+				r[k] = (struct seg_rec){ .kind = FRAME_RECORD, .seq = seq++, .time_ms = 1,
+					.len = sizeof(p), .data_crc = crc32c(p, sizeof(p)), .iov = &iov[k], .niov = 1 };
+			}
+			assert_int_equal(seglog_append(s, r, 64, NULL), 0);
+		}
+		model_prepare(s);
+		if (n + 1 < segments)
+			assert_int_equal(seglog_rotate(s), 0);
+	}
+	return s;
+}
+
+static void read_one(struct seglog *s, uint64_t seq)
+{
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+
+	assert_int_equal(seg_read_open(s, seq, &c), 0);
+	assert_int_equal(seg_read_next(c, &h, &data), 1);
+	assert_int_equal(h.seq, seq);
+	seg_read_close(c);
+}
+
+/* A segment is walked once; then a record is found by reading a few windows, wherever it is. */
+static void test_an_index_saves_reading(void **state)
+{
+	enum { EACH = 1920 };
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = many_small(sim, 0, 1, EACH);
+	uint64_t reads = blk_sim_calls(sim, SIM_READ), walk;
+
+	(void)state;
+	read_one(s, EACH);
+	walk = blk_sim_calls(sim, SIM_READ) - reads;
+	assert_in_range(walk, 50, 80);			/* of 68 KiB each */
+	for (uint64_t seq = 1; seq <= EACH; seq += 37) {
+		reads = blk_sim_calls(sim, SIM_READ);
+		read_one(s, seq);
+		assert_in_range(blk_sim_calls(sim, SIM_READ) - reads, 1, 5);
+	}
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+static uint64_t index_sum(const struct seglog *s)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < s->nsegs; i++)
+		if (s->segs[i]->index)
+			sum += s->segs[i]->index->cap * sizeof(struct seg_entry);
+	return sum;
+}
+
+static void has_index(const struct seglog *s, const char *which)
+{
+	for (size_t i = 0; i < s->nsegs; i++)
+		assert_int_equal(!!s->segs[i]->index, which[i] == 'x');
+	assert_int_equal(s->index_bytes, index_sum(s));
+}
+
+/* Memory for three: those that were not used for long go, and what expires gives its own back. */
+static void test_indexes_are_bounded(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = many_small(sim, 3 * 64 * sizeof(struct seg_entry), 6, 64);
+	struct seglog_stats st;
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+
+	(void)state;
+	has_index(s, "......");
+	read_one(s, 1);				/* the first needs none */
+	has_index(s, "......");
+	read_one(s, 10);
+	read_one(s, 64 + 10);
+	read_one(s, 2 * 64 + 10);
+	has_index(s, "xxx...");
+	read_one(s, 20);			/* used again */
+	read_one(s, 3 * 64 + 10);
+	has_index(s, "x.xx..");
+	read_one(s, 4 * 64 + 10);
+	has_index(s, "x..xx.");
+	read_one(s, 30);
+	read_one(s, 5 * 64 + 10);
+	has_index(s, "x...xx");
+	/* one that is read from is held, and so is its index until then */
+	assert_int_equal(seg_read_open(s, 40, &c), 0);
+	assert_int_equal(seg_read_next(c, &h, &data), 1);
+	assert_int_equal(seglog_retain(s, 0, UINT64_MAX), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.segments, 1);
+	assert_int_equal(s->index_bytes, index_sum(s) + 64 * sizeof(struct seg_entry));
+	seg_read_close(c);
+	has_index(s, "x");
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* Damage is counted by who passes it, and not by who begins behind it. */
+static void test_damage_is_counted_once(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 21);
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+
+	(void)state;
+	assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg", (offset_of(5) + 20) * 8), 0);
+	for (uint64_t from = 1; from < 9; from++)
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(seg_read_open(s, from, &c), 0);
+			for (uint64_t seq = from; seq < 10; seq++) {
+				if (seq == 5)
+					continue;
+				assert_int_equal(seg_read_next(c, &h, &data), 1);
+				assert_int_equal(h.seq, seq);
+				assert_int_equal(seg_read_damaged(c), from <= 5 && seq > 5);
+			}
+			if (again) {			/* the same cursor, once more */
+				assert_int_equal(seg_read_seek(c, 4), 0);
+				assert_int_equal(seg_read_next(c, &h, &data), 1);
+				assert_int_equal(seg_read_next(c, &h, &data), 1);
+				assert_int_equal(h.seq, 6);
+				assert_int_equal(seg_read_damaged(c), 1 + (from <= 5));
+			}
+			seg_read_close(c);
+		}
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* Records of about as many bytes as are handed out at once, or as one window has. */
+static void test_lengths_at_their_edges(void **state)
+{
+	static const uint32_t edge[] = { SEG_READ_HAVE, 68u << 10, SEG_READ_SLICE, (68u << 10) * 16 };
+	uint8_t *p = malloc(2 << 20), *back = malloc(2 << 20);
+
+	(void)state;
+	for (uint32_t i = 0; i < 2 << 20; i++)
+		p[i] = large_byte(9, i);
+	for (size_t i = 0; i < sizeof(edge) / sizeof(edge[0]); i++)
+		for (int more = -1; more < 2; more++) {
+			struct blk_sim *sim = blk_sim_new();
+			struct seglog *s = many_small(sim, 0, 1, 64);
+			struct iovec iov = { p, edge[i] + (uint32_t)more };
+			struct seg_rec r = { .kind = FRAME_RECORD, .seq = 65, .time_ms = 1, .len = (uint32_t)iov.iov_len,
+					     .data_crc = crc32c(p, iov.iov_len), .iov = &iov, .niov = 1 };
+			uint32_t have, at;
+			struct frame_header h;
+			struct seg_cursor *c;
+			const uint8_t *data;
+			int got;
+
+			assert_int_equal(seglog_append(s, &r, 1, NULL), 0);
+			assert_int_equal(seg_read_open(s, 65, &c), 0);
+			while ((got = seg_read_find(c, &h, &data, &have)) == SEG_READ_AGAIN)
+				;
+			assert_int_equal(got, 1);
+			assert_int_equal(h.len, iov.iov_len);
+			assert_int_equal(have, h.len < SEG_READ_HAVE ? h.len : SEG_READ_HAVE);
+			memcpy(back, data, have);
+			for (at = have; at < h.len; at += have) {
+				have = h.len - at < 70000 ? h.len - at : 70000;
+				assert_int_equal(seg_read_more(c, back + at, have), 0);
+			}
+			assert_int_equal(seg_read_more(c, back, 1), -EINVAL);
+			assert_int_equal(seg_read_more(c, back, 0), 0);
+			assert_memory_equal(back, p, h.len);
+			assert_int_equal(seg_read_seek(c, 65), 0);
+			assert_int_equal(seg_read_next(c, &h, &data), 1);
+			assert_memory_equal(data, p, h.len);
+			assert_int_equal(seg_read_next(c, &h, &data), 0);
+			seg_read_close(c);
+			seglog_close(s);
+			blk_sim_free(sim);
+		}
+	free(p);
+	free(back);
+}
+
+/* The file is cut while a large record is read from it: that is no record any more. */
+static void test_cut_while_read(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = three_large(sim);
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+	uint8_t *p = malloc(LARGE);
+	uint32_t have;
+
+	(void)state;
+	assert_int_equal(seg_read_open(s, 1, &c), 0);
+	while (seg_read_find(c, &h, &data, &have) == SEG_READ_AGAIN)
+		;
+	blk_sim_fault(sim, SIM_READ, 1, 1, EIO);
+	assert_int_equal(seg_read_more(c, p, 10), -EIO);
+	assert_int_equal(seg_read_more(c, p, 10), 0);		/* nothing was passed by it */
+	is_large(1, p, have, 10);
+	blk_sim_truncate(sim, LANE_DIR "/00000001.seg", SEG_DATA + 1000000);
+	assert_int_equal(seg_read_more(c, p, LARGE - have - 10), -EBADMSG);
+	seg_read_close(c);
+	free(p);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 /* ---- beside a writer, on files ---- */
 
 struct beside {
@@ -638,6 +874,11 @@ int main(void)
 		cmocka_unit_test(test_why_gone),
 		cmocka_unit_test(test_another_file_of_the_name),
 		cmocka_unit_test(test_retention_under_a_cursor),
+		cmocka_unit_test(test_an_index_saves_reading),
+		cmocka_unit_test(test_indexes_are_bounded),
+		cmocka_unit_test(test_damage_is_counted_once),
+		cmocka_unit_test(test_lengths_at_their_edges),
+		cmocka_unit_test(test_cut_while_read),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_large_damaged),
 		cmocka_unit_test(test_beside_a_writer),
