@@ -580,9 +580,13 @@ static size_t skips(const struct seg_lane *l)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < l->ngaps; i++)
-		n += l->gaps[i].segno == l->segs[l->tail].segno &&
-		     l->gaps[i].g.to_seq - l->gaps[i].g.from_seq >= REC_LOST_SKIP - 1;
+	for (size_t i = 0; i < l->ngaps; i++) {
+		const struct gap_data *g = &l->gaps[i].g;
+
+		/* (Many name a place and no number: from > to.) */
+		n += l->gaps[i].segno == l->segs[l->tail].segno && g->from_seq <= g->to_seq &&
+		     g->to_seq - g->from_seq >= REC_LOST_SKIP - 1;
+	}
 	return n;
 }
 

@@ -330,6 +330,8 @@ static void test_header_again(void **state)
 			assert_int_equal(l.holes[0].kind, SEG_HOLE_BOTH);
 			assert_int_equal(l.holes[0].state, SEG_HOLE_DAMAGE);
 			assert_int_equal(l.holes[0].segno, was.segno);
+			assert_int_equal(l.holes[0].off, SEG_HDR_A);
+			assert_int_equal(l.holes[0].bytes, SEG_DATA);
 			assert_true(l.holes[0].from_seq > l.holes[0].to_seq);
 			assert_int_equal(l.segs[i].h.first_seq, was.first_seq);
 			assert_int_equal(l.segs[i].h.first_batch, was.first_batch);
@@ -349,25 +351,28 @@ static void test_header_again(void **state)
 static void test_header_again_one_batch(void **state)
 {
 	(void)state;
-	for (int first = 0; first < 2; first++)
+	for (int first = 0; first < 3; first++)		/* its header damaged, its data, whole */
 		for (int used = 0; used < 2; used++) {
 			struct blk_sim *sim = blk_sim_new();
 			struct seg_scan_options o = { .blk = blk_sim_ops(sim), .dir = LANE_DIR,
 				.uuid = model_uuid, .lane = LANE, .all_used = used };
-			bool there = first || used;
+			bool there = first == 2 || used;
+			uint64_t seq = 1;
 			struct seg_lane l;
 			struct seglog *s;
 
 			model_dirs(o.blk);
 			s = model_start(o.blk);
-			assert_int_equal(model_append(s, 1, 5), 0);
+			while (!model_len(seq))
+				seq++;
+			assert_int_equal(model_append(s, seq, 5), 0);
 			seglog_close(s);
 			overwrite(sim, LANE_DIR "/00000001.seg", 0, SEG_DATA, 0);
-			if (!first)
-				blk_sim_flip(sim, LANE_DIR "/00000001.seg", (SEG_DATA + 40) * 8);
+			if (first < 2)
+				blk_sim_flip(sim, LANE_DIR "/00000001.seg", (SEG_DATA + 40 + 8 * first) * 8);
 			assert_int_equal(seg_scan_lane(&o, &l), 0);
-			assert_int_equal(l.records, there ? 4 + first : 0);
-			assert_int_equal(l.next_seq, there ? 6 : 1);
+			assert_int_equal(l.records, !there ? 0 : first == 2 ? 5 : 4);
+			assert_int_equal(l.next_seq, there ? seq + 5 : 1);
 			assert_int_equal(l.segs[0].state, there ? SEG_USED : SEG_PREPARED);
 			assert_int_equal(l.in_doubt, !there);
 			if (there) {
@@ -1091,6 +1096,159 @@ static void test_header_again_behind_gaps(void **state)
 	}
 }
 
+/* A file with zeros for a header and frames that cannot come behind those of the segment before it:
+ * what is left of its life before. */
+static void test_stale_frames_behind_a_lost_header(void **state)
+{
+	static uint8_t file[SEG_TEST_BYTES];
+	struct blk_sim *sim = blk_sim_new();
+	struct seg_lane l;
+	struct seglog *s;
+	uint64_t len;
+
+	(void)state;
+	model_dirs(blk_sim_ops(sim));
+	s = model_start(blk_sim_ops(sim));
+	assert_int_equal(model_append(s, 1, 5), 0);
+	model_prepare(s);
+	seglog_close(s);
+	memcpy(file, blk_sim_bytes(sim, LANE_DIR "/00000001.seg", &len), sizeof(file));
+	memset(file, 0, SEG_DATA);
+	assert_int_equal(blk_sim_put(sim, LANE_DIR "/00000002.seg", file, sizeof(file)), 0);
+	assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+	assert_int_equal(l.segs[1].state, SEG_PREPARED);
+	assert_true(l.in_doubt);
+	assert_int_equal(l.records, 5);
+	assert_int_equal(l.tail, 0);
+	seg_lane_free(&l);
+	blk_sim_free(sim);
+}
+
+/* Frames of many keys in what a client sent: none of them wins, and all of them have room. */
+static void test_many_keys(void **state)
+{
+	size_t n = 30000;
+	struct blk_sim *sim = blk_sim_new();
+	struct iovec iov = { malloc(n), n };
+	struct seg_rec r = { .kind = FRAME_RECORD, .seq = 2, .time_ms = 1, .len = (uint32_t)n, .niov = 1, .iov = &iov };
+	struct seg_lane l;
+	struct seglog *s;
+
+	(void)state;
+	memset(iov.iov_base, 'x', n);
+	for (unsigned i = 0; i < 100; i++) {
+		uint8_t *at = (uint8_t *)iov.iov_base + i * 64;
+		struct frame_header h = { .kind = FRAME_RECORD, .seq = 1000 + i, .batch = 2, .lane = LANE, .len = 16,
+					  .data_crc = crc32c(at + sizeof(h), 16) };
+
+		frame_header_encode(&h, 0x1234567 * (i + 1));
+		memcpy(at, &h, sizeof(h));
+	}
+	r.data_crc = crc32c(iov.iov_base, n);
+	model_dirs(blk_sim_ops(sim));
+	s = model_start(blk_sim_ops(sim));
+	for (uint64_t seq = 1; !model_len(seq); seq++)
+		assert_int_equal(model_len(seq), 0);
+	assert_int_equal(model_append(s, 1, 1), 0);
+	assert_int_equal(seglog_append(s, &r, 1, NULL), 0);
+	assert_int_equal(model_append(s, 3, 20), 0);
+	seglog_close(s);
+	/* the first frame is lost, and the header of the one with all of them */
+	blk_sim_flip(sim, LANE_DIR "/00000001.seg", (SEG_DATA + 40) * 8);
+	blk_sim_flip(sim, LANE_DIR "/00000001.seg", (SEG_DATA + frame_bytes(model_len(1)) + 40) * 8);
+	overwrite(sim, LANE_DIR "/00000001.seg", 0, SEG_DATA, 2);
+	assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+	assert_int_equal(l.records, 20);
+	assert_int_equal(l.next_seq, 23);
+	seg_lane_free(&l);
+	blk_sim_free(sim);
+	free(iov.iov_base);
+}
+
+/* A hole is explained when each of its numbers is, by one frame or by several. */
+static void test_explained_in_part(void **state)
+{
+	static const struct { uint64_t gap[3][2]; bool all; } rows[] = {
+		{ { { 5, 8 } }, true }, { { { 8, 8 } }, false }, { { { 5, 5 } }, false }, { { { 6, 7 } }, false },
+		{ { { 5, 7 } }, false }, { { { 6, 8 } }, false }, { { { 7, 8 }, { 5, 6 } }, true },
+		{ { { 5, 5 }, { 7, 8 } }, false }, { { { 5, 6 }, { 8, 8 }, { 7, 7 } }, true },
+		{ { { 1, 6 }, { 6, 20 } }, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct blk_sim *sim = blk_sim_new();
+		struct seg_lane l;
+		struct seglog *s;
+
+		model_dirs(blk_sim_ops(sim));
+		s = model_start(blk_sim_ops(sim));
+		assert_int_equal(model_append(s, 1, 4), 0);
+		assert_int_equal(model_append(s, 9, 3), 0);
+		for (unsigned k = 0; k < 3 && rows[i].gap[k][0]; k++) {
+			struct gap_data g = { .from_seq = rows[i].gap[k][0], .to_seq = rows[i].gap[k][1],
+					      .reason = GAP_DAMAGE };
+
+			assert_int_equal(seglog_append_gap(s, &g), 0);
+		}
+		assert_int_equal(model_append(s, 30, 3), 0);
+		seglog_close(s);
+		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+		assert_int_equal(l.holes[0].from_seq, 5);
+		assert_int_equal(l.holes[0].to_seq, 8);
+		assert_int_equal(l.holes[0].state, rows[i].all ? SEG_HOLE_EXPLAINED : SEG_HOLE_DAMAGE);
+		seg_lane_free(&l);
+		blk_sim_free(sim);
+	}
+}
+
+/* The last file is cut in its first frame: no number that stands there is given again, however many
+ * batches there were; and once a recovery has skipped enough numbers none is lost any more. */
+static void test_numbers_of_a_cut_file(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct gap_data place = { .reason = GAP_TORN, .offset = SEG_DATA, .bytes = 8 }, skip = { .reason = GAP_MISSING };
+	struct iovec iov = { calloc(1, 9000), 9000 };
+	struct seg_rec r = { .kind = FRAME_RECORD, .seq = 6, .time_ms = 1, .len = 9000, .niov = 1, .iov = &iov,
+			     .data_crc = crc32c(iov.iov_base, 9000) };
+	struct seg_lane l;
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	assert_int_equal(model_append(s, 1, 5), 0);
+	for (int i = 0; i < 30; i++) {		/* a batch each, and no number */
+		place.from_seq = 6;
+		place.to_seq = 5;
+		assert_int_equal(seglog_append_gap(s, &place), 0);
+	}
+	model_prepare(s);
+	assert_int_equal(seglog_rotate(s), 0);
+	assert_int_equal(seglog_append(s, &r, 1, NULL), 0);
+	seglog_close(s);
+	blk_sim_truncate(sim, LANE_DIR "/00000002.seg", SEG_DATA + 4000);
+	overwrite(sim, LANE_DIR "/00000002.seg", 0, SEG_DATA, 2);
+	assert_int_equal(model_scan(blk, false, &l, NULL), 0);
+	assert_int_equal(l.segs[1].state, SEG_HEADER_LOST);
+	assert_true(l.numbers_lost);
+	assert_int_equal(l.next_seq, 7);
+	assert_int_equal(l.next_batch, 33);
+	assert_int_equal(model_open(blk, &l, &s), 0);
+	seg_lane_free(&l);
+	skip.from_seq = 7;
+	skip.to_seq = 7 + REC_LOST_SKIP - 1;
+	assert_int_equal(seglog_append_gap(s, &skip), 0);
+	seglog_close(s);
+	assert_int_equal(model_scan(blk, false, &l, NULL), 0);
+	assert_false(l.numbers_lost);
+	assert_int_equal(l.next_seq, 7 + REC_LOST_SKIP);
+	seg_lane_free(&l);
+	blk_sim_free(sim);
+	free(iov.iov_base);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1121,6 +1279,10 @@ int main(void)
 		cmocka_unit_test(test_sums),
 		cmocka_unit_test(test_any_window),
 		cmocka_unit_test(test_header_again_behind_gaps),
+		cmocka_unit_test(test_stale_frames_behind_a_lost_header),
+		cmocka_unit_test(test_many_keys),
+		cmocka_unit_test(test_explained_in_part),
+		cmocka_unit_test(test_numbers_of_a_cut_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
