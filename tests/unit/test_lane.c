@@ -1911,6 +1911,17 @@ static void a_turn_that_fails(void **state)
 		assert_false(lane_pending(l));
 		teardown(false);
 	}
+	/* for age, and a batch waits: it does not go out */
+	setup_beside();
+	w.aio.aio.call = NULL;
+	commit_one(100);
+	atomic_store(&w.seg->want_rotate, true);
+	assert_int_not_equal(append_bytes(100), 0);
+	blk_sim_fault(w.disk, SIM_WRITE, 1, 1, EIO);
+	assert_int_equal(lane_commit(l, w.now++), -EIO);
+	assert_int_equal(lane_failed(l), -EIO);
+	assert_false(w.aio.busy || l->flight);
+	teardown(false);
 	for (int how = 0; how < 4; how++) {		/* no room for it now, and some later */
 		int err = how & 1 ? EDQUOT : ENOSPC;
 		bool beside = how & 2;

@@ -219,6 +219,22 @@ static uint64_t with_data(uint64_t seq)
 	return seq;
 }
 
+struct byte {			/* of a segment's file */
+	char path[SEG_PATH_MAX];
+	uint64_t off;
+};
+
+/* That stands so far in front of the end of what is written. */
+static struct byte byte_behind(struct seglog *s, uint64_t back)
+{
+	struct byte b = { .off = seglog_place(s).off - back };
+	struct seglog_stats st;
+
+	seglog_stat(s, &st);		/* of a log that began with the first segment */
+	assert_int_equal(seg_path(b.path, LANE_DIR, st.rotations), 0);
+	return b;
+}
+
 /* Each reason that a segment can tell, and of how many numbers at once. */
 static void test_why(void **state)
 {
@@ -227,6 +243,7 @@ static void test_why(void **state)
 	struct gap_data torn = { .from_seq = 22, .to_seq = 100, .reason = GAP_TORN };
 	struct gap_data gone = { .from_seq = 108, .to_seq = 109, .reason = GAP_MISSING };
 	uint64_t data = with_data(14);
+	struct byte byte;
 
 	(void)state;
 	assert_int_equal(seglog_append_gap(s, &torn), 0);
@@ -248,6 +265,22 @@ static void test_why(void **state)
 	expect_why(s, 3, WAL_DAMAGE, 3, 4);
 	expect_why(s, 4, WAL_DAMAGE, 3, 4);
 	expect_why(s, 5, WAL_IS_THERE, 5, 5);
+	/* A frame that only names a place is of no number; the last one in front of it is lost. */
+	assert_int_equal(model_append(s, 117, 7), 0);
+	gone = (struct gap_data){ .from_seq = 124, .to_seq = 123, .reason = GAP_TORN };
+	byte = byte_behind(s, frame_bytes(model_len(123)) - 20);
+	assert_int_equal(seglog_append_gap(s, &gone), 0);
+	assert_int_equal(model_append(s, 124, 7), 0);
+	assert_int_equal(blk_sim_flip(sim, byte.path, byte.off * 8), 0);
+	expect_why(s, 123, WAL_DAMAGE, 123, 123);
+	/* What explains a number comes behind all of its batch. */
+	byte = byte_behind(s, frame_bytes(model_len(130)) + frame_bytes(model_len(129)) +
+			      frame_bytes(model_len(128)) - 20);
+	gone = (struct gap_data){ .from_seq = 128, .to_seq = 128, .reason = GAP_TORN };
+	assert_int_equal(seglog_append_gap(s, &gone), 0);
+	assert_int_equal(model_append(s, 131, 7), 0);
+	assert_int_equal(blk_sim_flip(sim, byte.path, byte.off * 8), 0);
+	expect_why(s, 128, WAL_TORN, 128, 128);
 	seglog_close(s);
 	blk_sim_free(sim);
 }
@@ -685,6 +718,134 @@ static void test_damage_is_counted_once(void **state)
 	blk_sim_free(sim);
 }
 
+/* A file that cannot be opened now: that is told, and the cursor finds its record later. */
+static void test_not_open_now(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 140);
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+
+	(void)state;
+	assert_int_equal(seg_read_open(s, 1, &c), 0);
+	for (uint64_t seq = 1; seq <= 140; seq++) {
+		blk_sim_fault(sim, SIM_OPEN, 1, 1, EMFILE);
+		int got = seg_read_next(c, &h, &data);
+
+		blk_sim_fault(sim, SIM_OPEN, 1, 1, 0);
+		if (got != 1) {				/* at the first one of each segment */
+			assert_int_equal(got, -EMFILE);
+			assert_int_equal(seg_read_next(c, &h, &data), 1);
+		}
+		assert_int_equal(h.seq, seq);
+		assert_true(model_is(seq, data, h.len));
+	}
+	seg_read_close(c);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* Somebody else reads the same segment, further, while its index is made: the longer one stays. */
+static const struct blk_ops *nested_ops;
+static struct seglog *nested_log;
+static uint64_t nested_seq;
+
+static void nested(void)
+{
+	struct seglog *s = nested_log;
+
+	nested_log = NULL;
+	if (s)
+		read_one(s, nested_seq);
+}
+
+static int read_nested(struct blk_file *f, void *p, size_t n, uint64_t off)
+{
+	nested();
+	return nested_ops->read(f, p, n, off);
+}
+
+static void test_two_indexes_at_once(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = many_small(sim, 0, 1, 1920);
+	struct blk_ops blk = *blk_sim_ops(sim);
+	uint64_t upto;
+
+	(void)state;
+	nested_ops = blk_sim_ops(sim);
+	blk.read = read_nested;
+	s->o.blk = &blk;
+	nested_log = s;
+	nested_seq = 1900;
+	read_one(s, 300);
+	assert_null(nested_log);
+	has_index(s, "x");
+	upto = s->segs[0]->index->upto;
+	assert_true(s->segs[0]->index->last_seq >= 1900);
+	nested_log = s;				/* and the other way round */
+	nested_seq = 100;
+	read_one(s, 1920);
+	has_index(s, "x");
+	assert_true(s->segs[0]->index->upto > upto);
+	s->o.blk = nested_ops;
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
+/* A header that could not be read is tried again by two at once: one of them can, and the other,
+ * who cannot, sees it. */
+static int open_nested(void *ctx, struct blk_dir *at, const char *name, int flags, struct blk_file **f)
+{
+	struct seglog *s = nested_log;
+
+	nested_log = NULL;
+	if (!s)
+		return nested_ops->open(ctx, at, name, flags, f);
+	assert_int_equal(seg_learn(s, 1, 3), 1);
+	return -EIO;
+}
+
+static void test_two_learn_at_once(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 350);
+	struct blk_ops blk = *blk_sim_ops(sim);
+	struct wal_absent a;
+	struct seg_lane l;
+	uint64_t seq;
+
+	(void)state;
+	seglog_close(s);
+	nested_ops = blk_sim_ops(sim);
+	for (uint64_t off = 0; off < SEG_TEST_BYTES; off += SIM_BLOCK)
+		assert_int_equal(blk_sim_bad(sim, LANE_DIR "/00000002.seg", off), 0);
+	assert_int_equal(model_scan(nested_ops, true, &l, NULL), 0);
+	seq = l.segs[2].h.first_seq - 1;
+	assert_int_equal(l.segs[1].state, SEG_UNREADABLE);
+	assert_int_equal(model_open(nested_ops, &l, &s), 0);
+	seg_lane_free(&l);
+	assert_int_equal(seg_read_why(s, seq, &a), 0);
+	assert_int_equal(a.reason, WAL_UNREADABLE);
+	assert_int_equal(s->unread, 1);
+	assert_int_equal(blk_sim_well(sim, LANE_DIR "/00000002.seg"), 0);
+	assert_int_equal(seg_learn(s, 2, 3), 0);	/* it is not between those */
+	assert_int_equal(seg_learn(s, 1, 2), 0);
+	blk.open = open_nested;
+	s->o.blk = &blk;
+	nested_log = s;
+	assert_int_equal(seg_learn(s, 1, 3), 1);
+	assert_null(nested_log);
+	s->o.blk = nested_ops;
+	assert_int_equal(s->unread, 0);
+	assert_int_equal(seg_learn(s, 1, 3), 0);
+	assert_int_equal(seg_read_why(s, seq, &a), 0);
+	assert_int_equal(a.reason, WAL_IS_THERE);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 /* Records of about as many bytes as are handed out at once, or as one window has. */
 static void test_lengths_at_their_edges(void **state)
 {
@@ -877,6 +1038,9 @@ int main(void)
 		cmocka_unit_test(test_an_index_saves_reading),
 		cmocka_unit_test(test_indexes_are_bounded),
 		cmocka_unit_test(test_damage_is_counted_once),
+		cmocka_unit_test(test_not_open_now),
+		cmocka_unit_test(test_two_indexes_at_once),
+		cmocka_unit_test(test_two_learn_at_once),
 		cmocka_unit_test(test_lengths_at_their_edges),
 		cmocka_unit_test(test_cut_while_read),
 		cmocka_unit_test(test_large),

@@ -264,6 +264,43 @@ static void test_retention_past_a_lost_file(void **state)
 	blk_sim_free(sim);
 }
 
+/* And so it is in the middle: it has the age of the one behind it. */
+static void test_retention_past_a_lost_one_in_the_middle(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	static uint8_t junk[SEG_TEST_BYTES];
+	struct seglog_stats st;
+	uint64_t begun[5];
+	struct seglog *s;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	for (uint64_t i = 0; i < 5; i++) {
+		begun[i] = model_clock - 1;
+		assert_int_equal(model_append(s, i + 1, 1), 0);
+		model_prepare(s);
+		if (i < 4)
+			assert_int_equal(seglog_rotate(s), 0);
+	}
+	seglog_close(s);
+	memset(junk, 0xee, sizeof(junk));
+	for (int k = 2; k < 4; k++)
+		blk_sim_put(sim, k == 2 ? LANE_DIR "/00000002.seg" : LANE_DIR "/00000003.seg", junk, sizeof(junk));
+	s = model_start(blk);
+	assert_int_equal(seglog_retain(s, 0, begun[3]), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.segments, 5);
+	assert_int_equal(seglog_retain(s, 0, begun[3] + 1), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.segments, 2);
+	assert_int_equal(st.oldest_ms, begun[3]);
+	assert_int_equal(st.oldest_seq, 4);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 /* The whole of what a power cut may leave: the lane goes on with number `next`. */
 static void cut_everywhere(struct blk_sim *sim, uint64_t next)
 {
@@ -748,6 +785,14 @@ static unsigned segs_there(const struct blk_ops *blk)
 	return n[0];
 }
 
+static void unlink_nth(const struct blk_ops *blk, uint64_t segno)
+{
+	char path[SEG_PATH_MAX];
+
+	assert_int_equal(seg_path(path, LANE_DIR, segno), 0);
+	assert_int_equal(blk->unlink(blk->ctx, NULL, path), 0);
+}
+
 /* What cannot be removed is told of, tried again, and comes first: no hole behind it. */
 static void test_unremovable(void **state)
 {
@@ -785,20 +830,20 @@ static void test_unremovable(void **state)
 	seglog_stat(s, &st);
 	assert_int_equal(st.retain_err, 0);
 	assert_int_equal(segs_there(blk), there - 1);
+	/* Somebody else removes the next one that is stuck: well, then it is gone. */
+	blk_sim_fault(sim, SIM_UNLINK, 1, 1, EBUSY);
+	assert_int_equal(seglog_retain(s, (there - 1) * SEG_TEST_BYTES - 1, 0), -EBUSY);
+	unlink_nth(blk, 2);
+	assert_int_equal(seglog_retain(s, (there - 1) * SEG_TEST_BYTES - 1, 0), 0);
+	seglog_stat(s, &st);
+	assert_int_equal(st.retain_err, 0);
+	assert_int_equal(segs_there(blk), there - 2);
 	assert_int_equal(model_append(s, seq, 7), 0);
 	seglog_close(s);
 	blk_sim_free(sim);
 }
 
 /* Whether its old name is gone is not known: it must not be overwritten. */
-static void unlink_nth(const struct blk_ops *blk, uint64_t segno)
-{
-	char path[SEG_PATH_MAX];
-
-	assert_int_equal(seg_path(path, LANE_DIR, segno), 0);
-	assert_int_equal(blk->unlink(blk->ctx, NULL, path), 0);
-}
-
 static void put_nth(struct blk_sim *sim, uint64_t segno)
 {
 	char path[SEG_PATH_MAX];
@@ -1408,8 +1453,20 @@ static void test_figures_and_headers(void **state)
 	}
 	seg_lane_free(&l);
 	for (int life = 0; life < 2; life++) {
+		struct seglog_resume r;
+		uint64_t opened, written;
+
 		o.cls = WAL_NVMM;
-		assert_int_equal(open_with(&o, sim, &s), 0);
+		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+		seg_lane_resume(&l, &r);
+		opened = blk_sim_calls(sim, SIM_OPEN);
+		written = blk_sim_calls(sim, SIM_WRITE);
+		assert_int_equal(seglog_open(&s, &o, &l, &r), 0);
+		/* the folder, the one that is gone on with, the prepared one; of the first its header,
+		 * where that changes, and its last batch; nothing of all the others */
+		assert_int_equal(blk_sim_calls(sim, SIM_OPEN) - opened, 3);
+		assert_int_equal(blk_sim_calls(sim, SIM_WRITE) - written, life ? 1 : 2);
+		seg_lane_free(&l);
 		seglog_stat(s, &b);
 		a.rotations = 0;
 		assert_memory_equal(&a, &b, sizeof(a));
@@ -2032,6 +2089,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_retention_by_size),
 		cmocka_unit_test(test_retention_by_age),
 		cmocka_unit_test(test_retention_past_a_lost_file),
+		cmocka_unit_test(test_retention_past_a_lost_one_in_the_middle),
 		cmocka_unit_test(test_the_last_expires),
 		cmocka_unit_test(test_removed_while_made),
 		cmocka_unit_test(test_notes),

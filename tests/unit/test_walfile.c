@@ -26,7 +26,7 @@
 
 static const uint64_t first_seq[2] = { 11, 22 };
 static const struct walfile_want want = {
-	.uuid = "0123456789abcde", .lanes = 2, .buf_size = 2048, .entries = ENTRIES, .bufs = 8,
+	.uuid = "0123456789abcdef", .lanes = 2, .buf_size = 2048, .entries = ENTRIES, .bufs = 8,
 	.cls = WAL_NVMM, .now_ms = 99, .next_seq = first_seq,
 };
 
@@ -609,6 +609,12 @@ static void opening_changes_nothing(void **state)
 
 /* ---- memory that cannot be read ---- */
 
+static void newer(struct wal_super *s)
+{
+	s->version++;
+	s->crc = crc32c(s, offsetof(struct wal_super, crc));
+}
+
 /* The superblocks, each of them good (v), of zeros, damaged or not to be read. */
 static void superblocks_that_cannot_be_read(void **state)
 {
@@ -616,6 +622,10 @@ static void superblocks_that_cannot_be_read(void **state)
 		{ "ux", -EIO }, { "xu", -EIO }, { "uu", -EIO }, { "u0", -EIO }, { "0u", -EIO }, { "uv", 0 },
 		{ "vu", 0 }, { "vx", 0 }, { "xv", 0 }, { "v0", 0 }, { "0v", 0 }, { "0x", WAL_EFORMAT },
 		{ "x0", WAL_EFORMAT }, { "xx", WAL_EFORMAT }, { "00", -ENOENT },
+		/* of a newer version, of the other byte order */
+		{ "nv", WAL_EVERSION }, { "vn", WAL_EVERSION }, { "no", WAL_EVERSION }, { "on", WAL_EVERSION },
+		{ "ov", WAL_EBYTEORDER }, { "vo", WAL_EBYTEORDER }, { "ox", WAL_EBYTEORDER }, { "xo", WAL_EBYTEORDER },
+		{ "0n", WAL_EVERSION }, { "o0", WAL_EBYTEORDER },
 	};
 
 	(void)state;
@@ -632,6 +642,10 @@ static void superblocks_that_cannot_be_read(void **state)
 					memset(at, 0, sizeof(struct wal_super));
 				else if (rows[i].ab[copy] == 'x')
 					at[0] ^= 1;
+				else if (rows[i].ab[copy] == 'o')
+					*(uint64_t *)at = __builtin_bswap64(*(uint64_t *)at);
+				else if (rows[i].ab[copy] == 'n')
+					newer((struct wal_super *)at);
 				else if (rows[i].ab[copy] == 'u')
 					pm_sim_bad(s, DIR_NAME "/wal", copy ? WAL_SUPER_B : WAL_SUPER_A);
 			}
