@@ -450,6 +450,229 @@ static void test_refusals_of_the_wal(void **state)
 	refused(-EOPNOTSUPP, WORLD_NVMM ": the wal cannot be opened for writing: Operation not supported");
 }
 
+/* Files with another name, or under another's: nobody writes to them, and a look says so too. */
+static void test_links(void **state)
+{
+	static const char *const names[] = { "store", "log/000/00000001.seg" };
+	char dir[] = "/dev/shm/test_open.XXXXXX", words[256], other[64];
+	struct wal_options o = fine;
+	struct wal_report rep;
+	struct rec_tool t = { 0 };
+	struct wal *w;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(other, sizeof(other), "%s.other", dir);
+	o.store_dir = dir;
+	o.class = WAL_FSYNC;
+	o.lanes = 1;
+	o.pm = pm_sim_ops(x.pm);		/* asks nothing of the place */
+	t.store_dir = dir;
+	t.pm = o.pm;
+	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
+	assert_int_equal(wal_close(w), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(snprintf(words, sizeof(words), "%s/%s", dir, names[i]) > 0);
+		assert_int_equal(link(words, other), 0);
+		strcat(words, ": the file has another name (a hard link), under which it would be written too");
+		assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_ELINKED);
+		if (i)		/* the file `store` is refused when it is opened */
+			told(words);
+		assert_int_equal(wal_check(&t, &rep), WAL_ELINKED);
+		assert_int_equal(strncmp(rep.why, words, strlen(words)), 0);
+		wal_report_fini(&rep);
+		assert_int_equal(wal_repair(&t, &rep), WAL_ELINKED);
+		wal_report_fini(&rep);
+		assert_int_equal(wal_dump(&t, &rep, &(struct rec_dump){ 0 }), 0);	/* only reads */
+		wal_report_fini(&rep);
+		assert_int_equal(unlink(other), 0);
+		assert_int_equal(wal_check(&t, &rep), 0);
+		wal_report_fini(&rep);
+	}
+	sh("mv %s/store %s && ln -s %s %s/store", dir, other, other, dir);
+	snprintf(words, sizeof(words), "%s/store: not a regular file (but a link", dir);
+	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_ENOTFILE);
+	told(words);
+	assert_int_equal(wal_check(&t, &rep), WAL_ENOTFILE);
+	wal_report_fini(&rep);
+	sh("rm %s/store && mv %s %s/store", dir, other, dir);
+	sh("mv %s/log/000 %s && ln -s %s %s/log/000", dir, other, other, dir);
+	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_ENOTDIR);
+	told("/log/000: not a folder (a link to one is not followed here)");
+	sh("rm %s/log/000 && mv %s %s/log/000", dir, other, dir);
+	sh("mv %s/log %s && ln -s %s %s/log", dir, other, other, dir);	/* that one is asked for */
+	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
+	assert_int_equal(wal_close(w), 0);
+	sh("rm -rf %s %s", dir, other);
+}
+
+/* ---- the tools ---- */
+
+static struct { unsigned records, gaps; int record_err, gap_err; uint64_t first, last; } dumped;
+
+static int dump_record(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms, const uint8_t *data, uint32_t len)
+{
+	const struct model_lane *l = &model.lane[lane];
+
+	assert_ptr_equal(arg, &dumped);
+	dumped.records++;
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].seq != seq)
+			continue;
+		assert_int_equal(len, l->v[i].len);
+		assert_memory_equal(data, l->v[i].data, len);
+		assert_in_range(time_ms, l->v[i].ms, l->v[i].upto_ms);
+	}
+	return dumped.record_err;
+}
+
+static int dump_gap(void *arg, const struct rec_finding *g)
+{
+	assert_ptr_equal(arg, &dumped);
+	dumped.gaps++;
+	dumped.first = g->from_seq;
+	dumped.last = g->to_seq;
+	return dumped.gap_err;
+}
+
+/* Whoever is told may have enough; and what cannot be read on the way is told. */
+static void test_dump(void **state)
+{
+	const struct rec_dump to = { &dumped, dump_record, dump_gap }, no_gaps = { &dumped, dump_record, NULL };
+	const uint8_t *seg, *at;
+	struct wal_report rep;
+	struct rec_tool t;
+	uint64_t n;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {		/* in segments, then in the wal */
+		assert_int_equal(world_open(&x, 1), 0);
+		put(0, 300 + i);
+		put(0, 400 + i);
+		if (i < 2)
+			assert_int_equal(world_close(&x), 0);
+	}
+	die();
+	seg = blk_sim_bytes(x.blk, WORLD_STORE "/log/000/00000001.seg", &n);
+	at = memmem(seg, n, model.lane[0].v[2].data, 302);
+	if (!at)
+		at = memmem(seg, n, model.lane[0].v[2].data, 301);
+	assert_non_null(at);
+	blk_sim_flip(x.blk, WORLD_STORE "/log/000/00000001.seg", (uint64_t)(at - seg) * 8);
+	world_tool(&x, &t);
+#define DUMP(want, how, rec_err, g_err) do { \
+		memset(&dumped, 0, sizeof(dumped)); \
+		dumped.record_err = rec_err; \
+		dumped.gap_err = g_err; \
+		assert_int_equal(wal_dump(&t, &rep, how), want); \
+	} while (0)
+	DUMP(0, &to, 0, 0);
+	assert_int_equal(dumped.records, 5);
+	assert_int_equal(dumped.gaps, 1);
+	assert_int_equal(dumped.first, 3);
+	assert_int_equal(dumped.last, 3);
+	assert_int_equal(wal_report_verdict(&rep), 2);
+	assert_int_equal(wal_report_damaged(&rep), 1);
+	wal_report_fini(&rep);
+	DUMP(0, &no_gaps, 0, 0);
+	assert_int_equal(dumped.records, 5);
+	assert_int_equal(dumped.gaps, 0);
+	wal_report_fini(&rep);
+	DUMP(-EPIPE, &to, -EPIPE, 0);
+	assert_int_equal(dumped.records, 1);
+	assert_int_equal(rep.error, -EPIPE);
+	assert_string_equal(rep.why, WORLD_STORE ": Broken pipe");
+	wal_report_fini(&rep);
+	DUMP(-ENOSPC, &to, 0, -ENOSPC);
+	assert_int_equal(dumped.records, 2);
+	assert_int_equal(dumped.gaps, 1);
+	assert_int_equal(rep.error, -ENOSPC);
+	wal_report_fini(&rep);
+#undef DUMP
+}
+
+/* A repair that cannot be ended says so, and the next one does it. */
+static void test_repair_that_fails(void **state)
+{
+	struct wal_report rep;
+	struct rec_tool t;
+	unsigned failed = 0;
+
+	(void)state;
+	for (unsigned nth = 1; nth < 60; nth++) {
+		uint64_t calls;
+		int err;
+
+		teardown(NULL);
+		setup(NULL);
+		assert_int_equal(world_open(&x, 1), 0);
+		put(0, 300);
+		die();
+		world_tool(&x, &t);
+		calls = blk_sim_calls(x.blk, SIM_SYNC);
+		blk_sim_fault(x.blk, SIM_SYNC, nth, 1, EIO);
+		err = wal_repair(&t, &rep);
+		calls = blk_sim_calls(x.blk, SIM_SYNC) - calls;
+		assert_int_equal(err, calls < nth ? 0 : -EIO);
+		assert_int_equal(rep.error, err);
+		assert_int_equal(wal_report_verdict(&rep), err ? 3 : 1);
+		if (err && !strstr(rep.why, "Input/output error"))
+			fail_msg("%s", rep.why);
+		assert_int_equal(strncmp(rep.why, err == -EIO && strstr(rep.why, "cannot open") ? "cannot open " WORLD_STORE :
+				 err ? WORLD_STORE : "", err ? strlen(WORLD_STORE) : 0), 0);
+		failed += err != 0;
+		wal_report_fini(&rep);
+		if (!err)
+			break;
+		die();
+		world_tool(&x, &t);
+		assert_int_equal(wal_repair(&t, &rep), 0);
+		wal_report_fini(&rep);
+		assert_int_equal(wal_check(&t, &rep), 0);
+		assert_int_equal(wal_report_verdict(&rep), 0);
+		assert_int_equal(rep.lane[0].records, 1);
+		wal_report_fini(&rep);
+	}
+	assert_true(failed > 5);
+}
+
+/* An older program's store, which has no table, on a disk that is full: it goes on without one, and
+ * gets it when there is room. */
+static void test_no_room_for_the_table(void **state)
+{
+	const struct blk_ops *blk;
+	struct store s;
+
+	(void)state;
+	x.cls = WAL_FSYNC;
+	blk = blk_sim_ops(x.blk);
+	assert_int_equal(world_open(&x, 2), 0);
+	put(0, 100);
+	put(1, 100);
+	assert_int_equal(world_close(&x), 0);
+	assert_int_equal(store_open(&s, blk, WORLD_STORE, false, NULL, 0), 0);
+	s.lanes_on = false;
+	assert_int_equal(store_update(&s, 0, WAL_FSYNC, "", s.b.segment_bytes), 0);
+	store_close(&s);
+	blk_sim_truncate(x.blk, WORLD_STORE "/store", 8192);
+	for (unsigned full = 2; full--; ) {
+		blk_sim_capacity(x.blk, full ? blk_sim_used(x.blk) : 0);
+		assert_int_equal(world_open(&x, 2), 0);
+		put(0, 100);
+		put(1, 100);
+		assert_int_equal(world_close(&x), 0);
+		assert_int_equal(store_open(&s, blk, WORLD_STORE, true, NULL, 0), 0);
+		assert_int_equal(s.lanes_on, !full);
+		assert_int_equal(s.b.flags, full ? 0 : STORE_LANES);
+		for (unsigned lane = 0; lane < 2; lane++) {
+			assert_int_equal(store_lane(&s, lane) != NULL, !full);
+			if (!full)
+				assert_int_equal(store_lane(&s, lane)->next_seq, 4);
+		}
+		store_close(&s);
+	}
+}
+
 /* ---- an open store ---- */
 
 static void test_parts(void **state)
@@ -602,7 +825,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_edges), T(test_errors_in_words), T(test_places), T(test_refusals_of_the_store),
-		T(test_refusals_of_the_wal), T(test_parts), T(test_figures), T(test_damaged_is_counted),
+		T(test_refusals_of_the_wal), T(test_links), T(test_dump), T(test_repair_that_fails),
+		T(test_no_room_for_the_table), T(test_parts), T(test_figures), T(test_damaged_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

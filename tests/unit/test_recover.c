@@ -4,11 +4,13 @@
  * exactly one row, and for each row what it must decide.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -239,6 +241,74 @@ static void test_progress_is_quiet(void **state)
 	assert_true(p.shown);
 }
 
+/* Nothing is known yet, or nothing was done; and never more than fits. */
+static void test_progress_line_at_its_edges(void **state)
+{
+	char buf[160];
+	unsigned n;
+
+	(void)state;
+	progress_line(buf, sizeof(buf), "checking", 0, 1000000000, 5000);
+	assert_string_equal(buf, "checking: 0 MB, 0 MB/s");
+	progress_line(buf, sizeof(buf), "checking", 5000000, 1000000000, 0);
+	assert_string_equal(buf, "checking: 5 MB, 0 MB/s");
+	progress_line(buf, sizeof(buf), "checking", 2000000, 0, 4000);
+	assert_string_equal(buf, "checking: 2 MB, 0 MB/s");
+	progress_line(buf, sizeof(buf), "recovering", 3000000000, 12000000000, 2000);
+	assert_string_equal(buf, "recovering: 3000 of 12000 MB (25 %), 1500 MB/s, 6 s left");
+	n = progress_line(buf, sizeof(buf), "x", 1000000, 1000000, 1000);
+	assert_string_equal(buf, "x: 1 of 1 MB (100 %), 1 MB/s, 0 s left");
+	assert_int_equal(n, strlen(buf));
+	memset(buf, '#', sizeof(buf));
+	assert_int_equal(progress_line(buf, n + 1, "x", 1000000, 1000000, 1000), n);
+	assert_int_equal(progress_line(buf, n, "x", 1000000, 1000000, 1000), n - 1);
+	assert_int_equal(buf[n + 1], '#');
+}
+
+/* What a terminal is told, and when; standard error is a pipe for as long as that is tried. */
+static void test_progress_is_told(void **state)
+{
+	static const struct { uint64_t ms; const char *what; uint64_t done; const char *told; } rows[] = {
+		{ 5000, "checking", 0, "" },
+		{ 5999, "checking", 1000000, "" },
+		{ 5999, NULL, 0, "" },				/* nothing is there to be wiped */
+		{ 6000, "checking", 2000000, "\r\033[Kchecking: 2 of 4 MB (50 %), 2 MB/s, 1 s left" },
+		{ 6249, "checking", 2000000, "" },		/* not all the time */
+		{ 6250, "checking", 3000000, "\r\033[Kchecking: 3 of 4 MB (75 %), 2 MB/s, 0 s left" },
+		{ 9000, "recovering", 1000000, "" },		/* another step begins anew */
+		{ 9999, "recovering", 1000000, "" },
+		{ 10000, "recovering", 1000000, "\r\033[Krecovering: 1 of 4 MB (25 %), 1 MB/s, 3 s left" },
+		{ 10000, NULL, 0, "\r\033[K" },
+		{ 10000, NULL, 0, "" },				/* once */
+	};
+	enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+	char told[ROWS][128] = { "" };
+	struct progress p;
+	int fd[2], err;
+
+	(void)state;
+	assert_int_equal(pipe2(fd, O_NONBLOCK), 0);
+	err = dup(STDERR_FILENO);
+	dup2(fd[1], STDERR_FILENO);
+	progress_init(&p, true);
+	p.clock_ms = fake_clock;
+	for (unsigned i = 0; i < ROWS; i++) {
+		fake_ms = rows[i].ms;
+		if (rows[i].what)
+			progress_report(&p, rows[i].what, rows[i].done, 4000000);
+		else
+			progress_end(&p);
+		if (read(fd[0], told[i], sizeof(told[i]) - 1) < 0)
+			told[i][0] = '\0';
+	}
+	dup2(err, STDERR_FILENO);
+	close(err);
+	close(fd[0]);
+	close(fd[1]);
+	for (unsigned i = 0; i < ROWS; i++)
+		assert_string_equal(told[i], rows[i].told);
+}
+
 int main(void)
 {
 	struct CMUnitTest tests[64] = {
@@ -248,8 +318,10 @@ int main(void)
 		cmocka_unit_test(test_verdict),
 		cmocka_unit_test(test_progress_line),
 		cmocka_unit_test(test_progress_is_quiet),
+		cmocka_unit_test(test_progress_line_at_its_edges),
+		cmocka_unit_test(test_progress_is_told),
 	};
-	size_t n = 6;
+	size_t n = 8;
 
 	for (size_t i = 0; i < sizeof(store_cases) / sizeof(store_cases[0]); i++)
 		tests[n++] = (struct CMUnitTest){ store_cases[i].label, test_store_row, NULL, NULL,
