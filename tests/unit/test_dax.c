@@ -25,6 +25,7 @@
 
 #include "format.h"
 #include "pm.h"
+#include "wal.h"
 #include "walfile.h"
 
 static char root[] = "/tmp/test_dax.XXXXXX";
@@ -253,9 +254,116 @@ static void what_may_not_be_read_is_not_bad(void **state)
 		assert_int_equal(WEXITSTATUS(res), 0);
 }
 
+/* Two variables of libpmem would make a promise that nothing keeps. */
+static void the_environment(void **state)
+{
+	static const char *const names[] = { "PMEM_IS_PMEM_FORCE", "PMEM_NO_FLUSH" };
+	static const char *const fine[] = { "", "0", "no", "2" };
+	enum wal_class found;
+	char why[512], words[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(words, sizeof(words), "%s=1 in the environment", names[i]);
+		setenv(names[i], "1", 1);
+		assert_int_equal(pm_probe("/dev/shm", &found, why, sizeof(why)), -EPERM);
+		assert_memory_equal(why, words, strlen(words));
+		assert_int_equal(pm_probe("/nowhere/at/all", &found, why, sizeof(why)), -EPERM);
+		for (unsigned k = 0; k < 4; k++) {
+			setenv(names[i], fine[k], 1);
+			assert_int_equal(pm_probe("/dev/shm", &found, why, sizeof(why)), 0);
+		}
+		unsetenv(names[i]);
+	}
+}
+
+static void what_a_place_is(void **state)
+{
+	enum wal_class found = WAL_NVMM;
+	char why[512] = "of before";
+
+	(void)state;
+	assert_int_equal(pm_probe("/nowhere/at/all", &found, why, sizeof(why)), -ENOENT);
+	assert_string_equal(why, "");
+	assert_int_equal(pm_probe("/proc/self/stat", &found, why, sizeof(why)), -ENOTDIR);
+	assert_string_equal(why, "/proc/self/stat is neither a directory nor a device-dax");
+	assert_int_equal(pm_probe("/dev/full", &found, why, sizeof(why)), -ENOTDIR);
+	assert_int_equal(pm_probe("/dev/shm", &found, why, sizeof(why)), 0);
+	assert_int_equal(found, WAL_VOLATILE);
+	assert_string_equal(why, "/dev/shm is in memory (tmpfs)");
+	device("char", "1:3", "pci0000:00/virtio3/ndbus6/region6/dax6.1/dax6.0", NULL, NULL);
+	sh("echo 1073741824 > %s/dev/char/1:3/size", root);
+	assert_int_equal(pm_probe("/dev/null", &found, why, sizeof(why)), -EOPNOTSUPP);
+	assert_memory_equal(why, "/dev/null is virtio-pmem: only its host can make it durable", 58);
+	device("char", "1:3", "ndbus5/region5/dax5.1/dax5.0", "ndbus5/region5", "cpu_cache");
+	sh("echo 1073741824 > %s/dev/char/1:3/size", root);
+	assert_int_equal(pm_probe("/dev/null", &found, why, sizeof(why)), 0);
+	assert_int_equal(found, WAL_NVMM_EADR);
+	assert_string_equal(why, "/dev/null is a device-dax, and the platform flushes its caches at power loss");
+	sh("echo memory_controller > %s/devices/ndbus5/region5/persistence_domain", root);
+	assert_int_equal(pm_probe("/dev/null", &found, why, sizeof(why)), 0);
+	assert_int_equal(found, WAL_NVMM);
+	assert_string_equal(why, "/dev/null is a device-dax");
+	sh("echo unknown > %s/devices/ndbus5/region5/persistence_domain", root);
+	assert_int_equal(pm_probe("/dev/null", &found, why, sizeof(why)), 0);
+	assert_int_equal(found, WAL_VOLATILE);
+	assert_memory_equal(why, "/dev/null is a device-dax, but the platform does not say", 54);
+	sh("echo 0 > %s/dev/char/1:3/size", root);	/* no memory: it is no device-dax */
+	assert_int_equal(pm_probe("/dev/null", &found, why, sizeof(why)), -ENOTDIR);
+}
+
+/* /dev/zero stands for one whose memory can be mapped. */
+static void a_device_is_mapped_as_it_can_be(void **state)
+{
+	uint64_t size = 0;
+	struct pm_map m;
+	char byte[2];
+	void *h;
+
+	(void)state;
+	device("char", "1:5", "ndbus4/region4/dax4.1/dax4.0", "ndbus4/region4", "cpu_cache");
+	sh("echo 8388608 > %s/dev/char/1:5/size", root);
+	assert_int_equal(pm_nvmm.allocate(NULL, "/dev/zero", 8388608, 0), 0);
+	assert_int_equal(pm_nvmm.allocate(NULL, "/dev/zero", 8388609, PM_CREATE), -EFBIG);
+	assert_int_equal(pm_nvmm.map(NULL, "/dev/zero", 0, 4096, PM_SYNC, &m), 0);
+	assert_int_equal(m.len, DAX_ALIGN);
+	assert_true(m.memory);
+	pm_nvmm.unmap(NULL, &m);
+	assert_int_equal(pm_nvmm.map(NULL, "/dev/zero", DAX_ALIGN, DAX_ALIGN, PM_SYNC, &m), 0);
+	assert_int_equal(m.len, DAX_ALIGN);
+	pm_nvmm.unmap(NULL, &m);
+	assert_int_equal(pm_nvmm.map(NULL, "/dev/zero", 0, DAX_ALIGN + 1, 0, &m), 0);
+	assert_int_equal(m.len, 2 * DAX_ALIGN);
+	pm_nvmm.unmap(NULL, &m);
+	sh("echo 4194304 > %s/dev/char/1:5/align", root);
+	assert_int_equal(pm_nvmm.map(NULL, "/dev/zero", 0, DAX_ALIGN + 1, PM_SYNC, &m), 0);
+	assert_int_equal(m.len, 4u << 20);
+	pm_nvmm.unmap(NULL, &m);
+	assert_int_equal(pm_nvmm.open(NULL, "/dev/zero", &size, &h), 0);
+	assert_int_equal(size, 8388608);
+	assert_int_equal(pm_nvmm.read(NULL, h, byte, 1, 8388607), 0);
+	assert_int_equal(pm_nvmm.read(NULL, h, byte, 2, 8388607), -ENODATA);
+	assert_int_equal(pm_nvmm.read(NULL, h, byte, 1, 8388608), -ENODATA);
+	assert_int_equal(pm_nvmm.read(NULL, h, byte, 1, 99999999), -ENODATA);
+	pm_nvmm.close(NULL, h);
+	assert_int_equal(pm_nvmm.clear(NULL, "/dev/zero", 0, 64), -EHWPOISON);
+	device("char", "1:5", "pci0000:00/virtio4/ndbus3/region3/dax3.1/dax3.0", NULL, NULL);
+	sh("echo 8388608 > %s/dev/char/1:5/size", root);
+	assert_int_equal(pm_nvmm.map(NULL, "/dev/zero", 0, 4096, PM_SYNC, &m), -EOPNOTSUPP);
+	assert_int_equal(pm_nvmm.map(NULL, "/dev/zero", 0, 4096, 0, &m), 0);	/* by name it may be had */
+	pm_nvmm.unmap(NULL, &m);
+	sh("rm %s/dev/char/1:5", root);			/* an ordinary device */
+	assert_int_equal(pm_nvmm.open(NULL, "/dev/zero", &size, &h), WAL_ENOTFILE);
+	assert_int_equal(pm_nvmm.map(NULL, "/dev/zero", 0, 4096, 0, &m), WAL_ENOTFILE);
+	assert_int_equal(pm_nvmm.allocate(NULL, "/dev/zero", 1, 0), WAL_ENOTFILE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_environment),
+		cmocka_unit_test(what_a_place_is),
+		cmocka_unit_test(a_device_is_mapped_as_it_can_be),
 		cmocka_unit_test(memory_that_forgets),
 		cmocka_unit_test(the_weakest_of_what_is_below),
 		cmocka_unit_test(what_is_probed),

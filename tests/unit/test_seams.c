@@ -643,6 +643,87 @@ static void a_wal_is_held_by_one(void **state)
 	unlink(wal);
 }
 
+static unsigned descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* Each file by its name: gone, another's, or what nobody can find out; and nothing stays open. */
+static void what_is_held(void **state)
+{
+	static const char *const names[] = { "wal", "pktbufs" };
+	struct folder *d = *state;
+	unsigned had = descriptors();
+	struct pm_hold *h, *other;
+	char path[96], away[96], moved[96];
+
+	assert_int_equal(pm_nvmm.hold(NULL, "/nowhere/at/all", &h), -ENOENT);
+	calls.fail = ENOLCK;
+	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), -ENOLCK);
+	calls.interrupted = 3;
+	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), 0);
+	assert_int_equal(calls.interrupted, 0);
+	assert_true(pm_nvmm.there(NULL, h));		/* nothing is, yet */
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", d->dir, names[i]);
+		assert_int_equal(close(open(path, O_CREAT | O_RDWR, 0600)), 0);
+	}
+	assert_int_equal(pm_nvmm.hold_files(NULL, h), 0);
+	assert_int_equal(descriptors(), had + 3);
+	assert_int_equal(pm_nvmm.hold_files(NULL, h), 0);
+	assert_int_equal(descriptors(), had + 3);
+	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &other), -EWOULDBLOCK);
+	assert_int_equal(descriptors(), had + 3);
+	snprintf(away, sizeof(away), "%s/away", d->dir);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", d->dir, names[i]);
+		assert_true(pm_nvmm.there(NULL, h));
+		assert_int_equal(rename(path, away), 0);
+		assert_false(pm_nvmm.there(NULL, h));
+		assert_int_equal(close(open(path, O_CREAT | O_RDWR, 0600)), 0);
+		assert_false(pm_nvmm.there(NULL, h));		/* another one */
+		assert_int_equal(rename(away, path), 0);
+	}
+	assert_true(pm_nvmm.there(NULL, h));
+	assert_true(pm_nvmm.leads(NULL, h, d->dir));
+	snprintf(moved, sizeof(moved), "%s.moved", d->dir);
+	assert_int_equal(rename(d->dir, moved), 0);
+	assert_false(pm_nvmm.leads(NULL, h, d->dir));
+	assert_true(pm_nvmm.leads(NULL, h, moved));
+	assert_true(pm_nvmm.there(NULL, h));
+	assert_false(pm_nvmm.leads(NULL, h, "/dev/null/x"));
+	assert_int_equal(rename(moved, d->dir), 0);
+	/* Either file under another name. */
+	pm_nvmm.release(NULL, h);
+	assert_int_equal(descriptors(), had);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", d->dir, names[i]);
+		assert_int_equal(link(path, away), 0);
+		assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ELINKED);
+		assert_int_equal(unlink(away), 0);
+		assert_int_equal(rename(path, away), 0);
+		assert_int_equal(mkdir(path, 0700), 0);
+		assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ENOTFILE);
+		assert_int_equal(rmdir(path), 0);
+		assert_int_equal(rename(away, path), 0);
+	}
+	/* What is no folder has no files in it: a device. */
+	assert_int_equal(pm_nvmm.hold(NULL, "/dev/null", &h), 0);
+	assert_int_equal(pm_nvmm.hold_files(NULL, h), 0);
+	assert_int_equal(descriptors(), had + 1);
+	assert_true(pm_nvmm.there(NULL, h));
+	pm_nvmm.release(NULL, h);
+	assert_int_equal(descriptors(), had);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", d->dir, names[i]);
+		unlink(path);
+	}
+}
+
 static void the_wal_is_a_file_of_one_name(void **state)
 {
 	struct folder *d = *state;
@@ -891,6 +972,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_direct, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_is_for_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_wal_is_held_by_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_wal_is_a_file_of_one_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_new_file_is_durable, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_cleared_is_synced, setup, teardown),
