@@ -219,6 +219,52 @@ static void time_of_a_cut_batch(void **state)
 	teardown();
 }
 
+/* Anywhere in the ring, from its first word on: the batch's CLOCK is in front of the head, in the lap
+ * before perhaps; and where it is overwritten, or a word between is bad, nobody knows. */
+static void time_of_a_cut_batch_anywhere(void **state)
+{
+	(void)state;
+	for (uint64_t at = 0; at < 3 * ENTRIES; at += at < ENTRIES ? 1 : 7) {
+		uint64_t before;
+
+		setup_at(at);
+		batch(4711);
+		record(2);
+		before = pos;
+		record(2);
+		walfile_head(&w, LANE, before, FIRST_SEQ + 1);
+		scan();
+		assert_int_equal(got.records, 1);
+		assert_int_equal(got.it[0].time_ms, 4711);
+		*word(before - 2) ^= 1ull << 20;
+		scan();
+		assert_int_equal(got.records, 1);
+		assert_int_equal(got.it[0].time_ms, 0);
+		teardown();
+		/* Of an earlier lap a CLOCK says nothing. */
+		setup_at(at + ENTRIES);
+		*word(at + ENTRIES) = ent_clock(815, lap(at));
+		pos++;
+		before = pos;
+		record(1);
+		walfile_head(&w, LANE, before, FIRST_SEQ);
+		scan();
+		assert_int_equal(got.records, 1);
+		assert_int_equal(got.it[0].time_ms, 0);
+		teardown();
+		/* One batch fills the ring, and the head has come to its end. */
+		setup_at(at);
+		batch(42);
+		while (pos + 2 <= at + ENTRIES)
+			record(1);
+		walfile_head(&w, LANE, pos, seq);
+		scan();
+		assert_int_equal(got.records, 0);
+		assert_int_equal(got.s.time_ms, 42);
+		teardown();
+	}
+}
+
 /* Of the last batch any words may be missing; then what is in front of the first one
  * missing comes back, and nothing is damage. */
 static void torn_in_any_way(void **state)
@@ -434,6 +480,7 @@ int main(void)
 		cmocka_unit_test(whole),
 		cmocka_unit_test(empty_and_full),
 		cmocka_unit_test(time_of_a_cut_batch),
+		cmocka_unit_test(time_of_a_cut_batch_anywhere),
 		cmocka_unit_test(torn_in_any_way),
 		cmocka_unit_test(one_flip),
 		cmocka_unit_test(damaged_bytes),
