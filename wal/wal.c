@@ -608,6 +608,7 @@ static int drain(struct wal *w)
 
 	for (unsigned i = 0; i < w->nlanes; i++) {
 		int r = lane_failed(&w->lane[i]);
+		bool asked = false;
 
 		/* What a write without room left must not look like something that was synced. */
 		if (!r && w->log[i] && seglog_spoiled(w->log[i]) && !MUTANT(close_spoiled)) {
@@ -616,14 +617,17 @@ static int drain(struct wal *w)
 		}
 		while (!r && w->wal) {
 			r = settle_slice(&w->lane[i], w->settle, CLOSE_SLICE);
-			if (r == -EAGAIN) {
+			/* The next segment comes first.  Where there was no room it is asked once
+			 * whether there is now. */
+			if (r == -EAGAIN || (r == -ENOSPC && !asked)) {
+				asked = r == -ENOSPC;
 				do
 					r = seglog_prepare(w->log[i]);
 				while (r > 0);
 			} else if (r == 0) {
 				break;
 			} else if (r > 0) {
-				r = 0;
+				r = asked = 0;
 			}
 		}
 		if (!r && w->cls == WAL_FSYNC && lane_pending(&w->lane[i]) && !MUTANT(close_pending))

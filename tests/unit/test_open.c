@@ -793,6 +793,140 @@ static void test_figures(void **state)
 	}
 }
 
+/* ---- closing ---- */
+
+/* Records until there is no room for the next segment, and some wait in the wal. */
+static void fill_up(void)
+{
+	int err = 0;
+
+	for (int i = 0; i < 40; i++) {		/* more than a segment */
+		put(0, 4000);
+		world_background(&x, 1u << 20);
+	}
+	blk_sim_capacity(x.blk, blk_sim_used(x.blk));
+	for (int i = 0; i < 100 && !err; i++) {
+		err = world_record(&x, 0, 4000, false);
+		world_commit(&x, 0);
+		world_synced(&x, 0);
+		world_background(&x, 1u << 20);
+	}
+	assert_true(err < 0);
+}
+
+static int count_record(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms, const uint8_t *data, uint32_t len)
+{
+	unsigned *n = arg;
+
+	(void)lane, (void)time_ms, (void)data, (void)len;
+	assert_int_equal(seq, ++*n);
+	return 0;
+}
+
+/* What is acknowledged comes back, each once; and the verdict. */
+static void all_back(int verdict)
+{
+	struct wal_report rep;
+	struct rec_tool t;
+	unsigned n = 0;
+	size_t acked = 0;
+
+	for (size_t i = 0; i < model.lane[0].n; i++)
+		acked += model.lane[0].v[i].acked;
+	world_tool(&x, &t);
+	assert_int_equal(wal_dump(&t, &rep, &(struct rec_dump){ &n, count_record, NULL }), 0);
+	assert_int_equal(wal_report_verdict(&rep), verdict);
+	assert_true(n >= acked && acked > 30);
+	wal_report_fini(&rep);
+}
+
+/* The disk was full, and has room again only when the store is closed; or has not. */
+static void test_close_of_a_full_store(void **state)
+{
+	static const enum wal_class classes[] = { WAL_NVMM, WAL_FSYNC };
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		bool room = i % 2;
+		int err;
+
+		teardown(NULL);
+		setup(NULL);
+		x.cls = classes[i / 2];
+		assert_int_equal(world_open(&x, 1), 0);
+		fill_up();
+		if (room)
+			blk_sim_capacity(x.blk, 0);
+		err = world_close(&x);
+		if (room)
+			assert_int_equal(err, 0);
+		else if (x.cls == WAL_NVMM)
+			assert_int_equal(err, -ENOSPC);
+		die();
+		all_back(err ? 1 : 0);
+		blk_sim_capacity(x.blk, 0);
+		assert_int_equal(world_open(&x, 1), 0);
+		assert_int_equal(world_close(&x), 0);
+		all_back(0);
+	}
+}
+
+/* And where each write finds no room: it comes to an end, and says so. */
+static void test_close_without_room_to_write(void **state)
+{
+	(void)state;
+	assert_int_equal(world_open(&x, 1), 0);
+	for (unsigned i = 0; i < 42; i++) {
+		put(0, 4000);
+		world_background(&x, 1 << 20);
+	}
+	put(0, 4000);				/* goes into the next segment */
+	blk_sim_fault(x.blk, SIM_WRITE, 1, 0, ENOSPC);
+	assert_int_equal(world_close(&x), -ENOSPC);
+	die();
+	all_back(1);
+	assert_int_equal(world_open(&x, 1), 0);
+	assert_int_equal(world_close(&x), 0);
+	all_back(0);
+}
+
+/* A lane that has no worker any more: what it holds expires as the others' does, and they share what
+ * is kept. */
+static void test_lanes_without_a_worker(void **state)
+{
+	struct wal_lane_stats s, was;
+
+	(void)state;
+	x.cls = WAL_FSYNC;
+	assert_int_equal(world_open(&x, 2), 0);
+	do {
+		put(1, 4000);
+		put(0, 4000);
+		world_background(&x, 1 << 20);
+		assert_int_equal(wal_stats(x.w, 1, &s), 0);
+	} while (s.segments < 7);
+	assert_int_equal(world_close(&x), 0);
+	x.retain_bytes = 8 * WORLD_SEGMENT;
+	assert_int_equal(world_open(&x, 1), 0);
+	assert_int_equal(wal_stats(x.w, 1, &was), 0);
+	assert_int_equal(was.records, 0);		/* of this life */
+	assert_true(was.durable_seq > 50);
+	world_background(&x, 1 << 20);
+	for (unsigned lane = 0; lane < 2; lane++) {
+		uint64_t oldest, newest;
+
+		assert_int_equal(wal_stats(x.w, lane, &s), 0);
+		assert_in_range(s.segments, 3, 4);
+		assert_true(s.segment_bytes <= 4 * WORLD_SEGMENT);
+		assert_int_equal(wal_read_bounds(x.w, lane, &oldest, &newest), 0);
+		assert_int_equal(newest, was.durable_seq);
+		assert_true(oldest > 1);
+		assert_int_equal(s.oldest_seq, oldest);
+		assert_true(s.expired_records >= oldest - 1);
+	}
+	assert_int_equal(wal_lanes(x.w), 2);
+}
+
 /* A record that cannot be read any more is passed over, and counted. */
 static void test_damaged_is_counted(void **state)
 {
@@ -826,7 +960,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_edges), T(test_errors_in_words), T(test_places), T(test_refusals_of_the_store),
 		T(test_refusals_of_the_wal), T(test_links), T(test_dump), T(test_repair_that_fails),
-		T(test_no_room_for_the_table), T(test_parts), T(test_figures), T(test_damaged_is_counted),
+		T(test_no_room_for_the_table), T(test_parts), T(test_figures), T(test_close_of_a_full_store),
+		T(test_close_without_room_to_write),
+		T(test_lanes_without_a_worker), T(test_damaged_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
