@@ -55,7 +55,7 @@ UNIT_TESTS += %D%/test_identity %D%/test_results
 %C%_test_results_SOURCES = %D%/test_results.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
 UNIT_TESTS += %D%/test_worker
-%C%_test_worker_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=diag,--wrap=diag_limited
+%C%_test_worker_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=diag,--wrap=diag_limited,--wrap=mmap,--wrap=calloc,--wrap=pthread_create
 %C%_test_worker_SOURCES = %D%/test_worker.c %D%/worker_world.h
 UNIT_TESTS += %D%/test_seg_faults
 %C%_test_seg_faults_SOURCES = %D%/test_seg_faults.c tests/crash/world.c tests/crash/world.h \

@@ -170,6 +170,7 @@ void world_close_conn(struct world *w, uint32_t conn)
 {
 	assert_true(w->c[conn].open);
 	w->c[conn].closing = true;
+	w->c[conn].closed_at = w->turns;
 	ring_ops->close_conn(w->ring, conn);
 }
 
@@ -250,6 +251,8 @@ static void on_event(struct world *w, const struct ring_event *e)
 	}
 	assert_true(e->conn < w->conns_max);
 	assert_int_equal(c->open, e->kind != RING_ACCEPT);
+	/* Of a closed one nothing but what stood in the same batch. */
+	assert_true(!c->open || !c->closing || e->kind == RING_CLOSED || c->closed_at == w->turns);
 	switch (e->kind) {
 	case RING_ACCEPT:
 		memset(c, 0, sizeof(*c));
@@ -294,6 +297,7 @@ int world_turn(struct world *w, int timeout_ms)
 	int n;
 
 	give_all(w);
+	w->turns++;
 	n = ring_ops->wait(w->ring, ev, w->ev_max, timeout_ms);
 	assert_true(n >= 0 && n <= (int)w->ev_max);
 	for (int i = 0; i < n; i++) {

@@ -43,6 +43,7 @@ struct wconn {
 	uint32_t first, last;	/* received, not echoed yet; NIL: none */
 	uint64_t got;		/* bytes received */
 	uint64_t check;		/* sum over what was received (world_sum) */
+	unsigned closed_at;	/* the turn in which it was closed */
 };
 
 struct world {
@@ -62,6 +63,7 @@ struct world {
 	bool echo;		/* send back what comes, close at the end of the stream */
 	bool keep;		/* do not give buffers to the ring */
 	bool close_at_accept;
+	unsigned turns;
 	int fds;		/* open when the world began */
 };
 

@@ -32,7 +32,7 @@
 #include "ring.h"
 #include "ring_conn.h"
 
-#define BUFS	16u
+#define BUFS	64u
 #define BUF	2048u
 #define CONNS	4u
 
@@ -49,7 +49,7 @@ static struct {
 	/* what came */
 	unsigned accepted, closed, eof, error, data, sent, woken;
 	uint32_t last;
-	char	 text[16384];
+	char	 text[65536 * 4];
 	size_t	 got;
 	int	 sent_res;
 	/* calls of the ring, and the nth of this name fails */
@@ -241,13 +241,13 @@ static void happened(const struct ring_event *e)
 
 static int turn(int timeout_ms)
 {
-	struct ring_event ev[16];
+	struct ring_event ev[BUFS];
 	int n;
 
 	while (the.nfree && the.o->give(the.r, the.free[the.nfree - 1]))
 		the.nfree--;
 	the.in = true;
-	n = the.o->wait(the.r, ev, 16, timeout_ms);
+	n = the.o->wait(the.r, ev, BUFS, timeout_ms);
 	the.in = false;
 	for (int i = 0; i < n; i++)
 		happened(&ev[i]);
@@ -648,6 +648,40 @@ static void test_wait_fails(void **state)
 		}
 }
 
+/* Who sends much has his share of a turn, and the others theirs; nothing is forgotten. */
+static void test_shares(void **state)
+{
+	static char much[50 * BUF];
+	int fd[2];
+
+	(void)state;
+	begin(&ring_socket);
+	for (unsigned i = 0; i < 2; i++) {
+		int size = 4 * sizeof(much);
+
+		fd[i] = come();
+		UNTIL(the.accepted == i + 1);
+		setsockopt(fd[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		the.o->pause(the.r, the.last);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(send(fd[i], much, sizeof(much), MSG_DONTWAIT) > 20 * (int)BUF);
+	turns(5);
+	assert_int_equal(the.data, 0);
+	for (uint32_t h = 0; h < 2; h++)
+		the.o->resume(the.r, h);
+	for (unsigned k = 0; k < 2; k++) {
+		unsigned before = the.data;
+
+		assert_in_range(turn(10), 1, 2 * 16);
+		assert_in_range(the.data - before, 2, 2 * 16);
+	}
+	assert_true(the.data > 2 * 16);
+	over();
+	close(fd[0]);
+	close(fd[1]);
+}
+
 /* ---- numbers ---- */
 
 /* Each that is told is what happened. */
@@ -714,7 +748,7 @@ int main(void)
 		cmocka_unit_test(test_calls_fail), cmocka_unit_test(test_no_thread), cmocka_unit_test(test_old_kernels),
 		cmocka_unit_test_teardown(test_out_of_descriptors, give_back), cmocka_unit_test(test_accept_errors),
 		cmocka_unit_test(test_cannot_watch), cmocka_unit_test(test_interrupted), cmocka_unit_test(test_wait_fails),
-		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_shares), cmocka_unit_test(test_numbers),
 	};
 
 	alarm(120);		/* a wait that does not come back */

@@ -5,6 +5,7 @@
  * does not; each counter, and the latencies against a delay that was made.
  */
 #include <sched.h>
+#include <sys/mman.h>
 
 #include "ask.h"
 #include "checkpoint.h"
@@ -41,6 +42,37 @@ static int over(void **state)
 /* ---- beside the worker ---- */
 
 static unsigned kicks, faults;
+static const char *no_more;		/* of this: the nth call fails */
+static unsigned nth, seen;
+
+static bool fails(const char *call)
+{
+	if (!no_more || strcmp(call, no_more) || ++seen != nth)
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
+void *__real_mmap(void *a, size_t n, int prot, int flags, int fd, off_t off);
+void *__wrap_mmap(void *a, size_t n, int prot, int flags, int fd, off_t off);
+void *__wrap_mmap(void *a, size_t n, int prot, int flags, int fd, off_t off)
+{
+	return fails("mmap") ? MAP_FAILED : __real_mmap(a, n, prot, flags, fd, off);
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails("calloc") ? NULL : __real_calloc(n, size);
+}
+
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
+{
+	return fails("pthread_create") ? ENOMEM : __real_pthread_create(t, a, fn, arg);
+}
 
 static void tell(enum diag_level level, const char *fmt, va_list ap)
 {
@@ -997,6 +1029,24 @@ static void test_hungry(void **state)
 	the.env.checkpoint = NULL;
 }
 
+/* The bytes of its record so far. */
+static const char *record_of(uint32_t h)
+{
+	static char text[4096];
+	const struct frags *r = &the.w->conns[h].rec;
+	size_t n = 0;
+
+	for (uint32_t i = r->first; i != FRAG_NIL; i = the.w->pool->nodes[i].next) {
+		const struct frag *f = &the.w->pool->nodes[i].f;
+
+		assert_true(n + f->len < sizeof(text));
+		memcpy(text + n, the.p.pool_base + (size_t)f->idx * BUF + f->off, f->len);
+		n += f->len;
+	}
+	text[n] = '\0';
+	return text;
+}
+
 /* No room for a piece of a record, wherever in the request it is: reading stops, and it goes on as if
  * nothing had been when there is some; or the request is refused in its time, and the next is not. */
 static void test_wait_for_room(void **state)
@@ -1013,7 +1063,7 @@ static void test_wait_for_room(void **state)
 	(void)state;
 	client(0);
 	for (unsigned k = 0; k < 4 * sizeof(row) / sizeof(row[0]); k++) {
-		bool refused = k % 2;
+		bool refused = k % 2, then = k & 2;
 		uint64_t bytes = the.count.recorded_bytes, of_it;
 		uint64_t pool = the.count.refused_pool;
 
@@ -1022,7 +1072,7 @@ static void test_wait_for_room(void **state)
 		take_room(0);
 		say(0, row[k / 4].piece);
 		assert_int_equal(the.w->conns[0].state, CONN_PIECE);
-		if (*row[k / 4].rest)
+		if (*row[k / 4].rest && !then)
 			say(0, row[k / 4].rest);
 		assert_true(the.line[0].paused);
 		pass(PUSHBACK_MS - LATE);
@@ -1033,6 +1083,16 @@ static void test_wait_for_room(void **state)
 		give_room();
 		settle();
 		assert_false(the.line[0].paused);
+		if (*row[k / 4].rest && then) {
+			char want[200];
+
+			snprintf(want, sizeof(want), "%s%s", row[k / 4].first,
+				 strstr(row[k / 4].first, "chunked") ? "abc" : row[k / 4].piece);
+			if (!refused)
+				assert_string_equal(record_of(0), want);
+			say(0, row[k / 4].rest);
+			settle();
+		}
 		assert_int_equal(the.count.refused_pool, pool + refused);
 		if (refused) {
 			const char *text = got(0);
@@ -1604,6 +1664,30 @@ static void test_start_fails(void **state)
 	}
 }
 
+/* There is no memory for something of it: said, and nothing is left. */
+static void test_start_no_memory(void **state)
+{
+	static const char *const calls[] = { "calloc", "mmap", "pthread_create" };
+	static const unsigned times[] = { 1, 4, 1 };
+	struct worker *w = the.w;
+	char why[256];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		for (nth = 1; nth <= times[i]; nth++) {
+			strcpy(why, "worker 0: Cannot allocate memory");
+			seen = 0;
+			no_more = calls[i];
+			assert_int_equal(worker_start(&w, &the.env, 0, -1, NULL, 0, why, sizeof(why)), -ENOMEM);
+			no_more = NULL;
+			assert_true(seen >= nth);
+			assert_string_equal(why, "worker 0: Cannot allocate memory");
+			if (i)
+				assert_null(w);
+			w = the.w;
+		}
+}
+
 #define T(test, class) cmocka_unit_test_setup_teardown(test, class, over)
 
 int main(void)
@@ -1633,6 +1717,7 @@ int main(void)
 		T(test_failed, fsync_class),
 		T(test_segment_wait, fsync_class),
 		T(test_start_fails, fsync_class),
+		T(test_start_no_memory, fsync_class),
 		T(test_health, nvmm),
 		T(test_data_behind_the_end, nvmm),
 		cmocka_unit_test(test_shortest),
