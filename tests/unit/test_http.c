@@ -180,6 +180,55 @@ static void pipelines(void **state)
 	free(in);
 }
 
+/* Nothing of an accepted request is left for the one behind it, whichever the two are. */
+static void each_begins_anew(void **state)
+{
+	struct outcome *alone = calloc(ROWS, sizeof(*alone));
+	char in[16384];
+
+	(void)state;
+	for (size_t k = 0; k < ROWS; k++)
+		alone[k] = outcome_of(rows[k].in, rows[k].in_len, &limits, (struct cut){ 0, 0 });
+	for (size_t a = 0; a < ROWS; a++) {
+		const char *end;
+		size_t n;
+
+		if (rows[a].status)
+			continue;
+		end = memmem(alone[a].text, alone[a].len, "\nDONE\nthen idle", 15);
+		assert_non_null(end);
+		n = (size_t)(end + 6 - alone[a].text);
+		memcpy(in, rows[a].in, rows[a].in_len);
+		for (size_t b = 0; b < ROWS; b++) {
+			struct outcome both;
+
+			assert_true(rows[a].in_len + rows[b].in_len <= sizeof(in));
+			memcpy(in + rows[a].in_len, rows[b].in, rows[b].in_len);
+			both = outcome_of(in, rows[a].in_len + rows[b].in_len, &limits, (struct cut){ 0, 0 });
+			if (both.len != n + alone[b].len || memcmp(both.text, alone[a].text, n) ||
+			    memcmp(both.text + n, alone[b].text, alone[b].len))
+				fail_row(&rows[b], "behind http_table.h:%d it is\n%s\nalone\n%s", rows[a].line,
+					 both.text + (n < both.len ? n : 0), alone[b].text);
+			free(both.text);
+		}
+	}
+	for (size_t k = 0; k < ROWS; k++)
+		free(alone[k].text);
+	free(alone);
+}
+
+static void method_names(void **state)
+{
+	static const char *const names[] = {
+		[HTTP_GET] = "GET", [HTTP_HEAD_METHOD] = "HEAD", [HTTP_OPTIONS] = "OPTIONS", [HTTP_POST] = "POST",
+		[HTTP_PUT] = "PUT", [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE",
+	};
+
+	(void)state;
+	for (unsigned m = 0; m < 300; m++)
+		assert_string_equal(http_method_name(m), m < sizeof(names) / sizeof(names[0]) && names[m] ? names[m] : "-");
+}
+
 /* A request that is cut off is neither done nor wrong. */
 static void unfinished(void **state)
 {
@@ -317,6 +366,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(pipelines),
+		cmocka_unit_test(each_begins_anew),
+		cmocka_unit_test(method_names),
 		cmocka_unit_test(unfinished),
 		cmocka_unit_test(limits_are_exact),
 		cmocka_unit_test(long_target),

@@ -47,7 +47,8 @@ static struct {
 	uint32_t free[BUFS];
 	unsigned nfree;
 	/* what came */
-	unsigned accepted, closed, eof, error, data, sent, woken;
+	unsigned accepted, closed, eof, error, data, sent, woken, synced;
+	unsigned max;			/* events in a turn, if not 0 */
 	uint32_t last;
 	char	 text[65536 * 4];
 	size_t	 got;
@@ -235,6 +236,8 @@ static void happened(const struct ring_event *e)
 		the.woken++;
 		break;
 	case RING_SYNCED:
+		the.synced++;
+		assert_int_equal(e->res, -EXDEV);
 		break;
 	}
 }
@@ -247,7 +250,7 @@ static int turn(int timeout_ms)
 	while (the.nfree && the.o->give(the.r, the.free[the.nfree - 1]))
 		the.nfree--;
 	the.in = true;
-	n = the.o->wait(the.r, ev, BUFS, timeout_ms);
+	n = the.o->wait(the.r, ev, the.max ? the.max : BUFS, timeout_ms);
 	the.in = false;
 	for (int i = 0; i < n; i++)
 		happened(&ev[i]);
@@ -648,6 +651,46 @@ static void test_wait_fails(void **state)
 		}
 }
 
+static int not_done(void *arg)
+{
+	(void)arg;
+	return -EXDEV;
+}
+
+/* What has no room in a turn's events is told in the next ones. */
+static void test_one_event_a_turn(void **state)
+{
+	(void)state;
+	for EACH(o) {
+		struct blk_aio *aio;
+		int fd[3];
+
+		begin(*o);
+		the.max = 1;
+		aio = the.o->aio(the.r);
+		assert_non_null(aio);
+		for (unsigned k = 1; k <= 5; k++) {
+			assert_int_equal(aio->call(aio, not_done, NULL, NULL), 0);
+			UNTIL(the.synced == k);
+		}
+		for (unsigned i = 0; i < 3; i++)
+			fd[i] = come();
+		UNTIL(the.accepted == 3);
+		for (unsigned i = 0; i < 3; i++)
+			write_all(fd[i], "x", 1);
+		assert_int_equal(aio->call(aio, not_done, NULL, NULL), 0);
+		the.o->wake(the.r);
+		UNTIL(the.data == 3 && the.synced == 6);
+		for (unsigned i = 0; i < 3; i++)
+			close(fd[i]);
+		UNTIL(the.eof == 3);
+		for (uint32_t h = 0; h < 3; h++)
+			the.o->close_conn(the.r, h);
+		UNTIL(the.closed == 3);
+		over();
+	}
+}
+
 /* Who sends much has his share of a turn, and the others theirs; nothing is forgotten. */
 static void test_shares(void **state)
 {
@@ -748,7 +791,8 @@ int main(void)
 		cmocka_unit_test(test_calls_fail), cmocka_unit_test(test_no_thread), cmocka_unit_test(test_old_kernels),
 		cmocka_unit_test_teardown(test_out_of_descriptors, give_back), cmocka_unit_test(test_accept_errors),
 		cmocka_unit_test(test_cannot_watch), cmocka_unit_test(test_interrupted), cmocka_unit_test(test_wait_fails),
-		cmocka_unit_test(test_shares), cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_one_event_a_turn), cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_numbers),
 	};
 
 	alarm(120);		/* a wait that does not come back */

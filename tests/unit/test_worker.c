@@ -468,6 +468,7 @@ static void test_drain_end(void **state)
 	pass(2000 + LATE);
 	settle();
 	assert_true(the.ended);
+	assert_false(the.accepting);
 	assert_int_equal(the.count.timeout_body, 0);
 }
 
@@ -579,6 +580,25 @@ static void test_drain_no_backlog(void **state)
 	turn();
 	turn();
 	assert_false(the.accepting);
+}
+
+/* Told to go at once, it does: the door too, whoever it was given by. */
+static void test_stop_now(void **state)
+{
+	(void)state;
+	the.env.given = true;
+	for (uint32_t h = 0; h < 3; h++)
+		client(h);
+	say(1, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n");
+	the.line[2].hold = true;
+	post(2, 1);
+	worker_stop(the.w, true);
+	turn();
+	turn();
+	assert_true(the.ended);
+	assert_false(the.accepting);
+	for (uint32_t h = 0; h < 3; h++)
+		assert_true(gone_by_now(h));
 }
 
 /* Who comes while it drains has a second. */
@@ -1730,6 +1750,7 @@ int main(void)
 		T(test_no_room_while_refusing, nvmm),
 		T(test_reads_need_no_room, nvmm),
 		T(test_drain_backlog, nvmm),
+		T(test_stop_now, nvmm),
 		T(test_drain_no_backlog, nvmm),
 		T(test_wait_for_admission, nvmm),
 		T(test_wait_and_too_large, nvmm),
