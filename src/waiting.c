@@ -228,9 +228,12 @@ static bool add(struct waiting *w, int fd, uint64_t now)
 	return true;
 }
 
+/* Without a descriptor nobody can see whether there is one to be accepted: who makes room does so
+ * for one, and who else is there is an event again. */
 static void accept_some(struct waiting *w, int listener, uint64_t now)
 {
 	const struct timespec pause = { .tv_nsec = FULL_MS * 1000000l };
+	bool made_room = false;
 
 	for (unsigned i = 0; i < EVENTS; i++) {
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -240,6 +243,8 @@ static void accept_some(struct waiting *w, int listener, uint64_t now)
 				close(fd);
 			if (w->n > WAITING_CLIENTS)
 				drop(w, TAILQ_FIRST(&w->clients));
+			if (made_room)
+				return;
 			continue;
 		}
 		if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
@@ -248,6 +253,7 @@ static void accept_some(struct waiting *w, int listener, uint64_t now)
 			drop(w, TAILQ_FIRST(&w->clients));
 		else
 			nanosleep(&pause, NULL);	/* there is nobody who would wait for it */
+		made_room = true;
 	}
 }
 

@@ -73,4 +73,4 @@ UNIT_TESTS += %D%/test_ring_open
 UNIT_TESTS += %D%/test_doctor
 %C%_test_doctor_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fopen,--wrap=opendir,--wrap=realpath,--wrap=readlink,--wrap=stat,--wrap=statvfs,--wrap=uname,--wrap=getrlimit,--wrap=choose_probe,--wrap=choose_ring,--wrap=choose_try_ring
 UNIT_TESTS += %D%/test_choose %D%/test_fault %D%/test_now
-UNIT_TESTS += %D%/test_main
+UNIT_TESTS += %D%/test_main %D%/test_waiting

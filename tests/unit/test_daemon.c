@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_daemon.c - daemon.h, waiting.h, diag.h: signals, the manager, the door, messages. */
+/* test_daemon.c - daemon.h, diag.h: signals, the pid file, limits, the manager, messages. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -12,16 +12,15 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "daemon.h"
 #include "diag.h"
-#include "health.h"
-#include "listen.h"
-#include "waiting.h"
 
 static void signals(void **state)
 {
@@ -47,7 +46,50 @@ static void signals(void **state)
 	assert_int_equal(kill(getpid(), SIGPIPE), 0);
 	assert_int_equal(daemon_wait(&d, 0), DAEMON_TIMEOUT);
 	assert_int_equal(kill(getpid(), SIGUSR1), 0);	/* from anybody: it means nothing */
+	assert_int_equal(kill(getpid(), SIGUSR2), 0);
+	assert_int_equal(kill(getpid(), SIGXFSZ), 0);
 	assert_int_equal(daemon_wait(&d, 0), DAEMON_TIMEOUT);
+}
+
+static struct daemon rung;
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	if (++alarms == 3)
+		daemon_wake(&rung);
+}
+
+/* The bell, however often it was rung, is one event, behind a signal; what else interrupts is none. */
+static void bell(void **state)
+{
+	const struct itimerval often = { { 0, 2000 }, { 0, 2000 } }, never = { { 0, 0 }, { 0, 0 } };
+	const struct sigaction a = { .sa_handler = on_alarm };
+	uint64_t most = UINT64_MAX - 1;
+
+	(void)state;
+	assert_int_equal(daemon_signals(&rung), 0);
+	assert_int_equal(fcntl(rung.signals, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fcntl(rung.bell, F_GETFD), FD_CLOEXEC);
+	for (int i = 0; i < 3; i++)
+		daemon_wake(&rung);
+	assert_int_equal(kill(getpid(), SIGTERM), 0);
+	assert_int_equal(daemon_wait(&rung, -1), DAEMON_STOP);
+	assert_int_equal(daemon_wait(&rung, 0), DAEMON_WOKEN);
+	assert_int_equal(daemon_wait(&rung, 0), DAEMON_TIMEOUT);
+	assert_int_equal(write(rung.bell, &most, sizeof(most)), sizeof(most));
+	daemon_wake(&rung);			/* it is full, and that is as good */
+	assert_int_equal(daemon_wait(&rung, 0), DAEMON_WOKEN);
+	assert_int_equal(daemon_wait(&rung, 0), DAEMON_TIMEOUT);
+	sigaction(SIGALRM, &a, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	assert_int_equal(daemon_wait(&rung, -1), DAEMON_WOKEN);
+	setitimer(ITIMER_REAL, &never, NULL);
+	signal(SIGALRM, SIG_DFL);
+	assert_true(alarms >= 3);
+	close(rung.signals);
+	close(rung.bell);
 }
 
 static void put_text(const char *path, const char *text)
@@ -98,6 +140,97 @@ static void pid_file(void **state)
 	unlink(path);
 	unlink(other);
 	rmdir(dir);
+}
+
+/* How much of the number of a process it may have: all of a text of digits and newlines that is
+ * not too long. */
+static void pid_file_text(void **state)
+{
+	static const struct { const char *text; int err; } table[] = {
+		{ "1234567890123456789012345678901", 0 }, { "12345678901234567890123456789012", -EBADMSG },
+		{ "123456789012345678901234567890123", -EBADMSG }, { "0\n9\n\n", 0 }, { "12/", -EBADMSG },
+		{ "12:", -EBADMSG }, { " 12", -EBADMSG }, { "12\n ", -EBADMSG }, { "x", -EBADMSG }, { "1\r\n", -EBADMSG },
+	};
+	char dir[] = "/tmp/pasted-pid.XXXXXX", path[64];
+	struct daemon d;
+	int pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/pid", dir);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		put_text(path, table[i].text);
+		pid = 77;
+		assert_int_equal(daemon_pid_open(&d, path, &pid), table[i].err);
+		assert_int_equal(pid, 0);
+		assert_int_equal(access(path, F_OK), 0);
+		if (!table[i].err)
+			daemon_pid_remove(&d);
+		unlink(path);
+	}
+	assert_int_equal(rmdir(dir), 0);
+}
+
+/* Its life: the number in it, another one kept out, gone at the end, once. */
+static void pid_file_held(void **state)
+{
+	char dir[] = "/tmp/pasted-pid.XXXXXX", path[64], text[64] = "", want[32];
+	struct daemon d, other;
+	int pid, status, at[2];
+	struct stat st;
+	pid_t child;
+	FILE *f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/none/pid", dir);
+	assert_int_equal(daemon_pid_open(&d, path, &pid), -ENOENT);
+	assert_null(d.pid);
+	daemon_pid_remove(&d);			/* there is nothing to do */
+	snprintf(path, sizeof(path), "%s/pid", dir);
+	umask(022);
+	assert_int_equal(daemon_pid_open(&d, path, &pid), 0);
+	assert_int_equal(pid, 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0644);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	snprintf(want, sizeof(want), "%d", getpid());
+	assert_memory_equal(text, want, strlen(want));
+	assert_int_equal(pipe(at), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {				/* another process */
+		int err = daemon_pid_open(&other, path, &pid);
+
+		_exit(err == -EEXIST && pid == getppid() && !other.pid && write(at[1], "x", 1) == 1 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	daemon_pid_remove(&d);
+	assert_null(d.pid);
+	assert_int_equal(access(path, F_OK), -1);
+	put_text(path, "1\n");			/* somebody else's by now */
+	daemon_pid_remove(&d);
+	assert_int_equal(access(path, F_OK), 0);
+	unlink(path);
+	/* It cannot be written: nothing is left of it (but libbsd's memory: a process that ends). */
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		struct rlimit none = { 0, 0 };
+
+		signal(SIGXFSZ, SIG_IGN);
+		setrlimit(RLIMIT_FSIZE, &none);
+		_exit(daemon_pid_open(&d, path, &pid) == -EFBIG && !d.pid && access(path, F_OK) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	close(at[0]);
+	close(at[1]);
+	assert_int_equal(rmdir(dir), 0);
 }
 
 static void files(void **state)
@@ -151,206 +284,69 @@ static void notify(void **state)
 	unlink(path);
 }
 
-/* ---- the door ---- */
-
-static void ask(const struct listeners *ls, const char *request, char *reply, size_t n)
+/* An abstract name; names that are none or too long for one; a manager that reads no more. */
+static void notify_names(void **state)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	size_t at = 0;
-	ssize_t k;
-
-	assert_int_equal(connect(fd, (const struct sockaddr *)&ls->l[0].addr.ss, ls->l[0].addr.len), 0);
-	assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
-	while ((k = recv(fd, reply + at, n - 1 - at, 0)) > 0)
-		at += (size_t)k;
-	assert_int_equal(k, 0);			/* an end, not a reset */
-	reply[at] = '\0';
-	close(fd);
-}
-
-static struct health health;
-static struct listeners listeners;
-
-static struct waiting *waiting_begin(unsigned header_timeout_ms)
-{
-	struct waiting_env env = {
-		.listeners = &listeners, .health = &health, .class = "fsync",
-		.limits = { .head_bytes = 1000, .target_bytes = 100, .headers = 10, .trailer_bytes = 1000,
-			    .body_bytes = 1000000 },
-		.header_timeout_ms = header_timeout_ms,
-	};
-	struct listen_addr a;
-	struct waiting *w;
-	char why[256];
-
-	assert_int_equal(listen_parse("127.0.0.1:0", &a, why, sizeof(why)), 0);
-	assert_int_equal(listeners_open(&listeners, &a, 1, 3, 0600, why, sizeof(why)), 0);
-	health = (struct health){ .set = 0 };
-	health_set(&health, HEALTH_RECOVERING, 0);
-	assert_int_equal(waiting_start(&w, &env), 0);
-	return w;
-}
-
-static void waiting_end(struct waiting *w)
-{
-	waiting_stop(w);
-	listeners_close(&listeners);
-}
-
-static void expect(const char *request, const char *start, const char *has)
-{
-	char reply[4096];
-
-	ask(&listeners, request, reply, sizeof(reply));
-	if (strncmp(reply, start, strlen(start)) || !strstr(reply, has))
-		fail_msg("%s: %s", request, reply);
-	assert_non_null(strstr(reply, "\r\nDate: "));
-	assert_non_null(strstr(reply, "\r\nConnection: close\r\n"));
-	assert_non_null(strstr(reply, "\r\nPasted-Class: fsync\r\n"));
-	assert_null(strstr(reply, "Pasted-Record"));
-}
-
-static void waiting(void **state)
-{
-	struct waiting *w = waiting_begin(10000);
-	char reply[4096];
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char name[200], got[64];
+	unsigned filled = 0;
+	int fd;
 
 	(void)state;
-	/* Three workers' sockets: enough requests to come to each of them. */
-	for (int i = 0; i < 12; i++) {
-		expect("GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "not ready: recovering");
-		expect("GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "\r\nRetry-After: ");
+	memset(name, 'n', sizeof(name));
+	snprintf(name, 32, "@pasted-test-%d", getpid());
+	name[strlen(name)] = 'x';
+	for (size_t n = sizeof(un.sun_path) - 2; n <= sizeof(un.sun_path); n++) {
+		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		assert_true(fd >= 0);
+		name[n] = '\0';
+		memcpy(un.sun_path, name, n < sizeof(un.sun_path) ? n : sizeof(un.sun_path));
+		un.sun_path[0] = '\0';
+		assert_int_equal(bind(fd, (struct sockaddr *)&un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+				 (n < sizeof(un.sun_path) ? n : sizeof(un.sun_path)))), 0);
+		setenv("NOTIFY_SOCKET", name, 1);
+		daemon_notify("READY=1");
+		if (n < sizeof(un.sun_path)) {
+			assert_int_equal(recv(fd, got, sizeof(got), 0), 7);
+			assert_memory_equal(got, "READY=1", 7);
+		}
+		assert_int_equal(recv(fd, got, sizeof(got), 0), -1);
+		close(fd);
+		name[n] = 'n';
 	}
-	expect("GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "\r\n\r\nalive\n");
-	expect("HEAD /-/livez?deep HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "Content-Length: 6\r\n");
-	expect("GET /-/livez HTTP/1.0\r\n\r\n", "HTTP/1.1 200 ", "alive");
-	expect("GET http://x/-/livez HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "alive");
-	expect("GET /-/livezz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "\"error\":\"the server is recovering");
-	expect("GET /-/records/0-1 HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "application/json");
-	expect("GET /x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404 ", ",\"error\":");
-	expect("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 503 ", "Retry-After: ");
-	expect("POST /-/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 405 ", "Allow: ");
-	expect("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000001\r\n\r\n", "HTTP/1.1 413 ", ",\"error\":");
-	expect("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 204 ", "POST, PUT");
-	expect("BREW /x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 501 ", ",\"error\":");
-	expect("GET /-/livez HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ", "no Host");
-	ask(&listeners, "HEAD /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", reply, sizeof(reply));
-	assert_string_equal(strstr(reply, "\r\n\r\n"), "\r\n\r\n");
-	/* Between the last reason and the workers it is still not ready. */
-	health_clear(&health, HEALTH_RECOVERING);
-	expect("GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "starting");
-	waiting_end(w);
-}
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	memcpy(un.sun_path, "\0a", 2);
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, offsetof(struct sockaddr_un, sun_path) + 2), 0);
+	setenv("NOTIFY_SOCKET", "@a", 1);
+	daemon_notify("x");
+	assert_int_equal(recv(fd, got, sizeof(got), 0), 1);
+	setenv("NOTIFY_SOCKET", "@", 1);
+	daemon_notify("x");
+	setenv("NOTIFY_SOCKET", "", 1);
+	daemon_notify("x");
+	setenv("NOTIFY_SOCKET", "@nobody-has-this", 1);
+	daemon_notify("x");
+	setenv("NOTIFY_SOCKET", "@a", 1);
+	{					/* full: it is waited for a moment, not for ever */
+		int from = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-static int connect_door(void)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(connect(fd, (const struct sockaddr *)&listeners.l[0].addr.ss, listeners.l[0].addr.len), 0);
-	return fd;
-}
-
-static void say(int fd, const char *text)
-{
-	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
-}
-
-/* Clients that say nothing, or a byte now and then, or do not go: none is in another's way,
- * and there may be more of them than there is room for. */
-static void waiting_for_many(void **state)
-{
-	struct waiting *w = waiting_begin(3600000);
-	int fd[2 * WAITING_CLIENTS], late = connect_door();
-	char reply[4096];
-	size_t at = 0;
-	ssize_t n;
-
-	(void)state;
-	say(late, "GET /-/li");
-	for (unsigned i = 0; i < WAITING_CLIENTS / 2; i++) {
-		fd[i] = connect_door();
-		if (i % 3)
-			say(fd[i], i % 3 == 1 ? "G" : "GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n");
+		while (sendto(from, "y", 1, 0, (struct sockaddr *)&un, offsetof(struct sockaddr_un, sun_path) + 2) == 1)
+			filled++;
+		assert_true(filled > 0);
+		close(from);
 	}
-	expect("GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "alive");
-	say(late, "vez HTTP/1.1\r\nHo");	/* it came first, and is still there */
-	expect("GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "recovering");
-	say(late, "st: x\r\n\r\n");
-	while ((n = recv(late, reply + at, sizeof(reply) - 1 - at, 0)) > 0)
-		at += (size_t)n;
-	assert_int_equal(n, 0);
-	assert_memory_equal(reply, "HTTP/1.1 200 ", 13);
-	for (unsigned i = WAITING_CLIENTS / 2; i < 2 * WAITING_CLIENTS; i++)
-		fd[i] = connect_door();
-	expect("GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "alive");
-	for (unsigned i = 0; i < 2 * WAITING_CLIENTS; i++)
-		close(fd[i]);
-	close(late);
-	waiting_end(w);
-}
-
-/* A body that is refused comes to its end: the client sees the answer, not a reset. */
-static void waiting_with_a_body(void **state)
-{
-	struct waiting *w = waiting_begin(10000);
-	char *body = calloc(1, 8u << 20), reply[4096];
-	size_t at = 0;
-	ssize_t n;
-	int fd = connect_door();
-
-	(void)state;
-	say(fd, "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n");
-	for (size_t i = 0; i < 8u << 20; i += (size_t)n) {
-		n = send(fd, body + i, (8u << 20) - i, MSG_NOSIGNAL);
-		assert_true(n > 0);
+	alarm(60);				/* to give up */
+	daemon_notify("x");
+	alarm(0);
+	while (filled--) {
+		assert_int_equal(recv(fd, got, sizeof(got), 0), 1);
+		assert_int_equal(*got, 'y');
 	}
-	while ((n = recv(fd, reply + at, sizeof(reply) - 1 - at, 0)) > 0)
-		at += (size_t)n;
-	assert_int_equal(n, 0);
-	assert_memory_equal(reply, "HTTP/1.1 503 ", 13);
+	assert_int_equal(recv(fd, got, sizeof(got), 0), -1);
+	daemon_notify("x");
+	assert_int_equal(recv(fd, got, sizeof(got), 0), 1);
+	unsetenv("NOTIFY_SOCKET");
 	close(fd);
-	free(body);
-	waiting_end(w);
-}
-
-/* A head that does not end is 408; who never began is let go. */
-static void waiting_in_vain(void **state)
-{
-	struct waiting *w = waiting_begin(20);
-	int fd = connect_door();
-	char c;
-
-	(void)state;
-	expect("GET /-/livez HTTP/1.1\r\n", "HTTP/1.1 408 ", ",\"error\":");
-	assert_int_equal(recv(fd, &c, 1, 0), 0);
-	close(fd);
-	waiting_end(w);
-}
-
-/* After it has left the listeners are somebody else's, and who is there is served. */
-static void waiting_leaves(void **state)
-{
-	struct waiting *w = waiting_begin(3600000);
-	int before = connect_door(), after, fd;
-	char reply[4096];
-	ssize_t n;
-
-	(void)state;
-	say(before, "GET /-/readyz ");
-	expect("GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 ", "alive");	/* so it has come to it */
-	waiting_leave(w);
-	after = connect_door();
-	for (unsigned i = 0; (fd = accept(listeners.table[i % 3], NULL, NULL)) < 0; i++)
-		assert_int_equal(errno, EAGAIN);
-	close(fd);
-	health_clear(&health, HEALTH_RECOVERING);
-	say(before, "HTTP/1.1\r\nHost: x\r\n\r\n");
-	n = recv(before, reply, sizeof(reply) - 1, 0);
-	assert_true(n > 13);
-	assert_memory_equal(reply, "HTTP/1.1 200 ", 13);
-	close(before);
-	close(after);
-	waiting_end(w);
 }
 
 /* ---- messages ---- */
@@ -421,14 +417,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signals),
+		cmocka_unit_test(bell),
 		cmocka_unit_test(pid_file),
+		cmocka_unit_test(pid_file_text),
+		cmocka_unit_test(pid_file_held),
 		cmocka_unit_test(files),
 		cmocka_unit_test(notify),
-		cmocka_unit_test(waiting),
-		cmocka_unit_test(waiting_for_many),
-		cmocka_unit_test(waiting_with_a_body),
-		cmocka_unit_test(waiting_in_vain),
-		cmocka_unit_test(waiting_leaves),
+		cmocka_unit_test(notify_names),
 		cmocka_unit_test(messages),
 	};
 
