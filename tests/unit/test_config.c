@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_config.c - config.h, listen.h and choose.h: what is taken, what is refused
- * and in which words, and the table of classes.
+ * test_config.c - config.h and listen.h: what is taken, what is refused and in which words.
  */
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,11 +14,22 @@
 
 #include <cmocka.h>
 
-#include "choose.h"
+#include "cgroup.h"
 #include "config.h"
 #include "format.h"
+#include "segment.h"
 
 #define MIB ((uint64_t)1 << 20)
+
+/* What the control group allows, in this case. */
+static struct cgroup group = { UINT64_MAX, UINT32_MAX };
+
+void cgroup_read(struct cgroup *g, const char *list, const char *root)
+{
+	assert_string_equal(list, CGROUP_LIST);
+	assert_string_equal(root, CGROUP_ROOT);
+	*g = group;
+}
 
 /* One load: the command line after the program's name, ending in NULL. */
 struct attempt {
@@ -407,71 +418,406 @@ static void sockets(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
-/* ---- classes ---- */
+/* ---- each setting ---- */
 
-/* One test per row of the table in choose.h. */
-static void classes(void **state)
+#define BYTES ", with K, M, G or T for powers of 1024"
+#define UNITS ", with ms, s, m, h or d"
+#define F(name) offsetof(struct config, name), sizeof(((struct config *)0)->name)
+
+/* Least and most are taken, what is beyond them is not, and the default is what is written here. */
+static const struct number {
+	const char *name;
+	size_t at, bytes;
+	const char *below, *least;
+	uint64_t least_is;
+	const char *most;
+	uint64_t most_is;
+	const char *above, *range;
+	uint64_t def;			/* UINT64_MAX: depends on the machine */
+} numbers[] = {
+	{ "busy-poll", F(busy_poll_us), NULL, "0", 0, "1000000", 1000000, "1000001", "0 to 1000000", 0 },
+	{ "workers", F(workers), "0", "1", 1, "256", 256, "257", "1 to 256, or auto", UINT64_MAX },
+	{ "pool-size", F(pool_bytes), "1048575", "1M", MIB, "64G", 65536 * MIB, "65G",
+	  "1M to 64G" BYTES ", or auto", UINT64_MAX },
+	{ "segment-size", F(segment_bytes), "65535", "64K", 65536, "4G", 4096 * MIB, "4294967297", "64K to 4G" BYTES,
+	  64 * MIB },
+	{ "retain-bytes", F(retain_bytes), NULL, "0", 0, "1024T", 1024 * MIB * MIB, "1025T", "0 to 1024T" BYTES, 0 },
+	{ "retain-age", F(retain_ms), NULL, "0", 0, "36500d", 36500 * UINT64_C(86400000), "36501d",
+	  "0 to 36500d" UNITS, 0 },
+	{ "head-max", F(head_bytes_max), "1023", "1K", 1024, "64K", 65536, "65537", "1K to 64K" BYTES, 16384 },
+	{ "target-max", F(target_bytes_max), "15", "16", 16, "64k", 65536, "65537", "16 to 64K" BYTES, 8192 },
+	{ "headers-max", F(headers_max), "0", "1", 1, "1000", 1000, "1001", "1 to 1000", 100 },
+	{ "body-max", F(body_bytes_max), "0", "1", 1, "60M", 60 * MIB, "61M", "1 to 60M" BYTES ", or auto", 16 * MIB },
+	{ "conns-max", F(conns_max), "0", "1", 1, "1000000", 1000000, "1000001", "1 to 1000000", 16384 },
+	{ "header-timeout", F(header_timeout_ms), "9ms", "10ms", 10, "1d", 86400000, "86400001ms", "10ms to 1d" UNITS,
+	  10000 },
+	{ "body-timeout", F(body_timeout_ms), "9ms", "10ms", 10, "24h", 86400000, "86401s", "10ms to 1d" UNITS, 30000 },
+	{ "body-rate", F(body_rate), NULL, "0", 0, "1G", 1024 * MIB, "1025M", "0 to 1G" BYTES, 1024 },
+	{ "idle-timeout", F(idle_timeout_ms), "9ms", "10ms", 10, "1440m", 86400000, "1441m", "10ms to 1d" UNITS, 60000 },
+	{ "write-timeout", F(write_timeout_ms), "0", "10ms", 10, "1d", 86400000, "25h", "10ms to 1d" UNITS, 30000 },
+	{ "pushback-timeout", F(pushback_ms), "0", "1ms", 1, "60s", 60000, "61s", "1ms to 1m" UNITS, 1000 },
+	{ "checkpoint-interval", F(checkpoint_ms), "0ms", "1ms", 1, "1h", 3600000, "3601s", "1ms to 1h" UNITS, 200 },
+	{ "checkpoint-buffers", F(checkpoint_bufs), "0", "1", 1, "16777216", 16777216, "16777217", "1 to 16777216", 1024 },
+	{ "drain-delay", F(drain_delay_ms), NULL, "0", 0, "1h", 3600000, "3600001ms", "0 to 1h" UNITS, 0 },
+	{ "drain-timeout", F(drain_ms), NULL, "0", 0, "60m", 3600000, "2h", "0 to 1h" UNITS, 10000 },
+};
+#define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
+
+static uint64_t value_of(const struct attempt *a, const struct number *n)
 {
-	enum { NO, REFUSED = 0 };
-	static const struct {
-		const char *class, *nvmm;
-		int store, memory;	/* found; memory 0: the probe failed */
-		int want;
-		const char *place;
-	} rows[] = {
-		{ "none",     NULL, WAL_VOLATILE,  NO,            WAL_NONE,      NULL },
-		{ "none",     "/m", WAL_FSYNC,     WAL_NVMM,      WAL_NONE,      NULL },
-		{ "volatile", NULL, WAL_VOLATILE,  NO,            WAL_VOLATILE,  "/s" },
-		{ "volatile", "/m", WAL_FSYNC,     WAL_VOLATILE,  WAL_VOLATILE,  "/m" },
-		{ "auto",     NULL, WAL_VOLATILE,  NO,            REFUSED,       NULL },
-		{ "auto",     "/m", WAL_VOLATILE,  WAL_NVMM,      REFUSED,       NULL },
-		{ "fsync",    NULL, WAL_VOLATILE,  NO,            REFUSED,       NULL },
-		{ "nvmm",     "/m", WAL_VOLATILE,  WAL_NVMM,      REFUSED,       NULL },
-		{ "auto",     NULL, WAL_FSYNC,     NO,            WAL_FSYNC,     NULL },
-		{ "auto",     NULL, WAL_NVMM,      NO,            WAL_NVMM,      "/s" },
-		{ "auto",     "/m", WAL_FSYNC,     WAL_FSYNC,     WAL_FSYNC,     NULL },
-		{ "auto",     "/m", WAL_FSYNC,     WAL_VOLATILE,  WAL_FSYNC,     NULL },
-		{ "auto",     "/m", WAL_FSYNC,     WAL_NVMM,      WAL_NVMM,      "/m" },
-		{ "auto",     "/m", WAL_FSYNC,     WAL_NVMM_EADR, WAL_NVMM_EADR, "/m" },
-		{ "auto",     "/m", WAL_FSYNC,     NO,            REFUSED,       NULL },
-		{ "fsync",    "/m", WAL_FSYNC,     WAL_NVMM,      WAL_FSYNC,     NULL },
-		{ "nvmm",     NULL, WAL_FSYNC,     NO,            REFUSED,       NULL },
-		{ "nvmm",     NULL, WAL_NVMM_EADR, NO,            WAL_NVMM_EADR, "/s" },
-		{ "nvmm",     "/m", WAL_FSYNC,     WAL_FSYNC,     REFUSED,       NULL },
-		{ "nvmm",     "/m", WAL_FSYNC,     WAL_VOLATILE,  REFUSED,       NULL },
-		{ "nvmm",     "/m", WAL_FSYNC,     NO,            REFUSED,       NULL },
-		{ "nvmm",     "/m", WAL_FSYNC,     WAL_NVMM,      WAL_NVMM,      "/m" },
-	};
+	uint32_t v;
+
+	if (n->bytes == sizeof(uint64_t))
+		return *(const uint64_t *)(const void *)((const char *)&a->c + n->at);
+	memcpy(&v, (const char *)&a->c + n->at, sizeof(v));
+	return v;
+}
+
+static enum config_verdict load_number(struct attempt *a, const struct number *n, const char *value)
+{
+	char option[64];
+	bool pool = !strcmp(n->name, "pool-size"), workers = !strcmp(n->name, "workers");
+
+	snprintf(option, sizeof(option), "--%s", n->name);
+	return load(a, option, value, pool ? "--workers=1" : "--pool-size=1G", workers || pool ? NULL : "--workers=1", NULL);
+}
+
+static void each_number(void **state)
+{
+	struct attempt a, def;
+	char want[256];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct findings f = {
-			.store = rows[i].store, .nvmm = rows[i].memory,
-			.nvmm_err = rows[i].nvmm && !rows[i].memory ? -ENOENT : 0,
-			.store_why = "the store's reason", .nvmm_why = "the memory's reason",
-		};
-		struct attempt a;
-		struct choice out;
-		int err;
+	assert_int_equal(load(&def, NULL), CONFIG_RUN);
+	for (const struct number *n = numbers; n < numbers + NUMBERS; n++) {
+		assert_int_equal(load_number(&a, n, n->least), CONFIG_RUN);
+		assert_true(value_of(&a, n) == n->least_is);
+		done(&a);
+		assert_int_equal(load_number(&a, n, n->most), CONFIG_RUN);
+		assert_true(value_of(&a, n) == n->most_is);
+		/* It sets its own field and no other. */
+		for (const struct number *o = numbers; o < numbers + NUMBERS; o++)
+			if (o != n && o->def != UINT64_MAX && o->at != offsetof(struct config, body_bytes_max))
+				assert_true(value_of(&a, o) == o->def);
+		done(&a);
+		for (int i = 0; i < 2; i++) {
+			const char *beyond = i ? n->above : n->below;
 
-		assert_int_equal(load(&a, "--store", "/s", "--class", rows[i].class,
-				      rows[i].nvmm ? "--nvmm" : NULL, rows[i].nvmm, NULL), CONFIG_RUN);
-		err = choose_class(&a.c, &f, &out);
-		if (rows[i].want == REFUSED) {
-			assert_int_equal(err, -EOPNOTSUPP);
-			assert_non_null(strstr(out.why, "accepted is"));
-			assert_non_null(strstr(out.why, "reason"));
-		} else {
-			assert_int_equal(err, 0);
-			assert_int_equal(out.class, rows[i].want);
-			assert_int_not_equal(*out.why, '\0');
-			if (rows[i].place)
-				assert_string_equal(out.nvmm, rows[i].place);
-			else
-				assert_null(out.nvmm);
+			if (!beyond)
+				continue;
+			assert_int_equal(load_number(&a, n, beyond), CONFIG_WRONG);
+			snprintf(want, sizeof(want), "pasted: --%s: \"%s\" is out of range: accepted is %s\n", n->name,
+				 beyond, n->range);
+			assert_string_equal(a.err, want);
+			done(&a);
 		}
+		assert_int_equal(load_number(&a, n, "7x"), CONFIG_WRONG);
+		snprintf(want, sizeof(want), "pasted: --%s: \"7x\" is not a number that is understood here: accepted "
+			 "is %s\n", n->name, n->range);
+		assert_string_equal(a.err, want);
+		done(&a);
+		if (n->def != UINT64_MAX)
+			assert_true(value_of(&def, n) == n->def);
+	}
+	assert_int_equal(def.c.unix_mode, 0600);
+	assert_null(def.c.nic);
+	assert_null(def.c.pid_file);
+	assert_null(def.c.file);
+	assert_false(def.c.adopt);
+	done(&def);
+}
+
+static void each_text(void **state)
+{
+	struct attempt a;
+
+	(void)state;
+	assert_int_equal(load(&a, "--pid-file=/run/a=b", "--store", "s#1", "--nvmm", "/m", "--adopt", "--unix-mode=0777",
+			      "--nic=vnet:e", "--ring", "paste", NULL), CONFIG_RUN);
+	assert_string_equal(a.c.pid_file, "/run/a=b");
+	assert_string_equal(a.c.store, "s#1");
+	assert_string_equal(a.c.nvmm, "/m");
+	assert_string_equal(a.c.nic, "e");
+	assert_true(a.c.adopt);
+	assert_false(a.c.doctor);
+	assert_int_equal(a.c.unix_mode, 0777);
+	assert_int_equal(a.c.ring, CONFIG_RING_PASTE);
+	done(&a);
+	for (unsigned i = 0; i < 4; i++) {
+		static const char *const names[] = { "auto", "uring", "socket", "paste" };
+
+		assert_int_equal(load(&a, "--ring", names[i], "--unix-mode", "007", NULL), CONFIG_RUN);
+		assert_int_equal(a.c.ring, i);
+		assert_int_equal(a.c.unix_mode, 7);
+		assert_string_equal(config_ring_name(i), names[i]);
 		done(&a);
 	}
+	assert_string_equal(config_ring_name(4), "?");
+	for (unsigned i = 0; i < 5; i++) {
+		static const struct { const char *name; unsigned class; } classes[] = {
+			{ "auto", CONFIG_CLASS_AUTO }, { "nvmm", WAL_NVMM }, { "fsync", WAL_FSYNC },
+			{ "volatile", WAL_VOLATILE }, { "none", WAL_NONE },
+		};
+
+		assert_int_equal(load(&a, "--class", classes[i].name, NULL), CONFIG_RUN);
+		assert_int_equal(a.c.class, classes[i].class);
+		done(&a);
+	}
+	refused(W("--nic: \"vnet:a:b\""), "--nic", "vnet:a:b");
+	refused(W("--nic: \"vnet:a b\""), "--nic", "vnet:a b");
+	refused(W("--nic: \"vnet:a\tb\""), "--nic", "vnet:a\tb");
+	refused(W("--pid-file: is empty: accepted is a path"), "--pid-file=");
+	refused(W("--class: \"\" is not one of them: accepted is auto|nvmm|fsync|volatile|none"), "--class=");
+	refused(W("--class: \"fsync|volatile\" is not one of them"), "--class=fsync|volatile");
+	refused(W("--unix-mode: \"00777\""), "--unix-mode", "00777");
+	refused(W("--unix-mode: \"1000\""), "--unix-mode", "1000");
+	refused(W("--listen: more than 16 addresses"), "--listen=[::]:1", "--listen=[::]:2", "--listen=[::]:3",
+		"--listen=[::]:4", "--listen=[::]:5", "--listen=[::]:6", "--listen=[::]:7", "--listen=[::]:8",
+		"--listen=[::]:9", "--listen=[::]:10", "--listen=[::]:11", "--listen=[::]:12", "--listen=[::]:13",
+		"--listen=[::]:14", "--listen=[::]:15", "--listen=[::]:16", "--listen=[::]:17");
+}
+
+/* The words of a refusal that names no setting, or one that wants a value. */
+static void words(void **state)
+{
+	static const struct { const char *option, *want; } table[] = {
+		{ "-", "\"-\" is not an option: pasted --help lists them" },
+		{ "--", "unknown option --: pasted --help lists them" },
+		{ "=", "\"=\" is not an option: pasted --help lists them" },
+		{ "", "\"\" is not an option: pasted --help lists them" },
+		{ "-help", "\"-help\" is not an option: pasted --help lists them" },
+		{ "--1234567890123456789012345678901", "unknown option --1234567890123456789012345678901: "
+		  "pasted --help lists them" },
+		{ "--12345678901234567890123456789012", "\"--12345678901234567890123456789012\" is not an option: "
+		  "pasted --help lists them" },
+		{ "--store", "--store: needs a value: DIR" }, { "--class", "--class: needs a value: "
+		  "auto|nvmm|fsync|volatile|none" }, { "--config", "--config: needs a value: FILE" },
+		{ "--help=", "--help: takes no value" }, { "--adopt=1", "--adopt: takes no value" },
+	};
+	struct attempt a;
+	char want[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		assert_int_equal(load(&a, table[i].option, NULL), CONFIG_WRONG);
+		snprintf(want, sizeof(want), "pasted: %s\n", table[i].want);
+		assert_string_equal(a.err, want);
+		done(&a);
+	}
+	/* The first that ends it does; what stands behind it is not looked at. */
+	assert_int_equal(load(&a, "--store", "/s", "--version", "--help", "--nonsense", NULL), CONFIG_DONE);
+	assert_string_equal(a.out, "pasted " PACKAGE_VERSION "\n");
+	assert_null(a.c.store);
+	done(&a);
+	assert_int_equal(load(&a, "--help", NULL), CONFIG_DONE);
+	assert_memory_equal(a.out, "pasted - a durable HTTP ingest server\n\nusage: pasted [option]...\n\n"
+			    "  --listen ADDR:PORT\n      address", 94);
+	assert_non_null(strstr(a.out, "PORT\n      address to serve, may be repeated; [::1]:8080 and unix:/path too, "
+			       "port 0: any free [127.0.0.1:8080]\n  --unix-mode MODE\n"));
+	assert_non_null(strstr(a.out, "\n  --workers N|auto\n      threads, each with a lane of its own; auto: one per "
+			       "CPU it may use [auto]\n  --pool-size BYTES|auto\n"));
+	assert_non_null(strstr(a.out, "\n  --nvmm DIR|/dev/daxX.Y\n      persistent memory for the write-ahead log and "
+			       "the buffers\n  --class auto|nvmm|fsync|volatile|none\n"));
+	assert_non_null(strstr(a.out, "\n  --help\n      print this and exit\n\nBYTES take K, M, G, T; TIME takes ms, "
+			       "s, m, h, d.  pasted(8), pasted.conf(5).\n"));
+	done(&a);
+}
+
+/* ---- the file's grammar ---- */
+
+static void load_text(struct attempt *a, const char *text, enum config_verdict want)
+{
+	char *path = file_of(text);
+	enum config_verdict v = load(a, "--config", path, NULL);
+
+	unlink(path);
+	if (v != want)
+		fail_msg("%s: %s", text, a->err);
+}
+
+static void grammar(void **state)
+{
+	static const struct { const char *text, *store; } good[] = {
+		{ "store=/s", "/s" }, { "\t store \t=\t /s \t\r\n", "/s" }, { "store = a = b\n", "a = b" },
+		{ "store = /s # rest = x\n", "/s" }, { "store = /s\t#\n", "/s" }, { "store = #/s\nstore = /t\n", NULL },
+		{ "store = a#b#c #d\n", "a#b#c" }, { "#store = /t\nstore = /s\n   # x\n \t \n", "/s" },
+		{ "\xef\xbb\xbfstore = /s\n", "/s" }, { "\xef\xbb\xbf# x\nstore = /s\n", "/s" },
+	};
+	struct attempt a;
+	char nul[] = "test_config.XXXXXX", want[128];
+	FILE *f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		load_text(&a, good[i].text, good[i].store ? CONFIG_RUN : CONFIG_WRONG);
+		if (good[i].store)
+			assert_string_equal(a.c.store, good[i].store);
+		done(&a);
+	}
+	/* a mark of the byte order is one at the beginning only */
+	file_refused(W(":2: unknown key \"\xef\xbb\xbfworkers\""), "ring = socket\n\xef\xbb\xbfworkers = 1\n");
+	/* twice is twice, though the second says the same; but for addresses */
+	file_refused(W(":2: store: is there twice, first in line 1: leave one\n"), "store = /s\nstore = /s\n");
+	load_text(&a, "listen = [::1]:1\n\nlisten = [::1]:1\n", CONFIG_RUN);
+	assert_int_equal(a.c.nlisten, 2);
+	done(&a);
+	/* a byte that ends a string does not end the line */
+	f = fdopen(mkstemp(nul), "w");
+	assert_non_null(f);
+	fwrite("# x\nstore = /s\0\nring = socket\n", 1, 30, f);
+	fclose(f);
+	assert_int_equal(load(&a, "--config", nul, NULL), CONFIG_WRONG);
+	snprintf(want, sizeof(want), "pasted: %s:2: there is a NUL byte in the line: accepted is text\n", nul);
+	assert_string_equal(a.err, want);
+	done(&a);
+	unlink(nul);
+	/* what is no file */
+	assert_int_equal(load(&a, "--config=.", NULL), CONFIG_WRONG);
+	assert_string_equal(a.err, "pasted: --config: cannot read .: Is a directory\n");
+	done(&a);
+}
+
+/* Where a setting stands is where its value came from. */
+static void places(void **state)
+{
+	char *path = file_of("\n\nclass = fsync\nstore = /t\n"), buf[128], want[128];
+	struct attempt a;
+
+	(void)state;
+	assert_int_equal(load(&a, "--config", path, "--store=/s", NULL), CONFIG_RUN);
+	unlink(path);
+	assert_string_equal(a.c.store, "/s");
+	snprintf(want, sizeof(want), "%s:3: class", path);
+	assert_string_equal(config_place(&a.c, "class", buf, sizeof(buf)), want);
+	assert_string_equal(config_place(&a.c, "store", buf, sizeof(buf)), "--store");
+	assert_string_equal(config_place(&a.c, "ring", buf, sizeof(buf)), "--ring");
+	assert_string_equal(config_place(&a.c, "no-such", buf, sizeof(buf)), "--no-such");
+	assert_ptr_equal(a.c.file, path);
+	done(&a);
+	/* What the command line overrides has its line in a message all the same, and is not twice. */
+	path = file_of("workers = 1\nstore = /t\nstore = /u\n");
+	snprintf(want, sizeof(want), "pasted: %s:3: store: is there twice, first in line 2: leave one\n", path);
+	assert_int_equal(load(&a, "--config", path, "--store=/s", NULL), CONFIG_WRONG);
+	unlink(path);
+	assert_string_equal(a.err, want);
+	done(&a);
+}
+
+/* ---- of the machine ---- */
+
+static void workers_auto(void **state)
+{
+	cpu_set_t all, one;
+	struct attempt a;
+	unsigned n;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	n = (unsigned)CPU_COUNT(&all);
+	assert_int_equal(load(&a, NULL), CONFIG_RUN);
+	assert_int_equal(a.c.workers, n < LANES_MAX ? n : LANES_MAX);
+	done(&a);
+	group.cpus = 1;			/* as much of their time */
+	assert_int_equal(load(&a, NULL), CONFIG_RUN);
+	assert_int_equal(a.c.workers, 1);
+	done(&a);
+	assert_int_equal(load(&a, "--workers=3", NULL), CONFIG_RUN);
+	assert_int_equal(a.c.workers, 3);
+	done(&a);
+	group.cpus = n + 1;
+	assert_int_equal(load(&a, NULL), CONFIG_RUN);
+	assert_int_equal(a.c.workers, n < LANES_MAX ? n : LANES_MAX);
+	done(&a);
+	group.cpus = UINT32_MAX;
+	CPU_ZERO(&one);
+	for (int i = 0; i < CPU_SETSIZE && !CPU_COUNT(&one); i++)
+		if (CPU_ISSET(i, &all))
+			CPU_SET(i, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	assert_int_equal(load(&a, NULL), CONFIG_RUN);
+	assert_int_equal(a.c.workers, 1);
+	done(&a);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+}
+
+static void pool_auto(void **state)
+{
+	static const struct { uint64_t memory_kib; const char *workers; uint64_t pool_mib; } table[] = {
+		{ 600 << 10, "1", 256 }, { 512 << 10, "1", 256 }, { 511 << 10, "1", 255 }, { 100 << 10, "2", 50 },
+		{ (101 << 10) + 1023, "2", 50 }, { (102 << 10) - 1, "1", 50 }, { 16 << 10, "1", 8 }, { 10 << 10, "1", 8 },
+		{ 17 << 10, "1", 8 }, { 18 << 10, "1", 9 }, { 700 << 10, "5", 320 }, { 700 << 10, "4", 256 },
+		{ 700 << 10, "6", 350 },
+	};
+	struct attempt a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		group.memory_bytes = table[i].memory_kib << 10;
+		assert_int_equal(load(&a, "--workers", table[i].workers, NULL), CONFIG_RUN);
+		assert_true(a.c.memory_bytes == table[i].memory_kib << 10);
+		assert_true(a.c.pool_bytes == table[i].pool_mib * MIB);
+		done(&a);
+	}
+	group.memory_bytes = UINT64_MAX;
+	assert_int_equal(load(&a, NULL), CONFIG_RUN);
+	assert_true(a.c.memory_bytes == (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE));
+	done(&a);
+}
+
+/* ---- what goes together, in whole sentences ---- */
+
+static void sentences(void **state)
+{
+	struct attempt a;
+	char want[256];
+
+	(void)state;
+#define SAYS(text, ...) do {						\
+		assert_int_equal(load(&a, __VA_ARGS__, NULL), CONFIG_WRONG);	\
+		assert_string_equal(a.err, "pasted: " text "\n");		\
+		done(&a);							\
+	} while (0)
+	SAYS("--nic: is for the ring paste, not for uring: accepted is --ring paste or auto with it",
+	     "--ring=uring", "--nic=vnet:a", "--busy-poll=1");
+	SAYS("--busy-poll: is for the ring paste, not for socket: accepted is --ring paste or auto with it",
+	     "--ring=socket", "--busy-poll=1");
+	SAYS("--segment-size: 1049599 is not a multiple of 4096: accepted is 1048576", "--segment-size=1049599");
+	SAYS("--retain-bytes: each of 3 workers needs room for 4 segments: accepted are 0 (keep all) and 12M or more; "
+	     "or smaller segments, or fewer workers", "--segment-size=1M", "--workers=3", "--retain-bytes=12582911");
+	SAYS("--pool-size: a record of head-max + body-max = 528385 does not fit twice into the share of each of 2 "
+	     "workers: accepted are records up to 516K, a larger pool, or fewer workers", "--workers=2",
+	     "--pool-size=2113536", "--head-max=4K", "--body-max=524289");
+	SAYS("--pool-size: a record of head-max + body-max = 16385 does not fit twice into the share of each of 64 "
+	     "workers: accepted are records up to 16K, a larger pool, or fewer workers", "--workers=64",
+	     "--pool-size=2M");
+	/* Twice into a worker's whole buffers: exactly is enough. */
+	assert_int_equal(load(&a, "--workers=2", "--pool-size=2113536", "--head-max=4K", "--body-max=524288", NULL),
+			 CONFIG_RUN);
+	done(&a);
+	assert_int_equal(load(&a, "--workers=2", "--pool-size=2113535", "--head-max=4K", "--body-max=524288", NULL),
+			 CONFIG_WRONG);
+	done(&a);
+	assert_int_equal(load(&a, "--workers=2", "--pool-size=2113535", "--head-max=4K", "--body-max=522240",
+			      "--buffer-size=2048", NULL), CONFIG_RUN);
+	done(&a);
+	assert_int_equal(load(&a, "--segment-size=1M", "--workers=3", "--retain-bytes=12M", NULL), CONFIG_RUN);
+	done(&a);
+	assert_int_equal(load(&a, "--workers=3", "--retain-bytes=1", "--class=none", NULL), CONFIG_RUN);
+	done(&a);
+	/* Into a segment: exactly, and one byte more; what is found for the body is the most there can be. */
+	assert_int_equal(load(&a, "--segment-size=1M", NULL), CONFIG_RUN);
+	assert_true(a.c.body_bytes_max == seg_record_max(MIB) - 16384);
+	snprintf(want, sizeof(want), "--body-max=%llu", (unsigned long long)a.c.body_bytes_max);
+	done(&a);
+	assert_int_equal(load(&a, "--segment-size=1M", want, NULL), CONFIG_RUN);
+	done(&a);
+	snprintf(want, sizeof(want), "--body-max=%llu", (unsigned long long)seg_record_max(MIB) - 16383);
+	assert_int_equal(load(&a, "--segment-size=1M", want, NULL), CONFIG_WRONG);
+	snprintf(want, sizeof(want), "pasted: --segment-size: a record of head-max + body-max = %llu does not fit: "
+		 "accepted are records up to ", (unsigned long long)seg_record_max(MIB) + 1);
+	assert_memory_equal(a.err, want, strlen(want));
+	assert_string_equal(a.err + strlen(a.err) - 21, ", or larger segments\n");
+	done(&a);
 }
 
 int main(void)
@@ -488,7 +834,14 @@ int main(void)
 		cmocka_unit_test(help_and_version),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(sockets),
-		cmocka_unit_test(classes),
+		cmocka_unit_test(each_number),
+		cmocka_unit_test(each_text),
+		cmocka_unit_test(words),
+		cmocka_unit_test(grammar),
+		cmocka_unit_test(places),
+		cmocka_unit_test(workers_auto),
+		cmocka_unit_test(pool_auto),
+		cmocka_unit_test(sentences),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
