@@ -217,7 +217,11 @@ unsigned wal_lanes(const struct wal *w)
 int wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s)
 {
 	(void)w;
-	memset(s, 0, sizeof *s);
+	*s = (struct wal_lane_stats){
+		.bytes = 101 + lane, .commits = 201 + lane, .checkpoints = 301 + lane, .checkpoint_bytes = 401 + lane,
+		.segments = 501 + lane, .segment_bytes = 601 + lane, .oldest_ms = 701 + lane,
+		.gathered_bytes = 801 + lane, .expired_records = 901 + lane, .nospace = (int)lane,
+	};
 	s->records = fake.newest[lane];
 	s->durable_seq = fake.newest[lane];
 	s->settled_seq = fake.settled[lane];

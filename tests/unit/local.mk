@@ -12,6 +12,7 @@ UNIT_TESTS += %D%/test_health
 tests_unit_test_health_SOURCES = %D%/test_health.c %D%/fake_wal.h
 UNIT_TESTS += %D%/test_metrics
 tests_unit_test_metrics_SOURCES = %D%/test_metrics.c %D%/fake_wal.h
+tests_unit_test_metrics_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=disk_waits_ms,--wrap=std_lost,--wrap=now_wall_ms
 UNIT_TESTS += %D%/test_service
 tests_unit_test_service_SOURCES = %D%/test_service.c %D%/fake_wal.h
 UNIT_TESTS += %D%/test_http

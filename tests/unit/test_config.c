@@ -677,6 +677,23 @@ static void grammar(void **state)
 	done(&a);
 }
 
+/* No file stays open, whatever was read, or was wrong. */
+static void closed(void **state)
+{
+	int before = dup(STDIN_FILENO), after;
+	struct attempt a;
+
+	(void)state;
+	close(before);
+	load_text(&a, "store = /s\n", CONFIG_RUN);
+	done(&a);
+	load_text(&a, "nonsense\n", CONFIG_WRONG);
+	done(&a);
+	after = dup(STDIN_FILENO);
+	close(after);
+	assert_int_equal(after, before);
+}
+
 /* Where a setting stands is where its value came from. */
 static void places(void **state)
 {
@@ -838,6 +855,7 @@ int main(void)
 		cmocka_unit_test(each_text),
 		cmocka_unit_test(words),
 		cmocka_unit_test(grammar),
+		cmocka_unit_test(closed),
 		cmocka_unit_test(places),
 		cmocka_unit_test(workers_auto),
 		cmocka_unit_test(pool_auto),

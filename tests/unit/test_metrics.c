@@ -100,8 +100,16 @@ static void test_quantile(void **state)
 	q = latency_quantile(b, .999);
 	assert_true(q >= 4096 && q <= 5120);
 	memset(b, 0, sizeof b);
-	b[LATENCY_BUCKETS - 1] = 1;
-	assert_true(latency_quantile(b, .5) > 2e7);
+	b[LATENCY_BUCKETS - 1] = 1;		/* it has no upper end: at least so long */
+	assert_true(latency_quantile(b, .5) == (double)latency_above(LATENCY_BUCKETS - 2));
+	assert_true(latency_quantile(b, 1) == (double)latency_above(LATENCY_BUCKETS - 2));
+	memset(b, 0, sizeof b);
+	b[0] = 4;				/* between its ends in proportion */
+	assert_true(latency_quantile(b, .5) == .5);
+	b[latency_bucket(100)] = 4;
+	assert_true(latency_quantile(b, .5) == 1);
+	assert_true(latency_quantile(b, .75) == 104);
+	assert_true(latency_quantile(b, 1) == 112);
 }
 
 /* Each field gets a value of its own and is found again, once. */
@@ -300,6 +308,104 @@ static void test_stats_every_counter(void **state)
 	free(t);
 }
 
+/* ---- what is told, from its first word ---- */
+
+unsigned __wrap_disk_waits_ms(void);
+unsigned __wrap_disk_waits_ms(void)
+{
+	return 2345;
+}
+
+uint64_t __wrap_std_lost(void);
+uint64_t __wrap_std_lost(void)
+{
+	return 17;
+}
+
+uint64_t __wrap_now_wall_ms(void);
+uint64_t __wrap_now_wall_ms(void)
+{
+	return 1700000000321;
+}
+
+/* All that the page is told besides the counters. */
+static void test_stats_whole(void **state)
+{
+	static const char end[] = ",\"expired_records\":902,\"failed\":-5,\"nospace\":1,\"fill_pct\":8}]}\n";
+	char *t, want[2048], *rss;
+	size_t n;
+
+	(void)state;
+	health_set(&health, HEALTH_LANE_FAILED, -EIO);
+	health_set(&health, HEALTH_STORE_MOVED, 0);
+	t = text_of(stats_json);
+	rss = strstr(t, "\"resident_bytes\":");
+	assert_non_null(rss);
+	n = (size_t)snprintf(want, sizeof want, "{\"version\":\"1.2.3\",\"class\":\"nvmm\",\"class_why\":\"it \\\"is\\\"?so "
+			     "?\xc3\xa9\",\"ring\":\"uring\",\"store\":\"/\",\"nvmm\":null,\"listen\":\"127.0.0.1:1\","
+			     "\"workers\":2,\"buffer_bytes\":2048,\"started_ms\":1700000000000,"
+			     "\"now_ms\":1700000000321,\"cpu_seconds\":3.375000,\"resident_bytes\":%llu,"
+			     "\"store_free_bytes\":30000,\"messages_lost\":17,\"ready\":false,\"state\":\"stuck\","
+			     "\"state_text\":\"not ready: lane-failed: a write or sync of the log failed and is never "
+			     "retried (Input/output error); look at the storage, then restart note: store-moved: the "
+			     "store or its log is no longer at its path; it is worked on where it is; give the new path "
+			     "at the next start\",\"conditions\":[\"lane-failed\",\"store-moved\"],\"counters\":{\"",
+			     strtoull(rss + 17, NULL, 10));
+	t[n] = '\0';
+	assert_string_equal(t, want);
+	free(t);
+	health = (struct health){ 0 };
+	env.nvmm = "/mnt";
+	t = text_of(stats_json);
+	assert_non_null(strstr(t, ",\"nvmm\":\"/mnt\",\"listen\":"));
+	assert_non_null(strstr(t, ",\"ready\":true,\"state\":\"ready\",\"state_text\":\"ready\",\"conditions\":[],"));
+	assert_non_null(strstr(t, "},\"latency\":{\"p50_us\":0.0,\"p99_us\":0.0,\"buckets\":[]},\"lanes\":[{\"lane\":0,"
+			       "\"records\":1,\"bytes\":101,\"durable_seq\":1,\"settled_seq\":1,\"commits\":201,"
+			       "\"checkpoints\":301,\"checkpoint_bytes\":401,\"segments\":501,\"segment_bytes\":601,"
+			       "\"oldest_seq\":1,\"oldest_ms\":701,\"gathered_bytes\":801,\"expired_records\":901,"
+			       "\"failed\":0,\"nospace\":0,\"fill_pct\":7},{\"lane\":1,\"records\":0,\"bytes\":102,"));
+	assert_string_equal(t + strlen(t) - strlen(end), end);
+	free(t);
+	env.nvmm = NULL;
+}
+
+static void test_gauges(void **state)
+{
+	static const struct { const char *name; unsigned v; } lane[] = {
+		{ "records_total", 0 }, { "record_bytes_total", 102 }, { "durable_sequence", 0 }, { "settled_sequence", 0 },
+		{ "commits_total", 202 }, { "checkpoints_total", 302 }, { "checkpoint_bytes_total", 402 },
+		{ "segments", 502 }, { "segment_bytes", 602 }, { "oldest_sequence", 1 }, { "oldest_milliseconds", 702 },
+		{ "gathered_bytes_total", 802 }, { "expired_records_total", 902 }, { "failed_errno", EIO },
+		{ "no_space", 1 }, { "fill_percent", 8 },
+	};
+	static uint64_t absent[WAL_REASONS];
+	char name[128], *t;
+
+	(void)state;
+	for (unsigned i = 0; i < WAL_REASONS; i++)
+		absent[i] = 40 + i;
+	env.absent = absent;
+	t = text_of(metrics_text);
+	assert_true(value(t, "pasted_start_time_seconds") == 1700000000);
+	assert_true(value(t, "pasted_messages_lost_total") == 17);
+	assert_true(value(t, "pasted_disk_waits_seconds") == 2.345);
+	assert_true(value(t, "pasted_buffer_bytes") == 2048);
+	assert_true(value(t, "pasted_ready") == 1);
+	for (size_t i = 0; i < sizeof lane / sizeof *lane; i++) {
+		snprintf(name, sizeof name, "pasted_lane_%s{lane=\"1\"}", lane[i].name);
+		assert_true(value(t, name) == lane[i].v);
+	}
+	for (unsigned i = 0; i < WAL_REASONS; i++) {	/* each reason but the one that is none */
+		snprintf(name, sizeof name, "pasted_records_absent_total{reason=\"%s\"} %u\n", wal_reason_name(i), 40 + i);
+		assert_int_equal(!!strstr(t, name), i != WAL_IS_THERE);
+	}
+	free(t);
+	env.absent = NULL;
+	t = text_of(metrics_text);
+	assert_null(strstr(t, "records_absent_total{"));
+	free(t);
+}
+
 /* ---- of the process and its disk ---- */
 
 static bool no_disk;
@@ -331,8 +437,15 @@ static void test_process(void **state)
 	assert_non_null(strstr(t, "\"cpu_seconds\":3.375000,"));
 	assert_non_null(strstr(t, "\"store_free_bytes\":30000,"));
 	free(t);
-	for (int k = 0; k < 2; k++) {		/* unknown is not told as a number */
+	for (int k = 0; k < 2; k++) {		/* unknown is not told as a number, though it was known before */
+		no_disk = false;
+		env.store = "/";
+		free(text_of(stats_json));
 		no_disk = !k;
+		env.store = k ? NULL : "/";
+		t = text_of(stats_json);
+		assert_null(strstr(t, "store_free"));
+		free(t);
 		env.store = k ? NULL : "/";
 		t = text_of(metrics_text);
 		assert_null(strstr(t, "store_free"));
@@ -353,7 +466,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_buckets), TEST(test_quantile), TEST(test_every_counter), TEST(test_facts),
 		TEST(test_form), TEST(test_stats),
-		TEST(test_stats_every_counter), TEST(test_process),
+		TEST(test_stats_every_counter), TEST(test_process), TEST(test_stats_whole), TEST(test_gauges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
