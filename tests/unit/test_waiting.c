@@ -415,6 +415,26 @@ static void test_no_files(void **state)
 	close(fresh[1]);
 }
 
+/* Where standard input was closed a client may be descriptor 0. */
+static void test_descriptor_0(void **state)
+{
+	int fd = new_socket(), keep = dup(STDIN_FILENO);
+	unsigned files;
+
+	(void)state;
+	close(STDIN_FILENO);
+	files = open_files();
+	to_door(fd);
+	say(fd, "GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_memory_equal(hear(fd), "HTTP/1.1 200 ", 13);
+	close(fd);
+	while (open_files() != files - 1)
+		sched_yield();
+	if (keep >= 0)
+		assert_int_equal(dup2(keep, STDIN_FILENO), STDIN_FILENO);
+	close(keep);
+}
+
 /* A body that is refused comes to its end: the client sees the answer, not a reset. */
 static void test_body(void **state)
 {
@@ -623,7 +643,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_answers), TEST(test_by_bytes), TEST(test_many), TEST(test_oldest), TEST(test_no_files),
-		TEST(test_body), TEST(test_head_timeout), TEST(test_lingering), TEST(test_held_answer), TEST(test_gone),
+		TEST(test_descriptor_0), TEST(test_body), TEST(test_head_timeout), TEST(test_lingering), TEST(test_held_answer), TEST(test_gone),
 		TEST(test_leaves), TEST(test_leaves_nobody), TEST(test_no_start),
 	};
 
