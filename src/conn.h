@@ -145,6 +145,5 @@ void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, 
 void conn_run(struct worker *w, struct conn *c);
 /* Its deadline, anew; after whatever may change it. */
 void conn_due(struct worker *w, struct conn *c);
-const char *conn_state_name(enum conn_state s);
 
 #endif

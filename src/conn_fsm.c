@@ -23,16 +23,11 @@
 #define LINGER_MORE_MS	5000u		/* when it is still sending: for so much of it as body-rate wants */
 #define LINGER_END_MS	300000u		/* and in all */
 
-static const struct { const char *name; bool waits; } states[] = {
-#define STEP(name, waits, what) { #name, waits },
+static const bool state_waits[] = {
+#define STEP(name, waits, what) waits,
 #include "conn_steps.h"
 #undef STEP
 };
-
-const char *conn_state_name(enum conn_state s)
-{
-	return states[s].name;
-}
 
 /* ---- replies that promise nothing ---- */
 
@@ -640,7 +635,7 @@ void conn_run(struct worker *w, struct conn *c)
 	if (c->closing)
 		return;
 	conn_due(w, c);
-	if (states[c->state].waits) {
+	if (state_waits[c->state]) {
 		if (!c->paused && c->in_first != FRAG_NIL) {
 			c->paused = true;
 			COUNT(w->count, paused, 1);

@@ -18,7 +18,6 @@ enum diag_level {		/* syslog's numbers */
 	DIAG_ERR = 3,
 	DIAG_WARN = 4,
 	DIAG_NOTE = 5,
-	DIAG_INFO = 6,
 };
 
 void diag(enum diag_level level, const char *fmt, ...)

@@ -53,7 +53,6 @@ struct service_req {		/* what the worker may look at */
 	bool	 close_after;	/* close the connection after the last piece */
 	bool	 truncated;	/* the answer broke off: close without the polite end */
 	int	 status;	/* of the answer: count_status() once, with the first piece */
-	void	*cookie;	/* the worker's, if it wants one; NULL at first */
 };
 
 /* What the thread works with.  Everything named here stays valid and unchanged

@@ -37,7 +37,7 @@ void clock_after(unsigned ms, struct timespec *end)
 	}
 }
 
-uint64_t clock_boot_ms(void)
+static uint64_t clock_boot_ms(void)
 {
 	return read_ms(CLOCK_BOOTTIME);
 }
@@ -56,7 +56,7 @@ uint64_t clock_boot(void)
 }
 
 /* Reads only.  Where it cannot be asked (a container's filter) it is not said to be. */
-bool clock_synced(void)
+static bool clock_synced(void)
 {
 	struct timex t = { .modes = 0 };
 

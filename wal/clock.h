@@ -40,10 +40,8 @@ enum clock_trust clock_watch(struct clock_watch *c, uint64_t *now);
 uint64_t clock_wall_ms(void);
 uint64_t clock_monotonic_ms(void);
 void clock_after(unsigned ms, struct timespec *end);	/* of the monotonic clock */
-uint64_t clock_boot_ms(void);
 /* Which boot of the machine this is: the first bytes of its boot id, another one each time;
  * 0: not known. */
 uint64_t clock_boot(void);
-bool clock_synced(void);
 
 #endif

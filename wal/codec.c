@@ -111,13 +111,3 @@ const char *wal_class_name(enum wal_class c)
 			return classes[i].name;
 	return "unknown";
 }
-
-int wal_class_parse(const char *name, enum wal_class *c)
-{
-	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
-		if (!strcmp(classes[i].name, name)) {
-			*c = classes[i].cls;
-			return 0;
-		}
-	return -EINVAL;
-}

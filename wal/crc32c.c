@@ -221,7 +221,6 @@ static inline bool have_hw(void)
 {
 	return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
 }
-static const char hw_name[] = "sse4.2";
 
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 #include <arm_acle.h>
@@ -248,7 +247,6 @@ static inline bool have_hw(void)
 {
 	return true;
 }
-static const char hw_name[] = "armv8";
 
 #else
 static uint32_t update_hw(uint32_t state, const uint8_t *b, size_t n)
@@ -265,7 +263,6 @@ static inline bool have_hw(void)
 {
 	return false;
 }
-static const char hw_name[] = "";
 #endif
 
 uint32_t crc32c_update(uint32_t state, const void *p, size_t n)
@@ -276,9 +273,4 @@ uint32_t crc32c_update(uint32_t state, const void *p, size_t n)
 uint32_t crc32c_word(uint32_t state, uint64_t w)
 {
 	return have_hw() ? word_hw(state, w) : crc32c_table(state, &w, sizeof(w));
-}
-
-const char *crc32c_impl(void)
-{
-	return have_hw() ? hw_name : "table";
 }

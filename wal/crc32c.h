@@ -17,7 +17,6 @@
 uint32_t crc32c_update(uint32_t state, const void *p, size_t n);
 uint32_t crc32c_table(uint32_t state, const void *p, size_t n);	/* the same, by table */
 uint32_t crc32c_word(uint32_t state, uint64_t w);	/* the 8 bytes of w, lowest first */
-const char *crc32c_impl(void);		/* "sse4.2", "table", .. */
 
 /* The state before the n bytes at p were taken in.  Slow (a bit at a time). */
 uint32_t crc32c_rewind(uint32_t state, const void *p, size_t n);

@@ -15,7 +15,8 @@
 
 const char *dax_sysfs = "/sys";
 
-void dax_read_word(const char *path, char *word, size_t len)
+/* The first word of a small file, such as those in /sys; "" if there is none. */
+static void dax_read_word(const char *path, char *word, size_t len)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = -1;

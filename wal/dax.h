@@ -22,8 +22,6 @@ bool dax_is_virtual(dev_t dev);
 /* A sysfs attribute of the device, as a number; 0 if it has none. */
 uint64_t dax_attr(dev_t dev, const char *name);
 uint64_t dax_align(dev_t dev);
-/* The first word of a small file, such as those in /sys; "" if there is none. */
-void dax_read_word(const char *path, char *word, size_t len);
 
 /* What a power cut leaves of what was stored there. */
 enum dax_domain {

@@ -25,7 +25,6 @@ enum wal_class {		/* weakest to strongest; the numbers are durable */
 	WAL_NVMM_EADR = 5,
 };
 const char *wal_class_name(enum wal_class c);		/* "nvmm-eadr", .. */
-int wal_class_parse(const char *name, enum wal_class *c);	/* 0, -EINVAL ("auto" is not one) */
 
 struct pm_map {
 	uint8_t *addr;

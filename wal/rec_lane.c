@@ -640,7 +640,6 @@ static int find_segs(struct rec *r, unsigned lane)
 	if (err)
 		return rec_fail(r, err, "%s/log/%s: %s", r->store_dir, name, wal_strerror(err));
 	r->base_done += s->read_bytes;
-	r->rep->bytes_read += s->read_bytes;
 	return 0;
 }
 
@@ -721,8 +720,6 @@ int rec_lane_find(struct rec *r, unsigned lane)
 	rep->bytes = l->segs.bytes;
 	rep->segments = l->segs.nsegs;
 	rep->oldest_seq = l->segs.oldest_seq;
-	if (l->segs.tail != SIZE_MAX)
-		rep->unsynced_bytes = l->segs.end - l->segs.batch_off;
 	rep->next_seq = l->base;
 	if (l->has_wal && l->wal_next > rep->next_seq)
 		rep->next_seq = l->wal_next;

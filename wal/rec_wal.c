@@ -50,7 +50,6 @@ int rec_wal_walk(struct rec *r, unsigned lane, uint64_t from, struct scan *s,
 		err = cb(arg, &x);
 	}
 	r->base_done += bytes;
-	r->rep->bytes_read += bytes;
 	return err;
 }
 

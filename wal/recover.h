@@ -159,7 +159,6 @@ struct rec_lane_report {
 	uint64_t oldest_seq;		/* 0: no record */
 	uint64_t next_seq;		/* the number the next record gets */
 	uint64_t replay_records, replay_bytes;	/* only in the wal */
-	uint64_t unsynced_bytes;	/* of the last batch: written again and synced */
 	uint64_t tail_bytes;		/* behind the last frame: what was never acknowledged */
 	uint64_t tail_words;		/* the same in the wal */
 	uint64_t unread_segno;		/* the last one, which cannot be read now; 0: it can */
@@ -177,7 +176,6 @@ struct wal_report {
 	unsigned findings;
 	struct rec_finding *finding;
 	bool	 unclean;		/* was not closed properly: work is pending */
-	uint64_t bytes_read;
 };
 /* 0 clean, 1 work pending (nothing acknowledged is lost), 2 damage, 3 not usable. */
 int  wal_report_verdict(const struct wal_report *r);

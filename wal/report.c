@@ -10,7 +10,7 @@
 #include "wal.h"
 
 struct total {
-	uint64_t lanes, records, bytes, replay_records, replay_bytes, tail_bytes, tail_words;
+	uint64_t lanes, records, bytes, replay_records, replay_bytes;
 };
 
 static struct total totals(const struct wal_report *r)
@@ -27,8 +27,6 @@ static struct total totals(const struct wal_report *r)
 		t.bytes += l->bytes;
 		t.replay_records += l->replay_records;
 		t.replay_bytes += l->replay_bytes;
-		t.tail_bytes += l->tail_bytes;
-		t.tail_words += l->tail_words;
 	}
 	return t;
 }

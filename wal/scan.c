@@ -112,11 +112,11 @@ static void damage(struct scan *s, uint64_t from, enum scan_why why)
 }
 
 /* The region ends in front of `end`, with `records` lost. */
-static struct scan_item damage_item(struct scan *s, uint64_t end, uint64_t records, bool certain)
+static struct scan_item damage_item(struct scan *s, uint64_t end, uint64_t records)
 {
 	struct scan_item it = {
 		.kind = SCAN_DAMAGE, .pos = s->bad_from, .end = end, .seq = s->seq,
-		.records = records, .certain = certain, .why = s->why, .time_ms = s->time_ms,
+		.records = records, .why = s->why, .time_ms = s->time_ms,
 	};
 
 	s->bad_from = NOWHERE;
@@ -263,7 +263,7 @@ static bool seal(struct scan *s, uint64_t w, struct scan_item *it)
 	}
 	*it = rec;
 	if (s->bad_from != NOWHERE) {
-		*it = damage_item(s, rec.pos, rec.seq - s->seq, true);
+		*it = damage_item(s, rec.pos, rec.seq - s->seq);
 		s->held = rec;
 	}
 	s->seq = rec.seq + 1;
@@ -323,7 +323,7 @@ static enum scan_kind finish(struct scan *s, struct scan_item *it)
 	s->next_seq = s->seq;
 	if (s->bad_from == NOWHERE)
 		return it->kind = SCAN_END;
-	*it = damage_item(s, s->pos, most, false);
+	*it = damage_item(s, s->pos, most);
 	s->next_seq = s->seq;
 	return it->kind;
 }

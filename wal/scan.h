@@ -42,10 +42,8 @@ struct scan_item {
 	uint32_t nfrags, data_crc;
 	uint64_t bytes;
 	/* DAMAGE: records seq .. seq + records - 1 are lost (records 0: none, only a
-	 * CLOCK was hit).  `certain` is false when damage reaches the end and more or
-	 * fewer may have been there: then records is the most there can have been. */
+	 * CLOCK was hit).  Damage that reaches the end: the most that there can have been. */
 	uint64_t records;
-	bool	 certain;
 	enum scan_why why;	/* the first thing that was wrong */
 };
 

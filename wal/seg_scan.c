@@ -257,7 +257,7 @@ static int gap_add(struct scan *sc, const struct seg_info *si, const struct seg_
 	}
 	more = &l->gaps[l->ngaps++];
 	*more = (struct seg_gap){ .segno = si->segno, .off = fr->off, .batch = fr->h.batch,
-		.time_ms = fr->h.time_ms, .g = *g };
+		.g = *g };
 	return 0;
 }
 
@@ -389,7 +389,6 @@ static int walk_segment(struct scan *sc, struct seg_info *si, struct blk_file *f
 	}
 	si->read = true;
 	si->end = w.off;
-	si->last_seq = w.last_seq >= si->h.first_seq ? w.last_seq : 0;
 	dirty = seg_walk_tail(&w);
 	refused = MUTANT(seg_end_unreadable) ? w.off : seg_walk_unreadable_end(&w);
 	if (refused > dirty)

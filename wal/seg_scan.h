@@ -133,7 +133,6 @@ struct seg_info {
 	struct seg_header h;	/* SEG_USED */
 	uint64_t records, record_bytes;		/* if read */
 	uint64_t end;				/* if read: behind the last frame */
-	uint64_t last_seq;			/* if read: highest number named, 0 none */
 };
 enum seg_hole_kind {
 	SEG_HOLE_HEADER,	/* bytes that are no frame */
@@ -155,7 +154,7 @@ struct seg_hole {
 };
 struct seg_gap {		/* a GAP frame */
 	struct gap_data g;
-	uint64_t segno, off, batch, time_ms;
+	uint64_t segno, off, batch;
 };
 struct seg_lane {
 	uint32_t lane;

@@ -351,7 +351,7 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 	return err;
 }
 
-int seg_header_write(struct seglog *s, struct blk_file *f, struct seg_header *h)
+static int seg_header_write(struct seglog *s, struct blk_file *f, struct seg_header *h)
 {
 	/* Whole blocks: one that cannot be read cannot be written in part. */
 	struct iovec iov[4] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * segment_priv.h - what a segment log is made of; for segment.c, seg_back.c and
- * seg_read.c only.
+ * segment_priv.h - what a segment log is made of; for segment.c, seg_batch.c,
+ * seg_back.c, seg_read.c and seg_why.c only.
  *
  *	segs[0] .. segs[nsegs-1] = active      prepared      spare      prep
  *	oldest     sealed until the last one   all zeros     freed      in the making
@@ -143,7 +143,6 @@ int  seg_rename(struct seglog *s, const char *from, const char *to);
 /* Zeros over what a write without room left.  0, -ENOSPC, or -errno, which is final. */
 int  seg_unspoil(struct seglog *s);
 uint64_t seg_random(const struct seglog *s);
-int  seg_header_write(struct seglog *s, struct blk_file *f, struct seg_header *h);
 
 /* seg_read.c: a walker over what is synced of a segment that is held, from off, where last_seq
  * was passed; and where to start it for number seq. */

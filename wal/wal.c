@@ -495,7 +495,6 @@ int wal_open(struct wal **out, const struct wal_options *o, char *why, size_t wh
 	w->segment_bytes = o->segment_bytes;
 	w->retain_bytes = o->retain_bytes;
 	w->retain_ms = o->retain_ms;
-	w->record_max = o->record_bytes_max;
 	err = check_shape(&p);
 	if (!err && w->cls != WAL_NONE) {
 		if (!(err = check_segments(&p)) && !(err = check_place(&p)))

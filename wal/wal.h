@@ -127,7 +127,7 @@ struct wal_cursor;
 /* A cursor at the first record of the lane with sequence >= seq. */
 int  wal_read_open(struct wal *w, unsigned lane, uint64_t seq, struct wal_cursor **c);
 /* 1: *r is the next record; 0: no more now; -EIO etc.  A record whose CRC fails is
- * skipped and counted (wal_read_damaged). */
+ * skipped. */
 int  wal_read_next(struct wal_cursor *c, struct wal_record *r);
 /* The same for one thread that serves many: 2: a part of a large record was checked, call
  * again; 1: *r is the next record, checked, and wal_read_more reads what of it is not at
@@ -135,7 +135,6 @@ int  wal_read_next(struct wal_cursor *c, struct wal_record *r);
 int  wal_read_find(struct wal_cursor *c, struct wal_record *r);
 #define WAL_READ_AGAIN 2
 int  wal_read_more(struct wal_cursor *c, void *to, uint32_t n);
-uint64_t wal_read_damaged(const struct wal_cursor *c);
 void wal_read_close(struct wal_cursor *c);
 /* Bounds of a lane: the oldest sequence still held and the newest durable one
  * (oldest > newest: none).  Anything in [1, oldest) has expired.  -ENOENT: no such

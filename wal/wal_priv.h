@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * wal_priv.h - what an open store is made of; for wal.c and wal_read.c only.
+ * wal_priv.h - what an open store is made of; for wal.c, wal_read.c, wal_watch.c and
+ * rec_store.c only.
  *
  * Everything but the atomics inside lanes and logs is set in wal_open and not
  * changed until wal_close, so any thread may look at it.
@@ -22,7 +23,7 @@ struct wal {
 	uint64_t (*now_ms)(void);
 	struct clock_watch clock;		/* the checkpointer's: whether things grow old */
 	_Atomic int clock_trust;		/* enum clock_trust, as it was seen last */
-	uint64_t segment_bytes, retain_bytes, retain_ms, record_max;
+	uint64_t segment_bytes, retain_bytes, retain_ms;
 	struct store	 store;
 	bool		 store_open;
 	struct walfile	*wal;			/* nvmm classes */

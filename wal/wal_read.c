@@ -83,11 +83,6 @@ int wal_read_more(struct wal_cursor *c, void *to, uint32_t n)
 	return seg_read_more(c->c, to, n);
 }
 
-uint64_t wal_read_damaged(const struct wal_cursor *c)
-{
-	return seg_read_damaged(c->c);
-}
-
 void wal_read_close(struct wal_cursor *c)
 {
 	if (!c)

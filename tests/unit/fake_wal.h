@@ -141,11 +141,6 @@ int wal_read_more(struct wal_cursor *c, void *to, uint32_t n)
 	return fake.more_breaks ? -EIO : 0;
 }
 
-uint64_t wal_read_damaged(const struct wal_cursor *c)
-{
-	return c->damaged;
-}
-
 /* Neighbours of one kind are told together. */
 static bool fake_like(unsigned lane, uint64_t a, uint64_t b)
 {

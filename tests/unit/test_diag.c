@@ -65,13 +65,13 @@ static void test_line(void **state)
 	unsetenv("JOURNAL_STREAM");
 	diag(DIAG_ERR, "a %s of %d", "b", 7);
 	is("pasted: a b of 7\n");
-	diag(DIAG_INFO, "%s", "\x01\x1f \x7e\x7f\x80\xff\n");
+	diag(DIAG_NOTE, "%s", "\x01\x1f \x7e\x7f\x80\xff\n");
 	is("pasted: ?? ~?\x80\xff?\n");
 	setenv("JOURNAL_STREAM", "1:2", 1);
 	diag(DIAG_ERR, "x");
 	is("<3>pasted: x\n");
-	diag(DIAG_INFO, "x");
-	is("<6>pasted: x\n");
+	diag(DIAG_NOTE, "x");
+	is("<5>pasted: x\n");
 	unsetenv("JOURNAL_STREAM");
 }
 

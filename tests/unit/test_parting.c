@@ -57,7 +57,7 @@ uint64_t wal_report_unread(const struct wal_report *r)
 
 uint64_t wal_report_damaged(const struct wal_report *r)
 {
-	return r->bytes_read;		/* stands for it */
+	return r->findings;		/* stands for it */
 }
 
 void wal_report_fini(struct wal_report *r)
@@ -105,7 +105,7 @@ static void test_words(void **state)
 	says(&p, false, "lane 2 has acknowledged up to 2-5, and what is there now ends at 2-0");
 	lane[0].next_seq = 7;			/* the first is told */
 	says(&p, false, "lane 0 has acknowledged up to 0-7, and what is there now ends at 0-6");
-	there.bytes_read = 3;			/* more is lost than that */
+	there.findings = 3;			/* more is lost than that */
 	says(&p, false, "lane 0 has acknowledged up to 0-7, and what is there now ends at 0-6");
 	lane[0].next_seq = 8;
 	lane[2] = (struct rec_lane_report){ .lane = 2, .row = &row, .next_seq = 6 };

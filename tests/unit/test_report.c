@@ -25,10 +25,10 @@ static const struct rec_lane_row cut = { .label = "cut", .actions = RL_CUT | RL_
 
 /* No two numbers are the same. */
 static struct rec_lane_report lanes[] = {
-	{ 0, &ahead, 11, 1200, 13, 14, 15, 16, 1700, 18, 0, 19, 0, 0 },
+	{ 0, &ahead, 11, 1200, 13, 14, 15, 16, 1700, 0, 19, 0, 0 },
 	{ .lane = 1 },
-	{ 2, &cut, 21, 2200, 23, 24, 25, 0, 0, 28, 29, 0, 0, 0 },
-	{ 3, &ahead, 31, 3200, 33, 34, 35, 36, 3700, 38, 0, 0, 0, 0 },
+	{ 2, &cut, 21, 2200, 23, 24, 25, 0, 0, 29, 0, 0, 0 },
+	{ 3, &ahead, 31, 3200, 33, 34, 35, 36, 3700, 0, 0, 0, 0 },
 };
 
 static struct rec_finding findings[] = {
