@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * lane_priv.h - what a lane is made of; for lane.c, settle.c and wal.c only.
+ * lane_priv.h - what a lane is made of; for lane.c, lane_fsync.c, settle.c and wal_priv.h
+ * only.
  *
  * nvmm classes.  The ring of words, by absolute position:
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rec_priv.h - a recovery under way; for recover.c, rec_lane.c, rec_act.c,
- * rec_tool.c and wal.c only.
+ * rec_priv.h - a recovery under way; for recover.c, rec_store.c, rec_lane.c, rec_wal.c,
+ * rec_act.c, rec_tool.c and wal.c only.
  *
  *	rec_find()	the facts, the decisions, the report: writes nothing but what
  *			opening the store file does (its lock; a bad copy of its block)

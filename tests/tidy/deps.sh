@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Dependencies point one way: a file includes headers of its own floor or of floors
-# below.  wal/ includes nothing of src/.  Each library has one file that includes it.
+# below.  wal/ includes nothing of src/.  Each library has one file that includes it.  A
+# private header names those that do.
 set -u
 cd "$top_srcdir" || exit 99
 bad=0
@@ -63,4 +64,34 @@ only libpmem.h wal/pm_nvmm.c
 only bsd/stdlib.h wal/dice.c
 only bsd/libutil.h src/daemon.c
 
+# A private header says in its first sentence for which files it is: those of src/ and wal/
+# include it, all of them, and no other.  Tests may.
+private=0
+for p in src/*_priv.h wal/*_priv.h; do
+	[ -e "$p" ] || continue
+	private=$((private + 1))
+	said=$(sed -n '3,6s/^ \* //p' "$p" | tr '\n' ' ' | sed -n 's/^[^;]*; for \([^;]*\) only\..*/\1/p' |
+		grep -oE '[a-z0-9_]+\.[ch]' | sort | tr '\n' ' ')
+	found=$(grep -lE "^[ \t]*#[ \t]*include[ \t]*\"${p##*/}\"" src/*.[ch] wal/*.[ch] | sed 's,.*/,,' | sort | tr '\n' ' ')
+	[ "$said" = "$found" ] || wrong "$p says that it is for ${said:-nobody }only, and is included by ${found:-nobody}"
+done
+[ $private -ge 4 ] || wrong "only $private private headers were looked at"
+
+# A header that declares a struct of a higher floor, without including it, knows of that
+# floor all the same.  Known: what reply.h is told of a connection is where its bytes wait.
+known="src/reply.h:conn"
+for f in src/*.h; do
+	for s in $(sed -n 's/^struct \([a-z0-9_]*\);.*/\1/p' "$f"); do
+		def=$(grep -l "^struct $s {" src/*.h)
+		[ -n "$def" ] || continue
+		there=$(floor "${def#src/}") here=$(floor "${f#src/}")
+		case " $known " in
+		*" $f:$s "*) [ "$there" -gt "$here" ] || wrong "$f:$s is no longer on a higher floor: not known any more" ;;
+		*) [ "$there" -le "$here" ] || wrong "$f (floor $here) declares struct $s, which is $def's (floor $there)" ;;
+		esac
+	done
+done
+for k in $known; do
+	grep -q "^struct ${k#*:};" "${k%:*}" || wrong "${k%:*} does not declare struct ${k#*:}: not known any more"
+done
 exit $bad

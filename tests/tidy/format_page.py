@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """pasted-wal(5) says what wal/format.h says: every field's offset and size, every
-struct's size, the places in the files, the magics, the reasons and flags."""
+struct's size, the places in the files, the magics, the reasons and flags; the numbers of the
+classes are those of wal/pm.h."""
 import os
 import re
 import sys
@@ -78,6 +79,12 @@ expect("gap reasons", reasons, "1 torn, 2 damage, 3 wal lost, 4 missing, 5 skipp
 expect("gap reasons in format.h",
        re.findall(r"(GAP_\w+) = (\d)", header),
        [("GAP_TORN", "1"), ("GAP_DAMAGE", "2"), ("GAP_WAL_LOST", "3"), ("GAP_MISSING", "4"), ("GAP_SKIPPED", "5")])
+pm = open(os.path.join(top, "wal", "pm.h")).read()
+stored = [f"{number} {name.lower().replace('_', '-')}"        # class none stores nothing
+          for name, number in re.findall(r"\bWAL_(\w+) = (\d+)", re.search(r"enum wal_class \{.*?\};", pm, re.S).group())
+          if name != "NONE"]
+expect("classes", re.search(r"class of the last start: (.*)", page).group(1), ", ".join(stored))
+expect("number of classes in pm.h", len(stored) >= 4, True)
 kinds = re.search(r"kind Ta \d+ Ta \d+ Ta (.*)", page).group(1)
 expect("frame kinds", kinds, "1 record, 2 gap")
 expect("frame kinds in format.h", re.findall(r"FRAME_(RECORD|GAP) = (\d)", header),

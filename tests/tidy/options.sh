@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # The table in config.c, as --help prints it, and pasted.conf(5) name the same settings
-# with the same defaults; pasted(8) names every option that is no setting.
+# with the same defaults and choices; pasted(8) names every option that is no setting, and
+# every class.
 set -u
 conf=$top_srcdir/man/pasted.conf.5 main=$top_srcdir/man/pasted.8
 [ -x "$PASTED" ] || { echo "$PASTED is not there"; exit 99; }
@@ -28,6 +29,17 @@ from_page >"$tmp/page"
 [ "$(wc -l <"$tmp/help")" -ge 20 ] || { echo "--help lists too few settings:"; cat "$tmp/help"; exit 1; }
 bad=0
 diff -u "$tmp/help" "$tmp/page" || { echo "--help (-) and pasted.conf.5 (+) differ"; bad=1; }
+# What may be given: "--class auto|nvmm|..", and ".It Cm class No = Cm auto | nvmm | ..".
+"$PASTED" --help | awk '/^  --/ && $2 { print substr($1, 3), $2 }' | grep -v "^config " | sort >"$tmp/choices"
+sed -n 's/^\.It Cm \(.*\) No = /\1 /p' "$conf" | sed 's/ \(Ar\|Cm\) / /g; s/ | /|/g' | sort >"$tmp/told"
+[ "$(wc -l <"$tmp/choices")" -ge 20 ] || { echo "--help lists too few choices:"; cat "$tmp/choices"; exit 1; }
+diff -u "$tmp/choices" "$tmp/told" || { echo "what --help (-) and pasted.conf.5 (+) let choose differs"; bad=1; }
+# Every class has its words in pasted(8), also the one that only "auto" finds.
+classes=$(grep -oE '\{ WAL_[A-Z_]+, "[a-z-]+"' "$top_srcdir/wal/codec.c" | sed 's/.*"\(.*\)"/\1/')
+[ "$(echo "$classes" | wc -w)" -ge 5 ] || { echo "too few classes in codec.c: $classes"; bad=1; }
+for class in $classes; do
+	grep -q "^\.It Cm $class\$" "$main" || { echo "class $class is not in pasted(8)"; bad=1; }
+done
 for option in $("$PASTED" --help | awk '/^  --/ { print substr($1, 3) }'); do
 	grep -q "^$option " "$tmp/help" || grep -q "^\.It Fl -$option" "$main" ||
 		{ echo "--$option is in neither page"; bad=1; }
