@@ -53,8 +53,7 @@ void store_block_encode(struct store_block *b)
 	b->crc = block_crc(b);
 }
 
-/* 0, -ENODATA all zero, WAL_E* */
-static int store_block_check(const struct store_block *b)
+int store_block_check(const struct store_block *b)
 {
 	static const struct store_block zeros;
 

@@ -103,5 +103,6 @@ int  store_lanes_make(struct store *s, unsigned n);
 int  store_lanes_list(const struct store *s, bool *set, unsigned *n);
 
 void store_block_encode(struct store_block *b);		/* magic, version, byte order, crc */
+int  store_block_check(const struct store_block *b);	/* 0, -ENODATA all zero, WAL_E* */
 
 #endif

@@ -670,7 +670,7 @@ static void test_one_event_a_turn(void **state)
 		aio = the.o->aio(the.r);
 		assert_non_null(aio);
 		for (unsigned k = 1; k <= 5; k++) {
-			assert_int_equal(aio->call(aio, not_done, NULL, NULL), 0);
+			assert_int_equal(aio->call(aio, not_done, NULL), 0);
 			UNTIL(the.synced == k);
 		}
 		for (unsigned i = 0; i < 3; i++)
@@ -678,7 +678,7 @@ static void test_one_event_a_turn(void **state)
 		UNTIL(the.accepted == 3);
 		for (unsigned i = 0; i < 3; i++)
 			write_all(fd[i], "x", 1);
-		assert_int_equal(aio->call(aio, not_done, NULL, NULL), 0);
+		assert_int_equal(aio->call(aio, not_done, NULL), 0);
 		the.o->wake(the.r);
 		UNTIL(the.data == 3 && the.synced == 6);
 		for (unsigned i = 0; i < 3; i++)

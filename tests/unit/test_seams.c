@@ -703,8 +703,10 @@ static void what_is_held(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), "%s/%s", d->dir, names[i]);
 		assert_int_equal(link(path, away), 0);
-		assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ELINKED);
+		assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ELINKED);	/* it is held */
 		assert_int_equal(unlink(away), 0);
+		pm_nvmm.release(NULL, h);
+		assert_int_equal(descriptors(), had);
 		assert_int_equal(rename(path, away), 0);
 		assert_int_equal(mkdir(path, 0700), 0);
 		assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ENOTFILE);
