@@ -10,9 +10,10 @@ failslab and kmemleak (debug_kernel.sh) there are cases for those.
 """
 import os
 import re
+import time
 
 import vm       # noqa: F401  (first: finds the ones after it)
-from harness import Skip, Test, case, check, main
+from harness import Failed, Skip, Test, case, check, main, wait_until
 from image import Image, stock_kernel
 from module import paste_ko
 
@@ -149,6 +150,40 @@ def row15_reload(t):
     for _ in range(3):
         inside("rmmod paste && test ! -e /dev/paste && insmod /kmod/paste.ko && "
                "test $(stat -c %a /dev/paste) = 600 && paste_test tcp4")
+
+
+ROUNDS = 30
+# What TCP keeps for a minute of a connection that has ended, and what is left of areas until there
+# are enough of them to be cleared away.
+KEPT_ON = re.compile(r"tw_sock|tcp_bind|vmap_area")
+
+
+def objects():
+    """How many there are of each kind that the kernel makes in slabs; and of the module's areas."""
+    m = GUEST.get()
+    lines = [line.split() for line in m.run("cat /proc/slabinfo").text.splitlines()[2:]]
+    found = {line[0]: int(line[1]) for line in lines if not KEPT_ON.match(line[0])}
+    found["areas of paste"] = len(m.run("grep -F '[paste]' /proc/vmallocinfo", exits=(0, 1)).text.splitlines())
+    return found
+
+
+@case("what a process has had in the kernel is given back when it ends")
+def given_back(t):
+    rounds = "for i in $(seq {}); do paste_test unix_stream && paste_test tcp4 || exit 1; done >/dev/null"
+    inside(rounds.format(5))        # what is kept once it was needed
+    before = objects()
+    inside(rounds.format(ROUNDS), 120)
+
+    def grown():
+        now = objects()
+        more = {k: n - before.get(k, 0) for k, n in now.items()}
+        said[:] = [f"{k}: {n}" for k, n in more.items() if n >= ROUNDS]
+        return not said or time.sleep(0.2)
+    said = []
+    try:
+        wait_until(grown, 20, "")
+    except Failed:
+        check(False, f"objects that are there after {ROUNDS} rounds and were not before:", *said)
 
 
 # Last of what every kernel runs: it takes as long as all the others.

@@ -564,6 +564,32 @@ def hoard(g):
     g.end()
 
 
+@with_guest("segments out of order, of all connections together, hold a quarter of the buffers and not one more")
+def quarter(g):
+    g.serve(region=1 * MIB)
+    all_came_back(g)
+    with no_timestamps():
+        hoarders = [Hoarder() for _ in range(12)]      # one by itself may hold 16
+
+    def settled():
+        nonlocal before
+        was, before = before, g.stats()["buffers_stack"]
+        return was == before or time.sleep(0.2)
+    with Raw() as raw:
+        for first in (0, 20):       # what comes when they are taken takes none either
+            for k in range(first, first + 20):
+                for h in hoarders:
+                    raw.send(h.frame(10 + k * 400, bytes(300)))
+                time.sleep(0.005)
+            before = None
+            wait_until(settled, 20, "buffers come and go")
+            equal(before, g.nbufs // 4, "buffers that they hold")
+    for h in hoarders:
+        h.c.close()
+    all_came_back(g)
+    g.end()
+
+
 def acknowledged(s):
     """All that this socket has sent is in the machine."""
     return not struct.unpack("i", fcntl.ioctl(s, termios.TIOCOUTQ, bytes(4)))[0]
