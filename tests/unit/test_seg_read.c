@@ -281,6 +281,18 @@ static void test_why(void **state)
 	assert_int_equal(model_append(s, 131, 7), 0);
 	assert_int_equal(blk_sim_flip(sim, byte.path, byte.off * 8), 0);
 	expect_why(s, 128, WAL_TORN, 128, 128);
+	/* And so it is where its own frame is there, and the data are not right. */
+	data = with_data(138);
+	assert_int_equal(model_append(s, 138, (unsigned)(data - 138 + 4)), 0);
+	gone = (struct gap_data){ .from_seq = data, .to_seq = data, .reason = GAP_TORN };
+	byte = byte_behind(s, 0);
+	for (uint64_t seq = data + 3; seq >= data; seq--)
+		byte.off -= frame_bytes(model_len(seq));
+	assert_true(byte.off > SEG_DATA && byte.off < SEG_TEST_BYTES);
+	assert_int_equal(seglog_append_gap(s, &gone), 0);
+	assert_int_equal(model_append(s, data + 4, 7), 0);
+	assert_int_equal(blk_sim_flip(sim, byte.path, (byte.off + sizeof(struct frame_header)) * 8), 0);
+	expect_why(s, data, WAL_TORN, data, data);
 	seglog_close(s);
 	blk_sim_free(sim);
 }
@@ -846,6 +858,81 @@ static void test_two_learn_at_once(void **state)
 	blk_sim_free(sim);
 }
 
+/* A segment that could not be opened, or not be read, and that can be now, by its second copy at
+ * least: its figures and its records are there; and meanwhile it is the reason for its own numbers
+ * only. */
+static void test_learn(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 4; how++) {
+		bool opened = how & 1, copy_b = how & 2;
+		struct blk_sim *sim = blk_sim_new();
+		const struct blk_ops *blk = blk_sim_ops(sim);
+		struct seglog *s = filled(sim, 350);
+		struct seglog_stats was, st;
+		uint64_t seq, fourth, last_off;
+		struct wal_absent a;
+		struct seg_lane l;
+
+		seglog_stat(s, &was);
+		seglog_close(s);
+		assert_int_equal(model_scan(blk, false, &l, NULL), 0);
+		fourth = l.segs[3].last_seq;
+		last_off = l.segs[3].end - frame_bytes(model_len(fourth));
+		seg_lane_free(&l);
+		for (uint64_t off = 0; opened && off < SEG_TEST_BYTES; off += SIM_BLOCK)
+			assert_int_equal(blk_sim_bad(sim, LANE_DIR "/00000002.seg", off), 0);
+		if (!opened)			/* the folder, the first, the second */
+			blk_sim_fault(sim, SIM_OPEN, 3, 1, EACCES);
+		assert_int_equal(model_scan(blk, true, &l, NULL), 0);
+		assert_int_equal(l.segs[1].state, SEG_UNREADABLE);
+		seq = l.segs[2].h.first_seq - 1;
+		assert_int_equal(model_open(blk, &l, &s), 0);
+		seg_lane_free(&l);
+		assert_int_equal(s->unread, 1);
+		/* the last frame of another segment is damaged: that has nothing to do with it */
+		assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000004.seg", (last_off + 20) * 8), 0);
+		assert_int_equal(seg_read_why(s, fourth, &a), 0);
+		assert_int_equal(a.reason, WAL_DAMAGE);
+		assert_int_equal(s->unread, 1);
+		assert_int_equal(blk_sim_well(sim, LANE_DIR "/00000002.seg"), 0);
+		if (copy_b)
+			assert_int_equal(blk_sim_bad(sim, LANE_DIR "/00000002.seg", SEG_HDR_A), 0);
+		assert_int_equal(seg_read_why(s, seq, &a), 0);
+		assert_int_equal(a.reason, WAL_IS_THERE);
+		assert_int_equal(s->unread, 0);
+		seglog_stat(s, &st);
+		assert_int_equal(st.bytes, was.bytes);
+		assert_int_equal(st.segments, was.segments);
+		assert_int_equal(st.oldest_seq, was.oldest_seq);
+		if (!copy_b)
+			read_one(s, seq);
+		seglog_close(s);
+		blk_sim_free(sim);
+	}
+}
+
+/* The last of what is written cannot be read: why is told as it is of any other. */
+static void test_why_at_the_end(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 7);
+	struct wal_absent a;
+
+	(void)state;
+	while (seglog_place(s).off < SEG_DATA + 3 * SIM_BLOCK)
+		assert_int_equal(model_append(s, seglog_next_seq(s), 1), 0);
+	for (uint64_t off = SEG_DATA; off < SEG_TEST_BYTES; off += SIM_BLOCK)
+		assert_int_equal(blk_sim_bad(sim, LANE_DIR "/00000001.seg", off), 0);
+	for (uint64_t seq = 1; seq < seglog_next_seq(s); seq++) {
+		assert_int_equal(seg_read_why(s, seq, &a), 0);
+		assert_int_equal(a.reason, WAL_UNREADABLE);
+		assert_int_equal(a.err, -EIO);
+	}
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 /* Records of about as many bytes as are handed out at once, or as one window has. */
 static void test_lengths_at_their_edges(void **state)
 {
@@ -1041,6 +1128,8 @@ int main(void)
 		cmocka_unit_test(test_not_open_now),
 		cmocka_unit_test(test_two_indexes_at_once),
 		cmocka_unit_test(test_two_learn_at_once),
+		cmocka_unit_test(test_learn),
+		cmocka_unit_test(test_why_at_the_end),
 		cmocka_unit_test(test_lengths_at_their_edges),
 		cmocka_unit_test(test_cut_while_read),
 		cmocka_unit_test(test_large),

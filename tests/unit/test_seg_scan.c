@@ -658,12 +658,13 @@ static void test_misplaced_frames(void **state)
 
 /* A device that refuses some pages: what stood in them is lost, the rest is read. */
 static uint64_t refused_from, refused_to;
+static int refused_err = EIO;
 static const struct blk_ops *below;
 
 static int refusing_read(struct blk_file *f, void *p, size_t n, uint64_t off)
 {
 	if (off < refused_to && off + n > refused_from)
-		return -EIO;
+		return -refused_err;
 	return below->read(f, p, n, off);
 }
 
@@ -694,6 +695,40 @@ static void test_unreadable_pages(void **state)
 	assert_true(segs >= l.nsegs);
 	seg_lane_free(&l);
 	blk_sim_free(sim);
+}
+
+/* Whatever errno a device or a file system says it with; but what is wrong with this process is no
+ * word on the file, and ends the scan. */
+static void test_errnos_of_a_page(void **state)
+{
+	static const struct { int err; bool page; } rows[] = {
+		{ EIO, true }, { EBADMSG, true }, { EILSEQ, true }, { EUCLEAN, true },
+		{ ENOMEM, false }, { EMFILE, false }, { EINTR, false }, { EBADF, false }, { ENFILE, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (int header = 0; header < 1 + rows[i].page; header++) {
+			struct blk_sim *sim = make_lane();
+			struct blk_ops ops = *blk_sim_ops(sim);
+			struct model_found f;
+			struct seg_lane l;
+			int err;
+
+			below = blk_sim_ops(sim);
+			ops.read = refusing_read;
+			refused_err = rows[i].err;
+			refused_from = header ? 0 : 5 * WAL_PAGE;
+			refused_to = refused_from + WAL_PAGE;
+			err = model_scan(&ops, false, &l, &f);
+			assert_int_equal(err, rows[i].page ? 0 : -rows[i].err);
+			if (!err) {		/* of a header the other copy is enough */
+				assert_in_range(f.n, header ? RECORDS : RECORDS / 2, header ? RECORDS : RECORDS - 1);
+				seg_lane_free(&l);
+			}
+			blk_sim_free(sim);
+		}
+	refused_err = EIO;
 }
 
 /* A record that holds what looks like frames is data and nothing else. */
@@ -1268,6 +1303,7 @@ int main(void)
 		cmocka_unit_test(test_foreign_segment),
 		cmocka_unit_test(test_misplaced_frames),
 		cmocka_unit_test(test_unreadable_pages),
+		cmocka_unit_test(test_errnos_of_a_page),
 		cmocka_unit_test(test_frames_in_data),
 		cmocka_unit_test(test_any_bytes),
 		cmocka_unit_test(test_callback_stops),
