@@ -377,6 +377,121 @@ static void test_wal_apart(void **state)
 		.place = rep.finding[0].place, .segno = rep.finding[0].segno, .what = rep.finding[0].what });
 }
 
+/* ---- figures ---- */
+
+static uint64_t frame(uint32_t len)
+{
+	return (sizeof(struct frame_header) + len + FRAME_ALIGN - 1) / FRAME_ALIGN * FRAME_ALIGN;
+}
+
+/* What a lane has, what of it may not be synced, and what stands behind it. */
+static void test_figures(void **state)
+{
+	uint64_t end = SEG_DATA + frame(100) + frame(3001) + frame(55) + frame(56);
+
+	(void)state;
+	again(WAL_FSYNC);
+	assert_int_equal(world_open(&x, 2), 0);
+	put(1, 77);
+	put(0, 100);
+	put(0, 3001);
+	assert_int_equal(world_record(&x, 0, 55, false), 0);
+	put(0, 56);				/* with the one before it */
+	die();
+	assert_int_equal(look(false), 1);
+	assert_int_equal(rep.lanes, 2);
+	assert_int_equal(rep.lane[0].lane, 0);
+	assert_int_equal(rep.lane[0].records, 4);
+	assert_int_equal(rep.lane[0].bytes, 100 + 3001 + 55 + 56);
+	assert_int_equal(rep.lane[0].oldest_seq, 1);
+	assert_int_equal(rep.lane[0].next_seq, 5);
+	assert_int_equal(rep.lane[0].unsynced_bytes, frame(55) + frame(56));
+	assert_int_equal(rep.lane[0].tail_bytes | rep.lane[0].tail_words | rep.lane[0].replay_records, 0);
+	assert_string_equal(rep.lane[0].row->label, "whole");
+	assert_int_equal(rep.lane[1].lane, 1);
+	assert_int_equal(rep.lane[1].records, 1);
+	assert_int_equal(rep.lane[1].bytes, 77);
+	assert_int_equal(rep.lane[1].unsynced_bytes, frame(77));
+	/* Something behind the last frame: after a crash nobody was promised it. */
+	blk_sim_flip(x.blk, WORLD_STORE "/log/000/00000001.seg", (end + 999) * 8);
+	assert_int_equal(look(false), 1);
+	assert_int_equal(rep.findings, 0);
+	assert_string_equal(rep.lane[0].row->label, "torn");
+	assert_in_range(rep.lane[0].tail_bytes, 1000, 1000 + 512);
+	assert_int_equal(rep.lane[0].next_seq, 5);
+	assert_int_equal(rep.lane[1].tail_bytes, 0);
+	/* After a clean stop it was: as many numbers as it has room for are not given again. */
+	assert_int_equal(world_open(&x, 2), 0);
+	assert_int_equal(world_close(&x), 0);
+	assert_int_equal(look(false), 0);
+	blk_sim_flip(x.blk, WORLD_STORE "/log/000/00000001.seg", (end + 999) * 8);
+	assert_int_equal(look(false), 2);
+	assert_int_equal(rep.findings, 1);
+	assert_int_equal(rep.finding[0].place, RP_SEGMENT);
+	assert_int_equal(rep.finding[0].segno, 1);
+	assert_int_equal(rep.finding[0].offset, end);
+	assert_in_range(rep.finding[0].bytes, 1000, 1000 + 512);
+	assert_int_equal(rep.finding[0].reason, WAL_DAMAGE);
+	assert_int_equal(rep.lane[0].tail_bytes, 0);
+	/* In the wal: what is there only, and words that were never acknowledged. */
+	again(WAL_NVMM);
+	assert_int_equal(world_open(&x, 2), 0);
+	put(1, 500);
+	put(1, 600);
+	assert_int_equal(world_background(&x, 1 << 20), 0);
+	put(1, 700);
+	put(1, 800);
+	assert_int_equal(world_record(&x, 1, 40, false), 0);
+	die();
+	assert_int_equal(look(false), 1);
+	assert_int_equal(rep.lane[1].records, 2);
+	assert_int_equal(rep.lane[1].bytes, 1100);
+	assert_int_equal(rep.lane[1].replay_records, 2);
+	assert_int_equal(rep.lane[1].replay_bytes, 1500);
+	assert_int_equal(rep.lane[1].next_seq, 5);
+	assert_string_equal(rep.lane[1].row->label, "replay");
+	assert_int_equal(rep.lane[0].replay_records, 0);
+	assert_string_equal(rep.lane[0].row->label, "settled");
+}
+
+/* What has expired is not told as missing, however many starts come after it. */
+static void test_expired_stays_expired(void **state)
+{
+	uint64_t oldest, newest;
+
+	(void)state;
+	again(WAL_FSYNC);
+	x.retain_bytes = 8 * WORLD_SEGMENT;
+	assert_int_equal(world_open(&x, 2), 0);
+	put(0, 10);
+	do {
+		put(1, 4000);
+		world_background(&x, 1 << 20);
+		assert_int_equal(wal_read_bounds(x.w, 1, &oldest, &newest), 0);
+	} while (oldest < 20);
+	for (unsigned i = 0; i < 6; i++) {
+		struct store_lane e = { 0 };
+		struct store s;
+
+		if (i % 2)
+			assert_int_equal(world_close(&x), 0);
+		die();
+		assert_int_equal(look(false), i % 2 ? 0 : 1);
+		assert_int_equal(rep.findings, 0);
+		assert_int_equal(rep.lane[1].oldest_seq, oldest);
+		assert_int_equal(store_open(&s, blk_sim_ops(x.blk), WORLD_STORE, true, NULL, 0), 0);
+		e = *store_lane(&s, 1);
+		store_close(&s);
+		assert_int_equal(e.low_seq, oldest);
+		assert_true(e.low_segno > 1);
+		assert_true(e.high_segno >= e.low_segno + 2);
+		assert_int_equal(e.flags, 0);
+		assert_true(e.next_seq <= newest + 1);
+		assert_int_equal(first_of(1, (unsigned)e.low_segno), oldest);
+		assert_int_equal(world_open(&x, i == 3 ? 1 : 2), 0);
+	}
+}
+
 /* ---- how far it is ---- */
 
 static uint64_t most, total, steps;
@@ -426,7 +541,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_copies_in_the_store), T(test_copies_in_the_wal), T(test_missing_segments),
-		T(test_unknown_beginning), T(test_wal_apart), T(test_progress),
+		T(test_unknown_beginning), T(test_wal_apart), T(test_figures),
+		T(test_expired_stays_expired), T(test_progress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
