@@ -36,12 +36,11 @@ int ioctl(int fd, unsigned long request, ...)
 	struct btrfs_ioctl_fs_info_args *info;
 	va_list ap;
 
-	(void)fd;
 	va_start(ap, request);
 	info = va_arg(ap, void *);
 	va_end(ap);
-	errno = btrfs_err;
-	if (btrfs_err || request != BTRFS_IOC_FS_INFO)
+	errno = fcntl(fd, F_GETFL) & O_PATH ? EBADF : btrfs_err;	/* which is no open file */
+	if (errno || request != BTRFS_IOC_FS_INFO)
 		return -1;
 	for (unsigned i = 0; i < sizeof(info->fsid); i++)
 		info->fsid[i] = (uint8_t)(0xa0 + i);
