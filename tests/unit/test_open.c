@@ -926,6 +926,149 @@ static void test_lanes_without_a_worker(void **state)
 	assert_int_equal(wal_lanes(x.w), 2);
 }
 
+/* A wal of another shape is made anew, whatever of it differs; of the same it is kept. */
+static void test_shape_of_the_wal(void **state)
+{
+	struct wal_super was, is;
+
+	(void)state;
+	for (unsigned i = 0; i < 7; i++) {
+		uint64_t entries;
+		struct wal_options o = fine;
+
+		teardown(NULL);
+		setup(NULL);
+		for (unsigned life = 0; life < 2; life++) {
+			o.pm = pm_sim_ops(x.pm);
+			o.blk = blk_sim_ops(x.blk);
+			o.lanes = life && i == 1 ? 1 : 2;
+			o.buf_size = life && i == 2 ? 4096 : 2048;
+			/* As many buffers as before, twice as many, or so few that the words stay the same. */
+			o.pool_bytes = (life && (i == 2 || i == 3) ? 128 : life && i == 1 ? 32 : 64) * 2 * 2048;
+			if (i == 6) {
+				o.pool_bytes = (life ? 16 : 8) * 2 * 2048;
+				o.record_bytes_max = 8192;
+			}
+			o.class = life && i == 4 ? WAL_VOLATILE : WAL_NVMM;
+			o.nvmm_path = life && i == 5 ? "/other" : WORLD_NVMM;
+			assert_int_equal(wal_open(&x.w, &o, why, sizeof(why)), 0);
+			memcpy(life ? &is : &was, pm_sim_bytes(x.pm, life && i == 5 ? "/other/wal" :
+							       WORLD_NVMM "/wal", NULL), sizeof(is));
+			if (!life)
+				die();
+		}
+		assert_int_equal(is.lanes, o.lanes);
+		assert_int_equal(is.buf_size, o.buf_size);
+		assert_int_equal(is.wal_class, o.class);
+		assert_int_equal(is.bufs, o.pool_bytes / o.buf_size);
+		entries = o.pool_bytes / o.buf_size / o.lanes * 4;
+		assert_int_equal(is.entries, entries < 64 ? 64 : entries);
+		assert_int_equal(is.crc == was.crc, i == 0);
+	}
+}
+
+/* With records that expire by age a segment is added to for a quarter of it, a second at least. */
+static void test_age_of_a_segment(void **state)
+{
+	static const struct { uint64_t keep, turn; } rows[] = { { 40000, 10000 }, { 8000, 2000 }, { 2400, 1000 } };
+	struct wal_lane_stats s;
+	uint64_t t;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		teardown(NULL);
+		setup(NULL);
+		x.retain_ms = rows[i].keep;
+		assert_int_equal(world_open(&x, 1), 0);
+		put(0, 100);
+		t = world_clock();
+		world_background(&x, 1 << 20);
+		world_clock_set(t + rows[i].turn * 3 / 4);
+		world_background(&x, 1 << 20);
+		put(0, 100);
+		world_background(&x, 1 << 20);
+		assert_int_equal(wal_stats(x.w, 0, &s), 0);
+		assert_int_equal(s.segments, 1);
+		world_clock_set(t + rows[i].turn * 5 / 4);
+		for (unsigned k = 0; k < 3; k++)
+			world_background(&x, 1 << 20);
+		put(0, 100);
+		world_background(&x, 1 << 20);
+		assert_int_equal(wal_stats(x.w, 0, &s), 0);
+		assert_int_equal(s.segments, 2);
+		assert_int_equal(s.oldest_seq, 1);
+		assert_int_equal(wal_clock_trust(x.w), CLOCK_TRUSTED);
+	}
+}
+
+/* A lane without a worker grows old too: nothing comes, and what it has expires. */
+static void test_age_without_a_worker(void **state)
+{
+	struct wal_lane_stats s;
+
+	(void)state;
+	x.cls = WAL_FSYNC;
+	assert_int_equal(world_open(&x, 2), 0);
+	put(1, 100);
+	put(1, 100);
+	assert_int_equal(world_close(&x), 0);
+	x.retain_ms = 8000;
+	assert_int_equal(world_open(&x, 1), 0);
+	for (unsigned k = 0; k < 5; k++) {	/* the next one is begun, and then has its age */
+		world_clock_set(world_clock() + 9000);
+		world_background(&x, 1 << 20);
+	}
+	assert_int_equal(wal_stats(x.w, 1, &s), 0);
+	assert_int_equal(s.expired_records, 2);
+	assert_int_equal(s.durable_seq, 2);
+}
+
+/* Sealed segments whose names are gone are counted, and the first is named. */
+static void test_segments_that_vanish(void **state)
+{
+	const struct blk_ops *blk;
+	struct wal_lane_stats s;
+	struct wal_watch v;
+
+	(void)state;
+	x.cls = WAL_FSYNC;
+	blk = blk_sim_ops(x.blk);
+	assert_int_equal(world_open(&x, 2), 0);
+	do {
+		put(0, 4000);
+		put(1, 4000);
+		world_background(&x, 1 << 20);
+		assert_int_equal(wal_stats(x.w, 1, &s), 0);
+	} while (s.segments < 5);
+	wal_watch(x.w, &v);
+	assert_false(v.missing || v.gone || v.moved || v.wal_moved);
+	assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/log/001/00000003.seg"), 0);
+	wal_watch(x.w, &v);
+	assert_int_equal(v.missing, 1);
+	assert_int_equal(v.lane, 1);
+	assert_int_equal(v.segno, 3);
+	assert_false(v.gone);
+	assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/log/001/00000002.seg"), 0);
+	wal_watch(x.w, &v);
+	assert_int_equal(v.missing, 2);
+	assert_int_equal(v.lane, 1);
+	assert_int_equal(v.segno, 2);
+	assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/log/000/00000004.seg"), 0);
+	wal_watch(x.w, &v);
+	assert_int_equal(v.missing, 3);
+	assert_int_equal(v.lane, 0);
+	assert_int_equal(v.segno, 4);
+	assert_int_equal(lane_failed(wal_lane(x.w, 0)), 0);
+	assert_int_equal(lane_failed(wal_lane(x.w, 1)), 0);
+	/* The one that is written to: that lane fails, and says which. */
+	assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/log/001/00000005.seg"), 0);
+	wal_watch(x.w, &v);
+	assert_true(v.gone);
+	assert_string_equal(v.what, "lane 1's folder or active segment");
+	assert_int_equal(lane_failed(wal_lane(x.w, 0)), 0);
+	assert_int_equal(lane_failed(wal_lane(x.w, 1)), WAL_EGONE);
+}
+
 /* A record that cannot be read any more is passed over, and counted. */
 static void test_damaged_is_counted(void **state)
 {
@@ -959,6 +1102,8 @@ int main(void)
 		T(test_refusals_of_the_wal), T(test_links), T(test_dump), T(test_repair_that_fails),
 		T(test_no_room_for_the_table), T(test_parts), T(test_figures), T(test_close_of_a_full_store),
 		T(test_close_without_room_to_write),
+		T(test_shape_of_the_wal), T(test_age_of_a_segment), T(test_age_without_a_worker),
+		T(test_segments_that_vanish),
 		T(test_lanes_without_a_worker), T(test_damaged_is_counted),
 	};
 
