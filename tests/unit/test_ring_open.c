@@ -35,6 +35,7 @@
 #define BUFS	64u
 #define BUF	2048u
 #define CONNS	4u
+#define MANY	4096u		/* with more handles than that, io_uring accepts whoever comes */
 
 static uint8_t pool[BUFS * BUF] __attribute__((aligned(4096)));
 
@@ -49,6 +50,7 @@ static struct {
 	/* what came */
 	unsigned accepted, closed, eof, error, data, sent, woken, synced;
 	unsigned max;			/* events in a turn, if not 0 */
+	unsigned conns;			/* handles, if not 0 */
 	uint32_t last;
 	char	 text[65536 * 4];
 	size_t	 got;
@@ -163,7 +165,7 @@ static unsigned descriptors(void)
 
 static int open_ring(unsigned bufs)
 {
-	const struct ring_params p = { .conns_max = CONNS, .buf_size = BUF, .nbufs = bufs, .pool_base = pool,
+	const struct ring_params p = { .conns_max = the.conns ? the.conns : CONNS, .buf_size = BUF, .nbufs = bufs, .pool_base = pool,
 				       .pool_len = sizeof(pool), .listeners = &the.listener, .nlisteners = 1 };
 
 	*the.why = '\0';
@@ -190,12 +192,18 @@ static void forget_all(const struct ring_ops *o)
 	listen_anew();
 }
 
-static void begin(const struct ring_ops *o)
+static void begin_with(const struct ring_ops *o, unsigned conns)
 {
 	forget_all(o);
+	the.conns = conns;
 	for (the.nfree = 0; the.nfree < BUFS; the.nfree++)
 		the.free[the.nfree] = the.nfree;
 	assert_int_equal(open_ring(BUFS), 0);
+}
+
+static void begin(const struct ring_ops *o)
+{
+	begin_with(o, 0);
 }
 
 static void over(void)
@@ -457,11 +465,12 @@ static int give_back(void **state)
 static void test_out_of_descriptors(void **state)
 {
 	(void)state;
-	for EACH(o) {
+	for (unsigned i = 0; i < 2 * nrings; i++) {
+		const struct ring_ops *const *o = &rings[i / 2];
 		uint32_t first;
 		int fd[5];
 
-		begin(*o);
+		begin_with(*o, i % 2 ? MANY + 100 : 0);
 		fd[0] = come();
 		UNTIL(the.accepted == 1);
 		first = the.last;
@@ -498,6 +507,50 @@ static void test_out_of_descriptors(void **state)
 		over();
 		for (unsigned k = 0; k < 5; k++)
 			close(fd[k]);
+	}
+}
+
+/* Whether there are handles for whoever may come, or a few: all are let in, across that number in both
+ * directions, and nobody while accepting is off. */
+static void test_many_handles(void **state)
+{
+	(void)state;
+	for EACH(o) {
+		begin_with(*o, MANY + 3);
+		for (unsigned round = 0; round < 3; round++) {
+			unsigned before = the.accepted;
+			uint32_t conn[7];
+			int fd[7];
+
+			for (unsigned i = 0; i < 7; i++) {
+				if (i == round + 2) {
+					the.o->accept(the.r, false);
+					turns(3);
+				}
+				fd[i] = come();
+				if (i == round + 2) {
+					turns(3);
+					assert_int_equal(the.accepted, before + i);
+					the.o->accept(the.r, true);
+				}
+				UNTIL(the.accepted == before + i + 1);
+				conn[i] = the.last;
+				for (unsigned k = 0; k < i; k++)
+					assert_int_not_equal(conn[k], conn[i]);
+			}
+			for (unsigned i = 0; i < 7; i++) {
+				end_conn(conn[i]);
+				close(fd[i]);
+				if (i % 2) {
+					fd[i] = come();
+					UNTIL(the.accepted == before + 7 + i / 2 + 1);
+					end_conn(the.last);
+					close(fd[i]);
+				}
+			}
+		}
+		assert_int_equal(no_files(), 0);
+		over();
 	}
 }
 
@@ -789,7 +842,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls_fail), cmocka_unit_test(test_no_thread), cmocka_unit_test(test_old_kernels),
-		cmocka_unit_test_teardown(test_out_of_descriptors, give_back), cmocka_unit_test(test_accept_errors),
+		cmocka_unit_test_teardown(test_out_of_descriptors, give_back), cmocka_unit_test(test_many_handles), cmocka_unit_test(test_accept_errors),
 		cmocka_unit_test(test_cannot_watch), cmocka_unit_test(test_interrupted), cmocka_unit_test(test_wait_fails),
 		cmocka_unit_test(test_one_event_a_turn), cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_numbers),
