@@ -186,7 +186,9 @@ static int open_tcp(struct listener *l, unsigned workers)
 {
 	int err = wait_free(port_is_free, l);
 
-	for (unsigned w = 0; w < workers && !err; w++) {
+	if (err)
+		return err;
+	for (unsigned w = 0; w < workers; w++) {
 		l->fds[w] = tcp_socket(l, true);
 		if (l->fds[w] < 0)
 			return l->fds[w];
@@ -196,7 +198,7 @@ static int open_tcp(struct listener *l, unsigned workers)
 		if (getsockname(l->fds[w], (struct sockaddr *)&l->addr.ss, &l->addr.len))
 			return -errno;
 	}
-	return err;
+	return 0;
 }
 
 /* ---- Unix sockets ---- */

@@ -260,6 +260,36 @@ static void test_busy(void **state)
 	assert_int_equal(the.count.timeout_send, 0);
 }
 
+/* The reply to what was asked before leaves while it waits; then it is refused, or has its turn. */
+static void test_busy_behind(void **state)
+{
+	(void)state;
+	svc.room = 1;
+	client(0);
+	get(0);
+	client(1);
+	for (unsigned k = 1; k <= 2; k++) {
+		the.line[1].hold = true;
+		say(1, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\nGET /-/records/0-1 HTTP/1.1\r\nHost: h\r\n\r\n");
+		settle();
+		the.line[1].hold = false;
+		turn();
+		assert_int_equal(status(1), 200);
+		pass(PUSHBACK_MS + 2 * LATE);
+		assert_true(strstr(got(1), "too many read-backs at once") != NULL);
+		assert_int_equal(the.count.refused_busy, k);
+	}
+	say(1, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\nGET /-/records/0-1 HTTP/1.1\r\nHost: h\r\n\r\n");
+	settle();
+	assert_int_equal(status(1), 200);
+	piece(0, "x", true);
+	settle();
+	woken();
+	piece(1, "y", true);
+	settle();
+	assert_string_equal(got(1), "y");
+}
+
 /* Who comes last is served first. */
 static void test_newest(void **state)
 {
@@ -444,7 +474,7 @@ static void test_few_a_turn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_pieces), T(test_truncated), T(test_order), T(test_busy), T(test_newest), T(test_stalled),
+		T(test_pieces), T(test_truncated), T(test_order), T(test_busy), T(test_busy_behind), T(test_newest), T(test_stalled),
 		T(test_write_timeout), T(test_gone), T(test_gone_in_flight), T(test_few_a_turn),
 	};
 

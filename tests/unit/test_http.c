@@ -305,6 +305,26 @@ static void limits_are_exact(void **state)
 	assert_int_equal(status_of(in, n, &lim), 0);
 }
 
+/* A chunk's size begins with a digit of its own, whatever else may stand in a line. */
+static void chunk_sizes(void **state)
+{
+	(void)state;
+	for (unsigned c = 0; c < 256; c++) {
+		static const char head[] = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+		bool digit = memchr("0123456789abcdefABCDEF", (int)c, 22) != NULL;
+		char in[200];
+		int n = snprintf(in, sizeof(in), "%s?", head);
+		struct outcome o;
+
+		in[n - 1] = (char)c;
+		o = outcome_of(in, (size_t)n, &limits, (struct cut){ 0, 0 });
+		assert_int_equal(o.err.status, digit ? 0 : 400);
+		if (!digit)
+			assert_string_equal(o.err.reason, "malformed chunk");
+		free(o.text);
+	}
+}
+
 /* Of a long target the first bytes are kept, and its length. */
 static void long_target(void **state)
 {
@@ -370,6 +390,7 @@ int main(void)
 		cmocka_unit_test(method_names),
 		cmocka_unit_test(unfinished),
 		cmocka_unit_test(limits_are_exact),
+		cmocka_unit_test(chunk_sizes),
 		cmocka_unit_test(long_target),
 		cmocka_unit_test(any_byte_anywhere),
 		cmocka_unit_test(few_steps),

@@ -859,6 +859,27 @@ static void test_pool_dry_anew(void **state)
 	assert_int_equal(the.count.paused, 0);
 }
 
+/* An eighth of the buffers is kept back to refuse with, and no more than 32. */
+static void test_reserve(void **state)
+{
+	static const struct { unsigned bufs, kept; } row[] = {
+		{ 64, 8 }, { 128, 16 }, { 248, 31 }, { 256, 32 }, { 264, 32 }, { 280, 32 }, { 512, 32 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		other.bufs = row[i].bufs;
+		begin(WAL_NVMM);
+		assert_int_equal(the.w->pool->n, row[i].bufs);
+		assert_int_equal(the.nwindow, row[i].bufs - row[i].kept);
+		assert_int_equal(the.w->pool->nfree, row[i].kept);
+		turn();
+		assert_int_equal(the.count.pool_buffers, row[i].bufs);
+		end();
+	}
+	other.bufs = 0;
+}
+
 /* Half of a body is there when buffers run out: it is told, and gives back what it held. */
 static void test_pool_dry_half(void **state)
 {
@@ -1087,11 +1108,16 @@ static void test_wait_for_room(void **state)
 		uint64_t bytes = the.count.recorded_bytes, of_it;
 		uint64_t pool = the.count.refused_pool;
 
+		the.line[0].hold = true;	/* what was asked before leaves while it waits */
+		say(0, GET_LIVE);
 		if (*row[k / 4].first)
 			say(0, row[k / 4].first);
 		take_room(0);
 		say(0, row[k / 4].piece);
 		assert_int_equal(the.w->conns[0].state, CONN_PIECE);
+		the.line[0].hold = false;
+		turn();
+		assert_int_equal(status(0), 200);
 		if (*row[k / 4].rest && !then)
 			say(0, row[k / 4].rest);
 		assert_true(the.line[0].paused);
@@ -1184,11 +1210,15 @@ static void test_wait_for_admission(void **state)
 		const char *text;
 
 		client(0);
+		the.line[0].hold = true;
+		say(0, GET_LIVE);
 		take_room(k & 8 ? 0 : 7);
 		say(0, expect ? expects : plain);
 		if (k & 8)			/* first for its head, and then for more */
 			the.w->pool->nodes_left += 7, room_taken -= 7;
+		the.line[0].hold = false;
 		settle();
+		assert_int_equal(status(0), 200);
 		assert_int_equal(the.w->conns[0].state, CONN_ADMIT);
 		if (sent)
 			say(0, "abc");
@@ -1731,6 +1761,7 @@ int main(void)
 		T(test_pool_dry, nvmm),
 		T(test_pool_dry_anew, nvmm),
 		T(test_pool_dry_half, nvmm),
+		cmocka_unit_test(test_reserve),
 		T(test_pool_dry_unread, nvmm),
 		T(test_pool_hoard, nvmm),
 		T(test_no_room, fsync_class),

@@ -35,6 +35,7 @@
 #include "worker.h"
 
 #define BUFS	64u
+#define WINDOW	512u	/* the most that a life has */
 #define BUF	2048u
 #define CONNS	8u
 #define WALL	1700000000000ull	/* ms: the day of the test */
@@ -75,7 +76,7 @@ static struct {
 	atomic_bool gone;
 	int	 wait_res;		/* of the next wait, if not 0 */
 	struct line line[CONNS];
-	uint32_t window[BUFS];
+	uint32_t window[WINDOW];
 	unsigned nwindow;
 	struct ring_stats stats;
 	unsigned acks, turns;
@@ -83,7 +84,7 @@ static struct {
 
 /* What the next life has in place of what is said above, if it is not 0. */
 static struct {
-	unsigned header_ms, body_ms, idle_ms, write_ms;
+	unsigned header_ms, body_ms, idle_ms, write_ms, bufs;
 	int	 cpu;			/* to be pinned to it, + 1 */
 } other;
 static uint32_t room_taken;	/* by take_room */
@@ -308,7 +309,7 @@ static void begin(enum wal_class class)
 {
 	struct wal_options o = {
 		.store_dir = "/store", .nvmm_path = class == WAL_FSYNC ? NULL : "/nvmm", .class = class, .lanes = 1,
-		.pool_bytes = BUFS * BUF, .buf_size = BUF, .segment_bytes = SEG_BYTES_MIN,
+		.pool_bytes = (other.bufs ? other.bufs : BUFS) * BUF, .buf_size = BUF, .segment_bytes = SEG_BYTES_MIN,
 		.record_bytes_max = 2048 + 12000,
 	};
 	char why[256] = "";
