@@ -5,7 +5,9 @@
  * does not; each counter, and the latencies against a delay that was made.
  */
 #include <sched.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "ask.h"
 #include "checkpoint.h"
@@ -599,6 +601,64 @@ static void test_stop_now(void **state)
 	assert_false(the.accepting);
 	for (uint32_t h = 0; h < 3; h++)
 		assert_true(gone_by_now(h));
+}
+
+static int listener(int family)
+{
+	struct sockaddr_storage a = { .ss_family = (sa_family_t)family };	/* Unix: any name */
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(sa_family_t)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+static bool listens(int l)
+{
+	struct sockaddr_storage a;
+	socklen_t n = sizeof(a);
+	bool yes;
+	int fd;
+
+	assert_int_equal(getsockname(l, (struct sockaddr *)&a, &n), 0);
+	fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	yes = !connect(fd, (struct sockaddr *)&a, n);
+	close(fd);
+	return yes;
+}
+
+/* A worker that lets nobody in any more leaves its port to the others; a Unix socket is everybody's
+ * until all stop, and a service manager's are its own. */
+static void test_doors(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 4; k++) {
+		bool fail = k & 1, given = k & 2;
+
+		other.listeners[0] = listener(AF_INET);
+		other.listeners[1] = listener(AF_UNIX);
+		other.nlisteners = 2;
+		begin(WAL_FSYNC);
+		the.env.given = given;
+		the.serving = 2;
+		if (fail) {
+			client(0);
+			blk_sim_fault(the.blk, SIM_SYNC, 1, 1, EIO);
+			post(0, 1);
+		} else {
+			worker_stop(the.w, false);
+		}
+		settle();
+		assert_false(the.accepting);
+		assert_int_equal(the.ended, !fail);
+		assert_int_equal(listens(other.listeners[0]), given);
+		assert_int_equal(listens(other.listeners[1]), given || fail);
+		end();
+		close(other.listeners[0]);
+		close(other.listeners[1]);
+		other.nlisteners = 0;
+	}
+	*told = '\0';
 }
 
 /* Who comes while it drains has a second. */
@@ -1782,6 +1842,7 @@ int main(void)
 		T(test_reads_need_no_room, nvmm),
 		T(test_drain_backlog, nvmm),
 		T(test_stop_now, nvmm),
+		cmocka_unit_test(test_doors),
 		T(test_drain_no_backlog, nvmm),
 		T(test_wait_for_admission, nvmm),
 		T(test_wait_and_too_large, nvmm),

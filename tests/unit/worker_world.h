@@ -86,6 +86,8 @@ static struct {
 static struct {
 	unsigned header_ms, body_ms, idle_ms, write_ms, bufs;
 	int	 cpu;			/* to be pinned to it, + 1 */
+	int	 listeners[2];
+	unsigned nlisteners;
 } other;
 static uint32_t room_taken;	/* by take_room */
 
@@ -335,7 +337,7 @@ static void begin(enum wal_class class)
 		.write_timeout_ms = other.write_ms ? other.write_ms : WRITE_MS, .pin = other.cpu != 0, .pushback_ms = PUSHBACK_MS, .drain_ms = DRAIN_MS, .held_max = BUFS / 2,
 		.gone = world_gone, .serving = &the.serving,
 	};
-	if (worker_start(&the.w, &the.env, 0, other.cpu - 1, NULL, 0, why, sizeof(why)))
+	if (worker_start(&the.w, &the.env, 0, other.cpu - 1, other.listeners, other.nlisteners, why, sizeof(why)))
 		fail_msg("%s", why);
 	while (sem_wait(&the.back))
 		;
