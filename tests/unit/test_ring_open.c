@@ -691,6 +691,8 @@ static void test_wait_fails(void **state)
 				UNTIL(the.accepted == n + 1);
 				close(fd);
 			}
+			UNTIL(the.eof + the.error == the.accepted);
+			turns(3);
 			fail_call(wait[o - rings][k].call, 1, EBADF);
 			for (unsigned i = 0; i < 100 && !the.seen; i++) {
 				int n = turn(wait[o - rings][k].timeout_ms);
