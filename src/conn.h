@@ -52,7 +52,6 @@ struct conn {
 	bool paused : 1;		/* the ring was told not to read */
 	bool sending : 1;		/* a send is in flight */
 	bool service_sending : 1;	/* and it is the service's piece */
-	bool last_reply : 1;		/* close when all output has left */
 	bool fin : 1;			/* our side is shut down */
 	bool closing : 1;		/* ring_close was called */
 	bool record : 1;		/* the request is being recorded */

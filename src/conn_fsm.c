@@ -44,10 +44,8 @@ void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, 
 	});
 	count_status(w->count, status);
 	conn_said(w, c);
-	if (close) {
-		c->last_reply = true;
+	if (close)
 		c->state = CONN_LINGER;
-	}
 }
 
 /* A request is over: on to the next, or to the end. */
@@ -59,7 +57,6 @@ static void next_request(struct worker *w, struct conn *c)
 	c->first_byte = c->maybe_record = c->in_body = c->expect = c->append_wait = false;
 	c->discarded = 0;
 	c->state = close ? CONN_LINGER : CONN_REQUEST;
-	c->last_reply = close;
 	c->since_ns = w->fair_ns;
 }
 
@@ -127,7 +124,7 @@ static void answer_read(struct worker *w, struct conn *c)
 	}
 	if (!q->own || q->target_len >= HTTP_TARGET_KEEP) {
 		conn_refuse(w, c, 404, "nothing here; records are read at /-/records/", !q->keep_alive || w->draining);
-		if (!c->last_reply)
+		if (c->state != CONN_LINGER)
 			next_request(w, c);
 		return;
 	}
@@ -295,7 +292,6 @@ static bool input_ended(struct worker *w, struct conn *c)
 		COUNT(w->count, vanished, 1);
 		ingest_drop(w, c);
 	}
-	c->last_reply = true;
 	c->state = CONN_LINGER;
 	return true;
 }
@@ -485,10 +481,8 @@ static bool step_SERVICE(struct worker *w, struct conn *c)
 		service_end(r);
 		c->service = NULL;
 		next_request(w, c);
-		if (close) {
-			c->last_reply = true;
+		if (close)
 			c->state = CONN_LINGER;
-		}
 		return true;
 	}
 	if (c->service_ready && !c->sending && c->out_sent == c->out_end) {
@@ -676,7 +670,6 @@ void conn_drain(struct worker *w, struct conn *c)
 		conn_due(w, c);
 		return;
 	}
-	c->last_reply = true;
 	c->state = CONN_LINGER;
 	conn_run(w, c);
 }
@@ -696,7 +689,6 @@ static void client_late(struct worker *w, struct conn *c)
 	}
 	if (!c->first_byte && !c->in_body) {
 		COUNT(w->count, timeout_idle, 1);
-		c->last_reply = true;
 		c->state = CONN_LINGER;
 		conn_run(w, c);
 		return;
@@ -728,7 +720,7 @@ static void lane_full(struct worker *w, struct conn *c)
 	}
 	ingest_drop(w, c);
 	conn_refuse(w, c, status, why, !c->http.req.keep_alive || w->draining);
-	if (!c->last_reply)
+	if (c->state != CONN_LINGER)
 		next_request(w, c);
 }
 
@@ -752,7 +744,7 @@ void conn_timeout(struct worker *w, struct conn *c)
 		conn_unwait(c);
 		COUNT(w->count, refused_busy, 1);
 		conn_refuse(w, c, 503, "too many read-backs at once", !c->http.req.keep_alive || w->draining);
-		if (!c->last_reply)
+		if (c->state != CONN_LINGER)
 			next_request(w, c);
 		break;
 	case CONN_PIECE:

@@ -207,6 +207,24 @@ static void test_wake(void **state)
 	rwake_fini(&w);
 }
 
+/* Also with the lowest number there is. */
+static void test_wake_zero(void **state)
+{
+	int input = dup(0);
+	struct rwake w;
+
+	(void)state;
+	close(0);
+	assert_int_equal(rwake_init(&w), 0);
+	assert_int_equal(w.fd, 0);
+	rwake_fini(&w);
+	assert_int_equal(fcntl(0, F_GETFD), -1);
+	if (input >= 0) {
+		assert_int_equal(dup2(input, 0), 0);
+		close(input);
+	}
+}
+
 /* ---- commits ---- */
 
 static struct {
@@ -464,7 +482,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table), cmocka_unit_test(test_lists), cmocka_unit_test(test_send),
-		cmocka_unit_test(test_stats), cmocka_unit_test(test_wake), cmocka_unit_test(test_commit),
+		cmocka_unit_test(test_stats), cmocka_unit_test(test_wake), cmocka_unit_test(test_wake_zero), cmocka_unit_test(test_commit),
 		cmocka_unit_test(test_commit_end), cmocka_unit_test(test_accept_again), cmocka_unit_test(test_sockets),
 		cmocka_unit_test(test_other_sockets),
 	};

@@ -99,7 +99,6 @@ static bool fails(const char *call)
 	type __wrap_##name params { the.calls += the.in; return fails(#name) ? (none) : __real_##name args; }
 WRAP(void *, calloc, NULL, (size_t a, size_t b), (a, b))
 WRAP(void *, malloc, NULL, (size_t a), (a))
-WRAP(void *, mmap, MAP_FAILED, (void *a, size_t b, int c, int d, int e, off_t f), (a, b, c, d, e, f))
 WRAP(int, eventfd, -1, (unsigned a, int b), (a, b))
 WRAP(int, epoll_create1, -1, (int a), (a))
 WRAP(int, sem_init, -1, (sem_t *a, int b, unsigned c), (a, b, c))
@@ -120,6 +119,26 @@ COUNTED(int, io_uring_submit, -the.err, (struct io_uring *a), (a))
 COUNTED(int, io_uring_submit_and_get_events, -the.err, (struct io_uring *a), (a))
 COUNTED(int, io_uring_submit_and_wait_timeout, -the.err, (struct io_uring *a, struct io_uring_cqe **b, unsigned c,
 	struct __kernel_timespec *d, sigset_t *e), (a, b, c, d, e))
+
+static size_t mapped;		/* bytes of memory */
+
+void *__real_mmap(void *a, size_t n, int prot, int flags, int fd, off_t off);
+void *__wrap_mmap(void *a, size_t n, int prot, int flags, int fd, off_t off);
+void *__wrap_mmap(void *a, size_t n, int prot, int flags, int fd, off_t off)
+{
+	if (fails("mmap"))
+		return MAP_FAILED;
+	mapped += n;
+	return __real_mmap(a, n, prot, flags, fd, off);
+}
+
+int __real_munmap(void *p, size_t n);
+int __wrap_munmap(void *p, size_t n);
+int __wrap_munmap(void *p, size_t n)
+{
+	mapped -= n;
+	return __real_munmap(p, n);
+}
 
 int __real_fcntl(int fd, int what, ...);
 int __wrap_fcntl(int fd, int what, ...);
@@ -332,6 +351,7 @@ static void test_calls_fail(void **state)
 		for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 			for (unsigned nth = 1;; nth++) {
 				unsigned before = descriptors();
+				size_t memory = mapped;
 				int err;
 
 				fail_call(calls[i], nth, i < 3 ? ENOMEM : EMFILE);
@@ -339,14 +359,17 @@ static void test_calls_fail(void **state)
 				the.fails = NULL;
 				if (the.seen < nth) {
 					assert_int_equal(err, 0);
+					assert_true(mapped > memory);
 					the.o->close(the.r);
 					assert_int_equal(descriptors(), before);
+					assert_int_equal(mapped, memory);
 					break;
 				}
 				if (err != -the.err || strlen(the.why) < 5)
 					fail_msg("%s %u: %d, %s", calls[i], nth, err, the.why);
 				assert_null(the.r);
 				assert_int_equal(descriptors(), before);
+				assert_int_equal(mapped, memory);
 				failed++;
 			}
 		close(the.listener);

@@ -46,6 +46,7 @@ static int over(void **state)
 static unsigned kicks, faults;
 static const char *no_more;		/* of this: the nth call fails */
 static unsigned nth, seen;
+static size_t mapped;			/* bytes of memory */
 
 static bool fails(const char *call)
 {
@@ -59,7 +60,18 @@ void *__real_mmap(void *a, size_t n, int prot, int flags, int fd, off_t off);
 void *__wrap_mmap(void *a, size_t n, int prot, int flags, int fd, off_t off);
 void *__wrap_mmap(void *a, size_t n, int prot, int flags, int fd, off_t off)
 {
-	return fails("mmap") ? MAP_FAILED : __real_mmap(a, n, prot, flags, fd, off);
+	if (fails("mmap"))
+		return MAP_FAILED;
+	mapped += n;
+	return __real_mmap(a, n, prot, flags, fd, off);
+}
+
+int __real_munmap(void *p, size_t n);
+int __wrap_munmap(void *p, size_t n);
+int __wrap_munmap(void *p, size_t n)
+{
+	mapped -= n;
+	return __real_munmap(p, n);
 }
 
 void *__real_calloc(size_t n, size_t size);
@@ -928,14 +940,18 @@ static void test_reserve(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		size_t before = mapped;
+
 		other.bufs = row[i].bufs;
 		begin(WAL_NVMM);
+		assert_true(mapped > before);
 		assert_int_equal(the.w->pool->n, row[i].bufs);
 		assert_int_equal(the.nwindow, row[i].bufs - row[i].kept);
 		assert_int_equal(the.w->pool->nfree, row[i].kept);
 		turn();
 		assert_int_equal(the.count.pool_buffers, row[i].bufs);
 		end();
+		assert_int_equal(mapped, before);	/* all of it */
 	}
 	other.bufs = 0;
 }
