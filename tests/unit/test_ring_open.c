@@ -883,10 +883,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls_fail), cmocka_unit_test(test_no_thread), cmocka_unit_test(test_old_kernels),
-		cmocka_unit_test_teardown(test_out_of_descriptors, give_back), cmocka_unit_test(test_many_handles), cmocka_unit_test(test_accept_errors),
-		cmocka_unit_test(test_cannot_watch), cmocka_unit_test(test_interrupted), cmocka_unit_test(test_wait_fails),
-		cmocka_unit_test(test_one_event_a_turn), cmocka_unit_test(test_shares),
-		cmocka_unit_test(test_numbers),
+		cmocka_unit_test_teardown(test_out_of_descriptors, give_back), cmocka_unit_test(test_many_handles),
+		cmocka_unit_test(test_accept_errors), cmocka_unit_test(test_cannot_watch),
+		cmocka_unit_test(test_interrupted), cmocka_unit_test(test_wait_fails),
+		cmocka_unit_test(test_one_event_a_turn), cmocka_unit_test(test_shares), cmocka_unit_test(test_numbers),
 	};
 
 	alarm(120);		/* a wait that does not come back */

@@ -331,10 +331,12 @@ static void begin(enum wal_class class)
 		fail_msg("%s", why);
 	the.env = (struct worker_env){
 		.ring = &world_ring, .wal = the.wal, .health = &the.health, .counters = &the.count,
-		.limits = { 2048, 256, 32, 256, 12000 }, .conns_max = CONNS, .header_timeout_ms = other.header_ms ? other.header_ms : HEADER_MS,
+		.limits = { 2048, 256, 32, 256, 12000 }, .conns_max = CONNS,
+		.header_timeout_ms = other.header_ms ? other.header_ms : HEADER_MS,
 		.body_timeout_ms = other.body_ms ? other.body_ms : BODY_MS, .body_step = BODY_STEP,
 		.idle_timeout_ms = other.idle_ms ? other.idle_ms : IDLE_MS,
-		.write_timeout_ms = other.write_ms ? other.write_ms : WRITE_MS, .pin = other.cpu != 0, .pushback_ms = PUSHBACK_MS, .drain_ms = DRAIN_MS, .held_max = BUFS / 2,
+		.write_timeout_ms = other.write_ms ? other.write_ms : WRITE_MS, .pin = other.cpu != 0,
+		.pushback_ms = PUSHBACK_MS, .drain_ms = DRAIN_MS, .held_max = BUFS / 2,
 		.gone = world_gone, .serving = &the.serving,
 	};
 	if (worker_start(&the.w, &the.env, 0, other.cpu - 1, other.listeners, other.nlisteners, why, sizeof(why)))
