@@ -525,8 +525,6 @@ int service_start(struct service **out, const struct service_env *env)
 
 void service_stop(struct service *s)
 {
-	if (!s)
-		return;
 	__atomic_store_n(&s->stop, 1, __ATOMIC_RELEASE);
 	ring_bell(s);
 	pthread_join(s->thread, NULL);
