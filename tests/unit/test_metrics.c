@@ -144,6 +144,8 @@ static void test_every_counter(void **state)
 
 static void test_facts(void **state)
 {
+	unsigned buckets = 0;
+	double last = 0;
 	char *t;
 
 	(void)state;
@@ -164,6 +166,14 @@ static void test_facts(void **state)
 	assert_true(value(t, "pasted_durable_latency_seconds_bucket{le=\"0.000128\"}") == 4);
 	assert_true(value(t, "pasted_durable_latency_seconds_bucket{le=\"+Inf\"}") == 4);
 	assert_true(value(t, "pasted_durable_latency_seconds_count") == 4);
+	for (const char *p = t; (p = strstr(p, "_bucket{le=\"")); p += 12) {
+		double le = strtod(p + 12, NULL);	/* "+Inf" too */
+
+		assert_true(le > last);
+		last = le;
+		buckets++;
+	}
+	assert_int_equal(buckets, LATENCY_BUCKETS / 4);
 	assert_true(value(t, "pasted_durable_latency_seconds_sum") == .000303);
 	assert_true(value(t, "pasted_lane_durable_sequence{lane=\"0\"}") == 1);
 	assert_true(value(t, "pasted_lane_fill_percent{lane=\"1\"}") == 8);

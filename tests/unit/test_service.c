@@ -7,6 +7,7 @@
 #include "service.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -765,6 +766,31 @@ static void test_few_each(void **state)
 	}
 }
 
+/* The bell is nobody else's: no program that is started has it. */
+static void test_close_on_exec(void **state)
+{
+	char path[300], what[64];
+	DIR *d = opendir("/proc/self/fd");
+	unsigned bells = 0;
+	struct dirent *e;
+
+	(void)state;
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		ssize_t n;
+
+		snprintf(path, sizeof path, "/proc/self/fd/%s", e->d_name);
+		n = readlink(path, what, sizeof what - 1);
+		what[n < 0 ? 0 : n] = '\0';
+		if (strcmp(what, "anon_inode:[eventfd]"))
+			continue;
+		bells++;
+		assert_int_equal(fcntl(atoi(e->d_name), F_GETFD), FD_CLOEXEC);
+	}
+	closedir(d);
+	assert_true(bells > 0);
+}
+
 /* A descriptor may be 0, where standard input was closed. */
 static void test_descriptor_0(void **state)
 {
@@ -832,6 +858,7 @@ int main(void)
 		TEST(test_trouble), TEST(test_kicks), cmocka_unit_test_teardown(test_default_patience, teardown),
 		TEST(test_breaks_off), cmocka_unit_test_teardown(test_keep_alive, teardown),
 		cmocka_unit_test_teardown(test_few_each, teardown), cmocka_unit_test(test_reads), cmocka_unit_test(test_descriptor_0), TEST(test_signals),
+		TEST(test_close_on_exec),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

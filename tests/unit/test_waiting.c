@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -145,6 +146,8 @@ static int new_socket(void)
 	assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)), 0);
 	return fd;
 }
+
+static int first_fd;			/* what is below was there before */
 
 static void to_door(int fd)
 {
@@ -555,11 +558,9 @@ static void test_held_answer(void **state)
 static void test_gone(void **state)
 {
 	static const char *const said[] = { "", "G", "GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n" };
-	unsigned before;
+	unsigned before = open_files();
 
 	(void)state;
-	alive();
-	before = open_files();
 	for (int i = 0; i < 12; i++) {
 		struct linger reset = { .l_onoff = 1 };
 		int fd = connect_door();
@@ -625,16 +626,31 @@ static void test_no_start(void **state)
 {
 	struct waiting *other;
 	int keep = listeners.table[1];
-	unsigned before;
+	unsigned before = open_files();
 
 	(void)state;
-	alive();
-	before = open_files();
 	listeners.table[1] = -1;
 	assert_int_equal(waiting_start(&other, &env), -EBADF);
 	listeners.table[1] = keep;
-	while (open_files() > before)
-		sched_yield();
+	assert_int_equal(open_files(), before);
+}
+
+/* No program that this one may start has anything of it. */
+static void test_close_on_exec(void **state)
+{
+	int client = connect_door();
+	struct dirent *e;
+	DIR *d;
+
+	(void)state;
+	alive();
+	d = opendir("/proc/self/fd");
+	assert_non_null(d);
+	while ((e = readdir(d)))
+		if (*e->d_name != '.' && atoi(e->d_name) >= first_fd)
+			assert_int_not_equal(fcntl(atoi(e->d_name), F_GETFD), 0);
+	closedir(d);
+	close(client);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -644,8 +660,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_answers), TEST(test_by_bytes), TEST(test_many), TEST(test_oldest), TEST(test_no_files),
 		TEST(test_descriptor_0), TEST(test_body), TEST(test_head_timeout), TEST(test_lingering), TEST(test_held_answer), TEST(test_gone),
-		TEST(test_leaves), TEST(test_leaves_nobody), TEST(test_no_start),
+		TEST(test_leaves), TEST(test_leaves_nobody), TEST(test_no_start), TEST(test_close_on_exec),
 	};
 
+	for (int fd = 3; fd < 1024; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			first_fd = fd + 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
