@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * answer.h - text that grows, and the head of an answer, for the service thread.
+ * answer.h - text that grows, and the head of an answer, for the service threads and for
+ * who answers before there are any (waiting.h).
  *
  * Every answer says no-store (a store may be made anew with the same names) and
  * nosniff; what clients have sent is given back with a policy that lets a browser

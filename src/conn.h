@@ -53,7 +53,7 @@ struct conn {
 	bool sending : 1;		/* a send is in flight */
 	bool service_sending : 1;	/* and it is the service's piece */
 	bool fin : 1;			/* our side is shut down */
-	bool closing : 1;		/* ring_close was called */
+	bool closing : 1;		/* the ring's close_conn was called */
 	bool record : 1;		/* the request is being recorded */
 	bool first_byte : 1;		/* a request has begun */
 	bool maybe_record : 1;		/* by its first byte it may be of a mutable method */

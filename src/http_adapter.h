@@ -30,9 +30,9 @@ enum field { FIELD_OTHER, FIELD_HOST, FIELD_LENGTH, FIELD_CODING, FIELD_CONNECTI
 	     FIELD_IF_MATCH, FIELD_CONTENT_RANGE };
 
 /* A field line, of the head or of the trailers.  Name and value may come in pieces.
- * The value has no blanks before it, those behind it are its own.  name_end comes at
- * the colon and sets h->field; value_end at the first byte of the next line, of the
- * empty one too. */
+ * The value has no blanks before it, those behind it are its own.  http_on_name_end comes
+ * at the colon and sets h->field; http_on_value_end at the first byte of the next line, of
+ * the empty one too. */
 int http_on_name(struct http *h, const char *at, size_t len);
 int http_on_name_end(struct http *h);
 int http_on_value(struct http *h, const char *at, size_t len);

@@ -2,8 +2,8 @@
 /*
  * http_check.c - the grammar of HTTP/1 requests (RFC 9112), byte by byte.
  *
- * One state per place in the grammar, so that the bytes may come cut anywhere.  A
- * check_x() takes bytes while its state lasts and returns how many were right; it
+ * One state per place in the grammar, so that the bytes may come cut anywhere.  Each
+ * function check_.. takes bytes while its state lasts and returns how many were right; it
  * changes the state with the last of them.
  */
 #include "http_check.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ingest.c - the durability rule (SYSTEM.md, invariants 1 and 4; lane.h has the
- * order of flushes and fences below it).
+ * ingest.c - the durability rule: no 2xx before the record is durable, and none after the
+ * lane has failed (lane.h has the order of flushes and fences below it).
  *
  * A reply to a recorded request is made as soon as the record has its name, but in
  * the part of the connection's output that may not leave: between out_ready and

@@ -3,10 +3,11 @@
  * ingest.h - THE durability rule, in one place: name and flush, append, commit, and
  * only then let the reply leave.
  *
- *   ingest_head/_body   bytes of a mutable request: lane_add (flushes them)
+ *   ingest_admit        the head of a mutable request is read: may it be recorded?
+ *   ingest_add          its bytes: lane_add (flushes them)
  *   ingest_done         the request is complete: it gets its name, the reply is made
  *                       and held back behind conn.out_ready
- *   ingest_commit       the batch's end: lane_commit
+ *   ingest_commit       the batch's end: lane_commit; fsync: ingest_synced when that has ended
  *   ingest_release      replies of what is durable may leave
  *
  * No other file moves conn.out_ready past a reply that promises something.

@@ -10,10 +10,10 @@
  *   replies                <---  ring_send(conn, iov)        <---  after the fence
  *                                leave in the next ring_wait()
  *
- * One thread owns a ring: it opens, waits, calls and ends it (the kernel may insist);
- * only ring_wake() may be called from others, and close() when it has ended.  All calls but ring_wait queue their
- * work; one ring_wait moves everything for all connections, with one system call
- * where the provider can.
+ * ring_wait and so on stand for the functions of struct ring_ops.  One thread owns a ring:
+ * it opens, waits, calls and ends it (the kernel may insist); only ring_wake() may be called
+ * from others, and close() when it has ended.  All calls but ring_wait queue their work; one
+ * ring_wait moves everything for all connections, with one system call where the provider can.
  *
  * Buffers.  The worker gives names from its pool, as many as the ring wants (its
  * window); a DATA event hands one back, filled: from then on it is the worker's
@@ -21,9 +21,9 @@
  * and nothing is lost; it goes on by itself when buffers are given.
  *
  * Connections are named by handles 0 .. conns_max-1.  A handle lives from
- * RING_ACCEPT to RING_CLOSED; RING_CLOSED comes once, after ring_close(), when no
+ * RING_ACCEPT to RING_CLOSED; RING_CLOSED comes once, after close_conn, when no
  * operation of the kernel refers to the connection or its send memory any more.
- * After ring_close no other event for the handle is delivered, but DATA buffers
+ * After close_conn no other event for the handle is delivered, but DATA buffers
  * that were filled in between are returned to the ring's window by itself.  (Events
  * that the last ring_wait had handed over already stand: a DATA among them names a
  * buffer that is the worker's.)  In one batch a handle may be CLOSED and then

@@ -2,7 +2,7 @@
 /*
  * worker.c - the loop of worker.h.
  *
- * When buffers run short, in this order (invariant 7):
+ * When buffers run short, in this order:
  *   1. held_max (few enough that the same ones come back while the caches still hold
  *      them) or half of them are held: the checkpointer is asked to hurry;
  *   2. none is left for the kernel: reading stops by itself, TCP's windows close;

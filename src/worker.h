@@ -2,7 +2,7 @@
 /*
  * worker.h - one per core: a ring, a lane, its connections, their timers.
  *
- * The loop (worker_run) is the data path of SYSTEM.md section 4, a batch at a time:
+ * Its loop is the data path, a batch at a time:
  *
  *   give free buffers to the ring
  *   ring_wait            submits the replies of the last batch, brings events
@@ -11,8 +11,9 @@
  *   lane_commit          fence, words, fence (nvmm) or write + sync (fsync)
  *   release              replies whose sequence is durable are queued for the ring
  *
- * Everything a worker owns is touched by its thread only, but for: the stop flag,
- * ring->wake, the counters (read by others), and the service's mailbox.
+ * Everything a worker owns is touched by its thread only, but for: the flags `stop` and
+ * `hungry`, the ring's wake, the counters (read by others), the services' mailboxes, and the
+ * hand-shake of the start.
  */
 #ifndef WORKER_H
 #define WORKER_H

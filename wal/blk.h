@@ -94,11 +94,11 @@ extern const struct blk_ops blk_file_ops;
  * A commit to block storage that completes later: write all of iov, then sync, as one
  * chain; a short or failed write must not be followed by a sync that reports success.
  * -ENOSPC and -EDQUOT say that the write found no room and nothing was synced; a sync that
- * fails with one of them is told as -EIO.  The rings provide it, each by a thread of its own beside the worker, which never waits
- * for a disk.  Completion (0 or -errno) is reported in the submitting
- * thread, never from inside submit (the rings: event RING_SYNCED; the owner then calls
- * lane_synced).  Memory and files stay untouched until then.  One is in flight per lane at
- * a time.
+ * fails with one of them is told as -EIO.  The rings provide it, each by a thread of its own
+ * beside the worker, which never waits for a disk.  Completion (0 or -errno) is reported in
+ * the submitting thread, never from inside submit or call (the rings: event RING_SYNCED; the
+ * owner then calls lane_synced).  Memory and files stay untouched until then.  One is in
+ * flight per lane at a time.
  */
 struct blk_aio {
 	int (*submit)(struct blk_aio *a, const struct blk_ops *blk, struct blk_file *f,

@@ -27,7 +27,7 @@
  * numbers are given again, and until there is room nothing is taken.
  *
  * Any other failure of write or sync is final: lane_failed() is the errno, nothing is
- * acknowledged any more, nothing is retried (invariant 4).
+ * acknowledged any more, nothing is retried.
  */
 #ifndef WAL_LANE_H
 #define WAL_LANE_H

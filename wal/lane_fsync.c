@@ -9,7 +9,7 @@
  * changed between batches only, beside the worker as well: it writes the new one's header.
  *
  * A chain that fails ends the lane: what the disk holds is not known, and a second sync
- * would not tell (invariant 4).  But where the write found no room, nothing was synced:
+ * would not tell.  But where the write found no room, nothing was synced:
  * nobody was promised anything, and zeros, written and synced, end what it left.  Until
  * then the lane takes nothing; then it goes on with the numbers behind the last durable one.
  */

@@ -11,7 +11,7 @@
  *   held     by `holds` holders: an unparsed slot, the frags of a record that is
  *            being received, a record that is committed but not yet elsewhere
  *
- * and goes back to the free stack when its last hold is dropped (invariant 6).
+ * and goes back to the free stack when its last hold is dropped.
  */
 #ifndef WAL_POOL_H
 #define WAL_POOL_H

@@ -8,7 +8,7 @@
  *	reuse words and buffers)
  *
  * Runs in the checkpointer's thread and shares with the worker only committed_pos
- * (read), settled_pos and the failure (written).  A failed write or sync is final
+ * (read) and what struct lane says that the checkpointer writes.  A failed write or sync is final
  * for the lane: nothing of it is settled any more, and the worker sees it in
  * lane_failed().
  */

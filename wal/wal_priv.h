@@ -3,8 +3,8 @@
  * wal_priv.h - what an open store is made of; for wal.c, wal_read.c, wal_watch.c and
  * rec_store.c only.
  *
- * Everything but the atomics inside lanes and logs is set in wal_open and not
- * changed until wal_close, so any thread may look at it.
+ * Everything but what is the checkpointer's, and the atomics here and inside lanes and logs,
+ * is set in wal_open and not changed until wal_close, so any thread may look at it.
  */
 #ifndef WAL_WAL_PRIV_H
 #define WAL_WAL_PRIV_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * model.h - the reference: which records were appended, which were acknowledged, and
- * whether what a recovery brings back is allowed (invariant 2).
+ * whether what a recovery brings back is allowed.
  *
  * Allowed is: in each lane, by rising number, only records that were appended under
  * that number, byte for byte, with a time between its append and its acknowledgement, and all
