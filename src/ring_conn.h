@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ring_conn.h - what the rings (ring_uring.c, ring_socket.c,
- * ring_paste.c) have in common: the table of connections, lists through it, the wake-up, and
- * the commits to block storage.
+ * ring_conn.h - what the rings (ring_uring.c, ring_socket.c, ring_paste.c) have in common:
+ * the table of connections, lists through it, the wake-up, the commits to block storage, and
+ * when to accept.
  *
  * The table is one anonymous mapping of conns_max entries.  Handles are given out
  * again last in, first out, and fresh ones in order, so the memory that was ever
@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "now.h"
 #include "ring.h"
 
 #define RCONN_NIL	UINT32_MAX	/* end of a list */
@@ -138,6 +139,43 @@ bool raio_take(struct raio *a, struct ring_event *ev);
  * too; wait until a connection closes, or RING_BACKOFF_MS. */
 bool ring_accept_again(int err);
 #define RING_BACKOFF_MS 100
+
+/* Whether to accept.  What a ring does with each of its listeners then is its own. */
+struct raccept {
+	bool on;		/* the worker wants it */
+	bool dirty;		/* something has changed since the listeners were looked at */
+	uint64_t backoff_ms;	/* no accept before this time; 0: any time */
+};
+/* Once a batch: are the listeners to be looked at? */
+static inline bool raccept_turn(struct raccept *a)
+{
+	bool dirty;
+
+	if (a->backoff_ms && now_coarse_ms() >= a->backoff_ms) {
+		a->backoff_ms = 0;
+		a->dirty = true;
+	}
+	dirty = a->dirty;
+	a->dirty = false;
+	return dirty;
+}
+static inline void raccept_backoff(struct raccept *a)
+{
+	a->backoff_ms = now_coarse_ms() + RING_BACKOFF_MS;
+}
+/* A connection has gone, and its descriptor; full: there may have been no room for another. */
+static inline void raccept_closed(struct raccept *a, bool full)
+{
+	if (!full && !a->backoff_ms)
+		return;
+	a->backoff_ms = 0;
+	a->dirty = true;
+}
+/* How long to wait at most: nothing tells when a back-off is over. */
+static inline int raccept_timeout(const struct raccept *a, int timeout_ms)
+{
+	return a->backoff_ms && (timeout_ms < 0 || timeout_ms > RING_BACKOFF_MS) ? RING_BACKOFF_MS : timeout_ms;
+}
 
 /* Sockets. */
 /* Bytes that have come and were not read; not whether there is an end behind them. */

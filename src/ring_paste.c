@@ -99,8 +99,7 @@ struct ring {
 
 	struct plistener *l;
 	unsigned nl;
-	bool accept_on, accept_dirty;
-	uint64_t backoff_ms;	/* no accept before this time; 0: any time */
+	struct raccept accept;
 
 	atomic_bool woken;	/* PASTE_IOC_WAKE was called and its event not taken */
 	struct raio aio;
@@ -258,14 +257,9 @@ static void accept_update(struct ring *r)
 {
 	bool on;
 
-	if (r->backoff_ms && now_coarse_ms() >= r->backoff_ms) {
-		r->backoff_ms = 0;
-		r->accept_dirty = true;
-	}
-	if (!r->accept_dirty)
+	if (!raccept_turn(&r->accept))
 		return;
-	r->accept_dirty = false;
-	on = r->accept_on && !r->backoff_ms && r->t.open < r->t.max;
+	on = r->accept.on && !r->accept.backoff_ms && r->t.open < r->t.max;
 	for (unsigned i = 0; i < r->nl; i++) {
 		/* who came before, or while it was paused */
 		if (on && !r->l[i].on)
@@ -281,7 +275,7 @@ static void conn_new(struct ring *r, int fd, unsigned listener, struct ring_even
 	must(conn != RCONN_NIL);
 	todo(r, &r->t.c[conn]);
 	if (r->t.open == r->t.max)
-		r->accept_dirty = true;
+		r->accept.dirty = true;
 	*ev = (struct ring_event){ .kind = RING_ACCEPT, .conn = conn, .res = (int)listener };
 }
 
@@ -304,8 +298,8 @@ static unsigned accept_some(struct ring *r, unsigned i, struct ring_event *ev, u
 		}
 		if (!ring_accept_again(-errno)) {
 			count_add(&r->st.no_files, 1);
-			r->backoff_ms = now_coarse_ms() + RING_BACKOFF_MS;
-			r->accept_dirty = true;
+			raccept_backoff(&r->accept);
+			r->accept.dirty = true;
 			break;
 		}
 	}
@@ -317,7 +311,7 @@ static unsigned accept_all(struct ring *r, struct ring_event *ev, unsigned max)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < r->nl && !r->backoff_ms; i++)
+	for (unsigned i = 0; i < r->nl && !r->accept.backoff_ms; i++)
 		if (r->l[i].ready && r->l[i].on)
 			n += accept_some(r, i, &ev[n], max - n);
 	return n;
@@ -419,10 +413,7 @@ static bool on_detached(struct ring *r, uint32_t conn, struct ring_event *ev)
 	must(c->flags & F_CLOSING);
 	syscall_count(r);
 	close(c->fd);
-	if (r->t.open == r->t.max || r->backoff_ms) {
-		r->backoff_ms = 0;
-		r->accept_dirty = true;
-	}
+	raccept_closed(&r->accept, r->t.open == r->t.max);
 	rlist_remove(&r->t, &r->todo, conn);
 	rtable_put(&r->t, conn);
 	*ev = (struct ring_event){ .kind = RING_CLOSED, .conn = conn };
@@ -590,8 +581,8 @@ static int paste_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 		n += raio_take(&r->aio, &ev[n]);
 	if (n || events_stand(r) || r->todo.first != RCONN_NIL)
 		timeout_ms = 0;
-	else if (r->backoff_ms && (timeout_ms < 0 || timeout_ms > RING_BACKOFF_MS))
-		timeout_ms = RING_BACKOFF_MS;
+	else
+		timeout_ms = raccept_timeout(&r->accept, timeout_ms);
 	if (!events_stand(r) || r->cmd_tail != r->cmd_told) {
 		err = sync_kernel(r, timeout_ms);
 		if (err)
@@ -673,8 +664,8 @@ static void paste_close_conn(struct ring *r, uint32_t conn)
 
 static void paste_accept(struct ring *r, bool on)
 {
-	r->accept_on = on;
-	r->accept_dirty = true;
+	r->accept.on = on;
+	r->accept.dirty = true;
 }
 
 static void paste_wake(struct ring *r)
@@ -861,7 +852,7 @@ static int listeners_open(struct ring *r, char *why, size_t why_len)
 		r->l[i].told_on = true;
 		r->nl++;
 	}
-	r->accept_on = r->accept_dirty = true;
+	r->accept.on = r->accept.dirty = true;
 	return 0;
 }
 

@@ -29,7 +29,6 @@
 #include <unistd.h>
 
 #include "must.h"
-#include "now.h"
 #include "ring_conn.h"
 
 #define WINDOW		1024u
@@ -72,8 +71,7 @@ struct ring {
 
 	struct slistener *l;
 	unsigned nl;
-	bool accept_on, accept_dirty;
-	uint64_t backoff_ms;	/* no accept before this time; 0: any time */
+	struct raccept accept;
 
 	struct rwake wake;
 	struct raio aio;
@@ -251,14 +249,9 @@ static void accept_update(struct ring *r)
 {
 	bool on;
 
-	if (r->backoff_ms && now_coarse_ms() >= r->backoff_ms) {
-		r->backoff_ms = 0;
-		r->accept_dirty = true;
-	}
-	if (!r->accept_dirty)
+	if (!raccept_turn(&r->accept))
 		return;
-	r->accept_dirty = false;
-	on = r->accept_on && !r->backoff_ms && r->t.open < r->t.max;
+	on = r->accept.on && !r->accept.backoff_ms && r->t.open < r->t.max;
 	for (unsigned i = 0; i < r->nl; i++) {
 		struct epoll_event e = { .events = EPOLLIN, .data.u64 = TAG_LISTENER | i };
 
@@ -269,7 +262,7 @@ static void accept_update(struct ring *r)
 		if (!epoll_ctl(r->epfd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, r->l[i].fd, &e))
 			r->l[i].on = on;
 		else			/* deaf if it were not tried again */
-			r->backoff_ms = now_coarse_ms() + RING_BACKOFF_MS;
+			raccept_backoff(&r->accept);
 	}
 }
 
@@ -288,7 +281,7 @@ static bool conn_new(struct ring *r, int fd, unsigned listener, struct ring_even
 		return false;
 	}
 	if (r->t.open == r->t.max)
-		r->accept_dirty = true;
+		r->accept.dirty = true;
 	*ev = (struct ring_event){ .kind = RING_ACCEPT, .conn = conn, .res = (int)listener };
 	return true;
 }
@@ -309,8 +302,8 @@ static unsigned do_accepts(struct ring *r, unsigned i, struct ring_event *ev, un
 		if (errno == EAGAIN)
 			break;
 		if (!ring_accept_again(-errno)) {
-			r->backoff_ms = now_coarse_ms() + RING_BACKOFF_MS;
-			r->accept_dirty = true;
+			raccept_backoff(&r->accept);
+			r->accept.dirty = true;
 			count_add(&r->st.no_files, 1);
 			break;
 		}
@@ -345,8 +338,7 @@ static int look(struct ring *r, int timeout_ms, struct ring_event *ev)
 	int n, made = 0;
 	uint64_t word;
 
-	if (r->backoff_ms && (timeout_ms < 0 || timeout_ms > RING_BACKOFF_MS))
-		timeout_ms = RING_BACKOFF_MS;
+	timeout_ms = raccept_timeout(&r->accept, timeout_ms);
 	syscall_count(r);
 	n = epoll_wait(r->epfd, r->ep, EPOLL_EVENTS, timeout_ms);
 	if (n < 0)
@@ -484,16 +476,13 @@ static void socket_close_conn(struct ring *r, uint32_t conn)
 	syscall_count(r);
 	close(c->fd);
 	rlist_push(&r->t, &r->closed, conn);
-	if (r->t.open == r->t.max || r->backoff_ms) {
-		r->backoff_ms = 0;
-		r->accept_dirty = true;
-	}
+	raccept_closed(&r->accept, r->t.open == r->t.max);
 }
 
 static void socket_accept(struct ring *r, bool on)
 {
-	r->accept_on = on;
-	r->accept_dirty = true;
+	r->accept.on = on;
+	r->accept.dirty = true;
 }
 
 static void socket_wake(struct ring *r)
@@ -567,7 +556,7 @@ static int listeners_open(struct ring *r)
 			return err;
 		r->nl++;
 	}
-	r->accept_on = r->accept_dirty = true;
+	r->accept.on = r->accept.dirty = true;
 	return 0;
 }
 

@@ -127,8 +127,7 @@ struct ring {
 
 	struct ulistener *l;
 	unsigned nl;
-	bool accept_on, accept_dirty;
-	uint64_t backoff_ms;	/* no accept before this time; 0: any time */
+	struct raccept accept;
 	uint32_t ones;		/* of all listeners */
 	uint32_t waiting;	/* listeners with one that waits */
 
@@ -331,14 +330,9 @@ static void accept_update(struct ring *r)
 {
 	bool on, many;
 
-	if (r->backoff_ms && now_coarse_ms() >= r->backoff_ms) {
-		r->backoff_ms = 0;
-		r->accept_dirty = true;
-	}
-	if (!r->accept_dirty)
+	if (!raccept_turn(&r->accept))
 		return;
-	r->accept_dirty = false;
-	on = r->accept_on && !r->backoff_ms;
+	on = r->accept.on && !r->accept.backoff_ms;
 	many = on && r->t.max - r->t.open > ROOM_MANY;
 	for (unsigned i = 0; i < r->nl; i++)
 		accept_one_listener(r, i, on, many);
@@ -390,7 +384,7 @@ static bool conn_new(struct ring *r, int fd, uint32_t listener, struct ring_even
 
 	if (conn == RCONN_NIL)
 		return false;
-	r->accept_dirty |= r->t.max - r->t.open == ROOM_MANY;
+	r->accept.dirty |= r->t.max - r->t.open == ROOM_MANY;
 	read_update(r, &r->t.c[conn]);
 	*ev = (struct ring_event){ .kind = RING_ACCEPT, .conn = conn, .res = (int)listener };
 	return true;
@@ -400,7 +394,7 @@ static void accept_ended(struct ring *r, uint32_t i, bool one)
 {
 	struct ulistener *l = &r->l[i];
 
-	r->accept_dirty = true;
+	r->accept.dirty = true;
 	if (!one) {
 		l->armed = l->cancelling = false;
 		return;
@@ -418,7 +412,7 @@ static bool on_accept(struct ring *r, const struct io_uring_cqe *cqe, bool one, 
 		accept_ended(r, i, one);
 	if (cqe->res < 0) {
 		if (!ring_accept_again(cqe->res)) {
-			r->backoff_ms = now_coarse_ms() + RING_BACKOFF_MS;
+			raccept_backoff(&r->accept);
 			count_add(&r->st.no_files, 1);
 		}
 		return false;
@@ -447,7 +441,7 @@ static unsigned accept_waiting(struct ring *r, struct ring_event *ev, unsigned m
 		n++;
 		r->l[i].waits = -1;
 		r->waiting--;
-		r->accept_dirty = true;
+		r->accept.dirty = true;
 	}
 	return n;
 }
@@ -460,12 +454,7 @@ static bool conn_gone(struct ring *r, struct rconn *c, struct ring_event *ev)
 	if (!(c->flags & F_CLOSING) || c->ops)
 		return false;
 	rtable_put(&r->t, conn);
-	if (r->t.max - r->t.open <= ROOM_MANY + 1)
-		r->accept_dirty = true;
-	if (r->backoff_ms) {
-		r->backoff_ms = 0;
-		r->accept_dirty = true;
-	}
+	raccept_closed(&r->accept, r->t.max - r->t.open <= ROOM_MANY + 1);
 	*ev = (struct ring_event){ .kind = RING_CLOSED, .conn = conn };
 	return true;
 }
@@ -674,8 +663,7 @@ static int uring_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 	commit(r);
 	if (n < max)
 		n += raio_take(&r->aio, &ev[n]);
-	if (r->backoff_ms && (timeout_ms < 0 || timeout_ms > RING_BACKOFF_MS))
-		timeout_ms = RING_BACKOFF_MS;
+	timeout_ms = raccept_timeout(&r->accept, timeout_ms);
 	err = enter(r, timeout_ms, n > 0);
 	n += reap(r, ev + n, max - n);
 	if (n < max)			/* it may be what woke us */
@@ -757,8 +745,8 @@ static void uring_close_conn(struct ring *r, uint32_t conn)
 
 static void uring_accept(struct ring *r, bool on)
 {
-	r->accept_on = on;
-	r->accept_dirty = true;
+	r->accept.on = on;
+	r->accept.dirty = true;
 }
 
 static void uring_wake(struct ring *r)
@@ -897,7 +885,7 @@ static int listeners_open(struct ring *r, char *why, size_t why_len)
 		if (err)
 			snprintf(why, why_len, "listener %u: %s", i, strerror(-err));
 	}
-	r->accept_on = r->accept_dirty = true;
+	r->accept.on = r->accept.dirty = true;
 	return err;
 }
 
@@ -910,7 +898,7 @@ static void drain(struct ring *r)
 	struct io_uring_sqe *sqe;
 
 	r->stopping = true;
-	r->accept_on = false;
+	r->accept.on = false;
 	for (uint32_t i = 0; i < r->t.fresh; i++)
 		if ((r->t.c[i].flags & (F_OPEN | F_CLOSING)) == F_OPEN)
 			uring_close_conn(r, i);
