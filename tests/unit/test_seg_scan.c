@@ -113,6 +113,8 @@ static void flip_one(struct blk_sim *sim, const struct place *p, uint64_t bit, b
 		assert_int_equal(l.nholes, 1);
 		assert_int_equal(h->segno, p->segno);
 		assert_int_equal(h->off, p->off);
+		if (!header)
+			assert_int_equal(h->bytes, frame_bytes(p->len));
 		assert_int_equal(h->kind, header ? h->bytes ? SEG_HOLE_HEADER : SEG_HOLE_TAIL :
 				 SEG_HOLE_DATA);
 		assert_int_equal(h->from_seq, p->seq);
