@@ -254,6 +254,20 @@ static void test_places(void **state)
 	/* By name it may be there. */
 	assert_int_equal(place("new", memory, WAL_VOLATILE), 0);
 	assert_int_equal(place("new", memory, WAL_FSYNC), WAL_EWEAK);
+	/* Its wal in the folder that is made for it: held all the same, with its files. */
+	{
+		struct wal_options o = fine;
+		struct pm_hold *h;
+		struct wal *w;
+
+		o.store_dir = o.nvmm_path = "both";
+		o.class = WAL_VOLATILE;
+		assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
+		assert_int_equal(pm_nvmm.hold(NULL, "both", &h), -EWOULDBLOCK);
+		assert_int_equal(wal_close(w), 0);
+		assert_int_equal(pm_nvmm.hold(NULL, "both", &h), 0);
+		pm_nvmm.release(NULL, h);
+	}
 	assert_int_equal(chdir(cwd), 0);
 	if (pm_probe(".", &found, why, sizeof(why)) || found != WAL_FSYNC)
 		goto out;		/* no disk here */
