@@ -503,6 +503,13 @@ static void test_links(void **state)
 		assert_int_equal(wal_check(&t, &rep), 0);
 		wal_report_fini(&rep);
 	}
+	/* Also where it is damaged, and would be made again. */
+	sh("cp %s/store %s.good && head -c 9000 /dev/zero > %s/store && ln %s/store %s", dir, dir, dir, dir, other);
+	assert_int_equal(wal_repair(&t, &rep), WAL_ELINKED);
+	wal_report_fini(&rep);
+	assert_int_equal(wal_check(&t, &rep), WAL_ELINKED);
+	wal_report_fini(&rep);
+	sh("rm %s && mv %s.good %s/store", other, dir, dir);
 	sh("mv %s/store %s && ln -s %s %s/store", dir, other, other, dir);
 	snprintf(words, sizeof(words), "%s/store: not a regular file (but a link", dir);
 	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_ENOTFILE);

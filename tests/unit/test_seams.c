@@ -181,6 +181,15 @@ static int teardown(void **state)
 
 /* ---- block storage ---- */
 
+static unsigned descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
 static void sync_is_one_fdatasync(void **state)
 {
 	struct folder *d = *state;
@@ -551,6 +560,7 @@ static void whole_blocks_go_around_the_cache(void **state)
 	}
 	close(fd);
 	for (int want = 0; want < 3; want++) {
+		unsigned had = descriptors();
 		int err = blk_file_ops.open(NULL, NULL, path, want ? BLK_RDWR | BLK_DIRECT : BLK_RDWR, &f);
 
 		assert_int_equal(err, 0);
@@ -567,6 +577,7 @@ static void whole_blocks_go_around_the_cache(void **state)
 		}
 		memset(&calls, 0, sizeof(calls));
 		blk_file_ops.close(f);
+		assert_int_equal(descriptors(), had);
 	}
 	unlink(path);
 }
@@ -641,15 +652,6 @@ static void a_wal_is_held_by_one(void **state)
 	away[strlen(away) - 4] = '\0';
 	rmdir(away);
 	unlink(wal);
-}
-
-static unsigned descriptors(void)
-{
-	unsigned n = 0;
-
-	for (int fd = 0; fd < 256; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
 }
 
 /* Each file by its name: gone, another's, or what nobody can find out; and nothing stays open. */

@@ -681,6 +681,7 @@ static void test_store_lost_and_busy(void **state)
 	put(f, 0, 100);
 	lose(f, 5);
 	assert_int_equal(repaired(f, NULL, false), WAL_EBUSY);
+	assert_non_null(strstr(f->rep.why, "in use by another process; stop it first"));
 	assert_int_equal(world_close(&f->x), 0);	/* which writes it as it knows it */
 	assert_int_equal(verdict_of(f), 0);
 	all_there(f);
