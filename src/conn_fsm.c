@@ -183,7 +183,6 @@ static void head_read(struct worker *w, struct conn *c)
 	c->body_came = 0;
 	c->since_ns = w->fair_ns;
 	if (c->late && !(q->own && is_health(q->target))) {
-		ingest_drop(w, c);
 		COUNT(w->count, refused_draining, 1);
 		refuse_later(w, c, 503, "the server is shutting down");
 		return;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <semaphore.h>
@@ -228,6 +229,7 @@ static void begin(const struct ring_ops *o)
 
 static void over(void)
 {
+	the.o->end(the.r);
 	the.o->close(the.r);
 	close(the.listener);
 }
@@ -805,6 +807,58 @@ static void test_shares(void **state)
 	close(fd[1]);
 }
 
+/* What is asked of a connection's socket is asked of that one. */
+static void test_of_one(void **state)
+{
+	(void)state;
+	for EACH(o) {
+		struct sockaddr_in a, b;
+		socklen_t n = sizeof(a);
+		int fd[2], theirs = -1, off = 0;
+		uint32_t conn[2];
+		char text[64], want[64];
+
+		begin(*o);
+		for (unsigned i = 0; i < 2; i++) {
+			fd[i] = come();
+			UNTIL(the.accepted == i + 1);
+			conn[i] = the.last;
+		}
+		assert_int_equal(getsockname(fd[1], (struct sockaddr *)&a, &n), 0);
+		snprintf(want, sizeof(want), "127.0.0.1:%u", ntohs(a.sin_port));
+		the.o->peer(the.r, conn[1], text, sizeof(text));
+		assert_string_equal(text, want);
+		for (int k = 0; k < 256; k++) {
+			n = sizeof(b);
+			if (!getpeername(k, (struct sockaddr *)&b, &n) && b.sin_family == AF_INET && b.sin_port == a.sin_port)
+				theirs = k;
+		}
+		assert_true(theirs >= 0);
+		assert_int_equal(setsockopt(theirs, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off)), 0);
+		the.o->ack(the.r, conn[1]);
+		n = sizeof(off);
+		assert_int_equal(getsockopt(theirs, IPPROTO_TCP, TCP_QUICKACK, &off, &n), 0);
+		assert_int_equal(off, 1);
+		the.o->pause(the.r, conn[1]);
+		turns(3);
+		write_all(fd[1], "x", 1);
+		assert_true(the.o->unread(the.r, conn[1]));
+		assert_false(the.o->unread(the.r, conn[0]));
+		the.o->resume(the.r, conn[1]);
+		UNTIL(the.got == 1);
+		assert_false(the.o->unread(the.r, conn[1]));
+		the.o->forget(the.r, conn[1]);
+		end_conn(conn[1]);
+		end_conn(conn[0]);
+		assert_int_equal(read(fd[1], text, 1), -1);
+		assert_int_equal(errno, ECONNRESET);
+		assert_int_equal(read(fd[0], text, 1), 0);
+		over();
+		close(fd[0]);
+		close(fd[1]);
+	}
+}
+
 /* ---- numbers ---- */
 
 /* Each that is told is what happened. */
@@ -886,7 +940,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_out_of_descriptors, give_back), cmocka_unit_test(test_many_handles),
 		cmocka_unit_test(test_accept_errors), cmocka_unit_test(test_cannot_watch),
 		cmocka_unit_test(test_interrupted), cmocka_unit_test(test_wait_fails),
-		cmocka_unit_test(test_one_event_a_turn), cmocka_unit_test(test_shares), cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_one_event_a_turn), cmocka_unit_test(test_shares), cmocka_unit_test(test_of_one),
+		cmocka_unit_test(test_numbers),
 	};
 
 	alarm(120);		/* a wait that does not come back */

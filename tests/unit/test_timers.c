@@ -144,6 +144,7 @@ static void far_away_costs_nothing(void **state)
 	assert_int_equal(timers_wait_ms(&t, 149 * MS), 2);
 	assert_int_equal(timers_wait_ms(&t, 150 * MS), 0);	/* it is its turn */
 	assert_int_equal(timers_wait_ms(&t, 500 * MS), 0);
+	timers_set(&t, &conns[0], 150 * MS);			/* that very moment */
 	assert_ptr_equal(timers_expired(&t, 150 * MS), &conns[0]);
 	assert_int_equal(t.armed, 0);
 }

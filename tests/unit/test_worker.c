@@ -673,6 +673,27 @@ static void test_doors(void **state)
 	*told = '\0';
 }
 
+/* Whom we owe something has no deadline of its own: the end of drain-timeout is waited for. */
+static void test_drain_end_waits(void **state)
+{
+	(void)state;
+	client(0);
+	the.hold_commits = true;
+	post(0, 1);
+	worker_stop(the.w, false);
+	settle();
+	pass(DRAIN_MS - 100);
+	assert_false(gone_by_now(0));
+	assert_in_range(the.asked_ms, 1, 101);
+	pass(LATE + 100);
+	settle();
+	assert_true(gone_by_now(0));
+	assert_false(the.ended);		/* nor is a commit left behind */
+	the.hold_commits = false;
+	settle();
+	assert_true(the.ended);
+}
+
 /* Who comes while it drains has a second. */
 static void test_drain_late(void **state)
 {
@@ -1858,6 +1879,7 @@ int main(void)
 		T(test_reads_need_no_room, nvmm),
 		T(test_drain_backlog, nvmm),
 		T(test_stop_now, nvmm),
+		T(test_drain_end_waits, fsync_class),
 		cmocka_unit_test(test_doors),
 		T(test_drain_no_backlog, nvmm),
 		T(test_wait_for_admission, nvmm),
