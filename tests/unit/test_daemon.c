@@ -92,6 +92,30 @@ static void bell(void **state)
 	close(rung.bell);
 }
 
+/* Either of its two descriptors may be the one too many. */
+static void no_descriptor(void **state)
+{
+	struct rlimit before, few;
+	struct daemon d;
+	int next;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (rlim_t room = 0; room < 2; room++) {
+		next = dup(STDERR_FILENO);
+		assert_true(next >= 0);
+		close(next);
+		few = before;
+		few.rlim_cur = (rlim_t)next + room;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+		assert_int_equal(daemon_signals(&d), -EMFILE);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+		assert_int_equal(d.signals >= 0, room);
+		if (room)
+			close(d.signals);
+	}
+}
+
 static void put_text(const char *path, const char *text)
 {
 	FILE *f = fopen(path, "we");
@@ -418,6 +442,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signals),
 		cmocka_unit_test(bell),
+		cmocka_unit_test(no_descriptor),
 		cmocka_unit_test(pid_file),
 		cmocka_unit_test(pid_file_text),
 		cmocka_unit_test(pid_file_held),
