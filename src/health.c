@@ -32,6 +32,11 @@ void health_set(struct health *h, enum health_condition c, int err)
 	__atomic_or_fetch(&h->set, 1u << c, __ATOMIC_RELEASE);
 }
 
+void health_change(struct health *h, enum health_condition c, int err)
+{
+	__atomic_store_n(&h->err[c], err, __ATOMIC_RELAXED);
+}
+
 void health_clear(struct health *h, enum health_condition c)
 {
 	__atomic_and_fetch(&h->set, ~(1u << c), __ATOMIC_RELEASE);

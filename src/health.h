@@ -54,6 +54,7 @@ struct health {				/* all zero: ready */
 };
 
 void health_set(struct health *h, enum health_condition c, int err);
+void health_change(struct health *h, enum health_condition c, int err);	/* it is for another reason now */
 void health_clear(struct health *h, enum health_condition c);
 void health_progress(struct health *h, uint64_t done, uint64_t total);
 

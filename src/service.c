@@ -368,7 +368,16 @@ static void kick(struct service *s)
 	s->env.kick_checkpoint(s->env.arg);
 }
 
-/* Tells that something cannot be read, tries it again now and then, and tells that it can. */
+static void tell_trouble(struct service *s)
+{
+	const struct read_trouble *x = &s->shared.trouble;
+
+	diag(DIAG_ERR, "record %u-%llu cannot be read: %s; who asks for it gets 503 until it can be: "
+	     "look at the storage", x->lane, (unsigned long long)x->seq, wal_strerror(x->err));
+}
+
+/* Tells that something cannot be read, tries it again now and then, and tells that it can, or that
+ * there is another reason by now why not. */
 static void watch_trouble(struct service *s)
 {
 	struct read_trouble *x = &s->shared.trouble;
@@ -379,14 +388,19 @@ static void watch_trouble(struct service *s)
 		return;
 	if (!s->trouble_ms) {
 		health_set(s->env.health, HEALTH_UNREADABLE, x->err);
-		diag(DIAG_ERR, "record %u-%llu cannot be read: %s; who asks for it gets 503 until it can be: "
-		     "look at the storage", x->lane, (unsigned long long)x->seq, wal_strerror(x->err));
-	} else if (!wal_read_absent(s->env.wal, x->lane, x->seq, &a) && a.reason != WAL_UNREADABLE) {
+		tell_trouble(s);
+	} else if (wal_read_absent(s->env.wal, x->lane, x->seq, &a)) {
+		;		/* it will be asked again */
+	} else if (a.reason != WAL_UNREADABLE) {
 		*x = (struct read_trouble){ .now = false };
 		s->trouble_ms = 0;
 		health_clear(s->env.health, HEALTH_UNREADABLE);
 		diag(DIAG_NOTE, "what could not be read can be read again, or has expired");
 		return;
+	} else if (a.err && a.err != x->err) {
+		x->err = a.err;
+		health_change(s->env.health, HEALTH_UNREADABLE, x->err);
+		tell_trouble(s);
 	}
 	s->trouble_ms = now + TROUBLE_MS;
 }

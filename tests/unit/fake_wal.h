@@ -32,6 +32,7 @@ static struct fake {
 	uint64_t oldest[FAKE_LANES], newest[FAKE_LANES], settled[FAKE_LANES];
 	bool gone;		/* what is below oldest has not expired, or nobody knows */
 	uint64_t break_at;	/* reading this number is -EIO; 0: none */
+	int	 break_err;	/* and why, for who asks; 0: that */
 	size_t have;		/* of a record at once; 0: 4096 */
 	unsigned slices;	/* that checking a larger one takes */
 	bool more_breaks;	/* what is behind that cannot be read */
@@ -167,7 +168,7 @@ int wal_read_absent(struct wal *w, unsigned lane, uint64_t seq, struct wal_absen
 	if (seq < fake.oldest[lane])
 		*a = (struct wal_absent){ fake.gone ? WAL_GONE : WAL_EXPIRED, 0, 1, fake.oldest[lane] - 1 };
 	else if (seq == fake.break_at)
-		*a = (struct wal_absent){ WAL_UNREADABLE, -EIO, seq, seq };
+		*a = (struct wal_absent){ WAL_UNREADABLE, fake.break_err ? fake.break_err : -EIO, seq, seq };
 	else if (a->reason != WAL_IS_THERE) {
 		while (fake_like(lane, seq, a->from - 1))
 			a->from--;

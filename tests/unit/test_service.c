@@ -587,6 +587,33 @@ static void test_trouble(void **state)
 	}
 }
 
+/* It cannot be read for another reason than at first: that is told, once. */
+static void test_trouble_changes(void **state)
+{
+	(void)state;
+	clock_ms = 1000000;
+	fake_add(0, "", "one"), fake_add(0, "", "two");
+	says = 0;
+	fake.break_at = 2;
+	expect_get("/-/records/0-2", 503, "cannot be read now");
+	round_trip();
+	await_sleep(5000);
+	assert_int_equal(says, 1);
+	fake.break_err = -EACCES;
+	for (int i = 0; i < 2; i++) {
+		clock_ms += 5000;
+		round_trip();
+		assert_true(health_is(&health, HEALTH_UNREADABLE));
+		assert_int_equal(health.err[HEALTH_UNREADABLE], -EACCES);
+		assert_int_equal(says, 2);
+		assert_non_null(strstr(said, "record 0-2 cannot be read: Permission denied"));
+	}
+	fake.break_at = fake.break_err = 0;
+	clock_ms += 5000;
+	round_trip();
+	assert_false(health_is(&health, HEALTH_UNREADABLE));
+}
+
 /* A checkpoint is asked for each 20 ms as long as somebody waits, and at once for the next one. */
 static void test_kicks(void **state)
 {
@@ -855,7 +882,7 @@ int main(void)
 		TEST(test_routes), TEST(test_head), TEST(test_long_target), TEST(test_pieces),
 		TEST(test_wait), TEST(test_wait_and_slices), TEST(test_busy),
 		cmocka_unit_test_teardown(test_wait_in_vain, teardown), TEST(test_full), TEST(test_ends), TEST(test_stash), TEST(test_stop),
-		TEST(test_trouble), TEST(test_kicks), cmocka_unit_test_teardown(test_default_patience, teardown),
+		TEST(test_trouble), TEST(test_trouble_changes), TEST(test_kicks), cmocka_unit_test_teardown(test_default_patience, teardown),
 		TEST(test_breaks_off), cmocka_unit_test_teardown(test_keep_alive, teardown),
 		cmocka_unit_test_teardown(test_few_each, teardown), cmocka_unit_test(test_reads), cmocka_unit_test(test_descriptor_0), TEST(test_signals),
 		TEST(test_close_on_exec),
