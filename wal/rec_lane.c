@@ -364,7 +364,7 @@ uint32_t rec_lost_reason(const struct rec_lane *l)
 {
 	if (l->aside)
 		return WAL_UNREADABLE;
-	if (l->forgotten)
+	if (l->forgotten && l->has_wal)
 		return GAP_WAL_LOST;
 	if (!l->end_gone)
 		return GAP_DAMAGE;
@@ -386,8 +386,8 @@ static int note_lost_numbers(struct rec *r, unsigned lane, struct rec_lane_repor
 		.reason = rec_lost_reason(l),
 		.err = l->aside ? last_unread(&l->segs)->err : 0,
 		.what = l->aside ? "the last segment; more numbers than it can have held" :
-			l->forgotten ? "the wal is of an earlier boot of the machine; more numbers than it can have "
-			"held" : !l->end_gone ? "the end of the log is lost; more numbers than it can have held" :
+			l->forgotten && l->has_wal ? "the wal is of an earlier boot of the machine; more numbers than it "
+			"can have held" : !l->end_gone ? "the end of the log is lost; more numbers than it can have held" :
 			l->end_unused ? "they would have been in a file that is missing, if it was used" :
 			l->had_known ? "a file that was ready for use is missing, and whether it held records "
 			"nobody knows; more numbers than it can have held" :
@@ -659,9 +659,9 @@ static bool wal_wants(const struct rec *r, unsigned lane)
 
 	if (MUTANT(rec_aside_wal))
 		return false;
-	if (r->rep->row->action == REC_LOST || l->forgotten)
+	if (r->rep->row->action == REC_LOST)
 		return true;
-	return l->has_wal ? l->wal_next > l->head_seq : r->wal && lane < r->wal->super.lanes;
+	return l->has_wal ? l->forgotten || l->wal_next > l->head_seq : r->wal && lane < r->wal->super.lanes;
 }
 
 static int refuse_unread(struct rec *r, unsigned lane)

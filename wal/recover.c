@@ -88,7 +88,7 @@ int rec_store_names(struct rec *r)
 	return err ? 0 : one_name(r, &id, "", "store");
 }
 
-/* The last segment of the lane: a start goes on in it. */
+/* The last segment of the lane: a start goes on in it, but where it leaves the lane as it is. */
 static int lane_names(struct rec *r, unsigned lane)
 {
 	const struct seg_lane *s = &r->lane[lane].segs;
@@ -97,7 +97,7 @@ static int lane_names(struct rec *r, unsigned lane)
 	struct blk_id id;
 	int err = 0;
 
-	if (s->tail == SIZE_MAX || r->dump)
+	if (s->tail == SIZE_MAX || r->dump || r->lane[lane].aside)
 		return 0;
 	snprintf(in, sizeof(in), "%03u", lane);
 	if (r->blk->dir_open(r->blk->ctx, r->store.log, in, &dir))
@@ -373,7 +373,7 @@ static int find_target(struct rec *r, struct rec_facts *f)
 	const uint8_t *me = r->store_open ? r->store.b.uuid : nobody;
 	struct wal_bond bond;
 	struct walfile *w;
-	bool copy;
+	bool copy, cut;
 	int err;
 
 	f->want = r->read_only ? RT_READ : r->want_wal ? RT_WAL_FREE : RT_STORE;
@@ -402,8 +402,10 @@ static int find_target(struct rec *r, struct rec_facts *f)
 	if (!err)
 		walfile_close(w);
 	free(w);
-	/* Its superblock says nothing, but its bond whose it is. */
-	if ((err == -ENOENT || err == -EIO) && walfile_remains(r->pm, r->nvmm_path, &bond) && bond.magic &&
+	/* Its superblock says nothing, but its bond whose it is.  (Of what a restart of the machine has
+	 * damaged all that is needed is known: that it was ours.) */
+	cut = f->attached == RA_FORGOTTEN && f->wal == RW_BAD && err == WAL_EFORMAT;
+	if ((err == -ENOENT || err == -EIO || cut) && walfile_remains(r->pm, r->nvmm_path, &bond) && bond.magic &&
 	    !MUTANT(target_bond_check)) {
 		copy = r->store_open && of_another(r, &bond);
 		err = memcmp(bond.uuid, me, sizeof(bond.uuid)) ? WAL_EMISMATCH : 0;

@@ -681,15 +681,16 @@ int seglog_watch(struct seglog *s, unsigned *missing, uint64_t *first)
 	return gone && !MUTANT(seg_watch_gone) ? -ENOENT : 0;
 }
 
-/* The last one that has a batch, with its header: the active one, or the one before it. */
+/* The last one that has a batch, with its header: the active one, or the one before it; of a lane
+ * that was left aside the one that could not be read. */
 static uint64_t last_used(struct seglog *s)
 {
 	uint64_t segno = 0;
 
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = s->nsegs; i-- > 0 && !segno; )
-		if (!s->segs[i]->lost && (s->segs[i]->durable ||
-		    atomic_load_explicit(&s->segs[i]->end, memory_order_relaxed) > SEG_DATA))
+		if ((s->o.aside && s->segs[i]->unread) || (!s->segs[i]->lost && (s->segs[i]->durable ||
+		    atomic_load_explicit(&s->segs[i]->end, memory_order_relaxed) > SEG_DATA)))
 			segno = s->segs[i]->segno;
 	pthread_mutex_unlock(&s->lock);
 	return segno;

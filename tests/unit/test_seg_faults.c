@@ -853,6 +853,77 @@ static void test_unreadable_lane_and_the_wal(void **state)
 	assert_int_equal(world_open(&f->x, 1), 0);
 }
 
+/* A wal of an earlier boot of the machine holds up no start for a lane that it is not of; for one
+ * that it is of it does, for nobody knows what it had. */
+static void test_unreadable_lane_and_another_boot(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned lanes = 1; lanes <= 2; lanes++) {
+		two_lanes(f, WAL_VOLATILE, true, false);
+		f->x.boot = 7;
+		assert_int_equal(world_open(&f->x, lanes), 0);
+		die(f);
+		spoil1(f, 3);
+		f->x.boot = 8;
+		assert_int_equal(world_open(&f->x, 1), lanes == 2 ? -EIO : 0);
+	}
+}
+
+/* Nor is it blamed for what a lane has lost that it is not of. */
+static void test_cut_lane_and_another_boot(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_report rep;
+	struct rec_tool tool;
+	const uint8_t *now;
+	uint8_t *file;
+	uint64_t len;
+	bool lost = false;
+
+	two_lanes(f, WAL_VOLATILE, true, false);
+	f->x.boot = 7;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	die(f);
+	now = blk_sim_bytes(f->x.blk, path1(3), &len);
+	file = malloc(len);
+	memcpy(file, now, len);
+	assert_int_equal(blk_sim_put(f->x.blk, path1(3), file, len - SIM_BLOCK), 0);
+	free(file);
+	f->x.boot = 8;
+	world_tool(&f->x, &tool);
+	assert_int_equal(wal_check(&tool, &rep), 0);
+	for (unsigned i = 0; i < rep.findings; i++) {
+		assert_int_equal(rep.finding[i].reason == GAP_WAL_LOST, rep.finding[i].lane == 0);
+		lost |= rep.finding[i].lane == 1 && rep.finding[i].from_seq <= rep.finding[i].to_seq;
+	}
+	assert_true(lost);
+	wal_report_fini(&rep);
+}
+
+/* Nothing is written to a segment with another name that is followed by what cannot be read; of
+ * that one another name is told. */
+static void test_unreadable_lane_and_links(void **state)
+{
+	struct fixture *f = *state;
+	struct wal_report rep;
+	struct rec_tool tool;
+	struct wal_watch x;
+
+	two_lanes(f, WAL_FSYNC, true, false);
+	spoil1(f, 3);
+	assert_int_equal(blk_sim_link(f->x.blk, path1(2), true), 0);
+	world_tool(&f->x, &tool);
+	assert_int_equal(wal_check(&tool, &rep), 0);
+	wal_report_fini(&rep);
+	assert_int_equal(world_open(&f->x, 1), 0);
+	wal_watch(f->x.w, &x);
+	assert_string_equal(x.linked, "");
+	assert_int_equal(blk_sim_link(f->x.blk, path1(3), true), 0);
+	wal_watch(f->x.w, &x);
+	assert_string_equal(x.linked, "log/001/00000003.seg");
+}
+
 /* One block of the last batch, in its middle or at its end: a start goes on behind it, and when
  * it can be read the records are there. */
 static void test_unreadable_block(void **state)
@@ -1352,7 +1423,8 @@ int main(void)
 		T(test_prepared_file_lost), T(test_used_file_lost), T(test_begin_and_table_lost),
 		T(test_unreadable_segment), T(test_unreadable_and_retention), T(test_unreadable_then_gone),
 		T(test_unreadable_last_segment), T(test_unreadable_lane_without_worker),
-		T(test_unreadable_lane_and_its_last_batch), T(test_unreadable_lane_and_the_wal), T(test_unreadable_block),
+		T(test_unreadable_lane_and_its_last_batch), T(test_unreadable_lane_and_the_wal), T(test_unreadable_lane_and_another_boot),
+		T(test_cut_lane_and_another_boot), T(test_unreadable_lane_and_links), T(test_unreadable_block),
 		T(test_unreadable_batches), T(test_unreadable_twice), T(test_unreadable_in_part),
 		T(test_unreadable_and_cut),
 		T(test_unreadable_header_and_begin), T(test_unreadable_header),

@@ -1620,21 +1620,33 @@ static void no_heads(struct fixture *f)
 	}
 }
 
-/* Its superblocks, or its heads, are zeros: that is what the class allows after a power cut, told
- * as a loss.  In the same boot it is damage, and so it is in a class that outlasts power cuts. */
+static void no_supers(struct fixture *f)
+{
+	pm_sim_flip(f->x.pm, WORLD_NVMM "/wal", WAL_SUPER_A * 8 + 300);
+	pm_sim_flip(f->x.pm, WORLD_NVMM "/wal", WAL_SUPER_B * 8 + 300);
+}
+
+static void no_buffers(struct fixture *f)
+{
+	assert_int_equal(pm_sim_truncate(f->x.pm, WORLD_NVMM "/pktbufs", 4096), 0);
+}
+
+/* Its superblocks are zeros or no superblocks, its heads are none, its buffers are cut: that is
+ * what the class allows after a power cut, told as a loss.  In the same boot it is damage, and so
+ * it is in a class that outlasts power cuts. */
 static void test_volatile_wal_is_cut(void **state)
 {
-	static void (*const damage[])(struct fixture *) = { zero_magics, no_heads };
+	static void (*const damage[])(struct fixture *) = { zero_magics, no_heads, no_supers, no_buffers };
 	struct fixture *f = *state;
 
-	for (unsigned c = 0; c < 8; c++) {
+	for (unsigned c = 0; c < 16; c++) {
 		enum wal_class cls = c & 1 ? WAL_NVMM : WAL_VOLATILE;
-		bool heads = c & 2, same = c & 4;
+		bool same = c & 2, heads = c >> 2 == 1;
 
 		volatile_store(f, cls);
 		boot_again(f, pm_sim_killed(f->x.pm));
 		f->x.boot -= same;
-		damage[heads](f);
+		damage[c >> 2](f);
 		if (cls == WAL_NVMM || same) {
 			assert_int_equal(verdict_of(f), 3);
 			assert_int_equal(world_open(&f->x, 2), WAL_EFORMAT);
