@@ -548,11 +548,10 @@ static int note_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 	return err ? err : note_end_gone(r, lane, rep);
 }
 
-/* The entry of a lane that is left as it is stays so too, but for what only the store's flag, or
- * the head of its wal, knew until now. */
+/* Of a lane that is left as it is: what only the store's flag, or the head of its wal, knew until
+ * now.  Nothing else of its entry changes, where there is one. */
 static void aside_had(const struct rec_lane *l, struct store_lane *e)
 {
-	*e = l->had;
 	if (l->unclean && !MUTANT(rec_aside_flag))
 		e->flags |= LANE_OPEN;
 	if (l->has_wal && l->head_seq > e->next_seq && !MUTANT(rec_aside_head))
@@ -568,6 +567,7 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
 	const struct seg_info *first = first_used(s);
 
 	if (l->aside && l->had_known) {
+		*e = l->had;
 		aside_had(l, e);
 		return;
 	}
@@ -591,7 +591,7 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
 			e->high_segno = s->segs[i].segno;
 	if (rec_gone_reason(l) == WAL_MISSING && !l->end_unused)
 		e->flags = LANE_MISSING;
-	if (rec_gone_reason(l) == WAL_SKIPPED || (l->end_gone && rec_lost_reason(l) == GAP_SKIPPED))
+	if (rec_gone_reason(l) == WAL_SKIPPED || (l->end_gone && (l->aside || rec_lost_reason(l) == GAP_SKIPPED)))
 		e->flags = LANE_SKIPPED;
 	if (begin_unknown(r, l) && e->low_seq > 1)
 		e->flags |= LANE_LOW;
@@ -604,8 +604,8 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
 		if (l->segs.unreadable && !e->flags)
 			e->flags = LANE_SKIPPED;
 	}
-	if (l->aside && l->unclean)
-		e->flags |= LANE_OPEN;
+	if (l->aside)
+		aside_had(l, e);
 	if (l->end_gone)
 		e->next_seq = (l->base > e->next_seq ? l->base : e->next_seq) + REC_LOST_SKIP;
 }

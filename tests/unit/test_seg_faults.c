@@ -853,6 +853,43 @@ static void test_unreadable_lane_and_the_wal(void **state)
 	assert_int_equal(world_open(&f->x, 1), 0);
 }
 
+/* Its entry in the table is lost besides.  More numbers are skipped than there can have been: when
+ * the end can be read that is what is told of them, not that they are damaged.  What the head of the
+ * wal knew is known when there is no wal of it any more. */
+static void test_unreadable_lane_without_entry(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int nvmm = 0; nvmm < 2; nvmm++) {
+		struct wal_report rep;
+		struct rec_tool tool;
+		uint64_t top;
+
+		two_lanes(f, nvmm ? WAL_NVMM : WAL_FSYNC, !nvmm, false);
+		top = f->model.lane[1].top;
+		assert_int_equal(blk_sim_flip(f->x.blk, WORLD_STORE "/store", (STORE_LANES_A + 64 + 20) * 8), 0);
+		assert_int_equal(blk_sim_flip(f->x.blk, WORLD_STORE "/store", (STORE_LANES_B + 64 + 20) * 8), 0);
+		spoil1(f, 3);
+		assert_int_equal(world_open(&f->x, 1), 0);
+		assert_int_equal(why1(f, top), WAL_UNREADABLE);
+		assert_int_equal(world_close(&f->x), 0);
+		assert_int_equal(entry1(f).next_seq > top, 1);
+		assert_int_equal(world_open(&f->x, 1), 0);
+		assert_int_equal(why1(f, top), WAL_UNREADABLE);
+		assert_int_equal(world_close(&f->x), 0);
+		assert_int_equal(blk_sim_well(f->x.blk, path1(3)), 0);
+		world_tool(&f->x, &tool);
+		assert_int_equal(wal_check(&tool, &rep), 0);
+		for (unsigned i = 0; i < rep.findings; i++)
+			if (rep.finding[i].lane == 1 && rep.finding[i].from_seq <= rep.finding[i].to_seq)
+				assert_int_equal(rep.finding[i].reason, WAL_SKIPPED);
+		wal_report_fini(&rep);
+		assert_int_equal(world_open(&f->x, 2), 0);
+		for (uint64_t seq = 1; seq <= top; seq++)
+			assert_int_equal(why1(f, seq), WAL_IS_THERE);
+	}
+}
+
 /* A wal of an earlier boot of the machine holds up no start for a lane that it is not of; for one
  * that it is of it does, for nobody knows what it had. */
 static void test_unreadable_lane_and_another_boot(void **state)
@@ -1423,7 +1460,7 @@ int main(void)
 		T(test_prepared_file_lost), T(test_used_file_lost), T(test_begin_and_table_lost),
 		T(test_unreadable_segment), T(test_unreadable_and_retention), T(test_unreadable_then_gone),
 		T(test_unreadable_last_segment), T(test_unreadable_lane_without_worker),
-		T(test_unreadable_lane_and_its_last_batch), T(test_unreadable_lane_and_the_wal), T(test_unreadable_lane_and_another_boot),
+		T(test_unreadable_lane_and_its_last_batch), T(test_unreadable_lane_and_the_wal), T(test_unreadable_lane_without_entry), T(test_unreadable_lane_and_another_boot),
 		T(test_cut_lane_and_another_boot), T(test_unreadable_lane_and_links), T(test_unreadable_block),
 		T(test_unreadable_batches), T(test_unreadable_twice), T(test_unreadable_in_part),
 		T(test_unreadable_and_cut),
