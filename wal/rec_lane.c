@@ -29,7 +29,7 @@ bool rec_hole_is_new(const struct rec_lane *l, size_t i, uint32_t *reason)
 	bool missing = h->from_seq <= h->to_seq;
 	bool synced = !l->unclean || (missing && l->has_wal && h->from_seq < l->head_seq) ||
 		      (missing && l->had_known && h->from_seq < l->had.next_seq) ||
-		      (l->has_wal && h->segno != l->segs.segs[l->segs.tail].segno);
+		      (l->has_wal && (l->segs.tail == SIZE_MAX || h->segno != l->segs.segs[l->segs.tail].segno));
 
 	/* What cannot be read now may be there again tomorrow: nothing is written of it. */
 	if (!hole_open(h) || i >= l->cut || (h->kind == SEG_HOLE_UNREADABLE && !MUTANT(rec_unread_hole)))

@@ -218,7 +218,7 @@ int seg_header_again(const struct blk_ops *blk, struct blk_file *f, uint64_t byt
 		     struct seg_header *h, struct seg_again *a)
 {
 	struct search s = { .lane = h->lane, .budget = 16 * bytes };
-	uint32_t key;
+	uint32_t key = 0;
 	int err = bytes > SEG_DATA ? seg_walk_init(&s.w, blk, f, h, SEG_DATA, bytes, PIECE) : 1;
 
 	*a = (struct seg_again){ .batches = 0 };
