@@ -597,7 +597,7 @@ static void test_no_uring(void **state)
 	expect("ring", "limits", "ring      socket\n" NO_PASTE SECCOMP);
 	config.ring = CONFIG_RING_SOCKET;
 	expect("ring", "limits", "ring      socket\n" NO_PASTE);
-	for (const char *word = "1\0002"; *word; word += 2) {
+	for (const char *word = "1\0002\0"; *word; word += 2) {
 		put("proc/sys/kernel/io_uring_disabled", word);
 		config.ring = CONFIG_RING_AUTO;
 		expect("ring", "limits", "ring      socket\n" NO_PASTE TO "kernel.io_uring_disabled is %s: sysctl "

@@ -575,9 +575,7 @@ static void test_dump(void **state)
 	}
 	die();
 	seg = blk_sim_bytes(x.blk, WORLD_STORE "/log/000/00000001.seg", &n);
-	at = memmem(seg, n, model.lane[0].v[2].data, 302);
-	if (!at)
-		at = memmem(seg, n, model.lane[0].v[2].data, 301);
+	at = memmem(seg, n, model.lane[0].v[2].data, model.lane[0].v[2].len);
 	assert_non_null(at);
 	blk_sim_flip(x.blk, WORLD_STORE "/log/000/00000001.seg", (uint64_t)(at - seg) * 8);
 	world_tool(&x, &t);

@@ -184,14 +184,23 @@ static unsigned descriptors(void)
 	return n;
 }
 
+/* Who has not CAP_IPC_LOCK has a limit for the memory of io_uring, and the kernel gives back that of
+ * a ring a while after its end: then once more. */
 static int open_ring(unsigned bufs)
 {
 	const struct ring_params p = { .conns_max = the.conns ? the.conns : CONNS, .buf_size = BUF, .nbufs = bufs, .pool_base = pool,
 				       .pool_len = sizeof(pool), .listeners = &the.listener, .nlisteners = 1 };
+	int err;
 
-	*the.why = '\0';
-	the.r = NULL;
-	return the.o->open(&the.r, &p, the.why, sizeof(the.why));
+	for (unsigned tries = 0;; tries++) {
+		*the.why = '\0';
+		the.r = NULL;
+		err = the.o->open(&the.r, &p, the.why, sizeof(the.why));
+		if (err != -ENOMEM || tries == 1000 || (the.fails && the.err == ENOMEM && the.seen >= the.nth))
+			return err;
+		the.seen = 0;
+		usleep(10000);
+	}
 }
 
 static void listen_anew(void)
