@@ -310,7 +310,7 @@ static void event(struct waiting *w, const struct epoll_event *e, uint64_t now)
 
 	if (e->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		on = read_some(w, c, now);
-	if (on && c->answered && !c->sent)
+	if (on && (e->events & EPOLLOUT) && c->answered && !c->sent)	/* else an end would be an event each turn */
 		on = send_some(w, c, now);
 	if (!on || (e->events & (EPOLLHUP | EPOLLERR)))
 		drop(w, c);

@@ -48,7 +48,7 @@ AM_TESTS_ENVIRONMENT = \
 	CC='$(CC)'; export CC; \
 	SANITIZE_CFLAGS='$(SANITIZE_CFLAGS)'; export SANITIZE_CFLAGS; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
-EXTRA_DIST += $(LONG_TESTS) $(SCRIPT_TESTS) %D%/setup.sh %D%/skips.txt %D%/sanitize.sh
+EXTRA_DIST += $(LONG_TESTS) $(SCRIPT_TESTS) %D%/README.md %D%/setup.sh %D%/skips.txt %D%/sanitize.sh
 
 # All but the long ones, and without what only those need (the mutants' programs).
 check-quick: all $(check_DATA) $(QUICK_TESTS) $(UNIT_TESTS) $(QUICK_HELPERS)
