@@ -168,6 +168,7 @@ static int start_listeners(struct server *s)
 		return EXIT_FAILURE;
 	}
 	listeners_print(&s->listeners, s->addresses, sizeof(s->addresses));
+	watch_opening(s->config.drain_ms, s->listeners.given);	/* whose they are is known now */
 	return 0;
 }
 
