@@ -865,6 +865,49 @@ static void test_of_one(void **state)
 	}
 }
 
+/* An end is told once, whatever is asked of the connection then; ours is said once. */
+static void test_ends(void **state)
+{
+	(void)state;
+	for EACH(o)
+		for (unsigned first = 0; first < 2; first++) {		/* whose end it is first */
+			uint32_t conn;
+			char text[4];
+			int fd;
+
+			begin(*o);
+			fd = come();
+			UNTIL(the.accepted == 1);
+			conn = the.last;
+			if (!first)
+				assert_int_equal(shutdown(fd, SHUT_WR), 0);
+			UNTIL(the.eof == !first);
+			fail_call("shutdown", 99, EINTR);
+			for (unsigned twice = 0; twice < 2; twice++) {
+				the.o->pause(the.r, conn);
+				turns(2);
+				the.o->resume(the.r, conn);
+				turns(2);
+				the.o->shutdown(the.r, conn);
+				turns(2);
+				assert_int_equal(the.eof, !first);
+			}
+			assert_true(the.seen <= 1);
+			the.fails = NULL;
+			assert_int_equal(read(fd, text, sizeof(text)), 0);
+			if (first) {
+				assert_int_equal(shutdown(fd, SHUT_WR), 0);
+				UNTIL(the.eof == 1);
+				turns(2);
+			}
+			assert_int_equal(the.eof, 1);
+			assert_int_equal(the.error, 0);
+			end_conn(conn);
+			over();
+			close(fd);
+		}
+}
+
 /* ---- numbers ---- */
 
 /* Each that is told is what happened. */
@@ -946,7 +989,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_out_of_descriptors, give_back), cmocka_unit_test(test_many_handles),
 		cmocka_unit_test(test_accept_errors), cmocka_unit_test(test_cannot_watch),
 		cmocka_unit_test(test_interrupted), cmocka_unit_test(test_wait_fails),
-		cmocka_unit_test(test_one_event_a_turn), cmocka_unit_test(test_shares), cmocka_unit_test(test_of_one),
+		cmocka_unit_test(test_one_event_a_turn), cmocka_unit_test(test_shares), cmocka_unit_test(test_of_one), cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_numbers),
 	};
 
