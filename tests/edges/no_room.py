@@ -42,7 +42,7 @@ class Posts:
                 if r.status == status and words in r.body:
                     return r
             return None
-        return wait_until(asked, 40, f"no {status} {words}: {self.s.said()[-800:]}")
+        return wait_until(asked, 120, f"no {status} {words}: {self.s.said()[-800:]}")
 
     def whole(self):
         """Everything is there, and the store is as a clean stop left it."""
