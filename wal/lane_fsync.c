@@ -59,15 +59,16 @@ static int turned(struct lane *l, int err)
 
 /* To the next segment, which can be done between batches only.  0: it was.  Where there is
  * one it is done beside the worker, for it writes to the disk: -EAGAIN, and lane_synced goes
- * on; until then the log is not the worker's.  But not where its header found no room: each
- * commit tries that again, and what is done beside the worker wakes it for the next one. */
+ * on; until then the log is not the worker's.  Where its header finds no room, what tells so
+ * wakes the worker: that turn does not try it again, or it would go round and round. */
 static int rotate(struct lane *l)
 {
 	int err;
 
 	assert(!l->flight && !l->turning);
-	if (!l->aio || !l->aio->call || !seglog_ready(l->seg) || seglog_spoiled(l->seg) ||
-	    seglog_nospace(l->seg))
+	if (l->rests)
+		return -ENOSPC;
+	if (!l->aio || !l->aio->call || !seglog_ready(l->seg) || seglog_spoiled(l->seg))
 		return turned(l, seglog_rotate(l->seg));
 	err = l->aio->call(l->aio, turn, l->seg);
 	if (err)
@@ -220,7 +221,7 @@ static int batch_start(struct lane *l, uint64_t now_ms)
 	return 0;
 }
 
-int lane_fsync_commit(struct lane *l, uint64_t now_ms)
+static int commit(struct lane *l, uint64_t now_ms)
 {
 	if (lane_failed(l) && !MUTANT(lane_failed_final))
 		return lane_failed(l);
@@ -240,6 +241,14 @@ int lane_fsync_commit(struct lane *l, uint64_t now_ms)
 	if ((l->full || relaxed(l->nospace) || seglog_wants_turn(l->seg)) && seglog_ready(l->seg) && !rotate(l))
 		l->full = false;
 	return lane_failed(l);
+}
+
+int lane_fsync_commit(struct lane *l, uint64_t now_ms)
+{
+	int err = commit(l, now_ms);
+
+	l->rests = false;
+	return err;
 }
 
 /* Both batches are given up: nobody was promised anything of either, and their numbers
@@ -266,7 +275,8 @@ int lane_synced(struct lane *l, int res, uint64_t now_ms)
 	if (l->turning) {
 		l->turning = false;
 		l->full = turned(l, res) && !relaxed(l->nospace);
-		return lane_fsync_commit(l, now_ms);
+		l->rests = relaxed(l->nospace) && !MUTANT(lane_rests);
+		return commit(l, now_ms);
 	}
 	assert(l->flight);
 	l->flight = false;
@@ -281,7 +291,7 @@ int lane_synced(struct lane *l, int res, uint64_t now_ms)
 	relaxed_add(l->commits, 1);
 	lane_nodes_free(l->pool, b->first, true);
 	batch_reset(b);
-	return lane_fsync_commit(l, now_ms);
+	return commit(l, now_ms);
 }
 
 /* ---- open and close ---- */

@@ -84,6 +84,7 @@ struct lane {
 	bool		 spoiled;	/* fsync: bytes of a write without room are in the way */
 	bool		 full;		/* the active segment does not take what comes next */
 	bool		 turning;	/* fsync: to the next segment, beside the worker */
+	bool		 rests;		/* .. found no room: not again before the next commit but one */
 	bool		 took;		/* the background has something to do, and was not asked yet */
 	uint64_t	 asked_pos;	/* up to here the background was asked to move the words */
 
