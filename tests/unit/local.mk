@@ -44,7 +44,7 @@ UNIT_TESTS += %D%/test_found %D%/test_findings %D%/test_open
 	tests/crash/model.c tests/crash/model.h
 %C%_test_findings_SOURCES = %D%/test_findings.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
-%C%_test_open_SOURCES = %D%/test_open.c tests/crash/world.c tests/crash/world.h \
+%C%_test_open_SOURCES = %D%/test_open.c %D%/sh.h tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
 UNIT_TESTS += %D%/test_clock %D%/test_image
 UNIT_TESTS += %D%/test_segment %D%/test_seg_scan %D%/test_seg_read
@@ -52,6 +52,8 @@ UNIT_TESTS += %D%/test_segment %D%/test_seg_scan %D%/test_seg_read
 %C%_test_seg_scan_SOURCES = %D%/test_seg_scan.c %D%/seg_model.h
 %C%_test_seg_read_SOURCES = %D%/test_seg_read.c %D%/seg_model.h
 UNIT_TESTS += %D%/test_seams %D%/test_dax %D%/test_place %D%/test_flushes
+%C%_test_dax_SOURCES = %D%/test_dax.c %D%/sh.h
+%C%_test_place_SOURCES = %D%/test_place.c %D%/sh.h
 UNIT_TESTS += %D%/test_identity %D%/test_results
 %C%_test_results_SOURCES = %D%/test_results.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h

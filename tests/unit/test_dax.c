@@ -25,22 +25,11 @@
 
 #include "format.h"
 #include "pm.h"
+#include "sh.h"
 #include "wal.h"
 #include "walfile.h"
 
 static char root[] = "/tmp/test_dax.XXXXXX";
-
-__attribute__((format(printf, 1, 2)))
-static void sh(const char *fmt, ...)
-{
-	char cmd[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(cmd, sizeof(cmd), fmt, ap);
-	va_end(ap);
-	assert_int_equal(system(cmd), 0);
-}
 
 static int setup(void **state)
 {

@@ -50,20 +50,7 @@ static void again(enum wal_class cls)
 
 static void put(unsigned lane, uint32_t len)
 {
-	assert_int_equal(world_record(&x, lane, len, false), 0);
-	assert_int_equal(world_commit(&x, lane), 0);
-	assert_int_equal(world_synced(&x, lane), 0);
-}
-
-static void die(void)
-{
-	struct pm_sim *pm = pm_sim_killed(x.pm);
-	struct blk_sim *blk = blk_sim_killed(x.blk);
-	struct world old = x;
-
-	world_fini(&x);
-	world_init(&x, old.cls, pm, blk, &model);
-	x.stream = old.stream;
+	assert_int_equal(world_put(&x, lane, len), 0);
 }
 
 static int look(bool give_up)
@@ -123,7 +110,7 @@ static void test_copies_in_the_store(void **state)
 		if (closed)
 			assert_int_equal(world_close(&x), 0);
 		else
-			die();
+			world_die(&x);
 		assert_int_equal(look(false), closed ? 0 : 1);
 		assert_int_equal(rep.findings, 0);
 		for (unsigned i = 0; i < 6; i++) {
@@ -188,7 +175,7 @@ static void test_copies_in_the_wal(void **state)
 	assert_int_equal(world_open(&x, 2), 0);
 	put(0, 100);
 	put(1, 100);
-	die();
+	world_die(&x);
 	for (unsigned i = 0; i < 6; i++) {
 		struct pm_sim *was = x.pm;
 
@@ -366,7 +353,7 @@ static void test_wal_apart(void **state)
 	settled = lane_durable(wal_lane(x.w, 0));
 	put(0, 300);
 	put(0, 300);
-	die();
+	world_die(&x);
 	drop(0, 1);
 	assert_int_equal(look(false), 2);
 	assert_string_equal(rep.lane[0].row->label, "apart");
@@ -397,7 +384,7 @@ static void test_figures(void **state)
 	put(0, 3001);
 	assert_int_equal(world_record(&x, 0, 55, false), 0);
 	put(0, 56);				/* with the one before it */
-	die();
+	world_die(&x);
 	assert_int_equal(look(false), 1);
 	assert_int_equal(rep.lanes, 2);
 	assert_int_equal(rep.lane[0].lane, 0);
@@ -440,7 +427,7 @@ static void test_figures(void **state)
 	put(1, 700);
 	put(1, 800);
 	assert_int_equal(world_record(&x, 1, 40, false), 0);
-	die();
+	world_die(&x);
 	assert_int_equal(look(false), 1);
 	assert_int_equal(rep.lane[1].records, 2);
 	assert_int_equal(rep.lane[1].bytes, 1100);
@@ -473,7 +460,7 @@ static void test_expired_stays_expired(void **state)
 
 		if (i % 2)
 			assert_int_equal(world_close(&x), 0);
-		die();
+		world_die(&x);
 		assert_int_equal(look(false), i % 2 ? 0 : 1);
 		assert_int_equal(rep.findings, 0);
 		assert_int_equal(rep.lane[1].oldest_seq, oldest);
@@ -547,7 +534,7 @@ static void test_progress(void **state)
 	assert_int_equal(world_open(&x, 1), 0);
 	for (unsigned i = 0; i < 4; i++)
 		put(0, 1000);
-	die();
+	world_die(&x);
 	{
 		uint64_t then = 0;
 

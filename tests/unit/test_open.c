@@ -20,6 +20,7 @@
 #include "../crash/world.h"
 #include "crc32c.h"
 #include "segment.h"
+#include "sh.h"
 #include "store.h"
 
 static struct world x;
@@ -44,22 +45,7 @@ static int teardown(void **state)
 
 static void put(unsigned lane, uint32_t len)
 {
-	assert_int_equal(world_record(&x, lane, len, false), 0);
-	assert_int_equal(world_commit(&x, lane), 0);
-	assert_int_equal(world_synced(&x, lane), 0);
-}
-
-/* The process dies; another finds what it left. */
-static void die(void)
-{
-	struct pm_sim *pm = pm_sim_killed(x.pm);
-	struct blk_sim *blk = blk_sim_killed(x.blk);
-	struct world old = x;
-
-	world_fini(&x);
-	world_init(&x, old.cls, pm, blk, &model);
-	x.nvmm = old.nvmm;
-	x.stream = old.stream;
+	assert_int_equal(world_put(&x, lane, len), 0);
 }
 
 static const struct wal_options fine = {
@@ -198,18 +184,6 @@ static void test_errors_in_words(void **state)
 }
 
 /* ---- places, as the kernel has them ---- */
-
-__attribute__((format(printf, 1, 2)))
-static void sh(const char *fmt, ...)
-{
-	char cmd[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(cmd, sizeof(cmd), fmt, ap);
-	va_end(ap);
-	assert_int_equal(system(cmd), 0);
-}
 
 static int place(const char *store, const char *nvmm, enum wal_class cls)
 {
@@ -377,7 +351,7 @@ static void test_refusals_of_the_wal(void **state)
 	memset(junk, 'x', sizeof(junk));
 	assert_int_equal(world_open(&x, 1), 0);
 	put(0, 100);
-	die();
+	world_die(&x);
 	pm = pm_sim_ops(x.pm);
 	/* In use, and it says by whom. */
 	assert_int_equal(pm->hold(pm->ctx, WORLD_NVMM, &h), 0);
@@ -459,7 +433,7 @@ static void test_refusals_of_the_wal(void **state)
 	pm_sim_refuse_sync(x.pm, false);
 	assert_int_equal(world_open(&x, 1), 0);
 	put(0, 10);
-	die();
+	world_die(&x);
 	pm_sim_refuse_sync(x.pm, true);
 	refused(-EOPNOTSUPP, WORLD_NVMM ": the wal cannot be opened for writing: Operation not supported");
 }
@@ -573,7 +547,7 @@ static void test_dump(void **state)
 		if (i < 2)
 			assert_int_equal(world_close(&x), 0);
 	}
-	die();
+	world_die(&x);
 	seg = blk_sim_bytes(x.blk, WORLD_STORE "/log/000/00000001.seg", &n);
 	at = memmem(seg, n, model.lane[0].v[2].data, model.lane[0].v[2].len);
 	assert_non_null(at);
@@ -626,7 +600,7 @@ static void test_repair_that_fails(void **state)
 		setup(NULL);
 		assert_int_equal(world_open(&x, 1), 0);
 		put(0, 300);
-		die();
+		world_die(&x);
 		world_tool(&x, &t);
 		calls = blk_sim_calls(x.blk, SIM_SYNC);
 		blk_sim_fault(x.blk, SIM_SYNC, nth, 1, EIO);
@@ -643,7 +617,7 @@ static void test_repair_that_fails(void **state)
 		wal_report_fini(&rep);
 		if (!err)
 			break;
-		die();
+		world_die(&x);
 		world_tool(&x, &t);
 		assert_int_equal(wal_repair(&t, &rep), 0);
 		wal_report_fini(&rep);
@@ -880,7 +854,7 @@ static void test_close_of_a_full_store(void **state)
 			assert_int_equal(err, 0);
 		else if (x.cls == WAL_NVMM)
 			assert_int_equal(err, -ENOSPC);
-		die();
+		world_die(&x);
 		all_back(err ? 1 : 0);
 		blk_sim_capacity(x.blk, 0);
 		assert_int_equal(world_open(&x, 1), 0);
@@ -901,7 +875,7 @@ static void test_close_without_room_to_write(void **state)
 	put(0, 4000);				/* goes into the next segment */
 	blk_sim_fault(x.blk, SIM_WRITE, 1, 0, ENOSPC);
 	assert_int_equal(world_close(&x), -ENOSPC);
-	die();
+	world_die(&x);
 	all_back(1);
 	assert_int_equal(world_open(&x, 1), 0);
 	assert_int_equal(world_close(&x), 0);
@@ -974,7 +948,7 @@ static void test_shape_of_the_wal(void **state)
 			memcpy(life ? &is : &was, pm_sim_bytes(x.pm, life && i == 5 ? "/other/wal" :
 							       WORLD_NVMM "/wal", NULL), sizeof(is));
 			if (!life)
-				die();
+				world_die(&x);
 		}
 		assert_int_equal(is.lanes, o.lanes);
 		assert_int_equal(is.buf_size, o.buf_size);

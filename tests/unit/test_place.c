@@ -25,6 +25,7 @@
 #include <cmocka.h>
 
 #include "dax.h"
+#include "sh.h"
 
 static char root[] = "/tmp/test_place.XXXXXX", memory[] = "/dev/shm/test_place.XXXXXX";
 static char why[8192];
@@ -45,18 +46,6 @@ int ioctl(int fd, unsigned long request, ...)
 	for (unsigned i = 0; i < sizeof(info->fsid); i++)
 		info->fsid[i] = (uint8_t)(0xa0 + i);
 	return 0;
-}
-
-__attribute__((format(printf, 1, 2)))
-static void sh(const char *fmt, ...)
-{
-	char cmd[2048];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(cmd, sizeof(cmd), fmt, ap);
-	va_end(ap);
-	assert_int_equal(system(cmd), 0);
 }
 
 static int setup(void **state)
