@@ -195,7 +195,6 @@ int wal_repair(const struct rec_tool *t, struct wal_report *rep)
 	if (!err) {
 		/* Every record is in synced segments: no wal is needed any more. */
 		r->store.b.wal_id = 0;
-		r->store.b.boot = 0;
 		for (unsigned i = 0; i < r->lanes && !err; i++)
 			if (r->lane[i].log)
 				err = seglog_note_end(r->lane[i].log);

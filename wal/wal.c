@@ -646,7 +646,6 @@ int wal_close(struct wal *w)
 	if (w->cls != WAL_NONE) {
 		err = MUTANT(close_drain) ? 0 : drain(w);
 		w->store.b.wal_id = 0;
-		w->store.b.boot = 0;
 		for (unsigned i = 0; i < w->known && !err; i++)
 			if (w->log[i])
 				err = seglog_note_end(w->log[i]);

@@ -8,9 +8,11 @@ says the same.  No record is ever taken away from the one that acknowledged it.
 """
 import os
 import shutil
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import disks  # noqa: E402
 from harness import case, check, equal, main, post, wait_until  # noqa: E402
 
 LAZY = {"checkpoint-interval": "1h"}        # what is acknowledged stays in the log
@@ -136,6 +138,39 @@ def vanished(t):
     s.kill()
     s.nvmm += ".away"
     equal(len(s.dump()), 4, "records")
+
+
+BOOT = "/proc/sys/kernel/random/boot_id"
+
+
+@case("a log of an earlier boot of the machine: what is whole of it is taken, and more numbers are skipped than it "
+      "can have had", each=True, rings=["socket"], classes=["volatile"])
+def another_boot(t):
+    s = t.a_server(settings=LAZY).start()
+    names = posts(s, "one", 3)
+    s.kill()
+    s.start()
+    names += posts(s, "same", 1)
+    equal(names, [f"0-{n}" for n in (1, 2, 3, 4)], "names in one boot")
+    s.kill()
+    other = os.path.join(t.dir, "boot_id")
+    with open(other, "w") as f:
+        f.write("01234567-89ab-4cde-8f01-23456789abcd\n")
+    disks.private()
+    disks.run(["mount", "--bind", other, BOOT])
+    t.undo.append(lambda: subprocess.run(["umount", "-l", BOOT], check=False))
+    check("the machine was restarted since" in s.recover("check").stdout.decode(), "check does not tell of it")
+    s.start()
+    names += posts(s, "another", 1)
+    check(int(names[-1].split("-")[1]) > 10 ** 9, "numbers may be given twice:", names[-1])
+    equal([s.record(n).status for n in names], [200] * 5, "what was whole")
+    equal(s.record("0-5").status, 500, "what may have been there")
+    s.kill()
+    s.start()                                   # the same one again
+    names += posts(s, "another", 1)
+    equal(int(names[-1].split("-")[1]), int(names[-2].split("-")[1]) + 1, "the next name")
+    equal([s.record(n).status for n in names], [200] * 6, "after a kill")
+    s.stop_clean()
 
 
 if __name__ == "__main__":

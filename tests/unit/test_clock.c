@@ -9,6 +9,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/timex.h>
 
 #include <cmocka.h>
@@ -52,6 +55,23 @@ static void which_clock(void **state)
 	assert_int_equal(clock_wall_ms(), 1700000000123);
 	assert_int_equal(clock_monotonic_ms(), 55001);
 	assert_int_equal(system_clock()->boot_ms(), 77999);
+}
+
+/* The first twelve digits of what the kernel calls its boot. */
+static void which_boot(void **state)
+{
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "r");
+	char id[64] = "";
+
+	(void)state;
+	if (!f)
+		skip();
+	assert_non_null(fgets(id, sizeof(id), f));
+	fclose(f);
+	assert_int_equal(id[8], '-');
+	memmove(id + 8, id + 9, 4);
+	id[12] = '\0';
+	assert_int_equal(clock_boot(), strtoull(id, NULL, 16));
 }
 
 static void a_moment_to_come(void **state)
@@ -224,6 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(which_clock),
+		cmocka_unit_test(which_boot),
 		cmocka_unit_test(a_moment_to_come),
 		cmocka_unit_test(synchronised),
 		cmocka_unit_test(after_boot),
