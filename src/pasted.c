@@ -300,7 +300,6 @@ static int start_store(struct server *s)
 	int err;
 
 	health_set(&s->health, HEALTH_RECOVERING, 0);
-	watch_opening(c->drain_ms, s->listeners.given);
 	err = open_store(s, &o, why, sizeof(why));
 	watch_opened();
 	health_clear(&s->health, HEALTH_RECOVERING);

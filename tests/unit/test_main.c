@@ -183,12 +183,12 @@ int watch_start(struct health *h)
 	return script.watch;
 }
 
-static bool opening;		/* a stop is heard though the disk is silent */
+static bool opening, opening_given;		/* a stop is heard though the disk is silent */
 
 void watch_opening(unsigned drain_ms, bool listeners_given)
 {
 	CHECK(drain_ms == script.config.drain_ms);
-	(void)listeners_given;
+	opening_given = listeners_given;
 	opening = true;
 }
 
@@ -293,7 +293,7 @@ int wal_open(struct wal **w, const struct wal_options *o, char *why, size_t n)
 	static unsigned tries;
 	int err = script.store[tries++];
 
-	CHECK(opening);
+	CHECK(opening && opening_given == script.given);
 	t("open(%s) ", health_word(health));
 	options = *o;
 	CHECK(tries < WAITS);
