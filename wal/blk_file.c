@@ -24,8 +24,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "mutant.h"
-#include "wal.h"
 
 #ifndef IOV_MAX
 #define IOV_MAX 1024

@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "mutant.h"
 #include "pm.h"
-#include "wal.h"
 
 struct pm_hold {
 	int at;			/* the folder or the node */

@@ -27,10 +27,10 @@
 #include <libpmem.h>
 
 #include "dax.h"
+#include "error.h"
 #include "format.h"
 #include "mutant.h"
 #include "pm.h"
-#include "wal.h"
 
 #ifndef MAP_SHARED_VALIDATE
 #define MAP_SHARED_VALIDATE 0x03

@@ -16,12 +16,12 @@
 #ifndef WAL_REC_PRIV_H
 #define WAL_REC_PRIV_H
 
+#include "error.h"
 #include "recover.h"
 #include "scan.h"
 #include "seg_scan.h"
 #include "segment.h"
 #include "store.h"
-#include "wal.h"
 #include "walfile.h"
 
 #define REC_NO_CUT	SIZE_MAX

@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "error.h"
 #include "recover.h"
-#include "wal.h"
 
 #define M(n)	(1u << (n))
 #define ANY	0xffu

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "rec_priv.h"
 
 static struct rec *rec_of(const struct rec_tool *t, struct wal_report *rep, bool read_only)

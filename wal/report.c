@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "error.h"
 #include "json.h"
 #include "report.h"
-#include "wal.h"
 
 struct total {
 	uint64_t lanes, records, bytes, replay_records, replay_bytes;

@@ -15,6 +15,7 @@
  * a hole among the segments that are left; and neither does a file that cannot be
  * removed: no younger one is, before it.
  */
+#include "error.h"
 #include "segment.h"
 
 #include <errno.h>
@@ -24,7 +25,6 @@
 
 #include "mutant.h"
 #include "segment_priv.h"
-#include "wal.h"
 
 /* What one call writes and syncs: a commit on the same disk may have to wait behind it.
  * At 64 clients, 4 MiB made the p99 21 ms, 1 MiB 4 ms, at the same throughput. */

@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "crc32c.h"
+#include "error.h"
 #include "mutant.h"
-#include "wal.h"
 
 struct scan {
 	const struct seg_scan_options *o;

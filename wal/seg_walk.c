@@ -8,6 +8,7 @@
  * and nothing else; and so is what a file that was cut while it is in use does not have any
  * more.
  */
+#include "error.h"
 #include "seg_scan.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@
 
 #include "crc32c.h"
 #include "mutant.h"
-#include "wal.h"
 
 #define NUMBER_MAX (1ull << 62)		/* no sequence or batch is as high */
 #define SEGNO_MAX (1ull << 61)		/* nor is a segment's: there are some behind any that is found */

@@ -20,9 +20,9 @@
 #include "clock.h"
 #include "crc32c.h"
 #include "dice.h"
+#include "error.h"
 #include "mutant.h"
 #include "segment_priv.h"
-#include "wal.h"
 
 #define COPY_BYTES (1u << 20)
 

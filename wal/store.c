@@ -18,9 +18,9 @@
 #include "bond.h"
 #include "dice.h"
 #include "crc32c.h"
+#include "error.h"
 #include "mutant.h"
 #include "seg_scan.h"
-#include "wal.h"
 
 #define COPY_A 0u
 #define COPY_B 4096u

@@ -32,43 +32,6 @@
 #define ENTRIES_PER_BUF	4u	/* so the buffers run out before the words */
 #define CLOSE_SLICE	(8u << 20)
 
-const char *wal_strerror(int err)
-{
-	switch (err) {
-	case WAL_EFORMAT:
-		return "not a store, or damaged beyond use";
-	case WAL_EVERSION:
-		return "made by a version with another format";
-	case WAL_EBYTEORDER:
-		return "made on a machine with another byte order";
-	case WAL_EBUSY:
-		return "in use by another process";
-	case WAL_EWALMISSING:
-		return "the attached wal is missing";
-	case WAL_EMISMATCH:
-		return "belongs to another store";
-	case WAL_ENODIR:
-		return "no store there";
-	case WAL_EGONE:
-		return "its file was removed or replaced while it was in use";
-	case WAL_ENOTFILE:
-		return "not a regular file (but a link, a folder, a pipe or a device), so it is left alone";
-	case WAL_ELINKED:
-		return "the file has another name (a hard link), under which it would be written too: "
-		       "remove that name, or copy the file and put the copy in its place";
-	case WAL_ENOTDIR:
-		return "not a folder (a link to one is not followed here)";
-	case WAL_EASIDE:
-		return "it could not be read when the server was started, and where it ends only a start finds "
-		       "out: start it again";
-	case WAL_EWEAK:
-		return "the place cannot give the class asked for";
-	case WAL_ENOROOM:
-		return "no room on the disk for what recovery has to write";
-	}
-	return strerror(err < 0 ? -err : err);
-}
-
 /* ---- what was asked for ---- */
 
 struct opening {

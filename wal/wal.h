@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * wal.h - a store: open (which recovers), lanes, checkpoint, read-back, close.
- * The public header of wal/.  0 or -errno, or one of WAL_E*; wal_strerror() turns
- * any of them into words.
+ * The public header of wal/.  0 or -errno, or one of WAL_E* (error.h).
  *
  * Threads: wal_open and wal_close by one; each lane (lane.h) by its worker;
  * wal_background by one thread of its own (the checkpointer); wal_read_* and
@@ -13,29 +12,12 @@
 
 #include "blk.h"
 #include "clock.h"
+#include "error.h"
 #include "format.h"
 #include "lane.h"
 #include "pm.h"
 #include "pool.h"
 #include "reason.h"
-
-enum {				/* errors of our own, negative */
-	WAL_EFORMAT = -2001,	/* not a store, or damaged beyond use */
-	WAL_EVERSION = -2002,	/* another format version */
-	WAL_EBYTEORDER = -2003,	/* another machine's byte order */
-	WAL_EBUSY = -2004,	/* another process has it open */
-	WAL_EWALMISSING = -2005,/* the store has a WAL attached that was not given or not found */
-	WAL_EMISMATCH = -2006,	/* the wal belongs to another store */
-	WAL_ENODIR = -2007,	/* no store there (read-only open) */
-	WAL_EWEAK = -2008,	/* the place cannot give the class asked for */
-	WAL_ENOROOM = -2009,	/* recovery needs room on the disk that is not there; may be tried again */
-	WAL_EGONE = -2010,	/* a file was removed, or replaced, while it was in use */
-	WAL_ENOTFILE = -2011,	/* something else has the file's name: a link, a folder, a pipe, a device */
-	WAL_ELINKED = -2012,	/* the file has another name, under which it would be written too */
-	WAL_ENOTDIR = -2013,	/* something else has the folder's name: a file, or a link to a folder */
-	WAL_EASIDE = -2014,	/* it can be read by now, by a start that looks where the lane ends */
-};
-const char *wal_strerror(int err);
 
 struct wal_report;		/* recover.h: what was found and done */
 

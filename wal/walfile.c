@@ -14,8 +14,8 @@
 #include "bond.h"
 #include "codec.h"
 #include "dax.h"
+#include "error.h"
 #include "mutant.h"
-#include "wal.h"
 #include "walfile.h"
 
 #define SUPERS_BYTES (2 * WAL_PAGE)
