@@ -11,13 +11,18 @@
 
 #include "crc32c.h"
 #include "format.h"
-#include "pool.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the durable formats are little-endian and are used in place"
 #endif
 
 /* ---- entry words ---- */
+
+struct frag {			/* some bytes of one buffer: what a FRAG names */
+	uint32_t idx;
+	uint16_t off;
+	uint16_t len;
+};
 
 #define ENT_KIND_SHIFT	62
 #define ENT_LAP_SHIFT	56

@@ -288,6 +288,17 @@ struct frame_header {
 };
 static_assert(sizeof(struct frame_header) == 48, "frame_header");
 
+/* What a frame with `len` bytes of data takes of the file, and the zeros at its end. */
+static inline uint64_t frame_bytes(uint64_t len)
+{
+	return (sizeof(struct frame_header) + len + FRAME_ALIGN - 1) & ~(uint64_t)(FRAME_ALIGN - 1);
+}
+
+static inline uint32_t frame_pad(uint64_t len)
+{
+	return (uint32_t)(frame_bytes(len) - sizeof(struct frame_header) - len);
+}
+
 enum gap_reason {
 	GAP_TORN = 1,		/* unacknowledged: torn by a crash in its batch */
 	GAP_DAMAGE = 2,		/* was in the WAL and damaged there */

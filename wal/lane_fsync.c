@@ -26,16 +26,6 @@ static const uint8_t zeros[FRAME_ALIGN];
 
 /* ---- append ---- */
 
-static uint64_t frame_bytes(uint64_t len)
-{
-	return (sizeof(struct frame_header) + len + FRAME_ALIGN - 1) & ~(uint64_t)(FRAME_ALIGN - 1);
-}
-
-static uint32_t frame_pad(uint64_t len)
-{
-	return (uint32_t)(frame_bytes(len) - sizeof(struct frame_header) - len);
-}
-
 static int fail(struct lane *l, int err)
 {
 	if (!relaxed(l->failed))

@@ -19,11 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct frag {			/* some bytes of one buffer */
-	uint32_t idx;
-	uint16_t off;
-	uint16_t len;
-};
+#include "codec.h"
 
 #define FRAG_NIL UINT32_MAX
 

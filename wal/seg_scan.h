@@ -59,11 +59,6 @@ struct seg_again {
 int  seg_header_again(const struct blk_ops *blk, struct blk_file *f, uint64_t bytes,
 		      struct seg_header *h, struct seg_again *a);
 bool frame_header_check(const struct frame_header *h, uint64_t salt);
-static inline uint64_t frame_bytes(uint32_t len)	/* in the file, padding included */
-{
-	return (sizeof(struct frame_header) + (uint64_t)len + FRAME_ALIGN - 1) &
-	       ~(uint64_t)(FRAME_ALIGN - 1);
-}
 
 /* ---- walker ---- */
 struct seg_walk {

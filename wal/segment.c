@@ -577,7 +577,7 @@ int seglog_frame(struct seglog *s, uint64_t *off, struct frame_header *h, uint16
 		.batch = s->batch, .len = len, .data_crc = data_crc, .lane = s->o.lane };
 	frame_header_encode(h, g->salt);
 	*off += size;
-	*pad = (uint32_t)(size - sizeof(*h) - len);
+	*pad = frame_pad(len);
 	s->frame_ms = time_ms;
 	return 0;
 }

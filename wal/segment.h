@@ -28,7 +28,6 @@
 
 #include "blk.h"
 #include "format.h"
-#include "pool.h"
 
 struct seglog;
 struct seg_lane;		/* seg_scan.h */
