@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bond.c - which store a wal belongs to (struct wal_bond in format.h).
+ * bond.c - which store a wal belongs to (struct wal_bond in format.h); walfile.c writes it.
  *
  * The uuid alone does not say it: a copy of a store has it too.  So the wal names the one
  * store by what a copy has not: the number of its file `store` in its file system.  The
@@ -17,9 +17,6 @@
 
 #include "bond.h"
 #include "crc32c.h"
-#include "mutant.h"
-
-static const uint32_t bond_off[2] = { WAL_SUPER_A + WAL_BOND, WAL_SUPER_B + WAL_BOND };
 
 static uint32_t bond_crc(const struct wal_bond *b)
 {
@@ -54,8 +51,8 @@ unsigned bond_find(const uint8_t *wal, struct wal_bond *bond)
 	struct wal_bond b[2];
 	bool ok[2];
 
-	for (int i = 0; i < 2; i++) {
-		memcpy(&b[i], wal + bond_off[i], sizeof(b[i]));
+	for (unsigned i = 0; i < 2; i++) {
+		memcpy(&b[i], wal + bond_off(i), sizeof(b[i]));
 		ok[i] = bond_valid(&b[i]);
 	}
 	if (!ok[0] && !ok[1])
@@ -63,46 +60,4 @@ unsigned bond_find(const uint8_t *wal, struct wal_bond *bond)
 	*bond = ok[0] ? b[0] : b[1];
 	return (unsigned)ok[0] | (unsigned)ok[1] << 1 |
 	       (ok[0] && ok[1] && !memcmp(&b[0], &b[1], sizeof(b[0])) ? BOND_TWICE : 0);
-}
-
-void bond_load(struct walfile *w)
-{
-	unsigned copies = bond_find(w->wal.addr, &w->bond);
-
-	w->bonded = copies;
-	w->bond_twice = copies == BOND_TWICE;
-	w->bond_bad_b = copies == 1;
-}
-
-static void persist(struct walfile *w, uint64_t off, const void *src, size_t n)
-{
-	w->pm->store(w->pm->ctx, w->wal.addr + off, src, n);
-	if (!MUTANT(bond_flush))
-		w->pm->flush(w->pm->ctx, w->wal.addr + off, n);
-	/* One copy is whole at any moment; and the wal is changed only afterwards. */
-	if (!MUTANT(bond_fence))
-		w->pm->fence(w->pm->ctx);
-}
-
-void bond_write(struct walfile *w, const struct wal_bond *b)
-{
-	/* First the one that is not the only good one: a crash may tear it. */
-	int first = w->bond_bad_b && !MUTANT(bond_bad_first);
-
-	if (w->bond_twice && !memcmp(&w->bond, b, sizeof(*b)))
-		return;
-	persist(w, bond_off[first], b, sizeof(*b));
-	persist(w, bond_off[!first], b, sizeof(*b));
-	w->bond = *b;
-	w->bonded = w->bond_twice = true;
-	w->bond_bad_b = false;
-}
-
-void bond_clear(struct walfile *w)
-{
-	static const uint64_t none = 0;
-
-	for (int i = 0; i < 2 && w->bonded; i++)
-		persist(w, bond_off[i], &none, sizeof(none));
-	w->bonded = w->bond_twice = false;
 }

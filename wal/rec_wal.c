@@ -151,7 +151,7 @@ void rec_wal_leave(struct rec *r, bool here)
 
 	walfile_close(r->wal);
 	if (bonded && !walfile_open(r->wal, r->pm, r->wal_path, false, r->store.b.uuid)) {
-		bond_clear(r->wal);
+		walfile_bond_clear(r->wal);
 		walfile_close(r->wal);
 	}
 	free(r->wal);

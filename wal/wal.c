@@ -271,7 +271,7 @@ static int attach(struct opening *p, struct rec *r)
 		rec_wal_leave(r, *path && !strcmp(r->wal_path, r->nvmm_path));
 	/* Before it has a record that a copy of the store could take away. */
 	if (keep && !MUTANT(open_bond))
-		bond_write(r->wal, &me);
+		walfile_bond_write(r->wal, &me);
 	for (unsigned i = 0; keep && i < r->wal->super.lanes && !MUTANT(open_restart); i++)
 		walfile_restart(r->wal, i, r->lane[i].next_seq);
 	if (!keep && *path) {
@@ -615,7 +615,7 @@ int wal_close(struct wal *w)
 		if (!err || MUTANT(close_drain_result))
 			err = store_update(&w->store, 0, w->cls, "", w->segment_bytes);
 		if (!err && w->wal)
-			bond_clear(w->wal);	/* nothing in it is needed: any store may have it */
+			walfile_bond_clear(w->wal);	/* nothing in it is needed: any store may have it */
 	}
 	release(w);
 	return err;

@@ -269,6 +269,50 @@ void walfile_restart(struct walfile *w, unsigned lane, uint64_t seq)
 	zero_ring(w, lane);
 }
 
+/* ---- the bond ---- */
+
+void walfile_bond_load(struct walfile *w)
+{
+	unsigned copies = bond_find(w->wal.addr, &w->bond);
+
+	w->bonded = copies;
+	w->bond_twice = copies == BOND_TWICE;
+	w->bond_bad_b = copies == 1;
+}
+
+static void bond_persist(struct walfile *w, uint64_t off, const void *src, size_t n)
+{
+	w->pm->store(w->pm->ctx, w->wal.addr + off, src, n);
+	if (!MUTANT(bond_flush))
+		w->pm->flush(w->pm->ctx, w->wal.addr + off, n);
+	/* One copy is whole at any moment; and the wal is changed only afterwards. */
+	if (!MUTANT(bond_fence))
+		w->pm->fence(w->pm->ctx);
+}
+
+void walfile_bond_write(struct walfile *w, const struct wal_bond *b)
+{
+	/* First the one that is not the only good one: a crash may tear it. */
+	bool first = w->bond_bad_b && !MUTANT(bond_bad_first);
+
+	if (w->bond_twice && !memcmp(&w->bond, b, sizeof(*b)))
+		return;
+	bond_persist(w, bond_off(first), b, sizeof(*b));
+	bond_persist(w, bond_off(!first), b, sizeof(*b));
+	w->bond = *b;
+	w->bonded = w->bond_twice = true;
+	w->bond_bad_b = false;
+}
+
+void walfile_bond_clear(struct walfile *w)
+{
+	static const uint64_t none = 0;
+
+	for (unsigned i = 0; i < 2 && w->bonded; i++)
+		bond_persist(w, bond_off(i), &none, sizeof(none));
+	w->bonded = w->bond_twice = false;
+}
+
 /* ---- what is there ---- */
 
 static int super_error(enum super_state a, enum super_state b)
@@ -380,7 +424,7 @@ static int load(struct walfile *w, int err)
 		return err == -EFBIG || err == -ENOENT ? WAL_EFORMAT : err;
 	for (unsigned i = 0; i < w->super.lanes; i++)
 		load_head(w, i);
-	bond_load(w);
+	walfile_bond_load(w);
 	return 0;
 }
 
@@ -475,9 +519,9 @@ int walfile_create(struct walfile *w, const struct pm_ops *pm, const char *path,
 			persist(w, super_off[i], &none, sizeof(none));
 	w->bonded = true;		/* what stands there, if anything, is not ours */
 	if (want->bond)
-		bond_write(w, want->bond);
+		walfile_bond_write(w, want->bond);
 	else
-		bond_clear(w);
+		walfile_bond_clear(w);
 	write_body(w, want);
 	for (int i = 0; i < 2; i++)
 		persist(w, super_off[i], &w->super.magic, sizeof(w->super.magic));

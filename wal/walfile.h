@@ -102,6 +102,12 @@ static inline uint32_t walfile_share(const struct walfile *w)	/* buffers per lan
 	return (uint32_t)(w->super.bufs / w->super.lanes);
 }
 
+/* The bond (bond.h): of a wal that is mapped, w->bonded and w->bond; the other two are durable
+ * when they return, one copy after the other. */
+void walfile_bond_load(struct walfile *w);
+void walfile_bond_write(struct walfile *w, const struct wal_bond *b);
+void walfile_bond_clear(struct walfile *w);
+
 /* Everything of the lane before `pos`, numbered below `seq`, is in synced segments:
  * durable when it returns (copy A, then copy B). */
 void walfile_head(struct walfile *w, unsigned lane, uint64_t pos, uint64_t seq);

@@ -16,7 +16,6 @@ KNOWN = (
      "timers and its question to the service are in struct conn: a seam for followers is the cure"),
     ("http http_adapter http_check",
      "one reader of requests: its state, which http.h lays out, holds that of the other two"),
-    ("bond walfile", "a bond is found in a wal that is mapped, and the wal's file looks for its bond"),
     ("rec recover", "the steps of one recovery share what rec_priv.h says of it, and recover.c calls them"),
     ("seg_scan segment", "a log is opened with what a scan found, and the scan knows the log's limits"),
 )
@@ -28,7 +27,7 @@ def read(path):
 
 
 def owner(path):
-    """x.c, x.h and x_priv.h, which has the inside of a struct that x.h only declares, are one."""
+    """A source, its header, and the private header that lays out what that only declares, are one."""
     return os.path.splitext(path)[0].removesuffix("_priv")
 
 

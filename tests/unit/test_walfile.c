@@ -965,7 +965,7 @@ static void a_bond_is_never_lost(void **state)
 	assert_int_equal(walfile_create(&w, pm_sim_ops(s), DIR_NAME, &with), 0);
 	assert_true(one_or_the_other(&w));
 	watch(s, bonded_at_all);
-	bond_write(&w, &new);
+	walfile_bond_write(&w, &new);
 	watched(s);
 	assert_int_equal(pm_sim_states(s, 300, 24, 1, bonded_twice, NULL, NULL), 0);
 	for (int copy = 0; copy < 2; copy++)
@@ -973,22 +973,22 @@ static void a_bond_is_never_lost(void **state)
 			uint64_t at = 8 * ((copy ? WAL_SUPER_B : WAL_SUPER_A) + WAL_BOND) + bit;
 
 			pm_sim_flip(s, DIR_NAME "/wal", at);
-			bond_load(&w);
+			walfile_bond_load(&w);
 			assert_true(w.bonded && !w.bond_twice && one_or_the_other(&w));
 			pm_sim_flip(s, DIR_NAME "/wal", at);
 		}
 	/* One is damaged, and the next write of a bond is torn. */
 	for (int copy = 0; copy < 2; copy++) {
-		bond_write(&w, copy ? &old : &new);
+		walfile_bond_write(&w, copy ? &old : &new);
 		pm_sim_flip(s, DIR_NAME "/wal", 8 * ((copy ? WAL_SUPER_B : WAL_SUPER_A) + WAL_BOND) + 300);
-		bond_load(&w);
+		walfile_bond_load(&w);
 		watch(s, bonded_at_all);
-		bond_write(&w, copy ? &new : &old);
+		walfile_bond_write(&w, copy ? &new : &old);
 		watched(s);
 	}
-	bond_load(&w);
-	bond_clear(&w);
-	bond_load(&w);
+	walfile_bond_load(&w);
+	walfile_bond_clear(&w);
+	walfile_bond_load(&w);
 	assert_false(w.bonded);
 	walfile_close(&w);
 	pm_sim_free(s);
