@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "recover.h"
+#include "rec_tool.h"
 
 void parting_note(struct parting *p, struct wal *w)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rec_table.c - the two decision tables of recovery (recover.h), and the words for
+ * rec_table.c - the two decision tables of recovery (rec_table.h), and the words for
  * what they decide.  Pure: no row looks at anything but the facts.
  *
  * A row matches when each fact's bit is in its mask.  The rows are disjoint and
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "error.h"
-#include "recover.h"
+#include "rec_table.h"
 
 #define M(n)	(1u << (n))
 #define ANY	0xffu
@@ -163,57 +163,4 @@ const struct rec_lane_row *rec_lane_decide(const struct rec_lane_facts *f)
 	if (!found)
 		abort();
 	return found;
-}
-
-bool rec_is_damage(const struct rec_finding *f)
-{
-	return f->state == RF_DAMAGE || f->reason == WAL_DAMAGE || f->reason == WAL_MISSING ||
-	       f->reason == WAL_UNREADABLE ||
-	       (f->reason == GAP_WAL_LOST && f->state == RF_NEW);
-}
-
-uint64_t wal_report_damaged(const struct wal_report *r)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < r->findings; i++)
-		n += rec_is_damage(&r->finding[i]);
-	return n;
-}
-
-uint64_t wal_report_unread(const struct wal_report *r)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < r->findings; i++)
-		n += r->finding[i].reason == WAL_UNREADABLE;
-	return n;
-}
-
-static bool pending(const struct wal_report *r)
-{
-	if (r->unclean)
-		return true;
-	for (unsigned i = 0; i < r->lanes; i++)
-		if (r->lane[i].row && r->lane[i].row->actions & ~(unsigned)RL_RESET)
-			return true;
-	return false;
-}
-
-int wal_report_verdict(const struct wal_report *r)
-{
-	if (r->error)
-		return 3;
-	if (wal_report_damaged(r))
-		return 2;
-	return pending(r);
-}
-
-void wal_report_fini(struct wal_report *r)
-{
-	free(r->lane);
-	free(r->finding);
-	r->lane = NULL;
-	r->finding = NULL;
-	r->lanes = r->findings = 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * rec_tool.c - recovery on the files alone: look, list what survives, repair
- * (recover.h).  check and dump open everything for reading only.
+ * (rec_tool.h).  check and dump open everything for reading only.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "rec_priv.h"
+#include "rec_tool.h"
 
 static struct rec *rec_of(const struct rec_tool *t, struct wal_report *rep, bool read_only)
 {

@@ -622,3 +622,58 @@ void rec_end(struct rec *r)
 	free(r->nvmm_abs);
 	r->nvmm_abs = NULL;
 }
+
+/* ---- the report ---- */
+
+bool rec_is_damage(const struct rec_finding *f)
+{
+	return f->state == RF_DAMAGE || f->reason == WAL_DAMAGE || f->reason == WAL_MISSING ||
+	       f->reason == WAL_UNREADABLE ||
+	       (f->reason == GAP_WAL_LOST && f->state == RF_NEW);
+}
+
+uint64_t wal_report_damaged(const struct wal_report *r)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < r->findings; i++)
+		n += rec_is_damage(&r->finding[i]);
+	return n;
+}
+
+uint64_t wal_report_unread(const struct wal_report *r)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < r->findings; i++)
+		n += r->finding[i].reason == WAL_UNREADABLE;
+	return n;
+}
+
+static bool report_pending(const struct wal_report *r)
+{
+	if (r->unclean)
+		return true;
+	for (unsigned i = 0; i < r->lanes; i++)
+		if (r->lane[i].row && r->lane[i].row->actions & ~(unsigned)RL_RESET)
+			return true;
+	return false;
+}
+
+int wal_report_verdict(const struct wal_report *r)
+{
+	if (r->error)
+		return 3;
+	if (wal_report_damaged(r))
+		return 2;
+	return report_pending(r);
+}
+
+void wal_report_fini(struct wal_report *r)
+{
+	free(r->lane);
+	free(r->finding);
+	r->lane = NULL;
+	r->finding = NULL;
+	r->lanes = r->findings = 0;
+}

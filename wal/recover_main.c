@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * recover_main.c - pasted-recover: what a crash left in a store, from the files alone
- * (pasted-recover(8)).  The work is done by recover.h; here are the command line and
+ * (pasted-recover(8)).  The work is done by rec_tool.h; here are the command line and
  * the output.
  */
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 #include "json.h"
 #include "progress.h"
-#include "recover.h"
+#include "rec_tool.h"
 #include "report.h"
 #include "std.h"
 #include "wal.h"

@@ -24,7 +24,7 @@
 #include "health.h"
 #include "model.h"
 #include "../sim/pm_sim.h"
-#include "recover.h"
+#include "rec_tool.h"
 #include "rule.h"
 #include "segment.h"
 #include "wal.h"

@@ -12,7 +12,7 @@
 #include "../sim/blk_sim.h"
 #include "model.h"
 #include "../sim/pm_sim.h"
-#include "recover.h"
+#include "rec_tool.h"
 #include "wal.h"
 
 #define WORLD_STORE	"/store"

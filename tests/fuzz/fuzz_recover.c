@@ -18,7 +18,7 @@
 
 #include "codec.h"
 #include "fuzz.h"
-#include "recover.h"
+#include "rec_tool.h"
 #include "report.h"
 #include "seg_scan.h"
 #include "store.h"

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "recover.h"
+#include "rec_tool.h"
 
 static unsigned lanes, freed;
 static struct wal_lane_stats stats[4];
