@@ -59,7 +59,7 @@ static int choose_by_memory(const struct config *c, const struct findings *f, st
 	const char *why = words(err, c->nvmm ? f->nvmm_why : f->store_why);
 	char at[CHOOSE_WHY / 2];
 
-	if (!err && found >= WAL_NVMM)
+	if (!err && class_needs_nvmm(found) && (c->class != CONFIG_CLASS_AUTO || class_automatic(found)))
 		return decide(out, found, place, why);
 	if (c->class == CONFIG_CLASS_AUTO && !(c->nvmm && err))
 		return decide(out, WAL_FSYNC, NULL, why);
@@ -77,22 +77,23 @@ static int choose_by_memory(const struct config *c, const struct findings *f, st
 
 int choose_class(const struct config *c, const struct findings *f, struct choice *out)
 {
+	bool asked = c->class != CONFIG_CLASS_AUTO;
 	char at[CHOOSE_WHY / 2];
 
 	memset(out, 0, sizeof(*out));
-	if (c->class == WAL_NONE)
-		return decide(out, WAL_NONE, NULL, "asked for by name: nothing is stored");
-	if (c->class == WAL_VOLATILE)
-		return decide(out, WAL_VOLATILE, c->nvmm ? c->nvmm : c->store,
-			      "asked for by name: survives a crash of the process, not of the machine");
-	if (!f->store_err && f->store < WAL_FSYNC) {
+	if (asked && (class_forgets(c->class) || !class_stores(c->class))) {
+		decide(out, c->class, !class_has_wal(c->class) ? NULL : c->nvmm ? c->nvmm : c->store, "");
+		snprintf(out->why, sizeof(out->why), "asked for by name: %s", class_promise(c->class));
+		return 0;
+	}
+	if (!f->store_err && !class_lasts(f->store)) {
 		snprintf(out->why, sizeof(out->why), "%s %s forgets everything at a power cut: "
 			 "%s: accepted is a store on a disk, or --class volatile by name",
 			 config_place(c, "store", at, sizeof(at)), c->store, f->store_why);
 		return -EOPNOTSUPP;
 	}
-	if (c->class == WAL_FSYNC)
-		return decide(out, WAL_FSYNC, NULL, c->nvmm ? "asked for by name; nothing "
+	if (asked && !class_needs_nvmm(c->class))
+		return decide(out, c->class, NULL, c->nvmm ? "asked for by name; nothing "
 			      "goes to --nvmm, what an earlier start left there is taken" :
 			      "asked for by name");
 	return choose_by_memory(c, f, out);

@@ -69,7 +69,7 @@ static const struct setting settings[] = {
 	  "where the segment log lives; made if it is not there" },
 	{ "nvmm", PATH, AT(nvmm), NULL, 0, 0, NULL, "DIR|/dev/daxX.Y",
 	  "persistent memory for the write-ahead log and the buffers" },
-	{ "class", CHOICE, AT(class), "auto", 0, 0, "auto|nvmm|fsync|volatile|none", NULL,
+	{ "class", CHOICE, AT(class), "auto", 0, 0, "auto" WAL_CLASS_WORDS, NULL,
 	  "durability; auto takes the strongest found, volatile and none only by name" },
 	{ "ring", CHOICE, AT(ring), "auto", 0, 0, "auto|uring|socket|paste", NULL,
 	  "how requests come in; auto takes what the kernel allows" },
@@ -621,12 +621,10 @@ static uint64_t ram_bytes(void)
 /* From what was written to what is meant. */
 static void resolve(struct config *c, const struct cgroup *g)
 {
-	static const unsigned classes[] = {	/* in the order of the words */
-		CONFIG_CLASS_AUTO, WAL_NVMM, WAL_FSYNC, WAL_VOLATILE, WAL_NONE,
-	};
 	static const unsigned buf_sizes[] = { 2048, 4096 };
 
-	c->class = classes[c->class];
+	if (c->class)			/* the first word is auto */
+		c->class = class_of_word(c->class - 1);
 	c->buf_size = buf_sizes[c->buf_size];
 	c->memory_bytes = g->memory_bytes < ram_bytes() ? g->memory_bytes : ram_bytes();
 	if (!c->workers)
@@ -657,7 +655,7 @@ static bool fits_together(const struct loader *ld)
 		return refuse(ld, NULL, "", "%s: %llu is not a multiple of %u: accepted is %llu",
 			      config_place(c, "segment-size", at, sizeof(at)), (unsigned long long)c->segment_bytes, WAL_PAGE,
 			      (unsigned long long)(c->segment_bytes / WAL_PAGE * WAL_PAGE));
-	if (c->retain_bytes && c->class != WAL_NONE &&
+	if (c->retain_bytes && (c->class == CONFIG_CLASS_AUTO || class_stores(c->class)) &&
 	    c->retain_bytes / c->workers < RETAIN_SEGMENTS * c->segment_bytes) {
 		print_scaled(SIZE, RETAIN_SEGMENTS * c->segment_bytes * c->workers, most, sizeof(most));
 		return refuse(ld, NULL, "", "%s: each of %u workers needs room for %u segments: accepted "

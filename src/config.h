@@ -15,8 +15,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "class.h"
 #include "listen.h"
-#include "pm.h"
 
 #define CONFIG_SETTINGS_MAX 64u
 #define CONFIG_CLASS_AUTO 0		/* else an enum wal_class */
@@ -28,7 +28,7 @@ struct config {
 	unsigned unix_mode;		/* of a Unix socket's file */
 	char	*store;
 	char	*nvmm;			/* directory or device-dax; NULL: none given */
-	unsigned class;			/* CONFIG_CLASS_AUTO, WAL_NVMM (eadr too), WAL_FSYNC, .. */
+	unsigned class;			/* CONFIG_CLASS_AUTO, or what was asked for (WAL_NVMM: eadr too) */
 	unsigned ring;			/* enum config_ring */
 	char	*nic;			/* network device for ring paste, without "vnet:"; NULL: none */
 	char	*pid_file;		/* NULL: none */

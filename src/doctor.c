@@ -200,7 +200,7 @@ static void tell_store(FILE *out, const struct config *c, const struct findings 
 		advise(out, "%s", *f->store_why ? f->store_why : strerror(-f->store_err));
 	else
 		say(out, "", "%s", f->store_why);
-	if (!f->store_err && f->store < WAL_FSYNC) {
+	if (!f->store_err && !class_lasts(f->store)) {
 		advise(out, "put --store on a disk; or ask for --class volatile, which survives a crash "
 		       "of the process only");
 		return;
@@ -283,7 +283,7 @@ static void tell_nvmm(FILE *out, const struct config *c, const struct findings *
 	}
 	say(out, "nvmm", "--nvmm %s: %s", c->nvmm, *f->nvmm_why ? f->nvmm_why :
 	    strerror(-f->nvmm_err));
-	if ((!f->nvmm_err && f->nvmm >= WAL_NVMM) || !find_place(c->nvmm, &p) ||
+	if ((!f->nvmm_err && class_needs_nvmm(f->nvmm)) || !find_place(c->nvmm, &p) ||
 	    !strcmp(p.type, "devtmpfs"))
 		return;
 	say(out, "", "it is %s on %s, mounted at %s (%s)", p.type, p.source, p.point, p.options);

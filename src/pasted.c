@@ -307,7 +307,7 @@ static int start_store(struct server *s)
 		diag(DIAG_ERR, "cannot open the store: %s", *why ? why : wal_strerror(err));
 		return EXIT_FAILURE;
 	}
-	if (s->choice.class != WAL_NONE)
+	if (class_stores(s->choice.class))
 		tell_recovery(wal_open_report(s->wal));
 	fault_watch(s->wal);
 	return 0;
@@ -345,7 +345,7 @@ static int start_checkpoint(struct server *s)
 {
 	int err;
 
-	if (s->choice.class == WAL_NONE)
+	if (!class_stores(s->choice.class))
 		return 0;
 	err = checkpoint_start(&s->checkpoint, s->wal, &s->health, background_ms(&s->config),
 			       CHECKPOINT_SLICE);
@@ -378,7 +378,7 @@ static void kick_checkpoint(void *arg)
 static int start_service(struct server *s)
 {
 	unsigned keep = reply_keep_alive(s->keep, sizeof(s->keep), s->config.idle_timeout_ms);
-	bool stores = s->choice.class != WAL_NONE;
+	bool stores = class_stores(s->choice.class);
 	const struct service_env env = {
 		.wal = stores ? s->wal : NULL, .class = s->choice.class,
 		.nworkers = s->config.workers, .counters = s->counters_of, .health = &s->health,
@@ -507,7 +507,7 @@ static void tell_ready(struct server *s)
 
 	diag(DIAG_NOTE, "class=%s (%s) ring=%s workers=%u store=%s%s%s listening on %s",
 	     wal_class_name(s->choice.class), s->choice.why, s->ring->name, s->config.workers,
-	     s->choice.class == WAL_NONE ? "none" : s->config.store,
+	     class_stores(s->choice.class) ? s->config.store : "none",
 	     nvmm ? " nvmm=" : "", nvmm ? nvmm : "", s->addresses);
 	daemon_notify("READY=1\nSTATUS=ready");
 }

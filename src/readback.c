@@ -571,7 +571,7 @@ enum readback_step readback_step(struct readback *r, struct text *t, size_t room
 {
 	enum readback_step s;
 
-	if (r->shared->class == WAL_NONE || !r->shared->wal) {
+	if (!class_stores(r->shared->class) || !r->shared->wal) {
 		error(r, t, 404, "class none stores nothing");
 		return READBACK_LAST;
 	}

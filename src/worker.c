@@ -444,7 +444,7 @@ static void *run(void *arg)
 		started(w, err);
 		return NULL;
 	}
-	if (wal_class(w->env->wal) == WAL_FSYNC) {
+	if (class_syncs(wal_class(w->env->wal))) {
 		struct blk_aio *aio = w->ops->aio(w->ring);
 
 		if (!aio) {
@@ -509,7 +509,7 @@ static int worker_alloc(struct worker *w)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < nslots(w); i++)
 		w->slots[i].next = i + 1 < nslots(w) ? i + 1 : FRAG_NIL;
-	return reply_init(&w->replies, w->env->conns_max, wal_class_name(class), w->index, class != WAL_NONE,
+	return reply_init(&w->replies, w->env->conns_max, wal_class_name(class), w->index, class_stores(class),
 			  w->env->idle_timeout_ms);
 }
 

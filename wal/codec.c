@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * codec.c - check bits, seals, superblocks and heads (codec.h), and the names of
- * the classes.
+ * codec.c - check bits, seals, superblocks and heads (codec.h).
  */
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "codec.h"
 #include "mutant.h"
-#include "pm.h"
 
 /* Positions and sequences that no lane reaches: larger ones are damage, and sums
  * with them do not overflow. */
@@ -92,22 +89,4 @@ bool head_decode(const struct wal_head *h, uint32_t lane)
 		return false;
 	return h->magic == HEAD_MAGIC && (h->lane == lane || MUTANT(head_lane_check)) && h->pos < POS_MAX &&
 	       h->seq >= 1 && h->seq < POS_MAX && h->gen < POS_MAX;
-}
-
-/* ---- classes ---- */
-
-static const struct {
-	enum wal_class cls;
-	const char *name;
-} classes[] = {
-	{ WAL_NONE, "none" }, { WAL_VOLATILE, "volatile" }, { WAL_FSYNC, "fsync" },
-	{ WAL_NVMM, "nvmm" }, { WAL_NVMM_EADR, "nvmm-eadr" },
-};
-
-const char *wal_class_name(enum wal_class c)
-{
-	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
-		if (classes[i].cls == c)
-			return classes[i].name;
-	return "unknown";
 }

@@ -3,7 +3,7 @@
 noinst_LIBRARIES += libwal.a
 libwal_a_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS) $(BSD_CFLAGS)
 libwal_a_SOURCES = %D%/format.h %D%/pm.h %D%/blk.h %D%/pool.h %D%/lane.h %D%/segment.h %D%/wal.h
-libwal_a_SOURCES += %D%/error.c %D%/error.h %D%/json.c %D%/json.h %D%/record.c %D%/record.h
+libwal_a_SOURCES += %D%/error.c %D%/error.h %D%/class.c %D%/class.h %D%/json.c %D%/json.h %D%/record.c %D%/record.h
 libwal_a_SOURCES += %D%/mutant.h %D%/dice.c %D%/dice.h %D%/std.c %D%/std.h %D%/crc32c.c %D%/crc32c.h %D%/codec.c %D%/codec.h %D%/pm_nvmm.c %D%/pm_probe.c %D%/pool.c
 libwal_a_SOURCES += %D%/place.c %D%/place.h %D%/dax.c %D%/dax.h %D%/pm_image.c %D%/pm_image.h
 libwal_a_SOURCES += %D%/lane.c %D%/lane_fsync.c %D%/lane_priv.h %D%/walfile.c %D%/walfile.h %D%/bond.c %D%/bond.h %D%/pm_hold.c

@@ -17,14 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum wal_class {		/* weakest to strongest; the numbers are durable */
-	WAL_NONE = 1,		/* stores nothing, names no record */
-	WAL_VOLATILE = 2,	/* code and instructions of nvmm, survives a process crash */
-	WAL_FSYNC = 3,
-	WAL_NVMM = 4,
-	WAL_NVMM_EADR = 5,
-};
-const char *wal_class_name(enum wal_class c);		/* "nvmm-eadr", .. */
+#include "class.h"
 
 struct pm_map {
 	uint8_t *addr;

@@ -154,7 +154,7 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 		.blk = r->blk, .at = r->store.log, .dir = name, .lane = lane, .idle = idle,
 		.now_ms = r->now_ms, .tick = tick, .tick_arg = r,
 		.cls = r->class_unknown ? 0 : cls,
-		.swift = cls == WAL_VOLATILE, .direct = cls != WAL_FSYNC,	/* who writes frags in place */
+		.swift = class_forgets(cls), .direct = !class_syncs(cls),	/* who writes frags in place */
 		.segment_bytes = segment_bytes(r, l), .bytes_max = bytes_max(r),
 	};
 

@@ -24,7 +24,6 @@
 
 #include "mutant.h"
 #include "rec_priv.h"
-#include "wal_priv.h"
 
 #define REC_SEGMENT_BYTES (64ull << 20)	/* where no segment says how large they are */
 #define VOTES 16u		/* identities that are counted; more are as good as none */
@@ -99,9 +98,9 @@ static void vote(struct count *c, const struct seg_header *h)
 	if (h->lane < v->lanes)
 		return;
 	v->lanes = h->lane + 1;
-	if (h->wal_class < WAL_NONE || h->wal_class > WAL_NVMM_EADR)
+	if (!class_known(h->wal_class))
 		v->unknown = true;
-	else if (!v->cls || (!wal_has_wal(v->cls) && wal_has_wal(h->wal_class)))
+	else if (!v->cls || (!class_has_wal(v->cls) && class_has_wal(h->wal_class)))
 		v->cls = h->wal_class;
 }
 
@@ -199,9 +198,9 @@ static bool make_block(struct rec *r, const struct count *c, struct store_block 
 		b->flags |= STORE_WAL_ATTACHED;
 	} else if (!v) {
 		return false;
-	} else if ((v->unknown || wal_has_wal(v->cls)) && !MUTANT(rebuild_asks_wal)) {
+	} else if ((v->unknown || class_has_wal(v->cls)) && !MUTANT(rebuild_asks_wal)) {
 		b->flags |= STORE_WAL_ATTACHED;		/* somewhere */
-		if (!wal_has_wal(v->cls)) {
+		if (!class_has_wal(v->cls)) {
 			b->wal_class = WAL_NVMM;
 			r->class_unknown = true;
 		}

@@ -339,7 +339,7 @@ static int find_wal(struct rec *r, struct rec_facts *f)
 	if (f->store != RS_GOOD || !(b->flags & STORE_WAL_ATTACHED))
 		return 0;
 	/* Of a block that was found again nobody knows that its wal is gone. */
-	f->attached = b->wal_class != WAL_VOLATILE || r->rebuilt ? RA_LASTING :
+	f->attached = !class_forgets(b->wal_class) || r->rebuilt ? RA_LASTING :
 		      b->boot && r->boot && b->boot != r->boot && !MUTANT(rec_boot) ? RA_FORGOTTEN : RA_VOLATILE;
 	snprintf(r->rep->nvmm_path, sizeof(r->rep->nvmm_path), "%s", b->nvmm_path);
 	err = try_wal(r, b->nvmm_path, &f->wal);

@@ -73,7 +73,7 @@ static int check_shape(struct opening *p)
 	p->entries = (uint64_t)p->share * ENTRIES_PER_BUF;
 	p->entries = p->entries < ENTRIES_MIN ? ENTRIES_MIN : (p->entries + 7) & ~7ull;
 	if ((uint64_t)p->share * o->buf_size / 2 < o->record_bytes_max ||
-	    (wal_has_wal(o->class) && frags > p->entries / 2))
+	    (class_has_wal(o->class) && frags > p->entries / 2))
 		return refuse(p, -EINVAL, "a pool of %llu bytes for %u workers is too small for records "
 			      "of %llu bytes: make it at least %llu, or the records smaller",
 			      (unsigned long long)o->pool_bytes, o->lanes,
@@ -134,7 +134,7 @@ static int check_lasts(struct opening *p, const char *dir, int err, enum wal_cla
 {
 	if (err)
 		return refuse(p, err, "%s: %s", dir, *why ? why : wal_strerror(err));
-	if (found == WAL_VOLATILE)
+	if (!class_lasts(found))
 		return refuse(p, WAL_EWEAK, "%s: %s, so the store would not survive a reboot, and "
 			      "class %s cannot be had; give a store on a disk, or ask for class "
 			      "volatile", dir, why, wal_class_name(p->o->class));
@@ -148,14 +148,14 @@ static int check_place(struct opening *p)
 	char why[256] = "";
 	int err;
 
-	if (wal_has_wal(o->class) && (!o->nvmm_path || !*o->nvmm_path))
+	if (class_has_wal(o->class) && (!o->nvmm_path || !*o->nvmm_path))
 		return refuse(p, -EINVAL, "class %s needs a place for the wal: give --nvmm",
 			      wal_class_name(o->class));
-	if (wal_has_wal(o->class) &&
+	if (class_has_wal(o->class) &&
 	    strlen(o->nvmm_path) >= sizeof(((struct store_block *)0)->nvmm_path))
 		return refuse(p, -ENAMETOOLONG, "%s: a path this long does not fit the store file",
 			      o->nvmm_path);
-	if (o->pm == NULL && o->class != WAL_VOLATILE) {	/* else simulators */
+	if (o->pm == NULL && !class_forgets(o->class)) {	/* else simulators */
 		char log[SEG_PATH_MAX];
 
 		err = probe(o->store_dir, &found, why, sizeof(why));
@@ -170,11 +170,11 @@ static int check_place(struct opening *p)
 		if (err && err != -ENOENT && err != -ENOTDIR)
 			return err;
 	}
-	if (o->pm == NULL && o->class > WAL_FSYNC) {
+	if (o->pm == NULL && class_needs_nvmm(o->class)) {
 		err = pm_probe(o->nvmm_path, &found, why, sizeof(why));
 		if (err)
 			return refuse(p, err, "%s: %s", o->nvmm_path, why[0] ? why : wal_strerror(err));
-		if (found < o->class)
+		if (class_weaker(found, o->class))
 			return refuse(p, WAL_EWEAK, "%s: %s, so it gives class %s, not %s", o->nvmm_path,
 				      why, wal_class_name(found), wal_class_name(o->class));
 	}
@@ -248,10 +248,10 @@ static int open_wal(struct rec *r)
 /* After recovery: everything is in the segments. */
 static int attach(struct opening *p, struct rec *r)
 {
-	bool keep = r->wal && wal_has_wal(p->o->class) && same_shape(p, r) && !r->adopted &&
+	bool keep = r->wal && class_has_wal(p->o->class) && same_shape(p, r) && !r->adopted &&
 		    r->rep->facts.attached != RA_FORGOTTEN;
 	int opened = keep ? open_wal(r) : 0;
-	const char *path = wal_has_wal(p->o->class) ? r->nvmm_path : "";
+	const char *path = class_has_wal(p->o->class) ? r->nvmm_path : "";
 	uint32_t flags = MUTANT(open_flag) ? 0 : STORE_OPEN;
 	struct wal_bond me;
 	int err = store_bond(&r->store, &me);
@@ -285,7 +285,7 @@ static int attach(struct opening *p, struct rec *r)
 	} else {
 		r->store.b.wal_id = 0;
 	}
-	r->store.b.boot = *path && p->o->class == WAL_VOLATILE && !MUTANT(open_boot) ? r->boot : 0;
+	r->store.b.boot = *path && class_forgets(p->o->class) && !MUTANT(open_boot) ? r->boot : 0;
 	if (MUTANT(open_attach))
 		return 0;
 	return store_update(&r->store, flags, p->o->class, path, p->o->segment_bytes);
@@ -306,8 +306,8 @@ static struct rec *rec_for(const struct opening *p)
 	r->store_dir = o->store_dir;
 	r->nvmm_path = o->nvmm_path;
 	r->adopt = o->adopt;
-	r->want_wal = wal_has_wal(o->class);
-	r->want_sync = o->class > WAL_FSYNC;
+	r->want_wal = class_has_wal(o->class);
+	r->want_sync = class_needs_nvmm(o->class);
 	r->lanes_wanted = o->lanes;
 	r->record_max = o->record_bytes_max;
 	r->segment_bytes = o->segment_bytes;
@@ -459,7 +459,7 @@ int wal_open(struct wal **out, const struct wal_options *o, char *why, size_t wh
 	w->retain_bytes = o->retain_bytes;
 	w->retain_ms = o->retain_ms;
 	err = check_shape(&p);
-	if (!err && w->cls != WAL_NONE) {
+	if (!err && class_stores(w->cls)) {
 		if (!(err = check_segments(&p)) && !(err = check_place(&p)))
 			err = recover(&p);
 	}
@@ -592,7 +592,7 @@ static int drain(struct wal *w)
 				r = asked = 0;
 			}
 		}
-		if (!r && w->cls == WAL_FSYNC && lane_pending(&w->lane[i]) && !MUTANT(close_pending))
+		if (!r && class_syncs(w->cls) && lane_pending(&w->lane[i]) && !MUTANT(close_pending))
 			r = -EIO;	/* never acknowledged, perhaps half written */
 		if (r && !err)
 			err = r;
@@ -606,7 +606,7 @@ int wal_close(struct wal *w)
 
 	if (!w)
 		return 0;
-	if (w->cls != WAL_NONE) {
+	if (class_stores(w->cls)) {
 		err = MUTANT(close_drain) ? 0 : drain(w);
 		w->store.b.wal_id = 0;
 		for (unsigned i = 0; i < w->known && !err; i++)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * wal_priv.h - what an open store is made of; for wal.c, wal_read.c, wal_watch.c and
- * rec_store.c only.
+ * wal_priv.h - what an open store is made of; for wal.c, wal_read.c and wal_watch.c only.
  *
  * Everything but what is the checkpointer's, and the atomics here and inside lanes and logs,
  * is set in wal_open and not changed until wal_close, so any thread may look at it.
@@ -40,10 +39,5 @@ struct wal {
 	struct settle	*settle;		/* the checkpointer's scratch */
 	struct wal_report report;
 };
-
-static inline bool wal_has_wal(enum wal_class c)
-{
-	return c == WAL_VOLATILE || c == WAL_NVMM || c == WAL_NVMM_EADR;
-}
 
 #endif

@@ -511,7 +511,7 @@ int walfile_create(struct walfile *w, const struct pm_ops *pm, const char *path,
 	if (!err && super_decode(&w->super) != SUPER_VALID)
 		err = -EINVAL;
 	if (!err)
-		err = map_both(w, &p, PM_CREATE | (want->cls > WAL_FSYNC ? PM_SYNC : 0));
+		err = map_both(w, &p, PM_CREATE | (class_needs_nvmm(want->cls) ? PM_SYNC : 0));
 	if (err)
 		return err;
 	for (int i = 0; i < 2; i++)

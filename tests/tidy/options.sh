@@ -35,8 +35,8 @@ sed -n 's/^\.It Cm \(.*\) No = /\1 /p' "$conf" | sed 's/ \(Ar\|Cm\) / /g; s/ | /
 [ "$(wc -l <"$tmp/choices")" -ge 20 ] || { echo "--help lists too few choices:"; cat "$tmp/choices"; exit 1; }
 diff -u "$tmp/choices" "$tmp/told" || { echo "what --help (-) and pasted.conf.5 (+) let choose differs"; bad=1; }
 # Every class has its words in pasted(8), also the one that only "auto" finds.
-classes=$(grep -oE '\{ WAL_[A-Z_]+, "[a-z-]+"' "$top_srcdir/wal/codec.c" | sed 's/.*"\(.*\)"/\1/')
-[ "$(echo "$classes" | wc -w)" -ge 5 ] || { echo "too few classes in codec.c: $classes"; bad=1; }
+classes=$(sed -n 's/^\tX(WAL_[A-Z_]*, [0-9]*, "\([a-z-]*\)",.*/\1/p' "$top_srcdir/wal/class.h")
+[ "$(echo "$classes" | wc -w)" -ge 5 ] || { echo "too few classes in class.h: $classes"; bad=1; }
 for class in $classes; do
 	grep -q "^\.It Cm $class\$" "$main" || { echo "class $class is not in pasted(8)"; bad=1; }
 done

@@ -3,7 +3,7 @@
 UNIT_TESTS += %D%/test_json
 UNIT_TESTS += %D%/test_reply
 UNIT_TESTS += %D%/test_timers
-UNIT_TESTS += %D%/test_crc32c %D%/test_codec
+UNIT_TESTS += %D%/test_crc32c %D%/test_codec %D%/test_class
 UNIT_TESTS += %D%/test_refusal
 %C%_test_refusal_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=lane_admit,--wrap=lane_add,--wrap=lane_nospace,--wrap=lane_failed,--wrap=lane_drop,--wrap=lane_owes,--wrap=lane_prepare_err
 UNIT_TESTS += %D%/test_readback

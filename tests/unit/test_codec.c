@@ -200,20 +200,6 @@ static void head(void **state)
 	assert_false(head_decode(&h, 0));
 }
 
-static void class_names(void **state)
-{
-	(void)state;
-	for (int c = WAL_NONE; c <= WAL_NVMM_EADR; c++)
-		for (int d = WAL_NONE; d <= WAL_NVMM_EADR; d++)
-			assert_true(!strcmp(wal_class_name(c), wal_class_name(d)) == (c == d));
-	assert_string_equal(wal_class_name(WAL_NVMM_EADR), "nvmm-eadr");
-	assert_string_equal(wal_class_name(WAL_NONE), "none");
-	assert_string_equal(wal_class_name(WAL_VOLATILE), "volatile");
-	assert_string_equal(wal_class_name(WAL_FSYNC), "fsync");
-	assert_string_equal(wal_class_name(WAL_NVMM), "nvmm");
-	assert_string_equal(wal_class_name(WAL_NVMM_EADR + 1), "unknown");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,7 +210,6 @@ int main(void)
 		cmocka_unit_test(superblock),
 		cmocka_unit_test(head),
 		cmocka_unit_test(bounds),
-		cmocka_unit_test(class_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -343,11 +343,6 @@ const char *wal_strerror(int err)
 	return text;
 }
 
-const char *wal_class_name(enum wal_class c)
-{
-	return c == WAL_NONE ? "none" : c == WAL_FSYNC ? "fsync" : c == WAL_NVMM ? "nvmm" : "?";
-}
-
 const struct blk_ops *disk_ops(void)
 {
 	return (const struct blk_ops *)0x30;
