@@ -127,18 +127,20 @@ static void gather_record(struct lane *l, struct frags *r, uint64_t seq)
 	b->bytes += frame_bytes(r->bytes);
 }
 
-uint64_t lane_fsync_append(struct lane *l, struct frags *r)
+static uint64_t lane_fsync_append(struct lane *l, struct frags *r)
 {
+	assert(r->n);
 	if (lane_failed(l) || l->spoiled || !gather_room(l, r, frame_bytes(r->bytes)))
 		return 0;
 	gather_record(l, r, l->next_seq);
-	return l->next_seq;
+	return l->next_seq++;
 }
 
-int lane_fsync_admit(const struct lane *l, uint64_t bytes)
+static int lane_fsync_admit(const struct lane *l, uint64_t bytes, uint64_t frags)
 {
 	const struct lane_batch *b = &l->batch[l->gather];
 
+	(void)frags;
 	if (l->spoiled)
 		return -ENOSPC;
 	if (!l->turning && lane_nospace(l) &&
@@ -233,7 +235,7 @@ static int commit(struct lane *l, uint64_t now_ms)
 	return lane_failed(l);
 }
 
-int lane_fsync_commit(struct lane *l, uint64_t now_ms)
+static int lane_fsync_commit(struct lane *l, uint64_t now_ms)
 {
 	int err = commit(l, now_ms);
 
@@ -257,7 +259,7 @@ static int no_room(struct lane *l, int err)
 	return -ENOSPC;
 }
 
-int lane_synced(struct lane *l, int res, uint64_t now_ms)
+static int lane_fsync_synced(struct lane *l, int res, uint64_t now_ms)
 {
 	struct lane_batch *b = &l->batch[!l->gather];
 	uint64_t last;
@@ -286,7 +288,7 @@ int lane_synced(struct lane *l, int res, uint64_t now_ms)
 
 /* ---- open and close ---- */
 
-int lane_fsync_init(struct lane *l, const struct lane_params *p)
+static int lane_fsync_init(struct lane *l, const struct lane_params *p)
 {
 	l->frags_max = FRAGS_MAX;
 	l->next_seq = p->next_seq;
@@ -306,7 +308,7 @@ int lane_fsync_init(struct lane *l, const struct lane_params *p)
 	return 0;
 }
 
-void lane_fsync_fini(struct lane *l)
+static void lane_fsync_fini(struct lane *l)
 {
 	for (int i = 0; i < 2; i++) {
 		free(l->batch[i].frames);
@@ -315,3 +317,8 @@ void lane_fsync_fini(struct lane *l)
 	}
 	memset(l->batch, 0, sizeof(l->batch));
 }
+
+const struct lane_ops lane_fsync = {
+	.init = lane_fsync_init, .fini = lane_fsync_fini, .admit = lane_fsync_admit,
+	.append = lane_fsync_append, .commit = lane_fsync_commit, .synced = lane_fsync_synced,
+};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * lane_priv.h - what a lane is made of; for lane.c, lane_fsync.c, settle.c and wal_priv.h
- * only.
+ * lane_priv.h - what a lane is made of; for lane.c, lane_wal.c, lane_fsync.c, lane_none.c,
+ * settle.c and wal_priv.h only.
  *
  * nvmm classes.  The ring of words, by absolute position:
  *
@@ -58,21 +58,52 @@ struct lane_batch {
 	uint64_t end_off;		/* in the segment, once started */
 };
 
+struct lane_params {
+	unsigned	 id;
+	enum wal_class	 cls;
+	const struct pm_ops  *pm;	/* classes with a wal */
+	const struct blk_ops *blk;	/* classes that store */
+	struct blk_aio	*aio;		/* fsync; may be set later (l->aio) */
+	struct pool	*pool;
+	struct seglog	*seg;
+	struct walfile	*wal;		/* nvmm classes: after walfile_restart or walfile_create */
+	uint64_t	 next_seq;	/* fsync; the nvmm classes take the head's */
+	uint64_t	 record_bytes_max;
+	uint64_t	 segment_bytes;
+};
+
+/* What the lanes of a class do their own way.  Each is the function of lane.h of that name, after
+ * what all lanes have in common; the table of classes says which one a class has. */
+struct lane_ops {
+	int  (*init)(struct lane *l, const struct lane_params *p);	/* NULL: nothing */
+	void (*fini)(struct lane *l);	/* also of an init that failed; NULL: nothing */
+	/* frags: more than such a request has.  Not called where nothing is stored. */
+	int  (*admit)(const struct lane *l, uint64_t bytes, uint64_t frags);
+	/* Takes the frags of *r, and next_seq further; or returns LANE_UNNAMED. */
+	uint64_t (*append)(struct lane *l, struct frags *r);
+	int  (*commit)(struct lane *l, uint64_t now_ms);
+	/* NULL: nothing is ever on its way. */
+	int  (*synced)(struct lane *l, int res, uint64_t now_ms);
+	/* NULL: no buffer is held beyond a commit. */
+	unsigned (*reclaim)(struct lane *l);
+};
+extern const struct lane_ops lane_wal, lane_fsync, lane_none;
+
 struct lane {
 	/* set at open */
 	unsigned	 id;
-	enum wal_class	 cls;
+	const struct lane_ops *ops;
 	const struct pm_ops  *pm;
 	const struct blk_ops *blk;
 	struct blk_aio	*aio;		/* fsync: before the first append */
 	struct pool	*pool;
 	struct seglog	*seg;
 	struct walfile	*wal;		/* nvmm classes */
-	uint64_t	*ring;		/* nvmm classes; written through pm only */
+	uint64_t	*ring;		/* written through pm only; NULL: the class has no wal */
 	uint64_t	 entries;
 	uint64_t	 record_max;	/* bytes */
 	uint64_t	 batch_max;	/* fsync: bytes gathered at most; fits an empty segment */
-	uint32_t	 frags_max;
+	uint32_t	 frags_max;	/* of a record; 0: nothing is stored */
 
 	/* the worker's */
 	uint64_t	 next_seq;
@@ -105,31 +136,11 @@ struct lane {
 	uint64_t	 settle_time_ms;	/* of the batch that settled_pos is in */
 };
 
-struct lane_params {
-	unsigned	 id;
-	enum wal_class	 cls;
-	const struct pm_ops  *pm;	/* classes with a wal */
-	const struct blk_ops *blk;	/* classes that store */
-	struct blk_aio	*aio;		/* fsync; may be set later (l->aio) */
-	struct pool	*pool;
-	struct seglog	*seg;
-	struct walfile	*wal;		/* nvmm classes: after walfile_restart or walfile_create */
-	uint64_t	 next_seq;	/* fsync; the nvmm classes take the head's */
-	uint64_t	 record_bytes_max;
-	uint64_t	 segment_bytes;
-};
 int  lane_init(struct lane *l, const struct lane_params *p);	/* 0, -ENOMEM, -EINVAL */
 void lane_fini(struct lane *l);
 
-/* lane.c for lane_fsync.c: frag nodes back to the pool, with the holds they have or not. */
+/* lane.c for the others: frag nodes back to the pool, with the holds they have or not. */
 void lane_nodes_free(struct pool *p, uint32_t first, bool drop);
-
-/* lane_fsync.c for lane.c; each is the function of lane.h for this class. */
-int  lane_fsync_init(struct lane *l, const struct lane_params *p);
-void lane_fsync_fini(struct lane *l);
-int  lane_fsync_admit(const struct lane *l, uint64_t bytes);
-uint64_t lane_fsync_append(struct lane *l, struct frags *r);
-int  lane_fsync_commit(struct lane *l, uint64_t now_ms);
 
 #define relaxed(v)		atomic_load_explicit(&(v), memory_order_relaxed)
 #define relaxed_store(v, x)	atomic_store_explicit(&(v), (x), memory_order_relaxed)
@@ -154,7 +165,12 @@ static inline void place_next(const struct lane *l, struct place *at)
 
 static inline bool lane_has_wal(const struct lane *l)
 {
-	return l->cls == WAL_VOLATILE || l->cls == WAL_NVMM || l->cls == WAL_NVMM_EADR;
+	return l->ring;
+}
+
+static inline bool lane_stores(const struct lane *l)
+{
+	return l->frags_max;
 }
 
 #endif
