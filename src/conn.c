@@ -29,7 +29,7 @@ void conn_open(struct worker *w, uint32_t handle)
 	c->state = CONN_REQUEST;
 	c->rec = FRAGS_INIT;
 	c->in_first = c->in_last = FRAG_NIL;
-	c->timer_bucket = TIMER_NONE;
+	c->timer = TIMER_INIT;
 	http_init(&c->http, &w->env->limits);
 	c->since_ns = w->fair_ns;
 	c->late = w->draining;
@@ -220,7 +220,7 @@ void conn_kill(struct worker *w, struct conn *c)
 		return;
 	c->closing = true;
 	c->state = CONN_CLOSED;
-	timers_del(&w->timers, c);
+	timers_del(&w->timers, &c->timer);
 	ingest_drop(w, c);
 	while (c->in_first != FRAG_NIL)
 		conn_pop_slot(w, c);

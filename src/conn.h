@@ -21,11 +21,13 @@
 #define CONN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
 #include "http.h"
 #include "pool.h"
+#include "timers.h"
 
 struct worker;
 struct service_req;
@@ -66,7 +68,7 @@ struct conn {
 	bool late : 1;			/* it came while draining: told to go elsewhere */
 	bool took : 1;			/* while in ASK: has taken another's slot for itself */
 
-	TAILQ_ENTRY(conn) sendq, waitq, timer;
+	TAILQ_ENTRY(conn) sendq, waitq;
 	struct conn_list *waits_in;	/* the worker's list that waitq is in; NULL: in none */
 	struct http http;
 	struct frags rec;		/* the record being received */
@@ -96,10 +98,14 @@ struct conn {
 	uint64_t body_came;		/* of the body, since since_ns */
 	uint64_t linger_end_ns;		/* after FIN: what comes later is not read */
 
-	uint64_t deadline_ns;		/* conn_due's, or before that; 0: none; may be later than its bucket */
-	uint64_t timer_ns;		/* when its bucket comes up */
-	uint32_t timer_bucket;		/* TIMER_NONE: in none */
+	struct timer timer;		/* conn_due's deadline, or before that */
 };
+
+/* The connection that a timer of the worker's wheel is of. */
+static inline struct conn *conn_of_timer(struct timer *n)
+{
+	return (struct conn *)((char *)n - offsetof(struct conn, timer));
+}
 
 /* Events of the ring. */
 void conn_open(struct worker *w, uint32_t handle);

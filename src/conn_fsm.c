@@ -610,15 +610,13 @@ void conn_due(struct worker *w, struct conn *c)
 {
 	uint64_t out, in, soon = w->fair_ns + w->shortest_ns;
 
-	if (c->state == CONN_REQUEST && c->timer_bucket != TIMER_NONE && c->timer_ns <= soon && !c->late) {
-		c->deadline_ns = c->timer_ns;
+	if (c->state == CONN_REQUEST && !c->late && timer_keeps(&c->timer, soon))
 		return;
-	}
 	out = out_due(w, c);
 	in = in_due(w, c);
 	if (out && (!in || out < in))
 		in = out;
-	timers_set(&w->timers, c, in < soon ? in : soon);
+	timers_set(&w->timers, &c->timer, in < soon ? in : soon);
 }
 
 void conn_run(struct worker *w, struct conn *c)
@@ -683,7 +681,7 @@ static void client_late(struct worker *w, struct conn *c)
 
 	if ((c->spared_ns != due || !w->pool->lent) && w->ops->unread(w->ring, c->handle)) {
 		c->spared_ns = w->pool->lent ? due : 0;
-		timers_set(&w->timers, c, w->fair_ns + TIMER_TICK_MS * 1000000ull);
+		timers_set(&w->timers, &c->timer, w->fair_ns + TIMER_TICK_MS * 1000000ull);
 		return;
 	}
 	if (!c->first_byte && !c->in_body) {

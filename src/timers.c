@@ -13,45 +13,45 @@ void timers_init(struct timers *t, uint64_t now_ns)
 	t->running = false;
 }
 
-void timers_del(struct timers *t, struct conn *c)
+void timers_del(struct timers *t, struct timer *n)
 {
-	if (c->timer_bucket == TIMER_NONE)
+	if (n->bucket == TIMER_NONE)
 		return;
-	TAILQ_REMOVE(&t->bucket[c->timer_bucket], c, timer);
-	c->timer_bucket = TIMER_NONE;
+	TAILQ_REMOVE(&t->bucket[n->bucket], n, link);
+	n->bucket = TIMER_NONE;
 	t->armed--;
 }
 
 /* The bucket whose turn comes at or after the deadline, at most one round away. */
-static void put(struct timers *t, struct conn *c)
+static void put(struct timers *t, struct timer *n)
 {
-	uint64_t tick = c->deadline_ns / TICK_NS + 1, from = t->tick + t->running;
+	uint64_t tick = n->deadline_ns / TICK_NS + 1, from = t->tick + t->running;
 
 	if (tick <= from)
 		tick = from + 1;
 	if (tick > from + TIMER_BUCKETS - 1)
 		tick = from + TIMER_BUCKETS - 1;
-	c->timer_ns = tick * TICK_NS;
-	c->timer_bucket = tick & (TIMER_BUCKETS - 1);
-	TAILQ_INSERT_TAIL(&t->bucket[c->timer_bucket], c, timer);
+	n->bucket_ns = tick * TICK_NS;
+	n->bucket = tick & (TIMER_BUCKETS - 1);
+	TAILQ_INSERT_TAIL(&t->bucket[n->bucket], n, link);
 	t->armed++;
 }
 
-void timers_set(struct timers *t, struct conn *c, uint64_t deadline_ns)
+void timers_set(struct timers *t, struct timer *n, uint64_t deadline_ns)
 {
-	c->deadline_ns = deadline_ns;
+	n->deadline_ns = deadline_ns;
 	if (!deadline_ns)
 		return;
-	if (c->timer_bucket != TIMER_NONE) {
+	if (n->bucket != TIMER_NONE) {
 		/* Its bucket comes up before, or for it. */
-		if (c->timer_ns <= deadline_ns + TICK_NS)
+		if (n->bucket_ns <= deadline_ns + TICK_NS)
 			return;
-		timers_del(t, c);
+		timers_del(t, n);
 	}
-	put(t, c);
+	put(t, n);
 }
 
-struct conn *timers_expired(struct timers *t, uint64_t now_ns)
+struct timer *timers_expired(struct timers *t, uint64_t now_ns)
 {
 	uint64_t now = now_ns / TICK_NS;
 
@@ -61,21 +61,21 @@ struct conn *timers_expired(struct timers *t, uint64_t now_ns)
 		return NULL;
 	}
 	while (t->tick < now) {
-		struct conn_list *b = &t->bucket[(t->tick + 1) & (TIMER_BUCKETS - 1)];
-		struct conn *c;
+		struct timer_list *b = &t->bucket[(t->tick + 1) & (TIMER_BUCKETS - 1)];
+		struct timer *n;
 
-		/* A connection that moves on goes to a later bucket, also one that is given
+		/* A timer that moves on goes to a later bucket, also one that is given
 		 * a deadline in the past, so this empties the list. */
 		t->running = true;
-		while ((c = TAILQ_FIRST(b))) {
-			timers_del(t, c);
-			if (!c->deadline_ns)
+		while ((n = TAILQ_FIRST(b))) {
+			timers_del(t, n);
+			if (!n->deadline_ns)
 				continue;
-			if (c->deadline_ns <= now_ns) {
-				c->deadline_ns = 0;
-				return c;
+			if (n->deadline_ns <= now_ns) {
+				n->deadline_ns = 0;
+				return n;
 			}
-			put(t, c);
+			put(t, n);
 		}
 		t->running = false;
 		t->tick++;

@@ -196,13 +196,13 @@ static void retry_waiters(struct worker *w)
 /* After a look at everything that is there, for what lies there is not late. */
 static void run_timers(struct worker *w, bool all_seen)
 {
-	struct conn *c;
+	struct timer *n;
 
 	w->behind = all_seen ? 0 : w->behind + 1;
 	if (w->behind % BEHIND_MAX)
 		return;
-	while ((c = timers_expired(&w->timers, w->fair_ns)))
-		conn_timeout(w, c);
+	while ((n = timers_expired(&w->timers, w->fair_ns)))
+		conn_timeout(w, conn_of_timer(n));
 }
 
 static void flush_sends(struct worker *w)

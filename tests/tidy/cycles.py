@@ -11,9 +11,9 @@ import sys
 
 os.chdir(os.environ["top_srcdir"])
 KNOWN = (
-    ("answer ask checkpoint conn ingest metrics readback reply service timers worker",
-     "the service and the checkpointer wake workers, and a connection's output, its place among the "
-     "timers and its question to the service are in struct conn: a seam for followers is the cure"),
+    ("answer ask checkpoint conn ingest metrics readback reply service worker",
+     "the service and the checkpointer wake workers, and a connection's output and its "
+     "question to the service are in struct conn: a seam for followers is the cure"),
     ("http http_adapter http_check",
      "one reader of requests: its state, which http.h lays out, holds that of the other two"),
     ("rec recover", "the steps of one recovery share what rec_priv.h says of it, and recover.c calls them"),
