@@ -16,7 +16,7 @@
 #include "service.h"
 #include "worker.h"
 
-void conn_open(struct worker *w, uint32_t handle)
+void conn_open(struct worker *w, uint32_t handle, unsigned listener)
 {
 	struct conn *c = &w->conns[handle];
 	uint32_t gen = c->gen + 1;
@@ -26,6 +26,7 @@ void conn_open(struct worker *w, uint32_t handle)
 	c->magic = CONN_MAGIC;
 	c->handle = handle;
 	c->gen = gen;
+	c->listener = (uint16_t)listener;
 	c->state = CONN_REQUEST;
 	c->rec = FRAGS_INIT;
 	c->in_first = c->in_last = FRAG_NIL;

@@ -48,6 +48,7 @@ struct conn {
 	uint32_t magic;			/* CONN_MAGIC while open */
 	uint32_t handle;
 	uint32_t gen;			/* of the handle's uses */
+	uint16_t listener;		/* the index of the worker's listener that the client came to */
 	uint8_t  state;			/* enum conn_state */
 
 	bool eof : 1;			/* the peer sends no more */
@@ -108,7 +109,8 @@ static inline struct conn *conn_of_timer(struct timer *n)
 }
 
 /* Events of the ring. */
-void conn_open(struct worker *w, uint32_t handle);
+/* listener: its index among the worker's, which says what the client may be asked for first. */
+void conn_open(struct worker *w, uint32_t handle, unsigned listener);
 void conn_data(struct worker *w, struct conn *c, uint32_t buf, uint16_t off, uint16_t len);
 void conn_eof(struct worker *w, struct conn *c);
 void conn_error(struct worker *w, struct conn *c);

@@ -148,7 +148,7 @@ static void event(struct worker *w, const struct ring_event *e)
 
 	switch ((enum ring_kind)e->kind) {
 	case RING_ACCEPT:
-		conn_open(w, e->conn);
+		conn_open(w, e->conn, (unsigned)e->res);
 		break;
 	case RING_DATA:
 		pool_lent_back(w->pool);

@@ -363,6 +363,29 @@ static void test_away(void **state)
 	assert_int_equal(status(0), 200);
 }
 
+/* ---- the beginning ---- */
+
+/* Whom it came to is known of each connection, also of the next one with the same handle. */
+static void test_listener(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		uint32_t h = i / 2 % 2;
+
+		if (the.line[h].open) {
+			put((struct ring_event){ .kind = RING_ERROR, .conn = h, .res = -ECONNRESET });
+			settle();
+		}
+		put((struct ring_event){ .kind = RING_ACCEPT, .conn = h, .res = 1 + 7 * i });
+		the.line[h] = (struct line){ .open = true };
+		turn();
+		post(h, 1);
+		settle();
+		assert_int_equal(status(h), 200);
+		assert_int_equal(the.w->conns[h].listener, 1 + 7 * i);
+	}
+}
+
 /* ---- the last reply, and after it ---- */
 
 static void refused_while_sending(uint32_t h)
@@ -1849,6 +1872,7 @@ int main(void)
 		T(test_no_deadline_for_us, fsync_class),
 		T(test_unread, nvmm),
 		T(test_away, nvmm),
+		T(test_listener, nvmm),
 		T(test_linger, nvmm),
 		T(test_linger_rate, nvmm),
 		T(test_drain, nvmm),
