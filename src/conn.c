@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * conn.c - a connection's life: opening, output, end.  What it does with its input
- * is in conn_fsm.c.
+ * conn.c - a connection's beginning, its input as it comes, its output as it leaves.  What is
+ * done with the input is in conn_fsm.c, the deadlines are in conn_due.c, the ends in conn_end.c.
  */
-#include "conn.h"
+#include "conn_priv.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "ask.h"
 #include "counters.h"
-#include "ingest.h"
 #include "must.h"
 #include "mutant.h"
 #include "service.h"
@@ -191,69 +189,4 @@ void conn_sent(struct worker *w, struct conn *c, int res)
 	if (!c->first_byte)		/* it has its replies: now the next request is its turn */
 		c->since_ns = w->fair_ns;
 	conn_due(w, c);
-}
-
-void conn_unpromise(struct worker *w, struct conn *c, int status, const char *why)
-{
-	if (c->closing)
-		return;
-	ingest_drop(w, c);
-	c->npending = 0;
-	if (!MUTANT(unpromise))
-		reply_truncate(&w->replies, c, c->out_ready);
-	if (!reply_room(&w->replies, c)) {
-		conn_kill(w, c);
-		return;
-	}
-	if (status == 507)
-		COUNT(w->count, refused_nospace, 1);
-	else
-		COUNT(w->count, refused_failed, 1);
-	conn_refuse(w, c, status, why, true);
-	conn_run(w, c);
-}
-
-/* ---- the end ---- */
-
-void conn_kill(struct worker *w, struct conn *c)
-{
-	if (c->closing)
-		return;
-	c->closing = true;
-	c->state = CONN_CLOSED;
-	timers_del(&w->timers, &c->timer);
-	ingest_drop(w, c);
-	while (c->in_first != FRAG_NIL)
-		conn_pop_slot(w, c);
-	if (c->on_sendq)
-		TAILQ_REMOVE(&w->sendq, c, sendq);
-	if (c->on_pieceq)
-		TAILQ_REMOVE(&w->pieceq, c, sendq);
-	c->on_sendq = c->on_pieceq = false;
-	conn_unwait(c);
-	if (c->service && !c->service_sending) {
-		service_end(c->service);
-		c->service = NULL;
-	}
-	w->ops->close_conn(w->ring, c->handle);
-}
-
-void conn_cut(struct worker *w, struct conn *c)
-{
-	COUNT(w->count, timeout_send, 1);
-	w->ops->forget(w->ring, c->handle);
-	conn_kill(w, c);
-}
-
-void conn_closed(struct worker *w, struct conn *c)
-{
-	must(c->closing);
-	if (c->service)
-		service_end(c->service);
-	reply_free(&w->replies, c);
-	c->magic = 0;
-	w->late -= c->late;
-	w->open--;
-	COUNT(w->count, conns_closed, 1);
-	COUNT_SET(w->count, conns_open, w->open);
 }

@@ -30,11 +30,12 @@
 #include "timers.h"
 
 struct worker;
+struct worker_env;
 struct service_req;
 struct reply_block;
 
 enum conn_state {
-#define STEP(name, waits, what) CONN_##name,
+#define STEP(name, waits, due, passed, what) CONN_##name,
 #include "conn_steps.h"
 #undef STEP
 	CONN_STATES
@@ -48,6 +49,7 @@ struct conn {
 	uint32_t magic;			/* CONN_MAGIC while open */
 	uint32_t handle;
 	uint32_t gen;			/* of the handle's uses */
+	uint16_t linger_ms;		/* in LINGER, after FIN: until the deadline */
 	uint16_t listener;		/* the index of the worker's listener that the client came to */
 	uint8_t  state;			/* enum conn_state */
 
@@ -97,7 +99,7 @@ struct conn {
 
 	uint64_t discarded;		/* bytes read only to be thrown away */
 	uint64_t body_came;		/* of the body, since since_ns */
-	uint64_t linger_end_ns;		/* after FIN: what comes later is not read */
+	uint64_t linger_end_ns;		/* after FIN: when bytes that come no longer renew the deadline */
 
 	struct timer timer;		/* conn_due's deadline, or before that */
 };
@@ -142,15 +144,13 @@ void conn_flush_piece(struct worker *w, struct conn *c);
 /* Take back what was not ready (the lane failed, or had no room) and end with that status. */
 void conn_unpromise(struct worker *w, struct conn *c, int status, const char *why);
 
-/* Internal to conn.c and conn_fsm.c. */
-void conn_pop_slot(struct worker *w, struct conn *c);
-void conn_said(struct worker *w, struct conn *c);
-void conn_send_piece(struct worker *w, struct conn *c);
-void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, bool close);
-
-/* conn_fsm.c: go on with what there is. */
+/* Go on with what there is. */
 void conn_run(struct worker *w, struct conn *c);
-/* Its deadline, anew; after whatever may change it. */
+/* Set the connection's timer anew: called after whatever may change a deadline of conn_steps.h, or
+ * what may leave of the output. */
 void conn_due(struct worker *w, struct conn *c);
+/* The shortest of the settings that a request and its reply are measured by: nothing that begins
+ * now is due before that.  worker.h has it as shortest_ns. */
+uint64_t conn_shortest_ns(const struct worker_env *e);
 
 #endif

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * conn_fsm.c - what a connection does with its input: one step function per state of
- * conn_steps.h and one loop.  A step returns true to be called again (perhaps in
- * another state), false when it can do nothing more until an event comes.
+ * conn_fsm.c - what a connection does with its input: one loop over the step functions of
+ * conn_steps.h, and those of a request; with each, what happens when its deadline has passed.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "ask.h"
-#include "conn.h"
+#include "conn_priv.h"
 #include "counters.h"
 #include "health.h"
 #include "ingest.h"
@@ -18,13 +17,12 @@
 #include "worker.h"
 
 #define DISCARD_MAX	(256u << 10)	/* of a refused request, to keep the connection */
-#define LATE_MS		1000u		/* for the request of who came while draining */
-#define LINGER_MS	2000u		/* after the last reply and FIN, for the client's own */
-#define LINGER_MORE_MS	5000u		/* when it is still sending: for so much of it as body-rate wants */
-#define LINGER_END_MS	300000u		/* and in all */
 
-static const bool state_waits[] = {
-#define STEP(name, waits, what) waits,
+static const struct {
+	bool (*step)(struct worker *, struct conn *);
+	bool waits;
+} states[] = {
+#define STEP(name, waits, due, passed, what) { conn_step_##name, waits },
 #include "conn_steps.h"
 #undef STEP
 };
@@ -45,7 +43,7 @@ void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, 
 	count_status(w->count, status);
 	conn_said(w, c);
 	if (close)
-		c->state = CONN_LINGER;
+		conn_linger(c);
 }
 
 /* A request is over: on to the next, or to the end. */
@@ -56,8 +54,20 @@ static void next_request(struct worker *w, struct conn *c)
 	c->refuse = 0;
 	c->first_byte = c->maybe_record = c->in_body = c->expect = c->append_wait = false;
 	c->discarded = 0;
-	c->state = close ? CONN_LINGER : CONN_REQUEST;
+	c->state = CONN_REQUEST;
 	c->since_ns = w->fair_ns;
+	if (close)
+		conn_linger(c);
+}
+
+/* A request that was read is refused: on to the next, or to the end. */
+static void refuse_request(struct worker *w, struct conn *c, int status, const char *why)
+{
+	bool close = !c->http.req.keep_alive || w->draining;
+
+	conn_refuse(w, c, status, why, close);
+	if (!close)
+		next_request(w, c);
 }
 
 static void refuse_later(struct worker *w, struct conn *c, int status, const char *why)
@@ -264,11 +274,7 @@ static void body_read(struct worker *w, struct conn *c)
 static void request_complete(struct worker *w, struct conn *c)
 {
 	if (c->refuse) {
-		bool close = !c->http.req.keep_alive || w->draining;
-
-		conn_refuse(w, c, c->refuse, c->refuse_why, close);
-		if (!close)
-			next_request(w, c);
+		refuse_request(w, c, c->refuse, c->refuse_why);
 	} else if (c->record) {
 		c->state = CONN_APPEND;
 	} else {
@@ -291,11 +297,11 @@ static bool input_ended(struct worker *w, struct conn *c)
 		COUNT(w->count, vanished, 1);
 		ingest_drop(w, c);
 	}
-	c->state = CONN_LINGER;
+	conn_linger(c);
 	return true;
 }
 
-static bool step_REQUEST(struct worker *w, struct conn *c)
+bool conn_step_REQUEST(struct worker *w, struct conn *c)
 {
 	static uint8_t none[1];
 	struct slot_node *s = c->in_first == FRAG_NIL ? NULL : &w->slots[c->in_first];
@@ -367,6 +373,29 @@ static bool step_REQUEST(struct worker *w, struct conn *c)
 	return true;
 }
 
+/* The client did not send what it owed. */
+bool conn_passed_client_late(struct worker *w, struct conn *c)
+{
+	if (conn_spared(w, c))
+		return false;
+	if (!c->first_byte && !c->in_body) {
+		COUNT(w->count, timeout_idle, 1);
+		conn_linger(c);
+		return true;
+	}
+	if (c->in_body)
+		COUNT(w->count, timeout_body, 1);
+	else
+		COUNT(w->count, timeout_head, 1);
+	ingest_drop(w, c);
+	if (!reply_room(&w->replies, c)) {
+		conn_kill(w, c);
+		return false;
+	}
+	conn_refuse(w, c, 408, c->in_body ? "the body came too slowly" : "the head came too slowly", true);
+	return true;
+}
+
 /* The piece is in the record, or the request is refused: on behind it. */
 static void piece_over(struct worker *w, struct conn *c, int status, const char *why)
 {
@@ -402,12 +431,17 @@ static bool piece_again(struct worker *w, struct conn *c, bool last)
 	return true;
 }
 
-static bool step_PIECE(struct worker *w, struct conn *c)
+bool conn_step_PIECE(struct worker *w, struct conn *c)
 {
 	return piece_again(w, c, false);
 }
 
-static bool step_ADMIT(struct worker *w, struct conn *c)
+bool conn_passed_no_buffers(struct worker *w, struct conn *c)
+{
+	return piece_again(w, c, true);
+}
+
+bool conn_step_ADMIT(struct worker *w, struct conn *c)
 {
 	const char *why = NULL;
 	int r = ingest_admit(w, c, &why);
@@ -423,7 +457,18 @@ static bool step_ADMIT(struct worker *w, struct conn *c)
 	return true;
 }
 
-static bool step_APPEND(struct worker *w, struct conn *c)
+bool conn_passed_not_admitted(struct worker *w, struct conn *c)
+{
+	const char *why;
+	int status = ingest_log_full(w, &why);
+
+	waited(w, c);
+	refuse_later(w, c, status, why);
+	answer_expect(w, c, true);
+	return true;
+}
+
+bool conn_step_APPEND(struct worker *w, struct conn *c)
 {
 	if (lane_failed(w->lane) && !MUTANT(append_failed)) {
 		ingest_drop(w, c);
@@ -444,7 +489,17 @@ static bool step_APPEND(struct worker *w, struct conn *c)
 	return true;
 }
 
-static bool step_REPLY(struct worker *w, struct conn *c)
+bool conn_passed_not_appended(struct worker *w, struct conn *c)
+{
+	const char *why;
+	int status = ingest_log_full(w, &why);
+
+	ingest_drop(w, c);
+	refuse_request(w, c, status, why);
+	return true;
+}
+
+bool conn_step_REPLY(struct worker *w, struct conn *c)
 {
 	if (!reply_room(&w->replies, c))
 		return false;
@@ -452,13 +507,20 @@ static bool step_REPLY(struct worker *w, struct conn *c)
 	return true;
 }
 
-static bool step_ASK(struct worker *w, struct conn *c)
+bool conn_step_ASK(struct worker *w, struct conn *c)
 {
 	return ask_step(w, c);
 }
 
+bool conn_passed_no_slot(struct worker *w, struct conn *c)
+{
+	COUNT(w->count, refused_busy, 1);
+	refuse_request(w, c, 503, "too many read-backs at once");
+	return true;
+}
+
 /* Pieces go out behind the replies to earlier requests, one at a time. */
-static bool step_SERVICE(struct worker *w, struct conn *c)
+bool conn_step_SERVICE(struct worker *w, struct conn *c)
 {
 	struct service_req *r = c->service;
 
@@ -481,7 +543,7 @@ static bool step_SERVICE(struct worker *w, struct conn *c)
 		c->service = NULL;
 		next_request(w, c);
 		if (close)
-			c->state = CONN_LINGER;
+			conn_linger(c);
 		return true;
 	}
 	if (c->service_ready && !c->sending && c->out_sent == c->out_end) {
@@ -493,153 +555,6 @@ static bool step_SERVICE(struct worker *w, struct conn *c)
 	return false;
 }
 
-/* Whether it has sent so much as it must to be listened to for longer. */
-static bool goes_on(const struct worker *w, struct conn *c, uint64_t came)
-{
-	uint64_t step = w->env->body_step * LINGER_MORE_MS / w->env->body_timeout_ms;
-
-	c->body_came += came;
-	if (!came || c->body_came < step || w->fair_ns >= c->linger_end_ns)
-		return false;
-	c->body_came = 0;
-	return true;
-}
-
-/*
- * A close with something unread is a reset, which may take the reply from a client before it
- * has read it, and many read nothing before they have sent everything.  So what it still
- * sends is read and thrown away until it closes (RFC 9112 section 9.6), as long as it sends
- * at body-rate; it costs no buffer.
- */
-static bool step_LINGER(struct worker *w, struct conn *c)
-{
-	uint64_t came = 0;
-
-	while (c->in_first != FRAG_NIL) {
-		came += w->slots[c->in_first].len;
-		conn_pop_slot(w, c);
-	}
-	if (c->sending || c->npending || c->out_sent != c->out_end)
-		return false;
-	if (c->eof) {
-		conn_kill(w, c);
-		return false;
-	}
-	if (!c->fin) {
-		c->fin = true;
-		c->body_came = 0;
-		c->linger_end_ns = w->fair_ns + LINGER_END_MS * 1000000ull;
-		w->ops->shutdown(w->ring, c->handle);
-		c->since_ns = w->fair_ns;
-	} else if (goes_on(w, c, came)) {
-		c->since_ns = w->fair_ns;
-	}
-	return false;
-}
-
-static bool step_CLOSED(struct worker *w, struct conn *c)
-{
-	(void)w;
-	(void)c;
-	return false;
-}
-
-static bool (*const steps[])(struct worker *, struct conn *) = {
-#define STEP(name, waits, what) step_##name,
-#include "conn_steps.h"
-#undef STEP
-};
-
-/* ---- deadlines ---- */
-
-static uint64_t after(uint64_t since_ns, unsigned ms)
-{
-	return since_ns + ms * 1000000ull;
-}
-
-static bool out_pending(const struct conn *c)
-{
-	return c->sending || c->out_ready != c->out_sent;
-}
-
-static uint64_t out_due(const struct worker *w, const struct conn *c)
-{
-	return out_pending(c) ? after(c->out_ns, w->env->write_timeout_ms) : 0;
-}
-
-/* What it owes us, or we give up to give it. */
-static uint64_t in_due(const struct worker *w, const struct conn *c)
-{
-	const struct worker_env *e = w->env;
-
-	switch ((enum conn_state)c->state) {
-	case CONN_REQUEST:
-		if (c->in_body)
-			return after(c->since_ns, e->body_timeout_ms);
-		if (c->first_byte)
-			return after(c->since_ns, e->header_timeout_ms);
-		/* It need not ask for more before it has what it asked for. */
-		return c->npending || out_pending(c) ? 0 :
-			after(c->since_ns, c->late && e->idle_timeout_ms > LATE_MS ? LATE_MS : e->idle_timeout_ms);
-	case CONN_PIECE:
-	case CONN_ADMIT:
-	case CONN_APPEND:
-		return worker_refuse_ns(w, c->wait_ns);
-	case CONN_ASK:
-		return after(c->wait_ns, e->pushback_ms);
-	case CONN_LINGER:
-		if (!c->fin)
-			return 0;
-		return after(c->since_ns, c->in_body || !http_idle(&c->http) ? LINGER_MORE_MS : LINGER_MS);
-	default:
-		return 0;
-	}
-}
-
-/*
- * The one rule: output that may leave has to move within write-timeout; when the client owes
- * us something it has the time for that; when it waits for room of ours, it is refused after
- * pushback-timeout in which the log made no progress; when we owe it something (a commit, a piece of the service's) there is no
- * deadline.  The earlier of the first and one of the others.
- *
- * A timer comes up after the shortest of the timeouts at the latest, and is set anew then: so
- * most of what happens meanwhile needs no reckoning, for nothing that begins now can be due
- * before that.
- */
-void conn_due(struct worker *w, struct conn *c)
-{
-	uint64_t out, in, soon = w->fair_ns + w->shortest_ns;
-
-	if (c->state == CONN_REQUEST && !c->late && timer_keeps(&c->timer, soon))
-		return;
-	out = out_due(w, c);
-	in = in_due(w, c);
-	if (out && (!in || out < in))
-		in = out;
-	timers_set(&w->timers, &c->timer, in < soon ? in : soon);
-}
-
-void conn_run(struct worker *w, struct conn *c)
-{
-	while (steps[c->state](w, c))
-		;
-	if (c->closing)
-		return;
-	conn_due(w, c);
-	if (state_waits[c->state]) {
-		if (!c->paused && c->in_first != FRAG_NIL) {
-			c->paused = true;
-			COUNT(w->count, paused, 1);
-			w->ops->pause(w->ring, c->handle);
-		}
-	} else if (c->paused) {
-		c->paused = false;
-		w->ops->resume(w->ring, c->handle);
-	}
-}
-
-/* ---- other events ---- */
-
 void conn_service_ready(struct worker *w, struct conn *c)
 {
 	if (!c->status_counted)
@@ -650,117 +565,23 @@ void conn_service_ready(struct worker *w, struct conn *c)
 	conn_run(w, c);
 }
 
-bool conn_hoards(const struct worker *w, const struct conn *c, uint64_t ns)
+/* ---- the loop ---- */
+
+void conn_run(struct worker *w, struct conn *c)
 {
-	return !c->closing && c->in_first != FRAG_NIL && out_pending(c) && !c->service_sending &&
-	       w->fair_ns - c->out_ns >= ns;
-}
-
-void conn_drain(struct worker *w, struct conn *c)
-{
-	if (c->state != CONN_REQUEST || c->in_body || !http_idle(&c->http) || c->in_first != FRAG_NIL ||
-	    w->ops->unread(w->ring, c->handle))
-		return;			/* its current request is its last */
-	if (!c->out_end && w->fair_ns < after(c->since_ns, LATE_MS)) {
-		c->late = true;		/* it has only just come: its request is on its way */
-		w->late++;
-		conn_due(w, c);
+	while (states[c->state].step(w, c))
+		;
+	if (c->closing)
 		return;
+	conn_due(w, c);
+	if (states[c->state].waits) {
+		if (!c->paused && c->in_first != FRAG_NIL) {
+			c->paused = true;
+			COUNT(w->count, paused, 1);
+			w->ops->pause(w->ring, c->handle);
+		}
+	} else if (c->paused) {
+		c->paused = false;
+		w->ops->resume(w->ring, c->handle);
 	}
-	c->state = CONN_LINGER;
-	conn_run(w, c);
-}
-
-/* The client did not send what it owed.  What lies in the socket, it did send: we have not
- * come to it yet, and do before the next tick.  Once for each deadline, or a client that never
- * stops sending would have none; but while the kernel has no buffer of ours nothing is read, and
- * the time does not count.  That ends, with the pressure or when it is too long: `refusing`. */
-static void client_late(struct worker *w, struct conn *c)
-{
-	uint64_t due = in_due(w, c);
-
-	if ((c->spared_ns != due || !w->pool->lent) && w->ops->unread(w->ring, c->handle)) {
-		c->spared_ns = w->pool->lent ? due : 0;
-		timers_set(&w->timers, &c->timer, w->fair_ns + TIMER_TICK_MS * 1000000ull);
-		return;
-	}
-	if (!c->first_byte && !c->in_body) {
-		COUNT(w->count, timeout_idle, 1);
-		c->state = CONN_LINGER;
-		conn_run(w, c);
-		return;
-	}
-	if (c->in_body)
-		COUNT(w->count, timeout_body, 1);
-	else
-		COUNT(w->count, timeout_head, 1);
-	ingest_drop(w, c);
-	if (!reply_room(&w->replies, c)) {
-		conn_kill(w, c);
-		return;
-	}
-	conn_refuse(w, c, 408, c->in_body ? "the body came too slowly" : "the head came too slowly", true);
-	conn_run(w, c);
-}
-
-/* The request waited for room in the lane, and there was none. */
-static void lane_full(struct worker *w, struct conn *c)
-{
-	const char *why;
-	int status = ingest_log_full(w, &why);
-
-	if (c->state == CONN_ADMIT) {
-		waited(w, c);
-		refuse_later(w, c, status, why);
-		answer_expect(w, c, true);
-		return;
-	}
-	ingest_drop(w, c);
-	conn_refuse(w, c, status, why, !c->http.req.keep_alive || w->draining);
-	if (c->state != CONN_LINGER)
-		next_request(w, c);
-}
-
-void conn_timeout(struct worker *w, struct conn *c)
-{
-	uint64_t out = out_due(w, c), in = in_due(w, c);
-
-	if (out && out <= w->fair_ns) {
-		conn_cut(w, c);
-		return;
-	}
-	if (!in || in > w->fair_ns) {
-		conn_due(w, c);
-		return;
-	}
-	switch ((enum conn_state)c->state) {
-	case CONN_REQUEST:
-		client_late(w, c);
-		return;
-	case CONN_ASK:
-		conn_unwait(c);
-		COUNT(w->count, refused_busy, 1);
-		conn_refuse(w, c, 503, "too many read-backs at once", !c->http.req.keep_alive || w->draining);
-		if (c->state != CONN_LINGER)
-			next_request(w, c);
-		break;
-	case CONN_PIECE:
-		conn_unwait(c);
-		piece_again(w, c, true);
-		break;
-	case CONN_ADMIT:
-	case CONN_APPEND:
-		conn_unwait(c);
-		lane_full(w, c);
-		break;
-	case CONN_LINGER:
-		conn_kill(w, c);
-		return;
-	case CONN_REPLY:
-	case CONN_SERVICE:
-	case CONN_CLOSED:
-	case CONN_STATES:
-		return;
-	}
-	conn_run(w, c);
 }

@@ -513,16 +513,6 @@ static int worker_alloc(struct worker *w)
 			  w->env->idle_timeout_ms);
 }
 
-static uint64_t shortest_ns(const struct worker_env *e)
-{
-	const unsigned all[] = { e->header_timeout_ms, e->body_timeout_ms, e->idle_timeout_ms, e->write_timeout_ms };
-	unsigned ms = all[0];
-
-	for (unsigned i = 1; i < sizeof(all) / sizeof(all[0]); i++)
-		ms = all[i] < ms ? all[i] : ms;
-	return ms * 1000000ull;
-}
-
 int worker_start(struct worker **out, const struct worker_env *env, unsigned index, int cpu,
 		 const int *listeners, unsigned nlisteners, char *why, size_t why_len)
 {
@@ -541,7 +531,7 @@ int worker_start(struct worker **out, const struct worker_env *env, unsigned ind
 	w->lane = wal_lane(env->wal, index);
 	w->pool = wal_pool(env->wal, index);
 	w->reserve = w->pool->n / 8 < RESERVE_MAX ? w->pool->n / 8 : RESERVE_MAX;
-	w->shortest_ns = shortest_ns(env);
+	w->shortest_ns = conn_shortest_ns(env);
 	TAILQ_INIT(&w->sendq);
 	TAILQ_INIT(&w->pieceq);
 	TAILQ_INIT(&w->waitq);

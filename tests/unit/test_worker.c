@@ -421,6 +421,44 @@ static void test_linger(void **state)
 	}
 }
 
+/* Whatever led there, the time after the FIN is one of two: two seconds where all requests were read
+ * whole, five where one was not. */
+static void test_linger_ways(void **state)
+{
+	static const struct { const char *text; unsigned wait_ms, linger_ms; int status; } way[] = {
+		{ "GET /-/livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 0, 2000, 200 },
+		{ "GET /nothing HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 0, 2000, 404 },
+		{ "OPTIONS /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 0, 2000, 204 },
+		{ "POST /x HTTP/1.0\r\nContent-Length: 1\r\n\r\nx", 0, 2000, 200 },
+		{ "POST /-/x HTTP/1.0\r\nContent-Length: 1\r\n\r\nx", 0, 2000, 405 },
+		{ "", IDLE_MS, 2000, 0 },
+		{ "POST /x HT", HEADER_MS, 5000, 408 },
+		{ "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx", BODY_MS, 5000, 408 },
+		{ "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n", 0, 5000, 413 },
+		{ "PUT /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nIf-Match: 1\r\nContent-Length: 9\r\n\r\n", 0, 5000, 412 },
+		{ "nonsense\r\n\r\n", 0, 5000, 501 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(way) / sizeof(way[0]); i++) {
+		uint32_t h = i % CONNS;
+
+		client(h);
+		if (*way[i].text)
+			say(h, way[i].text);
+		if (way[i].wait_ms)
+			pass(way[i].wait_ms + 2 * LATE);
+		settle();
+		assert_int_equal(way[i].status ? status(h) : 0, way[i].status);
+		assert_true(the.line[h].shut);
+		pass(way[i].linger_ms - 3 * LATE);
+		assert_false(gone_by_now(h));
+		pass(4 * LATE);
+		settle();
+		assert_true(gone_by_now(h));
+	}
+}
+
 /* Who still sends is read, as long as it sends at the rate of a body, and five minutes in all. */
 static void test_linger_rate(void **state)
 {
@@ -1874,6 +1912,7 @@ int main(void)
 		T(test_away, nvmm),
 		T(test_listener, nvmm),
 		T(test_linger, nvmm),
+		T(test_linger_ways, nvmm),
 		T(test_linger_rate, nvmm),
 		T(test_drain, nvmm),
 		T(test_drain_end, nvmm),
