@@ -10,7 +10,7 @@
 
 #include "json.h"
 #include "now.h"
-#include "reply.h"
+#include "status.h"
 
 bool text_room(struct text *t, size_t n)
 {
@@ -130,6 +130,7 @@ void answer_date(char buf[ANSWER_DATE], uint64_t ms)
 enum answer_framing answer_head(struct text *t, const struct answer *a,
 				const struct asker *k, bool *close)
 {
+	const struct status *s = status_of(a->status);
 	enum answer_framing f = ANSWER_PLAIN;
 	char date[ANSWER_DATE];
 
@@ -138,13 +139,12 @@ enum answer_framing answer_head(struct text *t, const struct answer *a,
 	*close = !k->keep_alive || f == ANSWER_UNTIL_CLOSE;
 	answer_date(date, now_wall_ms());
 
-	text_f(t, "HTTP/1.1 %d %s\r\nDate: %s\r\nPasted-Class: %s\r\n", a->status,
-	       a->status == 410 ? "Gone" : reply_reason(a->status), date, k->class);
+	text_f(t, "HTTP/1.1 %d %s\r\nDate: %s\r\nPasted-Class: %s\r\n", a->status, s->reason, date, k->class);
 	if (a->type)
 		text_f(t, "Content-Type: %s\r\n", a->type);
 	if (f == ANSWER_CHUNKS)
 		text_str(t, "Transfer-Encoding: chunked\r\n");
-	else if (a->len != ANSWER_STREAM && a->status != 204)
+	else if (a->len != ANSWER_STREAM && s->body)
 		text_f(t, "Content-Length: %" PRIu64 "\r\n", a->len);
 	text_str(t, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
 	if (*close)
@@ -155,6 +155,8 @@ enum answer_framing answer_head(struct text *t, const struct answer *a,
 		text_str(t, "Connection: keep-alive\r\n");
 	if (a->headers)
 		text_str(t, a->headers);
+	if (s->retry)
+		text_str(t, s->retry);
 	text_str(t, "\r\n");
 	return f;
 }

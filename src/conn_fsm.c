@@ -37,7 +37,6 @@ void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, 
 	reply_status(&w->replies, c, status, why, (struct reply_opt){
 		.close = close, .old = q->minor == 0 && q->method != HTTP_NONE,
 		.head = q->method == HTTP_HEAD_METHOD,
-		.retry_after_s = status == 503 || status == 507 ? (status == 503 ? 1 : 10) : 0,
 		.extra = status == 405 ? "Allow: GET, HEAD, OPTIONS\r\n" : NULL,
 	});
 	count_status(w->count, status);
@@ -100,7 +99,7 @@ static void answer_health(struct worker *w, struct conn *c)
 		status = health_text(w->env->health, text, sizeof(text), &len);
 	reply_text(&w->replies, c, status, text, len, (struct reply_opt){
 		.close = !q->keep_alive || w->draining, .old = q->minor == 0,
-		.head = q->method == HTTP_HEAD_METHOD, .retry_after_s = status == 503 });
+		.head = q->method == HTTP_HEAD_METHOD });
 	count_status(w->count, status);
 	conn_said(w, c);
 	next_request(w, c);

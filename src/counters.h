@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "ring.h"
+#include "status.h"
 
 /*
  * X(field, metric, labels, type, help).  Rows with the same metric name stand
@@ -77,14 +78,10 @@
 	X(ring_zero_copy, "ring_zero_copy_bytes_total", "", counter, "Payload bytes that the network device put into the buffers.") \
 	X(latency_sum_us, "latency_sum_microseconds", "", internal, "The histogram's sum.")
 
-/* The status codes that are sent.  Others count as "other". */
-#define COUNTER_STATUS_TABLE(X) \
-	X(100) X(200) X(204) X(400) X(404) X(405) X(408) X(410) X(411) X(412) X(413) \
-	X(414) X(415) X(417) X(431) X(500) X(501) X(503) X(505) X(507)
-
+/* Replies are counted by the rows of STATUS_TABLE, and others as "other". */
 enum {
-#define X(code) COUNTER_STATUS_##code,
-	COUNTER_STATUS_TABLE(X)
+#define X(code, reason, body, retry_s) COUNTER_STATUS_##code,
+	STATUS_TABLE(X)
 #undef X
 	COUNTER_STATUS_OTHER, COUNTER_STATUSES
 };
@@ -123,8 +120,8 @@ static inline void count_status(struct counters *c, int status)
 		return;
 	}
 	switch (status) {
-#define X(code) case code: i = COUNTER_STATUS_##code; break;
-	COUNTER_STATUS_TABLE(X)
+#define X(code, reason, body, retry_s) case code: i = COUNTER_STATUS_##code; break;
+	STATUS_TABLE(X)
 #undef X
 	default: i = COUNTER_STATUS_OTHER;
 	}

@@ -16,6 +16,7 @@ libpasted_a_SOURCES += %D%/http.c %D%/http.h %D%/http_check.c %D%/http_check.h
 libpasted_a_SOURCES += %D%/http_adapter.h %D%/http_llhttp.c %D%/http_parser2.c
 libpasted_a_SOURCES += %D%/ingest.c %D%/ingest.h %D%/refusal.c %D%/refusal.h
 libpasted_a_SOURCES += %D%/reply.c %D%/reply.h
+libpasted_a_SOURCES += %D%/status.c %D%/status.h
 libpasted_a_SOURCES += %D%/timers.c %D%/timers.h
 libpasted_a_SOURCES += %D%/worker.c %D%/worker.h
 libpasted_a_SOURCES += %D%/choose.c %D%/choose.h

@@ -43,8 +43,8 @@ static const struct row {
 #define ROWS (sizeof rows / sizeof *rows)
 
 static const char *const status_name[COUNTER_STATUSES] = {
-#define X(code) #code,
-	COUNTER_STATUS_TABLE(X)
+#define X(code, reason, body, retry_s) #code,
+	STATUS_TABLE(X)
 #undef X
 	"other"
 };

@@ -90,8 +90,7 @@ static int look(struct readback *r, uint64_t seq)
 static void error(struct readback *r, struct text *t, int status, const char *why)
 {
 	r->status = status;
-	answer_error(t, status, why, status == 503 ? "Retry-After: 1\r\n" : NULL,
-		     &r->ask, &r->close_after);
+	answer_error(t, status, why, NULL, &r->ask, &r->close_after);
 }
 
 /* A header of ours with a value of the client's: only if it is safe to send. */

@@ -11,6 +11,7 @@
 #include "answer.h"
 #include "conn.h"
 #include "must.h"
+#include "status.h"
 
 #define REPLY_TEXT_MAX	300u
 #define ROOM(b) (sizeof((b)->data) - (b)->used)
@@ -197,40 +198,17 @@ void reply_recorded(struct reply_pool *p, struct conn *c, uint64_t seq, bool clo
 	head_end(c, put(o, p->tail, p->tail_len));
 }
 
-const char *reply_reason(int status)
-{
-	switch (status) {
-	case 200: return "OK";
-	case 204: return "No Content";
-	case 400: return "Bad Request";
-	case 404: return "Not Found";
-	case 405: return "Method Not Allowed";
-	case 408: return "Request Timeout";
-	case 411: return "Length Required";
-	case 412: return "Precondition Failed";
-	case 413: return "Content Too Large";
-	case 414: return "URI Too Long";
-	case 417: return "Expectation Failed";
-	case 431: return "Request Header Fields Too Large";
-	case 500: return "Internal Server Error";
-	case 501: return "Not Implemented";
-	case 503: return "Service Unavailable";
-	case 505: return "HTTP Version Not Supported";
-	case 507: return "Insufficient Storage";
-	default:  return "Error";
-	}
-}
-
 /* type NULL: no body, and no length of one. */
 static void reply_any(struct reply_pool *p, struct conn *c, int status, const char *type,
 		      const char *body, size_t len, struct reply_opt r)
 {
+	const struct status *s = status_of(status);
 	char *o = head_start(c);
 
 	o = PUT(o, "HTTP/1.1 ");
 	o = put_u64(o, (uint64_t)status);
 	*o++ = ' ';
-	o = put(o, reply_reason(status), strlen(reply_reason(status)));
+	o = put(o, s->reason, strlen(s->reason));
 	o = PUT(o, "\r\n");
 	o = put(o, p->date, p->date_len);
 	o = put_class(o, p);
@@ -243,11 +221,8 @@ static void reply_any(struct reply_pool *p, struct conn *c, int status, const ch
 	}
 	if (r.extra)
 		o = put(o, r.extra, strlen(r.extra));
-	if (r.retry_after_s) {
-		o = PUT(o, "Retry-After: ");
-		o = put_u64(o, r.retry_after_s);
-		o = PUT(o, "\r\n");
-	}
+	if (s->retry)
+		o = put(o, s->retry, strlen(s->retry));
 	o = put_connection(o, p, r.close, r.old);
 	o = PUT(o, "\r\n");
 	if (type && !r.head)
@@ -260,7 +235,7 @@ void reply_status(struct reply_pool *p, struct conn *c, int status, const char *
 	char body[128];
 	int n = snprintf(body, sizeof(body), "{\"status\":%d,\"error\":\"%.80s\"}\n", status, why);
 
-	reply_any(p, c, status, status == 204 ? NULL : "application/json", body, (size_t)n, r);
+	reply_any(p, c, status, status_of(status)->body ? "application/json" : NULL, body, (size_t)n, r);
 }
 
 void reply_text(struct reply_pool *p, struct conn *c, int status, const char *text, size_t len,

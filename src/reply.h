@@ -59,13 +59,12 @@ bool reply_room(struct reply_pool *p, struct conn *c);
 void reply_recorded(struct reply_pool *p, struct conn *c, uint64_t seq, bool close, bool old);
 /* Any other status, with a short JSON body that says why (204: none). head: no
  * body is sent. why: no quotes or control bytes in it. */
-struct reply_opt { bool close, old, head; unsigned retry_after_s; const char *extra; };
+struct reply_opt { bool close, old, head; const char *extra; };
 void reply_status(struct reply_pool *p, struct conn *c, int status, const char *why, struct reply_opt o);
 /* The same with a text/plain body; it is cut to fit. */
 void reply_text(struct reply_pool *p, struct conn *c, int status, const char *text, size_t len,
 		struct reply_opt o);
 void reply_continue(struct reply_pool *p, struct conn *c);
-const char *reply_reason(int status);
 
 /* Up to n iovecs of what may leave ([out_sent, out_ready)); *end is where they end. */
 struct iovec;

@@ -87,8 +87,7 @@ static bool is_path(const struct http_req *q, const char *path)
 
 static void answer_text(struct client *c, const struct asker *k, int status, const char *text, size_t len)
 {
-	struct answer a = { .status = status, .type = "text/plain", .len = len,
-			    .headers = status == 503 ? "Retry-After: 1\r\n" : NULL };
+	struct answer a = { .status = status, .type = "text/plain", .len = len };
 	bool close;
 
 	answer_head(&c->out, &a, k, &close);
@@ -138,7 +137,7 @@ static void answer(const struct waiting *w, struct client *c)
 		answer_error(&c->out, 404, "nothing here; records are read at /-/records/", NULL, &k, &close);
 	else {
 		snprintf(why, sizeof(why), "the server is %s; try again", health_word(w->env.health));
-		answer_error(&c->out, 503, why, "Retry-After: 1\r\n", &k, &close);
+		answer_error(&c->out, 503, why, NULL, &k, &close);
 	}
 }
 

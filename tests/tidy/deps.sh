@@ -21,7 +21,7 @@ floor() {
 	worker.* | ask.* | conn.* | conn_*.* | ingest.* | checkpoint.* | reply.c) echo 3 ;;
 	service.* | readback.* | metrics.* | answer.*) echo 2 ;;
 	http*.* | ring*.* | reply.h | choose.* | counters.h | refusal.* | health.* | queue.h | watch.*) echo 1 ;;
-	cgroup.* | config.* | fault.* | listen.* | daemon.* | disk.* | now.* | diag.* | timers.* | must.h) echo 0 ;;
+	cgroup.* | config.* | fault.* | listen.* | daemon.* | disk.* | now.* | diag.* | timers.* | must.h | status.*) echo 0 ;;
 	*) echo none ;;
 	esac
 }

@@ -193,6 +193,7 @@ static void test_statuses(void **state)
 		text_add(&x, "", 1);
 		assert_memory_equal(x.p, t[i].line, strlen(t[i].line));
 		assert_int_equal(strstr(x.p, "\r\nContent-Length: 0\r\n") != NULL, t[i].status != 204);
+		assert_int_equal(strstr(x.p, "\r\nRetry-After: 1\r\n\r\n") != NULL, t[i].status == 503);
 		assert_null(strstr(x.p, "\nContent-Type"));
 		assert_string_equal(x.p + strlen(x.p) - 4, "\r\n\r\n");
 	}

@@ -84,7 +84,7 @@ static void statuses(void **state)
 	(void)state;
 	fresh("nvmm", true);
 	assert_true(reply_room(&p, &c));
-	reply_status(&p, &c, 503, "no free buffers", (struct reply_opt){ .retry_after_s = 1, .close = true });
+	reply_status(&p, &c, 503, "no free buffers", (struct reply_opt){ .close = true });
 	c.out_ready = c.out_end;
 	const char *s = take();
 	assert_non_null(strstr(s, "HTTP/1.1 503 Service Unavailable\r\n"));
@@ -106,7 +106,7 @@ static void statuses(void **state)
 	char big[2000];
 	memset(big, 'x', sizeof(big));
 	assert_true(reply_room(&p, &c));
-	reply_text(&p, &c, 503, big, sizeof(big), (struct reply_opt){ .retry_after_s = 1, .close = true, .old = true });
+	reply_text(&p, &c, 503, big, sizeof(big), (struct reply_opt){ .close = true, .old = true });
 	c.out_ready = c.out_end;
 	assert_non_null(strstr(take(), "xxx"));
 	reply_fini(&p);
@@ -293,9 +293,9 @@ static void reasons(void **state)
 {
 	static const struct { int status; const char *reason; } row[] = {
 		{ 200, "OK" }, { 204, "No Content" }, { 400, "Bad Request" }, { 404, "Not Found" },
-		{ 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 411, "Length Required" },
+		{ 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 410, "Gone" }, { 411, "Length Required" },
 		{ 412, "Precondition Failed" }, { 413, "Content Too Large" }, { 414, "URI Too Long" },
-		{ 417, "Expectation Failed" }, { 431, "Request Header Fields Too Large" },
+		{ 415, "Unsupported Media Type" }, { 417, "Expectation Failed" }, { 431, "Request Header Fields Too Large" },
 		{ 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 503, "Service Unavailable" },
 		{ 505, "HTTP Version Not Supported" }, { 507, "Insufficient Storage" }, { 999, "Error" },
 	};
@@ -305,12 +305,15 @@ static void reasons(void **state)
 	fresh("fsync", true);
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		assert_true(reply_room(&p, &c));
-		reply_status(&p, &c, row[i].status, "why", (struct reply_opt){ .extra = "X: y\r\n", .retry_after_s = 10 });
+		reply_status(&p, &c, row[i].status, "why", (struct reply_opt){ .extra = "X: y\r\n" });
 		c.out_ready = c.out_end;
 		snprintf(want, sizeof(want), "HTTP/1.1 %d %s\r\n", row[i].status, row[i].reason);
 		const char *s = take();
 		assert_memory_equal(s, want, strlen(want));
-		assert_non_null(strstr(s, "\r\nX: y\r\nRetry-After: 10\r\n"));
+		assert_int_equal(strstr(s, "\r\nX: y\r\nRetry-After: 1\r\n") != NULL, row[i].status == 503);
+		assert_int_equal(strstr(s, "\r\nX: y\r\nRetry-After: 10\r\n") != NULL, row[i].status == 507);
+		assert_int_equal(strstr(s, "Retry-After") != NULL, row[i].status == 503 || row[i].status == 507);
+		assert_int_equal(strstr(s, "\r\nContent-Length: ") != NULL, row[i].status != 204);
 	}
 	assert_true(reply_room(&p, &c));
 	reply_continue(&p, &c);
