@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
+#include "head.h"
 #include "now.h"
 #include "status.h"
 
@@ -113,51 +113,25 @@ void text_free(struct text *t)
 	memset(t, 0, sizeof *t);
 }
 
-/* Not gmtime(3): under TZ=right/UTC that takes leap seconds off. */
-void answer_date(char buf[ANSWER_DATE], uint64_t ms)
-{
-	static const char days[] = "ThuFriSatSunMonTueWed";	/* the first of them was a Thursday */
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	unsigned month, day = (unsigned)(ms / 86400000 % 7);
-	char t[JSON_TIME];
-
-	json_time(t, ms);
-	month = (unsigned)((t[5] - '0') * 10 + t[6] - '0' - 1);
-	snprintf(buf, ANSWER_DATE, "%.3s, %.2s %.3s %.4s %.8s GMT", days + 3 * day, t + 8,
-		 months + 3 * month, t, t + 11);
-}
-
 enum answer_framing answer_head(struct text *t, const struct answer *a,
 				const struct asker *k, bool *close)
 {
-	const struct status *s = status_of(a->status);
 	enum answer_framing f = ANSWER_PLAIN;
-	char date[ANSWER_DATE];
+	struct head_date date = HEAD_DATE_NONE;
+	struct head h = {
+		.status = a->status, .type = a->type, .len = a->len, .old = !k->http11,
+		.front = { "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n" },
+		.back = { a->headers, status_of(a->status)->retry },
+	};
 
 	if (a->len == ANSWER_STREAM && !k->head)
 		f = k->http11 ? ANSWER_CHUNKS : ANSWER_UNTIL_CLOSE;
-	*close = !k->keep_alive || f == ANSWER_UNTIL_CLOSE;
-	answer_date(date, now_wall_ms());
-
-	text_f(t, "HTTP/1.1 %d %s\r\nDate: %s\r\nPasted-Class: %s\r\n", a->status, s->reason, date, k->class);
-	if (a->type)
-		text_f(t, "Content-Type: %s\r\n", a->type);
-	if (f == ANSWER_CHUNKS)
-		text_str(t, "Transfer-Encoding: chunked\r\n");
-	else if (a->len != ANSWER_STREAM && s->body)
-		text_f(t, "Content-Length: %" PRIu64 "\r\n", a->len);
-	text_str(t, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
-	if (*close)
-		text_str(t, "Connection: close\r\n");
-	else if (k->keep && *k->keep)
-		text_str(t, k->keep);
-	else if (!k->http11)
-		text_str(t, "Connection: keep-alive\r\n");
-	if (a->headers)
-		text_str(t, a->headers);
-	if (s->retry)
-		text_str(t, s->retry);
-	text_str(t, "\r\n");
+	if (a->len == ANSWER_STREAM)
+		h.len = f == ANSWER_CHUNKS ? HEAD_CHUNKS : HEAD_UNTOLD;
+	*close = h.close = !k->keep_alive || f == ANSWER_UNTIL_CLOSE;
+	head_date_set(&date, now_wall_ms());
+	if (text_room(t, head_room(&h, k->common)))
+		t->n = (size_t)(head_write(t->p + t->n, &h, k->common, &date) - t->p);
 	return f;
 }
 

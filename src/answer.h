@@ -30,12 +30,12 @@ void text_json(struct text *t, const char *s);
 bool text_room(struct text *t, size_t n);	/* n bytes may be written at p + n */
 void text_free(struct text *t);
 
+struct head_common;
 struct asker {			/* how the client asked */
 	bool http11;
 	bool keep_alive;
 	bool head;		/* HEAD: no body */
-	const char *class;	/* the server's, for Pasted-Class */
-	const char *keep;	/* reply_keep_alive's lines for a connection that stays; NULL: none */
+	const struct head_common *common;	/* what every reply says */
 };
 
 struct answer {
@@ -58,9 +58,4 @@ enum answer_framing answer_head(struct text *t, const struct answer *a,
 /* A whole answer with a JSON body {"status": status, "error": why}. */
 void answer_error(struct text *t, int status, const char *why, const char *headers,
 		  const struct asker *k, bool *close);
-
-/* "Sat, 21 Nov 2026 00:38:20 GMT". */
-#define ANSWER_DATE 40u
-void answer_date(char buf[ANSWER_DATE], uint64_t ms);
-
 #endif

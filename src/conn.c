@@ -126,7 +126,7 @@ void conn_flush(struct worker *w, struct conn *c)
 	TAILQ_REMOVE(&w->sendq, c, sendq);
 	c->on_sendq = false;
 	must(!c->sending && !c->closing);	/* conn_sendable, conn_kill */
-	n = reply_iov(c, iov, RING_IOV_MAX, &c->out_flight);
+	n = reply_iov(&c->out, iov, RING_IOV_MAX, &c->out_flight);
 	if (!n)
 		return;
 	c->sending = true;
@@ -139,7 +139,7 @@ void conn_said(struct worker *w, struct conn *c)
 {
 	if (c->npending && !MUTANT(reply_order))
 		return;			/* leaves when the one before it may */
-	c->out_ready = c->out_end;
+	c->out.ready = c->out.end;
 	conn_sendable(w, c);
 }
 
@@ -173,13 +173,13 @@ void conn_sent(struct worker *w, struct conn *c, int res)
 		return;
 	}
 	if (!c->service_sending) {
-		reply_sent(&w->replies, c, c->out_flight);
+		reply_sent(&w->replies, &c->out, c->out_flight);
 		/* The reply of a request that waits had its room in what has left; the
 		 * first block of a connection is always there. */
 		if (c->state == CONN_PIECE || c->state == CONN_ADMIT || c->state == CONN_APPEND ||
 		    c->state == CONN_ASK)
-			must(reply_room(&w->replies, c));
-		if (c->out_ready > c->out_sent)
+			must(reply_room(&w->replies, &c->out));
+		if (c->out.ready > c->out.sent)
 			conn_sendable(w, c);
 	}
 	if (c->state != CONN_REQUEST) {

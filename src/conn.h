@@ -7,15 +7,8 @@
  * when a connection may not go on (conn_steps.h: a state that waits) they queue in
  * `in` and the ring is told to pause.
  *
- * Output is a stream of bytes with three marks, all counted from the start of the
- * connection:
- *
- *     out_sent  <=  out_ready  <=  out_end
- *        |             |              `- replies made so far
- *        |             `- may leave: what they promise is durable
- *        `- has left
- *
- * and at most one send in flight, which ends at out_flight.
+ * Output is a stream of bytes with three marks (reply.h): out.sent <= out.ready <= out.end.  At
+ * most one send is in flight, which ends at out_flight.
  */
 #ifndef CONN_H
 #define CONN_H
@@ -27,12 +20,12 @@
 
 #include "http.h"
 #include "pool.h"
+#include "reply.h"
 #include "timers.h"
 
 struct worker;
 struct worker_env;
 struct service_req;
-struct reply_block;
 
 enum conn_state {
 #define STEP(name, waits, due, passed, what) CONN_##name,
@@ -84,8 +77,8 @@ struct conn {
 
 	uint32_t in_first, in_last;	/* slots not parsed yet, FRAG_NIL: none */
 
-	struct reply_block *out_first, *out_last;
-	uint64_t out_sent, out_flight, out_ready, out_end;
+	struct reply_out out;
+	uint64_t out_flight;
 	uint32_t npending;		/* replies that wait to be durable */
 	struct service_req *service;
 	uint64_t service_ns;		/* since when it has not taken its piece (ask.h) */

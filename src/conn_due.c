@@ -17,7 +17,7 @@
 
 static bool out_pending(const struct conn *c)
 {
-	return c->sending || c->out_ready != c->out_sent;
+	return c->sending || c->out.ready != c->out.sent;
 }
 
 static uint64_t out_due(const struct worker *w, const struct conn *c)

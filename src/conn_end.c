@@ -60,7 +60,7 @@ bool conn_step_LINGER(struct worker *w, struct conn *c)
 		came += w->slots[c->in_first].len;
 		conn_pop_slot(w, c);
 	}
-	if (c->sending || c->npending || c->out_sent != c->out_end)
+	if (c->sending || c->npending || c->out.sent != c->out.end)
 		return false;
 	if (c->eof) {
 		conn_kill(w, c);
@@ -91,7 +91,7 @@ void conn_drain(struct worker *w, struct conn *c)
 	if (c->state != CONN_REQUEST || c->in_body || !http_idle(&c->http) || c->in_first != FRAG_NIL ||
 	    w->ops->unread(w->ring, c->handle))
 		return;			/* its current request is its last */
-	if (!c->out_end && w->fair_ns < conn_after(c->since_ns, CONN_LATE_MS)) {
+	if (!c->out.end && w->fair_ns < conn_after(c->since_ns, CONN_LATE_MS)) {
 		c->late = true;		/* it has only just come: its request is on its way */
 		w->late++;
 		conn_due(w, c);
@@ -108,8 +108,8 @@ void conn_unpromise(struct worker *w, struct conn *c, int status, const char *wh
 	ingest_drop(w, c);
 	c->npending = 0;
 	if (!MUTANT(unpromise))
-		reply_truncate(&w->replies, c, c->out_ready);
-	if (!reply_room(&w->replies, c)) {
+		reply_truncate(&w->replies, &c->out, c->out.ready);
+	if (!reply_room(&w->replies, &c->out)) {
 		conn_kill(w, c);
 		return;
 	}
@@ -165,7 +165,7 @@ void conn_closed(struct worker *w, struct conn *c)
 	must(c->closing);
 	if (c->service)
 		service_end(c->service);
-	reply_free(&w->replies, c);
+	reply_free(&w->replies, &c->out);
 	c->magic = 0;
 	w->late -= c->late;
 	w->open--;

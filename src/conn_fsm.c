@@ -34,7 +34,7 @@ void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, 
 {
 	const struct http_req *q = &c->http.req;
 
-	reply_status(&w->replies, c, status, why, (struct reply_opt){
+	reply_status(&w->replies, &c->out, status, why, (struct reply_opt){
 		.close = close, .old = q->minor == 0 && q->method != HTTP_NONE,
 		.head = q->method == HTTP_HEAD_METHOD,
 		.extra = status == 405 ? "Allow: GET, HEAD, OPTIONS\r\n" : NULL,
@@ -97,7 +97,7 @@ static void answer_health(struct worker *w, struct conn *c)
 		strcpy(text, "alive\n"), len = 6;
 	else
 		status = health_text(w->env->health, text, sizeof(text), &len);
-	reply_text(&w->replies, c, status, text, len, (struct reply_opt){
+	reply_text(&w->replies, &c->out, status, text, len, (struct reply_opt){
 		.close = !q->keep_alive || w->draining, .old = q->minor == 0,
 		.head = q->method == HTTP_HEAD_METHOD });
 	count_status(w->count, status);
@@ -118,7 +118,7 @@ static void answer_read(struct worker *w, struct conn *c)
 	if (q->target_len < HTTP_TARGET_KEEP)
 		q->target[q->target_len] = '\0';
 	if (q->method == HTTP_OPTIONS) {
-		reply_status(&w->replies, c, 204, "", (struct reply_opt){
+		reply_status(&w->replies, &c->out, 204, "", (struct reply_opt){
 			.close = !q->keep_alive || w->draining, .old = q->minor == 0,
 			.extra = q->own ? "Allow: GET, HEAD, OPTIONS\r\n"
 					: "Allow: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE\r\n" });
@@ -236,7 +236,7 @@ static bool answer_expect(struct worker *w, struct conn *c, bool more_input)
 		return false;
 	}
 	if (c->expect && !more_input) {
-		reply_continue(&w->replies, c);
+		reply_continue(&w->replies, &c->out);
 		count_status(w->count, 100);
 		conn_said(w, c);
 	}
@@ -312,7 +312,7 @@ bool conn_step_REQUEST(struct worker *w, struct conn *c)
 
 	if (!s && !c->in_body)
 		return c->eof ? input_ended(w, c) : false;
-	if (!reply_room(&w->replies, c)) {
+	if (!reply_room(&w->replies, &c->out)) {
 		push_back(w, c, CONN_REPLY);
 		return true;
 	}
@@ -387,7 +387,7 @@ bool conn_passed_client_late(struct worker *w, struct conn *c)
 	else
 		COUNT(w->count, timeout_head, 1);
 	ingest_drop(w, c);
-	if (!reply_room(&w->replies, c)) {
+	if (!reply_room(&w->replies, &c->out)) {
 		conn_kill(w, c);
 		return false;
 	}
@@ -500,7 +500,7 @@ bool conn_passed_not_appended(struct worker *w, struct conn *c)
 
 bool conn_step_REPLY(struct worker *w, struct conn *c)
 {
-	if (!reply_room(&w->replies, c))
+	if (!reply_room(&w->replies, &c->out))
 		return false;
 	waited(w, c);
 	return true;
@@ -545,7 +545,7 @@ bool conn_step_SERVICE(struct worker *w, struct conn *c)
 			conn_linger(c);
 		return true;
 	}
-	if (c->service_ready && !c->sending && c->out_sent == c->out_end) {
+	if (c->service_ready && !c->sending && c->out.sent == c->out.end) {
 		if (r->len)
 			conn_send_piece(w, c);
 		else			/* it broke off between two pieces */

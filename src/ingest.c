@@ -4,8 +4,8 @@
  * lane has failed (lane.h has the order of flushes and fences below it).
  *
  * A reply to a recorded request is made as soon as the record has its name, but in
- * the part of the connection's output that may not leave: between out_ready and
- * out_end.  A FIFO in the order of the sequence numbers says where each ends.
+ * the part of the connection's output that may not leave: between out.ready and
+ * out.end.  A FIFO in the order of the sequence numbers says where each ends.
  * lane_durable() is the only thing that moves it: nothing here decides by itself
  * that something is durable.
  *
@@ -109,13 +109,13 @@ bool ingest_done(struct worker *w, struct conn *c)
 	if (!seq)
 		return false;
 	c->record = false;
-	reply_recorded(&w->replies, c, seq, close, q->minor == 0);
+	reply_recorded(&w->replies, &c->out, seq, close, q->minor == 0);
 	COUNT(w->count, recorded_bytes, bytes);
 	if (q->chunked)
 		COUNT(w->count, chunked, 1);
 	c->npending++;
 	w->pending[w->pend_tail++ & (PENDING_MAX - 1)] = (struct pending){
-		.conn = c->handle, .gen = c->gen, .seq = seq, .out_end = c->out_end, .t_ns = w->now_ns,
+		.conn = c->handle, .gen = c->gen, .seq = seq, .out_end = c->out.end, .t_ns = w->now_ns,
 	};
 	return true;
 }
@@ -216,7 +216,7 @@ void ingest_release(struct worker *w)
 		if (c->magic != CONN_MAGIC || (c->gen != p->gen && !MUTANT(release_gen)) || c->closing)
 			continue;
 		must(c->npending > 0);
-		c->out_ready = --c->npending && !MUTANT(release_upto) ? p->out_end : c->out_end;
+		c->out.ready = --c->npending && !MUTANT(release_upto) ? p->out_end : c->out.end;
 		conn_sendable(w, c);
 	}
 	if (!n)

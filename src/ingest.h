@@ -6,11 +6,11 @@
  *   ingest_admit        the head of a mutable request is read: may it be recorded?
  *   ingest_add          its bytes: lane_add (flushes them)
  *   ingest_done         the request is complete: it gets its name, the reply is made
- *                       and held back behind conn.out_ready
+ *                       and held back behind conn.out.ready
  *   ingest_commit       the batch's end: lane_commit; fsync: ingest_synced when that has ended
  *   ingest_release      replies of what is durable may leave
  *
- * No other file moves conn.out_ready past a reply that promises something.
+ * No other file moves conn.out.ready past a reply that promises something.
  */
 #ifndef INGEST_H
 #define INGEST_H

@@ -27,7 +27,7 @@
 #include "health.h"
 #include "listen.h"
 #include "now.h"
-#include "reply.h"
+#include "head.h"
 #include "parting.h"
 #include "recover.h"
 #include "service.h"
@@ -70,7 +70,7 @@ struct server {
 	uint64_t absent[WAL_REASONS];		/* what read-back could not give */
 	const struct counters *counters_of[LANES_MAX];
 	struct service *records, *pages;
-	char	 keep[80];			/* of the pages' replies */
+	struct head_common common;		/* what every reply says */
 	struct worker_env env;
 	atomic_uint serving;			/* lanes that have not failed */
 	struct worker *workers[LANES_MAX];
@@ -199,11 +199,13 @@ static int start_waiting(struct server *s)
 {
 	const struct waiting_env env = {
 		.listeners = &s->listeners, .health = &s->health,
-		.class = wal_class_name(s->choice.class), .limits = limits_of(&s->config),
+		.common = &s->common, .limits = limits_of(&s->config),
 		.header_timeout_ms = s->config.header_timeout_ms,
 	};
-	int err = waiting_start(&s->waiting, &env);
+	int err;
 
+	head_common_init(&s->common, wal_class_name(s->choice.class), s->config.idle_timeout_ms);
+	err = waiting_start(&s->waiting, &env);
 	if (err)
 		diag(DIAG_ERR, "cannot start a thread: %s", strerror(-err));
 	return err ? EXIT_FAILURE : 0;
@@ -377,14 +379,13 @@ static void kick_checkpoint(void *arg)
 
 static int start_service(struct server *s)
 {
-	unsigned keep = reply_keep_alive(s->keep, sizeof(s->keep), s->config.idle_timeout_ms);
 	bool stores = class_stores(s->choice.class);
 	const struct service_env env = {
 		.wal = stores ? s->wal : NULL, .class = s->choice.class,
 		.nworkers = s->config.workers, .counters = s->counters_of, .health = &s->health,
 		.version = PACKAGE_VERSION, .class_why = s->choice.why, .ring = s->ring->name,
 		.store = stores ? s->config.store : NULL, .nvmm = s->choice.nvmm,
-		.listen = s->addresses, .keep = keep ? s->keep : NULL, .buf_size = s->config.buf_size, .absent = s->absent,
+		.listen = s->addresses, .common = &s->common, .buf_size = s->config.buf_size, .absent = s->absent,
 		.wake = wake_worker, .kick_checkpoint = kick_checkpoint, .arg = s,
 	};
 	size_t bytes = s->config.workers * sizeof(*s->counters);
@@ -436,7 +437,7 @@ static void fill_env(struct server *s)
 	uint64_t body_step = c->body_rate * c->body_timeout_ms / 1000;
 
 	s->env = (struct worker_env){
-		.ring = s->ring, .wal = s->wal, .records = s->records, .pages = s->pages, .health = &s->health,
+		.ring = s->ring, .wal = s->wal, .common = &s->common, .records = s->records, .pages = s->pages, .health = &s->health,
 		.checkpoint = s->checkpoint, .counters = s->counters,
 		.limits = limits_of(c),
 		.conns_max = s->conns_max, .header_timeout_ms = c->header_timeout_ms,

@@ -8,29 +8,23 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#include "answer.h"
-#include "conn.h"
 #include "must.h"
 #include "status.h"
 
 #define REPLY_TEXT_MAX	300u
 #define ROOM(b) (sizeof((b)->data) - (b)->used)
 
-int reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name, unsigned lane, bool named,
-	       unsigned idle_ms)
+_Static_assert(HEAD_RECORDED <= REPLY_MAX, "a reply has room");
+
+int reply_init(struct reply_pool *p, unsigned conns_max, const struct head_common *common, unsigned lane, bool named)
 {
 	memset(p, 0, sizeof(*p));
 	p->blocks = (size_t)conns_max + REPLY_EXTRA;
 	p->mem_len = p->blocks * sizeof(*p->mem);
 	p->extra_left = REPLY_EXTRA;
-	p->date_s = UINT64_MAX;
-	p->lane = lane;
-	p->named = named;
-	snprintf(p->class_name, sizeof(p->class_name), "%s", class_name);
-	p->class_line_len = (unsigned)snprintf(p->class_line, sizeof(p->class_line), "Pasted-Class: %s\r\n",
-					       p->class_name);
-	p->keep_len = reply_keep_alive(p->keep, sizeof(p->keep), idle_ms);
-	p->tail_len = (unsigned)snprintf(p->tail, sizeof(p->tail), "\"class\":\"%s\"}\n", p->class_name);
+	p->common = common;
+	p->date = HEAD_DATE_NONE;
+	head_recorded_init(&p->recorded, common, lane, named);
 	p->mem = mmap(NULL, p->mem_len, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p->mem == MAP_FAILED) {
@@ -38,15 +32,6 @@ int reply_init(struct reply_pool *p, unsigned conns_max, const char *class_name,
 		return -errno;
 	}
 	return 0;
-}
-
-/* A second less than the truth, so that a client does not send when we close. */
-unsigned reply_keep_alive(char *buf, size_t n, unsigned idle_ms)
-{
-	unsigned s = idle_ms ? (idle_ms - 1) / 1000 : 0;
-
-	*buf = '\0';
-	return s ? (unsigned)snprintf(buf, n, "Connection: keep-alive\r\nKeep-Alive: timeout=%u\r\n", s) : 0;
 }
 
 void reply_fini(struct reply_pool *p)
@@ -58,23 +43,15 @@ void reply_fini(struct reply_pool *p)
 
 void reply_clock(struct reply_pool *p, uint64_t wall_ms)
 {
-	char date[ANSWER_DATE];
-
-	if (wall_ms / 1000 == p->date_s)
-		return;
-	p->date_s = wall_ms / 1000;
-	answer_date(date, wall_ms);
-	p->date_len = (unsigned)snprintf(p->date, sizeof(p->date), "Date: %s\r\n", date);
-	p->head_len = (unsigned)snprintf(p->head, sizeof(p->head), "HTTP/1.1 200 OK\r\n%s"
-					 "Content-Type: application/json\r\nContent-Length: ", p->date);
-	must(p->head_len < sizeof(p->head));
+	if (head_date_set(&p->date, wall_ms))
+		head_recorded_clock(&p->recorded, &p->date);
 }
 
-static struct reply_block *block_get(struct reply_pool *p, struct conn *c)
+static struct reply_block *block_get(struct reply_pool *p, struct reply_out *o)
 {
 	struct reply_block *b;
 
-	if (c->out_first) {		/* not its first: pipelining */
+	if (o->first) {		/* not its first: pipelining */
 		if (!p->extra_left)
 			return NULL;
 		p->extra_left--;
@@ -86,180 +63,103 @@ static struct reply_block *block_get(struct reply_pool *p, struct conn *c)
 		b = &p->mem[p->fresh++];
 	}
 	b->next = NULL;
-	b->start = c->out_end;
+	b->start = o->end;
 	b->used = 0;
-	if (c->out_last)
-		c->out_last->next = b;
+	if (o->last)
+		o->last->next = b;
 	else
-		c->out_first = b;
-	c->out_last = b;
+		o->first = b;
+	o->last = b;
 	return b;
 }
 
 /* The first of the list goes; if more follow, one extra is free again. */
-static void block_drop_first(struct reply_pool *p, struct conn *c)
+static void block_drop_first(struct reply_pool *p, struct reply_out *o)
 {
-	struct reply_block *b = c->out_first;
+	struct reply_block *b = o->first;
 
-	c->out_first = b->next;
-	if (c->out_first)
+	o->first = b->next;
+	if (o->first)
 		p->extra_left++;
 	else
-		c->out_last = NULL;
+		o->last = NULL;
 	b->next = p->free;
 	p->free = b;
 }
 
-bool reply_room(struct reply_pool *p, struct conn *c)
+bool reply_room(struct reply_pool *p, struct reply_out *o)
 {
-	if (c->out_last && ROOM(c->out_last) >= REPLY_MAX)
+	if (o->last && ROOM(o->last) >= REPLY_MAX)
 		return true;
-	return block_get(p, c) != NULL;
+	return block_get(p, o) != NULL;
 }
 
-static char *put(char *o, const char *s, size_t n)
+static char *reply_start(struct reply_out *o)
 {
-	memcpy(o, s, n);
-	return o + n;
-}
-#define PUT(o, lit) put((o), (lit), sizeof(lit) - 1)
-
-static char *put_u64(char *o, uint64_t v)
-{
-	char d[20];
-	unsigned n = 0;
-
-	do
-		d[n++] = (char)('0' + v % 10);
-	while (v /= 10);
-	while (n)
-		*o++ = d[--n];
-	return o;
+	must(o->last && ROOM(o->last) >= REPLY_MAX);
+	return o->last->data + o->last->used;
 }
 
-static char *head_start(struct conn *c)
+static void reply_end(struct reply_out *o, const char *end)
 {
-	must(c->out_last && ROOM(c->out_last) >= REPLY_MAX);
-	return c->out_last->data + c->out_last->used;
-}
-
-static void head_end(struct conn *c, const char *end)
-{
-	struct reply_block *b = c->out_last;
+	struct reply_block *b = o->last;
 	size_t n = (size_t)(end - (b->data + b->used));
 
 	must(n <= REPLY_MAX);
 	b->used += (uint32_t)n;
-	c->out_end += n;
+	o->end += n;
 }
 
-/* In every reply: nobody should take a weak class for a strong one. */
-static char *put_class(char *o, const struct reply_pool *p)
+void reply_recorded(struct reply_pool *p, struct reply_out *o, uint64_t seq, bool close, bool old)
 {
-	return put(o, p->class_line, p->class_line_len);
+	reply_end(o, head_recorded_write(reply_start(o), &p->recorded, seq, close, old));
 }
 
-static char *put_connection(char *o, const struct reply_pool *p, bool close, bool old)
-{
-	if (close)
-		return PUT(o, "Connection: close\r\n");
-	if (old && !p->keep_len)
-		return PUT(o, "Connection: keep-alive\r\n");
-	return put(o, p->keep, p->keep_len);
-}
-
-void reply_recorded(struct reply_pool *p, struct conn *c, uint64_t seq, bool close, bool old)
-{
-	char name[32], *e = name, *o = head_start(c);
-	size_t nlen;
-
-	if (p->named) {
-		e = put_u64(e, p->lane);
-		*e++ = '-';
-		e = put_u64(e, seq);
-	}
-	nlen = (size_t)(e - name);
-	o = put(o, p->head, p->head_len);
-	o = put_u64(o, (p->named ? sizeof("{\"record\":\"\",") - 1 + nlen : sizeof("{") - 1) + p->tail_len);
-	if (p->named) {
-		o = PUT(o, "\r\nPasted-Record: ");
-		o = put(o, name, nlen);
-	}
-	o = PUT(o, "\r\n");
-	o = put_class(o, p);
-	o = put_connection(o, p, close, old);
-	if (p->named) {
-		o = PUT(o, "\r\n{\"record\":\"");
-		o = put(o, name, nlen);
-		o = PUT(o, "\",");
-	} else {
-		o = PUT(o, "\r\n{");
-	}
-	head_end(c, put(o, p->tail, p->tail_len));
-}
-
-/* type NULL: no body, and no length of one. */
-static void reply_any(struct reply_pool *p, struct conn *c, int status, const char *type,
+static void reply_any(struct reply_pool *p, struct reply_out *o, int status, const char *type,
 		      const char *body, size_t len, struct reply_opt r)
 {
 	const struct status *s = status_of(status);
-	char *o = head_start(c);
+	const struct head h = { .status = status, .type = s->body ? type : NULL, .len = len, .close = r.close,
+				.old = r.old, .front = { r.extra, s->retry } };
+	char *at = head_write(reply_start(o), &h, p->common, &p->date);
 
-	o = PUT(o, "HTTP/1.1 ");
-	o = put_u64(o, (uint64_t)status);
-	*o++ = ' ';
-	o = put(o, s->reason, strlen(s->reason));
-	o = PUT(o, "\r\n");
-	o = put(o, p->date, p->date_len);
-	o = put_class(o, p);
-	if (type) {
-		o = PUT(o, "Content-Type: ");
-		o = put(o, type, strlen(type));
-		o = PUT(o, "\r\nContent-Length: ");
-		o = put_u64(o, len);
-		o = PUT(o, "\r\n");
+	if (s->body && !r.head) {
+		memcpy(at, body, len);
+		at += len;
 	}
-	if (r.extra)
-		o = put(o, r.extra, strlen(r.extra));
-	if (s->retry)
-		o = put(o, s->retry, strlen(s->retry));
-	o = put_connection(o, p, r.close, r.old);
-	o = PUT(o, "\r\n");
-	if (type && !r.head)
-		o = put(o, body, len);
-	head_end(c, o);
+	reply_end(o, at);
 }
 
-void reply_status(struct reply_pool *p, struct conn *c, int status, const char *why, struct reply_opt r)
+void reply_status(struct reply_pool *p, struct reply_out *o, int status, const char *why, struct reply_opt r)
 {
 	char body[128];
 	int n = snprintf(body, sizeof(body), "{\"status\":%d,\"error\":\"%.80s\"}\n", status, why);
 
-	reply_any(p, c, status, status_of(status)->body ? "application/json" : NULL, body, (size_t)n, r);
+	reply_any(p, o, status, "application/json", body, (size_t)n, r);
 }
 
-void reply_text(struct reply_pool *p, struct conn *c, int status, const char *text, size_t len,
+void reply_text(struct reply_pool *p, struct reply_out *o, int status, const char *text, size_t len,
 		struct reply_opt r)
 {
-	reply_any(p, c, status, "text/plain", text, len < REPLY_TEXT_MAX ? len : REPLY_TEXT_MAX, r);
+	reply_any(p, o, status, "text/plain", text, len < REPLY_TEXT_MAX ? len : REPLY_TEXT_MAX, r);
 }
 
-void reply_continue(struct reply_pool *p, struct conn *c)
+void reply_continue(struct reply_pool *p, struct reply_out *o)
 {
 	(void)p;
-	head_end(c, PUT(head_start(c), "HTTP/1.1 100 Continue\r\n\r\n"));
+	reply_end(o, head_continue_write(reply_start(o)));
 }
 
-unsigned reply_iov(const struct conn *c, struct iovec *iov, unsigned n, uint64_t *end)
+unsigned reply_iov(const struct reply_out *o, struct iovec *iov, unsigned n, uint64_t *end)
 {
 	unsigned k = 0;
 
-	*end = c->out_sent;
-	for (struct reply_block *b = c->out_first; b && k < n; b = b->next) {
+	*end = o->sent;
+	for (struct reply_block *b = o->first; b && k < n; b = b->next) {
 		uint64_t stop = b->start + b->used;
 
-		if (stop > c->out_ready)
-			stop = c->out_ready;
+		if (stop > o->ready)
+			stop = o->ready;
 		if (stop <= *end)
 			break;
 		iov[k].iov_base = b->data + (*end - b->start);
@@ -270,19 +170,19 @@ unsigned reply_iov(const struct conn *c, struct iovec *iov, unsigned n, uint64_t
 	return k;
 }
 
-void reply_sent(struct reply_pool *p, struct conn *c, uint64_t upto)
+void reply_sent(struct reply_pool *p, struct reply_out *o, uint64_t upto)
 {
-	c->out_sent = upto;
-	while (c->out_first && c->out_first->start + c->out_first->used <= upto &&
-	       (c->out_first->next || upto == c->out_end))
-		block_drop_first(p, c);
+	o->sent = upto;
+	while (o->first && o->first->start + o->first->used <= upto &&
+	       (o->first->next || upto == o->end))
+		block_drop_first(p, o);
 }
 
-void reply_truncate(struct reply_pool *p, struct conn *c, uint64_t to)
+void reply_truncate(struct reply_pool *p, struct reply_out *o, uint64_t to)
 {
 	struct reply_block *b, *keep = NULL;
 
-	for (b = c->out_first; b && b->start <= to; b = b->next)
+	for (b = o->first; b && b->start <= to; b = b->next)
 		keep = b;
 	if (!keep)
 		return;
@@ -293,12 +193,12 @@ void reply_truncate(struct reply_pool *p, struct conn *c, uint64_t to)
 		p->extra_left++;
 	}
 	keep->used = (uint32_t)(to - keep->start);
-	c->out_last = keep;
-	c->out_end = to;
+	o->last = keep;
+	o->end = to;
 }
 
-void reply_free(struct reply_pool *p, struct conn *c)
+void reply_free(struct reply_pool *p, struct reply_out *o)
 {
-	while (c->out_first)
-		block_drop_first(p, c);
+	while (o->first)
+		block_drop_first(p, o);
 }

@@ -642,8 +642,7 @@ struct service_req *service_ask(struct service *s, unsigned worker, uint32_t con
 	memcpy(r->target, target, n);
 	r->target[n] = 0;
 	r->target_whole = !target[n];
-	r->ask = (struct asker){ .http11 = http11, .keep_alive = keep_alive, .keep = s->env.keep,
-				.class = wal_class_name(s->env.class) };
+	r->ask = (struct asker){ .http11 = http11, .keep_alive = keep_alive, .common = s->env.common };
 	queue_push(&p->in, r->index << 2 | ASK);
 	ring_bell(s);
 	return &r->pub;

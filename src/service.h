@@ -42,6 +42,7 @@
 #define SERVICE_TARGET	256u		/* a longer target is 404: nothing has such a name */
 
 struct service;
+struct head_common;
 
 struct service_req {		/* what the worker may look at */
 	uint32_t conn;
@@ -69,7 +70,7 @@ struct service_env {
 	const char	*store;		/* directory; NULL: none */
 	const char	*nvmm;		/* path; NULL: none */
 	const char	*listen;	/* addresses, separated by ", " */
-	const char	*keep;		/* reply_keep_alive's lines; may be NULL */
+	const struct head_common *common;	/* what every reply says */
 	unsigned	 buf_size;
 	uint64_t	*absent;	/* [WAL_REASONS] of readback.h, counted by who answers for records,
 					 * read by any; NULL: not at all */

@@ -120,7 +120,7 @@ static void answer(const struct waiting *w, struct client *c)
 	const struct http_req *q = &c->http.req;
 	const struct answer none = { .status = 204, .headers = q->own ? own : all };
 	const struct asker k = { .http11 = q->minor || q->method == HTTP_NONE,
-				 .head = q->method == HTTP_HEAD_METHOD, .class = w->env.class };
+				 .head = q->method == HTTP_HEAD_METHOD, .common = w->env.common };
 	char why[128];
 	bool close;
 

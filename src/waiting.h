@@ -23,7 +23,7 @@ struct waiting;
 struct waiting_env {			/* all of it must outlive it */
 	const struct listeners *listeners;
 	const struct health *health;
-	const char *class;		/* the word for Pasted-Class */
+	const struct head_common *common;	/* what every reply says */
 	struct http_limits limits;
 	unsigned header_timeout_ms;
 };

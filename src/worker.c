@@ -509,8 +509,7 @@ static int worker_alloc(struct worker *w)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < nslots(w); i++)
 		w->slots[i].next = i + 1 < nslots(w) ? i + 1 : FRAG_NIL;
-	return reply_init(&w->replies, w->env->conns_max, wal_class_name(class), w->index, class_stores(class),
-			  w->env->idle_timeout_ms);
+	return reply_init(&w->replies, w->env->conns_max, w->env->common, w->index, class_stores(class));
 }
 
 int worker_start(struct worker **out, const struct worker_env *env, unsigned index, int cpu,

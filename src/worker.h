@@ -38,6 +38,7 @@ struct checkpoint;
 struct worker_env {			/* the same for all workers; must outlive them */
 	const struct ring_ops *ring;
 	struct wal *wal;
+	const struct head_common *common;	/* what every reply says */
 	struct service *records;	/* reads the log, and may have to wait for the disk */
 	struct service *pages;		/* the other answers: it never waits */
 	struct health *health;

@@ -201,9 +201,10 @@ static void serve(struct rule *r, struct wal *w, int fault)
 {
 	struct counters counters = { 0 };
 	struct health health = { 0 };
+	struct head_common common;
 	atomic_uint serving = 1;
 	struct worker_env env = {
-		.ring = &rule_ring, .wal = w, .health = &health, .counters = &counters,
+		.ring = &rule_ring, .wal = w, .common = &common, .health = &health, .counters = &counters,
 		.limits = { RULE_HEAD, 256, 32, 256, RULE_BODY }, .conns_max = RULE_CONNS,
 		.header_timeout_ms = NEVER, .body_timeout_ms = NEVER, .body_step = 1,
 		.idle_timeout_ms = NEVER, .write_timeout_ms = NEVER,
@@ -217,6 +218,7 @@ static void serve(struct rule *r, struct wal *w, int fault)
 	struct worker *worker;
 	char why[256];
 
+	head_common_init(&common, wal_class_name(wal_class(w)), NEVER);
 	rule_ring_set(r, &d);
 	for (unsigned i = 0; i < RULE_CLIENTS; i++)
 		r->client[i].conns_left = 1 + rule_draw(r, 4);

@@ -10,6 +10,7 @@
 
 #include "fake_wal.h"
 #include "fuzz.h"
+#include "head.h"
 #include "readback.h"
 
 static void check_name(const struct read_name *n, const char *rest)
@@ -92,6 +93,10 @@ static void check_chunks(const char *p, const char *end)
 	fuzz_check(p == end, "bytes behind the last chunk");
 }
 
+static const struct head_common common = {
+	.class = "fsync", .fields = "Pasted-Class: fsync\r\n", .fields_len = sizeof("Pasted-Class: fsync\r\n") - 1,
+};
+
 static void check_answer(struct text *t, const struct asker *ask, const struct readback *r)
 {
 	char *empty, *body, *end = t->p + t->n;
@@ -124,7 +129,7 @@ static void answer(const struct read_name *name, uint8_t how)
 	uint64_t absent[WAL_REASONS] = { 0 };
 	struct readback_shared shared = { .wal = FAKE_WAL, .class = WAL_FSYNC, .absent = absent };
 	struct asker ask = { .http11 = how & 1, .keep_alive = how & 2, .head = how & 4,
-			     .class = "fsync" };
+			     .common = &common };
 	size_t room = 16384 + (how >> 3) * 1000u;
 	struct text all = { 0 }, t = { 0 };
 	enum readback_step s;

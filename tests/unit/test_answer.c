@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_answer.c - text that grows, JSON strings of any bytes, heads and framing. */
 #include "answer.h"
+#include "head.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,13 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+/* What every reply says here, without and with a time that a connection stays. */
+#define NVMM "Pasted-Class: nvmm\r\n"
+#define KEEP "Keep: it\r\n"
+static const struct head_common nvmm = { .class = "nvmm", .fields = NVMM, .fields_len = sizeof(NVMM) - 1 };
+static const struct head_common keeps = { .class = "nvmm", .fields = NVMM, .fields_len = sizeof(NVMM) - 1,
+					  .keep = KEEP, .keep_len = sizeof(KEEP) - 1 };
 
 static unsigned fails_at, grown;	/* the nth growth of a text */
 
@@ -22,7 +30,7 @@ void *__wrap_realloc(void *p, size_t n)
 /* No memory: it stays as it was from there on, and says so; whatever of an answer was lost. */
 static void test_no_memory(void **state)
 {
-	struct asker k = { true, true, false, "none", NULL };
+	struct asker k = { true, true, false, &nvmm };
 	struct text x = { 0 };
 	char why[3000];
 	bool close;
@@ -137,20 +145,20 @@ static void test_framing(void **state)
 		const char *has, *hasnt;
 	} t[] = {
 		/*  1.1    keep   head                                                            */
-		{ { true,  true,  false, "nvmm", NULL }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
-		{ { true,  false, false, "nvmm", NULL }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "chunked" },
-		{ { false, true,  false, "nvmm", NULL }, 9, ANSWER_PLAIN, false, "Connection: keep-alive\r\n", "close" },
-		{ { false, false, false, "nvmm", NULL }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "keep-alive" },
-		{ { true,  true,  false, "nvmm", "Keep: it\r\n" }, 9, ANSWER_PLAIN, false, "\r\nKeep: it\r\n", "Connection:" },
-		{ { true,  false, false, "nvmm", "Keep: it\r\n" }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "Keep:" },
-		{ { true,  true,  true, "nvmm", NULL }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
-		{ { true,  true,  false, "nvmm", NULL }, ANSWER_STREAM, ANSWER_CHUNKS, false,
+		{ { true,  true,  false, &nvmm }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
+		{ { true,  false, false, &nvmm }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "chunked" },
+		{ { false, true,  false, &nvmm }, 9, ANSWER_PLAIN, false, "Connection: keep-alive\r\n", "close" },
+		{ { false, false, false, &nvmm }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "keep-alive" },
+		{ { true,  true,  false, &keeps }, 9, ANSWER_PLAIN, false, "\r\nKeep: it\r\n", "Connection:" },
+		{ { true,  false, false, &keeps }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "Keep:" },
+		{ { true,  true,  true, &nvmm }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
+		{ { true,  true,  false, &nvmm }, ANSWER_STREAM, ANSWER_CHUNKS, false,
 		  "Transfer-Encoding: chunked\r\n", "Content-Length" },
-		{ { true,  false, false, "nvmm", NULL }, ANSWER_STREAM, ANSWER_CHUNKS, true, "Connection: close\r\n", "Content-Length" },
-		{ { false, true,  false, "nvmm", NULL }, ANSWER_STREAM, ANSWER_UNTIL_CLOSE, true,
+		{ { true,  false, false, &nvmm }, ANSWER_STREAM, ANSWER_CHUNKS, true, "Connection: close\r\n", "Content-Length" },
+		{ { false, true,  false, &nvmm }, ANSWER_STREAM, ANSWER_UNTIL_CLOSE, true,
 		  "Connection: close\r\n", "Transfer-Encoding" },
-		{ { true,  true,  true, "nvmm", NULL }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Transfer-Encoding" },
-		{ { false, true,  true, "nvmm", NULL }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Content-Length" },
+		{ { true,  true,  true, &nvmm }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Transfer-Encoding" },
+		{ { false, true,  true, &nvmm }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Content-Length" },
 	};
 	struct text x = { 0 };
 	bool close;
@@ -182,7 +190,7 @@ static void test_statuses(void **state)
 		{ 404, "HTTP/1.1 404 Not Found\r\n" }, { 408, "HTTP/1.1 408 Request Timeout\r\n" },
 		{ 410, "HTTP/1.1 410 Gone\r\n" }, { 503, "HTTP/1.1 503 Service Unavailable\r\n" },
 	};
-	struct asker k = { true, true, false, "nvmm", NULL };
+	struct asker k = { true, true, false, &nvmm };
 	struct text x = { 0 };
 	bool close;
 
@@ -202,7 +210,7 @@ static void test_statuses(void **state)
 
 static void test_error(void **state)
 {
-	struct asker k = { true, true, false, "none", NULL };
+	struct asker k = { true, true, false, &nvmm };
 	struct text x = { 0 };
 	bool close;
 
@@ -222,20 +230,20 @@ static void test_error(void **state)
 
 static void test_date(void **state)
 {
-	char b[ANSWER_DATE];
+	char b[HEAD_DATE];
 
 	(void)state;
 	for (int leap = 0; leap < 2; leap++) {		/* such a zone counts leap seconds */
 		setenv("TZ", leap ? "right/UTC" : "UTC", 1);
 		tzset();
-		answer_date(b, 784111777000u);
+		head_date_text(b, 784111777000u);
 		assert_string_equal(b, "Sun, 06 Nov 1994 08:49:37 GMT");
-		answer_date(b, 1709210096999u);
+		head_date_text(b, 1709210096999u);
 		assert_string_equal(b, "Thu, 29 Feb 2024 12:34:56 GMT");
-		answer_date(b, 0);
+		head_date_text(b, 0);
 		assert_string_equal(b, "Thu, 01 Jan 1970 00:00:00 GMT");
 	}
-	answer_date(b, UINT64_MAX);	/* any time of a record gives a date */
+	head_date_text(b, UINT64_MAX);	/* any time of a record gives a date */
 	assert_true(strlen(b) > 25 && strlen(b) < sizeof b);
 }
 

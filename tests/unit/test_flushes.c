@@ -80,6 +80,7 @@ static struct sockaddr_in where;
 
 static int setup(void **state)
 {
+	static struct head_common common;
 	struct wal_options o = {
 		.store_dir = "/store", .nvmm_path = "/nvmm", .class = WAL_NVMM, .lanes = 1,
 		.pool_bytes = BUFS * BUF, .buf_size = BUF, .segment_bytes = SEG_BYTES_MIN,
@@ -89,6 +90,7 @@ static int setup(void **state)
 
 	(void)state;
 	memset(&the, 0, sizeof(the));
+	head_common_init(&common, "nvmm", NEVER);
 	the.pm = pm_sim_new();
 	the.blk = blk_sim_new();
 	the.ops = *pm_sim_ops(the.pm);
@@ -99,7 +101,7 @@ static int setup(void **state)
 	the.pool = wal_pool_base(the.wal, &the.pool_len);
 	listen_here(&where);
 	the.env = (struct worker_env){
-		.ring = &ring_socket, .wal = the.wal, .health = &the.health, .counters = &the.counters,
+		.ring = &ring_socket, .wal = the.wal, .common = &common, .health = &the.health, .counters = &the.counters,
 		.limits = { 2048, 256, 32, 256, 8000 }, .conns_max = 8, .header_timeout_ms = NEVER,
 		.body_timeout_ms = NEVER, .body_step = 1, .idle_timeout_ms = NEVER, .write_timeout_ms = NEVER,
 		.pushback_ms = NEVER, .drain_ms = NEVER, .gone = lost,

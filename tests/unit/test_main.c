@@ -90,6 +90,12 @@ void std_say(const char *text, size_t n)
 		t("say[%.*s] ", (int)n, text);
 }
 
+void must_fail(const char *expr, const char *file, int line, const char *func)
+{
+	fprintf(stderr, "%s:%d: %s: %s\n", file, line, func, expr);
+	abort();
+}
+
 void diag(enum diag_level level, const char *fmt, ...)
 {
 	char text[2048];
@@ -267,7 +273,7 @@ void listeners_close(struct listeners *ls)
 int waiting_start(struct waiting **w, const struct waiting_env *env)
 {
 	CHECK(env->listeners->n && env->health == health && env->limits.body_bytes == script.config.body_bytes_max);
-	t("waiting(%s,%u) ", env->class, env->header_timeout_ms);
+	t("waiting(%s,%u) ", env->common->class, env->header_timeout_ms);
 	*w = script.waiting ? NULL : WAITING;
 	return script.waiting;
 }
@@ -460,11 +466,6 @@ void worker_free(struct worker *w)
 void worker_wake(struct worker *w)
 {
 	t("wake%u ", nth(w));
-}
-
-unsigned reply_keep_alive(char *buf, size_t n, unsigned idle_ms)
-{
-	return (unsigned)snprintf(buf, n, "%s", idle_ms > 1000 ? "keep" : "");
 }
 
 /* ---- a run ---- */
@@ -858,6 +859,7 @@ static void check_workers(void)
 	CHECK(wenv->body_step == 7168);		/* 1024 a second, for 7 seconds */
 	CHECK(wenv->idle_timeout_ms == 8000 && wenv->write_timeout_ms == 9 && wenv->pushback_ms == 10);
 	CHECK(wenv->held_max == 12 && wenv->drain_ms == 13 && wenv->given && wenv->spin_us == 14);
+	CHECK(wenv->common == senv.common && !strcmp(wenv->common->class, "fsync"));
 	CHECK(!strcmp(wenv->nic, "eth0") && *wenv->serving == 2);
 	wenv->gone(wenv->arg);
 	CHECK(!sem_trywait(&woken));
@@ -869,7 +871,7 @@ static void check_service(void)
 	CHECK(senv.wal == WAL && senv.class == WAL_FSYNC && senv.nworkers == 2 && senv.health == health);
 	CHECK(!strcmp(senv.version, PACKAGE_VERSION) && !strcmp(senv.class_why, "class why"));
 	CHECK(!strcmp(senv.ring, "a-ring") && !strcmp(senv.store, "/store") && !senv.nvmm);
-	CHECK(!strcmp(senv.listen, "addresses") && !strcmp(senv.keep, "keep") && senv.buf_size == 4096);
+	CHECK(!strcmp(senv.listen, "addresses") && strstr(senv.common->keep, "timeout=7\r\n") && senv.buf_size == 4096);
 	CHECK(senv.absent && senv.counters);
 	t(" ");
 	senv.wake(senv.arg, 1);
@@ -878,7 +880,7 @@ static void check_service(void)
 
 static void check_none(void)
 {
-	CHECK(!senv.wal && senv.class == WAL_NONE && !senv.store && !senv.keep && !wenv->checkpoint);
+	CHECK(!senv.wal && senv.class == WAL_NONE && !senv.store && !senv.common->keep_len && !wenv->checkpoint);
 	senv.kick_checkpoint(senv.arg);
 	t(" none");
 }

@@ -10,16 +10,17 @@
 
 #include <cmocka.h>
 
-#include "conn.h"
 #include "reply.h"
 
 static struct reply_pool p;
-static struct conn c;
+static struct reply_out c;
+static struct head_common common;
 
 static void fresh(const char *class, bool named)
 {
 	memset(&c, 0, sizeof(c));
-	assert_int_equal(reply_init(&p, 2, class, 3, named, 5000), 0);
+	head_common_init(&common, class, 5000);
+	assert_int_equal(reply_init(&p, 2, &common, 3, named), 0);
 	reply_clock(&p, 1700000000000ull);
 }
 
@@ -38,7 +39,7 @@ static const char *take(void)
 		n += iov[i].iov_len;
 	}
 	out[n] = 0;
-	assert_int_equal(end, c.out_sent + n);
+	assert_int_equal(end, c.sent + n);
 	reply_sent(&p, &c, end);
 	return out;
 }
@@ -50,7 +51,7 @@ static void recorded(void **state)
 	assert_true(reply_room(&p, &c));
 	reply_recorded(&p, &c, 12345, false, false);
 	assert_string_equal(take(), "");		/* nothing is ready */
-	c.out_ready = c.out_end;
+	c.ready = c.end;
 	assert_string_equal(take(),
 		"HTTP/1.1 200 OK\r\n"
 		"Date: Tue, 14 Nov 2023 22:13:20 GMT\r\n"
@@ -62,7 +63,7 @@ static void recorded(void **state)
 		"Keep-Alive: timeout=4\r\n"
 		"\r\n"
 		"{\"record\":\"3-12345\",\"class\":\"fsync\"}\n");
-	assert_null(c.out_first);			/* an idle connection holds no block */
+	assert_null(c.first);			/* an idle connection holds no block */
 	reply_fini(&p);
 }
 
@@ -72,7 +73,7 @@ static void unnamed_and_closing(void **state)
 	fresh("none", false);
 	assert_true(reply_room(&p, &c));
 	reply_recorded(&p, &c, UINT64_MAX, true, true);
-	c.out_ready = c.out_end;
+	c.ready = c.end;
 	const char *s = take();
 	assert_null(strstr(s, "Pasted-Record"));
 	assert_non_null(strstr(s, "Content-Length: 17\r\nPasted-Class: none\r\nConnection: close\r\n\r\n{\"class\":\"none\"}\n"));
@@ -85,20 +86,20 @@ static void statuses(void **state)
 	fresh("nvmm", true);
 	assert_true(reply_room(&p, &c));
 	reply_status(&p, &c, 503, "no free buffers", (struct reply_opt){ .close = true });
-	c.out_ready = c.out_end;
+	c.ready = c.end;
 	const char *s = take();
 	assert_non_null(strstr(s, "HTTP/1.1 503 Service Unavailable\r\n"));
 	assert_non_null(strstr(s, "\r\nPasted-Class: nvmm\r\n"));
 	assert_non_null(strstr(s, "\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{\"status\":503,\"error\":\"no free buffers\"}\n"));
 	assert_true(reply_room(&p, &c));
 	reply_status(&p, &c, 204, "", (struct reply_opt){ 0 });
-	c.out_ready = c.out_end;
+	c.ready = c.end;
 	s = take();
 	assert_null(strstr(s, "Content-"));
 	assert_non_null(strstr(s, "\r\nPasted-Class: nvmm\r\n"));
 	assert_true(reply_room(&p, &c));
 	reply_status(&p, &c, 404, "no", (struct reply_opt){ .head = true });
-	c.out_ready = c.out_end;
+	c.ready = c.end;
 	s = take();
 	assert_non_null(strstr(s, "Content-Length: "));
 	assert_string_equal(s + strlen(s) - 4, "\r\n\r\n");
@@ -107,7 +108,7 @@ static void statuses(void **state)
 	memset(big, 'x', sizeof(big));
 	assert_true(reply_room(&p, &c));
 	reply_text(&p, &c, 503, big, sizeof(big), (struct reply_opt){ .close = true, .old = true });
-	c.out_ready = c.out_end;
+	c.ready = c.end;
 	assert_non_null(strstr(take(), "xxx"));
 	reply_fini(&p);
 }
@@ -125,10 +126,10 @@ static void order_and_blocks(void **state)
 	for (n = 0; n < 200; n++) {
 		assert_true(reply_room(&p, &c));
 		reply_recorded(&p, &c, n + 1, false, false);
-		ends[n] = c.out_end;
+		ends[n] = c.end;
 	}
 	for (unsigned upto = 7; upto <= n; upto += 7) {
-		c.out_ready = ends[upto - 1];
+		c.ready = ends[upto - 1];
 		const char *s = take();
 		while (said < upto) {
 			snprintf(want, sizeof(want), "Pasted-Record: 3-%u\r\n", said + 1);
@@ -139,21 +140,21 @@ static void order_and_blocks(void **state)
 		assert_null(strstr(s + 1, "Pasted-Record: "));
 	}
 	/* What was not ready can be taken back. */
-	reply_truncate(&p, &c, c.out_ready);
-	assert_int_equal(c.out_end, c.out_ready);
+	reply_truncate(&p, &c, c.ready);
+	assert_int_equal(c.end, c.ready);
 	assert_true(reply_room(&p, &c));
 	reply_status(&p, &c, 503, "failed", (struct reply_opt){ .close = true });
-	c.out_ready = c.out_end;
+	c.ready = c.end;
 	const char *s = take();
 	assert_int_equal(strncmp(s, "HTTP/1.1 503", 12), 0);
-	assert_null(c.out_first);
+	assert_null(c.first);
 	assert_int_equal(p.extra_left, extra);
 	reply_fini(&p);
 }
 
 static void blocks_are_bounded(void **state)
 {
-	struct conn other = { 0 };
+	struct reply_out other = { 0 };
 	unsigned n = 0;
 
 	(void)state;
@@ -186,21 +187,21 @@ static void taken_back(void **state)
 		for (unsigned i = 0; i < 100; i++) {
 			assert_true(reply_room(&p, &c));
 			reply_recorded(&p, &c, 1000 + i, false, false);
-			ends[i] = c.out_end;
+			ends[i] = c.end;
 		}
 		assert_true(p.extra_left < extra - 4);
-		before = c.out_sent;
+		before = c.sent;
 		if (ready)
-			c.out_ready = ends[ready - 1];
+			c.ready = ends[ready - 1];
 		/* With less room for pieces than there are blocks, it is the beginning. */
 		assert_int_equal(reply_iov(&c, iov, 1, &end), ready > 0);
 		if (ready > 0)
 			assert_int_equal(end, before + iov[0].iov_len);
-		reply_truncate(&p, &c, c.out_ready);
-		assert_int_equal(c.out_end, c.out_ready);
+		reply_truncate(&p, &c, c.ready);
+		assert_int_equal(c.end, c.ready);
 		assert_true(reply_room(&p, &c));
 		reply_status(&p, &c, 503, "failed", (struct reply_opt){ .close = true });
-		c.out_ready = c.out_end;
+		c.ready = c.end;
 		s = take();
 		for (unsigned i = 0; i < ready; i++) {
 			snprintf(want, sizeof(want), "Pasted-Record: 3-%u\r\n", 1000 + i);
@@ -209,11 +210,11 @@ static void taken_back(void **state)
 		}
 		assert_null(strstr(s + 1, "Pasted-Record: "));
 		assert_non_null(strstr(s, "HTTP/1.1 503 "));
-		assert_null(c.out_first);
-		assert_null(c.out_last);
+		assert_null(c.first);
+		assert_null(c.last);
 		assert_int_equal(p.extra_left, extra);
 	}
-	reply_truncate(&p, &c, c.out_end);		/* of nothing */
+	reply_truncate(&p, &c, c.end);		/* of nothing */
 	assert_true(p.fresh < 40);			/* blocks are used again */
 	reply_fini(&p);
 }
@@ -225,26 +226,26 @@ static void in_parts(void **state)
 	fresh("fsync", true);
 	for (unsigned round = 0; round < 2; round++) {
 		struct iovec iov[8];
-		uint64_t end, begin = c.out_sent;
+		uint64_t end, begin = c.sent;
 		size_t n = 0;
 
 		for (unsigned i = 0; i < 60; i++) {
 			assert_true(reply_room(&p, &c));
 			reply_recorded(&p, &c, i + 1, false, false);
 		}
-		while (c.out_sent != c.out_end) {
-			size_t sent = (c.out_end - c.out_sent) < 777 ? c.out_end - c.out_sent : 777;
+		while (c.sent != c.end) {
+			size_t sent = (c.end - c.sent) < 777 ? c.end - c.sent : 777;
 
-			c.out_ready = c.out_sent + sent;
+			c.ready = c.sent + sent;
 			for (unsigned k = 0, got = reply_iov(&c, iov, 8, &end); k < got; k++)
 				n += iov[k].iov_len;
-			assert_int_equal(end, c.out_ready);
+			assert_int_equal(end, c.ready);
 			reply_sent(&p, &c, end);
-			if (c.out_sent != c.out_end)
-				assert_true(c.out_first && c.out_first->start <= c.out_sent);
+			if (c.sent != c.end)
+				assert_true(c.first && c.first->start <= c.sent);
 		}
-		assert_int_equal(n, c.out_end - begin);
-		assert_null(c.out_first);
+		assert_int_equal(n, c.end - begin);
+		assert_null(c.first);
 		assert_int_equal(p.extra_left, REPLY_EXTRA);
 	}
 	reply_fini(&p);
@@ -257,13 +258,14 @@ static void keep_alive(void **state)
 		{ 0, "" }, { 1, "" }, { 999, "" }, { 1000, "" }, { 1001, "timeout=1\r\n" }, { 2000, "timeout=1\r\n" },
 		{ 2001, "timeout=2\r\n" }, { 60000, "timeout=59\r\n" },
 	};
-	char buf[100], want[100];
+	char want[100];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		snprintf(want, sizeof(want), *row[i].line ? "Connection: keep-alive\r\nKeep-Alive: %s" : "%s", row[i].line);
-		assert_int_equal(reply_keep_alive(buf, sizeof(buf), row[i].idle_ms), strlen(want));
-		assert_string_equal(buf, want);
+		head_common_init(&common, "fsync", row[i].idle_ms);
+		assert_int_equal(common.keep_len, strlen(want));
+		assert_string_equal(common.keep, want);
 	}
 	/* Too short for a number: only HTTP/1.0 has to be told. */
 	for (int old = 0; old < 2; old++)
@@ -272,14 +274,15 @@ static void keep_alive(void **state)
 				const char *s;
 
 				memset(&c, 0, sizeof(c));
-				assert_int_equal(reply_init(&p, 2, "fsync", 3, true, 900), 0);
+				head_common_init(&common, "fsync", 900);
+				assert_int_equal(reply_init(&p, 2, &common, 3, true), 0);
 				reply_clock(&p, 1700000000000ull);
 				assert_true(reply_room(&p, &c));
 				if (kind)
 					reply_recorded(&p, &c, 1, close, old);
 				else
 					reply_text(&p, &c, 200, "x", 1, (struct reply_opt){ .close = close, .old = old });
-				c.out_ready = c.out_end;
+				c.ready = c.end;
 				s = take();
 				assert_int_equal(!!strstr(s, "\r\nConnection: close\r\n"), close);
 				assert_int_equal(!!strstr(s, "\r\nConnection: keep-alive\r\n"), old && !close);
@@ -306,7 +309,7 @@ static void reasons(void **state)
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		assert_true(reply_room(&p, &c));
 		reply_status(&p, &c, row[i].status, "why", (struct reply_opt){ .extra = "X: y\r\n" });
-		c.out_ready = c.out_end;
+		c.ready = c.end;
 		snprintf(want, sizeof(want), "HTTP/1.1 %d %s\r\n", row[i].status, row[i].reason);
 		const char *s = take();
 		assert_memory_equal(s, want, strlen(want));
@@ -317,7 +320,7 @@ static void reasons(void **state)
 	}
 	assert_true(reply_room(&p, &c));
 	reply_continue(&p, &c);
-	c.out_ready = c.out_end;
+	c.ready = c.end;
 	assert_string_equal(take(), "HTTP/1.1 100 Continue\r\n\r\n");
 	reply_fini(&p);
 }
@@ -333,11 +336,11 @@ static void dates(void **state)
 	(void)state;
 	fresh("fsync", true);
 	reply_fini(&p);
-	assert_int_equal(reply_init(&p, 2, "fsync", 3, true, 5000), 0);
+	assert_int_equal(reply_init(&p, 2, &common, 3, true), 0);
 	reply_clock(&p, 500);			/* also the first second there is */
 	assert_true(reply_room(&p, &c));
 	reply_status(&p, &c, 404, "why", (struct reply_opt){ 0 });
-	c.out_ready = c.out_end;
+	c.ready = c.end;
 	assert_non_null(strstr(take(), row[3].date));
 	for (size_t i = 0; i < 4; i++)
 		for (int kind = 0; kind < 2; kind++) {
@@ -347,7 +350,7 @@ static void dates(void **state)
 				reply_recorded(&p, &c, 1, false, false);
 			else
 				reply_status(&p, &c, 404, "why", (struct reply_opt){ 0 });
-			c.out_ready = c.out_end;
+			c.ready = c.end;
 			assert_non_null(strstr(take(), row[i].date));
 		}
 	reply_fini(&p);

@@ -22,10 +22,15 @@
 
 #include "diag.h"
 #include "fake_wal.h"
+#include "head.h"
 #include "must.h"
 #include "now.h"
 #include "../../www/page.h"
 
+static const struct head_common common = {
+	.class = "fsync", .fields = "Pasted-Class: fsync\r\n", .fields_len = sizeof("Pasted-Class: fsync\r\n") - 1,
+	.keep = "Keep-Alive: timeout=7\r\n", .keep_len = sizeof("Keep-Alive: timeout=7\r\n") - 1,
+};
 static struct counters count[2];
 static const struct counters *const counters[] = { &count[0], &count[1] };
 static struct health health;
@@ -126,7 +131,7 @@ static void start(unsigned settle_ms)
 {
 	const struct service_env env = {
 		.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 2, .counters = counters,
-		.health = &health, .version = "1", .ring = "uring", .store = "/", .listen = "x",
+		.health = &health, .common = &common, .version = "1", .ring = "uring", .store = "/", .listen = "x",
 		.buf_size = 2048, .settle_ms = settle_ms, .wake = wake, .kick_checkpoint = kick,
 	};
 
@@ -652,7 +657,7 @@ static void test_default_patience(void **state)
 	static uint64_t absent[WAL_REASONS];
 	const struct service_env env = {
 		.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 2, .counters = counters, .absent = absent,
-		.health = &health, .version = "1", .ring = "uring", .store = "/", .listen = "x",
+		.health = &health, .common = &common, .version = "1", .ring = "uring", .store = "/", .listen = "x",
 		.buf_size = 2048, .wake = wake,
 	};
 	struct service_req *r;
@@ -721,8 +726,8 @@ static void test_keep_alive(void **state)
 {
 	static const char *const t[] = { "/-/", "/-/records", "/-/records/0-1", "/-/nowhere", "/-/records/0-9" };
 	const struct service_env env = {
-		.wal = FAKE_WAL, .class = WAL_FSYNC, .nworkers = 1, .counters = counters, .health = &health,
-		.version = "1", .ring = "uring", .store = "/", .listen = "x", .keep = "Keep-Alive: timeout=7\r\n",
+		.wal = FAKE_WAL, .class = WAL_FSYNC, .nworkers = 1, .counters = counters, .health = &health, .common = &common,
+		.version = "1", .ring = "uring", .store = "/", .listen = "x",
 		.buf_size = 2048, .wake = wake,
 	};
 
@@ -752,7 +757,7 @@ static struct service_req *ask_until(const char *target)
 static void test_few_each(void **state)
 {
 	const struct service_env env = {
-		.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 200, .counters = counters, .health = &health,
+		.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 200, .counters = counters, .health = &health, .common = &common,
 		.version = "1", .ring = "uring", .store = "/", .listen = "x", .buf_size = 2048, .wake = wake,
 		.settle_ms = 3600000,
 	};

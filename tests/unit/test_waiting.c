@@ -7,6 +7,7 @@
  * the door's thread, as far as they may do less than they were asked to.
  */
 #include "waiting.h"
+#include "head.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -104,8 +105,11 @@ static struct health health;
 static struct listeners listeners;
 static struct waiting *w;
 
+static const struct head_common common = {
+	.class = "fsync", .fields = "Pasted-Class: fsync\r\n", .fields_len = sizeof("Pasted-Class: fsync\r\n") - 1,
+};
 static const struct waiting_env env = {
-	.listeners = &listeners, .health = &health, .class = "fsync",
+	.listeners = &listeners, .health = &health, .common = &common,
 	.limits = { .head_bytes = 1000, .target_bytes = 100, .headers = 10, .trailer_bytes = 1000,
 		    .body_bytes = 1000000 },
 	.header_timeout_ms = 10000,

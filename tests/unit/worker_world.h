@@ -309,6 +309,7 @@ static void world_gone(void *arg)
 
 static void begin(enum wal_class class)
 {
+	static struct head_common common;
 	struct wal_options o = {
 		.store_dir = "/store", .nvmm_path = class == WAL_FSYNC ? NULL : "/nvmm", .class = class, .lanes = 1,
 		.pool_bytes = (other.bufs ? other.bufs : BUFS) * BUF, .buf_size = BUF, .segment_bytes = SEG_BYTES_MIN,
@@ -317,6 +318,7 @@ static void begin(enum wal_class class)
 	char why[256] = "";
 
 	memset(&the, 0, sizeof(the));
+	head_common_init(&common, wal_class_name(class), other.idle_ms ? other.idle_ms : IDLE_MS);
 	room_taken = 0;
 	atomic_store(&the.ns, 77000000000u);
 	sem_init(&the.go, 0, 0);
@@ -330,7 +332,7 @@ static void begin(enum wal_class class)
 	if (wal_open(&the.wal, &o, why, sizeof(why)))
 		fail_msg("%s", why);
 	the.env = (struct worker_env){
-		.ring = &world_ring, .wal = the.wal, .health = &the.health, .counters = &the.count,
+		.ring = &world_ring, .wal = the.wal, .common = &common, .health = &the.health, .counters = &the.count,
 		.limits = { 2048, 256, 32, 256, 12000 }, .conns_max = CONNS,
 		.header_timeout_ms = other.header_ms ? other.header_ms : HEADER_MS,
 		.body_timeout_ms = other.body_ms ? other.body_ms : BODY_MS, .body_step = BODY_STEP,
