@@ -2,12 +2,14 @@
 /* ask.c - see ask.h. */
 #include "ask.h"
 
+#include "endpoint.h"
 #include "must.h"
 #include "service.h"
 
-void ask_begin(struct worker *w, struct conn *c)
+void ask_begin(struct worker *w, struct conn *c, const struct endpoint *e)
 {
 	c->state = CONN_ASK;
+	c->asks = e;
 	c->took = false;
 	c->wait_ns = w->fair_ns;
 }
@@ -29,17 +31,17 @@ static bool take_slot(struct worker *w)
 	return true;
 }
 
-static struct service *service_of(const struct worker *w, const char *target)
+static struct service *service_of(const struct worker *w, const struct endpoint *e)
 {
-	return service_reads(target) ? w->env->records : w->env->pages;
+	return e->by == ENDPOINT_RECORDS ? w->env->records : w->env->pages;
 }
 
 bool ask_step(struct worker *w, struct conn *c)
 {
 	const struct http_req *q = &c->http.req;
 
-	c->service = service_ask(service_of(w, q->target), w->index, c->handle, c->gen, http_method_name(q->method),
-				 q->target, q->minor > 0, q->keep_alive && !w->draining);
+	c->service = service_ask(service_of(w, c->asks), w->index, c->handle, c->gen, c->asks, q->target,
+				 q->method == HTTP_HEAD_METHOD, q->minor > 0, q->keep_alive && !w->draining);
 	if (!c->service) {
 		if (!c->took)
 			c->took = take_slot(w);

@@ -19,8 +19,8 @@
 
 #define ASK_STALL_MS 500u	/* for SERVICE_PIECE bytes */
 
-/* The request is complete: hand it to the service, or wait. */
-void ask_begin(struct worker *w, struct conn *c);
+/* The request for e is complete: hand it to the service, or wait. */
+void ask_begin(struct worker *w, struct conn *c, const struct endpoint *e);
 /* The step of CONN_ASK: true when the service has it. */
 bool ask_step(struct worker *w, struct conn *c);
 /* Once per batch: those that wait; w->ask_due_ns says when one of them may take a slot. */

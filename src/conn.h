@@ -26,6 +26,7 @@
 struct worker;
 struct worker_env;
 struct service_req;
+struct endpoint;
 
 enum conn_state {
 #define STEP(name, waits, due, passed, what) CONN_##name,
@@ -81,6 +82,7 @@ struct conn {
 	uint64_t out_flight;
 	uint32_t npending;		/* replies that wait to be durable */
 	struct service_req *service;
+	const struct endpoint *asks;	/* what is asked of the service */
 	uint64_t service_ns;		/* since when it has not taken its piece (ask.h) */
 
 	/* On the clients' clock (worker.h: fair_ns): since when .. */

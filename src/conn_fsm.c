@@ -9,6 +9,7 @@
 #include "ask.h"
 #include "conn_priv.h"
 #include "counters.h"
+#include "endpoint.h"
 #include "health.h"
 #include "ingest.h"
 #include "must.h"
@@ -33,11 +34,12 @@ static const struct {
 void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, bool close)
 {
 	const struct http_req *q = &c->http.req;
+	char allow[ENDPOINT_ALLOW];
 
 	reply_status(&w->replies, &c->out, status, why, (struct reply_opt){
 		.close = close, .old = q->minor == 0 && q->method != HTTP_NONE,
 		.head = q->method == HTTP_HEAD_METHOD,
-		.extra = status == 405 ? "Allow: GET, HEAD, OPTIONS\r\n" : NULL,
+		.extra = status == 405 ? endpoint_allow(endpoint_find(q), allow) : NULL,
 	});
 	count_status(w->count, status);
 	conn_said(w, c);
@@ -78,66 +80,58 @@ static void refuse_later(struct worker *w, struct conn *c, int status, const cha
 
 /* ---- requests that change nothing ---- */
 
-/* Who asks may add a query of his own. */
-static bool is_path(const char *target, const char *path)
+static struct reply_opt answer_opt(const struct worker *w, const struct http_req *q)
 {
-	size_t n = strlen(path);
-
-	return !strncmp(target, path, n) && (!target[n] || target[n] == '?');
+	return (struct reply_opt){ .close = !q->keep_alive || w->draining, .old = q->minor == 0,
+				   .head = q->method == HTTP_HEAD_METHOD };
 }
 
-static void answer_health(struct worker *w, struct conn *c)
+static void answered(struct worker *w, struct conn *c, int status)
 {
-	const struct http_req *q = &c->http.req;
-	char text[HEALTH_TEXT];
-	size_t len = 0;
-	int status = 200;
-
-	if (is_path(q->target, "/-/livez"))
-		strcpy(text, "alive\n"), len = 6;
-	else
-		status = health_text(w->env->health, text, sizeof(text), &len);
-	reply_text(&w->replies, &c->out, status, text, len, (struct reply_opt){
-		.close = !q->keep_alive || w->draining, .old = q->minor == 0,
-		.head = q->method == HTTP_HEAD_METHOD });
 	count_status(w->count, status);
 	conn_said(w, c);
 	next_request(w, c);
 }
 
-static bool is_health(const char *target)
+static void answer_at_once(struct worker *w, struct conn *c, const struct endpoint *e)
 {
-	return is_path(target, "/-/livez") || is_path(target, "/-/readyz");
+	char text[HEALTH_TEXT];
+	size_t len;
+	int status = e->at_once(w->env->health, text, sizeof(text), &len);
+
+	reply_text(&w->replies, &c->out, status, text, len, answer_opt(w, &c->http.req));
+	answered(w, c, status);
+}
+
+static void answer_options(struct worker *w, struct conn *c, const struct endpoint *e)
+{
+	struct reply_opt o = answer_opt(w, &c->http.req);
+	char allow[ENDPOINT_ALLOW];
+
+	o.extra = endpoint_allow(e, allow);
+	reply_status(&w->replies, &c->out, 204, "", o);
+	answered(w, c, 204);
 }
 
 static void answer_read(struct worker *w, struct conn *c)
 {
 	struct http_req *q = &c->http.req;
+	const struct endpoint *e = endpoint_find(q);
 
 	/* The parser leaves what a longer target before it left behind. */
 	if (q->target_len < HTTP_TARGET_KEEP)
 		q->target[q->target_len] = '\0';
 	if (q->method == HTTP_OPTIONS) {
-		reply_status(&w->replies, &c->out, 204, "", (struct reply_opt){
-			.close = !q->keep_alive || w->draining, .old = q->minor == 0,
-			.extra = q->own ? "Allow: GET, HEAD, OPTIONS\r\n"
-					: "Allow: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE\r\n" });
-		count_status(w->count, 204);
-		conn_said(w, c);
-		next_request(w, c);
-		return;
-	}
-	if (q->own && is_health(q->target)) {
-		answer_health(w, c);
-		return;
-	}
-	if (!q->own || q->target_len >= HTTP_TARGET_KEEP) {
+		answer_options(w, c, e);
+	} else if (e->by == ENDPOINT_AT_ONCE) {
+		answer_at_once(w, c, e);
+	} else if (e->by == ENDPOINT_OTHERS || q->target_len >= HTTP_TARGET_KEEP) {
 		conn_refuse(w, c, 404, "nothing here; records are read at /-/records/", !q->keep_alive || w->draining);
 		if (c->state != CONN_LINGER)
 			next_request(w, c);
-		return;
+	} else {
+		ask_begin(w, c, e);
 	}
-	ask_begin(w, c);
 }
 
 /* ---- the steps of a request ---- */
@@ -191,7 +185,7 @@ static void head_read(struct worker *w, struct conn *c)
 	c->expect = q->expect_continue;
 	c->body_came = 0;
 	c->since_ns = w->fair_ns;
-	if (c->late && !(q->own && is_health(q->target))) {
+	if (c->late && endpoint_find(q)->by != ENDPOINT_AT_ONCE) {
 		COUNT(w->count, refused_draining, 1);
 		refuse_later(w, c, 503, "the server is shutting down");
 		return;
@@ -208,7 +202,7 @@ static void head_read(struct worker *w, struct conn *c)
 		if (MUTANT(flush_reads))
 			take_piece(w, c);
 		ingest_drop(w, c);
-		if (q->recorded)
+		if (q->recorded && !endpoint_takes(endpoint_find(q), q->method))
 			refuse_later(w, c, 405, "what is under /-/ is the server's own");
 		return;
 	}

@@ -120,3 +120,11 @@ int health_text(const struct health *h, char *buf, size_t n, size_t *len)
 	}
 	return set & ~HEALTH_NOTES ? 503 : 200;
 }
+
+int health_alive(const struct health *h, char *buf, size_t n, size_t *len)
+{
+	(void)h;
+	*len = 0;
+	add(buf, n, len, "alive\n");
+	return 200;
+}

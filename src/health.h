@@ -77,6 +77,9 @@ static inline bool health_ready(const struct health *h)
 #define HEALTH_TEXT 2048u
 int health_text(const struct health *h, char *buf, size_t n, size_t *len);
 
+/* The body of /-/livez, in the same way: that it is answered is the answer. */
+int health_alive(const struct health *h, char *buf, size_t n, size_t *len);
+
 /* One word for a human: "ready", "starting", "recovering", "draining", "stuck". */
 const char *health_word(const struct health *h);
 

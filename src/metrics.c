@@ -128,7 +128,7 @@ static void label(struct text *t, const char *name, const char *value)
 	text_json(t, value ? value : "");
 }
 
-static void facts(struct text *t, const struct service_env *env, uint64_t started_ms)
+static void facts(struct text *t, const struct service_env *env)
 {
 	struct process p;
 
@@ -149,7 +149,7 @@ static void facts(struct text *t, const struct service_env *env, uint64_t starte
 		text_f(t, "pasted_condition{reason=\"%s\"} %d\n", health_condition_word(c),
 		       health_is(env->health, c));
 	family(t, "start_time_seconds", "gauge", "When the server started, since 1970.");
-	text_f(t, "pasted_start_time_seconds %.3f\n", (double)started_ms / 1e3);
+	text_f(t, "pasted_start_time_seconds %.3f\n", (double)env->started_ms / 1e3);
 	family(t, "messages_lost_total", "counter", "Messages that standard error did not take in time.");
 	text_f(t, "pasted_messages_lost_total %" PRIu64 "\n", std_lost());
 	process_read(&p, env);
@@ -239,9 +239,9 @@ static void absent_rows(struct text *t, const struct service_env *env)
 		       __atomic_load_n(&env->absent[i], __ATOMIC_RELAXED));
 }
 
-void metrics_text(struct text *t, const struct service_env *env, uint64_t started_ms)
+void metrics_text(struct text *t, const struct service_env *env)
 {
-	facts(t, env, started_ms);
+	facts(t, env);
 	absent_rows(t, env);
 	worker_rows(t, env);
 	histogram(t, env);
@@ -340,7 +340,7 @@ static void json_lanes(struct text *t, const struct service_env *env)
 	text_str(t, "]");
 }
 
-void stats_json(struct text *t, const struct service_env *env, uint64_t started_ms)
+void stats_json(struct text *t, const struct service_env *env)
 {
 	struct process p;
 
@@ -353,7 +353,7 @@ void stats_json(struct text *t, const struct service_env *env, uint64_t started_
 	json_member(t, "nvmm", env->nvmm);
 	json_member(t, "listen", env->listen);
 	text_f(t, "\"workers\":%u,\"buffer_bytes\":%u,", env->nworkers, env->buf_size);
-	text_f(t, "\"started_ms\":%" PRIu64 ",\"now_ms\":%" PRIu64 ",", started_ms, now_wall_ms());
+	text_f(t, "\"started_ms\":%" PRIu64 ",\"now_ms\":%" PRIu64 ",", env->started_ms, now_wall_ms());
 	process_read(&p, env);
 	text_f(t, "\"cpu_seconds\":%.6f,\"resident_bytes\":%" PRIu64 ",", p.cpu_s, p.rss);
 	if (p.store_known)

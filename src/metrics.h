@@ -12,9 +12,7 @@
 #include "answer.h"
 #include "service.h"
 
-/* started_ms: wall clock of the start. */
-void metrics_text(struct text *t, const struct service_env *env, uint64_t started_ms);
-void stats_json(struct text *t, const struct service_env *env, uint64_t started_ms);
+/* metrics_text() and stats_json() are declared by service.h, which takes them from endpoint.h. */
 
 /* The latency below which q (0..1) of all in the histogram are, in microseconds,
  * interpolated within its bucket; 0 when it is empty. */

@@ -29,13 +29,11 @@
 #include "answer.h"
 #include "diag.h"
 #include "must.h"
-#include "metrics.h"
 #include "now.h"
 #include "queue.h"
 #include "readback.h"
 #include "../www/page.h"
 
-#define UNDER_RECORDS	"/-/records"
 #define WAIT_POLL_MS	5	/* how often a request that waits looks again */
 #define TROUBLE_MS	5000	/* what could not be read is tried again */
 #define KICK_MS		20	/* how often the checkpointer hears of it */
@@ -51,9 +49,8 @@ struct req {
 	uint32_t index;
 	bool ended;		/* the worker's: deliver no more of it */
 	/* Written by service_ask. */
-	char method[16];
-	char target[SERVICE_TARGET + 1];
-	bool target_whole;
+	const struct endpoint *endpoint;
+	char target[SERVICE_TARGET];
 	struct asker ask;
 	/* The thread's. */
 	enum source source;
@@ -82,7 +79,6 @@ struct service {
 	struct service_env env;
 	struct readback_shared shared;
 	uint64_t absent[WAL_REASONS];	/* where the others do not want to know */
-	uint64_t started_ms;
 	unsigned per_worker;
 	struct port *ports;
 	struct req *waiting;
@@ -118,79 +114,65 @@ static void blob(struct req *r, int status, const char *type, const char *header
 	answer_head(&r->out, &a, &r->ask, &r->pub.close_after);
 }
 
-static void page(struct req *r)
-{
-	blob(r, 200, "text/html; charset=utf-8",
-	     "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "
-	     "script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
-	     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
-	     "Referrer-Policy: no-referrer\r\n", page_html, page_html_len);
-}
-
-static void metrics(struct req *r)
-{
-	metrics_text(&r->owned, &r->s->env, r->s->started_ms);
-	blob(r, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, r->owned.p, r->owned.n);
-}
-
-static void stats(struct req *r)
-{
-	stats_json(&r->owned, &r->s->env, r->s->started_ms);
-	blob(r, 200, "application/json", NULL, r->owned.p, r->owned.n);
-}
-
-static void refuse(struct req *r, int status, const char *why, const char *headers)
+static void refuse(struct req *r, int status, const char *why)
 {
 	r->source = BLOB;
 	r->blob_len = r->blob_at = 0;
 	r->pub.status = status;
-	answer_error(&r->out, status, why, headers, &r->ask, &r->pub.close_after);
+	answer_error(&r->out, status, why, NULL, &r->ask, &r->pub.close_after);
 }
 
-static void records(struct req *r, const char *rest)
+void service_html(struct text *t, const struct service_env *env)
+{
+	(void)env;
+	text_add(t, page_html, page_html_len);
+}
+
+#define MAKES_AT_ONCE(make)	NULL
+#define MAKES_PAGES(make)	make
+#define MAKES_RECORDS(make)	NULL
+#define MAKES_NOWHERE(make)	NULL
+#define MAKES_OTHERS(make)	NULL
+static service_page *const makes[ENDPOINT_IDS] = {
+#define X(name, path, under, methods, by, type, fields, make) MAKES_##by(make),
+	ENDPOINT_TABLE(X)
+#undef X
+};
+
+static void page(struct req *r)
+{
+	const struct endpoint *e = r->endpoint;
+
+	makes[e->id](&r->owned, &r->s->env);
+	blob(r, 200, e->type, e->fields, r->owned.p, r->owned.n);
+}
+
+static void records(struct req *r)
 {
 	struct read_name name;
 
-	if (read_name_parse(&name, rest)) {
+	if (read_name_parse(&name, r->target + r->endpoint->path_len)) {
 		refuse(r, 400, "a record is <lane>-<number>, a range <lane>-<from>..<to>, "
-		       "the newest are <lane>?tail=<count>", NULL);
+		       "the newest are <lane>?tail=<count>");
 		return;
 	}
 	r->source = RECORDS;
 	readback_open(&r->read, &r->s->shared, &name, &r->ask);
 }
 
-/* Which answer it is; fills r->out with its head unless records are read. */
+/* Fills r->out with the answer's head unless records are read. */
 static void route(struct req *r)
 {
-	static const char allow[] = "Allow: GET, HEAD, OPTIONS\r\n";
-	static const struct { const char *path; void (*make)(struct req *r); } pages[] = {
-		{ "/-", page }, { "/-/", page }, { "/-/metrics", metrics }, { "/-/stats", stats },
-	};
-	size_t n = strcspn(r->target, "?");
-	const char *rest = r->target + sizeof UNDER_RECORDS - 1;
-
-	r->ask.head = !strcmp(r->method, "HEAD");
-	if (!strcmp(r->method, "OPTIONS")) {
-		blob(r, 204, NULL, allow, NULL, 0);
-		return;
+	switch (r->endpoint->by) {
+	case ENDPOINT_PAGES:
+		page(r);
+		break;
+	case ENDPOINT_RECORDS:
+		records(r);
+		break;
+	default:
+		refuse(r, 404, "no such page; /-/ has one");
 	}
-	if (!r->ask.head && strcmp(r->method, "GET")) {
-		refuse(r, 405, "this path is read only", allow);
-		return;
-	}
-	if (r->target_whole && !strncmp(r->target, UNDER_RECORDS, sizeof UNDER_RECORDS - 1) &&
-	    (!*rest || *rest == '/' || *rest == '?')) {
-		records(r, rest);
-		return;
-	}
-	for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
-		if (r->target_whole && strlen(pages[i].path) == n &&
-		    !strncmp(r->target, pages[i].path, n)) {
-			pages[i].make(r);
-			return;
-		}
-	refuse(r, 404, "no such page; /-/ has one", NULL);
 }
 
 static void make_blob(struct req *r)
@@ -514,7 +496,8 @@ int service_start(struct service **out, const struct service_env *env)
 	s->shared.wal = env->wal;
 	s->shared.class = env->class;
 	s->shared.absent = env->absent ? env->absent : s->absent;
-	s->started_ms = now_wall_ms();
+	if (!s->env.started_ms)
+		s->env.started_ms = now_wall_ms();
 	s->per_worker = SERVICE_REQS / env->nworkers;
 	if (s->per_worker < 4)
 		s->per_worker = 4;
@@ -597,16 +580,11 @@ static void unstash(struct port *p, uint32_t index)
 	p->nstash = n;
 }
 
-bool service_reads(const char *target)
-{
-	return !strncmp(target, UNDER_RECORDS, sizeof UNDER_RECORDS - 1);
-}
-
 /* Readers may be many and slow: a range, which may be long, leaves slots for records by
  * their names, and all of them leave some for the metrics. */
-static uint32_t reserve_of(const struct service *s, const char *target)
+static uint32_t reserve_of(const struct service *s, const struct endpoint *e, const char *target)
 {
-	if (strncmp(target, UNDER_RECORDS, sizeof UNDER_RECORDS - 1))
+	if (e->by != ENDPOINT_RECORDS)
 		return 0;
 	/* also where a worker has a few only */
 	if (strstr(target, "..") || strchr(target, '?'))
@@ -615,10 +593,10 @@ static uint32_t reserve_of(const struct service *s, const char *target)
 }
 
 struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn,
-				uint32_t conn_gen, const char *method, const char *target,
-				bool http11, bool keep_alive)
+				uint32_t conn_gen, const struct endpoint *e, const char *target,
+				bool head, bool http11, bool keep_alive)
 {
-	uint32_t reserve = reserve_of(s, target);
+	uint32_t reserve = reserve_of(s, e, target);
 	struct port *p = &s->ports[worker];
 	struct req *r;
 	size_t n;
@@ -635,14 +613,11 @@ struct service_req *service_ask(struct service *s, unsigned worker, uint32_t con
 	r = &p->reqs[p->free[--p->nfree]];
 	r->pub = (struct service_req){ .conn = conn, .conn_gen = conn_gen, .worker = worker };
 	r->ended = false;
-	n = strnlen(method, sizeof r->method - 1);
-	memcpy(r->method, method, n);
-	r->method[n] = 0;
-	n = strnlen(target, SERVICE_TARGET);
+	r->endpoint = e;
+	n = strlen(target) + 1;
+	must(n <= sizeof r->target);
 	memcpy(r->target, target, n);
-	r->target[n] = 0;
-	r->target_whole = !target[n];
-	r->ask = (struct asker){ .http11 = http11, .keep_alive = keep_alive, .common = s->env.common };
+	r->ask = (struct asker){ .head = head, .http11 = http11, .keep_alive = keep_alive, .common = s->env.common };
 	queue_push(&p->in, r->index << 2 | ASK);
 	ring_bell(s);
 	return &r->pub;

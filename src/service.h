@@ -34,15 +34,17 @@
 #include <stdint.h>
 
 #include "counters.h"
+#include "endpoint.h"
 #include "health.h"
 #include "wal.h"
 
 #define SERVICE_PIECE	(64u << 10)	/* bytes of a piece, at most */
 #define SERVICE_REQS	256u		/* in being, all workers together: ranges get 12 of 16, records 15 */
-#define SERVICE_TARGET	256u		/* a longer target is 404: nothing has such a name */
+#define SERVICE_TARGET	HTTP_TARGET_KEEP	/* bytes of a target with its NUL, at most */
 
 struct service;
 struct head_common;
+struct text;
 
 struct service_req {		/* what the worker may look at */
 	uint32_t conn;
@@ -74,12 +76,24 @@ struct service_env {
 	unsigned	 buf_size;
 	uint64_t	*absent;	/* [WAL_REASONS] of readback.h, counted by who answers for records,
 					 * read by any; NULL: not at all */
+	uint64_t	 started_ms;	/* wall clock; 0: service_start's own */
 	unsigned	 settle_ms;	/* wait for a checkpoint at most so long; 0: 5000 */
 	/* Callbacks, called by the service thread. */
 	void		(*wake)(void *arg, unsigned worker);	/* makes it call service_ready: ring_wake */
 	void		(*kick_checkpoint)(void *arg);		/* someone waits for a checkpoint; may be NULL */
 	void		*arg;
 };
+
+/* What makes the body of a page, one for each row of endpoint.h that is answered by PAGES. */
+typedef void service_page(struct text *t, const struct service_env *env);
+#define SERVICE_AT_ONCE(make)
+#define SERVICE_PAGES(make)	service_page make;
+#define SERVICE_RECORDS(make)
+#define SERVICE_NOWHERE(make)
+#define SERVICE_OTHERS(make)
+#define X(name, path, under, methods, by, type, fields, make) SERVICE_##by(make)
+ENDPOINT_TABLE(X)
+#undef X
 
 /* 0 or -errno. */
 int  service_start(struct service **s, const struct service_env *env);
@@ -88,16 +102,14 @@ void service_stop(struct service *s);
 
 /* ---- by the worker, without waiting ---- */
 
-/* Whether the target is one that the log is read for.  There are two services: a reader that
- * waits for the disk does not keep the metrics waiting. */
-bool service_reads(const char *target);
-
-/* method and target are copied (NUL-terminated; target as in the request line, in
- * origin form).  NULL: too many in being (503, refused_busy); wake() is called when
+/* e is none that is answered at once, or that is another's (endpoint.h); those that the log is
+ * read for go to a service of their own, so that a reader that waits for the disk does not keep
+ * the metrics waiting.  target, NUL-terminated and in origin form, is copied; it is not longer
+ * than SERVICE_TARGET.  head: the method is HEAD.  NULL: too many in being (503, refused_busy); wake() is called when
  * there is one less. */
 struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn,
-				uint32_t conn_gen, const char *method, const char *target,
-				bool http11, bool keep_alive);
+				uint32_t conn_gen, const struct endpoint *e, const char *target,
+				bool head, bool http11, bool keep_alive);
 /* A request of this worker whose piece is ready, or NULL.  One load when there is
  * none.  Call until NULL after RING_WOKEN. */
 struct service_req *service_ready(struct service *s, unsigned worker);

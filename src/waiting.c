@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "answer.h"
+#include "endpoint.h"
 #include "must.h"
 #include "now.h"
 
@@ -77,14 +78,6 @@ static bool watch(struct waiting *w, int fd, uint32_t events, void *who, int op)
 
 /* ---- the answer ---- */
 
-static bool is_path(const struct http_req *q, const char *path)
-{
-	size_t n = strlen(path);
-
-	return q->target_len >= n && !memcmp(q->target, path, n) &&
-	       (q->target_len == n || q->target[n] == '?');
-}
-
 static void answer_text(struct client *c, const struct asker *k, int status, const char *text, size_t len)
 {
 	struct answer a = { .status = status, .type = "text/plain", .len = len };
@@ -95,16 +88,14 @@ static void answer_text(struct client *c, const struct asker *k, int status, con
 		text_add(&c->out, text, len);
 }
 
-static void answer_health(const struct waiting *w, struct client *c, const struct asker *k)
+static void answer_at_once(const struct waiting *w, struct client *c, const struct endpoint *e,
+			   const struct asker *k)
 {
 	char text[HEALTH_TEXT];
 	size_t len;
-	int status = health_text(w->env.health, text, sizeof(text), &len);
+	int status = e->at_once(w->env.health, text, sizeof(text), &len);
 
-	if (is_path(&c->http.req, "/-/livez")) {
-		status = 200;
-		len = (size_t)snprintf(text, sizeof(text), "alive\n");
-	} else if (status == 200 && !w->deaf) {
+	if (e->id == ENDPOINT_ID_READYZ && status == 200 && !w->deaf) {
 		/* The last reason has just gone; the workers are not there yet. */
 		status = 503;
 		len = (size_t)snprintf(text, sizeof(text), "starting\n");
@@ -115,13 +106,12 @@ static void answer_health(const struct waiting *w, struct client *c, const struc
 /* The head is read, or is none. */
 static void answer(const struct waiting *w, struct client *c)
 {
-	static const char own[] = "Allow: GET, HEAD, OPTIONS\r\n";
-	static const char all[] = "Allow: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE\r\n";
 	const struct http_req *q = &c->http.req;
-	const struct answer none = { .status = 204, .headers = q->own ? own : all };
+	const struct endpoint *e = endpoint_find(q);
+	char allow[ENDPOINT_ALLOW], why[128];
+	const struct answer none = { .status = 204, .headers = endpoint_allow(e, allow) };
 	const struct asker k = { .http11 = q->minor || q->method == HTTP_NONE,
 				 .head = q->method == HTTP_HEAD_METHOD, .common = w->env.common };
-	char why[128];
 	bool close;
 
 	c->answered = true;
@@ -129,11 +119,11 @@ static void answer(const struct waiting *w, struct client *c)
 		answer_error(&c->out, c->http.err.status, c->http.err.reason, NULL, &k, &close);
 	else if (q->method == HTTP_OPTIONS)
 		answer_head(&c->out, &none, &k, &close);
-	else if (q->own && q->recorded)
-		answer_error(&c->out, 405, "what is under /-/ is the server's own", own, &k, &close);
-	else if (is_path(q, "/-/livez") || is_path(q, "/-/readyz"))
-		answer_health(w, c, &k);
-	else if (!q->own && !q->recorded)
+	else if (!endpoint_takes(e, q->method))
+		answer_error(&c->out, 405, "what is under /-/ is the server's own", allow, &k, &close);
+	else if (e->by == ENDPOINT_AT_ONCE)
+		answer_at_once(w, c, e, &k);
+	else if (e->by == ENDPOINT_OTHERS && !q->recorded)
 		answer_error(&c->out, 404, "nothing here; records are read at /-/records/", NULL, &k, &close);
 	else {
 		snprintf(why, sizeof(why), "the server is %s; try again", health_word(w->env.health));

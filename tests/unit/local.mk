@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Unit tests (cmocka): UNIT_TESTS += %D%/test_name, its source is test_name.c.
 UNIT_TESTS += %D%/test_json
-UNIT_TESTS += %D%/test_reply
+UNIT_TESTS += %D%/test_reply %D%/test_endpoint
 UNIT_TESTS += %D%/test_timers
 UNIT_TESTS += %D%/test_crc32c %D%/test_codec %D%/test_class
 UNIT_TESTS += %D%/test_refusal

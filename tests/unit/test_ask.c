@@ -5,6 +5,7 @@
  * and for how long, whose slot is taken, and that each request is ended once.
  */
 #include "ask.h"
+#include "endpoint.h"
 #include "service.h"
 #include "worker_world.h"
 
@@ -15,18 +16,15 @@ static struct {
 	bool	 used[SLOTS], ready[SLOTS];
 	unsigned room;			/* slots there are */
 	unsigned asked, nexts, ends;
-	char	 method[16], target[64];
-	bool	 keep, http11, reads;
+	char	 target[64];
+	const struct endpoint *at;
+	bool	 keep, http11, head;
 	struct service *of;
 } svc;
 
-bool service_reads(const char *target)
-{
-	return !strncmp(target, "/-/records/", 11);
-}
-
 struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn, uint32_t conn_gen,
-				const char *method, const char *target, bool http11, bool keep_alive)
+				const struct endpoint *e, const char *target, bool head, bool http11,
+				bool keep_alive)
 {
 	for (unsigned i = 0; i < svc.room; i++) {
 		if (svc.used[i])
@@ -35,7 +33,8 @@ struct service_req *service_ask(struct service *s, unsigned worker, uint32_t con
 		svc.req[i] = (struct service_req){ .conn = conn, .conn_gen = conn_gen, .worker = worker };
 		svc.asked++;
 		svc.of = s;
-		snprintf(svc.method, sizeof(svc.method), "%s", method);
+		svc.at = e;
+		svc.head = head;
 		snprintf(svc.target, sizeof(svc.target), "%s", target);
 		svc.keep = keep_alive;
 		svc.http11 = http11;
@@ -140,7 +139,8 @@ static void test_pieces(void **state)
 	for (unsigned k = 1; k <= 2; k++) {
 		get(0);
 		assert_int_equal(svc.asked, k);
-		assert_string_equal(svc.method, "GET");
+		assert_int_equal(svc.at->id, ENDPOINT_ID_RECORDS);
+		assert_false(svc.head);
 		assert_string_equal(svc.target, "/-/records/0-1");
 		assert_true(svc.keep && svc.http11);
 		assert_ptr_equal(svc.of, &svc);
@@ -168,8 +168,10 @@ static void test_pieces(void **state)
 		assert_int_equal(the.count.status[COUNTER_STATUS_200], k);	/* once for all pieces */
 		pass(IDLE_MS / 2);
 	}
-	say(0, "GET /-/metrics HTTP/1.0\r\n\r\n");
+	say(0, "HEAD /-/metrics HTTP/1.0\r\n\r\n");
 	assert_ptr_equal(svc.of, &the);
+	assert_int_equal(svc.at->id, ENDPOINT_ID_METRICS);
+	assert_true(svc.head);
 	assert_false(svc.keep || svc.http11);
 	svc.req[slot_of(0)].close_after = true;
 	svc.ready[slot_of(0)] = true;

@@ -21,7 +21,7 @@ static struct health health;
 static struct service_env env = {
 	.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 2, .counters = counters,
 	.health = &health, .version = "1.2.3", .class_why = "it \"is\"\tso \xff\xc3\xa9",
-	.ring = "uring", .store = "/", .listen = "127.0.0.1:1", .buf_size = 2048,
+	.ring = "uring", .store = "/", .listen = "127.0.0.1:1", .buf_size = 2048, .started_ms = 1700000000000u,
 };
 
 static int setup(void **state)
@@ -41,11 +41,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-static char *text_of(void (*make)(struct text *, const struct service_env *, uint64_t))
+static char *text_of(service_page *make)
 {
 	struct text t = { 0 };
 
-	make(&t, &env, 1700000000000u);
+	make(&t, &env);
 	assert_false(t.failed);
 	text_add(&t, "", 1);
 	return t.p;

@@ -1793,6 +1793,47 @@ static void test_data_behind_the_end(void **state)
 /* ---- health ---- */
 
 /* Answered by the worker itself, with a body but to HEAD, and when to come back. */
+/* What a path takes is said where it is asked for, and where a request takes it for another. */
+static void test_allow(void **state)
+{
+	static const struct { const char *text, *start, *allow; } t[] = {
+		{ "OPTIONS /x", "HTTP/1.1 204 ", "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE" },
+		{ "OPTIONS *", "HTTP/1.1 204 ", "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE" },
+		{ "OPTIONS /-/livez", "HTTP/1.1 204 ", "GET, HEAD, OPTIONS" },
+		{ "OPTIONS /-/nowhere", "HTTP/1.1 204 ", "GET, HEAD, OPTIONS" },
+		{ "DELETE /-/records/0-1", "HTTP/1.1 405 ", "GET, HEAD, OPTIONS" },
+		{ "DELETE /-/livez", "HTTP/1.1 405 ", "GET, HEAD, OPTIONS" },
+		{ "DELETE /-", "HTTP/1.1 405 ", "GET, HEAD, OPTIONS" },
+	};
+	char text[600], line[100], *path = text + 4;
+
+	(void)state;
+	client(0);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		const char *reply;
+
+		snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: h\r\n\r\n", t[i].text);
+		snprintf(line, sizeof(line), "\r\nAllow: %s\r\n", t[i].allow);
+		say(0, text);
+		settle();
+		reply = got(0);
+		assert_int_equal(strncmp(reply, t[i].start, strlen(t[i].start)), 0);
+		assert_true(has(reply, line));
+	}
+	/* What is known of a long target in part only is nothing here; but livez may have any query. */
+	for (unsigned n = HTTP_TARGET_KEEP - 1; n <= HTTP_TARGET_KEEP; n++)
+		for (int live = 0; live < 2; live++) {
+			memset(text, 'a', sizeof(text));
+			memcpy(text, live ? "GET /-/livez?" : "GET /-/stats?x", live ? 13 : 14);
+			snprintf(path + n, sizeof(text) - 4 - n, " HTTP/1.1\r\nHost: h\r\n\r\n");
+			if (!live && n < HTTP_TARGET_KEEP)
+				continue;	/* the service's */
+			say(0, text);
+			settle();
+			assert_int_equal(status(0), live ? 200 : 404);
+		}
+}
+
 static void test_health(void **state)
 {
 	const char *text;
@@ -1931,7 +1972,7 @@ int main(void)
 		T(test_segment_wait, fsync_class),
 		T(test_start_fails, fsync_class),
 		T(test_start_no_memory, fsync_class),
-		T(test_health, nvmm),
+		T(test_allow, nvmm), T(test_health, nvmm),
 		T(test_data_behind_the_end, nvmm),
 		cmocka_unit_test(test_shortest),
 		T(test_sleeps, nvmm),
