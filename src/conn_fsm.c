@@ -126,7 +126,7 @@ static void answer_read(struct worker *w, struct conn *c)
 	} else if (e->by == ENDPOINT_AT_ONCE) {
 		answer_at_once(w, c, e);
 	} else if (e->by == ENDPOINT_OTHERS || q->target_len >= HTTP_TARGET_KEEP) {
-		conn_refuse(w, c, 404, "nothing here; records are read at /-/records/", !q->keep_alive || w->draining);
+		conn_refuse(w, c, 404, ENDPOINT_404, !q->keep_alive || w->draining);
 		if (c->state != CONN_LINGER)
 			next_request(w, c);
 	} else {
@@ -203,7 +203,7 @@ static void head_read(struct worker *w, struct conn *c)
 			take_piece(w, c);
 		ingest_drop(w, c);
 		if (q->recorded && !endpoint_takes(endpoint_find(q), q->method))
-			refuse_later(w, c, 405, "what is under /-/ is the server's own");
+			refuse_later(w, c, 405, ENDPOINT_405);
 		return;
 	}
 	if (q->if_match || (q->content_range && q->method == HTTP_PUT)) {

@@ -30,6 +30,10 @@ enum endpoint_by {
 #define ENDPOINT_ALL	(ENDPOINT_READ | 1u << HTTP_POST | 1u << HTTP_PUT | 1u << HTTP_PATCH | \
 			 1u << HTTP_DELETE)
 
+/* What is said with 404 of a path that nobody answers, and with 405 of a method that a row does not take. */
+#define ENDPOINT_404	"nothing here; records are read at /-/records/"
+#define ENDPOINT_405	"what is under /-/ is the server's own"
+
 #define ENDPOINT_HTML_FIELDS \
 	"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; " \
 	"script-src 'unsafe-inline'; connect-src 'self'; img-src data:; " \

@@ -120,11 +120,11 @@ static void answer(const struct waiting *w, struct client *c)
 	else if (q->method == HTTP_OPTIONS)
 		answer_head(&c->out, &none, &k, &close);
 	else if (!endpoint_takes(e, q->method))
-		answer_error(&c->out, 405, "what is under /-/ is the server's own", allow, &k, &close);
+		answer_error(&c->out, 405, ENDPOINT_405, allow, &k, &close);
 	else if (e->by == ENDPOINT_AT_ONCE)
 		answer_at_once(w, c, e, &k);
 	else if (e->by == ENDPOINT_OTHERS && !q->recorded)
-		answer_error(&c->out, 404, "nothing here; records are read at /-/records/", NULL, &k, &close);
+		answer_error(&c->out, 404, ENDPOINT_404, NULL, &k, &close);
 	else {
 		snprintf(why, sizeof(why), "the server is %s; try again", health_word(w->env.health));
 		answer_error(&c->out, 503, why, NULL, &k, &close);
