@@ -36,16 +36,25 @@ static char *head_put_u64(char *o, uint64_t v)
 
 /* ---- what all replies have ---- */
 
+static void head_common_add(struct head_common *c, const char *name, const char *value)
+{
+	size_t room = sizeof(c->fields) - c->fields_len;
+	int n = snprintf(c->fields + c->fields_len, room, "%s: %s\r\n", name, value);
+
+	must(n > 0 && (size_t)n < room);
+	c->fields_len += (unsigned)n;
+}
+
 void head_common_init(struct head_common *c, const char *class, unsigned idle_ms)
 {
 	unsigned s = idle_ms ? (idle_ms - 1) / 1000 : 0;
 
 	*c = (struct head_common){ .class = class };
-	c->fields_len = (unsigned)snprintf(c->fields, sizeof(c->fields), "Pasted-Class: %s\r\n", class);
+	head_common_add(c, "Pasted-Class", class);
 	if (s)
 		c->keep_len = (unsigned)snprintf(c->keep, sizeof(c->keep), "Connection: keep-alive\r\n"
 						 "Keep-Alive: timeout=%u\r\n", s);
-	must(c->fields_len < sizeof(c->fields) && c->keep_len < sizeof(c->keep));
+	must(c->keep_len < sizeof(c->keep));
 }
 
 /* Not gmtime(3): under TZ=right/UTC that takes leap seconds off. */

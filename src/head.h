@@ -13,11 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define HEAD_FIELDS	64u	/* bytes of the fields that are in each head, with a NUL; all room grows with it */
+
 /* What every reply of this server says, whatever its status and whoever makes it.  Made once, at
  * the start. */
 struct head_common {
 	const char *class;	/* the class's name; outlives this */
-	char	 fields[64];	/* in each head, with their CRLF: nobody should take a weak class for a strong one */
+	char	 fields[HEAD_FIELDS];	/* in each head, with their CRLF: nobody should take a weak class for a strong one */
 	char	 keep[80];	/* of a connection that stays: for how long; empty: too short to name */
 	unsigned fields_len, keep_len;
 };
@@ -68,14 +70,14 @@ struct head_recorded {
 	unsigned body_len;	/* without the record's number */
 	char	 start[160];	/* to "Content-Length: " */
 	char	 lane[16];	/* "3-", with which the name begins */
-	char	 end[3][192];	/* behind the name: the rest of the head, and the body up to the name */
+	char	 end[3][128 + HEAD_FIELDS];	/* behind the name: the rest of the head, and the body up to the name */
 	char	 tail[48];	/* what follows the name in the body */
 };
 /* lane: the records' lane; named: they have names. */
 void head_recorded_init(struct head_recorded *r, const struct head_common *c, unsigned lane, bool named);
 void head_recorded_clock(struct head_recorded *r, const struct head_date *d);
 /* Writes at most HEAD_RECORDED bytes; returns their end. */
-#define HEAD_RECORDED 520u
+#define HEAD_RECORDED (456u + HEAD_FIELDS)
 char *head_recorded_write(char *o, const struct head_recorded *r, uint64_t seq, bool close, bool old);
 
 #endif

@@ -18,7 +18,7 @@
 
 #define REPLY_BLOCK	2048u
 #define REPLY_EXTRA	8192u
-#define REPLY_MAX	600u		/* bytes of the largest reply made here */
+#define REPLY_MAX	(536u + HEAD_FIELDS)	/* bytes of the largest reply made here */
 
 struct reply_block {
 	struct reply_block *next;
