@@ -25,6 +25,21 @@ floor() {
 	esac
 }
 
+# The same of wal/: format, media, segment (with the file `store`, which is on the same block
+# storage), lane, recovery, the open store, the tool.
+wal_floor() {
+	case $1 in
+	recover_main.c | rec_tool.* | report.* | progress.*) echo 6 ;;
+	wal.* | wal_priv.h | wal_read.c | wal_watch.c) echo 5 ;;
+	recover.* | rec_*.*) echo 4 ;;
+	pool.* | lane*.* | settle.* | walfile.* | scan.*) echo 3 ;;
+	segment*.* | seg_*.* | store*.*) echo 2 ;;
+	pm.h | pm_*.* | blk.h | blk_*.c | dax.* | place.* | clock.* | dice.* | std.*) echo 1 ;;
+	format.h | codec.* | crc32c.* | bond.* | error.* | class.* | reason.* | record.* | json.* | mutant.h) echo 0 ;;
+	*) echo none ;;
+	esac
+}
+
 includes() {
 	sed -n 's/^[ \t]*#[ \t]*include[ \t]*"\([^"]*\)".*/\1/p' "$1"
 }
@@ -44,11 +59,19 @@ for f in src/*.[ch]; do
 done
 [ $files -gt 10 ] || wrong "only $files files were looked at"
 
+files=0
 for f in wal/*.[ch]; do
+	here=$(wal_floor "${f#wal/}")
+	files=$((files + 1))
+	[ "$here" != none ] || wrong "$f: give it a floor in tests/tidy/deps.sh"
 	for i in $(includes "$f"); do
 		[ -e "wal/$i" ] || wrong "$f includes $i, which is not in wal/"
+		there=$(wal_floor "$i")
+		[ "$there" = none ] || [ "$here" = none ] || [ "$there" -le "$here" ] ||
+			wrong "$f (floor $here) includes $i (floor $there)"
 	done
 done
+[ $files -gt 40 ] || wrong "only $files files of wal/ were looked at"
 
 # only HEADER FILE: no other file of src/ and wal/ includes it, and that one does
 only() {
@@ -88,6 +111,14 @@ for f in src/*.h; do
 		*" $f:$s "*) [ "$there" -gt "$here" ] || wrong "$f:$s is no longer on a higher floor: not known any more" ;;
 		*) [ "$there" -le "$here" ] || wrong "$f (floor $here) declares struct $s, which is $def's (floor $there)" ;;
 		esac
+	done
+done
+for f in wal/*.h; do
+	for s in $(sed -n 's/^struct \([a-z0-9_]*\);.*/\1/p' "$f"); do
+		def=$(grep -l "^struct $s {" wal/*.h)
+		[ -n "$def" ] || continue
+		there=$(wal_floor "${def#wal/}") here=$(wal_floor "${f#wal/}")
+		[ "$there" -le "$here" ] || wrong "$f (floor $here) declares struct $s, which is $def's (floor $there)"
 	done
 done
 for k in $known; do
