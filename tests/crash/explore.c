@@ -29,7 +29,7 @@ static void fail(struct explore *e, const char *fmt, ...)
 /* What a class survives: a power cut, or only the end of the process. */
 static bool power(const struct explore *e)
 {
-	return e->cls != WAL_VOLATILE;
+	return !class_forgets(e->cls);
 }
 
 /* ---- one state ---- */

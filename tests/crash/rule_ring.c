@@ -100,7 +100,7 @@ static void commit(struct ring *k)
 
 static void checkpoint(struct ring *k)
 {
-	if (wal_class(k->d.wal) != WAL_FSYNC && wal_unsettled(k->d.wal, 0, lane_durable(lane(k))))
+	if (class_has_wal(wal_class(k->d.wal)) && wal_unsettled(k->d.wal, 0, lane_durable(lane(k))))
 		maybe_fault(k);
 	wal_background(k->d.wal, 1 + rule_draw(k->r, 20000));
 	note_failure(k);

@@ -151,7 +151,7 @@ static void cut_now(struct rule *r)
 static struct wal *open_store(struct rule *r)
 {
 	struct wal_options o = {
-		.store_dir = "/store", .nvmm_path = the.s->cls == WAL_FSYNC ? NULL : "/nvmm",
+		.store_dir = "/store", .nvmm_path = class_has_wal(the.s->cls) ? "/nvmm" : NULL,
 		.class = the.s->cls, .lanes = 1, .pool_bytes = BUFS * BUF, .buf_size = BUF,
 		.segment_bytes = SEG_BYTES_MIN, .record_bytes_max = RULE_HEAD + RULE_BODY,
 		.pm = pm_sim_ops(the.pm), .blk = blk_sim_ops(the.blk),

@@ -113,7 +113,7 @@ int world_open(struct world *x, unsigned lanes)
 {
 	struct wal_options o = {
 		.store_dir = WORLD_STORE, .class = x->cls, .lanes = lanes,
-		.nvmm_path = x->cls == WAL_FSYNC || x->cls == WAL_NONE ? NULL : x->nvmm,
+		.nvmm_path = class_has_wal(x->cls) ? x->nvmm : NULL,
 		.pool_bytes = (uint64_t)lanes * WORLD_BUFS * WORLD_BUF, .buf_size = WORLD_BUF,
 		.segment_bytes = WORLD_SEGMENT, .record_bytes_max = WORLD_RECORD,
 		.retain_bytes = x->retain_bytes, .retain_ms = x->retain_ms,

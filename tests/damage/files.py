@@ -236,7 +236,7 @@ def segments(s):
             if f.endswith(".seg") and open(os.path.join(folder, f), "rb").read(8).strip(b"\0")]
 
 
-@case("files of a stopped store", each=True, rings=["socket"], classes=["fsync"])
+@case("files of a stopped store", each=True, rings=["socket"], classes="syncs")
 def stopped(t):
     s, bodies = filled(t, 25)
     s.stop_clean()
@@ -256,7 +256,7 @@ def stopped(t):
         check("missing" in s.recover("check").stdout.decode(), do.what, "is not told as missing")
 
 
-@case("files of a killed store with a wal", each=True, rings=["socket"], classes=["volatile"])
+@case("files of a killed store with a wal", each=True, rings=["socket"], classes="wal")
 def killed(t):
     s, bodies = filled(t, 12, **{"checkpoint-interval": "1h"})
     s.kill()

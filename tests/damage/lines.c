@@ -267,7 +267,7 @@ int main(void)
 	struct lines l = { 0 };
 
 	for (const struct kind *k = kinds; k->name && !l.failed; k++)
-		if (k->cls != WAL_FSYNC && !k->clean && (!only || !*only || !strcmp(only, k->name)))
+		if (class_has_wal(k->cls) && !k->clean && (!only || !*only || !strcmp(only, k->name)))
 			one_kind(&l, k);
 	printf("%" PRIu64 " lines, of %" PRIu64 " check tells of damage, %" PRIu64 " records lost, %.1f s CPU\n",
 	       l.tried, l.told, l.lost, (double)clock() / CLOCKS_PER_SEC);	/* clock: printed */

@@ -131,7 +131,7 @@ def own_names(t):
         equal(post(c, "/-x", b"1"), "0-1", "a target that only looks alike")
 
 
-@case("every reply says the class, whatever it is about", each=True, classes=["volatile", "fsync"])
+@case("every reply says the class, whatever it is about", each=True)
 def named_class(t):
     s = t.server()
     asked = [("GET", "/-/livez"), ("HEAD", "/-/readyz?x"), ("GET", "/-/metrics"), ("GET", "/-/"),

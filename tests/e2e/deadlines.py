@@ -99,7 +99,7 @@ def stuck_output(t):
         c.close()
 
 
-@case("a client that goes by Keep-Alive never meets the close", each=True, classes=("volatile",))
+@case("a client that goes by Keep-Alive never meets the close", each=True, classes="wal")
 def keep_alive(t):
     s = t.server(settings={"idle-timeout": "5s"})
     with s.connect() as c:

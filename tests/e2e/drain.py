@@ -42,7 +42,7 @@ def refuses(t):
     equal(s.proc.wait(30 * SLOW), 0, "exit status")
 
 
-@case("drain-delay: all is served, readyz says draining", each=True, classes=("volatile",))
+@case("drain-delay: all is served, readyz says draining", each=True, classes="wal")
 def delays(t):
     s = t.server(settings={"drain-delay": ms(1500), "drain-timeout": "30s"})
     up = upload(s)
@@ -57,7 +57,7 @@ def delays(t):
     equal(s.proc.wait(30 * SLOW), 0, "exit status")
 
 
-@case("sockets that were handed over stay open: 503 and close", each=True, classes=("volatile",))
+@case("sockets that were handed over stay open: 503 and close", each=True, classes="wal")
 def handed_over(t):
     s = t.a_server(settings={"drain-timeout": "30s"})
     door = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -85,7 +85,7 @@ def handed_over(t):
     check(Conn(s.listen[0], 5), "the socket is the manager's, and open")
 
 
-@case("no more connections than may be are accepted; the others wait their turn", each=True, classes=("volatile",))
+@case("no more connections than may be are accepted; the others wait their turn", each=True, classes="wal")
 def no_more(t):
     s = t.server(settings={"conns-max": "40", "idle-timeout": "60s"})
     before = s.descriptors()
@@ -107,7 +107,7 @@ def limit_of(fds, free):
     return limit
 
 
-@case("out of descriptors: told and counted, and on when there are some", each=True, classes=("volatile",))
+@case("out of descriptors: told and counted, and on when there are some", each=True, classes="wal")
 def out_of_files(t):
     s = t.server(settings={"conns-max": "1000"})
     soft, hard = resource.prlimit(s.pid, resource.RLIMIT_NOFILE)

@@ -21,6 +21,7 @@ Environment
   PASTED_TEST_SETTINGS        "key=value key=value": win over what a case sets
 """
 import base64
+import collections
 import contextlib
 import ctypes
 import hashlib
@@ -96,9 +97,30 @@ def shm_dir():
     return tempfile.mkdtemp(prefix="pasted-e2e.", dir="/dev/shm")
 
 
+ClassRow = collections.namedtuple("ClassRow", "lane needs wal asked automatic")
+
+
+def class_table():
+    """The durability classes as the program's own table has them, weakest first: {name: row}.
+    In a virtual machine the table lies beside this file."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    path = os.path.join(here, "class.h")
+    with open(path if os.path.exists(path) else os.path.join(here, "../../wal/class.h")) as f:
+        rows = re.findall(r'^\tX\(\w+, \d+, "([\w-]+)", (\w+), (\w+), (\w+), (\w+), (\w+),', f.read(), re.M)
+    return {name: ClassRow(*row) for name, *row in reversed(rows)}
+
+
+CLASSES = class_table()
+# Those that any machine can be asked for, and that store something; strongest first.
+EVERYWHERE = [name for name, c in reversed(CLASSES.items()) if c.asked == "ASKED" and c.needs in ("ANYTHING", "DISK")]
+# What a case may be of: those with a wal; those whose commit is a sync of the segments.
+PROPERTIES = {"wal": [name for name, c in CLASSES.items() if c.wal == "WAL"],
+              "syncs": [name for name in EVERYWHERE if CLASSES[name].wal == "BARE"]}
+
+
 def combinations():
     rings = os.environ.get("PASTED_TEST_RINGS", "uring socket").split()
-    classes = os.environ.get("PASTED_TEST_CLASSES", "fsync volatile").split()
+    classes = os.environ.get("PASTED_TEST_CLASSES", " ".join(EVERYWHERE)).split()
     return [(r, c) for r in rings for c in classes]
 
 
@@ -150,7 +172,7 @@ class Server:
         self.t, self.ring, self.cls = t, ring, cls
         self.store = store or os.path.join(t.dir, "store")
         self.nvmm = nvmm
-        if cls == "volatile" and not nvmm:
+        if cls in CLASSES and CLASSES[cls].needs == "ANYTHING" and not nvmm:
             self.nvmm = t.shm()
         self.port = 0 if listen else free_port()
         self.listen = listen or [f"127.0.0.1:{self.port}"]
@@ -595,9 +617,10 @@ SKIPPED = []
 
 
 def case(title, each=False, rings=None, classes=None):
-    """each: once per ring and class; rings, classes: only these of them."""
+    """each: once per ring and class; rings: only these of them; classes: only those with a wal
+    ("wal"), or that have none ("syncs")."""
     def mark(f):
-        CASES.append((f, title, each, rings, classes))
+        CASES.append((f, title, each, rings, PROPERTIES[classes] if classes else None))
         return f
     return mark
 
@@ -607,6 +630,7 @@ class Test:
 
     def __init__(self, ring=None, cls=None):
         self.ring, self.cls = ring, cls
+        self.has_wal, self.syncs = cls in PROPERTIES["wal"], cls in PROPERTIES["syncs"]
         base = os.path.abspath(os.environ.get("PASTED_TEST_DIR", "."))
         self.dir = tempfile.mkdtemp(prefix="e2e.", dir=base)
         self.servers, self.shms, self.undo = [], [], []
@@ -627,7 +651,7 @@ class Test:
     def needs(self):
         if self.ring == "uring" and not have_uring():
             raise Skip("io_uring_setup is not permitted here")
-        if self.cls in (None, "fsync") and fs_type(self.dir) in ("tmpfs", "ramfs"):
+        if (not self.cls or self.syncs) and fs_type(self.dir) in ("tmpfs", "ramfs"):
             raise Skip(f"{self.dir} is on a tmpfs: fsync means nothing there")
 
     def judge(self):

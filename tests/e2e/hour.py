@@ -52,7 +52,7 @@ def across_segments(t):
 
 
 @case("uploads hold all buffers that are not committed: what is committed later asks again",
-      each=True, classes=("volatile",))
+      each=True, classes="wal")
 def held_then_committed(t):
     s = an_hour(t, pool_size="1M", segment_size="1M", body_max="64K", pushback_timeout="10s", checkpoint_buffers="16")
     n, half = 8, 30000

@@ -29,7 +29,7 @@ def idle(t):
         conns.append(c)
         post(c, "/x", b"1")
     after = anonymous()
-    pool = s.metrics().sum("pasted_pool_buffers") * 4096 / 1024 if t.cls == "fsync" else 0
+    pool = s.metrics().sum("pasted_pool_buffers") * 4096 / 1024 if t.syncs else 0
     each = (after - before) / N
     print(f"#    {t.ring} {t.cls}: {each:.2f} KiB per idle connection "
           f"(anonymous memory {before} to {after} KiB, pool {pool:.0f})")

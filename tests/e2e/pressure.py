@@ -84,7 +84,7 @@ def hoarders(t):
         wait_until(lambda: accepted(s, "/after", bytes_of("after", 500 * KIB)), 20, "no recovery")
 
 
-@case("volatile with few checkpoints: a pool full of records drains by itself", each=True, classes=["volatile"])
+@case("volatile with few checkpoints: a pool full of records drains by itself", each=True, classes="wal")
 def full_of_records(t):
     s = t.server(settings={"pool-size": "2M", "segment-size": "8M", "body-max": "256K",
                            "checkpoint-interval": "1h", "pushback-timeout": ms(1000)})
@@ -149,8 +149,7 @@ def all_read(s):
     wait_until(lambda: not sum(unread for _, _, unread in tcp_queues(s.port)), 20, "the server does not read")
 
 
-@case("a small piece that finds no free buffer to be copied into waits for one", each=True,
-      classes=["volatile", "fsync"])
+@case("a small piece that finds no free buffer to be copied into waits for one", each=True)
 def piece_waits(t):
     for cut in CUTS:
         # A minute's push-back: what is refused sooner was not pushed back.
@@ -168,8 +167,7 @@ def piece_waits(t):
         s.stop_clean()
 
 
-@case("a small piece for which none comes: 503 after the push-back, and all goes on", each=True,
-      classes=["volatile", "fsync"])
+@case("a small piece for which none comes: 503 after the push-back, and all goes on", each=True)
 def piece_in_vain(t):
     # The last: only a part of the head is there, and no buffer for it.
     for cut, upto in [(cut, -8) for cut in CUTS[:3]] + [(10, 20)]:
@@ -201,8 +199,7 @@ def piece_in_vain(t):
         s.stop_clean()
 
 
-@case("many whose push-back ends at once: what the first give back serves the others", each=True,
-      classes=["volatile", "fsync"])
+@case("many whose push-back ends at once: what the first give back serves the others", each=True)
 def piece_shared(t):
     s, conns = half_sent(t, 360, 10, "300ms")
     first, then = conns[:SPARE], conns[SPARE:SPARE + 70]
@@ -222,8 +219,7 @@ def piece_shared(t):
         c.close()
 
 
-@case("a head that is refused while it comes: who waits for 100 Continue is told at its end", each=True,
-      classes=["volatile", "fsync"])
+@case("a head that is refused while it comes: who waits for 100 Continue is told at its end", each=True)
 def piece_expect(t):
     s, conns = half_sent(t, 360, 10, "300ms", **{"header-timeout": "1h", "body-timeout": "1h"})
     first, c = conns[:SPARE], conns[SPARE]
@@ -239,7 +235,7 @@ def piece_expect(t):
         c.close()
 
 
-@case("a reply that leaves meanwhile does not prolong the push-back", each=True, classes=["volatile", "fsync"])
+@case("a reply that leaves meanwhile does not prolong the push-back", each=True)
 def reply_meanwhile(t):
     s, conns = half_sent(t, 360, 10, "300ms", **{"write-timeout": "1h"})
     first = conns[:SPARE]

@@ -168,7 +168,7 @@ def drain_stuck(t):
     equal(s.recover("check").returncode, 0, "check")
 
 
-@case("volatile: a WAL that is gone is reported, not silently skipped", each=True, classes=["volatile"])
+@case("volatile: a WAL that is gone is reported, not silently skipped", each=True, classes="wal")
 def wal_gone(t):
     s = t.server()
     with s.connect() as c:
@@ -183,7 +183,7 @@ def wal_gone(t):
 
 
 @case("volatile: after a kill, smaller segments than the records that wait in the WAL", each=True,
-      classes=["volatile"])
+      classes="wal")
 def smaller_segments(t):
     s = t.server(settings={"segment-size": "1M", "checkpoint-interval": "1h"})
     want = {}
@@ -208,7 +208,7 @@ def smaller_segments(t):
     equal({r.name: r.body for r in s.dump()}, want, "dump after a repair")
 
 
-@case("volatile to fsync and back: records of both are there", each=True, classes=["volatile"])
+@case("volatile to fsync and back: records of both are there", each=True, classes="wal")
 def change_class(t):
     s = t.server()
     with s.connect() as c:

@@ -103,7 +103,7 @@ def in_all(out):
 
 
 @case("a killed volatile store has work pending (1); repair does it; then it is clean (0)",
-      each=True, classes=["volatile"])
+      each=True, classes="wal")
 def pending(t):
     s, bodies = filled(t, **{"checkpoint-interval": "1h"})
     s.kill()
@@ -210,7 +210,7 @@ def one_bit(t):
     equal({r.name: r.body for r in records(out.stdout)}, dict(rest, **{new: b"after"}), "after the restart")
 
 
-@case("damage in the WAL costs the record it touches and no other", each=True, classes=["volatile"])
+@case("damage in the WAL costs the record it touches and no other", each=True, classes="wal")
 def wal_bit(t):
     s, bodies = filled(t, **{"checkpoint-interval": "1h"})
     s.kill()

@@ -412,7 +412,7 @@ def idle_lane(t):
             else:
                 equal(r.body, data, name)
         # The head of a wal, and a clean stop, know where it ends.
-        equal(s.ask("GET", "/-/records/3-1000").status, 503 if t.cls == "fsync" and not clean else 404,
+        equal(s.ask("GET", "/-/records/3-1000").status, 503 if t.syncs and not clean else 404,
               "a number that may be in it")
         equal(s.ask("POST", "/more", b"x").status, 200, "a post")
         s.stop_clean()

@@ -72,18 +72,18 @@ def cut(t, name):
     s.stop_clean()
 
 
-@case("the wal is cut short under the server", each=True, classes=("volatile",))
+@case("the wal is cut short under the server", each=True, classes="wal")
 def wal_cut(t):
     cut(t, "wal")
 
 
-@case("the packet buffers are cut short under the server", each=True, classes=("volatile",), rings=("socket",))
+@case("the packet buffers are cut short under the server", each=True, classes="wal", rings=("socket",))
 def buffers_cut(t):
     cut(t, "pktbufs")
 
 
 @case("a copy with holes, in a place that is full: refused in words; with room it goes on", each=True,
-      classes=("volatile",), rings=("socket",))
+      classes="wal", rings=("socket",))
 def sparse(t):
     where = disks.memory(t, 24)
     nvmm = os.path.join(where, "nvmm")

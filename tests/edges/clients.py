@@ -78,7 +78,7 @@ def a_file(t):
     return path
 
 
-@case("clients that send 24 MB where 1 MB is taken see 413", each=True, classes=["fsync"])
+@case("clients that send 24 MB where 1 MB is taken see 413", each=True, classes="syncs")
 def refused(t):
     s = t.server(settings={"body-max": "1M"})
     path, lacking, seen = a_file(t), set(), {}
@@ -106,7 +106,7 @@ http {{ access_log off; client_body_temp_path {dir}/1; proxy_temp_path {dir}/2; 
 """
 
 
-@case("nginx in front: its clients see 413 too, not 502", each=True, classes=["fsync"])
+@case("nginx in front: its clients see 413 too, not 502", each=True, classes="syncs")
 def behind_nginx(t):
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if not nginx:
@@ -155,7 +155,7 @@ def flood(s):
     return c
 
 
-@case("who sends on after a refusal holds no buffers, and who stops sending is let go", each=True, classes=["fsync"])
+@case("who sends on after a refusal holds no buffers, and who stops sending is let go", each=True, classes="syncs")
 def held(t):
     s = t.server(settings={"body-max": "1M", "pool-size": "8M"})
     floods = [flood(s) for _ in range(4)]
@@ -176,7 +176,7 @@ def held(t):
 
 
 @case("clients that keep the body back until their head is acknowledged need not wait for it", each=True,
-      classes=["fsync"])
+      classes="syncs")
 def two_writes(t):
     alone()
     s = t.server()

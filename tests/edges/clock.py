@@ -58,7 +58,7 @@ def idle(t):
         idles(s, clock, c, turn)
 
 
-@case("a reply that we owe: idle-timeout begins when it has left", each=True, rings=["socket"], classes=["fsync"])
+@case("a reply that we owe: idle-timeout begins when it has left", each=True, rings=["socket"], classes="syncs")
 def owed(t):
     clock = testclock.Clock(t)
     s = testclock.server(t, clock, settings=TIMES)
@@ -228,7 +228,7 @@ def unread(s):
 
 
 @case("a pool without a buffer: nobody is refused before pushback-timeout, each time anew", each=True,
-      rings=["socket"], classes=["fsync"])
+      rings=["socket"], classes="syncs")
 def dry(t):
     clock = testclock.Clock(t)
     s = testclock.server(t, clock, settings={
@@ -269,7 +269,7 @@ def leave(s, clock, conns):
 
 
 @case("a pool full of records is emptied long before checkpoint-interval, each time", each=True, rings=["socket"],
-      classes=["volatile"])
+      classes="wal")
 def emptied(t):
     clock = testclock.Clock(t)
     s = testclock.server(t, clock, settings={"pool-size": "2M", "body-max": "256K", "checkpoint-interval": "1h",
@@ -281,7 +281,7 @@ def emptied(t):
         clock.go(30)                    # the checkpoint is over
 
 
-@case("a disk that does not answer is told, and when it answers; each time", each=True, rings=["socket"], classes=["fsync"])
+@case("a disk that does not answer is told, and when it answers; each time", each=True, rings=["socket"], classes="syncs")
 def silent(t):
     clock = testclock.Clock(t)
     s = testclock.server(t, clock, settings=TIMES)
@@ -417,7 +417,7 @@ def jumps(t):
 
 # ---- latencies ----
 
-@case("a latency is what the client waits for: a sync that takes its time", each=True, rings=["socket"], classes=["fsync"])
+@case("a latency is what the client waits for: a sync that takes its time", each=True, rings=["socket"], classes="syncs")
 def latencies(t):
     clock = testclock.Clock(t)
     s = testclock.server(t, clock)

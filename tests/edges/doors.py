@@ -75,7 +75,7 @@ def has_ipv6():
         raise Skip(f"no IPv6: {e}") from None
 
 
-@case("0.0.0.0 and [::] of one port, in either order; [::] alone serves both", each=True, classes=["fsync"])
+@case("0.0.0.0 and [::] of one port, in either order; [::] alone serves both", each=True, classes="syncs")
 def wildcards(t):
     has_ipv6()
     for listen in (["0.0.0.0:{}", "[::]:{}"], ["[::]:{}", "0.0.0.0:{}"], ["[::]:{}"], ["127.0.0.1:{}", "[::]:{}"]):
@@ -91,7 +91,7 @@ def wildcards(t):
 
 
 @case("a Unix socket has the mode that was asked for, whatever the umask is", each=True, rings=["socket"],
-      classes=["fsync"])
+      classes="syncs")
 def modes(t):
     path = os.path.join(t.dir, "sock")
     for umask in (0o000, 0o022, 0o177):

@@ -83,7 +83,7 @@ def f2fs(t):
     on_a_full(t, disks.disk(t, "f2fs"))
 
 
-@case("tmpfs, class volatile", classes=("volatile",), each=True, rings=("socket",))
+@case("tmpfs, class volatile", classes="wal", each=True, rings=("socket",))
 def tmpfs(t):
     where = disks.memory(t, 40)
     nvmm = os.path.join(where, "nvmm")

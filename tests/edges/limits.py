@@ -23,7 +23,7 @@ def under(s, words):
     return s
 
 
-@case("few open files: as many connections as it says, or a refusal in words", each=True, classes=["fsync"])
+@case("few open files: as many connections as it says, or a refusal in words", each=True, classes="syncs")
 def files(t):
     for n in (16, 40, 64, 90, 128, 200):
         s = under(t.a_server(store=os.path.join(t.dir, f"store{n}"), settings={"workers": "1"}), f"ulimit -n {n};")
@@ -74,7 +74,7 @@ def group(t, controller, settings):
 
 
 @case("a control group of 64 MB: the buffers fit into it by themselves, and a pool that does not is told",
-      each=True, classes=["fsync"])
+      each=True, classes="syncs")
 def memory(t):
     limit = str(64 * MIB)
     enter = group(t, "memory", [("memory.limit_in_bytes", limit), ("memory.max", limit), ("memory.swap.max", "0")])
@@ -101,7 +101,7 @@ def memory(t):
     s.stop_clean()
 
 
-@case("as many workers as there is CPU time for", each=True, rings=["socket"], classes=["fsync"])
+@case("as many workers as there is CPU time for", each=True, rings=["socket"], classes="syncs")
 def cpus(t):
     if len(os.sched_getaffinity(0)) < 2:
         raise Skip("needs root, and a control group of cpu that may be made with more than one CPU")
@@ -112,7 +112,7 @@ def cpus(t):
     s.stop_clean()
 
 
-@case("many workers: the first segments of all together are no more than they need to be", each=True, classes=["fsync"])
+@case("many workers: the first segments of all together are no more than they need to be", each=True, classes="syncs")
 def workers(t):
     s = t.a_server(settings={"workers": "64", "pool-size": "auto", "segment-size": "32M"})
     s.start()

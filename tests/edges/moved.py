@@ -25,7 +25,7 @@ def two(t):
     a = t.server(settings=SMALL)
     names_a = [post_one(a, "a", 0)]
     os.rename(a.store, a.store + ".old")
-    b = t.a_server(store=a.store, settings=SMALL, nvmm=t.shm() if t.cls == "volatile" else None).start()
+    b = t.a_server(store=a.store, settings=SMALL, nvmm=t.shm() if t.has_wal else None).start()
     names_b, done = [], []
     for s, who, names in ((a, "a", names_a), (b, "b", names_b)):
         done.append(threading.Thread(target=lambda s=s, who=who, names=names: names.extend(

@@ -82,7 +82,7 @@ def not_looked_at(t):
 
 
 @case("a stop while the disk is frozen: who is connected sees the end at once, not at the thaw", each=True,
-      classes=("fsync",))
+      classes="syncs")
 def frozen(t):
     where = disk(t, "ext4")
     s = t.a_server(store=os.path.join(where, "store"), settings=dict(SETTINGS, **{"drain-timeout": ms(1000)})).start()
@@ -137,7 +137,7 @@ def blocks(s, sig):
     return int(re.search(r"SigBlk:\s*(\w+)", status(s)).group(1), 16) >> (sig - 1) & 1
 
 
-@case("a disk that was frozen and answers again: ready by itself, without a request", each=True, classes=("fsync", "volatile"))
+@case("a disk that was frozen and answers again: ready by itself, without a request", each=True)
 def thawed(t):
     where = disk(t, "ext4")
     s = t.a_server(store=os.path.join(where, "store"), settings=SETTINGS).start()

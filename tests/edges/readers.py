@@ -29,7 +29,7 @@ def at_rest(look, seconds, what):
 
 
 @case("readers that do not read hold some of the kernel's memory each, not all that it would give", each=True,
-      classes=["fsync"])
+      classes="syncs")
 def stalled(t):
     s = t.server(settings={"write-timeout": "10m", "idle-timeout": "10m", "body-max": "1M"})
     with s.connect() as c:
@@ -57,7 +57,7 @@ def stalled(t):
 
 
 @case("a reader that stands still does not make another one's record be read again and again", each=True,
-      classes=["fsync"])
+      classes="syncs")
 def large(t):
     s = t.server(settings={"write-timeout": "10m", "idle-timeout": "10m", "body-max": "8M", "pool-size": "32M",
                            "segment-size": "64M"})

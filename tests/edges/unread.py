@@ -115,7 +115,7 @@ def full_file(t):
 
 
 @case("a disk that is full and has room again while nobody reads: POSTs go on, then it is told", each=True,
-      rings=["socket"], classes=["volatile"])
+      rings=["socket"], classes="wal")
 def disk_full(t):
     disk = small_disk(t, 256)
     s = an_odd_server(t, store=os.path.join(disk, "store"), settings=Turns.SETTINGS)

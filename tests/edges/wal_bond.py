@@ -36,7 +36,7 @@ def refused(s, *words):
         check(w in s.said(), "no word of", w, "in:", s.said())
 
 
-@case("a log in the store's own folder, which is still to be made", each=True, classes=["volatile"])
+@case("a log in the store's own folder, which is still to be made", each=True, classes="wal")
 def one_folder(t):
     where = os.path.join(t.dir, "made")
     s = t.a_server(store=where, nvmm=where, settings=LAZY).start()
@@ -58,7 +58,7 @@ def bodies(s):
     return [r.body for r in s.dump()]
 
 
-@case("a copy of a running store", each=True, rings=["socket"], classes=["volatile"])
+@case("a copy of a running store", each=True, rings=["socket"], classes="wal")
 def running(t):
     a = t.server(settings=LAZY)
     posts(a, "a", 3)
@@ -76,7 +76,7 @@ def running(t):
     equal(posts(a, "a", 1), ["0-7"], "it goes on")
 
 
-@case("a copy of a killed store: asked, in both directions", each=True, rings=["socket"], classes=["volatile"])
+@case("a copy of a killed store: asked, in both directions", each=True, rings=["socket"], classes="wal")
 def killed(t):
     a = t.server(settings=LAZY)
     posts(a, "a", 3)
@@ -102,7 +102,7 @@ def killed(t):
     equal(b.recover("check").returncode, 0, "check of the copy")
 
 
-@case("repair adopts too, and a store that was renamed is not asked", each=True, rings=["socket"], classes=["volatile"])
+@case("repair adopts too, and a store that was renamed is not asked", each=True, rings=["socket"], classes="wal")
 def renamed(t):
     a = t.server(settings=LAZY)
     posts(a, "a", 3)
@@ -119,7 +119,7 @@ def renamed(t):
     equal(bodies(a), [b"0", b"1", b"2", b"0"], "records of the store")     # repair changed nothing in the log
 
 
-@case("the log is removed, or moved, under the running server", each=True, rings=["socket"], classes=["volatile"])
+@case("the log is removed, or moved, under the running server", each=True, rings=["socket"], classes="wal")
 def vanished(t):
     for what in ("wal", "pktbufs"):
         s = t.a_server(store=os.path.join(t.dir, what), settings=LAZY, nvmm=t.shm()).start()
@@ -144,7 +144,7 @@ BOOT = "/proc/sys/kernel/random/boot_id"
 
 
 @case("a log of an earlier boot of the machine: what is whole of it is taken, and more numbers are skipped than it "
-      "can have had", each=True, rings=["socket"], classes=["volatile"])
+      "can have had", each=True, rings=["socket"], classes="wal")
 def another_boot(t):
     s = t.a_server(settings=LAZY).start()
     names = posts(s, "one", 3)

@@ -9,7 +9,7 @@ from harness import case, check, equal, main, wait_until  # noqa: E402
 from preload import preload  # noqa: E402
 
 
-@case("the listener of a failed lane is closed, the last one's is not", each=True, classes=("fsync",))
+@case("the listener of a failed lane is closed, the last one's is not", each=True, classes="syncs")
 def share(t):
     s = t.a_server(settings={"workers": "2", "checkpoint-interval": "1h"})
     failing = os.path.join(t.dir, "failing")

@@ -294,7 +294,7 @@ def nth(t):
     check(missed <= made / 5, "too few were reached:", missed, "of", made + missed, "were not")
     want = {"openat", "pread", "pwritev", "fdatasync", "fsync", "renameat2", "flock"}
     want |= {"sqe_recv", "sqe_send", "sqe_accept"} if t.ring == "uring" else {"send", "accept4", "epoll_wait"}
-    want |= {"mmap", "posix_fallocate"} if t.cls == "volatile" else set()
+    want |= {"mmap", "posix_fallocate"} if t.has_wal else set()
     equal(want - lives.told, set(), "calls that were never made")
 
 

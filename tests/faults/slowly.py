@@ -14,12 +14,12 @@ from harness import MIB, case, check, equal, main, ms, request, wait_until  # no
 from preload import preload, read_counts  # noqa: E402
 
 CLIENTS, BODY = 14, 1 << 20
-PIPELINED = {"fsync": 4, "volatile": 10}        # two segments more than are there, and all buffers
+PIPELINED = {False: 4, True: 10}        # by has_wal: two segments more than are there, and all buffers
 # With zeros written 4 MiB at a time, a segment takes eight steps: more than the push-back.
 STEP, PUSHBACK, SEGMENT = 350, 2000, 32 * MIB
 SEGMENTS = 120          # of a log that is opened
 # What a new segment waits for: its syncs, or where nothing is synced, its allocation.
-CALL = {"fsync": "fdatasync", "volatile": "posix_fallocate"}
+CALL = {False: "fdatasync", True: "posix_fallocate"}
 
 
 def slow(t, call, stall, **settings):
@@ -33,7 +33,7 @@ def slow(t, call, stall, **settings):
 
 @case("a disk that is slow, but goes on: nobody is refused, however long a segment takes", each=True)
 def goes_on(t):
-    s, now = slow(t, f"{CALL[t.cls]}:1:0", STEP, segment_size=f"{SEGMENT}", pool_size="48M", body_max="2M",
+    s, now = slow(t, f"{CALL[t.has_wal]}:1:0", STEP, segment_size=f"{SEGMENT}", pool_size="48M", body_max="2M",
                   pushback_timeout=ms(PUSHBACK), write_timeout="10m", body_timeout="10m", body_rate="1",
                   checkpoint_interval="20ms")
     open(now, "w").close()
@@ -41,7 +41,7 @@ def goes_on(t):
     conns = [s.connect(timeout=120) for _ in range(CLIENTS)]
     for c in conns:
         c.sock.setblocking(False)
-    n = PIPELINED[t.cls]
+    n = PIPELINED[t.has_wal]
     send_all(conns, one * n)
     statuses = [c.reply().status for c in conns for _ in range(n)]
     equal([statuses.count(200), len(statuses)], [CLIENTS * n] * 2, "replies with 200")
@@ -66,7 +66,7 @@ def send_all(conns, data):
     wait_until(step, 120, "the server does not read")
 
 
-@case("a segment that cannot be made: refused, and told that", each=True, classes=("fsync",))
+@case("a segment that cannot be made: refused, and told that", each=True, classes="syncs")
 def cannot_be_made(t):
     s, now = slow(t, "renameat2:1:5", 0, segment_size="64K", body_max="32K", pool_size="1M",
                   pushback_timeout=ms(300))
@@ -84,7 +84,7 @@ def answer(s):
     return r.body
 
 
-@case("a disk that does nothing: refused after pushback-timeout, and told that", each=True, classes=("fsync",))
+@case("a disk that does nothing: refused after pushback-timeout, and told that", each=True, classes="syncs")
 def does_nothing(t):
     s, now = slow(t, "fdatasync:1:0", 600000, segment_size="64K", body_max="32K", pool_size="1M",
                   pushback_timeout=ms(300), drain_timeout=ms(1000), checkpoint_interval="1h")
@@ -99,7 +99,7 @@ def does_nothing(t):
     s.stop(seconds=30)
 
 
-@case("a read-back that waits for the disk to open a segment keeps nobody from looking", each=True, classes=("fsync",))
+@case("a read-back that waits for the disk to open a segment keeps nobody from looking", each=True, classes="syncs")
 def opens_to_read(t):
     s, now = slow(t, "openat:1:0", 600000, segment_size="64K", body_max="32K", pool_size="1M", drain_timeout=ms(1000),
                   checkpoint_interval="1h")
@@ -116,7 +116,7 @@ def opens_to_read(t):
 
 
 @case("a segment that could not be read at the start, tried again on a slow disk, keeps nobody waiting",
-      each=True, classes=("fsync",))
+      each=True, classes="syncs")
 def tried_again(t):
     s, now = slow(t, "openat:1:0", 600000, segment_size="64K", body_max="32K", pool_size="1M", drain_timeout=ms(1000),
                   checkpoint_interval="1h", workers="1")

@@ -98,7 +98,7 @@ def stall(t):
 
 
 @case("a disk that does not answer takes nothing with it, is told, and does not hold up a stop",
-      each=True, classes=("fsync",))
+      each=True, classes="syncs")
 def silent(t):
     s = t.a_server(settings={"drain-timeout": ms(1000), "checkpoint-interval": "1h", "segment-size": "64K"})
     counts = os.path.join(t.dir, "counts")

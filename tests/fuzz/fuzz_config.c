@@ -48,7 +48,7 @@ static void check_usable(const struct config *c)
 	fuzz_check(c->nlisten >= 1 && c->nlisten <= LISTEN_MAX, "%u", c->nlisten);
 	fuzz_check(c->store && *c->store, "no store");
 	fuzz_check(!c->nvmm || *c->nvmm, "empty");
-	fuzz_check(c->class <= WAL_NVMM_EADR, "%u", c->class);
+	fuzz_check(c->class == CONFIG_CLASS_AUTO || class_known(c->class), "%u", c->class);
 	fuzz_check(c->ring <= CONFIG_RING_PASTE, "%u", c->ring);
 	fuzz_check(!c->nic || (*c->nic && strlen(c->nic) < 16 && c->ring != CONFIG_RING_URING &&
 		   c->ring != CONFIG_RING_SOCKET), "%s", c->nic);

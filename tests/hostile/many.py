@@ -66,7 +66,7 @@ def ask_all(socks, data, status):
 
 
 @case("10000 connections: each is served, an honest client beside them too; all comes back", each=True,
-      classes=["fsync"])
+      classes="syncs")
 def connections(t):
     need_descriptors(N)
     s = t.server(settings={"pool-size": "32M", "body-max": "1M", "pushback-timeout": "60s"})
@@ -89,7 +89,7 @@ def connections(t):
     equal(s.ask("GET", "/-/livez").status, 200, "afterwards")
 
 
-@case("thousands of requests in one segment: as many replies, in order", each=True, classes=["fsync"])
+@case("thousands of requests in one segment: as many replies, in order", each=True, classes="syncs")
 def one_segment(t):
     s = t.server(settings={"pool-size": "8M", "body-max": "1M"})
     start = settled_books(s)

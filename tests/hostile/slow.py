@@ -124,7 +124,7 @@ def heads(t):
     check_books(s, start)
 
 
-@case("heads that never pause are 408 too: something of them always lies in the socket", each=True, classes=["fsync"])
+@case("heads that never pause are 408 too: something of them always lies in the socket", each=True, classes="syncs")
 def restless(t):
     s = t.server(settings={"header-timeout": "500ms", "body-max": "1M"})
     start = settled_books(s)
@@ -204,7 +204,7 @@ def check_watched(watch):
 
 
 @case("readers who come all at once: what is held for each, and what a turn sends them, has a bound", each=True,
-      classes=["fsync"])
+      classes="syncs")
 def crowd(t):
     need_descriptors(300)
     s = t.server(settings={"write-timeout": "10m", "idle-timeout": "10m", "pool-size": "8M", "body-max": "1M"})
@@ -234,7 +234,7 @@ def crowd(t):
 
 
 @case("more slow readers than slots for read-backs: honest ones are served, and who reads is not cut off", each=True,
-      classes=["fsync"])
+      classes="syncs")
 def readers_many(t):
     need_descriptors(1500)
     # No timeout ends them: only that others want to read.
@@ -287,7 +287,7 @@ def readers_many(t):
     check_books(s, start)
 
 
-@case("who is cut off for not reading leaves nothing in the kernel", each=True, classes=["fsync"])
+@case("who is cut off for not reading leaves nothing in the kernel", each=True, classes="syncs")
 def orphans(t):
     s = t.server(settings={"write-timeout": ms(1000), "idle-timeout": "10m", "pool-size": "8M", "body-max": "1M"})
     with s.connect() as c:

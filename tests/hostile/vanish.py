@@ -82,7 +82,7 @@ def rounds(t):
         memory.append(s.status_kb("RssAnon"))
     print(f"#    {t.ring} {t.cls}: {n} cuts a round; anonymous memory after each: {memory} KiB")
     # The pool is touched by turns; without NVMM it is anonymous memory of 8 MiB.
-    check(SANITIZED or memory[2] - memory[1] <= (8 * MIB if t.cls == "fsync" else MIB) // KIB, "memory grows:", memory)
+    check(SANITIZED or memory[2] - memory[1] <= (8 * MIB if t.syncs else MIB) // KIB, "memory grows:", memory)
     with s.connect() as c:
         body = bytes_of("after", 900 * KIB)
         name = post(c, "/after", body)

@@ -547,7 +547,9 @@ static void test_nvmm(void **state)
 	       TO "mount it with -o dax, if the device below is persistent memory\n", dir, mount);
 	machine.found.nvmm_err = 0;
 	strcpy(machine.found.nvmm_why, "so it is");
-	for (enum wal_class c = WAL_NVMM; c <= WAL_NVMM_EADR; c++) {	/* proven: no more to say */
+	for (enum wal_class c = 0; c < 100; c++) {	/* proven: no more to say */
+		if (!class_needs_nvmm(c))
+			continue;
 		machine.found.nvmm = c;
 		expect("nvmm", "kernel", NONE_FOUND "nvmm      --nvmm %s: so it is\n", dir);
 	}

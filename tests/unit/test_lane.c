@@ -99,7 +99,7 @@ static void setup(enum wal_class cls, uint64_t entries, uint32_t bufs)
 	p.seg = w.seg;
 	sim_aio_init(&w.aio);
 	p.aio = &w.aio.aio;
-	if (cls >= WAL_NVMM || cls == WAL_VOLATILE) {
+	if (class_has_wal(cls)) {
 		assert_int_equal(walfile_create(&w.wal, p.pm, "/pm", &want), 0);
 		base = w.wal.bufs.addr;
 	} else {

@@ -472,7 +472,7 @@ static void store_lost(struct fixture *f, enum wal_class cls)
 		assert_int_equal(world_open(&f->x, 2), 0);
 		for (unsigned i = 0; i < 60; i++)
 			put(f, i % 2, 8000);
-		if (cls != WAL_FSYNC) {		/* some in segments, some in the wal */
+		if (class_has_wal(cls)) {		/* some in segments, some in the wal */
 			world_background(&f->x, 64 << 10);
 			put(f, 0, 5000);
 			put(f, 1, 5000);
@@ -484,14 +484,14 @@ static void store_lost(struct fixture *f, enum wal_class cls)
 		more = lose(f, how);
 		assert_int_equal(world_open(&f->x, 2), how == 24 ? WAL_EMISMATCH : WAL_EFORMAT);
 		assert_non_null(strstr(f->x.why, "repair"));
-		if (cls != WAL_FSYNC) {		/* there must be a wal: where is it? */
+		if (class_has_wal(cls)) {		/* there must be a wal: where is it? */
 			assert_int_equal(repaired(f, NULL, false), WAL_EWALMISSING);
 			assert_non_null(strstr(f->rep.why, "--nvmm"));
 		}
 		f->nvmm = WORLD_NVMM;
 		assert_int_equal(verdict_of(f), 2);
 		all_there(f);			/* dump finds them too */
-		assert_int_equal(repaired(f, cls == WAL_FSYNC ? NULL : WORLD_NVMM, false), 0);
+		assert_int_equal(repaired(f, class_has_wal(cls) ? WORLD_NVMM : NULL, false), 0);
 		assert_int_equal(wal_report_verdict(&f->rep), 2);
 		assert_int_equal(verdict_of(f), 0);
 		all_there(f);
@@ -1880,7 +1880,7 @@ static void fill_up(struct fixture *f)
 		world_synced(&f->x, 0);
 		world_background(&f->x, 1u << 20);
 	}
-	assert_int_equal(err, f->x.cls == WAL_FSYNC ? -EAGAIN : -ENOBUFS);
+	assert_int_equal(err, class_syncs(f->x.cls) ? -EAGAIN : -ENOBUFS);
 }
 
 /* The process dies, and the disk is as full as it was. */

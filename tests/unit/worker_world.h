@@ -311,7 +311,7 @@ static void begin(enum wal_class class)
 {
 	static struct head_common common;
 	struct wal_options o = {
-		.store_dir = "/store", .nvmm_path = class == WAL_FSYNC ? NULL : "/nvmm", .class = class, .lanes = 1,
+		.store_dir = "/store", .nvmm_path = class_has_wal(class) ? "/nvmm" : NULL, .class = class, .lanes = 1,
 		.pool_bytes = (other.bufs ? other.bufs : BUFS) * BUF, .buf_size = BUF, .segment_bytes = SEG_BYTES_MIN,
 		.record_bytes_max = 2048 + 12000,
 	};
