@@ -44,7 +44,9 @@ static uint64_t due_client(const struct worker *w, const struct conn *c)
 	/* The client need not ask for more before it has what it asked for. */
 	if (c->npending || out_pending(c))
 		return 0;
-	return conn_after(c->since_ns, c->late && e->idle_timeout_ms > CONN_LATE_MS ? CONN_LATE_MS : e->idle_timeout_ms);
+	if (c->late && e->idle_timeout_ms > CONN_LATE_MS)
+		return conn_after(c->since_ns, CONN_LATE_MS);
+	return conn_after(c->since_ns, e->idle_timeout_ms);
 }
 
 static uint64_t due_log(const struct worker *w, const struct conn *c)
