@@ -46,7 +46,7 @@ void conn_data(struct worker *w, struct conn *c, uint32_t buf, uint16_t off, uin
 	uint32_t i = w->slot_free;
 	struct slot_node *s;
 
-	if (c->closing) {		/* it stood in the batch that ended the connection */
+	if (c->closing) {		/* the batch that ended the connection still held this event */
 		pool_put(w->pool, buf);
 		return;
 	}
@@ -63,7 +63,6 @@ void conn_data(struct worker *w, struct conn *c, uint32_t buf, uint16_t off, uin
 	conn_run(w, c);
 }
 
-/* The first slot is used up. */
 void conn_pop_slot(struct worker *w, struct conn *c)
 {
 	uint32_t i = c->in_first;
@@ -134,11 +133,10 @@ void conn_flush(struct worker *w, struct conn *c)
 	w->ops->send(w->ring, c->handle, iov, n);
 }
 
-/* What was made and promises nothing that is not durable. */
 void conn_said(struct worker *w, struct conn *c)
 {
 	if (c->npending && !MUTANT(reply_order))
-		return;			/* leaves when the one before it may */
+		return;			/* this reply leaves when the one before it may */
 	c->out.ready = c->out.end;
 	conn_sendable(w, c);
 }
@@ -174,8 +172,8 @@ void conn_sent(struct worker *w, struct conn *c, int res)
 	}
 	if (!c->service_sending) {
 		reply_sent(&w->replies, &c->out, c->out_flight);
-		/* The reply of a request that waits had its room in what has left; the
-		 * first block of a connection is always there. */
+		/* A request that waits had found room for its reply before.  If that was in a block
+		 * which has left by now, another is taken: a connection can always have one. */
 		if (c->state == CONN_PIECE || c->state == CONN_ADMIT || c->state == CONN_APPEND ||
 		    c->state == CONN_ASK)
 			must(reply_room(&w->replies, &c->out));
@@ -186,7 +184,7 @@ void conn_sent(struct worker *w, struct conn *c, int res)
 		conn_run(w, c);
 		return;
 	}
-	if (!c->first_byte)		/* it has its replies: now the next request is its turn */
+	if (!c->first_byte)		/* idle-timeout runs from the last reply that has left */
 		c->since_ns = w->fair_ns;
 	conn_due(w, c);
 }

@@ -2,10 +2,10 @@
 /*
  * conn.h - a connection's life.
  *
- * One conn per handle of the ring, in the worker's array, touched by the worker's
- * thread only.  Input are filled buffers, parsed in place in the order they came;
- * when a connection may not go on (conn_steps.h: a state that waits) they queue in
- * `in` and the ring is told to pause.
+ * There is one struct conn for each handle of the ring, in the worker's array; only the worker's
+ * thread touches it.  Input comes as filled buffers, which are parsed in place in the order they
+ * came.  While a connection may not go on (conn_steps.h: a state that waits), they queue from
+ * in_first on and the ring is told to pause.
  *
  * Output is a stream of bytes with three marks (reply.h): out.sent <= out.ready <= out.end.  At
  * most one send is in flight, which ends at out_flight.
@@ -47,23 +47,23 @@ struct conn {
 	uint16_t listener;		/* the index of the worker's listener that the client came to */
 	uint8_t  state;			/* enum conn_state */
 
-	bool eof : 1;			/* the peer sends no more */
+	bool eof : 1;			/* the client has sent its last byte */
 	bool paused : 1;		/* the ring was told not to read */
-	bool sending : 1;		/* a send is in flight */
-	bool service_sending : 1;	/* and it is the service's piece */
+	bool sending : 1;		/* a send is in flight .. */
+	bool service_sending : 1;	/* .. and what it sends is a piece of the service's answer */
 	bool fin : 1;			/* our side is shut down */
 	bool closing : 1;		/* the ring's close_conn was called */
 	bool record : 1;		/* the request is being recorded */
-	bool first_byte : 1;		/* a request has begun */
-	bool maybe_record : 1;		/* by its first byte it may be of a mutable method */
+	bool first_byte : 1;		/* of a request has come */
+	bool maybe_record : 1;		/* to judge by that byte, the method may be one that is recorded */
 	bool on_sendq : 1, on_pieceq : 1;
 	bool expect : 1;		/* the client may wait for 100 Continue */
-	bool in_body : 1;		/* between HTTP_HEADERS and HTTP_DONE */
-	bool append_wait : 1;		/* its wait in APPEND has begun */
-	bool service_ready : 1;		/* its piece is there, to be sent */
-	bool status_counted : 1;	/* of the service's answer */
-	bool late : 1;			/* it came while draining: told to go elsewhere */
-	bool took : 1;			/* while in ASK: has taken another's slot for itself */
+	bool in_body : 1;		/* the head was read: between HTTP_HEADERS and HTTP_DONE */
+	bool append_wait : 1;		/* the wait in APPEND has begun: wait_ns is set */
+	bool service_ready : 1;		/* a piece of the answer is there, to be sent */
+	bool status_counted : 1;	/* the status of the service's answer was counted */
+	bool late : 1;			/* the client came while draining, and is told to go elsewhere */
+	bool took : 1;			/* in ASK: another connection was cut off so that this one gets its slot */
 
 	TAILQ_ENTRY(conn) sendq, waitq;
 	struct conn_list *waits_in;	/* the worker's list that waitq is in; NULL: in none */
@@ -71,29 +71,29 @@ struct conn {
 	struct frags rec;		/* the record being received */
 	int refuse;			/* status to answer when the request is read, 0: none */
 	const char *refuse_why;
-	struct {			/* what was parsed last: */
-		uint32_t buf, off, len;	/* these bytes, still in the first slot while in PIECE */
+	struct {			/* what the parser returned last */
+		uint32_t buf, off, len;	/* these bytes; while in PIECE the first slot still holds them */
 		uint8_t what;		/* enum http_what */
 	} piece;
 
-	uint32_t in_first, in_last;	/* slots not parsed yet, FRAG_NIL: none */
+	uint32_t in_first, in_last;	/* not parsed yet: indices of worker.slots; FRAG_NIL: none */
 
 	struct reply_out out;
 	uint64_t out_flight;
 	uint32_t npending;		/* replies that wait to be durable */
 	struct service_req *service;
 	const struct endpoint *asks;	/* what is asked of the service */
-	uint64_t service_ns;		/* since when it has not taken its piece (ask.h) */
+	uint64_t service_ns;		/* since when the client has not taken a piece of the answer (ask.h) */
 
-	/* On the clients' clock (worker.h: fair_ns): since when .. */
-	uint64_t since_ns;		/* .. it owes us what it owes: a request, the rest of a head,
-					 * more of a body, its end */
-	uint64_t wait_ns;		/* .. it waits for us, while in a state that does */
-	uint64_t out_ns;		/* .. what may leave of its output has not moved */
+	/* All on the clients' clock (worker.h: fair_ns). */
+	uint64_t since_ns;		/* since when the client owes us a request, the rest of a head,
+					 * more of a body, or its end */
+	uint64_t wait_ns;		/* since when the connection is in a state that waits for us */
+	uint64_t out_ns;		/* since when none of the output that may leave has left */
 	uint64_t spared_ns;		/* the deadline that passed while something lay in the socket */
 
 	uint64_t discarded;		/* bytes read only to be thrown away */
-	uint64_t body_came;		/* of the body, since since_ns */
+	uint64_t body_came;		/* bytes of the body since since_ns */
 	uint64_t linger_end_ns;		/* after FIN: when bytes that come no longer renew the deadline */
 
 	struct timer timer;		/* conn_due's deadline, or before that */
@@ -115,31 +115,32 @@ void conn_sent(struct worker *w, struct conn *c, int res);
 void conn_closed(struct worker *w, struct conn *c);
 void conn_timeout(struct worker *w, struct conn *c);
 
-/* The service has made a piece for it. */
+/* The service thread has made the next piece of the answer. */
 void conn_service_ready(struct worker *w, struct conn *c);
-/* Whether it keeps requests in our buffers and has taken none of its replies for that long.  Not
- * while a piece of the service's is on its way: on a slow link that takes longer, and of such
- * connections there are no more than the service has slots. */
+/* Whether the connection has requests in our buffers, and the client has taken none of its replies
+ * for ns.  false while a piece of the service's answer is on its way: on a slow link that takes
+ * longer, and of such connections there are no more than the service has slots. */
 bool conn_hoards(const struct worker *w, const struct conn *c, uint64_t ns);
-/* A stop: idle ones go, the others get their last reply. */
+/* The server stops: an idle connection lingers, any other gets its last reply first. */
 void conn_drain(struct worker *w, struct conn *c);
-/* End it at once, for it has not taken its replies: nothing is kept for it. */
+/* End the connection at once because the client does not take its replies; what is unsent goes. */
 void conn_cut(struct worker *w, struct conn *c);
-/* End it at once, whatever it does. */
+/* End the connection at once, whatever state it is in. */
 void conn_kill(struct worker *w, struct conn *c);
-/* At the end of one of the worker's lists, unless it is in one. */
+/* Append the connection to one of the worker's lists; it stays where it is if it is in one. */
 void conn_wait(struct conn *c, struct conn_list *list);
 void conn_unwait(struct conn *c);
-/* Output that may leave: queue it for the ring at the end of the batch. */
+/* Some output may leave: it is handed to the ring at the end of the batch. */
 void conn_sendable(struct worker *w, struct conn *c);
-/* Hand its output to the ring; called for each of w->sendq. */
+/* Hand the output to the ring; called for each connection of w->sendq. */
 void conn_flush(struct worker *w, struct conn *c);
-/* Hand its piece of the service's to the ring; called for some of w->pieceq. */
+/* Hand the piece of the service's answer to the ring; called for some connections of w->pieceq. */
 void conn_flush_piece(struct worker *w, struct conn *c);
-/* Take back what was not ready (the lane failed, or had no room) and end with that status. */
+/* Take back the replies that were not ready (the lane failed, or had no room): the last reply has
+ * this status. */
 void conn_unpromise(struct worker *w, struct conn *c, int status, const char *why);
 
-/* Go on with what there is. */
+/* Run the steps of conn_steps.h for as long as they can do something, then set the deadline. */
 void conn_run(struct worker *w, struct conn *c);
 /* Set the connection's timer anew: called after whatever may change a deadline of conn_steps.h, or
  * what may leave of the output. */

@@ -59,7 +59,7 @@ static uint64_t due_slot(const struct worker *w, const struct conn *c)
 	return conn_after(c->wait_ns, w->env->pushback_ms);
 }
 
-/* Before FIN the last replies are on their way, or wait for their commit. */
+/* There is none before our FIN: the last replies are on their way, or wait for their commit. */
 static uint64_t due_linger(const struct worker *w, const struct conn *c)
 {
 	(void)w;
@@ -125,10 +125,11 @@ void conn_due(struct worker *w, struct conn *c)
 	timers_set(&w->timers, &c->timer, in < soon ? in : soon);
 }
 
-/* What lies in the socket, the client did send: the worker has not come to it yet, and does before
- * the next tick.  Once for each deadline, or a client that never stops sending would have none; but
- * while the kernel has no buffer of ours nothing is read, and the time does not count.  That ends,
- * with the pressure or when it is too long: `refusing`. */
+/* What lies in the socket, the client did send in time: the worker has not come to it yet, and
+ * will before the next tick.  A client is spared once for each deadline; one that never stops
+ * sending would have no deadline otherwise.  But while the kernel has no buffer of ours nothing is
+ * read, and a client is spared again and again.  That ends when buffers come back or, after
+ * pushback-timeout, when the worker refuses what waits (`refusing`). */
 bool conn_spared(struct worker *w, struct conn *c)
 {
 	uint64_t due = state_due(w, c);

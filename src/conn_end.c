@@ -34,7 +34,8 @@ void conn_linger(struct conn *c)
 	c->linger_ms = c->in_body || !http_idle(&c->http) ? LINGER_MORE_MS : LINGER_MS;
 }
 
-/* Whether it has sent so much as it must to be listened to for longer. */
+/* Whether the client has sent as much as body-rate wants of it in LINGER_MORE_MS, and LINGER_END_MS
+ * are not over: then the deadline begins anew. */
 static bool goes_on(const struct worker *w, struct conn *c, uint64_t came)
 {
 	uint64_t step = w->env->body_step * LINGER_MORE_MS / w->env->body_timeout_ms;
@@ -47,10 +48,10 @@ static bool goes_on(const struct worker *w, struct conn *c, uint64_t came)
 }
 
 /*
- * A close with something unread is a reset, which may take the reply from a client before it
- * has read it, and many read nothing before they have sent everything.  So what it still
- * sends is read and thrown away until it closes (RFC 9112 section 9.6), as long as it sends
- * at body-rate; it costs no buffer.
+ * If the server closes a connection with bytes unread, TCP resets it, and the client may lose the
+ * reply before it has read it; many clients read nothing before they have sent everything.  So
+ * what a client still sends is read and thrown away until it closes (RFC 9112 section 9.6), as
+ * long as it sends at body-rate.  That holds no buffer.
  */
 bool conn_step_LINGER(struct worker *w, struct conn *c)
 {
@@ -90,9 +91,9 @@ void conn_drain(struct worker *w, struct conn *c)
 {
 	if (c->state != CONN_REQUEST || c->in_body || !http_idle(&c->http) || c->in_first != FRAG_NIL ||
 	    w->ops->unread(w->ring, c->handle))
-		return;			/* its current request is its last */
+		return;			/* the request that it is at, or that lies there, is its last */
 	if (!c->out.end && w->fair_ns < conn_after(c->since_ns, CONN_LATE_MS)) {
-		c->late = true;		/* it has only just come: its request is on its way */
+		c->late = true;		/* the client has only just come: its request is on its way */
 		w->late++;
 		conn_due(w, c);
 		return;

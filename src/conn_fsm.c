@@ -17,7 +17,8 @@
 #include "service.h"
 #include "worker.h"
 
-#define DISCARD_MAX	(256u << 10)	/* of a refused request, to keep the connection */
+/* So many bytes of a refused request are read and thrown away, for the connection to be kept. */
+#define DISCARD_MAX	(256u << 10)
 
 static const struct {
 	bool (*step)(struct worker *, struct conn *);
@@ -30,7 +31,7 @@ static const struct {
 
 /* ---- replies that promise nothing ---- */
 
-/* A refusal; close: nothing more of this connection is parsed. */
+/* Queue a refusal.  close: it is the last reply, and nothing more of this connection is parsed. */
 void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, bool close)
 {
 	const struct http_req *q = &c->http.req;
@@ -47,7 +48,7 @@ void conn_refuse(struct worker *w, struct conn *c, int status, const char *why, 
 		conn_linger(c);
 }
 
-/* A request is over: on to the next, or to the end. */
+/* A request was answered: the connection goes on to the next one, or to its end. */
 static void next_request(struct worker *w, struct conn *c)
 {
 	bool close = !c->http.req.keep_alive || w->draining;
@@ -61,7 +62,7 @@ static void next_request(struct worker *w, struct conn *c)
 		conn_linger(c);
 }
 
-/* A request that was read is refused: on to the next, or to the end. */
+/* A request that was read whole is refused; the connection goes on, unless this was its last. */
 static void refuse_request(struct worker *w, struct conn *c, int status, const char *why)
 {
 	bool close = !c->http.req.keep_alive || w->draining;
@@ -136,21 +137,21 @@ static void answer_read(struct worker *w, struct conn *c)
 
 /* ---- the steps of a request ---- */
 
-/* Wait for something of ours, not of the client's. */
+/* The connection waits for something of the server's, in a state that waits. */
 static void push_back(struct worker *w, struct conn *c, enum conn_state state)
 {
 	c->state = state;
 	c->wait_ns = w->fair_ns;
 }
 
-/* Back to the request: what it waited was not the client's time. */
+/* The wait is over, and the request goes on.  The client's deadline moves by the time it took. */
 static void waited(struct worker *w, struct conn *c)
 {
 	c->state = CONN_REQUEST;
 	c->since_ns += w->fair_ns - c->wait_ns;
 }
 
-/* The piece to the record; or the request is refused, or waits in PIECE. */
+/* Add the piece to the record.  If it cannot be added, the request is refused or waits in PIECE. */
 static void take_piece(struct worker *w, struct conn *c)
 {
 	const char *why = NULL;
@@ -162,7 +163,8 @@ static void take_piece(struct worker *w, struct conn *c)
 		refuse_later(w, c, r, why);
 }
 
-/* The whole head is in the record: whether its body may follow. */
+/* The whole head is in the record: ask the lane whether there is room for the body too.  If not,
+ * the request is refused or waits in ADMIT. */
 static void admit(struct worker *w, struct conn *c)
 {
 	const char *why = NULL;
@@ -176,7 +178,7 @@ static void admit(struct worker *w, struct conn *c)
 		refuse_later(w, c, r, why);
 }
 
-/* The head is read, its last bytes are the piece. */
+/* The head was read whole; its last bytes are the piece. */
 static void head_read(struct worker *w, struct conn *c)
 {
 	const struct http_req *q = &c->http.req;
@@ -218,8 +220,9 @@ static void head_read(struct worker *w, struct conn *c)
 		admit(w, c);
 }
 
-/* After the head, when admission is decided: the interim reply, or the final one at
- * once if the client need not send its body.  false: the connection ends. */
+/* After the head, once the request was admitted or refused: send 100 Continue if the client waits
+ * for it, or refuse at once so that the client need not send its body.  false: it was refused so,
+ * and nothing more is read. */
 static bool answer_expect(struct worker *w, struct conn *c, bool more_input)
 {
 	const struct http_req *q = &c->http.req;
@@ -238,8 +241,9 @@ static bool answer_expect(struct worker *w, struct conn *c, bool more_input)
 	return true;
 }
 
-/* Its time runs anew when enough has come in it: what was sent too fast before does not
- * pay for a byte now and then afterwards, which would hold the buffers of a large body. */
+/* body-timeout begins anew whenever body_step bytes have come within it.  What came sooner than
+ * it had to does not count for later: else a client that sent much at once could then send a
+ * byte now and then, and hold the buffers of a large body. */
 static void body_came(struct worker *w, struct conn *c, uint32_t bytes)
 {
 	c->body_came += bytes;
@@ -283,7 +287,8 @@ static bool request_bad(struct worker *w, struct conn *c)
 	return true;
 }
 
-/* The input has ended: what was complete is answered, what was not is dropped. */
+/* The client has sent its last byte: requests that are complete are answered, and one that is not
+ * is dropped. */
 static bool input_ended(struct worker *w, struct conn *c)
 {
 	if (!http_idle(&c->http) || c->in_body) {
@@ -326,7 +331,7 @@ bool conn_step_REQUEST(struct worker *w, struct conn *c)
 	}
 	switch (what) {
 	case HTTP_HEAD:
-		/* Mutable, as far as one can see: its bytes are part of the record. */
+		/* So far the method may be one that is recorded: these bytes are part of the record. */
 		if (c->maybe_record && !c->refuse)
 			take_piece(w, c);
 		break;
@@ -334,8 +339,8 @@ bool conn_step_REQUEST(struct worker *w, struct conn *c)
 		head_read(w, c);
 		if (c->state == CONN_REQUEST && !answer_expect(w, c, s->len > used))
 			return true;
-		/* Its body is yet to come, and may wait for our acknowledgement of the head, which
-		 * otherwise comes 40 ms later. */
+		/* The body is yet to come.  The client's TCP may hold it back until the head has been
+		 * acknowledged, which the kernel would otherwise do 40 ms later. */
 		if (c->http.req.has_body && s->len == used && s->next == FRAG_NIL && !c->http.req.expect_continue)
 			w->ops->ack(w->ring, c->handle);
 		break;
@@ -354,7 +359,7 @@ bool conn_step_REQUEST(struct worker *w, struct conn *c)
 		break;
 	}
 	if (s == &empty) {
-		/* Nothing was left and it wanted more. */
+		/* There was no input left, and the parser wants more. */
 		if (what == HTTP_MORE || what == HTTP_HEAD)
 			return c->eof && c->state == CONN_REQUEST ? input_ended(w, c) : false;
 		return true;
@@ -389,7 +394,8 @@ bool conn_passed_client_late(struct worker *w, struct conn *c)
 	return true;
 }
 
-/* The piece is in the record, or the request is refused: on behind it. */
+/* The wait for room for the piece is over: it is in the record, or the request is refused with that
+ * status (0: it is not).  The request goes on behind the piece. */
 static void piece_over(struct worker *w, struct conn *c, int status, const char *why)
 {
 	waited(w, c);
@@ -407,8 +413,9 @@ static void piece_over(struct worker *w, struct conn *c, int status, const char 
 		answer_expect(w, c, c->in_first != FRAG_NIL);
 }
 
-/* Once more.  last: its time is over; but one whose time was over in this very turn may have
- * given buffers back. */
+/* Try once more to add the piece to the record.  last: the deadline has passed, and the request is
+ * refused if there still is no buffer; there may be one, for another request whose deadline passed
+ * in this very turn may have given buffers back. */
 static bool piece_again(struct worker *w, struct conn *c, bool last)
 {
 	const char *why = NULL;
@@ -512,7 +519,7 @@ bool conn_passed_no_slot(struct worker *w, struct conn *c)
 	return true;
 }
 
-/* Pieces go out behind the replies to earlier requests, one at a time. */
+/* The pieces of an answer leave one at a time, behind the replies to earlier requests. */
 bool conn_step_SERVICE(struct worker *w, struct conn *c)
 {
 	struct service_req *r = c->service;
