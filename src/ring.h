@@ -71,11 +71,11 @@ struct ring_params {
 				 * O_NONBLOCK as it needs, and they stay the caller's */
 	unsigned  nlisteners;
 	/* For the provider that has it; the others ignore them. */
-	bool	  trial;	/* opened to see whether it can be, and to be closed at once */
+	bool	  trial;	/* opened only to see whether it can be opened, and closed at once */
 	const char *nic;	/* network device whose packets it takes by itself; NULL: none.
 				 * Taken in the first wait, when there are buffers; in a trial
 				 * by open, which can say why it cannot be had */
-	unsigned  spin_us;	/* look so long for events before sleeping */
+	unsigned  spin_us;	/* how long to look for events before sleeping */
 	uint64_t  lock_bytes;	/* of pool that will be locked in memory, if more than
 				 * pool_len (a trial with a smaller one); 0: not */
 };
@@ -127,8 +127,8 @@ struct ring_ops {
 	void (*resume)(struct ring *r, uint32_t conn);
 	/* No more sends: FIN after what was sent, the send in flight included. */
 	void (*shutdown)(struct ring *r, uint32_t conn);
-	/* Nothing that is unsent outlives the close_conn that follows: else the kernel keeps it for
-	 * minutes, for a peer that does not take it. */
+	/* Makes the close_conn that follows throw away what is unsent: else the kernel keeps that
+	 * for minutes, for a peer that does not take it. */
 	void (*forget)(struct ring *r, uint32_t conn);
 	void (*close_conn)(struct ring *r, uint32_t conn);	/* at once (also ends a send) -> RING_CLOSED */
 	/* Stop or go on accepting (at open: on).  After a stop an ACCEPT that was on its
@@ -136,11 +136,11 @@ struct ring_ops {
 	 * a while when descriptors or memory run out. */
 	void (*accept)(struct ring *r, bool on);
 	void (*wake)(struct ring *r);			/* from any thread or signal handler */
-	/* Whether bytes of it have come that no DATA has brought yet: who is thought to be late
-	 * may only be waiting for us.  Not for each request: a system call. */
+	/* Whether bytes of the connection have come that no DATA has brought yet: a client that
+	 * seems late may only be waiting for us.  A system call, so not for each request. */
 	bool (*unread)(struct ring *r, uint32_t conn);
-	/* Acknowledges what has come now, not with the next reply: who sends in small pieces
-	 * may keep the next one back until then (Nagle).  Not for each request either. */
+	/* Acknowledges at once what has come, not with the next reply: a client that sends in
+	 * small pieces may keep the next one back until then (Nagle).  A system call too. */
 	void (*ack)(struct ring *r, uint32_t conn);
 	/* Where the lane's commits go (class fsync); called once.  Begun in the next wait,
 	 * after the sends queued before it, by a thread that is made for them; one in flight,
@@ -150,8 +150,8 @@ struct ring_ops {
 	void (*stats)(struct ring *r, struct ring_stats *s);
 };
 #define RING_IOV_MAX 8u
-/* Of what a peer does not take, the kernel keeps about so much, not all that tcp_wmem allows
- * (4 MB): clients that do not read cost neither more memory nor the time to fill it. */
+/* Of output that a peer does not take, the kernel keeps about so many bytes, not all that tcp_wmem
+ * allows (4 MB): clients that do not read cost neither more memory nor the time to fill it. */
 #define RING_UNSENT_MAX (128 << 10)
 
 extern const struct ring_ops ring_uring, ring_socket, ring_paste;

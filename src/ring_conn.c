@@ -233,7 +233,7 @@ static int raio_job(struct raio *a)
 		res = 0;
 	if (!res) {
 		res = MUTANT(ring_sync) ? 0 : a->blk->sync(a->f);
-		/* Not for want of room: that is said of a write only. */
+		/* Want of room is reported of a write only: a sync that says so has failed. */
 		if (blk_nospace(res) && !MUTANT(ring_sync_nospace))
 			res = -EIO;
 	}
@@ -336,11 +336,11 @@ void ring_ack(int fd)
 {
 	int one = 1;
 
-	/* once: the next reply puts it back; fails on a Unix socket, which needs none */
+	/* Holds once: the next reply undoes it.  Fails on a Unix socket, which does not need it. */
 	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
 }
 
-/* The close is a reset. */
+/* After this the close resets the connection. */
 void ring_forget(int fd)
 {
 	const struct linger none = { .l_onoff = 1 };
@@ -352,7 +352,7 @@ void ring_listener_options(int fd)
 {
 	int one = 1, unsent = RING_UNSENT_MAX;
 
-	/* fail on a Unix socket, which has no such delay and a small buffer */
+	/* Both fail on a Unix socket, which has no such delay and a small buffer. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }

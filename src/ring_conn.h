@@ -8,9 +8,9 @@
  * again last in, first out, and fresh ones in order, so the memory that was ever
  * touched is that of the most connections open at once.
  *
- * A list holds connections by handle, through one of two pairs of links, and each
- * entry knows whether that pair is in use: adding twice or removing what is not
- * there does nothing.
+ * A list holds connections by handle, through one of the two pairs of links of their entries.
+ * An entry knows whether a pair is in use: adding a connection that is on the list, or removing
+ * one that is not, does nothing.
  */
 #ifndef RING_CONN_H
 #define RING_CONN_H
@@ -42,7 +42,7 @@ struct rconn {
 	struct rlink link[LINKS];
 	uint16_t flags;		/* each provider's own; 0: the handle is free */
 	uint8_t	 ops;		/* operations in the kernel that refer to the entry */
-	uint8_t	 iov_n;		/* of the send: what is left to do is iov[iov_at..iov_n) */
+	uint8_t	 iov_n;		/* what is left of the send is iov[iov_at..iov_n) */
 	uint8_t	 iov_at;
 	struct iovec iov[RING_IOV_MAX];
 	struct msghdr msg;	/* names iov for sendmsg */
@@ -85,7 +85,7 @@ static inline void count_add(uint64_t *counter, uint64_t n)
 }
 void ring_stats_copy(const struct ring_stats *from, struct ring_stats *to);
 
-/* An eventfd which is written once however often it is asked for. */
+/* An eventfd that is written once, however often a wake-up is asked for before it is taken. */
 struct rwake {
 	int fd;
 	atomic_bool set;
@@ -97,9 +97,9 @@ void rwake_set(struct rwake *w);	/* from any thread or signal handler */
 void rwake_taken(struct rwake *w);
 
 /*
- * A commit on its way: queued by submit or call, begun in the next wait (after the replies
- * that wait there have left), told by RING_SYNCED.  It is done by a thread of its own, for a
- * worker never waits for a disk: that may take its time, or not answer at all.
+ * A commit on its way.  submit or call queues it; the next wait begins it, after the replies
+ * that were queued before it have left; RING_SYNCED reports its result.  A thread of its own does
+ * it, for a worker never waits for a disk: that may take its time, or not answer at all.
  *
  *	the ring's thread		the commit's
  *	raio_go: the job, sem_post --->	write, sync, res
@@ -114,7 +114,7 @@ struct raio {
 	struct iovec *iov;
 	unsigned n;
 	uint64_t off;
-	int (*fn)(void *arg);	/* this, not a write and a sync; NULL: those */
+	int (*fn)(void *arg);	/* called in place of a write and a sync; NULL: those are done */
 	void *arg;
 	int res;
 	atomic_bool done;
@@ -126,27 +126,29 @@ struct raio {
 	struct ring *ring;
 };
 void raio_init(struct raio *a);
-/* Its thread, which calls wake when it is done.  0 or -errno. */
+/* Starts the thread, which calls wake whenever a commit is done.  0 or -errno. */
 int  raio_start(struct raio *a, void (*wake)(struct ring *r), struct ring *r);
-void raio_stop(struct raio *a);		/* waits for what has begun; nobody was promised the rest */
-/* Begin what is queued, if anything is; without a thread: do it. */
+/* Ends the thread, after the commit that has begun; one that was only queued is not done, and
+ * nobody was promised it. */
+void raio_stop(struct raio *a);
+/* Begins the commit that is queued, if there is one; without a thread it is done here and now. */
 void raio_go(struct raio *a);
-/* If it is done: the event for it, and idle again. */
+/* Whether a commit is done: *ev is its event then, and the next one may be queued. */
 bool raio_take(struct raio *a, struct ring_event *ev);
 
-/* Whether accepting may go on at once after the error.  Not: the process or the
- * machine is out of something (EMFILE, ENFILE, ENOMEM ..), the next try would fail
- * too; wait until a connection closes, or RING_BACKOFF_MS. */
+/* Whether accepting may go on at once after the error.  Not if the process or the machine is out of
+ * something (EMFILE, ENFILE, ENOMEM ..): the next try would fail too, so wait until a connection
+ * closes, or RING_BACKOFF_MS. */
 bool ring_accept_again(int err);
 #define RING_BACKOFF_MS 100
 
-/* Whether to accept.  What a ring does with each of its listeners then is its own. */
+/* Whether a ring accepts clients; what it does with each listener then is in its own file. */
 struct raccept {
 	bool on;		/* the worker wants it */
 	bool dirty;		/* something has changed since the listeners were looked at */
 	uint64_t backoff_ms;	/* no accept before this time; 0: any time */
 };
-/* Once a batch: are the listeners to be looked at? */
+/* Asked once a batch: whether the ring has to look at its listeners. */
 static inline bool raccept_turn(struct raccept *a)
 {
 	bool dirty;
@@ -163,7 +165,7 @@ static inline void raccept_backoff(struct raccept *a)
 {
 	a->backoff_ms = now_coarse_ms() + RING_BACKOFF_MS;
 }
-/* A connection has gone, and its descriptor; full: there may have been no room for another. */
+/* A connection and its descriptor have gone.  full: there may have been no room for another. */
 static inline void raccept_closed(struct raccept *a, bool full)
 {
 	if (!full && !a->backoff_ms)
@@ -171,19 +173,19 @@ static inline void raccept_closed(struct raccept *a, bool full)
 	a->backoff_ms = 0;
 	a->dirty = true;
 }
-/* How long to wait at most: nothing tells when a back-off is over. */
+/* How long the ring may wait at most, for nothing wakes it when a back-off is over. */
 static inline int raccept_timeout(const struct raccept *a, int timeout_ms)
 {
 	return a->backoff_ms && (timeout_ms < 0 || timeout_ms > RING_BACKOFF_MS) ? RING_BACKOFF_MS : timeout_ms;
 }
 
 /* Sockets. */
-/* Bytes that have come and were not read; not whether there is an end behind them. */
+/* Whether bytes have come that were not read; an end of the stream alone does not count. */
 bool ring_unread(int fd);
 void ring_ack(int fd);
 void ring_forget(int fd);
-/* What is set on a listener is inherited by what it accepts; no call per connection.
- * TCP_NODELAY: replies leave at once.  TCP_NOTSENT_LOWAT: RING_UNSENT_MAX. */
+/* Options that connections inherit from their listener, so that none needs a call of its own:
+ * TCP_NODELAY, replies leave at once; TCP_NOTSENT_LOWAT, RING_UNSENT_MAX. */
 void ring_listener_options(int fd);
 /* O_NONBLOCK on or off. 0 or -errno. */
 int  ring_nonblock(int fd, bool on);

@@ -52,7 +52,7 @@
 #define EVENTS		4096u		/* entries of the rings */
 #define COMMANDS	2048u
 #define ACCEPT_ROUND	64u		/* of one listener in one wait */
-#define COMMANDS_CONN	(RING_IOV_MAX + 3u)	/* most that one connection has to say */
+#define COMMANDS_CONN	(RING_IOV_MAX + 3u)	/* the most commands of one connection in a batch */
 #define SEND_BYTES	(1u << 30)	/* of one group: its result is 32 bits, signed */
 #define PAGE		4096u
 #define STATS_MS	1000u		/* how old the kernel's counters may be */
@@ -61,27 +61,27 @@ enum {				/* rconn.flags */
 	F_OPEN = 1,
 	F_NEW = 2,		/* to be attached */
 	F_PAUSED = 4,		/* should be paused */
-	F_TOLD_PAUSED = 8,	/* and the kernel knows */
+	F_TOLD_PAUSED = 8,	/* the kernel was told that it is paused */
 	F_READ_END = 16,
 	F_SEND = 32,		/* a send is not complete */
-	F_SEND_NOW = 64,	/* what is left of it is to be queued */
+	F_SEND_NOW = 64,	/* what is left of the send is to be queued */
 	F_BLOCKED = 128,	/* it waits for WRITABLE */
 	F_FIN = 256,		/* shut down when the send has ended */
 	F_CLOSING = 512,
-	F_DETACH = 1024,	/* to be queued */
+	F_DETACH = 1024,	/* its DETACH is to be queued */
 };
 #define F_TODO (F_NEW | F_SEND_NOW | F_DETACH)
 
 struct plistener {
 	int fd;
-	bool on, told_on;	/* not paused: wanted, and what the kernel knows */
-	bool ready;
+	bool on, told_on;	/* not paused: as it should be, and as the kernel was told */
+	bool ready;		/* accept4 is worth while */
 };
 
 struct ring {
 	struct ring_params p;
 	int fd;
-	bool sourced;		/* the network device is taken, if there is to be one */
+	bool sourced;		/* the network device, if there is to be one, was taken */
 
 	uint8_t *map;
 	size_t map_bytes;
@@ -107,7 +107,7 @@ struct ring {
 	struct ring_stats st;
 };
 
-/* Calls that move something; the few of open and close are not counted. */
+/* Counts a call that moves something; the few calls of open and close are not counted. */
 static void syscall_count(struct ring *r)
 {
 	count_add(&r->st.syscalls, 1);
@@ -172,7 +172,7 @@ static void todo(struct ring *r, struct rconn *c)
 	rlist_push(&r->t, &r->todo, (uint32_t)(c - r->t.c));
 }
 
-/* What the next group of the send asks for: bytes, in *n iovecs. */
+/* How many bytes the next group of the send has, in *n iovecs. */
 static size_t group(const struct rconn *c, unsigned *n)
 {
 	size_t bytes = 0;
@@ -261,7 +261,7 @@ static void accept_update(struct ring *r)
 		return;
 	on = r->accept.on && !r->accept.backoff_ms && r->t.open < r->t.max;
 	for (unsigned i = 0; i < r->nl; i++) {
-		/* who came before, or while it was paused */
+		/* clients may have come before, or while the listener was paused */
 		if (on && !r->l[i].on)
 			r->l[i].ready = true;
 		r->l[i].on = on;
@@ -359,8 +359,8 @@ static bool read_end(struct rconn *c, enum ring_kind kind, uint32_t conn, int re
 	return true;
 }
 
-/* At once, as a call: a command would leave in the next wait only, which may be long
- * away; and it is once in a life. */
+/* A call, which takes effect at once: a command would leave in the next wait only, which may be
+ * long away.  A connection has one shutdown in its life. */
 static void fin(struct ring *r, const struct rconn *c)
 {
 	syscall_count(r);
@@ -382,7 +382,7 @@ static bool on_sent(struct ring *r, uint32_t conn, int res, struct ring_event *e
 		if (!rconn_send_done(c, (size_t)res)) {
 			if ((size_t)res < asked) {
 				c->flags |= F_BLOCKED;
-			} else {		/* a group was all it could be: the next one */
+			} else {		/* the group has left whole, and there is more: queue the next */
 				c->flags |= F_SEND_NOW;
 				todo(r, c);
 			}
@@ -543,7 +543,7 @@ static int source_first(struct ring *r)
 
 /* ---- ring_wait ---- */
 
-/* The commit that is queued begins; the replies before it leave first. */
+/* Begin the commit that is queued; the replies queued before it leave first. */
 static int commit(struct ring *r)
 {
 	int err = 0;
@@ -572,7 +572,7 @@ static int paste_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 			return err;
 	}
 	accept_update(r);
-	n = accept_all(r, ev, max);		/* who found no room in the last batch */
+	n = accept_all(r, ev, max);		/* clients whose events found no room in the last batch */
 	commands(r);
 	err = commit(r);
 	if (err)
@@ -589,7 +589,7 @@ static int paste_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 			return n ? (int)n : err;
 	}
 	n += take(r, &ev[n], max - n);
-	if (n < max)			/* it may be what woke us */
+	if (n < max)			/* the wake-up may have come from the commit */
 		n += raio_take(&r->aio, &ev[n]);
 	n += accept_all(r, &ev[n], max - n);
 	return (int)n;
@@ -763,7 +763,7 @@ static uint32_t power_of_two(uint32_t n)
 	return p;
 }
 
-/* May this process lock so much in memory? */
+/* Whether this process may lock so many bytes in memory. */
 static bool may_lock(uint64_t bytes)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };

@@ -42,7 +42,7 @@ enum {				/* rconn.flags */
 	F_READABLE = 2,
 	F_HUP = 4,		/* the end or an error is announced: read up to it */
 	F_PAUSED = 8,
-	F_READ_END = 16,	/* and was reported */
+	F_READ_END = 16,	/* that end was reported */
 	F_SEND = 32,		/* a send is not complete */
 	F_BLOCKED = 64,		/* it waits for EPOLLOUT */
 	F_FIN = 128,		/* shut down when the send has ended */
@@ -91,7 +91,7 @@ static void syscall_count(struct ring *r)
 
 /* ---- sends ---- */
 
-/* 0: all has left; -EAGAIN: the rest waits; other -errno: it never will. */
+/* 0: all has left; -EAGAIN: the rest waits for room; any other -errno: the rest never leaves. */
 static int send_try(struct ring *r, struct rconn *c)
 {
 	for (;;) {
@@ -208,7 +208,7 @@ static unsigned read_conn(struct ring *r, uint32_t conn, struct ring_event *ev, 
 			n += data_events(r, conn, (size_t)got, &ev[n]);
 			if ((size_t)got < (size_t)k * r->p.buf_size && !(c->flags & F_HUP))
 				c->flags &= ~F_READABLE;
-			k = READ_IOV;	/* it fills buffers: take several at once */
+			k = READ_IOV;	/* the client fills buffers: read several at once */
 		} else if (got == -EAGAIN) {
 			c->flags &= ~F_READABLE;
 		} else {
@@ -224,7 +224,7 @@ static unsigned read_conn(struct ring *r, uint32_t conn, struct ring_event *ev, 
 
 static unsigned do_reads(struct ring *r, struct ring_event *ev, unsigned max)
 {
-	uint32_t last = r->ready.last;	/* who is behind it has had a turn */
+	uint32_t last = r->ready.last;	/* connections that come behind it have had their turn */
 	unsigned n = 0;
 
 	while (n < max && r->nwin) {
@@ -258,10 +258,10 @@ static void accept_update(struct ring *r)
 		if (r->l[i].on == on)
 			continue;
 		syscall_count(r);
-		/* Not only silenced: one that is shut down says so for ever. */
+		/* Removed, not only silenced: epoll reports a listener that is shut down for ever. */
 		if (!epoll_ctl(r->epfd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, r->l[i].fd, &e))
 			r->l[i].on = on;
-		else			/* deaf if it were not tried again */
+		else			/* tried again later, or nobody would be accepted any more */
 			raccept_backoff(&r->accept);
 	}
 }
@@ -361,7 +361,7 @@ static int look(struct ring *r, int timeout_ms, struct ring_event *ev)
 	return made;
 }
 
-/* What is reported before looking at the sockets. */
+/* Events that need no look at the sockets. */
 static unsigned own_events(struct ring *r, struct ring_event *ev, unsigned max)
 {
 	unsigned n = do_sends(r, ev, max);
@@ -397,9 +397,9 @@ static int socket_wait(struct ring *r, struct ring_event *ev, unsigned max, int 
 	if (got < 0)
 		return n ? (int)n : got;
 	n += (unsigned)got;
-	if (got && n < max)		/* it may be what woke us */
+	if (got && n < max)		/* the wake-up may have come from the commit */
 		n += raio_take(&r->aio, &ev[n]);
-	/* who can write again: now, not in the next wait, which may be long away */
+	/* Connections that have just become writable send now: the next wait may be long away. */
 	n += do_sends(r, &ev[n], max - n);
 	for (unsigned i = 0; i < r->nl; i++)
 		if (r->l[i].ready) {

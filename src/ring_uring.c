@@ -88,11 +88,11 @@ enum op {
 enum {				/* rconn.flags */
 	F_OPEN = 1,
 	F_RECV = 2,		/* a receive is in the kernel */
-	F_RECV_CANCEL = 4,	/* and is being cancelled */
+	F_RECV_CANCEL = 4,	/* that receive is being cancelled */
 	F_PAUSED = 8,
 	F_READ_END = 16,	/* end of stream or error */
 	F_SEND = 32,		/* a send is in the kernel */
-	F_FIN = 64,		/* shut down when it has ended */
+	F_FIN = 64,		/* to be shut down when the send has ended */
 	F_CLOSING = 128,
 	F_WATCH = 256,		/* the poll for the peer's end is in the kernel */
 	F_HUP = 512,		/* the peer has ended its side; what it sent may be unread */
@@ -103,7 +103,7 @@ struct ulistener {
 	bool armed, cancelling;		/* the multishot accept */
 	unsigned ones;			/* single ones in the kernel */
 	bool ones_cancelling;
-	int waits;			/* accepted, and no handle was free; -1: none */
+	int waits;			/* descriptor that was accepted while no handle was free; -1: none */
 };
 
 struct ring {
@@ -111,8 +111,8 @@ struct ring {
 	struct ring_params p;
 	bool u_open, up, stopping;
 	uint32_t inflight;	/* operations in the kernel */
-	int lost;		/* -errno: it takes no entries any more */
-	struct io_uring_sqe nowhere;	/* where those go then */
+	int lost;		/* -errno: the kernel takes no entries any more */
+	struct io_uring_sqe nowhere;	/* entries are written to here once it is lost */
 
 	struct rtable t;
 	struct rlist rearm;
@@ -129,7 +129,7 @@ struct ring {
 	unsigned nl;
 	struct raccept accept;
 	uint32_t ones;		/* of all listeners */
-	uint32_t waiting;	/* listeners with one that waits */
+	uint32_t waiting;	/* listeners whose `waits` is a descriptor */
 
 	struct rwake wake;
 	uint64_t wake_word;	/* what the read of the eventfd writes */
@@ -145,8 +145,8 @@ static uint64_t tag(enum op op, uint32_t gen, uint32_t conn)
 
 /* ---- submission ---- */
 
-/* Room for an entry.  The kernel may say for a while that it wants memory or completions
- * reaped first: then it is asked again, with naps. */
+/* Make room for an entry.  The kernel may refuse for a while, until it has memory or completions
+ * have been reaped: then it is asked again, with naps. */
 static void sq_room(struct ring *r)
 {
 	static const struct timespec nap = { .tv_nsec = 1000000 };
@@ -155,7 +155,7 @@ static void sq_room(struct ring *r)
 		int ret;
 
 		count_add(&r->st.syscalls, 1);
-		/* what it brings stays in the completion queue, or on the kernel's
+		/* completions that come now stay in the completion queue, or on the kernel's
 		 * overflow list, until the next reap */
 		ret = i ? io_uring_submit_and_get_events(&r->u) : io_uring_submit(&r->u);
 		if (ret < 0 && ret != -EINTR && ret != -EBUSY && ret != -EAGAIN)
@@ -170,7 +170,7 @@ static struct io_uring_sqe *sqe_get(struct ring *r)
 	struct io_uring_sqe *sqe;
 
 	sq_room(r);
-	if (r->lost)			/* the next wait says so */
+	if (r->lost)			/* the next wait returns the error */
 		return &r->nowhere;
 	sqe = io_uring_get_sqe(&r->u);
 	must(sqe);
@@ -205,8 +205,8 @@ static void recv_start(struct ring *r, struct rconn *c)
 {
 	struct io_uring_sqe *sqe;
 
-	/* first, for the kernel wakes the last to come first: the receive, which
-	 * mostly sees the end itself */
+	/* The poll is queued before the receive: the kernel wakes the newest waiter first, and
+	 * that should be the receive, which mostly sees the end by itself. */
 	if (!(c->flags & (F_WATCH | F_HUP)))
 		watch_start(r, c);
 	sqe = sqe_get(r);
@@ -276,7 +276,7 @@ static void accept_cancel(struct ring *r, unsigned i, enum op what)
 	io_uring_sqe_set_data64(sqe, tag(OP_CANCEL_ACCEPT, 0, i));
 }
 
-/* ---- what should be going on, compared with what is ---- */
+/* ---- starting what should be in the kernel and is not ---- */
 
 static void read_update(struct ring *r, struct rconn *c)
 {
@@ -290,7 +290,7 @@ static void read_update(struct ring *r, struct rconn *c)
 
 static void rearm(struct ring *r)
 {
-	/* no more than there are buffers: the others would only end at once */
+	/* no more receives than the kernel has buffers: any other would end at once */
 	for (uint32_t n = r->win; n; n--) {
 		uint32_t conn = rlist_pop(&r->t, &r->rearm);
 
@@ -301,11 +301,12 @@ static void rearm(struct ring *r)
 }
 
 /*
- * A multishot accept takes whoever is in the backlog at once, so there must be handles for all
- * of them: a connection that is accepted and has none is a descriptor that nobody reckons
- * with.  With fewer, single accepts, one for each handle that is free: the others stay in the
- * backlog.  Each listener has one at least, or its clients would wait for those of another;
- * so one of each may have to wait for a handle.
+ * A multishot accept accepts all clients of the backlog at once, so there must be handles for all
+ * of them: a connection that was accepted and has no handle is a descriptor more than was
+ * reckoned with.  With fewer handles there are single accepts, one for each handle that is free,
+ * and the other clients stay in the backlog.  Each listener has one single accept at least, or
+ * its clients would wait for those of another listener; so one client of each listener may be
+ * accepted and have to wait for a handle.
  */
 static void accept_one_listener(struct ring *r, unsigned i, bool on, bool many)
 {
@@ -424,13 +425,13 @@ static bool on_accept(struct ring *r, const struct io_uring_cqe *cqe, bool one, 
 		r->waiting++;
 		return false;
 	}
-	/* More came at once than a backlog holds. */
+	/* There is no handle for the client: more came at once than a backlog holds. */
 	close(cqe->res);
 	count_add(&r->st.turned_away, !r->stopping);
 	return false;
 }
 
-/* Those that wait for a handle, first. */
+/* Clients that were accepted and wait for a handle come before any new ones. */
 static unsigned accept_waiting(struct ring *r, struct ring_event *ev, unsigned max)
 {
 	unsigned n = 0;
@@ -446,7 +447,7 @@ static unsigned accept_waiting(struct ring *r, struct ring_event *ev, unsigned m
 	return n;
 }
 
-/* A connection that is being closed is free when nothing of it is in the kernel. */
+/* The handle of a connection being closed is free when the kernel has no operation on it. */
 static bool conn_gone(struct ring *r, struct rconn *c, struct ring_event *ev)
 {
 	uint32_t conn = (uint32_t)(c - r->t.c);
@@ -524,15 +525,15 @@ static bool on_send(struct ring *r, const struct io_uring_cqe *cqe, struct rconn
 static void on_watch(struct ring *r, const struct io_uring_cqe *cqe, struct rconn *c)
 {
 	c->flags &= ~F_WATCH;
-	if (cqe->res < 0)	/* closed, or no memory: the next receive brings another */
+	if (cqe->res < 0)	/* closed, or no memory: the next receive starts another poll */
 		return;
 	c->flags |= F_HUP;
 	if ((c->flags & F_RECV) && !(c->flags & (F_RECV_CANCEL | F_CLOSING)))
 		recv_cancel(r, c);
 }
 
-/* A cancel that did not find its target, which yet has not ended: the kernel was
- * just moving it between its lists (a multishot that yields). */
+/* A cancel did not find its target although that has not ended, because the kernel was just moving
+ * it between its lists (a multishot that yields): cancel once more. */
 static void on_cancel(struct ring *r, const struct io_uring_cqe *cqe, struct rconn *c, enum op op)
 {
 	if (cqe->res != -ENOENT)
@@ -615,7 +616,7 @@ static void commit(struct ring *r)
 {
 	if (r->aio.state != RAIO_QUEUED)
 		return;
-	if (io_uring_sq_ready(&r->u)) {		/* replies do not wait for the disk */
+	if (io_uring_sq_ready(&r->u)) {		/* the replies before the commit leave first */
 		count_add(&r->st.syscalls, 1);
 		io_uring_submit(&r->u);
 	}
@@ -625,7 +626,8 @@ static void commit(struct ring *r)
 
 /* ---- ring_wait ---- */
 
-/* One entry into the kernel, or none; have: events are there already. */
+/* Enter the kernel once, or not at all if there is no need.  have: there are events already, so it
+ * does not wait. */
 static int enter(struct ring *r, int timeout_ms, bool have)
 {
 	struct __kernel_timespec ts = { .tv_sec = timeout_ms / 1000,
@@ -643,7 +645,7 @@ static int enter(struct ring *r, int timeout_ms, bool have)
 		ret = io_uring_submit_and_get_events(&r->u);
 	else
 		ret = io_uring_submit_and_wait_timeout(&r->u, &cqe, 1, timeout_ms < 0 ? NULL : &ts, NULL);
-	/* EBUSY, EAGAIN: the kernel wants completions reaped, or memory, first */
+	/* EBUSY, EAGAIN: the kernel wants completions to be reaped, or memory, first */
 	if (ret >= 0 || ret == -ETIME || ret == -EINTR || ret == -EBUSY || ret == -EAGAIN)
 		return 0;
 	return ret;
@@ -666,7 +668,7 @@ static int uring_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 	timeout_ms = raccept_timeout(&r->accept, timeout_ms);
 	err = enter(r, timeout_ms, n > 0);
 	n += reap(r, ev + n, max - n);
-	if (n < max)			/* it may be what woke us */
+	if (n < max)			/* the wake-up may have come from the commit */
 		n += raio_take(&r->aio, &ev[n]);
 	return n ? (int)n : err;
 }
@@ -716,7 +718,7 @@ static void uring_shutdown(struct ring *r, uint32_t conn)
 	c->flags |= F_FIN;
 	if (c->flags & F_SEND)
 		return;
-	/* as a call: io_uring would give it to a thread, and it is once in a life */
+	/* A call, for io_uring would give a shutdown to a thread; a connection has one in its life. */
 	count_add(&r->st.syscalls, 1);
 	shutdown(c->fd, SHUT_WR);
 }
@@ -737,7 +739,7 @@ static void uring_close_conn(struct ring *r, uint32_t conn)
 		cancel(r, c, OP_CANCEL_SEND, OP_SEND);
 	if (c->flags & F_WATCH)
 		cancel(r, c, OP_CANCEL_WATCH, OP_WATCH);
-	/* Operations in flight hold the file, not the number. */
+	/* Operations in flight refer to the open file: the descriptor may be used again at once. */
 	sqe = sqe_get(r);
 	io_uring_prep_close(sqe, c->fd);
 	conn_op(r, sqe, OP_CLOSE, c);
@@ -782,7 +784,8 @@ static void uring_stats(struct ring *r, struct ring_stats *s)
 
 /* ---- open and close ---- */
 
-/* Flags to try, best first; all exist in 6.1, the last are for what refuses them. */
+/* Flags to try, the best first.  Linux 6.1 knows all; the last ones are for systems that refuse the
+ * others. */
 static const unsigned setups[] = {
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
 	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
@@ -821,7 +824,7 @@ static int probe(struct ring *r, char *why, size_t why_len)
 	struct io_uring_probe *p = calloc(1, sizeof(*p) + OPS * sizeof(p->ops[0]));
 	int err = p ? io_uring_register_probe(&r->u, p, OPS) : -ENOMEM;
 
-	if (err && err != -EINVAL) {	/* it is there, and we may not; or there is no memory */
+	if (err && err != -EINVAL) {	/* the call exists, but is forbidden; or there is no memory */
 		snprintf(why, why_len, "io_uring_register: %s (seccomp, or limits of the process?)", strerror(-err));
 		free(p);
 		return err;
@@ -889,8 +892,8 @@ static int listeners_open(struct ring *r, char *why, size_t why_len)
 	return err;
 }
 
-/* Everything in the kernel is ended and waited for: after this it writes into no
- * buffer any more. */
+/* End every operation in the kernel and wait for them: after this the kernel writes into no buffer
+ * any more. */
 static void drain(struct ring *r)
 {
 	uint64_t end = now_coarse_ms() + CLOSE_MS;
