@@ -24,8 +24,8 @@ static int verdict(const struct http *h)
 	return h->err.status ? -1 : 0;
 }
 
-/* Only bytes that differ from a letter in 0x20 alone become that letter, and "-"
- * and digits stay: good for comparing tokens with known ones. */
+/* A byte becomes a lower-case letter only if it is that letter in either case; "-" and digits stay
+ * as they are.  Other bytes may change, so this is good only for comparing tokens with known ones. */
 static char lower(char c)
 {
 	return c | 0x20;
@@ -110,7 +110,8 @@ static void connection_option(struct http *h)
 	h->val_gap = false;
 }
 
-/* A word without the blanks around it; one with blanks inside is too long. */
+/* Append c to the word h->val, without the blanks around the word.  A word with blanks inside counts
+ * as one that is too long. */
 static void keep_word(struct http *h, char c)
 {
 	if (c == ' ' || c == '\t') {
@@ -206,8 +207,8 @@ int http_on_message_end(struct http *h)
 	return 0;
 }
 
-/* Hands on what check accepted.  An error of check comes behind p[n - 1] and counts
- * if the library has none before it.  false: in error. */
+/* Hand the bytes that check has accepted to the library.  An error that check has found lies behind
+ * p[n - 1], so it counts only if the library finds none in these bytes.  false: there is one. */
 static bool feed(struct http *h, const uint8_t *p, size_t n)
 {
 	struct http_err later = h->err;
@@ -220,8 +221,8 @@ static bool feed(struct http *h, const uint8_t *p, size_t n)
 	return !h->err.status;
 }
 
-/* Field lines.  The library knows blanks only as spaces where it reads a value itself, so a
- * tab in such a one is shown to it as a space. */
+/* Hand field lines with tabs to the library.  Where it reads a value by itself (Content-Length,
+ * Transfer-Encoding) it takes only spaces for blanks, so a tab there is shown to it as a space. */
 static bool feed_tabs(struct http *h, const uint8_t *p, size_t n)
 {
 	struct http_err later = h->err;
@@ -287,7 +288,7 @@ static enum http_what step_head(struct http *h, uint8_t *p, size_t n)
 	return HTTP_HEADERS;
 }
 
-/* Chunk framing to the first byte of payload or of the trailers: how many bytes. */
+/* Read chunk framing up to the first byte of payload or of the trailers.  Returns how many bytes. */
 static size_t step_framing(struct http *h, const uint8_t *p, size_t n)
 {
 	size_t i, from = 0;
@@ -299,7 +300,7 @@ static size_t step_framing(struct http *h, const uint8_t *p, size_t n)
 		if (h->err.status)
 			break;
 		if (!ext && h->state >= ST_EXT && h->state <= ST_EXT_QUOTED_END) {
-			/* the library sees no extension, nor the blanks before it */
+			/* An extension, and the blanks before it, are not shown to the library. */
 			if (!feed(h, p + from, i - from))
 				return 0;
 		}

@@ -14,18 +14,18 @@
  *			break;				// wants more bytes, or none ever
  *	}
  *
- * A request is HEAD* HEADERS BODY* DONE, with MORE anywhere in between.  MORE and
- * HEAD have eaten all n; after any other step call again, with n == 0 too (DONE
- * may wait for nothing).  Where there are bytes, only DONE and ERROR eat none, so
- * the loop ends.  What is reported does not depend on how the stream is cut: spans
- * of a kind, joined, are the same, and so is the verdict.
+ * A request is HEAD* HEADERS BODY* DONE, with MORE anywhere in between.  A step that
+ * returns MORE or HEAD has eaten all n bytes.  After any other step call again, even
+ * with n == 0, for DONE may come without a byte more.  With n > 0 only DONE and ERROR
+ * eat nothing, so the loop ends.  What is reported does not depend on how the stream
+ * is cut: spans of a kind, joined, are the same, and so is the verdict.
  *
  * Record.  The spans of HEAD and HEADERS, joined, are the head as it came, request
  * line to empty line; those of BODY are the payload without chunk framing and
  * trailers.  The values of Authorization, Proxy-Authorization, Cookie and Cookie2
- * are overwritten with '*' in p before the step returns the span they are in
+ * are overwritten with '*' in p before the step returns the span that holds them
  * (trailing blanks of the value too), in trailers as well; nothing else in p is
- * written.  Behind an error nothing has been overwritten: drop those bytes.
+ * written.  In the bytes behind an error nothing has been overwritten: drop them.
  *
  * Verdicts (RFC 9112, 9110; tests/unit/http_table.h has a row for each).  What is
  * ambiguous is refused, and after an error the parser is in error for ever: reply
@@ -117,7 +117,7 @@ struct http {
 	uint16_t seen;		/* bits: which known fields and options were there */
 	/* the check of the grammar, ahead of the library */
 	uint8_t  state;		/* what the next byte must be */
-	uint8_t  form;		/* of the target */
+	uint8_t  form;		/* which form the target has */
 	uint8_t  word_pos;	/* in a fixed word, a percent triplet, a chunk size */
 	uint8_t  blanks;	/* empty lines skipped */
 	/* what the library reports */
@@ -127,21 +127,22 @@ struct http {
 	uint8_t  name_len;	/* of name, may be > sizeof(name): too long */
 	uint8_t  val_len;	/* of val, likewise */
 	bool	 val_gap;	/* blanks seen after val */
-	bool	 tabs;		/* there is one in a field's value, of this head or these trailers */
-	bool	 trailing;	/* in the trailers */
-	bool	 complete;	/* the library has seen the end: of the head, of the message */
+	bool	 tabs;		/* a field's value in this head, or in these trailers, has a tab */
+	bool	 trailing;	/* the trailers are being read */
+	bool	 complete;	/* the library has seen the end of the head, later of the message */
 	char	 name[20];	/* of the method; of the field, lower case */
 	char	 val[13];	/* one word of a known field, lower case */
 };
 
-/* A connection's start. */
+/* Before the first request of a connection. */
 void http_init(struct http *h, const struct http_limits *lim);
 
-/* See above.  n <= UINT32_MAX.  *used and *sp are always set; on HTTP_ERROR to 0. */
+/* One step, as described above.  n <= UINT32_MAX.  *used and *sp are always set, on HTTP_ERROR
+ * to 0. */
 enum http_what http_step(struct http *h, uint8_t *p, size_t n, size_t *used,
 			 struct http_span *sp);
 
-/* Nothing of a request has been seen since the last DONE (or the start). */
+/* Whether nothing of a request has been seen since the last DONE, or since the start. */
 bool http_idle(const struct http *h);
 
 /* "GET" ..; "-" for HTTP_NONE. */

@@ -29,16 +29,16 @@ void http_lib_feed(struct http *h, const uint8_t *p, size_t n);
 enum field { FIELD_OTHER, FIELD_HOST, FIELD_LENGTH, FIELD_CODING, FIELD_CONNECTION, FIELD_EXPECT, FIELD_SECRET,
 	     FIELD_IF_MATCH, FIELD_CONTENT_RANGE };
 
-/* A field line, of the head or of the trailers.  Name and value may come in pieces.
- * The value has no blanks before it, those behind it are its own.  http_on_name_end comes
- * at the colon and sets h->field; http_on_value_end at the first byte of the next line, of
- * the empty one too. */
+/* A field line of the head or of the trailers.  Name and value may come in pieces.  The value
+ * comes without the blanks before it, but with those behind it.  http_on_name_end is called at
+ * the colon and sets h->field; http_on_value_end at the first byte of the next line, which may be
+ * the empty one. */
 int http_on_name(struct http *h, const char *at, size_t len);
 int http_on_name_end(struct http *h);
 int http_on_value(struct http *h, const char *at, size_t len);
 int http_on_value_end(struct http *h);
 
-/* length: UINT64_MAX without has_length. */
+/* length is UINT64_MAX if !has_length. */
 int http_on_head_end(struct http *h, bool chunked, bool has_length, uint64_t length);
 int http_on_chunk_size(struct http *h, uint64_t size);
 int http_on_message_end(struct http *h);

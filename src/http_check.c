@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define METHOD_PRI HTTP_METHODS	/* of the preface of HTTP/2: 505 comes at its version */
+#define METHOD_PRI HTTP_METHODS	/* of the preface of HTTP/2, whose version then is refused: 505 */
 #define NO_PROXY "the PROXY protocol is not spoken here"
 
 enum form { FORM_NONE, FORM_STAR, FORM_SCHEME, FORM_HOST, FORM_PATH };
@@ -47,7 +47,7 @@ static bool is(uint8_t c, unsigned class)
 	return class_of[c] & class;
 }
 
-/* How many bytes from p on are of a class: four a round, most of a head is passed here. */
+/* How many bytes from p on are of a class.  Four a round, for most bytes of a head pass here. */
 static size_t run_of(const uint8_t *p, size_t n, unsigned class)
 {
 	size_t i = 0;
@@ -67,7 +67,7 @@ static size_t run_of(const uint8_t *p, size_t n, unsigned class)
 	return i;
 }
 
-/* Eight bytes of C_VALUE. */
+/* Whether eight bytes are all of C_VALUE. */
 static bool eight_of_value(const uint8_t *p)
 {
 	const uint64_t one = 0x0101010101010101u;
@@ -87,7 +87,7 @@ static size_t run_of_value(const uint8_t *p, size_t n)
 	return i + run_of(p + i, n - i, C_VALUE);
 }
 
-/* p[i] is wrong. */
+/* The byte p[i] is refused: i bytes were right. */
 static size_t refuse(struct http *h, size_t i, unsigned status, const char *reason)
 {
 	http_fail(h, status, reason);
@@ -111,13 +111,13 @@ static unsigned find_method(const char *name, size_t len)
 	return HTTP_NONE;
 }
 
-/* So begins the PROXY protocol's first version, and no method. */
+/* Whether the bytes begin as the first version of the PROXY protocol does, and no method. */
 static bool is_prox(const struct http *h)
 {
 	return h->name_len >= 4 && !memcmp(h->name, "PROX", 4);
 }
 
-/* Bytes may follow that make it one, or PROX. */
+/* Whether bytes that follow can make a method of these, or "PROX". */
 static bool begins_method(const char *name, size_t len)
 {
 	if (len == 3 && !memcmp(name, "PRO", 3))
@@ -136,7 +136,7 @@ size_t http_check_blanks(struct http *h, const uint8_t *p, size_t n)
 				return refuse(h, i, 400, "CR without LF");
 			h->state = ST_BLANK;
 		} else if (p[i] != '\r') {
-			if (p[i] == '\0' && h->blanks == 2)	/* its second version */
+			if (p[i] == '\0' && h->blanks == 2)	/* PROXY protocol, second version */
 				return refuse(h, i, 400, NO_PROXY);
 			if (p[i] == 0x16 && !h->blanks)
 				return refuse(h, i, 400, "this is TLS, and the port speaks plain HTTP");
@@ -186,7 +186,8 @@ static void keep_target(struct http *h, const uint8_t *p, size_t n)
 	h->req.target_len += n;
 }
 
-/* One byte of host[:port]; of a field's value also the blanks behind. */
+/* Take one byte of host[:port]; in a field's value also of the blanks behind it.  false: the byte is
+ * wrong. */
 static bool check_host(struct http *h, uint8_t c)
 {
 	switch (h->host_state) {
@@ -305,7 +306,7 @@ static size_t check_path(struct http *h, const uint8_t *p, size_t n)
 	return i;
 }
 
-/* Bytes of the target; 0: p[0] is wrong. */
+/* How many bytes of the target are right; 0: p[0] is wrong. */
 static size_t check_form(struct http *h, const uint8_t *p, size_t n)
 {
 	switch (h->form) {
@@ -406,7 +407,7 @@ static size_t check_version(struct http *h, const uint8_t *p, size_t n)
 	return n;
 }
 
-/* Field lines to the empty line, of a head and of trailers. */
+/* Take field lines up to the empty line, of a head or of trailers. */
 static size_t check_fields(struct http *h, const uint8_t *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -481,7 +482,7 @@ static bool blank(uint8_t c)
 	return c == ' ' || c == '\t';
 }
 
-/* One byte of chunk framing.  Extensions are checked here and nowhere else. */
+/* Take one byte of chunk framing.  Extensions are checked here and nowhere else. */
 void http_check_framing(struct http *h, uint8_t c)
 {
 	switch (h->state) {

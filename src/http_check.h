@@ -2,7 +2,7 @@
 /*
  * http_check.h - between the two readers of a request: http_check.c, http.c.
  *
- * Every byte passes both.
+ * Every byte passes both readers.
  *
  *   check    walks over the bytes once and accepts what RFC 9112 allows, nothing
  *            else: one state per place in the grammar.  It finds the method, the
@@ -15,7 +15,7 @@
  *
  * Errors come in stream order: of two, the one at the earlier byte wins, whichever
  * reader found it, and so a verdict does not depend on how the stream is cut.
- * (check runs ahead; its error is kept back until the library has had the bytes before.)
+ * (check runs ahead, so its error is kept back until the library has seen the bytes before.)
  */
 #ifndef HTTP_CHECK_H
 #define HTTP_CHECK_H
@@ -43,20 +43,23 @@ static inline void http_fail(struct http *h, unsigned status, const char *reason
 	h->err.reason = reason;
 }
 
-/* Empty lines before a request, up to its first byte (then ST_METHOD). */
+/* Takes empty lines before a request, up to its first byte (the state is ST_METHOD then).  Returns
+ * how many bytes. */
 size_t http_check_blanks(struct http *h, const uint8_t *p, size_t n);
 
-/* Bytes of a head, or of trailers, up to its empty line (then ST_HEAD_END), at most
- * room: how many are right.  Less than n without the end: h->err says why. */
+/* Takes bytes of a head, or of trailers, up to the empty line (the state is ST_HEAD_END then), at
+ * most room bytes.  Returns how many are right; if that is less than n and not the end, h->err says
+ * why. */
 size_t http_check_head(struct http *h, const uint8_t *p, size_t n, size_t room);
 
-/* One byte between the chunks' payloads; wrong: h->err.  ST_CHUNK: the size is there. */
+/* Takes one byte between the payloads of chunks; h->err if it is wrong.  The state becomes ST_CHUNK
+ * when the size of a chunk was read. */
 void http_check_framing(struct http *h, uint8_t c);
 
-/* Bytes of host[:port]; behind it blanks too.  Start at HOST_START, count 0.  False: one
- * of them is wrong. */
+/* Takes bytes of host[:port] and of blanks behind it; before the first, host_state is HOST_START and
+ * host_count 0.  false: one of them is wrong. */
 bool http_check_host(struct http *h, const uint8_t *p, size_t n);
-/* The value may end here (it may be empty). */
+/* Whether the value may end here; it may be empty. */
 bool http_host_ends(const struct http *h);
 
 #endif

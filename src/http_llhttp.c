@@ -59,7 +59,7 @@ static int on_head_end(llhttp_t *ll)
 {
 	bool has_length = ll->flags & F_CONTENT_LENGTH;
 
-	ll->upgrade = 0;	/* an offer we do not take: no pause behind the message */
+	ll->upgrade = 0;	/* Upgrade is ignored; else llhttp would stop behind the message */
 	return http_on_head_end(of_ll(ll), ll->flags & F_CHUNKED, has_length,
 				has_length ? ll->content_length : UINT64_MAX);
 }
