@@ -2,17 +2,17 @@
 /*
  * worker.c - the loop of worker.h.
  *
- * When buffers run short, in this order:
- *   1. held_max (few enough that the same ones come back while the caches still hold
- *      them) or half of them are held: the checkpointer is asked to hurry;
- *   2. none is left for the kernel: reading stops by itself, TCP's windows close;
- *   3. clients that send on and on and have taken none of their replies for a while
- *      are cut off: what they sent lies in buffers for as long as they like;
- *   4. that lasts for pushback_ms without the log making progress: `refusing`.  The reserve goes to the kernel and
- *      every request that would be recorded gets 503 and Retry-After; those that
- *      were half received give their buffers back, so many large uploads at once
- *      cannot wait for each other for ever;
- *   5. an eighth is free again: back to normal.
+ * What is done when buffers run short, in this order:
+ *   1. The worker holds held_max buffers (few enough that the same ones come back while the
+ *      caches still hold them), or half of its pool: the checkpointer is asked to hurry.
+ *   2. No buffer is left for the kernel: reading stops by itself, and TCP's windows close.
+ *   3. Clients that send on and on and have taken none of their replies for a while are
+ *      cut off: what they sent would lie in buffers for as long as they like.
+ *   4. That has lasted for pushback_ms in which the log made no progress: the worker is
+ *      `refusing`.  The reserve goes to the kernel, and every request that would be recorded
+ *      gets 503 and Retry-After.  Requests that were half received give their buffers back,
+ *      so that many large uploads at once cannot wait for each other for ever.
+ *   5. An eighth of the buffers is free again: the worker is back to normal.
  */
 #include "worker.h"
 
@@ -36,11 +36,11 @@
 
 #define EVENTS_MAX	512u
 #define RESERVE_MAX	32u
-#define PIECES_TURN	4u	/* of the service's pieces, SERVICE_PIECE bytes each */
-#define SHED_MS		100u	/* how often those who do not read are looked for */
-#define DOOR_TURNS	64u		/* for the last of the backlog */
-#define AWAY_NS		50000000u	/* longer than it wanted to wait: the loop was away */
-#define BEHIND_MAX	32u		/* turns: more events than any ring keeps */
+#define PIECES_TURN	4u	/* so many pieces of the service's answers leave in a turn */
+#define SHED_MS		100u	/* how often clients that do not read are looked for */
+#define DOOR_TURNS	64u		/* the most turns in which the last of the backlog are accepted */
+#define AWAY_NS		50000000u	/* a wait that took so much longer than asked: the loop was away */
+#define BEHIND_MAX	32u		/* turns, with more events than any ring keeps */
 
 /* ---- buffers ---- */
 
@@ -158,7 +158,7 @@ static void event(struct worker *w, const struct ring_event *e)
 		conn_eof(w, c);
 		break;
 	case RING_ERROR:
-		if (e->res == -EFAULT)	/* the kernel could not write to a buffer of ours */
+		if (e->res == -EFAULT)	/* the kernel could not write to one of our buffers */
 			fault_look();
 		conn_error(w, c);
 		break;
@@ -185,7 +185,7 @@ static void retry_waiters(struct worker *w)
 
 	TAILQ_INIT(&now);
 	TAILQ_CONCAT(&now, &w->waitq, waitq);
-	/* Those that still have to wait go to the new waitq: one round, no loop. */
+	/* A connection that still has to wait goes to the new waitq, so this is one round and ends. */
 	while ((c = TAILQ_FIRST(&now))) {
 		TAILQ_REMOVE(&now, c, waitq);
 		c->waits_in = NULL;
@@ -193,7 +193,8 @@ static void retry_waiters(struct worker *w)
 	}
 }
 
-/* After a look at everything that is there, for what lies there is not late. */
+/* Deadlines are looked at only when all events that were there have been handled: a client whose
+ * bytes lie there is not late.  After BEHIND_MAX turns they are looked at in any case. */
 static void run_timers(struct worker *w, bool all_seen)
 {
 	struct timer *n;
@@ -213,8 +214,8 @@ static void flush_sends(struct worker *w)
 		conn_flush(w, c);
 }
 
-/* Readers come after writers: their pieces leave behind the replies of the turn, and a few
- * only, so that a thousand of them do not stand before the next request. */
+/* Readers come after writers: the pieces of their answers leave behind the replies of the turn, and
+ * only a few of them, so that a thousand readers do not keep the next request waiting. */
 static void flush_pieces(struct worker *w)
 {
 	struct conn *c;
@@ -239,8 +240,8 @@ static bool is_unix(int fd)
 	return !getsockname(fd, (struct sockaddr *)&a, &n) && a.ss_family == AF_UNIX;
 }
 
-/* Connections are refused from here on, or go to the others (SO_REUSEPORT).  A Unix socket
- * is everybody's: it is closed when all stop. */
+/* From here on clients are refused, or go to the other workers (SO_REUSEPORT).  A Unix socket is that
+ * of all workers: it is shut only in a stop, when all of them end. */
 static void shut_door(struct worker *w)
 {
 	w->door = DOOR_SHUT;
@@ -250,8 +251,8 @@ static void shut_door(struct worker *w)
 			shutdown(w->listeners[i], SHUT_RD);
 }
 
-/* After a turn; came: somebody did.  Who is in the backlog of a socket that is closed gets a
- * reset. */
+/* Called after each turn; came: a client was accepted in it.  The door is shut once the backlog is
+ * empty, for a client that is in the backlog of a socket when that is closed gets a reset. */
 static void mind_door(struct worker *w, bool came)
 {
 	if (w->door == DOOR_LAST && w->door_turns++ && (!came || w->door_turns > DOOR_TURNS))
@@ -290,7 +291,8 @@ static bool finished(struct worker *w)
 			shut_door(w);
 		kill_all(w);
 	}
-	/* Only such as are told to go elsewhere: who comes from here on finds the next server. */
+	/* All that are left came while draining and are told to go elsewhere.  A client that comes from
+	 * here on is left to the next server. */
 	if (w->open == w->late && w->door == DOOR_OPEN)
 		shut_door(w);
 	return !w->open && w->door == DOOR_SHUT && !lane_pending(w->lane);
@@ -305,9 +307,9 @@ static int sooner(int ms, uint64_t at_ns, uint64_t now_ns)
 	return ms < 0 || left < (unsigned)ms ? (int)left : ms;
 }
 
-/* Until the next time that something is due.  Whatever else is waited for wakes us: replies,
- * buffers and what a client sends by the ring, the segments by the checkpointer, slots of the
- * service by the service. */
+/* How long to wait: until something is due.  Whatever else is waited for wakes the worker: what
+ * clients send, and replies and buffers that come back, by the ring; segments by the checkpointer;
+ * slots of the service by the service. */
 static int wait_ms(struct worker *w)
 {
 	int ms = timers_wait_ms(&w->timers, w->fair_ns);
@@ -346,13 +348,13 @@ static void show_pool(struct worker *w)
 	COUNT_SET(w->count, gathered_bytes, w->pool->gathered_bytes);
 }
 
-/* After a wait of at most ms. */
+/* After a wait that was to take at most ms. */
 static void read_clocks(struct worker *w, int ms)
 {
 	uint64_t now = now_ns(), took = now - w->now_ns, wait = (unsigned)ms * 1000000ull;
 
 	w->now_ns = now;
-	/* Without a limit there was no deadline that could have been missed. */
+	/* A wait without a limit may take any time: there was no deadline that could have passed. */
 	w->fair_ns += ms >= 0 && took > wait + AWAY_NS ? wait : took;
 	w->wall_ms = now_wall_ms();
 }
