@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The table in config.c, as --help prints it, and pasted.conf(5) name the same settings
 # with the same defaults and choices; pasted(8) names every option that is no setting, and
-# every class.
+# every class, which README's table has as well.
 set -u
 conf=$top_srcdir/man/pasted.conf.5 main=$top_srcdir/man/pasted.8
 [ -x "$PASTED" ] || { echo "$PASTED is not there"; exit 99; }
@@ -38,6 +38,7 @@ diff -u "$tmp/choices" "$tmp/told" || { echo "what --help (-) and pasted.conf.5 
 classes=$(sed -n 's/^\tX(WAL_[A-Z_]*, [0-9]*, "\([a-z-]*\)",.*/\1/p' "$top_srcdir/wal/class.h")
 [ "$(echo "$classes" | wc -w)" -ge 5 ] || { echo "too few classes in class.h: $classes"; bad=1; }
 for class in $classes; do
+	grep -q "^| \`$class\` | " "$top_srcdir/README.md" || { echo "class $class is not in README's table"; bad=1; }
 	grep -q "^\.It Cm $class\$" "$main" || { echo "class $class is not in pasted(8)"; bad=1; }
 done
 for option in $("$PASTED" --help | awk '/^  --/ { print substr($1, 3) }'); do

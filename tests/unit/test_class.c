@@ -64,7 +64,7 @@ static void a_test_knows_every_class(void **state)
 /* Such a number may come out of a file. */
 static void of_no_other_number_anything_is_true(void **state)
 {
-	static const unsigned others[] = { 0, 6, 7, 255, 1u << 31, UINT32_MAX };
+	static const unsigned others[] = { 0, 100, 255, 1u << 31, UINT32_MAX };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -81,7 +81,8 @@ static void the_words_of_a_setting_are_classes(void **state)
 	unsigned n = 0;
 
 	(void)state;
-	assert_string_equal(at, "|nvmm|fsync|volatile|none");
+	assert_non_null(strstr(at, "|fsync|"));
+	assert_null(strstr(at, "eadr"));		/* nvmm asks for it */
 	for (; *at; n++) {
 		size_t len = strcspn(++at, "|");
 
@@ -89,7 +90,7 @@ static void the_words_of_a_setting_are_classes(void **state)
 		assert_memory_equal(wal_class_name(class_of_word(n)), at, len);
 		at += len;
 	}
-	assert_int_equal(n, 4);
+	assert_int_equal(n, KNOWN - 1);
 }
 
 int main(void)
