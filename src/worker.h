@@ -72,7 +72,7 @@ struct pending {
 };
 #define PENDING_MAX 65536u		/* a power of two */
 
-/* A filled buffer that could not be parsed yet. */
+/* A filled buffer that was not parsed whole yet; a connection's are a list. */
 struct slot_node {
 	uint32_t buf;
 	uint16_t off, len;
@@ -109,28 +109,29 @@ struct worker {
 	uint64_t pend_head, pend_tail;
 
 	uint64_t now_ns;		/* monotonic, of this batch */
-	/* The clients' clock, which all their deadlines are of: it stands still while the loop
-	 * is away (the process was stopped, its CPU was somebody else's): nobody is late
+	/* The clients' clock, by which all their deadlines go.  It stands still while the loop is
+	 * away (the process was stopped, or another had its CPU), so that no client is late
 	 * because of us. */
 	uint64_t fair_ns;
-	uint64_t shortest_ns;		/* of the clients' timeouts */
-	unsigned behind;		/* turns in a row that left events behind */
+	uint64_t shortest_ns;		/* conn_shortest_ns() */
+	unsigned behind;		/* turns in a row that left events in the ring */
 	uint64_t wall_ms;
-	uint64_t dry_since_ns;		/* fair; no free buffer since; 0: there are some */
-	uint64_t shed_ns;		/* fair; the next look at who holds buffers and does not read */
+	uint64_t dry_since_ns;		/* on fair_ns: since when no buffer is free; 0: some are */
+	uint64_t shed_ns;		/* on fair_ns: when to look again for clients that hold buffers
+					 * and do not read */
 	uint64_t log_steps, log_ns;	/* lane_moves, looked at while something waits for room; fair:
 					 * when it was seen to have grown */
 	bool look_again;		/* at once: what is waited for may have come just before
 					 * hungry was set */
-	bool refusing;			/* pool dry for too long: 503 from the reserve */
-	uint32_t reserve;		/* buffers kept back for that */
-	bool lane_dead;			/* its failure was dealt with */
+	bool refusing;			/* no buffer was free for too long: 503, read into the reserve */
+	uint32_t reserve;		/* so many buffers are kept back for that */
+	bool lane_dead;			/* the lane has failed, and that was dealt with */
 
 	atomic_int stop;		/* 0 run, 1 drain, 2 now */
 	bool draining;
 	uint64_t drain_end_ns;
 	enum { DOOR_OPEN, DOOR_LAST, DOOR_SHUT } door;	/* LAST: until nobody is left in the backlog */
-	unsigned door_turns;		/* since LAST */
+	unsigned door_turns;		/* turns since DOOR_LAST */
 	unsigned late;			/* connections that came while draining */
 	atomic_bool hungry;		/* wake me after the checkpointer's next pass */
 
@@ -150,10 +151,10 @@ void worker_join(struct worker *w);	/* waits until its thread has ended */
 /* Frees its ring too: nobody may wake it any more. */
 void worker_free(struct worker *w);
 void worker_wake(struct worker *w);	/* any thread */
-/* By the worker: when who waits for room since then (fair) is refused.  As long as the log makes
- * progress room will come, so its patience starts anew with each step. */
+/* By the worker: when a request that waits for room since since_ns is refused, both on fair_ns.  As
+ * long as the log makes progress room will come, so pushback_ms begin anew with each step. */
 uint64_t worker_refuse_ns(const struct worker *w, uint64_t since_ns);
-/* By the worker: accept whoever is in the backlog, and then nobody any more. */
+/* By the worker: accept the clients that are in the backlog, and then none any more. */
 void worker_door_last(struct worker *w);
 
 #endif
