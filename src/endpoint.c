@@ -17,7 +17,8 @@
 
 static const struct endpoint rows[ENDPOINT_IDS] = {
 #define X(name, path, under, methods, by, type, fields, make) \
-	{ ENDPOINT_ID_##name, path, sizeof(path) - 1, under, ENDPOINT_##methods, ENDPOINT_##by, type, fields, ROW_##by(make) },
+	{ ENDPOINT_ID_##name, path, sizeof(path) - 1, under, ENDPOINT_##methods, ENDPOINT_##by, \
+	  type, fields, ROW_##by(make) },
 	ENDPOINT_TABLE(X)
 #undef X
 };

@@ -125,8 +125,8 @@ static size_t head_len(const char *s)
  * 20 digits and the empty line. */
 size_t head_room(const struct head *h, const struct head_common *c)
 {
-	return 160 + strlen(status_of(h->status)->reason) + c->fields_len + sizeof(c->keep) + head_len(h->type) +
-		head_len(h->front[0]) + head_len(h->front[1]) + head_len(h->back[0]) + head_len(h->back[1]);
+	return 160 + strlen(status_of(h->status)->reason) + c->fields_len + sizeof(c->keep) +
+		head_len(h->type) + head_len(h->front[0]) + head_len(h->front[1]) + head_len(h->back[0]) + head_len(h->back[1]);
 }
 
 char *head_write(char *o, const struct head *h, const struct head_common *c, const struct head_date *d)
@@ -166,7 +166,8 @@ void head_recorded_init(struct head_recorded *r, const struct head_common *c, un
 {
 	*r = (struct head_recorded){ .named = named };
 	r->lane_len = (unsigned)snprintf(r->lane, sizeof(r->lane), "%u-", lane);
-	r->tail_len = (unsigned)snprintf(r->tail, sizeof(r->tail), "%s\"class\":\"%s\"}\n", named ? "\"," : "", c->class);
+	r->tail_len = (unsigned)snprintf(r->tail, sizeof(r->tail), "%s\"class\":\"%s\"}\n",
+					 named ? "\"," : "", c->class);
 	must(r->tail_len < sizeof(r->tail));
 	for (int how = STAYS; how <= CLOSES; how++) {
 		char *o = r->end[how];

@@ -13,13 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HEAD_FIELDS	64u	/* bytes of the fields that are in each head, with a NUL; all room grows with it */
+/* Bytes of the fields that are in each head, with a NUL; all that has room for a head grows with it. */
+#define HEAD_FIELDS	64u
 
 /* What every reply of this server says, whatever its status and whoever makes it.  Made once, at
  * the start. */
 struct head_common {
 	const char *class;	/* the class's name; outlives this */
-	char	 fields[HEAD_FIELDS];	/* in each head, with their CRLF: nobody should take a weak class for a strong one */
+	char	 fields[HEAD_FIELDS];	/* in each head, with their CRLF: the class, so that nobody takes a
+					 * weak one for a strong one */
 	char	 keep[80];	/* of a connection that stays: for how long; empty: too short to name */
 	unsigned fields_len, keep_len;
 };
@@ -70,7 +72,8 @@ struct head_recorded {
 	unsigned body_len;	/* without the record's number */
 	char	 start[160];	/* to "Content-Length: " */
 	char	 lane[16];	/* "3-", with which the name begins */
-	char	 end[3][128 + HEAD_FIELDS];	/* behind the name: the rest of the head, and the body up to the name */
+	char	 end[3][128 + HEAD_FIELDS];	/* behind the name: the rest of the head, and the body
+						 * up to the name */
 	char	 tail[48];	/* what follows the name in the body */
 };
 /* lane: the records' lane; named: they have names. */

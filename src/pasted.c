@@ -385,7 +385,8 @@ static int start_service(struct server *s)
 		.nworkers = s->config.workers, .counters = s->counters_of, .health = &s->health,
 		.version = PACKAGE_VERSION, .class_why = s->choice.why, .ring = s->ring->name,
 		.store = stores ? s->config.store : NULL, .nvmm = s->choice.nvmm,
-		.listen = s->addresses, .common = &s->common, .buf_size = s->config.buf_size, .absent = s->absent,
+		.listen = s->addresses, .common = &s->common,
+		.buf_size = s->config.buf_size, .absent = s->absent,
 		.wake = wake_worker, .kick_checkpoint = kick_checkpoint, .arg = s,
 	};
 	size_t bytes = s->config.workers * sizeof(*s->counters);
@@ -437,7 +438,8 @@ static void fill_env(struct server *s)
 	uint64_t body_step = c->body_rate * c->body_timeout_ms / 1000;
 
 	s->env = (struct worker_env){
-		.ring = s->ring, .wal = s->wal, .common = &s->common, .records = s->records, .pages = s->pages, .health = &s->health,
+		.ring = s->ring, .wal = s->wal, .common = &s->common,
+		.records = s->records, .pages = s->pages, .health = &s->health,
 		.checkpoint = s->checkpoint, .counters = s->counters,
 		.limits = limits_of(c),
 		.conns_max = s->conns_max, .header_timeout_ms = c->header_timeout_ms,

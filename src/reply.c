@@ -16,7 +16,8 @@
 
 _Static_assert(HEAD_RECORDED <= REPLY_MAX, "a reply has room");
 
-int reply_init(struct reply_pool *p, unsigned conns_max, const struct head_common *common, unsigned lane, bool named)
+int reply_init(struct reply_pool *p, unsigned conns_max, const struct head_common *common,
+	       unsigned lane, bool named)
 {
 	memset(p, 0, sizeof(*p));
 	p->blocks = (size_t)conns_max + REPLY_EXTRA;

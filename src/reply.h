@@ -53,7 +53,8 @@ struct reply_pool {
 };
 
 /* common outlives p.  lane and named: of the records (head_recorded_init).  0 or -errno. */
-int  reply_init(struct reply_pool *p, unsigned conns_max, const struct head_common *common, unsigned lane, bool named);
+int  reply_init(struct reply_pool *p, unsigned conns_max, const struct head_common *common,
+		unsigned lane, bool named);
 void reply_fini(struct reply_pool *p);
 void reply_clock(struct reply_pool *p, uint64_t wall_ms);	/* once per batch */
 

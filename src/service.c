@@ -617,7 +617,8 @@ struct service_req *service_ask(struct service *s, unsigned worker, uint32_t con
 	n = strlen(target) + 1;
 	must(n <= sizeof r->target);
 	memcpy(r->target, target, n);
-	r->ask = (struct asker){ .head = head, .http11 = http11, .keep_alive = keep_alive, .common = s->env.common };
+	r->ask = (struct asker){ .head = head, .http11 = http11, .keep_alive = keep_alive,
+				 .common = s->env.common };
 	queue_push(&p->in, r->index << 2 | ASK);
 	ring_bell(s);
 	return &r->pub;

@@ -105,8 +105,8 @@ void service_stop(struct service *s);
 /* e is none that is answered at once, or that is another's (endpoint.h); those that the log is
  * read for go to a service of their own, so that a reader that waits for the disk does not keep
  * the metrics waiting.  target, NUL-terminated and in origin form, is copied; it is not longer
- * than SERVICE_TARGET.  head: the method is HEAD.  NULL: too many in being (503, refused_busy); wake() is called when
- * there is one less. */
+ * than SERVICE_TARGET.  head: the method is HEAD.  NULL: too many in being (503, refused_busy);
+ * wake() is called when there is one less. */
 struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn,
 				uint32_t conn_gen, const struct endpoint *e, const char *target,
 				bool head, bool http11, bool keep_alive);
