@@ -28,7 +28,7 @@ struct config {
 	unsigned unix_mode;		/* of a Unix socket's file */
 	char	*store;
 	char	*nvmm;			/* directory or device-dax; NULL: none given */
-	unsigned class;			/* CONFIG_CLASS_AUTO, or what was asked for (WAL_NVMM: eadr too) */
+	unsigned class;			/* CONFIG_CLASS_AUTO, or what was asked for (nvmm: eadr too) */
 	unsigned ring;			/* enum config_ring */
 	char	*nic;			/* network device for ring paste, without "vnet:"; NULL: none */
 	char	*pid_file;		/* NULL: none */

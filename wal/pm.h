@@ -86,9 +86,9 @@ bool pm_hold_leads(void *ctx, const struct pm_hold *h, const char *path);
 bool pm_hold_there(void *ctx, const struct pm_hold *h);
 bool pm_hold_linked(void *ctx, const struct pm_hold *h);
 
-/* What class `path` (a directory for files, or a device-dax) can give: WAL_NVMM*
- * or WAL_FSYNC (a directory on something with a sync that means something) or
- * WAL_VOLATILE (tmpfs, ramfs).  why: one sentence.  PMEM_IS_PMEM_FORCE in the
+/* What class `path` (a directory for files, or a device-dax) can give: one that needs
+ * persistent memory, or fsync (a directory on something with a sync that means something),
+ * or volatile (tmpfs, ramfs).  why: one sentence.  PMEM_IS_PMEM_FORCE in the
  * environment is refused (-EPERM) rather than honoured.  0 or -errno (why: "" where that
  * says it all). */
 int pm_probe(const char *path, enum wal_class *found, char *why, size_t why_len);

@@ -86,6 +86,13 @@ only libpmem.h wal/pm_nvmm.c
 only bsd/stdlib.h wal/dice.c
 only bsd/libutil.h src/daemon.c
 
+# Where classes differ their properties are asked for: by its constant a class is known to those
+# that class.h names.
+constants=$(sed -n 's/^\tX(\(WAL_[A-Z_]*\), [0-9]*, .*/\1/p' wal/class.h | paste -sd'|')
+found=$(grep -lE "\b($constants)\b" src/*.[ch] wal/*.[ch] | tr '\n' ' ')
+[ "$found" = "src/choose.c wal/class.h wal/pm_probe.c wal/rec_store.c " ] ||
+	wrong "constants of classes ($constants) stand in $found"
+
 # A private header says in its first sentence for which files it is: those of src/ and wal/
 # include it, all of them, and no other.  Tests may.
 private=0
