@@ -321,6 +321,10 @@ int lane_init(struct lane *l, const struct lane_params *p)
 	int err = 0;
 
 	memset(l, 0, sizeof(*l));
+	follow_init(&l->mark[FOLLOW_DURABLE], &l->durable_seq);
+	follow_init(&l->mark[FOLLOW_SETTLED], &l->settled_seq);
+	follow_init(&l->mark[FOLLOW_PASS], &l->passes);
+	follow_init(&l->mark[FOLLOW_TURN], &l->turns);
 	l->id = p->id;
 	l->ops = ops_of(p->cls);
 	l->pm = p->pm;
@@ -350,4 +354,6 @@ void lane_fini(struct lane *l)
 {
 	if (l->ops && l->ops->fini)
 		l->ops->fini(l);
+	for (unsigned i = 0; i < FOLLOW_LEVELS; i++)
+		follow_fini(&l->mark[i]);
 }

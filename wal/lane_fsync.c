@@ -283,6 +283,8 @@ static int lane_fsync_synced(struct lane *l, int res, uint64_t now_ms)
 	relaxed_add(l->commits, 1);
 	lane_nodes_free(l->pool, b->first, true);
 	batch_reset(b);
+	follow_moved(&l->mark[FOLLOW_DURABLE]);
+	follow_moved(&l->mark[FOLLOW_SETTLED]);
 	return commit(l, now_ms);
 }
 

@@ -26,6 +26,7 @@
 #include <sys/uio.h>
 
 #include "codec.h"
+#include "follow.h"
 #include "format.h"
 #include "lane.h"
 #include "pm.h"
@@ -134,6 +135,9 @@ struct lane {
 	_Atomic int	 settle_failed;	/* -errno, for good */
 	_Atomic int	 nospace;	/* -ENOSPC, -EDQUOT: there is no room for the next segment */
 	uint64_t	 settle_time_ms;	/* of the batch that settled_pos is in */
+	_Atomic uint64_t passes, turns;	/* FOLLOW_PASS, FOLLOW_TURN */
+
+	struct follow_mark mark[FOLLOW_LEVELS];	/* of durable_seq, settled_seq, passes, turns */
 };
 
 int  lane_init(struct lane *l, const struct lane_params *p);	/* 0, -ENOMEM, -EINVAL */

@@ -104,6 +104,7 @@ static int lane_wal_commit(struct lane *l, uint64_t now_ms)
 	relaxed_add(l->commits, 1);
 	/* release: the checkpointer reads the words below it */
 	atomic_store_explicit(&l->committed_pos, pos + n, memory_order_release);
+	follow_moved(&l->mark[FOLLOW_DURABLE]);
 	return 0;
 }
 

@@ -7,6 +7,7 @@ libwal_a_SOURCES += %D%/error.c %D%/error.h %D%/class.c %D%/class.h %D%/json.c %
 libwal_a_SOURCES += %D%/mutant.h %D%/dice.c %D%/dice.h %D%/std.c %D%/std.h %D%/crc32c.c %D%/crc32c.h %D%/codec.c %D%/codec.h %D%/pm_nvmm.c %D%/pm_probe.c %D%/pool.c
 libwal_a_SOURCES += %D%/place.c %D%/place.h %D%/dax.c %D%/dax.h %D%/pm_image.c %D%/pm_image.h
 libwal_a_SOURCES += %D%/lane.c %D%/lane_wal.c %D%/lane_fsync.c %D%/lane_none.c %D%/lane_priv.h %D%/walfile.c %D%/walfile.h %D%/bond.c %D%/bond.h %D%/pm_hold.c
+libwal_a_SOURCES += %D%/follow.c %D%/follow.h
 libwal_a_SOURCES += %D%/scan.c %D%/scan.h %D%/settle.c %D%/settle.h
 libwal_a_SOURCES += %D%/recover.c %D%/recover.h %D%/rec_priv.h %D%/rec_table.c %D%/rec_table.h %D%/rec_store.c %D%/rec_lane.c %D%/rec_wal.c
 libwal_a_SOURCES += %D%/reason.c %D%/reason.h %D%/rec_act.c %D%/rec_tool.c %D%/rec_tool.h %D%/report.c %D%/report.h %D%/progress.c %D%/progress.h

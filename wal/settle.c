@@ -218,6 +218,7 @@ static void publish(struct lane *l, struct settle *st)
 	relaxed_store(l->settled_seq, st->seq - 1);
 	/* release: whoever sees it may reuse what is before it */
 	atomic_store_explicit(&l->settled_pos, st->pos, memory_order_release);
+	follow_moved(&l->mark[FOLLOW_SETTLED]);
 }
 
 static int finish(struct lane *l, struct settle *st)

@@ -561,6 +561,23 @@ int wal_background(struct wal *w, uint64_t slice_bytes)
 	return failed ? failed : more;
 }
 
+unsigned wal_passed(struct wal *w)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w->nlanes; i++) {
+		struct lane *l = &w->lane[i];
+
+		relaxed_add(l->passes, 1);
+		n += follow_moved(&l->mark[FOLLOW_PASS]);
+		if (!w->log[i] || !seglog_wants_turn(w->log[i]))
+			continue;
+		relaxed_add(l->turns, 1);
+		n += follow_moved(&l->mark[FOLLOW_TURN]);
+	}
+	return n;
+}
+
 /* ---- close ---- */
 
 /* Everything into the segments.  0 or why not. */

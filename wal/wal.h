@@ -4,7 +4,7 @@
  * The public header of wal/.  0 or -errno, or one of WAL_E* (error.h).
  *
  * Threads: wal_open and wal_close by one; each lane (lane.h) by its worker;
- * wal_background by one thread of its own (the checkpointer); wal_read_* and
+ * wal_background by one thread of its own (the checkpointer); wal_read_*, wal_follow and
  * wal_stats by any.
  */
 #ifndef WAL_WAL_H
@@ -13,6 +13,7 @@
 #include "blk.h"
 #include "clock.h"
 #include "error.h"
+#include "follow.h"
 #include "format.h"
 #include "lane.h"
 #include "pm.h"
@@ -78,6 +79,17 @@ void wal_lane_aio(struct wal *w, unsigned i, struct blk_aio *aio);
 int  wal_background(struct wal *w, uint64_t slice_bytes);
 /* Why nothing expires by age, as the last pass found it (clock.h).  Any thread. */
 enum clock_trust wal_clock_trust(const struct wal *w);
+
+/* After a pass, when what it came to has been told: moves FOLLOW_PASS of each lane, and
+ * FOLLOW_TURN of those whose writer should look at the age of its segment.  How many followers
+ * were woken.  By the thread of wal_background. */
+unsigned wal_passed(struct wal *w);
+
+/* Waits until the level of the lane has reached seq (follow.h).  1: wake() will be called; 0: it
+ * is reached, wake() is not called; -ENOENT: it has no worker in this run, so nothing moves it. */
+int  wal_follow(struct wal *w, unsigned lane, enum follow_level level, uint64_t seq, struct follower *f);
+/* How far it is; 0 where nothing moves it. */
+uint64_t wal_reached(const struct wal *w, unsigned lane, enum follow_level level);
 
 /* Whether the files are still where another start would look for them, which a running
  * server does not notice by itself.  Called by the thread of wal_background, every second

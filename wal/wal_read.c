@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * wal_read.c - looking at an open store: read-back and figures (wal.h).  Any thread.
+ * wal_read.c - looking at an open store: read-back, who follows it, figures (wal.h).  Any
+ * thread.
  */
 #include <assert.h>
 #include <errno.h>
@@ -30,6 +31,16 @@ bool wal_unsettled(const struct wal *w, unsigned lane, uint64_t seq)
 		return false;
 	l = &w->lane[lane];
 	return seq > relaxed(l->settled_seq) && seq <= lane_durable(l);
+}
+
+int wal_follow(struct wal *w, unsigned lane, enum follow_level level, uint64_t seq, struct follower *f)
+{
+	return lane < w->nlanes ? follow(&w->lane[lane].mark[level], seq, f) : -ENOENT;
+}
+
+uint64_t wal_reached(const struct wal *w, unsigned lane, enum follow_level level)
+{
+	return lane < w->nlanes ? relaxed(*w->lane[lane].mark[level].reached) : 0;
 }
 
 int wal_read_open(struct wal *w, unsigned lane, uint64_t seq, struct wal_cursor **out)

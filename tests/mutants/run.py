@@ -37,6 +37,7 @@ PROGRAMS = {
     "codec": ("tests/unit/test_codec.c",) + CMOCKA,
     "crash": ("tests/crash/crash.c", r'^\s*\{ "([a-z-]+)", WAL_', "LOAD"),
     "flushes": ("tests/unit/test_flushes.c",) + CMOCKA,
+    "follow": ("tests/unit/test_follow.c",) + CMOCKA,
     "gone": ("tests/damage/kinds.c", r'^\s*\{ "([a-z-]+)", WAL_', "KIND"),
     "http": ("tests/unit/test_http.c",) + CMOCKA,
     "identity": ("tests/unit/test_identity.c",) + CMOCKA,

@@ -33,7 +33,7 @@ UNIT_TESTS += %D%/test_answer
 %C%_test_answer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 UNIT_TESTS += %D%/test_pool %D%/test_pm_sim %D%/test_walfile
 UNIT_TESTS += %D%/test_scan
-UNIT_TESTS += %D%/test_lane
+UNIT_TESTS += %D%/test_lane %D%/test_follow
 UNIT_TESTS += %D%/test_recover
 UNIT_TESTS += %D%/test_wal
 %C%_test_wal_SOURCES = %D%/test_wal.c tests/crash/world.c tests/crash/world.h \

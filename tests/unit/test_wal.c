@@ -1861,6 +1861,96 @@ static void test_bounds_and_old_lanes(void **state)
 	assert_int_equal(f->got.n, 2);
 }
 
+/* ---- followers ---- */
+
+static void count_wake(struct follower *f)
+{
+	++*(unsigned *)f->arg;
+}
+
+/* Each level is moved by whom it belongs to, of its own lane. */
+static void followers(struct fixture *f, enum wal_class cls)
+{
+	bool fsync = cls == WAL_FSYNC;
+	unsigned woken[2][FOLLOW_LEVELS] = { 0 };
+	struct follower fo[2][FOLLOW_LEVELS] = { 0 };
+
+	f->x.cls = cls;
+	assert_int_equal(world_open(&f->x, 2), 0);
+	put(f, 1, 100);
+	for (unsigned i = 0; i < 2; i++)
+		for (enum follow_level l = 0; l < FOLLOW_LEVELS; l++) {
+			uint64_t at = wal_reached(f->x.w, i, l);
+
+			fo[i][l].wake = count_wake;
+			fo[i][l].arg = &woken[i][l];
+			assert_int_equal(at, i == 1 && (l == FOLLOW_DURABLE || (l == FOLLOW_SETTLED && fsync)));
+			assert_int_equal(wal_follow(f->x.w, i, l, at, &fo[i][l]), 0);
+			assert_int_equal(wal_follow(f->x.w, i, l, at + 2 - (l == FOLLOW_PASS), &fo[i][l]), 1);
+		}
+	assert_int_equal(wal_follow(f->x.w, 2, FOLLOW_DURABLE, 1, &fo[0][0]), -ENOENT);
+	assert_int_equal(wal_reached(f->x.w, 2, FOLLOW_DURABLE), 0);
+	put(f, 1, 100);
+	assert_int_equal(woken[1][FOLLOW_DURABLE], 0);
+	put(f, 1, 100);
+	assert_int_equal(woken[1][FOLLOW_DURABLE], 1);
+	assert_int_equal(woken[1][FOLLOW_SETTLED], fsync);
+	world_background(&f->x, 1u << 20);
+	assert_int_equal(woken[1][FOLLOW_SETTLED], 1);
+	assert_int_equal(woken[1][FOLLOW_PASS], 0);		/* not before what it came to is told */
+	assert_int_equal(wal_passed(f->x.w), 2);
+	assert_int_equal(wal_passed(f->x.w), 0);
+	assert_int_equal(wal_reached(f->x.w, 1, FOLLOW_PASS), 2);
+	put(f, 0, 100);
+	world_background(&f->x, 1u << 20);
+	for (unsigned i = 0; i < 2; i++)
+		for (enum follow_level l = 0; l < FOLLOW_LEVELS; l++) {
+			assert_int_equal(woken[i][l], l == FOLLOW_PASS || (i == 1 && l != FOLLOW_TURN));
+			unfollow(&fo[i][l]);
+		}
+}
+
+static void test_followers_fsync(void **state)
+{
+	followers(*state, WAL_FSYNC);
+}
+
+static void test_followers_nvmm(void **state)
+{
+	followers(*state, WAL_NVMM);
+}
+
+static void test_followers_volatile(void **state)
+{
+	followers(*state, WAL_VOLATILE);
+}
+
+/* A writer to whom nothing comes is told each time, until it has looked at its segment's age. */
+static void test_followers_of_a_turn(void **state)
+{
+	struct fixture *f = *state;
+	unsigned woken = 0;
+	struct follower fo = { .wake = count_wake, .arg = &woken };
+
+	f->x.retain_ms = 100000;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	put(f, 0, 100);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(wal_follow(f->x.w, 0, FOLLOW_TURN, wal_reached(f->x.w, 0, FOLLOW_TURN) + 1, &fo), 1);
+		world_background(&f->x, 1u << 20);
+		assert_int_equal(wal_passed(f->x.w), i > 0);
+		assert_int_equal(woken, i);
+		unfollow(&fo);
+		if (!i)
+			world_clock_set(world_clock() + 50000);
+	}
+	assert_int_equal(wal_follow(f->x.w, 0, FOLLOW_TURN, wal_reached(f->x.w, 0, FOLLOW_TURN) + 1, &fo), 1);
+	put(f, 0, 100);
+	world_background(&f->x, 1u << 20);
+	assert_int_equal(wal_passed(f->x.w), 0);
+	unfollow(&fo);
+}
+
 /* ---- a full disk ---- */
 
 /* Records that go to the segments, until the disk has no room for the next one and what
@@ -2007,6 +2097,7 @@ int main(void)
 		T(test_table_of_noise),
 		T(test_segment_of_another_in_a_new_store), T(test_table_of_an_older_time),
 		T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_time_of_a_batch), T(test_bounds_and_old_lanes),
+		T(test_followers_fsync), T(test_followers_nvmm), T(test_followers_volatile), T(test_followers_of_a_turn),
 		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
 		T(test_recovery_keeps_to_the_retention), T(test_report_words),
 	};
