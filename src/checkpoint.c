@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,7 +17,6 @@
 #include "health.h"
 #include "now.h"
 #include "wal.h"
-#include "worker.h"
 
 #define WATCH_MS 1000		/* how long files may have vanished before that is told */
 /* What has failed is tried again so soon, however long the interval is: nothing tells when
@@ -37,9 +37,6 @@ struct checkpoint {
 	atomic_bool kicked;		/* a write to efd is on its way: saves the next */
 	atomic_bool stop;
 	pthread_t thread;
-	pthread_mutex_t lock;		/* the list of workers */
-	struct worker *workers[LANES_MAX];
-	unsigned nworkers;
 };
 
 void checkpoint_kick(struct checkpoint *c)
@@ -48,21 +45,6 @@ void checkpoint_kick(struct checkpoint *c)
 
 	if (!atomic_exchange(&c->kicked, true) && write(c->efd, &one, sizeof(one)) < 0)
 		atomic_store(&c->kicked, false);
-}
-
-/* Whether there was one. */
-static bool wake_hungry(struct checkpoint *c)
-{
-	bool any = false;
-
-	pthread_mutex_lock(&c->lock);
-	for (unsigned i = 0; i < c->nworkers; i++)
-		if (atomic_exchange(&c->workers[i]->hungry, false)) {
-			worker_wake(c->workers[i]);
-			any = true;
-		}
-	pthread_mutex_unlock(&c->lock);
-	return any;
 }
 
 /* Where there is no disk to wait for, a pass would keep the CPU until the scheduler takes
@@ -204,15 +186,6 @@ static void watch(struct checkpoint *c, uint64_t now)
 	tell_gone(c, &x);
 }
 
-/* A worker to whom nothing comes does not see that its segment has become old. */
-static void wake_turn(struct checkpoint *c, unsigned lane)
-{
-	pthread_mutex_lock(&c->lock);
-	if (lane < c->nworkers)
-		worker_wake(c->workers[lane]);
-	pthread_mutex_unlock(&c->lock);
-}
-
 /* What the lanes say of the disk, for readyz. */
 static void look(struct checkpoint *c)
 {
@@ -222,8 +195,6 @@ static void look(struct checkpoint *c)
 	for (unsigned i = 0; i < wal_lanes(c->wal); i++) {
 		if (wal_stats(c->wal, i, &s))
 			continue;
-		if (s.turn)
-			wake_turn(c, i);
 		if (s.nospace && !nospace_err)
 			nospace_err = -ENOSPC;
 		if (blk_nospace(s.prepare_err))
@@ -269,7 +240,7 @@ static void *run(void *arg)
 		do {
 			r = wal_background(c->wal, c->slice_bytes);
 			look(c);		/* the next one may succeed, and hide it */
-			if (!wake_hungry(c) && r > 0)
+			if (!wal_passed(c->wal) && r > 0)
 				nap();
 		} while (r > 0 && !atomic_load(&c->stop));
 		c->pass_ms = now + (c->failing && c->interval_ms > RETRY_MS ? RETRY_MS : c->interval_ms);
@@ -289,7 +260,6 @@ int checkpoint_start(struct checkpoint **out, struct wal *wal, struct health *he
 	c->health = health;
 	c->interval_ms = interval_ms;
 	c->slice_bytes = slice_bytes;
-	pthread_mutex_init(&c->lock, NULL);
 	c->efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->efd < 0) {
 		err = -errno;
@@ -305,18 +275,8 @@ int checkpoint_start(struct checkpoint **out, struct wal *wal, struct health *he
 err_efd:
 	close(c->efd);
 err_free:
-	pthread_mutex_destroy(&c->lock);
 	free(c);
 	return err;
-}
-
-void checkpoint_workers(struct checkpoint *c, struct worker *const *w, unsigned n)
-{
-	pthread_mutex_lock(&c->lock);
-	for (unsigned i = 0; i < n; i++)
-		c->workers[i] = w[i];
-	c->nworkers = n;
-	pthread_mutex_unlock(&c->lock);
 }
 
 void checkpoint_stop(struct checkpoint *c)
@@ -328,6 +288,5 @@ void checkpoint_stop(struct checkpoint *c)
 		diag(DIAG_WARN, "checkpointer: eventfd: %s", strerror(errno));
 	pthread_join(c->thread, NULL);
 	close(c->efd);
-	pthread_mutex_destroy(&c->lock);
 	free(c);
 }

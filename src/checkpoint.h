@@ -8,7 +8,7 @@
  * runs low or has begun to use the segment that was prepared, or for a reader who waits.
  * Nothing but the promise of checkpoint-interval itself waits for the interval; what failed
  * is tried again each second.  It never makes a worker wait: what it has done shows in the
- * lane (lane_reclaim, lane_commit), and a worker that has set `hungry` is woken.
+ * lane (lane_reclaim, lane_commit), and whoever follows the lane is woken (wal_follow).
  */
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H
@@ -18,12 +18,9 @@
 struct checkpoint;
 struct health;
 struct wal;
-struct worker;
 
 int  checkpoint_start(struct checkpoint **c, struct wal *wal, struct health *health,
 		      unsigned interval_ms, uint64_t slice_bytes);
-/* Who is woken; before that nobody is.  n <= LANES_MAX.  NULL, 0: nobody again. */
-void checkpoint_workers(struct checkpoint *c, struct worker *const *w, unsigned n);
 void checkpoint_kick(struct checkpoint *c);	/* any thread; at most one system call */
 void checkpoint_stop(struct checkpoint *c);	/* after its current pass; frees */
 

@@ -472,9 +472,6 @@ static void stop_workers(struct server *s)
 		worker_stop(s->workers[i], false);
 	for (; s->joined < s->started; s->joined++)
 		worker_join(s->workers[s->joined]);
-	/* Until here one may wait for room. */
-	if (s->checkpoint)
-		checkpoint_workers(s->checkpoint, NULL, 0);
 }
 
 static int start_workers(struct server *s)
@@ -497,8 +494,6 @@ static int start_workers(struct server *s)
 		}
 		s->started++;
 	}
-	if (s->checkpoint)
-		checkpoint_workers(s->checkpoint, s->workers, s->started);
 	return 0;
 }
 

@@ -76,6 +76,29 @@ static void watch_log(struct worker *w)
 	w->log_steps = steps;
 }
 
+static void log_moved(struct follower *f)
+{
+	worker_wake(f->arg);
+}
+
+/* Waits until the lane's level has moved.  True: it has, meanwhile. */
+static bool follow_next(struct worker *w, enum follow_level level, struct follower *f)
+{
+	uint64_t next = wal_reached(w->env->wal, w->index, level) + 1;
+
+	f->wake = log_moved;
+	f->arg = w;
+	return !wal_follow(w->env->wal, w->index, level, next, f);
+}
+
+/* Before the commit of this turn, which looks at the age of the segment. */
+static void follow_turn(struct worker *w)
+{
+	if (wal_class(w->env->wal) == WAL_FSYNC && !follower_waits(&w->turn))
+		while (follow_next(w, FOLLOW_TURN, &w->turn))
+			;
+}
+
 static bool is_dry(const struct worker *w)
 {
 	return !w->pool->lent && w->pool->nfree <= w->reserve;
@@ -106,9 +129,9 @@ static void watch_pool(struct worker *w)
 	uint32_t held = w->pool->n - there;
 	bool low = there < w->pool->n / 2 || !TAILQ_EMPTY(&w->waitq) || lane_waits(w->lane);
 
-	if (low && !atomic_load_explicit(&w->hungry, memory_order_relaxed)) {
+	if (low && !follower_waits(&w->pass)) {
 		/* Before it is looked once more: a pass that ends after this wakes us. */
-		atomic_store(&w->hungry, true);
+		follow_next(w, FOLLOW_PASS, &w->pass);
 		w->look_again = true;
 	}
 	if (lane_asks(w->lane, low || held >= w->env->held_max) && w->env->checkpoint)
@@ -172,6 +195,7 @@ static void event(struct worker *w, const struct ring_event *e)
 		ingest_synced(w, e->res);
 		break;
 	case RING_WOKEN:
+		follow_turn(w);
 		service_pieces(w, w->env->records);
 		service_pieces(w, w->env->pages);
 		break;
@@ -461,7 +485,10 @@ static void *run(void *arg)
 	timers_init(&w->timers, w->fair_ns);
 	COUNT_SET(w->count, pool_buffers, w->pool->n);
 	started(w, 0);
+	follow_turn(w);
 	err = loop(w);
+	unfollow(&w->pass);
+	unfollow(&w->turn);
 	w->ops->end(w->ring);
 	if (err) {
 		diag(DIAG_ERR, "worker %u: the ring failed: %s", w->index, strerror(-err));

@@ -11,9 +11,9 @@
  *   lane_commit          fence, words, fence (nvmm) or write + sync (fsync)
  *   release              replies whose sequence is durable are queued for the ring
  *
- * Everything a worker owns is touched by its thread only, but for: the flags `stop` and
- * `hungry`, the ring's wake, the counters (read by others), the services' mailboxes, and the
- * hand-shake of the start.
+ * Everything a worker owns is touched by its thread only, but for: the flag `stop`, the ring's
+ * wake (also by whoever moves what its followers wait for), the counters (read by others), the
+ * services' mailboxes, and the hand-shake of the start.
  */
 #ifndef WORKER_H
 #define WORKER_H
@@ -122,7 +122,7 @@ struct worker {
 	uint64_t log_steps, log_ns;	/* lane_moves, looked at while something waits for room; fair:
 					 * when it was seen to have grown */
 	bool look_again;		/* at once: what is waited for may have come just before
-					 * hungry was set */
+					 * `pass` followed */
 	bool refusing;			/* no buffer was free for too long: 503, read into the reserve */
 	uint32_t reserve;		/* so many buffers are kept back for that */
 	bool lane_dead;			/* the lane has failed, and that was dealt with */
@@ -133,7 +133,8 @@ struct worker {
 	enum { DOOR_OPEN, DOOR_LAST, DOOR_SHUT } door;	/* LAST: until nobody is left in the backlog */
 	unsigned door_turns;		/* turns since DOOR_LAST */
 	unsigned late;			/* connections that came while draining */
-	atomic_bool hungry;		/* wake me after the checkpointer's next pass */
+	struct follower pass;		/* waits for the checkpointer's next pass: it may have made room */
+	struct follower turn;		/* fsync: waits to be asked to look at the segment's age */
 
 	int start_err;			/* of the thread's start, with why */
 	char why[256];

@@ -11,7 +11,7 @@ import sys
 
 os.chdir(os.environ["top_srcdir"])
 KNOWN = (
-    ("ask checkpoint conn ingest worker",
+    ("ask conn ingest worker",
      "the service and the checkpointer wake workers, and a connection's output and its "
      "question to the service are in struct conn: a seam for followers is the cure"),
     ("http http_adapter http_check",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_checkpoint.c - the checkpointer's thread, on a clock and a poll() that are the test's:
- * when it passes and when it looks, whom it wakes, and what it tells of what the lanes say,
+ * when it passes and when it looks, when it wakes, and what it tells of what the lanes say,
  * in one episode after the other.
  */
 #include "checkpoint.h"
@@ -27,7 +27,6 @@
 #include "diag.h"
 #include "health.h"
 #include "wal.h"
-#include "worker.h"
 
 #define BEGIN_MS 1000000u
 #define LANES	 3u
@@ -45,9 +44,10 @@ static struct {
 	struct wal_watch files;
 	enum clock_trust clock;
 	int	 more;			/* so many passes say that there is more to do */
-	unsigned passes, looks, naps, wakes[LANES];
+	unsigned followers;		/* that wait for the end of a pass */
+	unsigned passes, looks, naps, overs, over_of, woken;
+	bool	 told_before;		/* what the pass came to, when those were woken */
 	uint64_t passed_ms, looked_ms, slice;
-	struct worker worker[LANES];
 	unsigned fails;			/* 1 eventfd, 2 pthread_create, 3 read, 4 write */
 	pthread_key_t thread;
 	atomic_bool ended;		/* the thread */
@@ -146,7 +146,7 @@ void diag(enum diag_level level, const char *fmt, ...)
 	the.lines++;
 }
 
-/* ---- the wal and the workers ---- */
+/* ---- the wal ---- */
 
 const char *wal_strerror(int err)
 {
@@ -189,9 +189,17 @@ void wal_watch(struct wal *w, struct wal_watch *x)
 	*x = the.files;
 }
 
-void worker_wake(struct worker *w)
+unsigned wal_passed(struct wal *w)
 {
-	the.wakes[w - the.worker]++;
+	unsigned n = the.followers;
+
+	(void)w;
+	the.overs++;
+	the.over_of = the.passes;
+	the.told_before = health_is(&the.health, HEALTH_CHECKPOINT);
+	the.woken += n;
+	the.followers = 0;
+	return n;
 }
 
 /* ---- turns ---- */
@@ -218,13 +226,10 @@ static void pass(uint64_t ms)
 
 static void begin(unsigned interval_ms)
 {
-	struct worker *w[LANES] = { &the.worker[0], &the.worker[1], &the.worker[2] };
-
 	the.ms = BEGIN_MS;
 	assert_int_equal(checkpoint_start(&the.c, NULL, &the.health, interval_ms, SLICE), 0);
 	while (sem_wait(&the.back))
 		;
-	checkpoint_workers(the.c, w, LANES);
 }
 
 static void thread_ended(void *arg)
@@ -357,42 +362,34 @@ static void test_slices(void **state)
 	assert_int_equal(the.passes, 8);
 	assert_int_equal(the.naps, 7);		/* in between, the CPU is somebody else's */
 	the.more = 7;
-	atomic_store(&the.worker[1].hungry, true);
+	the.followers = 2;
 	checkpoint_kick(the.c);
 	turn();
 	assert_int_equal(the.passes, 16);
-	assert_int_equal(the.naps, 13);		/* but for the one that had woken a worker */
+	assert_int_equal(the.woken, 2);
+	assert_int_equal(the.naps, 13);		/* but for the one that had woken somebody */
 }
 
-/* The hungry are woken once, the others not; a worker whose segment is old is, each time. */
+/* Who follows is woken behind the next pass, whatever it was made for, when what it came to is
+ * told. */
 static void test_wakes(void **state)
 {
 	(void)state;
 	begin(5000);
-	pass(0);
-	assert_int_equal(the.wakes[0] + the.wakes[1] + the.wakes[2], 0);
-	for (unsigned k = 1; k <= 2; k++) {
-		atomic_store(&the.worker[2].hungry, true);
-		checkpoint_kick(the.c);
-		turn();
-		assert_int_equal(the.wakes[2], 2 * k - 1);
-		assert_false(atomic_load(&the.worker[2].hungry));
-		checkpoint_kick(the.c);
-		turn();
-		assert_int_equal(the.wakes[2], 2 * k - 1);
-		the.lane[2].turn = 1;
-		checkpoint_kick(the.c);
-		turn();
-		the.lane[2].turn = 0;
-		assert_int_equal(the.wakes[2], 2 * k);
+	for (unsigned k = 1; k <= 4; k++) {
+		the.lane[2].prepare_err = k % 2 ? -EIO : 0;
+		the.followers = 1;
+		if (k > 2)
+			checkpoint_kick(the.c);
+		if (k > 2)
+			turn();
+		else
+			pass(5000 * (k - 1));
+		assert_int_equal(the.woken, k);
+		assert_int_equal(the.over_of, the.passes);
+		assert_int_equal(the.overs, the.passes);
+		assert_int_equal(the.told_before, k % 2);
 	}
-	assert_int_equal(the.wakes[0] + the.wakes[1], 0);
-	checkpoint_workers(the.c, NULL, 0);
-	the.lane[2].turn = 1;
-	atomic_store(&the.worker[2].hungry, true);
-	checkpoint_kick(the.c);
-	turn();
-	assert_int_equal(the.wakes[2], 4);
 }
 
 /* ---- what is told ---- */

@@ -388,12 +388,6 @@ int checkpoint_start(struct checkpoint **c, struct wal *wal, struct health *h, u
 	return script.checkpoint;
 }
 
-void checkpoint_workers(struct checkpoint *c, struct worker *const *w, unsigned n)
-{
-	CHECK(c == CHECKPOINT);
-	t("checkpoint_workers(%s,%u) ", w ? "w" : "-", n);
-}
-
 void checkpoint_kick(struct checkpoint *c)
 {
 	CHECK(c == CHECKPOINT);
@@ -530,18 +524,17 @@ static void expect(int status, const char *trace)
 #define DOOR LISTENING "waiting(fsync,6) "
 #define STORE DOOR "open(recovering) fault "
 #define SERVICE STORE "checkpoint(11) service1 service2 "
-#define STARTED SERVICE "leave +w0 +w1 checkpoint_workers(w,2) "
+#define STARTED SERVICE "leave +w0 +w1 "
 #define NOTE_READY "NOTE[class=fsync (class why) ring=a-ring workers=2 store=/store listening on addresses] " \
 	"notify[READY=1\nS] "
 #define READY STARTED NOTE_READY
 #define DRAIN "notify[STOPPING=] "
-#define STOPPED "checkpoint_workers(-,0) "
 #define DOWN_SERVICE "-service1 -service2 -w1 -w0 "
 #define DOWN_STORE "parting -store -fault "
 #define DOWN_DOOR "-waiting "
 #define DOWN_LISTEN "-listen "
 #define DOWN_PID "-pid "
-#define DOWN STOPPED DOWN_SERVICE "-checkpoint " DOWN_STORE DOWN_DOOR DOWN_LISTEN DOWN_PID "free"
+#define DOWN DOWN_SERVICE "-checkpoint " DOWN_STORE DOWN_DOOR DOWN_LISTEN DOWN_PID "free"
 
 static void test_life(void **state)
 {
@@ -649,13 +642,13 @@ static void test_no_worker(void **state)
 {
 	(void)state;
 	script.worker_fails = 1;
-	expect(1, SERVICE "leave +w0 ERR[cannot start worker 0: worker why] " STOPPED
+	expect(1, SERVICE "leave +w0 ERR[cannot start worker 0: worker why] "
 	       "-service1 -service2 -checkpoint " DOWN_FROM_STORE);
 	script.config.workers = 3;
 	script.worker_fails = 3;
 	assert_int_equal(run_main(NULL), 1);
 	assert_non_null(strstr(shared->text, "+w0 +w1 +w2 ERR[cannot start worker 2: worker why] stop0 stop1 join0 "
-			       "join1 " STOPPED "-service1 -service2 -w1 -w0 -checkpoint " DOWN_FROM_STORE));
+			       "join1 -service1 -service2 -w1 -w0 -checkpoint " DOWN_FROM_STORE));
 }
 
 /* ---- a stop ---- */
@@ -700,7 +693,7 @@ static void test_not_closed(void **state)
 {
 	(void)state;
 	script.close = -EIO;
-	expect(1, READY "wait(-1) " DRAIN "stopping(13,0) stop0 stop1 join0 join1 wait(-1) " STOPPED DOWN_SERVICE
+	expect(1, READY "wait(-1) " DRAIN "stopping(13,0) stop0 stop1 join0 join1 wait(-1) " DOWN_SERVICE
 	       "-checkpoint " DOWN_STORE "ERR[the store was not closed in order: error -5; parting /store - 0] "
 	       DOWN_DOOR DOWN_LISTEN GONE);
 }

@@ -1203,7 +1203,7 @@ static void test_hungry(void **state)
 
 		while (the.nwindow) {
 			assert_int_equal(kicks, held >= 10 ? round : round - 1);
-			assert_int_equal(atomic_load(&the.w->hungry), held > BUFS / 2);
+			assert_int_equal(follower_waits(&the.w->pass), held > BUFS / 2);
 			post(0, 1);
 			held = BUFS - the.w->pool->nfree - the.w->pool->lent;
 			if (held == BUFS / 2 + 1)
@@ -1212,20 +1212,42 @@ static void test_hungry(void **state)
 			assert_int_not_equal(the.asked_ms, 0);
 			assert_int_equal(status(0), 200);
 		}
-		atomic_store(&the.w->hungry, false);	/* as the checkpointer does */
+		assert_int_equal(wal_passed(the.wal), 1);	/* as the checkpointer does */
 		empty_pool();
-		assert_false(atomic_load(&the.w->hungry));
+		assert_false(follower_waits(&the.w->pass));
 		take_room(0);
 		post(0, 1);
-		assert_true(atomic_load(&the.w->hungry));
+		assert_true(follower_waits(&the.w->pass));
 		give_room();
 		settle();
 		assert_int_equal(status(0), 200);
-		atomic_store(&the.w->hungry, false);
+		assert_int_equal(wal_passed(the.wal), 1);
 		empty_pool();
 		kicks = round;
 	}
 	the.env.checkpoint = NULL;
+}
+
+/* A worker that writes to segments waits to be asked to look at the age of its own, always. */
+static void test_turn(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 3; round++) {
+		assert_true(follower_waits(&the.w->turn));
+		assert_false(follower_waits(&the.w->pass));
+		unfollow(&the.w->turn);		/* it has been woken */
+		put((struct ring_event){ .kind = RING_WOKEN });
+		turn();
+	}
+}
+
+static void test_no_turn(void **state)
+{
+	(void)state;
+	assert_false(follower_waits(&the.w->turn));
+	put((struct ring_event){ .kind = RING_WOKEN });
+	turn();
+	assert_false(follower_waits(&the.w->turn));
 }
 
 /* The bytes of its record so far. */
@@ -1979,7 +2001,7 @@ int main(void)
 		T(test_drain_kinds, nvmm),
 		T(test_drain_given, nvmm),
 		T(test_pool_hoarders, nvmm),
-		T(test_hungry, nvmm),
+		T(test_hungry, nvmm), T(test_turn, fsync_class), T(test_no_turn, nvmm),
 		T(test_wait_for_room, nvmm),
 		T(test_no_room_while_refusing, nvmm),
 		T(test_reads_need_no_room, nvmm),
