@@ -243,6 +243,7 @@ static void *run(void *arg)
 			if (!wal_passed(c->wal) && r > 0)
 				nap();
 		} while (r > 0 && !atomic_load(&c->stop));
+		c->failing |= r < 0;		/* other lanes may have been left in the middle */
 		c->pass_ms = now + (c->failing && c->interval_ms > RETRY_MS ? RETRY_MS : c->interval_ms);
 	}
 	return NULL;

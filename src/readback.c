@@ -557,13 +557,15 @@ static bool must_wait(struct readback *r)
 {
 	if (r->begun || r->name.kind < READ_ONE)
 		return false;
-	if (r->name.kind == READ_ONE)
-		return wal_unsettled(r->shared->wal, r->name.lane, r->name.from);
-	if (!r->fixed)
-		r->refused = range_bounds(r, &r->why);
-	r->fixed = true;
-	return !r->refused && r->next <= r->last &&
-	       wal_unsettled(r->shared->wal, r->name.lane, r->last);
+	if (r->name.kind != READ_ONE) {
+		if (!r->fixed)
+			r->refused = range_bounds(r, &r->why);
+		r->fixed = true;
+		if (r->refused || r->next > r->last)
+			return false;
+	}
+	r->awaits = r->name.kind == READ_ONE ? r->name.from : r->last;
+	return wal_unsettled(r->shared->wal, r->name.lane, r->awaits);
 }
 
 enum readback_step readback_step(struct readback *r, struct text *t, size_t room)

@@ -74,6 +74,7 @@ struct readback {
 	int	 refused;	/* its status if it is none, with: */
 	const char *why;
 	uint64_t next, last;	/* sequences of the range still to come */
+	uint64_t awaits;	/* READBACK_WAIT: a checkpoint has to come so far (FOLLOW_SETTLED) */
 	const uint8_t *body;	/* one record: what is still to come of its body, */
 	uint64_t body_have;	/* so much of it at body, */
 	uint64_t body_rest;	/* so much behind that, by wal_read_more */
@@ -89,7 +90,7 @@ enum readback_step { READBACK_MORE, READBACK_LAST, READBACK_WAIT, READBACK_AGAIN
 void readback_open(struct readback *r, struct readback_shared *shared,
 		   const struct read_name *name, const struct asker *ask);
 /* Appends the next piece, at most `room` bytes (>= 16384), to the empty t.
- * Nothing was written, READBACK_WAIT: a checkpoint must come first; READBACK_AGAIN: it was
+ * Nothing was written, READBACK_WAIT: a checkpoint must come first, see awaits; READBACK_AGAIN: it was
  * busy for long enough, and is to be called again when others had their turn. */
 enum readback_step readback_step(struct readback *r, struct text *t, size_t room);
 /* Instead of waiting any longer: the whole answer, 503. */

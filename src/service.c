@@ -17,6 +17,7 @@
 #include "service.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -34,9 +35,8 @@
 #include "readback.h"
 #include "../www/page.h"
 
-#define WAIT_POLL_MS	5	/* how often a request that waits looks again */
 #define TROUBLE_MS	5000	/* what could not be read is tried again */
-#define KICK_MS		20	/* how often the checkpointer hears of it */
+#define KICK_MS		20	/* so often the checkpointer hears of requests that wait, at most */
 
 /* In the low 2 bits of a queue's cell; the request's index is above. */
 enum message { ASK, NEXT, END, PIECE = 0, FREED };
@@ -61,6 +61,7 @@ struct req {
 	struct readback read;
 	bool waiting;		/* on the list: */
 	struct req *wait_next;
+	struct follower settled;	/* waits for what r->read does */
 	bool busy;		/* on the other list: */
 	TAILQ_ENTRY(req) busy_entry;
 	uint64_t wait_end_ms;
@@ -82,6 +83,9 @@ struct service {
 	unsigned per_worker;
 	struct port *ports;
 	struct req *waiting;
+	uint64_t wait_due_ms;	/* no deadline of them is before that */
+	bool settled;		/* one of them was woken.  Set by whoever settles, taken by the thread */
+	bool to_kick;		/* one has begun to wait, and the checkpointer has not heard of it */
 	TAILQ_HEAD(, req) busy;	/* in the middle of a piece: each gets a slice in turn */
 	uint64_t kicked_ms;
 	uint64_t trouble_ms;	/* when what could not be read is tried again; 0: there is nothing */
@@ -187,18 +191,41 @@ static void make_blob(struct req *r)
 	r->pub.last = r->blob_at == r->blob_len;
 }
 
-/* Puts r on the list of those that wait for a checkpoint; the first time it also
- * sets the time limit. */
-static void wait_for_checkpoint(struct req *r, uint64_t now)
+/* By the thread that settles, which must not wait: once for all that are woken until the
+ * service has looked.  What is settled shows in each follower before. */
+static void wake_settled(struct follower *f)
+{
+	struct service *s = f->arg;
+
+	if (!__atomic_exchange_n(&s->settled, true, __ATOMIC_SEQ_CST))
+		ring_bell(s);
+}
+
+/* On the list of those that wait for a checkpoint, from now on or as before. */
+static void wait_for_checkpoint(struct req *r)
 {
 	struct service *s = r->s;
 
 	if (r->waiting)
 		return;
 	r->waiting = true;
-	r->wait_end_ms = now + s->env.settle_ms;
+	r->wait_end_ms = now_ms() + s->env.settle_ms;
+	if (!s->waiting || r->wait_end_ms < s->wait_due_ms)
+		s->wait_due_ms = r->wait_end_ms;
 	r->wait_next = s->waiting;
 	s->waiting = r;
+	s->to_kick = true;
+}
+
+/* False: it has been settled meanwhile. */
+static bool follow_settled(struct req *r)
+{
+	if (follower_waits(&r->settled))
+		return true;
+	r->settled.wake = wake_settled;
+	r->settled.arg = r->s;
+	return wal_follow(r->s->env.wal, r->read.name.lane, FOLLOW_SETTLED, r->read.awaits,
+			  &r->settled) != 0;
 }
 
 static void unwait(struct req *r)
@@ -207,6 +234,7 @@ static void unwait(struct req *r)
 
 	if (!r->waiting)
 		return;
+	unfollow(&r->settled);
 	while (*p != r)
 		p = &(*p)->wait_next;
 	*p = r->wait_next;
@@ -237,21 +265,28 @@ static void deliver(struct req *r)
 	s->env.wake(s->env.arg, r->pub.worker);
 }
 
+static enum readback_step read_step(struct req *r)
+{
+	enum readback_step step;
+
+	do
+		step = readback_step(&r->read, &r->out, SERVICE_PIECE);
+	while (step == READBACK_WAIT && !follow_settled(r));
+	return step;
+}
+
 /* The next piece, or a place on a list. */
 static void make(struct req *r)
 {
-	uint64_t now;
-
 	if (r->source == BLOB) {
 		make_blob(r);
 		deliver(r);
 		return;
 	}
-	switch (readback_step(&r->read, &r->out, SERVICE_PIECE)) {
+	switch (read_step(r)) {
 	case READBACK_WAIT:
-		now = now_ms();
-		wait_for_checkpoint(r, now);
-		if (now < r->wait_end_ms)
+		wait_for_checkpoint(r);
+		if (now_ms() < r->wait_end_ms)
 			return;
 		readback_give_up(&r->read, &r->out);
 		r->pub.last = true;
@@ -330,24 +365,43 @@ static bool slice(struct service *s)
 	return true;
 }
 
+/* Those that have waited for long enough, or for what has been settled. */
 static void look_again(struct service *s)
 {
+	bool settled = __atomic_exchange_n(&s->settled, false, __ATOMIC_SEQ_CST);
+	uint64_t now = s->waiting ? now_ms() : 0;
 	struct req *r, *next;
 
+	if (!s->waiting || (!settled && now < s->wait_due_ms))
+		return;
+	s->wait_due_ms = UINT64_MAX;
 	for (r = s->waiting; r; r = next) {
 		next = r->wait_next;
-		make(r);
+		if (!follower_waits(&r->settled) || now >= r->wait_end_ms)
+			make(r);
+		else if (r->wait_end_ms < s->wait_due_ms)
+			s->wait_due_ms = r->wait_end_ms;
 	}
 }
 
+/* At once for the first that waits, and not too often for those that come then. */
 static void kick(struct service *s)
 {
-	uint64_t now = now_ms();
+	uint64_t now;
 
-	if (!s->env.kick_checkpoint || (s->kicked_ms && now - s->kicked_ms < KICK_MS))
+	if (!s->waiting) {
+		s->kicked_ms = 0;
+		s->to_kick = false;
+	}
+	if (!s->to_kick)
+		return;
+	now = now_ms();
+	if (s->kicked_ms && now - s->kicked_ms < KICK_MS)
 		return;
 	s->kicked_ms = now;
-	s->env.kick_checkpoint(s->env.arg);
+	s->to_kick = false;
+	if (s->env.kick_checkpoint)
+		s->env.kick_checkpoint(s->env.arg);
 }
 
 static void tell_trouble(struct service *s)
@@ -387,32 +441,32 @@ static void watch_trouble(struct service *s)
 	s->trouble_ms = now + TROUBLE_MS;
 }
 
+/* Until something is due; all else rings the bell. */
 static int wait_ms(const struct service *s)
 {
-	if (s->waiting)
-		return WAIT_POLL_MS;
-	return s->shared.trouble.now ? TROUBLE_MS : -1;
+	uint64_t due = s->wait_due_ms, now, left = s->shared.trouble.now ? TROUBLE_MS : INT_MAX;
+
+	if (s->waiting) {
+		now = now_ms();
+		if (s->to_kick && s->kicked_ms + KICK_MS < due)
+			due = s->kicked_ms + KICK_MS;
+		if (due < now + left)
+			left = due > now ? due - now : 0;
+	}
+	return left < INT_MAX ? (int)left : -1;
 }
 
 static void *run(void *arg)
 {
 	struct service *s = arg;
 	struct pollfd p = { .fd = s->bell, .events = POLLIN };
-	uint64_t n, looked_ms = 0, now;
+	uint64_t n;
 
 	while (!__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
 		bool any = round_of_messages(s) | slice(s);
 
-		if (s->waiting) {
-			kick(s);
-			now = now_ms();
-			if (now - looked_ms >= WAIT_POLL_MS) {
-				looked_ms = now;
-				look_again(s);
-			}
-		} else {
-			s->kicked_ms = 0;
-		}
+		look_again(s);
+		kick(s);
 		/* Who has waited may be in the middle of a piece now. */
 		any |= !TAILQ_EMPTY(&s->busy);
 		/* The bell is emptied before the queues are looked at again, so a

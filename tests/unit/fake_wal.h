@@ -29,7 +29,8 @@ struct fake_rec {
 
 static struct fake {
 	struct fake_rec rec[FAKE_LANES][FAKE_SEQS];	/* [0] unused */
-	uint64_t oldest[FAKE_LANES], newest[FAKE_LANES], settled[FAKE_LANES];
+	uint64_t oldest[FAKE_LANES], newest[FAKE_LANES];
+	_Atomic uint64_t settled[FAKE_LANES];
 	bool gone;		/* what is below oldest has not expired, or nobody knows */
 	uint64_t break_at;	/* reading this number is -EIO; 0: none */
 	int	 break_err;	/* and why, for who asks; 0: that */
@@ -42,6 +43,7 @@ static struct fake {
 	int bounds_err;		/* of every lane but the last */
 	int cursors, opened;
 } fake;
+static struct follow_mark fake_settled[FAKE_LANES];	/* of fake.settled */
 
 struct wal_cursor {
 	unsigned lane;
@@ -57,8 +59,10 @@ static void fake_reset(void)
 		for (unsigned i = 0; i < FAKE_SEQS; i++)
 			free(fake.rec[l][i].data);
 	memset(&fake, 0, sizeof fake);
-	for (unsigned l = 0; l < FAKE_LANES; l++)
+	for (unsigned l = 0; l < FAKE_LANES; l++) {
 		fake.oldest[l] = 1;
+		follow_init(&fake_settled[l], &fake.settled[l]);
+	}
 }
 
 static uint64_t fake_add_bytes(unsigned lane, const void *data, size_t len)
@@ -106,7 +110,7 @@ int wal_read_find(struct wal_cursor *c, struct wal_record *r)
 
 	free(c->copy);
 	c->copy = NULL;
-	for (; c->seq <= __atomic_load_n(&fake.settled[c->lane], __ATOMIC_ACQUIRE); c->seq++) {
+	for (; c->seq <= fake.settled[c->lane]; c->seq++) {
 		struct fake_rec *f = &fake.rec[c->lane][c->seq];
 
 		if (fake.break_at == c->seq)
@@ -201,7 +205,15 @@ bool wal_unsettled(const struct wal *w, unsigned lane, uint64_t seq)
 {
 	(void)w;
 	return lane < FAKE_LANES && seq <= fake.newest[lane] &&
-	       seq > __atomic_load_n(&fake.settled[lane], __ATOMIC_ACQUIRE);
+	       seq > fake.settled[lane];
+}
+
+int wal_follow(struct wal *w, unsigned lane, enum follow_level level, uint64_t seq, struct follower *f)
+{
+	(void)w;
+	if (level != FOLLOW_SETTLED || lane >= FAKE_LANES)
+		abort();
+	return follow(&fake_settled[lane], seq, f);
 }
 
 unsigned wal_lanes(const struct wal *w)
