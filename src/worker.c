@@ -94,7 +94,7 @@ static bool follow_next(struct worker *w, enum follow_level level, struct follow
 /* Before the commit of this turn, which looks at the age of the segment. */
 static void follow_turn(struct worker *w)
 {
-	if (wal_class(w->env->wal) == WAL_FSYNC && !follower_waits(&w->turn))
+	if (class_syncs(wal_class(w->env->wal)) && !follower_waits(&w->turn))
 		while (follow_next(w, FOLLOW_TURN, &w->turn))
 			;
 }

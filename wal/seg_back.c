@@ -125,6 +125,68 @@ static bool oldest_may_go(const struct seglog *s)
 	return false;
 }
 
+/* Whether the oldest has a number that a floor holds.  first: the first one behind it.  With the
+ * lock. */
+static bool is_held(const struct seglog *s, uint64_t first)
+{
+	return first > s->floor && !MUTANT(seg_floor);
+}
+
+static void lowest_floor(struct seglog *s)
+{
+	const struct floor *f;
+
+	s->floor = FLOOR_NONE;
+	LIST_FOREACH(f, &s->floors, entry)
+		if (f->seq < s->floor)
+			s->floor = f->seq;
+}
+
+void seglog_floor(struct seglog *s, struct floor *f, uint64_t seq)
+{
+	pthread_mutex_lock(&s->lock);
+	if (!f->held)
+		LIST_INSERT_HEAD(&s->floors, f, entry);
+	f->held = true;
+	f->seq = seq;
+	lowest_floor(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void seglog_floor_drop(struct seglog *s, struct floor *f)
+{
+	if (!f->held)
+		return;
+	pthread_mutex_lock(&s->lock);
+	LIST_REMOVE(f, entry);
+	f->held = false;
+	lowest_floor(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* How many segments the limits would let go but for the floor. */
+static void count_held(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
+{
+	uint64_t bytes, n = 0;
+	bool any;
+
+	pthread_mutex_lock(&s->lock);
+	any = !LIST_EMPTY(&s->floors);
+	s->held = any ? s->held : 0;
+	pthread_mutex_unlock(&s->lock);
+	if (!any)
+		return;
+	bytes = bytes_max ? lane_bytes(s) : 0;
+	pthread_mutex_lock(&s->lock);
+	for (; n + 1 < s->nsegs && is_held(s, s->segs[1]->first_seq); n++) {
+		if (bytes <= bytes_max && s->segs[n + 1]->created_ms >= older_than_ms)
+			break;
+		bytes -= s->segs[n]->bytes < bytes ? s->segs[n]->bytes : bytes;
+	}
+	s->held = n;
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* The first number behind the oldest segment, where the header of the next cannot be read now and
  * so does not say it: what is in there has not expired, and is not told so.  As far as the oldest
  * can be read; 0: the next one says it. */
@@ -164,7 +226,8 @@ static bool take_oldest(struct seglog *s, uint64_t behind, uint64_t *segno, bool
 	struct seg *g;
 
 	pthread_mutex_lock(&s->lock);
-	if (!oldest_may_go(s)) {
+	first = s->nsegs < 2 ? 0 : s->segs[1]->unread && behind ? behind : s->segs[1]->first_seq;
+	if (!oldest_may_go(s) || is_held(s, first)) {
 		pthread_mutex_unlock(&s->lock);
 		return false;
 	}
@@ -172,7 +235,6 @@ static bool take_oldest(struct seglog *s, uint64_t behind, uint64_t *segno, bool
 	s->nsegs--;
 	s->unread -= g->unread != 0;
 	memmove(s->segs, s->segs + 1, s->nsegs * sizeof(*s->segs));
-	first = s->segs[0]->unread && behind ? behind : s->segs[0]->first_seq;
 	s->expired += first - (s->low_seq ? s->low_seq : g->first_seq);
 	if (s->low_seq) {
 		s->low_segno = s->segs[0]->segno;
@@ -252,7 +314,7 @@ static bool oldest_is_over(struct seglog *s, uint64_t older_than_ms, bool *may_g
 
 	pthread_mutex_lock(&s->lock);
 	/* the next one was begun after its newest record */
-	over = s->nsegs > 1 && s->segs[1]->created_ms < older_than_ms;
+	over = s->nsegs > 1 && s->segs[1]->created_ms < older_than_ms && !is_held(s, s->segs[1]->first_seq);
 	*may_go = oldest_may_go(s);
 	pthread_mutex_unlock(&s->lock);
 	return over;
@@ -320,6 +382,7 @@ int seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
 	}
 	if (err >= 0 && older_than_ms)
 		err = retire_old(s, older_than_ms);
+	count_held(s, bytes_max, older_than_ms);
 	err = err < 0 ? err : 0;
 	atomic_store_explicit(&s->retain_err, err, memory_order_relaxed);
 	return err;
@@ -724,6 +787,8 @@ void seglog_stat(struct seglog *s, struct seglog_stats *st)
 		st->oldest_ms = s->segs[0]->created_ms;
 	}
 	st->expired_records = s->expired;
+	st->floor = s->floor == FLOOR_NONE ? 0 : s->floor;
+	st->held = s->held;
 	pthread_mutex_unlock(&s->lock);
 	st->durable_seq = seglog_next_seq(s) - 1;
 	st->newest_ms = atomic_load_explicit(&s->newest_ms, memory_order_relaxed);

@@ -522,6 +522,8 @@ int seglog_open(struct seglog **out, const struct seglog_options *o,
 	s->durable_seq = r->next_seq - 1;
 	s->newest_ms = r->newest_ms;
 	pthread_mutex_init(&s->lock, NULL);
+	LIST_INIT(&s->floors);
+	s->floor = FLOOR_NONE;
 	err = o->blk->dir_open(o->blk->ctx, o->at, o->dir, &s->dir);
 	if (!err)
 		err = open_rest(s, found, r);

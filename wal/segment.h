@@ -27,6 +27,7 @@
 #include <stdbool.h>
 
 #include "blk.h"
+#include "floor.h"
 #include "format.h"
 
 struct seglog;
@@ -192,6 +193,7 @@ int  seglog_prepare(struct seglog *s);
  * Never the active one: a record in it expires after the next rotation, for which
  * seglog_turn() is.  And never the last one with something durable in it: where nothing came
  * since a rotation, that is the header of the active one, which is then synced here.
+ * And never one with a number that a floor holds, though there be more bytes, or older ones.
  * 0 or -errno: a file could not be removed, and none is before it (tried again by the
  * next call); or the directory could not be synced, and none is any more. */
 int  seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms);
@@ -215,6 +217,12 @@ int  seglog_watch(struct seglog *s, unsigned *missing, uint64_t *first);
 uint64_t seglog_linked(struct seglog *s);
 
 /* ---- any thread ---- */
+
+/* Holds the floor at that number, or moves it there, up or down.  What retention has removed
+ * before it returns is gone (seg_read_bounds), what is there then stays. */
+void seglog_floor(struct seglog *s, struct floor *f, uint64_t seq);
+void seglog_floor_drop(struct seglog *s, struct floor *f);	/* also of one that is not held */
+
 struct seglog_stats {
 	uint64_t segments, bytes;	/* that hold records, their size */
 	uint64_t oldest_seq;		/* what the oldest segment starts with */
@@ -223,6 +231,8 @@ struct seglog_stats {
 	uint64_t newest_ms;		/* of the newest record; 0 unknown */
 	uint64_t expired_records;	/* since open: numbers that retention freed */
 	uint64_t rotations;
+	uint64_t floor;			/* the lowest one that is held; 0: none */
+	uint64_t held;			/* segments that the last seglog_retain() left for it alone */
 	uint64_t missing;		/* of the segments, as seglog_watch() found: their files have no name */
 	int	 prepare_err;		/* why there is no next segment: -errno of the last try, 0 */
 	int	 retain_err;		/* what the last seglog_retain() returned */

@@ -88,6 +88,9 @@ struct seglog {
 	uint64_t expired;
 	uint64_t low_segno, low_seq;	/* what has not expired; 0: as segs[0] is */
 	bool	 low_lost;		/* LANE_LOW */
+	struct floor_list floors;
+	uint64_t floor;			/* the lowest of them, or FLOOR_NONE */
+	uint64_t held;			/* segments that stay for it; the background writes it */
 
 	/* the background's */
 	uint64_t next_segno, bytes_max;

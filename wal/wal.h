@@ -13,6 +13,7 @@
 #include "blk.h"
 #include "clock.h"
 #include "error.h"
+#include "floor.h"
 #include "follow.h"
 #include "format.h"
 #include "lane.h"
@@ -91,6 +92,11 @@ int  wal_follow(struct wal *w, unsigned lane, enum follow_level level, uint64_t 
 /* How far it is; 0 where nothing moves it. */
 uint64_t wal_reached(const struct wal *w, unsigned lane, enum follow_level level);
 
+/* Holds the floor at that number of the lane, or moves it there in the same lane (floor.h).  0; -ENOENT: the store
+ * has no such lane.  Lanes of earlier starts with more workers have floors too. */
+int  wal_floor(struct wal *w, unsigned lane, uint64_t seq, struct floor *f);
+void wal_floor_drop(struct wal *w, struct floor *f);	/* also of one that is not held */
+
 /* Whether the files are still where another start would look for them, which a running
  * server does not notice by itself.  Called by the thread of wal_background, every second
  * or so: a few lookups of names, and one a segment.  Where what is acknowledged now could
@@ -148,6 +154,8 @@ struct wal_lane_stats {
 	uint64_t oldest_seq, oldest_ms;
 	uint64_t gathered_bytes;
 	uint64_t expired_records;
+	uint64_t floor_seq;			/* the lowest number that a floor holds; 0: none */
+	uint64_t held_segments;			/* that retention would have removed but for the floor */
 	int	 failed;			/* 0 or -errno */
 	int	 nospace;			/* 1 while there is no room for the next segment */
 	int	 prepare_err;			/* why there is no next segment: -errno of the last try, 0 */

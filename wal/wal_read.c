@@ -43,6 +43,23 @@ uint64_t wal_reached(const struct wal *w, unsigned lane, enum follow_level level
 	return lane < w->nlanes ? relaxed(*w->lane[lane].mark[level].reached) : 0;
 }
 
+int wal_floor(struct wal *w, unsigned lane, uint64_t seq, struct floor *f)
+{
+	struct seglog *log = log_of(w, lane);
+
+	if (!log)
+		return -ENOENT;
+	f->lane = lane;
+	seglog_floor(log, f, seq);
+	return 0;
+}
+
+void wal_floor_drop(struct wal *w, struct floor *f)
+{
+	if (f->held)
+		seglog_floor_drop(log_of(w, f->lane), f);
+}
+
 int wal_read_open(struct wal *w, unsigned lane, uint64_t seq, struct wal_cursor **out)
 {
 	struct seglog *log = log_of(w, lane);
@@ -160,6 +177,8 @@ int wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s)
 		s->oldest_ms = st.oldest_ms;
 		s->durable_seq = s->settled_seq = st.durable_seq;
 		s->expired_records = st.expired_records;
+		s->floor_seq = st.floor;
+		s->held_segments = st.held;
 		s->nospace = blk_nospace(st.prepare_err);
 		s->prepare_err = st.prepare_err;
 		s->retain_err = st.retain_err;

@@ -188,6 +188,117 @@ static void test_retention_by_size(void **state)
 	blk_sim_free(sim);
 }
 
+/* What a floor holds stays, whatever the limits say, and all else goes; the lowest of two counts;
+ * moved up, and dropped, they let go what they held.  It is told how much that is. */
+static void test_floors(void **state)
+{
+	(void)state;
+	for (int by_age = 0; by_age < 2; by_age++) {
+		struct blk_sim *sim = blk_sim_new();
+		const struct blk_ops *blk = blk_sim_ops(sim);
+		uint64_t bytes = by_age ? 0 : 4 * SEG_TEST_BYTES, old = by_age ? UINT64_MAX : 0;
+		struct floor low = { 0 }, high = { 0 };
+		struct seglog_stats st;
+		struct model_found f;
+		struct seg_lane l;
+		uint64_t seq = 1, free_seq = 0, free_segments = 0, was;
+		struct seglog *s;
+
+		model_dirs(blk);
+		s = model_start(blk);
+		seglog_floor(s, &high, 300);
+		seglog_floor(s, &low, 100);
+		for (int i = 0; i < 120; i++, seq += 7) {
+			assert_int_equal(model_append(s, seq, 7), 0);
+			model_prepare(s);
+			assert_int_equal(seglog_retain(s, bytes, old), 0);
+			seglog_stat(s, &st);
+			assert_true(st.oldest_seq <= 100);
+			assert_int_equal(st.floor, 100);
+			if (!st.held) {		/* as if there were none */
+				free_seq = st.oldest_seq;
+				free_segments = st.segments;
+			}
+			assert_true(st.segments - st.held <= free_segments);
+		}
+		assert_true(free_seq > 1 && st.oldest_seq > 1 && st.held > 4);
+		assert_int_equal(st.expired_records, st.oldest_seq - 1);
+		assert_int_equal(st.retain_err, 0);
+		was = st.held;
+		seglog_floor(s, &low, 200);
+		assert_int_equal(seglog_retain(s, bytes, old), 0);
+		seglog_stat(s, &st);
+		assert_true(st.oldest_seq > 100 && st.oldest_seq <= 200 && st.held < was);
+		assert_int_equal(st.floor, 200);
+		was = st.oldest_seq;
+		seglog_floor(s, &low, 1);		/* down: what has gone is gone, what is there stays */
+		seglog_floor(s, &high, FLOOR_NONE);
+		assert_int_equal(seglog_retain(s, bytes, old), 0);
+		seglog_stat(s, &st);
+		assert_int_equal(st.oldest_seq, was);
+		assert_int_equal(st.floor, 1);
+		seglog_floor(s, &high, 300);
+		seglog_floor_drop(s, &low);
+		seglog_floor_drop(s, &low);
+		assert_int_equal(seglog_retain(s, bytes, old), 0);
+		seglog_stat(s, &st);
+		assert_true(st.oldest_seq > 200 && st.oldest_seq <= 300 && st.held > 0);
+		assert_int_equal(st.floor, 300);
+		seglog_floor(s, &low, 290);
+		seglog_floor_drop(s, &high);
+		seglog_floor_drop(s, &low);
+		seglog_stat(s, &st);
+		assert_int_equal(st.floor, 0);
+		assert_int_equal(seglog_retain(s, bytes, old), 0);
+		seglog_stat(s, &st);
+		assert_int_equal(st.held, 0);
+		assert_true(st.segments <= free_segments && st.oldest_seq > 300);
+		was = st.oldest_seq;
+		seglog_close(s);
+		assert_int_equal(model_scan(blk, false, &l, &f), 0);
+		assert_int_equal(l.oldest_seq, was);
+		assert_int_equal(f.n, seq - was);
+		assert_int_equal(l.nholes, 0);
+		seg_lane_free(&l);
+		blk_sim_free(sim);
+	}
+}
+
+/* A number is held to the record: the segment before the one that begins with it may go. */
+static void test_floor_to_the_record(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	const struct blk_ops *blk = blk_sim_ops(sim);
+	struct seglog_stats st;
+	struct floor f = { 0 };
+	struct seglog *s;
+	uint64_t seq = 1, second;
+
+	(void)state;
+	model_dirs(blk);
+	s = model_start(blk);
+	do {
+		second = seq;
+		assert_int_equal(model_append(s, seq++, 1), 0);
+		model_prepare(s);
+		seglog_stat(s, &st);
+	} while (st.segments < 2);
+	for (int i = 0; i < 2; i++) {
+		seglog_floor(s, &f, second - 1 + (unsigned)i);
+		assert_int_equal(seglog_retain(s, 1, 0), 0);
+		seglog_stat(s, &st);
+		assert_int_equal(st.oldest_seq, i ? second : 1);
+		assert_int_equal(st.held, !i);
+		assert_int_equal(seglog_retain(s, 0, UINT64_MAX), 0);
+		seglog_stat(s, &st);
+		assert_int_equal(st.oldest_seq, i ? second : 1);
+		assert_int_equal(st.held, !i);
+	}
+	seglog_floor_drop(s, &f);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 static void test_retention_by_age(void **state)
 {
 	struct blk_sim *sim = blk_sim_new();
@@ -2087,6 +2198,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_frame_limits),
 		cmocka_unit_test(test_rotation_and_restart),
 		cmocka_unit_test(test_retention_by_size),
+		cmocka_unit_test(test_floors),
+		cmocka_unit_test(test_floor_to_the_record),
 		cmocka_unit_test(test_retention_by_age),
 		cmocka_unit_test(test_retention_past_a_lost_file),
 		cmocka_unit_test(test_retention_past_a_lost_one_in_the_middle),

@@ -1951,6 +1951,39 @@ static void test_followers_of_a_turn(void **state)
 	unfollow(&fo);
 }
 
+/* Also of a lane that nobody writes to any more. */
+static void test_floor_of_an_old_lane(void **state)
+{
+	struct fixture *f = *state;
+	struct floor floor = { 0 };
+	struct wal_lane_stats s;
+
+	assert_int_equal(world_open(&f->x, 3), 0);
+	for (int i = 0; i < 30; i++) {
+		put(f, 2, 15000);
+		world_background(&f->x, 1u << 20);
+	}
+	assert_int_equal(world_close(&f->x), 0);
+	f->x.retain_ms = 1000;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	assert_int_equal(wal_floor(f->x.w, 3, 1, &floor), -ENOENT);
+	assert_int_equal(wal_floor(f->x.w, 2, 13, &floor), 0);
+	world_clock_set(world_clock() + 1000000);
+	world_background(&f->x, 1u << 20);
+	assert_int_equal(wal_stats(f->x.w, 2, &s), 0);
+	assert_in_range(s.oldest_seq, 2, 13);
+	assert_int_equal(s.floor_seq, 13);
+	assert_true(s.held_segments > 1);
+	assert_int_equal(wal_stats(f->x.w, 0, &s), 0);
+	assert_int_equal(s.floor_seq, 0);
+	wal_floor_drop(f->x.w, &floor);
+	world_background(&f->x, 1u << 20);
+	assert_int_equal(wal_stats(f->x.w, 2, &s), 0);
+	assert_true(s.oldest_seq > 13);
+	assert_int_equal(s.floor_seq, 0);
+	assert_int_equal(s.held_segments, 0);
+}
+
 /* ---- a full disk ---- */
 
 /* Records that go to the segments, until the disk has no room for the next one and what
@@ -2098,6 +2131,7 @@ int main(void)
 		T(test_segment_of_another_in_a_new_store), T(test_table_of_an_older_time),
 		T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_time_of_a_batch), T(test_bounds_and_old_lanes),
 		T(test_followers_fsync), T(test_followers_nvmm), T(test_followers_volatile), T(test_followers_of_a_turn),
+		T(test_floor_of_an_old_lane),
 		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
 		T(test_recovery_keeps_to_the_retention), T(test_report_words),
 	};
