@@ -2,87 +2,61 @@
 /* ask.c - see ask.h. */
 #include "ask.h"
 
-#include "endpoint.h"
-#include "must.h"
-#include "service.h"
+#include <stddef.h>
 
-void ask_begin(struct worker *w, struct conn *c, const struct endpoint *e)
+#include "must.h"
+
+void ask_init(struct ask *a)
 {
-	c->state = CONN_ASK;
-	c->asks = e;
-	c->took = false;
-	c->wait_ns = w->fair_ns;
+	TAILQ_INIT(&a->waiting);
+	TAILQ_INIT(&a->stalled);
+	a->due_ns = 0;
+}
+
+void ask_begin(struct asking *g)
+{
+	g->took = false;
 }
 
 /* From then on it may be cut off for another. */
-static uint64_t stalled_ns(const struct conn *c)
+static uint64_t stalled_ns(const struct asking *g)
 {
-	return c->service_ns + ASK_STALL_MS * 1000000ull;
+	return g->since_ns + ASK_STALL_MS * 1000000ull;
 }
 
-/* The slot is free when the ring has let go of the connection: some batches later. */
-static bool take_slot(struct worker *w)
+struct asking *ask_wait(struct ask *a, struct asking *g, uint64_t now_ns)
 {
-	struct conn *c = TAILQ_FIRST(&w->stallq);
+	struct asking *oldest = TAILQ_FIRST(&a->stalled), *cut = NULL;
 
-	if (!c || w->fair_ns < stalled_ns(c))
-		return false;
-	conn_cut(w, c);
-	return true;
-}
-
-static struct service *service_of(const struct worker *w, const struct endpoint *e)
-{
-	return e->by == ENDPOINT_RECORDS ? w->env->records : w->env->pages;
-}
-
-bool ask_step(struct worker *w, struct conn *c)
-{
-	const struct http_req *q = &c->http.req;
-
-	c->service = service_ask(service_of(w, c->asks), w->index, c->handle, c->gen, c->asks, q->target,
-				 q->method == HTTP_HEAD_METHOD, q->minor > 0, q->keep_alive && !w->draining);
-	if (!c->service) {
-		if (!c->took)
-			c->took = take_slot(w);
-		if (!c->took && !TAILQ_EMPTY(&w->stallq))
-			w->ask_due_ns = stalled_ns(TAILQ_FIRST(&w->stallq));
-		if (!c->waits_in) {
-			c->waits_in = &w->askq;
-			TAILQ_INSERT_HEAD(&w->askq, c, waitq);
-		}
-		return false;
+	if (!g->took && oldest && now_ns >= stalled_ns(oldest)) {
+		g->took = true;
+		cut = oldest;
 	}
-	conn_unwait(c);
-	c->status_counted = false;
-	c->state = CONN_SERVICE;
-	return true;
-}
-
-void ask_again(struct worker *w)
-{
-	struct conn *c, *next;
-
-	w->ask_due_ns = 0;
-	for (c = TAILQ_FIRST(&w->askq); c; c = next) {
-		next = TAILQ_NEXT(c, waitq);
-		conn_run(w, c);
+	if (!g->took && oldest)
+		a->due_ns = stalled_ns(oldest);
+	if (!g->in) {
+		g->in = &a->waiting;
+		TAILQ_INSERT_HEAD(&a->waiting, g, entry);
 	}
+	return cut;
 }
 
-void ask_piece_there(struct worker *w, struct conn *c)
+void ask_again(struct ask *a)
 {
-	must(!c->waits_in);
-	c->service_ns = w->fair_ns;
-	conn_wait(c, &w->stallq);
+	a->due_ns = 0;
 }
 
-void ask_piece_queued(struct conn *c)
+void ask_piece_there(struct ask *a, struct asking *g, uint64_t now_ns)
 {
-	conn_unwait(c);
+	must(!g->in);
+	g->since_ns = now_ns;
+	g->in = &a->stalled;
+	TAILQ_INSERT_TAIL(&a->stalled, g, entry);
 }
 
-void ask_piece_left(struct conn *c)
+void ask_leave(struct asking *g)
 {
-	conn_unwait(c);
+	if (g->in)
+		TAILQ_REMOVE(g->in, g, entry);
+	g->in = NULL;
 }

@@ -11,24 +11,48 @@
  *
  * Each that waits takes one slot at most.  The newest is served first: whoever comes
  * with many connections at once waits behind who comes later with one.
+ *
+ * This keeps the two lists of a worker and says whose turn it is; the slots are the
+ * service's, and the caller asks it, cuts off, and runs.  All times are of the clients'
+ * clock (worker.h: fair_ns).
  */
 #ifndef ASK_H
 #define ASK_H
 
-#include "worker.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
 
 #define ASK_STALL_MS 500u	/* for SERVICE_PIECE bytes */
 
-/* The request for e is complete: hand it to the service, or wait. */
-void ask_begin(struct worker *w, struct conn *c, const struct endpoint *e);
-/* The step of CONN_ASK: true when the service has it. */
-bool ask_step(struct worker *w, struct conn *c);
-/* Once per batch: those that wait; w->ask_due_ns says when one of them may take a slot. */
-void ask_again(struct worker *w);
-/* Its time runs from when a piece has been made and earlier replies, which it has not read, are in
- * the way; not while the piece is in a queue of ours; anew from when it is sent, until it has left. */
-void ask_piece_there(struct worker *w, struct conn *c);
-void ask_piece_queued(struct conn *c);
-void ask_piece_left(struct conn *c);
+struct asking {				/* a connection's; all zero at first */
+	TAILQ_ENTRY(asking) entry;
+	struct asking_list *in;		/* the list that entry is in; NULL: in none */
+	uint64_t since_ns;		/* since when it has not taken its piece */
+	bool took;			/* while it waits: it has taken another's slot for itself */
+};
+TAILQ_HEAD(asking_list, asking);
+
+struct ask {				/* a worker's */
+	struct asking_list waiting;	/* for a slot, the newest first */
+	struct asking_list stalled;	/* their piece is there, the oldest first */
+	uint64_t due_ns;		/* when one that waits may take the slot of one that does not
+					 * read; 0: never */
+};
+
+void ask_init(struct ask *a);
+/* A request is complete, and about to ask for a slot. */
+void ask_begin(struct asking *g);
+/* There was no slot: it waits, from now on or as before.  Returns the one that is to be cut off
+ * so that there will be one, when the ring has let go of it: some batches later.  NULL: none is. */
+struct asking *ask_wait(struct ask *a, struct asking *g, uint64_t now_ns);
+/* Before each of those that wait, from the first of a->waiting on, asks once more. */
+void ask_again(struct ask *a);
+/* The time of one with a slot runs from when a piece has been made and earlier replies, which it
+ * has not read, are in the way; not while the piece is in a queue of ours; anew from when it is
+ * sent, until it has left. */
+void ask_piece_there(struct ask *a, struct asking *g, uint64_t now_ns);
+/* The piece is queued, or has left; or the connection waits no more.  Also of one in no list. */
+void ask_leave(struct asking *g);
 
 #endif

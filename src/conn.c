@@ -104,6 +104,7 @@ void conn_unwait(struct conn *c)
 	if (c->waits_in)
 		TAILQ_REMOVE(c->waits_in, c, waitq);
 	c->waits_in = NULL;
+	ask_leave(&c->asking);
 }
 
 /* ---- output ---- */
@@ -145,7 +146,7 @@ void conn_send_piece(struct worker *w, struct conn *c)
 {
 	c->sending = c->service_sending = c->on_pieceq = true;
 	c->out_ns = w->fair_ns;
-	ask_piece_queued(c);
+	ask_leave(&c->asking);
 	TAILQ_INSERT_TAIL(&w->pieceq, c, sendq);
 }
 
@@ -156,7 +157,7 @@ void conn_flush_piece(struct worker *w, struct conn *c)
 	TAILQ_REMOVE(&w->pieceq, c, sendq);
 	c->on_pieceq = false;
 	c->out_ns = w->fair_ns;
-	ask_piece_there(w, c);
+	ask_piece_there(&w->ask, &c->asking, w->fair_ns);
 	conn_due(w, c);
 	w->ops->send(w->ring, c->handle, &iov, 1);
 }

@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "ask.h"
 #include "http.h"
 #include "pool.h"
 #include "reply.h"
@@ -63,7 +64,6 @@ struct conn {
 	bool service_ready : 1;		/* a piece of the answer is there, to be sent */
 	bool status_counted : 1;	/* the status of the service's answer was counted */
 	bool late : 1;			/* the client came while draining, and is told to go elsewhere */
-	bool took : 1;			/* in ASK: another connection was cut off so that this one gets its slot */
 
 	TAILQ_ENTRY(conn) sendq, waitq;
 	struct conn_list *waits_in;	/* the worker's list that waitq is in; NULL: in none */
@@ -83,7 +83,7 @@ struct conn {
 	uint32_t npending;		/* replies that wait to be durable */
 	struct service_req *service;
 	const struct endpoint *asks;	/* what is asked of the service */
-	uint64_t service_ns;		/* since when the client has not taken a piece of the answer (ask.h) */
+	struct asking asking;		/* for a slot of the service's, or with one (ask.h) */
 
 	/* All on the clients' clock (worker.h: fair_ns). */
 	uint64_t since_ns;		/* since when the client owes us a request, the rest of a head,
@@ -103,6 +103,12 @@ struct conn {
 static inline struct conn *conn_of_timer(struct timer *n)
 {
 	return (struct conn *)((char *)n - offsetof(struct conn, timer));
+}
+
+/* The connection that asks for a slot, or has one. */
+static inline struct conn *conn_of_asking(struct asking *g)
+{
+	return (struct conn *)((char *)g - offsetof(struct conn, asking));
 }
 
 /* Events of the ring. */
@@ -129,7 +135,7 @@ void conn_cut(struct worker *w, struct conn *c);
 void conn_kill(struct worker *w, struct conn *c);
 /* Append the connection to one of the worker's lists; it stays where it is if it is in one. */
 void conn_wait(struct conn *c, struct conn_list *list);
-void conn_unwait(struct conn *c);
+void conn_unwait(struct conn *c);	/* also for a slot of the service's */
 /* Some output may leave: it is handed to the ring at the end of the batch. */
 void conn_sendable(struct worker *w, struct conn *c);
 /* Hand the output to the ring; called for each connection of w->sendq. */

@@ -131,7 +131,10 @@ static void answer_read(struct worker *w, struct conn *c)
 		if (c->state != CONN_LINGER)
 			next_request(w, c);
 	} else {
-		ask_begin(w, c, e);
+		c->state = CONN_ASK;
+		c->asks = e;
+		c->wait_ns = w->fair_ns;
+		ask_begin(&c->asking);
 	}
 }
 
@@ -509,7 +512,22 @@ bool conn_step_REPLY(struct worker *w, struct conn *c)
 
 bool conn_step_ASK(struct worker *w, struct conn *c)
 {
-	return ask_step(w, c);
+	const struct http_req *q = &c->http.req;
+	struct service *s = c->asks->by == ENDPOINT_RECORDS ? w->env->records : w->env->pages;
+	struct asking *cut;
+
+	c->service = service_ask(s, w->index, c->handle, c->gen, c->asks, q->target,
+				 q->method == HTTP_HEAD_METHOD, q->minor > 0, q->keep_alive && !w->draining);
+	if (!c->service) {
+		cut = ask_wait(&w->ask, &c->asking, w->fair_ns);
+		if (cut)
+			conn_cut(w, conn_of_asking(cut));
+		return false;
+	}
+	ask_leave(&c->asking);
+	c->status_counted = false;
+	c->state = CONN_SERVICE;
+	return true;
 }
 
 bool conn_passed_no_slot(struct worker *w, struct conn *c)
@@ -528,7 +546,7 @@ bool conn_step_SERVICE(struct worker *w, struct conn *c)
 		bool last = r->last, close = r->close_after;
 
 		c->service_sending = false;
-		ask_piece_left(c);
+		ask_leave(&c->asking);
 		if (!last) {
 			c->service_ready = false;
 			service_next(r);
@@ -561,7 +579,7 @@ void conn_service_ready(struct worker *w, struct conn *c)
 		count_status(w->count, c->service->status);
 	c->status_counted = true;
 	c->service_ready = true;
-	ask_piece_there(w, c);
+	ask_piece_there(&w->ask, &c->asking, w->fair_ns);
 	conn_run(w, c);
 }
 

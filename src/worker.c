@@ -217,6 +217,18 @@ static void retry_waiters(struct worker *w)
 	}
 }
 
+/* Once per batch. */
+static void run_asking(struct worker *w)
+{
+	struct asking *g, *next;
+
+	ask_again(&w->ask);
+	for (g = TAILQ_FIRST(&w->ask.waiting); g; g = next) {
+		next = TAILQ_NEXT(g, entry);
+		conn_run(w, conn_of_asking(g));
+	}
+}
+
 /* Deadlines are looked at only when all events that were there have been handled: a client whose
  * bytes lie there is not late.  After BEHIND_MAX turns they are looked at in any case. */
 static void run_timers(struct worker *w, bool all_seen)
@@ -352,8 +364,8 @@ static int wait_ms(struct worker *w)
 		ms = sooner(ms, w->shed_ns, w->fair_ns);
 	if (w->dry_since_ns)
 		ms = sooner(ms, worker_refuse_ns(w, w->dry_since_ns), w->fair_ns);
-	if (w->ask_due_ns)
-		ms = sooner(ms, w->ask_due_ns, w->fair_ns);
+	if (w->ask.due_ns)
+		ms = sooner(ms, w->ask.due_ns, w->fair_ns);
 	return ms;
 }
 
@@ -412,7 +424,7 @@ static int loop(struct worker *w)
 			ingest_commit(w);
 			ingest_release(w);
 		}
-		ask_again(w);
+		run_asking(w);
 		watch_log(w);
 		run_timers(w, n < (int)EVENTS_MAX);
 		flush_sends(w);
@@ -563,8 +575,7 @@ int worker_start(struct worker **out, const struct worker_env *env, unsigned ind
 	TAILQ_INIT(&w->sendq);
 	TAILQ_INIT(&w->pieceq);
 	TAILQ_INIT(&w->waitq);
-	TAILQ_INIT(&w->askq);
-	TAILQ_INIT(&w->stallq);
+	ask_init(&w->ask);
 	pthread_mutex_init(&w->start_lock, NULL);
 	pthread_cond_init(&w->start_cond, NULL);
 	err = worker_alloc(w);

@@ -97,9 +97,7 @@ struct worker {
 	struct conn_list sendq;		/* have output that may leave */
 	struct conn_list pieceq;	/* have a piece of the service's to send */
 	struct conn_list waitq;		/* wait for room in lane or pool */
-	struct conn_list askq;		/* wait for room in the service, the newest first */
-	struct conn_list stallq;	/* the service's piece is there, the oldest first */
-	uint64_t ask_due_ns;		/* when one in askq may take a slot of one in stallq; 0: never */
+	struct ask ask;			/* who waits for a slot of the service's */
 	struct timers timers;
 	struct reply_pool replies;
 	struct slot_node *slots;

@@ -11,9 +11,7 @@ import sys
 
 os.chdir(os.environ["top_srcdir"])
 KNOWN = (
-    ("ask conn ingest worker",
-     "the service and the checkpointer wake workers, and a connection's output and its "
-     "question to the service are in struct conn: a seam for followers is the cure"),
+    ("conn ingest worker", "a connection and the records it makes are the worker's, whose struct they all know"),
     ("http http_adapter http_check",
      "one reader of requests: its state, which http.h lays out, holds that of the other two"),
     ("rec recover", "the steps of one recovery share what rec_priv.h says of it, and recover.c calls them"),

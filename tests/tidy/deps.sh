@@ -17,9 +17,9 @@ floor() {
 	case $1 in
 	pasted.c) echo 5 ;;
 	doctor.* | waiting.* | parting.*) echo 4 ;;
-	worker.* | ask.* | conn.* | conn_*.* | ingest.* | checkpoint.*) echo 3 ;;
+	worker.* | conn.* | conn_*.* | ingest.* | checkpoint.*) echo 3 ;;
 	service.* | readback.* | metrics.* | answer.*) echo 2 ;;
-	http*.* | ring*.* | choose.* | counters.h | refusal.* | health.* | queue.h | watch.* | reply.* | head.* | endpoint.*) echo 1 ;;
+	ask.* | http*.* | ring*.* | choose.* | counters.h | refusal.* | health.* | queue.h | watch.* | reply.* | head.* | endpoint.*) echo 1 ;;
 	cgroup.* | config.* | fault.* | listen.* | daemon.* | disk.* | now.* | diag.* | timers.* | must.h | status.*) echo 0 ;;
 	*) echo none ;;
 	esac

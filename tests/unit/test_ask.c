@@ -243,7 +243,7 @@ static void test_busy(void **state)
 		pass(3 * LATE);
 		assert_true(strstr(got(1), "too many read-backs at once") != NULL);
 		assert_int_equal(the.count.refused_busy, k);
-		assert_true(TAILQ_EMPTY(&the.w->askq) && !the.w->conns[1].waits_in);
+		assert_true(TAILQ_EMPTY(&the.w->ask.waiting) && !the.w->conns[1].asking.in);
 		assert_int_equal(the.count.status[COUNTER_STATUS_503], k);
 		get(1);
 		pass(PUSHBACK_MS - 4 * LATE);
