@@ -254,6 +254,9 @@ static_assert(sizeof(struct store_lane) == 64, "store_lane");
 #define SEG_HDR_B	4096u
 #define SEG_DATA	8192u
 #define FRAME_ALIGN	8u
+/* What a segment's file may have, a multiple of WAL_PAGE. */
+#define SEG_BYTES_MIN	(64u << 10)
+#define SEG_BYTES_MAX	(4ull << 30)	/* offsets / 8 fit 32 bits with room to spare */
 
 struct seg_header {
 	uint64_t magic;

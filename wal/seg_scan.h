@@ -36,7 +36,6 @@
 
 #include "blk.h"
 #include "format.h"
-#include "segment.h"
 
 /* ---- codec: all checks of a header, none of its place among others ---- */
 void seg_header_encode(struct seg_header *h);		/* fills magic, version, crc .. */
@@ -191,6 +190,18 @@ struct seg_scan_options {
 	void		(*progress)(void *arg, uint64_t done, uint64_t total);
 	void		*arg;
 };
+
+/* Where to go on: seg_lane_resume() proposes what a scan found; recovery may choose an
+ * earlier `end` (and next_seq) when the WAL holds what follows it. */
+struct seglog_resume {
+	uint64_t segno;		/* the last used segment */
+	uint64_t end;		/* file offset where the next frame goes; 0: no used segment */
+	uint64_t dirty_end;	/* zeros from here to the end of the file (>= end) */
+	uint64_t batch_off;	/* where the last batch starts (<= end) */
+	uint64_t next_seq, next_batch;
+	uint64_t newest_ms;
+};
+
 /* 0, -errno, or WAL_EVERSION or WAL_EBYTEORDER when a segment is of another format.  A
  * directory that is not there is an empty lane. */
 int  seg_scan_lane(const struct seg_scan_options *o, struct seg_lane *l);

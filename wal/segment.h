@@ -31,15 +31,14 @@
 #include "format.h"
 
 struct seglog;
-struct seg_lane;		/* seg_scan.h */
+struct seg_lane;		/* seg_scan.h, as is */
+struct seglog_resume;
 
 #define SEG_SPARES	1u	/* freed files kept per lane */
 /* What retention by size needs of each lane: the segment in use, the one before it (of
  * which alone it may be known what was acknowledged, while the first batch of the next is
  * on its way), the prepared one, and one that is made from what has expired. */
 #define RETAIN_SEGMENTS 4u
-#define SEG_BYTES_MIN	(64u << 10)
-#define SEG_BYTES_MAX	(4ull << 30)	/* offsets / 8 fit 32 bits with room to spare */
 
 /* ---- open and close ---- */
 struct seglog_options {
@@ -71,16 +70,6 @@ struct seglog_options {
 	void		*tick_arg;
 	uint64_t	(*now_ms)(void);	/* NULL: the system's wall clock */
 	uint64_t	(*random)(void);	/* salts; NULL: dice.h */
-};
-/* Where to go on: seg_lane_resume() proposes what a scan found; recovery may choose an
- * earlier `end` (and next_seq) when the WAL holds what follows it. */
-struct seglog_resume {
-	uint64_t segno;		/* the last used segment */
-	uint64_t end;		/* file offset where the next frame goes; 0: no used segment */
-	uint64_t dirty_end;	/* zeros from here to the end of the file (>= end) */
-	uint64_t batch_off;	/* where the last batch starts (<= end) */
-	uint64_t next_seq, next_batch;
-	uint64_t newest_ms;
 };
 /* After seg_scan_lane() of the same lane (which may be freed afterwards).  Before it
  * returns: leftovers are gone; the bytes [end, dirty_end) are zero; the header and

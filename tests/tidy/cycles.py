@@ -15,7 +15,6 @@ KNOWN = (
     ("http http_adapter http_check",
      "one reader of requests: its state, which http.h lays out, holds that of the other two"),
     ("rec recover", "the steps of one recovery share what rec_priv.h says of it, and recover.c calls them"),
-    ("seg_scan segment", "a log is opened with what a scan found, and the scan knows the log's limits"),
 )
 
 
