@@ -33,7 +33,7 @@ wal_floor() {
 	wal.* | wal_priv.h | wal_read.c | wal_watch.c) echo 5 ;;
 	recover.* | rec_*.*) echo 4 ;;
 	pool.* | lane*.* | follow.* | settle.* | walfile.* | scan.*) echo 3 ;;
-	segment*.* | seg_*.* | store*.*) echo 2 ;;
+	segment*.* | seg_*.* | store*.* | floor.h) echo 2 ;;
 	pm.h | pm_*.* | blk.h | blk_*.c | dax.* | place.* | clock.* | dice.* | std.*) echo 1 ;;
 	format.h | codec.* | crc32c.* | bond.* | error.* | class.* | reason.* | record.* | json.* | mutant.h) echo 0 ;;
 	*) echo none ;;
