@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * answer.h - text that grows, and the head of an answer, for the service threads and for
- * who answers before there are any (waiting.h).
+ * answer.h - the head of an answer, as text, for the service threads and for who answers
+ * before there are any (waiting.h).
  *
  * Every answer says no-store (a store may be made anew with the same names) and
  * nosniff; what clients have sent is given back with a policy that lets a browser
@@ -14,21 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All zero: empty.  After a failed allocation `failed` is set and nothing is added
- * any more. */
-struct text {
-	char  *p;
-	size_t n, cap;
-	bool   failed;
-};
-void text_add(struct text *t, const void *p, size_t n);
-void text_str(struct text *t, const char *s);
-void text_u64(struct text *t, uint64_t v);
-void text_f(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* s in quotes; controls and bytes that are not UTF-8 become '?'. */
-void text_json(struct text *t, const char *s);
-bool text_room(struct text *t, size_t n);	/* n bytes may be written at p + n */
-void text_free(struct text *t);
+#include "text.h"
 
 struct head_common;
 struct asker {			/* how the client asked */

@@ -3,7 +3,7 @@
 noinst_LIBRARIES += libpasted.a
 libpasted_a_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS) $(PARSER_CFLAGS) $(BSD_CFLAGS)
 libpasted_a_SOURCES = %D%/ring.h
-libpasted_a_SOURCES += %D%/answer.c %D%/answer.h %D%/counters.h
+libpasted_a_SOURCES += %D%/answer.c %D%/answer.h %D%/text.c %D%/text.h %D%/counters.h
 libpasted_a_SOURCES += %D%/endpoint.c %D%/endpoint.h
 libpasted_a_SOURCES += %D%/head.c %D%/head.h
 libpasted_a_SOURCES += %D%/health.c %D%/health.h

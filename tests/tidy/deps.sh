@@ -20,7 +20,7 @@ floor() {
 	worker.* | conn.* | conn_*.* | ingest.* | checkpoint.*) echo 3 ;;
 	service.* | readback.* | metrics.* | answer.*) echo 2 ;;
 	ask.* | http*.* | ring*.* | choose.* | counters.h | refusal.* | health.* | queue.h | watch.* | reply.* | head.* | endpoint.*) echo 1 ;;
-	cgroup.* | config.* | fault.* | listen.* | daemon.* | disk.* | now.* | diag.* | timers.* | must.h | status.*) echo 0 ;;
+	cgroup.* | config.* | fault.* | listen.* | daemon.* | disk.* | now.* | diag.* | timers.* | must.h | status.* | text.*) echo 0 ;;
 	*) echo none ;;
 	esac
 }
