@@ -206,7 +206,7 @@ size_t json_record_hungry(const struct json_record *j, size_t n)
 {
 	size_t most = n / 4 * 3;
 
-	if (j->mode != BASE64 || j->n >= 3 || !j->rest || most <= j->n)
+	if (j->mode != BASE64 || j->n >= 3 || most <= j->n)
 		return 0;
 	return most - j->n < j->rest ? most - j->n : (size_t)j->rest;
 }

@@ -206,11 +206,46 @@ static void test_fed(void **state)
 				}
 }
 
+/* How many bytes of the body are asked for, whatever room there is: none before the body, or while
+ * there are enough of them for a group, or where the room takes no group; and never more than are
+ * left or than the room takes with those that wait for a group. */
+static void test_hungry(void **state)
+{
+	static const char rec[] = "POST /a-long-target-so-that-the-room-ends-in-the-field HTTP/1.1\r\nA: \"\001\r\n\r\n"
+				  "0123456789012345678901234567890123456789";
+	size_t len = sizeof(rec) - 1, head = (size_t)(strstr(rec, "012") - rec), begins, have, room;
+	struct json_record j;
+	char out[512];
+
+	(void)state;
+	encode(rec, len, out, sizeof(out), 256);
+	begins = (size_t)(strstr(out, "\"body\":\"") + 8 - out);
+	for (have = head; have <= len; have++)
+		for (room = JSON_ROOM; room < JSON_ROOM + 128; room++) {
+			size_t wrote, waits, rest = len - have;
+
+			json_record_start(&j, 3, 17, 1795221500123u, (const uint8_t *)rec, have, len);
+			wrote = json_record_more(&j, out, room);
+			if (!rest || wrote < begins) {
+				for (size_t n = 0; n < 64; n++)
+					assert_int_equal(json_record_hungry(&j, n), 0);
+				continue;
+			}
+			waits = have - head - (wrote - begins) / 4 * 3;
+			for (size_t n = 0; n < 64; n++) {
+				size_t most = n / 4 * 3, want = most > waits && waits < 3 ? most - waits : 0;
+
+				assert_int_equal(json_record_hungry(&j, n), want < rest ? want : rest);
+			}
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines), cmocka_unit_test(test_no_head),
-		cmocka_unit_test(test_large), cmocka_unit_test(test_fed), cmocka_unit_test(test_find),
+		cmocka_unit_test(test_large), cmocka_unit_test(test_fed), cmocka_unit_test(test_hungry),
+		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_time), cmocka_unit_test(test_gap),
 	};
 
