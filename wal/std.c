@@ -22,7 +22,7 @@ static struct {
 	pthread_cond_t	more, idle;
 	bool	 running;		/* the thread is there */
 	bool	 writing;
-	int	 failed;		/* errno of the last write, 0: it went well */
+	bool	 failed;		/* the last write did */
 	bool	 torn;			/* and it had written half a line */
 	unsigned first, n;
 	uint64_t untold;		/* lost, and not said yet */
@@ -48,8 +48,8 @@ void std_open(void)
 		close(fd);
 }
 
-/* All of it, however long it takes: 0 or errno. */
-static int put(const char *p, size_t n)
+/* All of it, however long it takes; false: standard error takes no more. */
+static bool put(const char *p, size_t n)
 {
 	struct pollfd wait = { .fd = STDERR_FILENO, .events = POLLOUT };
 	const char *from = p;
@@ -66,10 +66,10 @@ static int put(const char *p, size_t n)
 			poll(&wait, 1, -1);
 		} else if (k == 0 || errno != EINTR) {
 			q.torn |= p != from;
-			return k < 0 ? errno : EIO;
+			return false;
 		}
 	}
-	return 0;
+	return true;
 }
 
 /* ---- the thread ---- */
@@ -97,8 +97,8 @@ static void *run(void *arg)
 {
 	char line[STD_LINE];
 	uint64_t told;
+	bool well;
 	size_t n;
-	int err;
 
 	pthread_mutex_lock(&q.lock);
 	for (;;) {
@@ -109,11 +109,11 @@ static void *run(void *arg)
 		told = next_line(line, &n);
 		q.writing = true;
 		pthread_mutex_unlock(&q.lock);
-		err = put(line, n);
+		well = put(line, n);
 		pthread_mutex_lock(&q.lock);
 		q.writing = false;
-		q.failed = err;
-		if (err) {		/* what was told of is lost already */
+		q.failed = !well;
+		if (!well) {		/* what was told of is lost already */
 			q.untold += told ? told : 1;
 			q.lost += !told;
 		}

@@ -17,12 +17,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 static int err[2], done[2], word[2];	/* standard error; the child's words; the test's */
+static int took_nothing;		/* errno while standard error takes nothing */
+static unsigned takes = UINT32_MAX;	/* so many messages first */
+
+/* The one that std.c writes with; a device may take nothing, and say no more than that. */
+ssize_t write(int fd, const void *p, size_t n)
+{
+	if (fd != STDERR_FILENO || takes)
+		return takes -= fd == STDERR_FILENO, syscall(SYS_write, fd, p, n);
+	errno = took_nothing;
+	return 0;
+}
 
 static pid_t child(void (*life)(void))
 {
@@ -248,6 +260,47 @@ static void test_gone(void **state)
 	over(pid);
 }
 
+/* A write that takes nothing is one that failed, whatever errno is from before: the message is lost,
+ * and told of as soon as there is one that is not. */
+static void life_takes_nothing(void)
+{
+	static const int was[] = { 0, EINTR, EAGAIN };
+
+	std_start("name");
+	for (unsigned i = 0; i < 3; i++) {
+		took_nothing = was[i];
+		takes = 0;
+		say(1);
+		std_flush(60000);
+		say(2);
+		std_flush(60000);
+		takes = 1;			/* and not the line that tells of the two */
+		std_say("well\n", 5);
+		std_flush(60000);
+		if (std_lost() != 2 * i + 2)
+			_exit((int)(10 + i));
+		takes = UINT32_MAX;
+		std_say("well\n", 5);
+		std_flush(60000);
+	}
+}
+
+static void test_takes_nothing(void **state)
+{
+	pid_t pid = child(life_takes_nothing);
+	FILE *f = reader();
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		expect(f, "well\n");
+		expect(f, "well\n");
+		expect(f, "name: 2 messages were lost: standard error did not take them in time\n");
+	}
+	assert_int_equal(fgetc(f), EOF);
+	fclose(f);
+	over(pid);
+}
+
 /* What was said just before exit() is there. */
 static void life_exit(void)
 {
@@ -274,7 +327,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits), cmocka_unit_test(test_full), cmocka_unit_test(test_long),
-		cmocka_unit_test(test_gone), cmocka_unit_test(test_exit),
+		cmocka_unit_test(test_gone), cmocka_unit_test(test_takes_nothing),
+		cmocka_unit_test(test_exit),
 	};
 
 	alarm(60);		/* to give up on a child that says nothing */
