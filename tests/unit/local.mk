@@ -54,6 +54,7 @@ UNIT_TESTS += %D%/test_segment %D%/test_seg_scan %D%/test_seg_read
 UNIT_TESTS += %D%/test_seams %D%/test_dax %D%/test_place %D%/test_flushes
 %C%_test_dax_SOURCES = %D%/test_dax.c %D%/sh.h
 %C%_test_place_SOURCES = %D%/test_place.c %D%/sh.h
+%C%_test_place_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=free
 UNIT_TESTS += %D%/test_identity %D%/test_results
 %C%_test_results_SOURCES = %D%/test_results.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -46,6 +47,35 @@ int ioctl(int fd, unsigned long request, ...)
 	for (unsigned i = 0; i < sizeof(info->fsid); i++)
 		info->fsid[i] = (uint8_t)(0xa0 + i);
 	return 0;
+}
+
+/* Memory has in it what was there before, of the same size at least: what place.c takes for a
+ * mount must come from the one that it asks about. */
+void *__real_malloc(size_t n);
+void __real_free(void *p);
+void *__wrap_malloc(size_t n);
+void __wrap_free(void *p);
+static struct { void *p; size_t n; uint8_t was[32768]; } large;
+
+void *__wrap_malloc(size_t n)
+{
+	void *p = __real_malloc(n);
+
+	if (p && n > 8192 && n <= sizeof(large.was)) {
+		memcpy(p, large.was, n);
+		large.p = p;
+		large.n = n;
+	}
+	return p;
+}
+
+void __wrap_free(void *p)
+{
+	if (p && p == large.p) {
+		memcpy(large.was, p, large.n);
+		large.p = NULL;
+	}
+	__real_free(p);
 }
 
 static int setup(void **state)
@@ -150,6 +180,33 @@ static void what_cannot_be_found_out_is_well(void **state)
 	assert_false(forgets("/proc"));
 	assert_false(forgets("/nowhere/at/all"));
 	is("8:77 ext4 /dev/sdx rw", NULL, NULL);	/* no such device */
+}
+
+/* Without a descriptor for the folder, or for what the kernel says of it, nothing is known, not
+ * what was known of the one before. */
+static void no_descriptors(void **state)
+{
+	rlim_t free_ones[] = { 0, 1 };
+	struct rlimit had, few;
+	int next;
+
+	(void)state;
+	disk("8:0", "sda", NULL);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &had), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		bool bad;
+
+		is("8:0 ext4 /dev/sda rw,nobarrier", NULL, "with nobarrier:");
+		next = dup(STDERR_FILENO);
+		close(next);
+		few = (struct rlimit){ (rlim_t)next + free_ones[i], had.rlim_max };
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+		bad = forgets("/proc");
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &had), 0);
+		assert_false(bad);
+		assert_string_equal(why, "");
+	}
+	is("8:0 ext4 /dev/sda rw,nobarrier", NULL, "with nobarrier:");
 }
 
 static void memory_is_told(void **state)
@@ -355,6 +412,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_cannot_be_found_out_is_well),
+		cmocka_unit_test(no_descriptors),
 		cmocka_unit_test(memory_is_told),
 		cmocka_unit_test(barriers),
 		cmocka_unit_test(disks_that_are_memory),
