@@ -134,8 +134,10 @@ static unsigned do_sends(struct ring *r, struct ring_event *ev, unsigned max)
 			continue;
 		}
 		c->flags &= ~F_SEND;
-		if (c->flags & F_FIN)
+		if (c->flags & F_FIN) {
+			syscall_count(r);
 			shutdown(c->fd, SHUT_WR);
+		}
 		ev[n++] = (struct ring_event){ .kind = RING_SENT, .conn = conn, .res = res };
 	}
 	return n;
@@ -276,6 +278,7 @@ static bool conn_new(struct ring *r, int fd, unsigned listener, struct ring_even
 	e.data.u64 = tag(r, conn);
 	syscall_count(r);
 	if (epoll_ctl(r->epfd, EPOLL_CTL_ADD, fd, &e)) {
+		syscall_count(r);
 		close(fd);
 		rtable_put(&r->t, conn);
 		return false;
@@ -349,6 +352,7 @@ static int look(struct ring *r, int timeout_ms, struct ring_event *ev)
 		if (tag & TAG_LISTENER) {
 			r->l[(uint32_t)tag].ready = true;
 		} else if (tag & TAG_WAKE) {
+			syscall_count(r);
 			if (read(r->wake.fd, &word, sizeof(word)) < 0)
 				continue;
 			rwake_taken(&r->wake);

@@ -426,6 +426,7 @@ static bool on_accept(struct ring *r, const struct io_uring_cqe *cqe, bool one, 
 		return false;
 	}
 	/* There is no handle for the client: more came at once than a backlog holds. */
+	count_add(&r->st.syscalls, 1);
 	close(cqe->res);
 	count_add(&r->st.turned_away, !r->stopping);
 	return false;
@@ -515,8 +516,10 @@ static bool on_send(struct ring *r, const struct io_uring_cqe *cqe, struct rconn
 		send_start(r, c);
 		return false;
 	}
-	if (c->flags & F_FIN)
+	if (c->flags & F_FIN) {
+		count_add(&r->st.syscalls, 1);
 		shutdown(c->fd, SHUT_WR);
+	}
 	*ev = (struct ring_event){ .kind = RING_SENT, .conn = (uint32_t)(c - r->t.c),
 				   .res = cqe->res < 0 ? cqe->res : 0 };
 	return true;

@@ -73,7 +73,7 @@ UNIT_TESTS += %D%/test_listen
 %C%_test_checkpoint_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=eventfd,--wrap=pthread_create,--wrap=read,--wrap=write
 UNIT_TESTS += %D%/test_ring_conn
 UNIT_TESTS += %D%/test_ring_open
-%C%_test_ring_open_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=malloc,--wrap=mmap,--wrap=munmap,--wrap=eventfd,--wrap=epoll_create1,--wrap=sem_init,--wrap=pthread_create,--wrap=epoll_ctl,--wrap=epoll_wait,--wrap=accept4,--wrap=recv,--wrap=readv,--wrap=send,--wrap=sendmsg,--wrap=shutdown,--wrap=sem_post,--wrap=close,--wrap=fcntl,--wrap=io_uring_queue_init_params,--wrap=io_uring_register_buf_ring,--wrap=io_uring_register_probe,--wrap=io_uring_submit,--wrap=io_uring_submit_and_get_events,--wrap=io_uring_submit_and_wait_timeout
+%C%_test_ring_open_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=malloc,--wrap=mmap,--wrap=munmap,--wrap=eventfd,--wrap=epoll_create1,--wrap=sem_init,--wrap=pthread_create,--wrap=epoll_ctl,--wrap=epoll_wait,--wrap=accept4,--wrap=recv,--wrap=read,--wrap=readv,--wrap=send,--wrap=sendmsg,--wrap=shutdown,--wrap=sem_post,--wrap=close,--wrap=fcntl,--wrap=io_uring_queue_init_params,--wrap=io_uring_register_buf_ring,--wrap=io_uring_register_probe,--wrap=io_uring_submit,--wrap=io_uring_submit_and_get_events,--wrap=io_uring_submit_and_wait_timeout
 UNIT_TESTS += %D%/test_doctor
 %C%_test_doctor_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fopen,--wrap=opendir,--wrap=realpath,--wrap=readlink,--wrap=stat,--wrap=statvfs,--wrap=uname,--wrap=getrlimit,--wrap=choose_probe,--wrap=choose_ring,--wrap=choose_try_ring
 UNIT_TESTS += %D%/test_choose %D%/test_fault %D%/test_now

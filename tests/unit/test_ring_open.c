@@ -108,6 +108,7 @@ COUNTED(int, epoll_ctl, -1, (int a, int b, int c, struct epoll_event *d), (a, b,
 COUNTED(int, epoll_wait, -1, (int a, struct epoll_event *b, int c, int d), (a, b, c, d))
 COUNTED(int, accept4, -1, (int a, struct sockaddr *b, socklen_t *c, int d), (a, b, c, d))
 COUNTED(ssize_t, recv, -1, (int a, void *b, size_t c, int d), (a, b, c, d))
+COUNTED(ssize_t, read, -1, (int a, void *b, size_t c), (a, b, c))
 COUNTED(ssize_t, readv, -1, (int a, const struct iovec *b, int c), (a, b, c))
 COUNTED(ssize_t, send, -1, (int a, const void *b, size_t c, int d), (a, b, c, d))
 COUNTED(ssize_t, sendmsg, -1, (int a, const struct msghdr *b, int c), (a, b, c))
@@ -965,6 +966,74 @@ static void test_numbers(void **state)
 	}
 }
 
+static void calls_are_told(void)
+{
+	struct ring_stats s;
+
+	the.o->stats(the.r, &s);
+	assert_int_equal(s.syscalls, the.calls);
+}
+
+/* Also those that are rare: the end of a stream behind a reply, a commit with a reply in front of it
+ * and one with none, what wakes the ring, and more at once than one entry into the kernel takes. */
+static void test_rare_calls(void **state)
+{
+	enum { OPEN = 400 };
+	static uint32_t conn[OPEN];
+	static int fd[OPEN];
+
+	(void)state;
+	for EACH(o) {
+		struct iovec iov = { the.text, 3 };
+		struct blk_aio *aio;
+		char back[8];
+
+		begin_with(*o, OPEN);
+		for (unsigned i = 0; i < OPEN; i++) {
+			fd[i] = come();
+			UNTIL(the.accepted == i + 1);
+			conn[i] = the.last;
+		}
+		turns(OPEN / BUFS + 2);
+		calls_are_told();
+		the.in = true;
+		the.o->send(the.r, conn[0], &iov, 1);
+		the.o->shutdown(the.r, conn[0]);
+		the.in = false;
+		UNTIL(the.sent == 1);
+		assert_int_equal(read(fd[0], back, sizeof(back)), 3);
+		assert_int_equal(read(fd[0], back, sizeof(back)), 0);
+		calls_are_told();
+		aio = the.o->aio(the.r);
+		assert_non_null(aio);
+		for (unsigned k = 1; k <= 2; k++) {
+			the.in = true;
+			if (k == 1)
+				the.o->send(the.r, conn[1], &iov, 1);
+			assert_int_equal(aio->call(aio, not_done, NULL), 0);
+			the.in = false;
+			UNTIL(the.synced == k && the.sent == 2);
+			calls_are_told();
+		}
+		for (unsigned k = 1; k <= 2; k++) {
+			unsigned n = the.woken;		/* commits wake it, too */
+
+			the.o->wake(the.r);
+			UNTIL(the.woken > n);
+			calls_are_told();
+		}
+		the.in = true;
+		for (unsigned i = 0; i < OPEN; i++)
+			the.o->close_conn(the.r, conn[i]);
+		the.in = false;
+		UNTIL(the.closed == OPEN);
+		calls_are_told();
+		over();
+		for (unsigned i = 0; i < OPEN; i++)
+			close(fd[i]);
+	}
+}
+
 /* What a ring over it needs is there, as the system itself says: then it has to open. */
 static bool has_uring(void)
 {
@@ -990,7 +1059,7 @@ int main(void)
 		cmocka_unit_test(test_accept_errors), cmocka_unit_test(test_cannot_watch),
 		cmocka_unit_test(test_interrupted), cmocka_unit_test(test_wait_fails),
 		cmocka_unit_test(test_one_event_a_turn), cmocka_unit_test(test_shares), cmocka_unit_test(test_of_one), cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_numbers), cmocka_unit_test(test_rare_calls),
 	};
 
 	alarm(120);		/* a wait that does not come back */
