@@ -342,6 +342,35 @@ static void long_target(void **state)
 	assert_int_equal(h.req.target[255], '0');
 }
 
+/* The same in two pieces, cut anywhere: what is behind the room for it stays as it is. */
+static void long_target_in_pieces(void **state)
+{
+	char in[512];
+	struct http_span sp;
+	struct http h;
+	size_t used;
+
+	(void)state;
+	for (int len = 255; len < 290; len++) {
+		int n = snprintf(in, sizeof(in), "GET /%0*d HTTP/1.1\r\nHost: a\r\n\r\n", len - 1, 7);
+
+		for (int cut = 5; cut < 5 + len; cut++) {
+			struct http_err none = { 0, NULL };
+
+			http_init(&h, &limits);
+			assert_int_equal(http_step(&h, (uint8_t *)in, (size_t)cut, &used, &sp), HTTP_HEAD);
+			assert_int_equal(used, cut);
+			assert_int_equal(http_step(&h, (uint8_t *)in + cut, (size_t)(n - cut), &used, &sp), HTTP_HEADERS);
+			assert_int_equal(used, n - cut);
+			assert_int_equal(h.req.target_len, len);
+			assert_memory_equal(h.req.target, in + 4, len < 256 ? len : 256);
+			assert_int_equal(h.err.status, none.status);
+			assert_ptr_equal(h.err.reason, none.reason);
+			assert_ptr_equal(h.lim, &limits);
+		}
+	}
+}
+
 /* Every byte value at every place of a request: whatever the verdict, it is the same
  * in whole and byte by byte. */
 static void any_byte_anywhere(void **state)
@@ -392,6 +421,7 @@ int main(void)
 		cmocka_unit_test(limits_are_exact),
 		cmocka_unit_test(chunk_sizes),
 		cmocka_unit_test(long_target),
+		cmocka_unit_test(long_target_in_pieces),
 		cmocka_unit_test(any_byte_anywhere),
 		cmocka_unit_test(few_steps),
 	};
