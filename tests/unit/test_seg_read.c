@@ -297,6 +297,34 @@ static void test_why(void **state)
 	blk_sim_free(sim);
 }
 
+/* What stands in front of a number that is lost bounds how many are: a frame that names others too,
+ * and one that names earlier ones does not. */
+static void test_why_behind_a_gap(void **state)
+{
+	static const struct { uint64_t first, last, next, from; } rows[] = {
+		{ 8, 8, 9, 9 }, { 8, 20, 21, 21 }, { 3, 4, 8, 8 }, { 8, 20, 23, 21 }, { 1, 7, 8, 8 }, { 7, 7, 9, 8 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct blk_sim *sim = blk_sim_new();
+		struct seglog *s = filled(sim, 7);
+		struct gap_data g = { .from_seq = rows[i].first, .to_seq = rows[i].last, .reason = GAP_TORN };
+		struct byte byte;
+
+		assert_int_equal(seglog_append_gap(s, &g), 0);
+		byte = byte_behind(s, 0);
+		byte.off += 20;
+		assert_int_equal(model_append(s, rows[i].next, 3), 0);
+		assert_int_equal(blk_sim_flip(sim, byte.path, byte.off * 8), 0);
+		for (uint64_t seq = rows[i].from; seq <= rows[i].next; seq++)
+			expect_why(s, seq, WAL_DAMAGE, rows[i].from, rows[i].next);
+		expect_why(s, rows[i].next + 1, WAL_IS_THERE, rows[i].next + 1, rows[i].next + 1);
+		seglog_close(s);
+		blk_sim_free(sim);
+	}
+}
+
 /* What the device does not give is not taken for what is not there. */
 static void test_why_unreadable(void **state)
 {
@@ -1118,6 +1146,7 @@ int main(void)
 		cmocka_unit_test(test_sees_only_what_is_synced),
 		cmocka_unit_test(test_gaps_and_damage_are_passed),
 		cmocka_unit_test(test_why),
+		cmocka_unit_test(test_why_behind_a_gap),
 		cmocka_unit_test(test_why_unreadable),
 		cmocka_unit_test(test_why_gone),
 		cmocka_unit_test(test_another_file_of_the_name),

@@ -1237,6 +1237,66 @@ static void test_explained_in_part(void **state)
 	}
 }
 
+/* A hole that no number is missing for is explained by its place: by the frame that has its offset
+ * and its bytes, in its segment or, with a batch behind it, in a later one. */
+static void test_explained_by_its_place(void **state)
+{
+	static const struct { int off, bytes; unsigned segment; bool explained; } rows[] = {
+		{ 0, 0, 2, true }, { 8, 0, 2, false }, { -8, 0, 2, false }, { 0, 8, 2, false }, { 0, -8, 2, false },
+		{ 8, 8, 2, false }, { 0, 0, 3, true }, { 8, 0, 3, false }, { 0, 8, 3, false }, { 0, 0, 1, false },
+		{ 0, 0, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct gap_data lost = { .from_seq = 12, .to_seq = 11, .reason = GAP_TORN };
+		struct blk_sim *sim = blk_sim_new();
+		struct gap_data g = lost;
+		struct seg_lane l;
+		struct seglog *s;
+		uint64_t off = SEG_DATA, bytes;
+
+		model_dirs(blk_sim_ops(sim));
+		s = model_start(blk_sim_ops(sim));
+		model_prepare(s);
+		for (uint64_t seq = 8; seq < 12; seq++)
+			off += frame_bytes(model_len(seq));
+		bytes = frame_bytes(sizeof(lost));
+		g.offset = off + (uint64_t)rows[i].off;
+		g.bytes = bytes + (uint64_t)rows[i].bytes;
+		assert_int_equal(model_append(s, 1, 7), 0);
+		g.from_seq = 8;
+		g.to_seq = 7;
+		if (rows[i].segment == 1)
+			assert_int_equal(seglog_append_gap(s, &g), 0);
+		assert_int_equal(seglog_rotate(s), 0);
+		assert_int_equal(model_append(s, 8, 4), 0);
+		assert_int_equal(seglog_place(s).off, off);
+		assert_int_equal(seglog_append_gap(s, &lost), 0);
+		assert_int_equal(seglog_place(s).off, off + bytes);
+		assert_int_equal(model_append(s, 12, 3), 0);
+		g.from_seq = 15;
+		g.to_seq = 14;
+		if (rows[i].segment == 2)
+			assert_int_equal(seglog_append_gap(s, &g), 0);
+		model_prepare(s);
+		assert_int_equal(seglog_rotate(s), 0);
+		if (rows[i].segment == 3)
+			assert_int_equal(seglog_append_gap(s, &g), 0);
+		assert_int_equal(model_append(s, 15, 3), 0);
+		seglog_close(s);
+		assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000002.seg", (off + 20) * 8), 0);
+		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+		assert_int_equal(l.nholes, 1);
+		assert_int_equal(l.holes[0].off, off);
+		assert_int_equal(l.holes[0].bytes, bytes);
+		assert_true(l.holes[0].from_seq > l.holes[0].to_seq);
+		assert_int_equal(l.holes[0].state, rows[i].explained ? SEG_HOLE_EXPLAINED : SEG_HOLE_DAMAGE);
+		seg_lane_free(&l);
+		blk_sim_free(sim);
+	}
+}
+
 /* The last file is cut in its first frame: no number that stands there is given again, however many
  * batches there were; and once a recovery has skipped enough numbers none is lost any more. */
 static void test_numbers_of_a_cut_file(void **state)
@@ -1318,6 +1378,7 @@ int main(void)
 		cmocka_unit_test(test_stale_frames_behind_a_lost_header),
 		cmocka_unit_test(test_many_keys),
 		cmocka_unit_test(test_explained_in_part),
+		cmocka_unit_test(test_explained_by_its_place),
 		cmocka_unit_test(test_numbers_of_a_cut_file),
 	};
 
