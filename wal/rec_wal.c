@@ -44,7 +44,7 @@ int rec_wal_walk(struct rec *r, unsigned lane, uint64_t from, struct scan *s,
 			x.to_seq = it.seq + it.records - 1;
 			if (x.seq < from)
 				x.seq = from;
-			if (!it.records || x.to_seq < x.seq)
+			if (x.to_seq < x.seq)	/* all of them are below it, or there was none */
 				x.to_seq = x.seq - 1;
 		}
 		err = cb(arg, &x);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "codec.h"
+#include "rec_priv.h"
 #include "../sim/pm_sim.h"
 
 #define ENTRIES 64u
@@ -472,6 +473,76 @@ static void anything(void **state)
 	}
 }
 
+/* ---- what recovery takes from it ---- */
+
+static struct { uint64_t seq, to_seq, time_ms; uint32_t nfrags; } taken[8];
+static unsigned ntaken;
+
+static int take(void *arg, const struct rec_item *x)
+{
+	assert_ptr_equal(arg, taken);
+	assert_true(ntaken < 8);
+	taken[ntaken].seq = x->seq;
+	taken[ntaken].to_seq = x->to_seq;
+	taken[ntaken].time_ms = x->time_ms;
+	taken[ntaken++].nfrags = x->nfrags;
+	return 0;
+}
+
+/* Records from a number on, and of damage what is not below it: none is from the number itself to
+ * the one before, whether only a CLOCK was hit or all that was lost is in the segments already. */
+static void what_recovery_takes(void **state)
+{
+	static struct rec r;
+	struct scan s;
+
+	(void)state;
+	for (unsigned clock = 0; clock < 2; clock++)
+		for (uint64_t from = FIRST_SEQ - 1; from < FIRST_SEQ + 6; from++) {
+			uint64_t bad, first = FIRST_SEQ + 1, last = FIRST_SEQ + (clock ? 0 : 2), n = 0;
+
+			setup_at(0);
+			batch(1000);
+			record(1);
+			bad = pos;
+			if (clock) {
+				batch(2000);
+			} else {
+				record(2);
+				record(1);
+			}
+			batch(3000);
+			record(3);
+			if (!clock)
+				*word(bad + 4) ^= 4;
+			*word(bad) ^= 4;
+			r = (struct rec){ .wal = &w };
+			ntaken = 0;
+			assert_int_equal(rec_wal_walk(&r, LANE, from, &s, take, taken), 0);
+			if (from <= FIRST_SEQ) {
+				assert_int_equal(taken[n].seq, FIRST_SEQ);
+				assert_int_equal(taken[n].to_seq, FIRST_SEQ);
+				assert_int_equal(taken[n].time_ms, 1000);
+				assert_int_equal(taken[n++].nfrags, 1);
+			}
+			if (from > first)
+				first = from;
+			if (last < first)
+				last = first - 1;
+			assert_int_equal(taken[n].seq, first);
+			assert_int_equal(taken[n].to_seq, last);
+			assert_int_equal(taken[n++].nfrags, 0);
+			if (from < seq) {
+				assert_int_equal(taken[n].seq, seq - 1);
+				assert_int_equal(taken[n].to_seq, seq - 1);
+				assert_int_equal(taken[n].time_ms, 3000);
+				assert_int_equal(taken[n++].nfrags, 3);
+			}
+			assert_int_equal(ntaken, n);
+			teardown();
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -489,6 +560,7 @@ int main(void)
 		cmocka_unit_test(a_stale_lap_is_not_read),
 		cmocka_unit_test(lost_head),
 		cmocka_unit_test(anything),
+		cmocka_unit_test(what_recovery_takes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
