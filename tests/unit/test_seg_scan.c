@@ -733,6 +733,32 @@ static void test_errnos_of_a_page(void **state)
 	refused_err = EIO;
 }
 
+/* One copy of a header is damaged, and the process has not what it takes to read the other: nothing is
+ * known of the file, and that is what is said. */
+static void test_trouble_beside_a_damaged_copy(void **state)
+{
+	static const int errs[] = { ENOMEM, EMFILE, ENFILE, EBADF, EINTR };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(errs) / sizeof(errs[0]); i++)
+		for (unsigned b = 0; b < 2; b++) {
+			struct blk_sim *sim = make_lane();
+			struct blk_ops ops = *blk_sim_ops(sim);
+			struct seg_lane l;
+
+			assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg",
+						      ((b ? SEG_HDR_B : SEG_HDR_A) + 20) * 8), 0);
+			below = blk_sim_ops(sim);
+			ops.read = refusing_read;
+			refused_err = errs[i];
+			refused_from = b ? SEG_HDR_A : SEG_HDR_B;
+			refused_to = refused_from + sizeof(struct seg_header);
+			assert_int_equal(model_scan(&ops, false, &l, NULL), -errs[i]);
+			blk_sim_free(sim);
+		}
+	refused_err = EIO;
+}
+
 /* A record that holds what looks like frames is data and nothing else. */
 static void test_frames_in_data(void **state)
 {
@@ -1366,6 +1392,7 @@ int main(void)
 		cmocka_unit_test(test_misplaced_frames),
 		cmocka_unit_test(test_unreadable_pages),
 		cmocka_unit_test(test_errnos_of_a_page),
+		cmocka_unit_test(test_trouble_beside_a_damaged_copy),
 		cmocka_unit_test(test_frames_in_data),
 		cmocka_unit_test(test_any_bytes),
 		cmocka_unit_test(test_callback_stops),
