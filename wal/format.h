@@ -5,8 +5,8 @@
  *
  * All integers are little-endian.  A store is three things:
  *
- *   STORE/store          who the store is: struct store_block, twice; and what each lane
- *                        once had: struct store_lane[LANES_MAX], twice
+ *   STORE/store          who the store is: struct storefile_block, twice; and what each lane
+ *                        once had: struct storefile_lane[LANES_MAX], twice
  *   STORE/log/LLL/N.seg  per lane (LLL, 3 decimal digits) the segment log: the
  *                        one durable format on block storage (N: 8 hex digits)
  *   NVMM/wal, NVMM/pktbufs
@@ -129,7 +129,7 @@
 #define DAX_ALIGN	(2u << 20)
 
 #define WAL_MAGIC	0x314c41572d545350ull	/* "PST-WAL1" */
-#define STORE_MAGIC	0x315254532d545350ull	/* "PST-STR1" */
+#define STOREFILE_MAGIC	0x315254532d545350ull	/* "PST-STR1" */
 #define SEG_MAGIC	0x314745532d545350ull	/* "PST-SEG1" */
 #define HEAD_MAGIC	0x44414548u		/* "HEAD" */
 #define LANE_MAGIC	0x454e414cu		/* "LANE" */
@@ -193,13 +193,13 @@ static_assert(WAL_RINGS == 40960, "rings");
 /* ---- file `store`: copies at 0 and 4096, written one after the other, a sync
  * after each; the valid one with the higher gen counts ---- */
 enum {
-	STORE_WAL_ATTACHED = 1,	/* records may be in the wal at nvmm_path: do not
+	STOREFILE_WAL_ATTACHED = 1,	/* records may be in the wal at nvmm_path: do not
 				 * start without it */
-	STORE_OPEN = 2,		/* open for writing, now or when the machine stopped; without
+	STOREFILE_OPEN = 2,		/* open for writing, now or when the machine stopped; without
 				 * it the segments end cleanly: what does not is damage */
-	STORE_LANES = 4,	/* the lane table behind the blocks is true */
+	STOREFILE_LANES = 4,	/* the lane table behind the blocks is true */
 };
-struct store_block {
+struct storefile_block {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t byte_order;
@@ -216,25 +216,25 @@ struct store_block {
 				 * behind by an earlier attachment is not taken for it */
 	uint32_t crc;		/* over all before */
 };
-static_assert(sizeof(struct store_block) == 512, "store_block");
+static_assert(sizeof(struct storefile_block) == 512, "storefile_block");
 
 /* The lane table: what a lane once had, so that what is missing is told as missing and no
  * number is given twice.  Written when a segment is ready for use (its file and name are
  * durable, and it is not handed to the writer before this is), before retention removes one,
  * and at open and close; copy A and copy B as the blocks. */
-#define STORE_LANES_A	8192u
-#define STORE_LANES_B	(STORE_LANES_A + LANES_MAX * 64u)
+#define STOREFILE_LANES_A	8192u
+#define STOREFILE_LANES_B	(STOREFILE_LANES_A + LANES_MAX * 64u)
 enum {
 	LANE_MISSING = 1,	/* files were missing when a recovery began, and it has not yet
 				 * explained the numbers below next_seq that were in them */
 	LANE_SKIPPED = 2,	/* likewise, but whether they were in any file is not known */
 	LANE_OPEN = 4,		/* the store was open when it was looked at, and a start that could not
-				 * read the end of this lane left it so: STORE_OPEN, for this lane alone */
+				 * read the end of this lane left it so: STOREFILE_OPEN, for this lane alone */
 	LANE_LOW = 8,		/* whether what is below low_seq has expired or its files were removed is
 				 * not known: the table was lost.  Retention takes this away when it
 				 * removes the next one, for then all of it would have expired too */
 };
-struct store_lane {
+struct storefile_lane {
 	uint32_t magic;		/* LANE_MAGIC */
 	uint32_t lane;
 	uint64_t gen;
@@ -247,7 +247,7 @@ struct store_lane {
 	uint32_t flags;
 	uint32_t crc;		/* over all before */
 };
-static_assert(sizeof(struct store_lane) == 64, "store_lane");
+static_assert(sizeof(struct storefile_lane) == 64, "storefile_lane");
 
 /* ---- segments ---- */
 #define SEG_HDR_A	0u

@@ -12,7 +12,7 @@ libwal_a_SOURCES += %D%/scan.c %D%/scan.h %D%/settle.c %D%/settle.h
 libwal_a_SOURCES += %D%/recover.c %D%/recover.h %D%/rec_priv.h %D%/rec_table.c %D%/rec_table.h %D%/rec_store.c %D%/rec_lane.c %D%/rec_wal.c
 libwal_a_SOURCES += %D%/reason.c %D%/reason.h %D%/rec_act.c %D%/rec_tool.c %D%/rec_tool.h %D%/report.c %D%/report.h %D%/progress.c %D%/progress.h
 libwal_a_SOURCES += %D%/clock.c %D%/clock.h %D%/wal.c %D%/wal_priv.h %D%/wal_read.c %D%/wal_watch.c
-libwal_a_SOURCES += %D%/blk_file.c %D%/segment.c %D%/seg_batch.c %D%/seg_back.c %D%/segment_priv.h %D%/store.c %D%/store.h %D%/store_lanes.c
+libwal_a_SOURCES += %D%/blk_file.c %D%/segment.c %D%/seg_batch.c %D%/seg_back.c %D%/segment_priv.h %D%/storefile.c %D%/storefile.h %D%/storefile_lanes.c
 libwal_a_SOURCES += %D%/seg_walk.c %D%/seg_scan.c %D%/seg_scan.h %D%/seg_read.c %D%/seg_read.h %D%/seg_why.c %D%/seg_again.c
 
 WAL_LIBS = libwal.a $(PMEM_LIBS) $(BSD_LIBS)

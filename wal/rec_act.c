@@ -23,22 +23,22 @@
 /* Opens what rec_find looked at for writing. */
 static int open_store(struct rec *r)
 {
-	struct store_block b = { .segment_bytes = r->segment_bytes, .wal_class = r->cls,
+	struct storefile_block b = { .segment_bytes = r->segment_bytes, .wal_class = r->cls,
 				 .created_ms = r->now_ms() };
 	char why[256] = "";
 	int err;
 
-	if (r->store_open && r->rebuilt) {
-		err = store_write_again(&r->store);
+	if (r->storefile_open && r->rebuilt) {
+		err = storefile_write_again(&r->storefile);
 		return err ? rec_fail(r, err, "%s/store: cannot be made again: %s", r->store_dir,
 				      wal_strerror(err)) : 0;
 	}
-	if (r->store_open)
+	if (r->storefile_open)
 		return 0;
-	err = store_create(&r->store, r->blk, r->store_dir, &b, why, sizeof(why));
+	err = storefile_create(&r->storefile, r->blk, r->store_dir, &b, why, sizeof(why));
 	if (err)
 		return rec_fail(r, err, "%s", why[0] ? why : wal_strerror(err));
-	r->store_open = true;
+	r->storefile_open = true;
 	/* The wal's place may be the folder that was made just now. */
 	if (r->want_wal && !r->target && !r->hold && (err = rec_hold_target(r)))
 		return rec_fail(r, err == -EWOULDBLOCK ? WAL_EBUSY : err, "%s: cannot hold the wal: %s",
@@ -102,7 +102,7 @@ static int skip(struct rec_lane *l, uint64_t to_seq, uint32_t reason)
  * same, so this lane's are larger until the next start. */
 static uint64_t segment_bytes(const struct rec *r, const struct rec_lane *l)
 {
-	uint64_t wanted = r->segment_bytes ? r->segment_bytes : r->store.b.segment_bytes;
+	uint64_t wanted = r->segment_bytes ? r->segment_bytes : r->storefile.b.segment_bytes;
 	uint64_t need = l->wal_longest + SEG_BYTES_MIN - seg_record_max(SEG_BYTES_MIN);
 
 	need = (need + WAL_PAGE - 1) / WAL_PAGE * WAL_PAGE;
@@ -148,10 +148,10 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 {
 	struct rec_lane *l = &r->lane[lane];
 	struct seglog_resume at;
-	char name[STORE_LANE_NAME];
-	enum wal_class cls = r->cls ? r->cls : r->store.b.wal_class;
+	char name[STOREFILE_LANE_NAME];
+	enum wal_class cls = r->cls ? r->cls : r->storefile.b.wal_class;
 	struct seglog_options o = {
-		.blk = r->blk, .at = r->store.log, .dir = name, .lane = lane, .idle = idle,
+		.blk = r->blk, .at = r->storefile.log, .dir = name, .lane = lane, .idle = idle,
 		.now_ms = r->now_ms, .tick = tick, .tick_arg = r,
 		.cls = r->class_unknown ? 0 : cls,
 		.swift = class_forgets(cls), .direct = !class_syncs(cls),	/* who writes frags in place */
@@ -163,14 +163,14 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 		o.aside_open = rec_aside_open(l);
 	}
 	o.first_bytes = first_bytes(r, l, o.segment_bytes);
-	if (!r->store.lanes_off) {
-		o.note = store_lane_note;
-		o.note_arg = &r->store;
-		o.had = r->store.lane[lane];
+	if (!r->storefile.lanes_off) {
+		o.note = storefile_lane_note;
+		o.note_arg = &r->storefile;
+		o.had = r->storefile.lane[lane];
 	}
 	o.index_bytes = SEG_INDEX_ALL / r->lanes < SEG_INDEX_BYTES ? SEG_INDEX_ALL / r->lanes : SEG_INDEX_BYTES;
-	store_lane_name(name, lane);
-	memcpy(o.uuid, r->store.b.uuid, sizeof(o.uuid));
+	storefile_lane_name(name, lane);
+	memcpy(o.uuid, r->storefile.b.uuid, sizeof(o.uuid));
 	seg_lane_resume(&l->segs, &at);
 	if (l->aside) {			/* what is known to be there */
 		if (l->had_known && l->had.next_seq > at.next_seq)
@@ -193,16 +193,16 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 /* An older store, which has no table, and for which there is no room, goes on without. */
 static int note_lane(struct rec *r, unsigned lane)
 {
-	struct store_lane e;
+	struct storefile_lane e;
 	int err;
 
-	if (r->store.lanes_off)
+	if (r->storefile.lanes_off)
 		return 0;
 	rec_lane_had(r, lane, &e);
-	err = MUTANT(rec_note_lane) ? 0 : store_lane_write(&r->store, &e);
-	if (!blk_nospace(err) || r->store.lanes_on || r->rep->row->action == REC_CREATE)
+	err = MUTANT(rec_note_lane) ? 0 : storefile_lane_write(&r->storefile, &e);
+	if (!blk_nospace(err) || r->storefile.lanes_on || r->rep->row->action == REC_CREATE)
 		return err;
-	r->store.lanes_off = true;
+	r->storefile.lanes_off = true;
 	return 0;
 }
 
@@ -251,7 +251,7 @@ static int act_lane(struct rec *r, unsigned lane)
  * lanes have been written by now: the table as it is known has nothing new but zeros. */
 static int blank_entries(struct rec *r)
 {
-	struct store *s = &r->store;
+	struct storefile *s = &r->storefile;
 	bool any = false;
 
 	for (unsigned i = 0; i < LANES_MAX; i++) {
@@ -260,7 +260,7 @@ static int blank_entries(struct rec *r)
 		memset(&s->lane[i], 0, sizeof(s->lane[i]));
 		any = true;
 	}
-	return any && !s->lanes_off && !MUTANT(rec_blank_entries) ? store_lanes_write(s) : 0;
+	return any && !s->lanes_off && !MUTANT(rec_blank_entries) ? storefile_lanes_write(s) : 0;
 }
 
 int rec_act(struct rec *r)
@@ -269,16 +269,16 @@ int rec_act(struct rec *r)
 
 	/* Before a frame is written, or one that is torn now is told as damage of what was
 	 * acknowledged.  Without the table nothing else would say that all of it was. */
-	if (!err && !(r->store.b.flags & STORE_OPEN) && r->store.lanes_on && !MUTANT(rec_open_first))
-		err = store_mark_open(&r->store);
+	if (!err && !(r->storefile.b.flags & STOREFILE_OPEN) && r->storefile.lanes_on && !MUTANT(rec_open_first))
+		err = storefile_mark_open(&r->storefile);
 	if (!err)
-		err = store_lanes_make(&r->store, r->lanes);
+		err = storefile_lanes_make(&r->storefile, r->lanes);
 	for (unsigned i = 0; i < r->lanes && !err; i++)
 		if (r->lane[i].there)
 			err = act_lane(r, i);
 	if (!err)
 		err = blank_entries(r);
-	r->store.lanes_on = !err && !r->store.lanes_off;
+	r->storefile.lanes_on = !err && !r->storefile.lanes_off;
 	if (err && !r->rep->error)
 		rec_fail(r, err, "%s: %s", r->store_dir, wal_strerror(err));
 	return err;

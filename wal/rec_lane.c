@@ -508,7 +508,7 @@ static bool begin_unknown(const struct rec *r, const struct rec_lane *l)
 		return false;
 	if (l->had_known)
 		return l->had.flags & LANE_LOW;
-	return (r->store.lanes_on || r->rebuilt) && first && first->h.first_seq > 1;
+	return (r->storefile.lanes_on || r->rebuilt) && first && first->h.first_seq > 1;
 }
 
 static int note_begin_unknown(struct rec *r, unsigned lane)
@@ -531,16 +531,16 @@ static int note_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 	int err;
 
 	l->gone_from = 1;
-	if (!l->had_known && (r->store.lanes_on || r->rebuilt) && l->segs.nsegs)
+	if (!l->had_known && (r->storefile.lanes_on || r->rebuilt) && l->segs.nsegs)
 		l->end_gone = !l->has_wal && !ends_here(&l->segs) && !MUTANT(rec_end_unknown);
 	err = note_begin_unknown(r, lane);
 	if (err)
 		return err;
-	if (!l->had_known && r->store.lanes_on && l->segs.nsegs && !r->store.lane_bad[lane])
+	if (!l->had_known && r->storefile.lanes_on && l->segs.nsegs && !r->storefile.lane_bad[lane])
 		return rec_note(r, &(struct rec_finding){
 			.lane = lane, .from_seq = 1, .to_seq = 0, .reason = WAL_DAMAGE,
 			.state = RF_DAMAGE, .place = RP_STORE,
-			.offset = STORE_LANES_A + lane * sizeof(struct store_lane),
+			.offset = STOREFILE_LANES_A + lane * sizeof(struct storefile_lane),
 			.what = "the lane's entry in the table is gone" });
 	if (!l->had_known)
 		return 0;
@@ -550,7 +550,7 @@ static int note_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 
 /* Of a lane that is left as it is: what only the store's flag, or the head of its wal, knew until
  * now.  Nothing else of its entry changes, where there is one. */
-static void aside_had(const struct rec_lane *l, struct store_lane *e)
+static void aside_had(const struct rec_lane *l, struct storefile_lane *e)
 {
 	if (l->unclean && !MUTANT(rec_aside_flag))
 		e->flags |= LANE_OPEN;
@@ -560,7 +560,7 @@ static void aside_had(const struct rec_lane *l, struct store_lane *e)
 
 /* What is known from now on, whatever comes of this recovery: the decision that numbers are
  * skipped is in it, for the fact that it was taken on will not be found again. */
-void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
+void rec_lane_had(const struct rec *r, unsigned lane, struct storefile_lane *e)
 {
 	const struct rec_lane *l = &r->lane[lane];
 	const struct seg_lane *s = &l->segs;
@@ -572,7 +572,7 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e)
 		return;
 	}
 	/* Nothing that is found is known to be durable yet. */
-	*e = (struct store_lane){ .lane = lane, .low_segno = 1, .low_seq = 1, .next_seq = 1,
+	*e = (struct storefile_lane){ .lane = lane, .low_segno = 1, .low_seq = 1, .next_seq = 1,
 		.next_batch = s->next_batch };
 	if (l->had_known) {
 		e->low_segno = l->had.low_segno;
@@ -621,21 +621,21 @@ static void lane_progress(void *arg, uint64_t done, uint64_t total)
 static int find_segs(struct rec *r, unsigned lane)
 {
 	struct seg_lane *s = &r->lane[lane].segs;
-	char name[STORE_LANE_NAME];
+	char name[STOREFILE_LANE_NAME];
 	struct seg_scan_options o = {
-		.blk = r->blk, .at = r->store.log, .dir = name, .uuid = r->store.b.uuid, .lane = lane,
+		.blk = r->blk, .at = r->storefile.log, .dir = name, .uuid = r->storefile.b.uuid, .lane = lane,
 		.quick = !r->full, .all_used = r->lane[lane].all_used,
 		.progress = lane_progress, .arg = r,
 	};
 	int err;
 
-	if (!r->store_open || !r->store.log) {	/* to be created */
+	if (!r->storefile_open || !r->storefile.log) {	/* to be created */
 		memset(s, 0, sizeof(*s));
 		s->tail = SIZE_MAX;
 		s->next_seq = s->next_batch = 1;
 		return 0;
 	}
-	store_lane_name(name, lane);
+	storefile_lane_name(name, lane);
 	err = seg_scan_lane(&o, s);
 	if (err)
 		return rec_fail(r, err, "%s/log/%s: %s", r->store_dir, name, wal_strerror(err));
@@ -681,14 +681,14 @@ int rec_lane_find(struct rec *r, unsigned lane)
 
 	rep->lane = lane;
 	l->forgotten = r->rep->facts.attached == RA_FORGOTTEN;
-	if (r->store_open && store_lane(&r->store, lane)) {
+	if (r->storefile_open && storefile_lane(&r->storefile, lane)) {
 		l->had_known = true;
-		l->had = *store_lane(&r->store, lane);
+		l->had = *storefile_lane(&r->storefile, lane);
 	}
 	if (l->has_wal)
 		l->head_seq = r->wal->lane[lane].seq;
 	l->unclean = r->rep->unclean || (l->had_known && l->had.flags & LANE_OPEN && !MUTANT(rec_aside_open));
-	l->all_used = r->store_open && !l->unclean;
+	l->all_used = r->storefile_open && !l->unclean;
 	err = find_segs(r, lane);
 	l->aside = !err && l->segs.unread_last && !MUTANT(rec_unread_last);
 	if (l->aside) {

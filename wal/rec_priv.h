@@ -21,7 +21,7 @@
 #include "scan.h"
 #include "seg_scan.h"
 #include "segment.h"
-#include "store.h"
+#include "storefile.h"
 #include "walfile.h"
 
 #define REC_NO_CUT	SIZE_MAX
@@ -41,7 +41,7 @@ struct rec_lane {
 	uint64_t base;			/* next number of the segments, after the cut */
 	uint64_t head_seq, wal_next;	/* the wal has [head_seq, wal_next) */
 	bool	 had_known;		/* the lane table has it: */
-	struct store_lane had;
+	struct storefile_lane had;
 	uint64_t gone_from, gone_to;	/* numbers that it had and neither segments nor wal have;
 					 * from > to: none */
 	uint32_t gone_reason;
@@ -78,8 +78,8 @@ struct rec {
 	void	*progress_arg;
 
 	struct wal_report *rep;
-	struct store store;
-	bool	 store_open;
+	struct storefile storefile;
+	bool	 storefile_open;
 	bool	 fresh;			/* RS_FOREIGN: that store never had a record */
 	bool	 rebuilt;		/* store.b was found again, and is to be written */
 	bool	 class_unknown;		/* rebuilt, and no segment says whether there was a wal */
@@ -89,7 +89,7 @@ struct rec {
 	char	 taken_by[sizeof(((struct wal_bond *)0)->path)];	/* the other store's path */
 	int	 wal_error;		/* why it cannot be read: WAL_E*, 0 */
 	char	*nvmm_abs;		/* nvmm_path without links and relative parts, if it is there */
-	char	 wal_path[sizeof(((struct store_block *)0)->nvmm_path)];
+	char	 wal_path[sizeof(((struct storefile_block *)0)->nvmm_path)];
 	unsigned lanes;			/* highest lane that is there, + 1 */
 	struct rec_lane lane[LANES_MAX];
 	uint64_t done, total, base_done;	/* progress, bytes */
@@ -137,7 +137,7 @@ uint32_t rec_gone_reason(const struct rec_lane *l);
 /* And those that are skipped because of rec_numbers_lost. */
 uint32_t rec_lost_reason(const struct rec_lane *l);
 /* What the lane table says once recovery has begun. */
-void rec_lane_had(const struct rec *r, unsigned lane, struct store_lane *e);
+void rec_lane_had(const struct rec *r, unsigned lane, struct storefile_lane *e);
 /* keep_tail: the last number that what is behind the last frame may have had. */
 uint64_t rec_tail_last(const struct rec_lane *l);
 

@@ -38,11 +38,11 @@ struct vote {
 
 struct count {
 	struct rec *r;
-	struct store *s;
+	struct storefile *s;
 	struct vote v[VOTES];
 	unsigned n;
 	int	 other_format;	/* of a header: WAL_EVERSION, WAL_EBYTEORDER */
-	bool	 one_is_enough;	/* stop at the first segment of r->store's */
+	bool	 one_is_enough;	/* stop at the first segment of r->storefile's */
 	bool	 mine;
 };
 
@@ -107,14 +107,14 @@ static void vote(struct count *c, const struct seg_header *h)
 static int count_lane(struct count *c, unsigned lane)
 {
 	const struct blk_ops *blk = c->r->blk;
-	char name[STORE_LANE_NAME];
+	char name[STOREFILE_LANE_NAME];
 	struct blk_dir *dir;
 	struct seg_header h;
 	uint64_t *no;
 	size_t n;
 	int err;
 
-	store_lane_name(name, lane);
+	storefile_lane_name(name, lane);
 	err = blk->dir_open(blk->ctx, c->s->log, name, &dir);
 	if (err)
 		return err == -ENOENT ? 0 : err;
@@ -135,7 +135,7 @@ static int count_all(struct count *c)
 {
 	bool set[LANES_MAX];
 	unsigned n;
-	int err = store_lanes_list(c->s, set, &n);
+	int err = storefile_lanes_list(c->s, set, &n);
 
 	c->r->what = "looking for the store's identity";
 	for (unsigned i = 0; i < n && !err && !(c->one_is_enough && c->mine); i++)
@@ -156,7 +156,7 @@ static const struct vote *winner(const struct count *c)
 
 /* The wal at the place that was given, if it is this store's: 0, 1 none, -errno.  Without
  * a segment it alone says who the store is. */
-static int ask_wal(struct rec *r, struct store_block *b, bool known)
+static int ask_wal(struct rec *r, struct storefile_block *b, bool known)
 {
 	struct walfile *w;
 	int err;
@@ -180,13 +180,13 @@ static int ask_wal(struct rec *r, struct store_block *b, bool known)
 }
 
 /* The block as it must have been; false: nothing says so. */
-static bool make_block(struct rec *r, const struct count *c, struct store_block *b, uint64_t gen)
+static bool make_block(struct rec *r, const struct count *c, struct storefile_block *b, uint64_t gen)
 {
 	const struct vote *v = winner(c);
 	uint64_t size = v ? v->segment_bytes : r->segment_bytes;
 	size_t len = r->nvmm_path ? strlen(r->nvmm_path) : 0;
 
-	*b = (struct store_block){ .gen = gen + 1, .flags = STORE_OPEN,
+	*b = (struct storefile_block){ .gen = gen + 1, .flags = STOREFILE_OPEN,
 		.segment_bytes = size ? size : REC_SEGMENT_BYTES };
 	if (v) {
 		memcpy(b->uuid, v->uuid, sizeof(b->uuid));
@@ -195,11 +195,11 @@ static bool make_block(struct rec *r, const struct count *c, struct store_block 
 	}
 	if (len < sizeof(b->nvmm_path) && !ask_wal(r, b, v)) {
 		memcpy(b->nvmm_path, r->nvmm_path, len);
-		b->flags |= STORE_WAL_ATTACHED;
+		b->flags |= STOREFILE_WAL_ATTACHED;
 	} else if (!v) {
 		return false;
 	} else if ((v->unknown || class_has_wal(v->cls)) && !MUTANT(rebuild_asks_wal)) {
-		b->flags |= STORE_WAL_ATTACHED;		/* somewhere */
+		b->flags |= STOREFILE_WAL_ATTACHED;		/* somewhere */
 		if (!class_has_wal(v->cls)) {
 			b->wal_class = WAL_NVMM;
 			r->class_unknown = true;
@@ -210,8 +210,8 @@ static bool make_block(struct rec *r, const struct count *c, struct store_block 
 
 static int rebuild(struct rec *r, struct rec_facts *f, uint64_t gen, const char *what)
 {
-	struct count c = { .r = r, .s = &r->store };
-	struct store_block b;
+	struct count c = { .r = r, .s = &r->storefile };
+	struct storefile_block b;
 	int err = count_all(&c);
 
 	if (err)
@@ -226,10 +226,10 @@ static int rebuild(struct rec *r, struct rec_facts *f, uint64_t gen, const char 
 		f->store = f->store == RS_BAD ? RS_LOST : f->store;
 		return 0;
 	}
-	store_block_encode(&b);
+	storefile_block_encode(&b);
 	if (f->store == RS_FOREIGN)
-		store_lanes_forget(&r->store);
-	r->store.b = b;
+		storefile_lanes_forget(&r->storefile);
+	r->storefile.b = b;
 	r->rebuilt = true;
 	r->rep->unclean = true;
 	r->rep->wal_class = b.wal_class;
@@ -241,8 +241,8 @@ static int rebuild(struct rec *r, struct rec_facts *f, uint64_t gen, const char 
 int rec_store_lost(struct rec *r, struct rec_facts *f)
 {
 	char why[512] = "";
-	int err = store_open_lost(&r->store, r->blk, r->store_dir, r->read_only || !r->rebuild, why,
-				  sizeof(why));
+	int err = storefile_open_lost(&r->storefile, r->blk, r->store_dir, r->read_only || !r->rebuild, why,
+				      sizeof(why));
 
 	f->store = RS_BAD;
 	if (err == WAL_EBUSY) {
@@ -253,25 +253,25 @@ int rec_store_lost(struct rec *r, struct rec_facts *f)
 		return 0;
 	if (err)
 		return rec_fail(r, err, "%s", why);
-	if (r->store.file && (err = rec_store_names(r))) {
-		store_close(&r->store);
+	if (r->storefile.file && (err = rec_store_names(r))) {
+		storefile_close(&r->storefile);
 		return err;
 	}
 	err = rebuild(r, f, 0, "the store's file is lost: it is found again from its segments and its wal");
 	if (f->store == RS_GOOD && !err)
-		r->store_open = true;
+		r->storefile_open = true;
 	else
-		store_close(&r->store);
+		storefile_close(&r->storefile);
 	return err;
 }
 
 static bool has_its_wal(struct rec *r)
 {
-	const struct store_block *b = &r->store.b;
+	const struct storefile_block *b = &r->storefile.b;
 	const char *path[2] = { b->nvmm_path, r->nvmm_path };
 	bool there = false;
 
-	for (int i = 0; i < 2 && !there && b->flags & STORE_WAL_ATTACHED; i++) {
+	for (int i = 0; i < 2 && !there && b->flags & STOREFILE_WAL_ATTACHED; i++) {
 		struct walfile *w = path[i] && *path[i] ? calloc(1, sizeof(*w)) : NULL;
 
 		if (w && !walfile_open_ro(w, r->pm_custom ? r->pm : NULL, path[i], b->uuid)) {
@@ -284,26 +284,26 @@ static bool has_its_wal(struct rec *r)
 }
 
 /* By its table, if that is true: no lane of the store ever had a number. */
-static bool never_had_one(const struct store *s)
+static bool never_had_one(const struct storefile *s)
 {
 	for (unsigned i = 0; i < LANES_MAX; i++)
-		if (store_lane(s, i) && store_lane(s, i)->next_seq > 1)
+		if (storefile_lane(s, i) && storefile_lane(s, i)->next_seq > 1)
 			return false;
 	return s->lanes_on && !MUTANT(store_fresh_asks);
 }
 
 int rec_store_owner(struct rec *r, struct rec_facts *f)
 {
-	struct count c = { .r = r, .s = &r->store, .one_is_enough = true };
+	struct count c = { .r = r, .s = &r->storefile, .one_is_enough = true };
 	int err = count_all(&c);
 
 	/* What cannot be read here is told by those who read it for what it holds. */
 	if (err || c.mine || !c.n || c.other_format || has_its_wal(r) || MUTANT(store_owner_check))
 		return 0;
 	f->store = RS_FOREIGN;
-	r->fresh = never_had_one(&r->store);
+	r->fresh = never_had_one(&r->storefile);
 	if (r->fresh && !r->adopt)
 		return 0;
-	return rebuild(r, f, r->store.b.gen, "the store's file is of another store: it is found again from "
+	return rebuild(r, f, r->storefile.b.gen, "the store's file is of another store: it is found again from "
 		       "the segments and the wal");
 }

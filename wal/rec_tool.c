@@ -139,17 +139,17 @@ static int dump_lane(struct dump *d)
 	unsigned actions = d->r->rep->lane[d->lane].row->actions;
 	struct seg_lane again;
 	struct scan s;
-	char name[STORE_LANE_NAME];
+	char name[STOREFILE_LANE_NAME];
 	struct seg_scan_options o = {
-		.blk = d->r->blk, .at = d->r->store.log, .dir = name, .uuid = d->r->store.b.uuid, .lane = d->lane,
+		.blk = d->r->blk, .at = d->r->storefile.log, .dir = name, .uuid = d->r->storefile.b.uuid, .lane = d->lane,
 		.all_used = l->all_used, .record = dump_frame, .arg = d,
 	};
 	int err = 0;
 
-	store_lane_name(name, d->lane);
+	storefile_lane_name(name, d->lane);
 	d->until = l->cut == REC_NO_CUT ? UINT64_MAX : l->base;
 	d->time_ms = d->told = 0;
-	if (d->r->store.log) {
+	if (d->r->storefile.log) {
 		err = seg_scan_lane(&o, &again);
 		seg_lane_free(&again);
 	}
@@ -196,13 +196,13 @@ int wal_repair(const struct rec_tool *t, struct wal_report *rep)
 		err = rec_act(r);
 	if (!err) {
 		/* Every record is in synced segments: no wal is needed any more. */
-		r->store.b.wal_id = 0;
+		r->storefile.b.wal_id = 0;
 		for (unsigned i = 0; i < r->lanes && !err; i++)
 			if (r->lane[i].log)
 				err = seglog_note_end(r->lane[i].log);
 		if (!err)
-			err = store_update(&r->store, 0, r->store.b.wal_class, "",
-				   r->store.b.segment_bytes);
+			err = storefile_update(&r->storefile, 0, r->storefile.b.wal_class, "",
+				   r->storefile.b.segment_bytes);
 		if (err)
 			rec_fail(r, err, "%s/store: cannot be written: %s", t->store_dir,
 				 wal_strerror(err));

@@ -150,7 +150,7 @@ void rec_wal_leave(struct rec *r, bool here)
 	bool bonded = r->wal->bonded && !here;
 
 	walfile_close(r->wal);
-	if (bonded && !walfile_open(r->wal, r->pm, r->wal_path, false, r->store.b.uuid)) {
+	if (bonded && !walfile_open(r->wal, r->pm, r->wal_path, false, r->storefile.b.uuid)) {
 		walfile_bond_clear(r->wal);
 		walfile_close(r->wal);
 	}

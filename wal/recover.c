@@ -83,7 +83,7 @@ static int one_name(struct rec *r, const struct blk_id *id, const char *in, cons
 int rec_store_names(struct rec *r)
 {
 	struct blk_id id;
-	int err = r->blk->id_at(r->blk->ctx, r->store.root, "store", &id);
+	int err = r->blk->id_at(r->blk->ctx, r->storefile.root, "store", &id);
 
 	return err ? 0 : one_name(r, &id, "", "store");
 }
@@ -100,7 +100,7 @@ static int lane_names(struct rec *r, unsigned lane)
 	if (s->tail == SIZE_MAX || r->dump || r->lane[lane].aside)
 		return 0;
 	snprintf(in, sizeof(in), "%03u", lane);
-	if (r->blk->dir_open(r->blk->ctx, r->store.log, in, &dir))
+	if (r->blk->dir_open(r->blk->ctx, r->storefile.log, in, &dir))
 		return 0;
 	seg_name(name, s->segs[s->tail].segno);
 	snprintf(in, sizeof(in), "/log/%03u", lane);
@@ -112,7 +112,7 @@ static int lane_names(struct rec *r, unsigned lane)
 
 static int store_copies(struct rec *r)
 {
-	const struct store *s = &r->store;
+	const struct storefile *s = &r->storefile;
 	enum copy torn = r->rep->unclean ? TORN : DAMAGED;
 	int err = 0;
 
@@ -123,13 +123,13 @@ static int store_copies(struct rec *r)
 			       "copy B of the store block");
 	for (unsigned i = 0; i < LANES_MAX && !err && s->lanes_on; i++) {
 		enum copy how = s->lane_bad[i] == 3 ? DAMAGED : torn;
-		uint64_t at = i * sizeof(struct store_lane);
+		uint64_t at = i * sizeof(struct storefile_lane);
 
 		if (s->lane_bad[i] & 1)
-			err = bad_copy(r, RP_STORE, i, STORE_LANES_A + at, s->lane_unread[i] & 1 ? UNREADABLE : how,
+			err = bad_copy(r, RP_STORE, i, STOREFILE_LANES_A + at, s->lane_unread[i] & 1 ? UNREADABLE : how,
 				       "copy A of the lane's entry in the table");
 		if (!err && s->lane_bad[i] & 2)
-			err = bad_copy(r, RP_STORE, i, STORE_LANES_B + at, s->lane_unread[i] & 2 ? UNREADABLE : how,
+			err = bad_copy(r, RP_STORE, i, STOREFILE_LANES_B + at, s->lane_unread[i] & 2 ? UNREADABLE : how,
 				       "copy B of the lane's entry in the table");
 	}
 	return err;
@@ -138,15 +138,15 @@ static int store_copies(struct rec *r)
 static int find_store(struct rec *r, struct rec_facts *f)
 {
 	static const uint8_t map[] = {
-		[STORE_NONE] = RS_NONE, [STORE_BLANK] = RS_BLANK, [STORE_GOOD] = RS_GOOD,
-		[STORE_BAD] = RS_BAD, [STORE_UNREADABLE] = RS_UNREADABLE, [STORE_VERSION] = RS_VERSION, [STORE_ORDER] = RS_ORDER,
+		[STOREFILE_NONE] = RS_NONE, [STOREFILE_BLANK] = RS_BLANK, [STOREFILE_GOOD] = RS_GOOD,
+		[STOREFILE_BAD] = RS_BAD, [STOREFILE_UNREADABLE] = RS_UNREADABLE, [STOREFILE_VERSION] = RS_VERSION, [STOREFILE_ORDER] = RS_ORDER,
 	};
-	enum store_found found;
-	struct store_block b;
+	enum storefile_found found;
+	struct storefile_block b;
 	char why[512] = "";
 	int err;
 
-	err = store_probe(r->blk, r->store_dir, &found, &b);
+	err = storefile_probe(r->blk, r->store_dir, &found, &b);
 	if (err == WAL_ENOTFILE)
 		return rec_fail(r, err, "%s/store: %s", r->store_dir, wal_strerror(err));
 	if (err == WAL_ENOTDIR)
@@ -157,23 +157,23 @@ static int find_store(struct rec *r, struct rec_facts *f)
 		return rec_fail(r, err, "%s: it, the folder log in it, or the file `store` cannot be read: %s",
 				r->store_dir, wal_strerror(err));
 	f->store = map[found];
-	if (found == STORE_BAD)
+	if (found == STOREFILE_BAD)
 		return rec_store_lost(r, f);
-	if (found != STORE_GOOD)
+	if (found != STOREFILE_GOOD)
 		return 0;
-	err = store_open(&r->store, r->blk, r->store_dir, r->read_only, why, sizeof(why));
+	err = storefile_open(&r->storefile, r->blk, r->store_dir, r->read_only, why, sizeof(why));
 	if (err == WAL_EBUSY) {
 		f->store = RS_BUSY;
 		return 0;
 	}
 	if (err)
 		return rec_fail(r, err, "%s", why[0] ? why : wal_strerror(err));
-	r->store_open = true;
+	r->storefile_open = true;
 	err = rec_store_names(r);
 	if (err)
 		return err;
-	r->rep->wal_class = r->store.b.wal_class;
-	r->rep->unclean = r->store.b.flags & STORE_OPEN;
+	r->rep->wal_class = r->storefile.b.wal_class;
+	r->rep->unclean = r->storefile.b.flags & STOREFILE_OPEN;
 	err = rec_store_owner(r, f);
 	if (err || r->rebuilt)
 		return err;
@@ -189,7 +189,7 @@ static bool of_another(struct rec *r, const struct wal_bond *bond)
 
 	if (!bond->magic || MUTANT(bond_check))
 		return false;
-	if (!store_bond(&r->store, &me) && bond_fits(bond, &me))
+	if (!storefile_bond(&r->storefile, &me) && bond_fits(bond, &me))
 		return false;
 	snprintf(r->taken_by, sizeof(r->taken_by), "%s", bond->path);
 	return true;
@@ -238,7 +238,7 @@ static void let_go(struct rec *r, struct pm_hold **h)
 
 static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 {
-	const struct store_block *b = &r->store.b;
+	const struct storefile_block *b = &r->storefile.b;
 	struct wal_bond bond;
 	struct walfile *w;
 	bool ours;
@@ -333,10 +333,10 @@ static int wal_copies(struct rec *r)
 
 static int find_wal(struct rec *r, struct rec_facts *f)
 {
-	const struct store_block *b = &r->store.b;
+	const struct storefile_block *b = &r->storefile.b;
 	int err;
 
-	if (f->store != RS_GOOD || !(b->flags & STORE_WAL_ATTACHED))
+	if (f->store != RS_GOOD || !(b->flags & STOREFILE_WAL_ATTACHED))
 		return 0;
 	/* Of a block that was found again nobody knows that its wal is gone. */
 	f->attached = !class_forgets(b->wal_class) || r->rebuilt ? RA_LASTING :
@@ -370,7 +370,7 @@ static int no_place(struct rec *r, int err)
 static int find_target(struct rec *r, struct rec_facts *f)
 {
 	static const uint8_t nobody[16];
-	const uint8_t *me = r->store_open ? r->store.b.uuid : nobody;
+	const uint8_t *me = r->storefile_open ? r->storefile.b.uuid : nobody;
 	struct wal_bond bond;
 	struct walfile *w;
 	bool copy, cut;
@@ -398,7 +398,7 @@ static int find_target(struct rec *r, struct rec_facts *f)
 	if (!w)
 		return -ENOMEM;
 	err = walfile_open_ro(w, r->pm_custom ? r->pm : NULL, r->nvmm_path, me);
-	copy = !err && r->store_open && taken(r, w);	/* nothing of it is replayed: not to be adopted */
+	copy = !err && r->storefile_open && taken(r, w);	/* nothing of it is replayed: not to be adopted */
 	if (!err)
 		walfile_close(w);
 	free(w);
@@ -407,7 +407,7 @@ static int find_target(struct rec *r, struct rec_facts *f)
 	cut = f->attached == RA_FORGOTTEN && f->wal == RW_BAD && err == WAL_EFORMAT;
 	if ((err == -ENOENT || err == -EIO || cut) && walfile_remains(r->pm, r->nvmm_path, &bond) && bond.magic &&
 	    !MUTANT(target_bond_check)) {
-		copy = r->store_open && of_another(r, &bond);
+		copy = r->storefile_open && of_another(r, &bond);
 		err = memcmp(bond.uuid, me, sizeof(bond.uuid)) ? WAL_EMISMATCH : 0;
 	}
 	switch (err) {
@@ -493,11 +493,11 @@ static int refuse(struct rec *r)
 					"is (%s); records may be in it: say --nvmm with its place; if there is "
 					"none, or it is gone for ever, `pasted-recover repair --give-up-wal` "
 					"goes on without it", dir, r->class_unknown ? "no segment says whether "
-					"there was one" : wal_class_name(r->store.b.wal_class));
+					"there was one" : wal_class_name(r->storefile.b.wal_class));
 		return rec_fail(r, row->error, "%s: records may be in the wal at %s (class %s), which "
 				"is not there; mount it, or say --nvmm with its new place; if it is "
 				"gone for ever, `pasted-recover repair --give-up-wal` goes on without it",
-				dir, wal, wal_class_name(r->store.b.wal_class));
+				dir, wal, wal_class_name(r->storefile.b.wal_class));
 	case WAL_EMISMATCH:
 		return rec_fail(r, row->error, "%s: has the wal of another store%s%s%s; give another place, "
 				"or remove the files wal and pktbufs there if nothing needs them",
@@ -526,8 +526,8 @@ static int lanes_there(struct rec *r)
 	unsigned n = 0;
 	int err;
 
-	if (r->store_open) {
-		err = store_lanes_list(&r->store, set, &n);
+	if (r->storefile_open) {
+		err = storefile_lanes_list(&r->storefile, set, &n);
 		if (err)
 			return rec_fail(r, err, "%s/log: cannot be listed: %s", r->store_dir,
 					wal_strerror(err));
@@ -536,7 +536,7 @@ static int lanes_there(struct rec *r)
 		struct rec_lane *l = &r->lane[i];
 
 		l->has_wal = r->wal && i < r->wal->super.lanes && !r->wal->lane[i].lost;
-		l->there = set[i] || i < r->lanes_wanted || (r->store_open && store_lane(&r->store, i)) || (r->wal && i < r->wal->super.lanes);
+		l->there = set[i] || i < r->lanes_wanted || (r->storefile_open && storefile_lane(&r->storefile, i)) || (r->wal && i < r->wal->super.lanes);
 		l->cut = REC_NO_CUT;
 		if (l->there)
 			r->lanes = i + 1;
@@ -551,16 +551,16 @@ static int lanes_there(struct rec *r)
 /* For the progress line only: about how much there is to read. */
 static void estimate(struct rec *r)
 {
-	char name[STORE_LANE_NAME];
+	char name[STOREFILE_LANE_NAME];
 	struct blk_dir *dir;
 	uint64_t *no;
 	size_t n;
 	int err;
 
 	r->what = r->read_only ? "checking" : "recovering";
-	for (unsigned i = 0; r->store_open && r->store.log && i < r->lanes; i++) {
-		store_lane_name(name, i);
-		if (!r->lane[i].there || r->blk->dir_open(r->blk->ctx, r->store.log, name, &dir))
+	for (unsigned i = 0; r->storefile_open && r->storefile.log && i < r->lanes; i++) {
+		storefile_lane_name(name, i);
+		if (!r->lane[i].there || r->blk->dir_open(r->blk->ctx, r->storefile.log, name, &dir))
 			continue;
 		err = seg_list(r->blk, dir, &no, &n);
 		r->blk->dir_close(dir);
@@ -568,7 +568,7 @@ static void estimate(struct rec *r)
 			continue;
 		if (!r->full && n > 1)
 			n = 1;
-		r->total += n * r->store.b.segment_bytes;
+		r->total += n * r->storefile.b.segment_bytes;
 		free(no);
 	}
 	if (r->wal)
@@ -616,9 +616,9 @@ void rec_end(struct rec *r)
 	}
 	let_go(r, &r->hold);
 	let_go(r, &r->target);
-	if (r->store_open)
-		store_close(&r->store);
-	r->store_open = false;
+	if (r->storefile_open)
+		storefile_close(&r->storefile);
+	r->storefile_open = false;
 	free(r->nvmm_abs);
 	r->nvmm_abs = NULL;
 }

@@ -60,7 +60,7 @@ static int note_high(struct seglog *s, uint64_t segno)
 /* Before a file is removed: what is in it has expired. */
 static int note_low(struct seglog *s)
 {
-	struct store_lane was = s->had;
+	struct storefile_lane was = s->had;
 	int err;
 
 	if (was.low_segno == s->low_segno && was.low_seq == s->low_seq)

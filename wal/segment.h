@@ -63,9 +63,9 @@ struct seglog_options {
 	bool		 direct;	/* BLK_DIRECT: all appends are struct seg_batch's */
 	/* What the lane has had, durable: before a prepared segment is handed to the writer,
 	 * and before retention removes one.  had: what the table says now.  NULL: no table. */
-	int		(*note)(void *arg, const struct store_lane *e);
+	int		(*note)(void *arg, const struct storefile_lane *e);
 	void		*note_arg;
-	struct store_lane had;
+	struct storefile_lane had;
 	void		(*tick)(void *arg);	/* between the slices of an open that takes long; may be NULL */
 	void		*tick_arg;
 	uint64_t	(*now_ms)(void);	/* NULL: the system's wall clock */

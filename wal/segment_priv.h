@@ -94,7 +94,7 @@ struct seglog {
 
 	/* the background's */
 	uint64_t next_segno, bytes_max;
-	struct store_lane had;	/* the table's entry, as it was written last */
+	struct storefile_lane had;	/* the table's entry, as it was written last */
 	bool	 explained;	/* every number below the next is a record, or a frame says why not */
 	int	 note_err;	/* that failed: whether it was written is not known any more */
 	char	 spare[32];	/* name of a freed file that is durably out of the log; "" none */

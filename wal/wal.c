@@ -11,7 +11,7 @@
  *				created, its heads with the numbers that come next.  It is
  *				locked since it was looked at, and bonded to this store
  *				before anything in it changes
- *	the store file		STORE_OPEN, and where the wal is: before the first append
+ *	the store file		STOREFILE_OPEN, and where the wal is: before the first append
  *
  * Closing mirrors it: everything into the segments, then the store file says that no
  * wal is attached and that it was closed.  What fails on the way leaves the flags,
@@ -152,7 +152,7 @@ static int check_place(struct opening *p)
 		return refuse(p, -EINVAL, "class %s needs a place for the wal: give --nvmm",
 			      wal_class_name(o->class));
 	if (class_has_wal(o->class) &&
-	    strlen(o->nvmm_path) >= sizeof(((struct store_block *)0)->nvmm_path))
+	    strlen(o->nvmm_path) >= sizeof(((struct storefile_block *)0)->nvmm_path))
 		return refuse(p, -ENAMETOOLONG, "%s: a path this long does not fit the store file",
 			      o->nvmm_path);
 	if (o->pm == NULL && !class_forgets(o->class)) {	/* else simulators */
@@ -203,7 +203,7 @@ static int new_wal(struct opening *p, struct rec *r, const struct wal_bond *me)
 	};
 	int err;
 
-	memcpy(want.uuid, r->store.b.uuid, sizeof(want.uuid));
+	memcpy(want.uuid, r->storefile.b.uuid, sizeof(want.uuid));
 	for (unsigned i = 0; i < p->o->lanes; i++)
 		next[i] = r->lane[i].next_seq;
 	r->wal = calloc(1, sizeof(*r->wal));
@@ -232,7 +232,7 @@ static int open_wal(struct rec *r)
 	int err;
 
 	walfile_close(r->wal);
-	err = walfile_open(r->wal, r->pm, r->wal_path, r->want_sync, r->store.b.uuid);
+	err = walfile_open(r->wal, r->pm, r->wal_path, r->want_sync, r->storefile.b.uuid);
 	if (!err)
 		return 0;
 	free(r->wal);
@@ -252,18 +252,18 @@ static int attach(struct opening *p, struct rec *r)
 		    r->rep->facts.attached != RA_FORGOTTEN;
 	int opened = keep ? open_wal(r) : 0;
 	const char *path = class_has_wal(p->o->class) ? r->nvmm_path : "";
-	uint32_t flags = MUTANT(open_flag) ? 0 : STORE_OPEN;
+	uint32_t flags = MUTANT(open_flag) ? 0 : STOREFILE_OPEN;
 	struct wal_bond me;
-	int err = store_bond(&r->store, &me);
+	int err = storefile_bond(&r->storefile, &me);
 
 	if (err)
 		return err;
 	if (opened)
 		return refuse(p, opened, "%s", r->rep->why);
 	/* Before a wal at the same place is overwritten; after a loss, too. */
-	if (!keep && r->store.b.flags & STORE_WAL_ATTACHED && !MUTANT(open_detach)) {
-		err = store_update(&r->store, r->store.b.flags & ~STORE_WAL_ATTACHED,
-				   r->store.b.wal_class, "", p->o->segment_bytes);
+	if (!keep && r->storefile.b.flags & STOREFILE_WAL_ATTACHED && !MUTANT(open_detach)) {
+		err = storefile_update(&r->storefile, r->storefile.b.flags & ~STOREFILE_WAL_ATTACHED,
+				       r->storefile.b.wal_class, "", p->o->segment_bytes);
 		if (err)
 			return err;
 	}
@@ -280,15 +280,15 @@ static int attach(struct opening *p, struct rec *r)
 			return err;
 	}
 	if (*path) {
-		flags |= STORE_WAL_ATTACHED;
-		r->store.b.wal_id = r->wal->super.crc;
+		flags |= STOREFILE_WAL_ATTACHED;
+		r->storefile.b.wal_id = r->wal->super.crc;
 	} else {
-		r->store.b.wal_id = 0;
+		r->storefile.b.wal_id = 0;
 	}
-	r->store.b.boot = *path && class_forgets(p->o->class) && !MUTANT(open_boot) ? r->boot : 0;
+	r->storefile.b.boot = *path && class_forgets(p->o->class) && !MUTANT(open_boot) ? r->boot : 0;
 	if (MUTANT(open_attach))
 		return 0;
-	return store_update(&r->store, flags, p->o->class, path, p->o->segment_bytes);
+	return storefile_update(&r->storefile, flags, p->o->class, path, p->o->segment_bytes);
 }
 
 /* ---- open ---- */
@@ -337,9 +337,9 @@ static int recover(struct opening *p)
 	else
 		err = attach(p, r);
 	if (!err) {
-		w->store = r->store;
-		w->store_open = true;
-		r->store_open = false;
+		w->store = r->storefile;
+		w->storefile_open = true;
+		r->storefile_open = false;
 		w->wal = r->wal;
 		r->wal = NULL;
 		if (w->wal) {
@@ -432,8 +432,8 @@ static void release(struct wal *w)
 	free(w->wal);
 	if (w->hold)
 		w->pm->release(w->pm->ctx, w->hold);
-	if (w->store_open)
-		store_close(&w->store);
+	if (w->storefile_open)
+		storefile_close(&w->store);
 	wal_report_fini(&w->report);
 	free(w);
 }
@@ -630,7 +630,7 @@ int wal_close(struct wal *w)
 			if (w->log[i])
 				err = seglog_note_end(w->log[i]);
 		if (!err || MUTANT(close_drain_result))
-			err = store_update(&w->store, 0, w->cls, "", w->segment_bytes);
+			err = storefile_update(&w->store, 0, w->cls, "", w->segment_bytes);
 		if (!err && w->wal)
 			walfile_bond_clear(w->wal);	/* nothing in it is needed: any store may have it */
 	}

@@ -12,7 +12,7 @@
 #include "lane_priv.h"
 #include "recover.h"
 #include "settle.h"
-#include "store.h"
+#include "storefile.h"
 #include "wal.h"
 
 struct wal {
@@ -23,8 +23,8 @@ struct wal {
 	struct clock_watch clock;		/* the checkpointer's: whether things grow old */
 	_Atomic int clock_trust;		/* enum clock_trust, as it was seen last */
 	uint64_t segment_bytes, retain_bytes, retain_ms;
-	struct store	 store;
-	bool		 store_open;
+	struct storefile	 store;
+	bool		 storefile_open;
 	struct walfile	*wal;			/* nvmm classes */
 	struct pm_hold	*hold;			/* its lock */
 	struct pm_map	 memory;		/* the pool of the others */

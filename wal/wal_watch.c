@@ -63,7 +63,7 @@ static void watch_links(struct wal *w, struct wal_watch *x)
 	char *what = x->linked;
 	uint64_t segno;
 
-	if (store_linked(&w->store))
+	if (storefile_linked(&w->store))
 		snprintf(what, sizeof(x->linked), "the file `store`");
 	else if (w->hold && w->pm->linked(w->pm->ctx, w->hold))
 		snprintf(what, sizeof(x->linked), "the write-ahead log or its buffers");
@@ -79,13 +79,13 @@ void wal_watch(struct wal *w, struct wal_watch *x)
 	const char *what;
 
 	memset(x, 0, sizeof(*x));
-	if (!w->store_open)
+	if (!w->storefile_open)
 		return;
-	x->moved = store_moved(&w->store);
+	x->moved = storefile_moved(&w->store);
 	if (w->hold)
 		x->wal_moved = !w->pm->leads(w->pm->ctx, w->hold, w->store.b.nvmm_path);
 	what = NULL;
-	if (store_watch(&w->store, &what) || (w->hold && !MUTANT(watch_wal) && wal_gone(w, &what))) {
+	if (storefile_watch(&w->store, &what) || (w->hold && !MUTANT(watch_wal) && wal_gone(w, &what))) {
 		x->gone = true;
 		snprintf(x->what, sizeof(x->what), "%s", what);
 		for (unsigned i = 0; i < w->nlanes; i++)

@@ -61,7 +61,7 @@ struct place {
 
 struct damage {
 	const struct kind *kind;
-	struct store base;		/* undamaged */
+	struct storefile base;		/* undamaged */
 	struct got before;		/* its records */
 	struct place place[PLACES_MAX];
 	unsigned places;
@@ -108,7 +108,7 @@ static struct place *add_pm(struct damage *d, enum what what, const char *path, 
 
 /* ---- damage ---- */
 
-static void hurt(const struct damage *d, struct store *s)
+static void hurt(const struct damage *d, struct storefile *s)
 {
 	const struct place *p = d->p;
 	const uint8_t *now;
@@ -275,13 +275,13 @@ static void find_places(struct damage *d)
 	struct wal_seqs have[MODEL_LANES] = { { 1, 0 }, { 1, 0 }, { 1, 0 }, { 1, 0 } };
 
 	d->places = 0;
-	add(d, STORE_BLOCK, WORLD_STORE "/store", 0, sizeof(struct store_block));
-	add(d, STORE_BLOCK, WORLD_STORE "/store", 4096, sizeof(struct store_block));
+	add(d, STORE_BLOCK, WORLD_STORE "/store", 0, sizeof(struct storefile_block));
+	add(d, STORE_BLOCK, WORLD_STORE "/store", 4096, sizeof(struct storefile_block));
 	for (unsigned i = 0; i < d->kind->lanes; i++) {
-		add(d, STORE_BLOCK, WORLD_STORE "/store", STORE_LANES_A + i * sizeof(struct store_lane),
-		    sizeof(struct store_lane))->lane = i;
-		add(d, STORE_BLOCK, WORLD_STORE "/store", STORE_LANES_B + i * sizeof(struct store_lane),
-		    sizeof(struct store_lane))->lane = i;
+		add(d, STORE_BLOCK, WORLD_STORE "/store", STOREFILE_LANES_A + i * sizeof(struct storefile_lane),
+		    sizeof(struct storefile_lane))->lane = i;
+		add(d, STORE_BLOCK, WORLD_STORE "/store", STOREFILE_LANES_B + i * sizeof(struct storefile_lane),
+		    sizeof(struct storefile_lane))->lane = i;
 	}
 	if (!d->kind->clean)
 		wal_places(d, have);
@@ -355,9 +355,9 @@ static void judge_records(struct damage *d, const struct got *g)
 }
 
 /* check and dump of the image; it stays as it is. */
-static void look(struct damage *d, struct store *s, struct got *g)
+static void look(struct damage *d, struct storefile *s, struct got *g)
 {
-	struct store same = store_copy(&d->base);
+	struct storefile same = store_copy(&d->base);
 	struct wal_report r;
 	struct rec_tool t;
 	struct world x;
@@ -392,7 +392,7 @@ static bool numbers_again(const struct damage *d, struct world *x)
 }
 
 /* After a start or a repair, and another crash: what dump had, no less and no more. */
-static void go_on(struct damage *d, struct store *s, const struct got *seen)
+static void go_on(struct damage *d, struct storefile *s, const struct got *seen)
 {
 	struct got g = { 0 }, again = { 0 };
 	struct wal_report r;
@@ -433,7 +433,7 @@ static void go_on(struct damage *d, struct store *s, const struct got *seen)
 
 static void one_bit(struct damage *d, uint64_t bit)
 {
-	struct store s = store_copy(&d->base);
+	struct storefile s = store_copy(&d->base);
 	struct got g = { 0 };
 
 	d->bit = bit;

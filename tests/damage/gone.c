@@ -26,7 +26,7 @@ static const char *const which_name[] = { "oldest", "middle", "newest", "all" };
 
 struct gone {
 	const struct kind *kind;
-	struct store base;
+	struct storefile base;
 	struct got before;
 	unsigned lane;
 	enum which which;
@@ -52,7 +52,7 @@ static bool removed(const struct gone *g, unsigned lane, uint64_t seq)
 }
 
 /* Without the files; false: there are none of that kind. */
-static bool take_away(struct gone *g, struct store *s)
+static bool take_away(struct gone *g, struct storefile *s)
 {
 	char dir[32], path[SEG_PATH_MAX];
 	const struct blk_ops *blk = blk_sim_ops(s->blk);
@@ -113,7 +113,7 @@ static bool told(const struct wal_report *r, unsigned lane, uint64_t seq)
 }
 
 /* check and dump. */
-static void look(struct gone *g, struct store *s, struct got *seen)
+static void look(struct gone *g, struct storefile *s, struct got *seen)
 {
 	struct wal_report r;
 	struct rec_tool t;
@@ -171,12 +171,12 @@ static int off_at(void *arg)
 }
 
 /* The power fails in front of operation `at` of a start.  false: the start has no more. */
-static bool cut_start(struct gone *g, struct store *s, unsigned at)
+static bool cut_start(struct gone *g, struct storefile *s, unsigned at)
 {
 	struct off off = { at, 0 };
 	struct sim_rng rng;
 	struct world x;
-	struct store t;
+	struct storefile t;
 
 	world_init(&x, g->kind->cls, s->pm, s->blk, NULL);
 	x.step = off_at;
@@ -184,7 +184,7 @@ static bool cut_start(struct gone *g, struct store *s, unsigned at)
 	if (!world_open(&x, g->kind->lanes))
 		world_kill(&x);
 	sim_rng_init(&rng, at);
-	t = (struct store){ pm_sim_cut(x.pm, &rng.p), blk_sim_cut(x.blk, &rng.p) };
+	t = (struct storefile){ pm_sim_cut(x.pm, &rng.p), blk_sim_cut(x.blk, &rng.p) };
 	world_fini(&x);
 	*s = t;
 	return off.n > at;
@@ -192,7 +192,7 @@ static bool cut_start(struct gone *g, struct store *s, unsigned at)
 
 static bool one(struct gone *g, int cut)
 {
-	struct store s = store_copy(&g->base);
+	struct storefile s = store_copy(&g->base);
 	struct got seen = { 0 };
 	struct world x;
 	bool more = take_away(g, &s);

@@ -10,19 +10,19 @@
 #include "kinds.h"
 #include "seg_scan.h"
 
-struct store store_copy(const struct store *s)
+struct storefile store_copy(const struct storefile *s)
 {
-	return (struct store){ pm_sim_killed(s->pm), blk_sim_killed(s->blk) };
+	return (struct storefile){ pm_sim_killed(s->pm), blk_sim_killed(s->blk) };
 }
 
-void store_free(struct store *s)
+void store_free(struct storefile *s)
 {
 	pm_sim_free(s->pm);
 	blk_sim_free(s->blk);
-	*s = (struct store){ NULL, NULL };
+	*s = (struct storefile){ NULL, NULL };
 }
 
-void store_flip(struct store *s, bool pm, const char *path, uint64_t bit)
+void store_flip(struct storefile *s, bool pm, const char *path, uint64_t bit)
 {
 	if (pm ? pm_sim_flip(s->pm, path, bit) : blk_sim_flip(s->blk, path, bit))
 		abort();
@@ -167,7 +167,7 @@ const struct kind kinds[] = {
 	{ NULL, 0, 0, false, false, NULL }
 };
 
-void kind_build(const struct kind *k, struct store *s)
+void kind_build(const struct kind *k, struct storefile *s)
 {
 	struct model model = { 0 };
 	struct world x;
@@ -179,7 +179,7 @@ void kind_build(const struct kind *k, struct store *s)
 		must(world_close(&x));
 	else if (x.w)
 		world_kill(&x);
-	*s = (struct store){ pm_sim_killed(x.pm), blk_sim_killed(x.blk) };
+	*s = (struct storefile){ pm_sim_killed(x.pm), blk_sim_killed(x.blk) };
 	world_fini(&x);
 	model_free(&model);
 }

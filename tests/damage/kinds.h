@@ -7,13 +7,13 @@
 
 #include "world.h"
 
-struct store {			/* nothing of it is open */
+struct storefile {			/* nothing of it is open */
 	struct pm_sim *pm;
 	struct blk_sim *blk;
 };
-struct store store_copy(const struct store *s);
-void store_free(struct store *s);
-void store_flip(struct store *s, bool pm, const char *path, uint64_t bit);
+struct storefile store_copy(const struct storefile *s);
+void store_free(struct storefile *s);
+void store_flip(struct storefile *s, bool pm, const char *path, uint64_t bit);
 
 struct kind {
 	const char *name;
@@ -24,6 +24,6 @@ struct kind {
 	void	(*build)(struct world *x);
 };
 extern const struct kind kinds[];	/* ends with name NULL */
-void kind_build(const struct kind *k, struct store *s);
+void kind_build(const struct kind *k, struct storefile *s);
 
 #endif

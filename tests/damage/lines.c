@@ -30,7 +30,7 @@
 
 struct lines {
 	const struct kind *kind;
-	struct store base;
+	struct storefile base;
 	struct got before;
 	uint64_t n, nwal, where;	/* lines in all, of the wal; the one that is bad */
 	bool	*held;			/* [n * before.n] it had a part of that record */
@@ -202,7 +202,7 @@ static void repair(struct lines *l, struct world *x, const struct got *seen)
 
 static void one_line(struct lines *l, uint64_t where)
 {
-	struct store s = store_copy(&l->base);
+	struct storefile s = store_copy(&l->base);
 	struct model model = { 0 };
 	struct got g = { 0 };
 	struct world x;

@@ -21,7 +21,7 @@
 #include "rec_tool.h"
 #include "report.h"
 #include "seg_scan.h"
-#include "store.h"
+#include "storefile.h"
 #include "world.h"
 
 #define BASES	6u
@@ -162,11 +162,11 @@ static void lie(struct taste *t, unsigned f, uint8_t *p, uint64_t n)
 	uint64_t salt = 0, off = 0;
 
 	if (f == 0 && n >= 8192) {			/* either copy of the store block */
-		struct store_block b;
+		struct storefile_block b;
 
 		memcpy(&b, p + (which & 1) * 4096, sizeof(b));
 		scribble(t, &b, 72, at, 1 + which % 8);
-		b.crc = crc32c(&b, offsetof(struct store_block, crc));
+		b.crc = crc32c(&b, offsetof(struct storefile_block, crc));
 		memcpy(p + (which & 1) * 4096, &b, sizeof(b));
 	} else if (f == 7 && n >= WAL_RINGS + 512) {
 		struct wal_super s;

@@ -52,7 +52,7 @@ PROGRAMS = {
     "server_rule": ("tests/crash/server_rule.c", r'^\s*\{ "([a-z-]+)", WAL_', "RULE"),
     "seams": ("tests/unit/test_seams.c",) + CMOCKA,
     "segment": ("tests/unit/test_segment.c",) + CMOCKA,
-    "store": ("tests/unit/test_store.c",) + CMOCKA,
+    "storefile": ("tests/unit/test_storefile.c",) + CMOCKA,
     "wal": ("tests/unit/test_wal.c",) + CMOCKA,
     "walfile": ("tests/unit/test_walfile.c",) + CMOCKA,
 }

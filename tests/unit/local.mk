@@ -38,7 +38,7 @@ UNIT_TESTS += %D%/test_recover
 UNIT_TESTS += %D%/test_wal
 %C%_test_wal_SOURCES = %D%/test_wal.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
-UNIT_TESTS += %D%/test_blk_sim %D%/test_store
+UNIT_TESTS += %D%/test_blk_sim %D%/test_storefile
 UNIT_TESTS += %D%/test_found %D%/test_findings %D%/test_open
 %C%_test_found_SOURCES = %D%/test_found.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h

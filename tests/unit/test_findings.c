@@ -18,7 +18,7 @@
 #include "../crash/world.h"
 #include "crc32c.h"
 #include "segment.h"
-#include "store.h"
+#include "storefile.h"
 
 static struct world x;
 static struct model model;
@@ -92,10 +92,10 @@ static const struct {
 	const char *what;
 } of_store[] = {
 	{ 0, 0, "copy A of the store block" }, { 4096, 0, "copy B of the store block" },
-	{ STORE_LANES_A + 64, 1, "copy A of the lane's entry in the table" },
-	{ STORE_LANES_B + 64, 1, "copy B of the lane's entry in the table" },
-	{ STORE_LANES_A, 0, "copy A of the lane's entry in the table" },
-	{ STORE_LANES_B, 0, "copy B of the lane's entry in the table" },
+	{ STOREFILE_LANES_A + 64, 1, "copy A of the lane's entry in the table" },
+	{ STOREFILE_LANES_B + 64, 1, "copy B of the lane's entry in the table" },
+	{ STOREFILE_LANES_A, 0, "copy A of the lane's entry in the table" },
+	{ STOREFILE_LANES_B, 0, "copy B of the lane's entry in the table" },
 };
 
 /* While it is open a crash may have torn one; after a clean stop nothing has. */
@@ -140,13 +140,13 @@ static void test_copies_in_the_store(void **state)
 			blk_sim_well(x.blk, STORE_FILE);
 		}
 		for (unsigned i = 0; i < 2; i++) {	/* both lanes' entries are in it */
-			blk_sim_bad(x.blk, STORE_FILE, i ? STORE_LANES_B : STORE_LANES_A);
+			blk_sim_bad(x.blk, STORE_FILE, i ? STOREFILE_LANES_B : STOREFILE_LANES_A);
 			assert_int_equal(look(false), 2);
 			assert_true(rep.findings >= 2);
 			for (unsigned lane = 0; lane < 2; lane++) {
 				assert_int_equal(rep.finding[lane].lane, lane);
 				assert_int_equal(rep.finding[lane].reason, WAL_UNREADABLE);
-				assert_int_equal(rep.finding[lane].offset, (i ? STORE_LANES_B : STORE_LANES_A) + 64 * lane);
+				assert_int_equal(rep.finding[lane].offset, (i ? STOREFILE_LANES_B : STOREFILE_LANES_A) + 64 * lane);
 				assert_string_equal(rep.finding[lane].what, of_store[2 + i].what);
 			}
 			blk_sim_well(x.blk, STORE_FILE);
@@ -325,8 +325,8 @@ static void test_unknown_beginning(void **state)
 	assert_int_equal(look(false), 0);
 	assert_int_equal(rep.findings, 0);
 	assert_int_equal(rep.lane[0].oldest_seq, oldest);
-	blk_sim_flip(x.blk, STORE_FILE, STORE_LANES_A * 8 + 100);
-	blk_sim_flip(x.blk, STORE_FILE, STORE_LANES_B * 8 + 100);
+	blk_sim_flip(x.blk, STORE_FILE, STOREFILE_LANES_A * 8 + 100);
+	blk_sim_flip(x.blk, STORE_FILE, STOREFILE_LANES_B * 8 + 100);
 	assert_int_equal(look(false), 2);
 	assert_int_equal(rep.findings, 3);
 	assert_int_equal(rep.finding[2].from_seq, 1);
@@ -455,8 +455,8 @@ static void test_expired_stays_expired(void **state)
 		assert_int_equal(wal_read_bounds(x.w, 1, &oldest, &newest), 0);
 	} while (oldest < 20);
 	for (unsigned i = 0; i < 6; i++) {
-		struct store_lane e = { 0 };
-		struct store s;
+		struct storefile_lane e = { 0 };
+		struct storefile s;
 
 		if (i % 2)
 			assert_int_equal(world_close(&x), 0);
@@ -464,9 +464,9 @@ static void test_expired_stays_expired(void **state)
 		assert_int_equal(look(false), i % 2 ? 0 : 1);
 		assert_int_equal(rep.findings, 0);
 		assert_int_equal(rep.lane[1].oldest_seq, oldest);
-		assert_int_equal(store_open(&s, blk_sim_ops(x.blk), WORLD_STORE, true, NULL, 0), 0);
-		e = *store_lane(&s, 1);
-		store_close(&s);
+		assert_int_equal(storefile_open(&s, blk_sim_ops(x.blk), WORLD_STORE, true, NULL, 0), 0);
+		e = *storefile_lane(&s, 1);
+		storefile_close(&s);
 		assert_int_equal(e.low_seq, oldest);
 		assert_true(e.low_segno > 1);
 		assert_true(e.high_segno >= e.low_segno + 2);

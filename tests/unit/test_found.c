@@ -18,7 +18,7 @@
 #include "crc32c.h"
 #include "seg_scan.h"
 #include "segment.h"
-#include "store.h"
+#include "storefile.h"
 
 #define BYTES (64u << 10)
 
@@ -92,18 +92,18 @@ static int repaired(const char *nvmm, bool give_up, struct wal_report *rep)
 }
 
 /* The block that repair made. */
-static struct store_block made(const char *nvmm, bool give_up)
+static struct storefile_block made(const char *nvmm, bool give_up)
 {
 	struct wal_report rep;
-	struct store_block b = { 0 };
-	enum store_found found;
+	struct storefile_block b = { 0 };
+	enum storefile_found found;
 	int err = repaired(nvmm, give_up, &rep);
 
 	if (err)
 		fail_msg("%s", rep.why);
 	wal_report_fini(&rep);
-	assert_int_equal(store_probe(blk_sim_ops(x.blk), WORLD_STORE, &found, &b), 0);
-	assert_int_equal(found, STORE_GOOD);
+	assert_int_equal(storefile_probe(blk_sim_ops(x.blk), WORLD_STORE, &found, &b), 0);
+	assert_int_equal(found, STOREFILE_GOOD);
 	return b;
 }
 
@@ -122,7 +122,7 @@ static void asks(const char *words)
 /* Its identity and its age, its segments' size and its class. */
 static void test_of_the_segments(void **state)
 {
-	struct store_block b;
+	struct storefile_block b;
 	struct seg_header h;
 
 	(void)state;
@@ -140,7 +140,7 @@ static void test_of_the_segments(void **state)
 	assert_int_equal(b.created_ms, 4000);
 	assert_int_equal(b.segment_bytes, 128 << 10);
 	assert_int_equal(b.wal_class, WAL_FSYNC);
-	assert_int_equal(b.flags & STORE_WAL_ATTACHED, 0);
+	assert_int_equal(b.flags & STOREFILE_WAL_ATTACHED, 0);
 	assert_string_equal(b.nvmm_path, "");
 }
 
@@ -162,7 +162,7 @@ static void test_either_copy(void **state)
 static void test_the_most(void **state)
 {
 	struct seg_header h;
-	struct store_block b;
+	struct storefile_block b;
 
 	(void)state;
 	put('b', 0, 1, WAL_FSYNC, 100);
@@ -200,7 +200,7 @@ static void test_a_tie(void **state)
 /* More identities than are counted: those that come too late are none, and nothing else is lost. */
 static void test_many(void **state)
 {
-	struct store_block b;
+	struct storefile_block b;
 
 	(void)state;
 	put('A', 0, 60, WAL_FSYNC, 5000);
@@ -216,7 +216,7 @@ static void test_many(void **state)
 /* Whether there was a wal stands in the last segment of each lane, and one of them is enough. */
 static void test_the_last_of_each_lane(void **state)
 {
-	struct store_block b;
+	struct storefile_block b;
 
 	(void)state;
 	put('a', 0, 1, WAL_NVMM, 1000);			/* it was changed since */
@@ -300,11 +300,11 @@ static void test_other_formats(void **state)
 /* What only a wal says: its store, its class, when it was made, and where it is. */
 static void test_of_the_wal(void **state)
 {
-	struct store_block was, b;
+	struct storefile_block was, b;
 	struct wal_report rep;
-	enum store_found found;
+	enum storefile_found found;
 	const struct blk_ops *blk;
-	struct store s;
+	struct storefile s;
 
 	(void)state;
 	for (unsigned segments = 0; segments < 2; segments++) {
@@ -315,7 +315,7 @@ static void test_of_the_wal(void **state)
 		assert_int_equal(world_open(&x, 1), 0);
 		assert_int_equal(world_record(&x, 0, 100, false), 0);
 		assert_int_equal(world_commit(&x, 0), 0);
-		assert_int_equal(store_probe(blk, WORLD_STORE, &found, &was), 0);
+		assert_int_equal(storefile_probe(blk, WORLD_STORE, &found, &was), 0);
 		world_kill(&x);
 		{
 			struct blk_sim *after = blk_sim_killed(x.blk);
@@ -348,17 +348,17 @@ static void test_of_the_wal(void **state)
 			assert_int_equal(wal_check(&t, &rep), segments ? WAL_EWALMISSING : WAL_EFORMAT);
 			wal_report_fini(&rep);
 		}
-		assert_int_equal(store_probe(blk, WORLD_STORE, &found, NULL), 0);
-		assert_int_equal(found, STORE_BAD);
+		assert_int_equal(storefile_probe(blk, WORLD_STORE, &found, NULL), 0);
+		assert_int_equal(found, STOREFILE_BAD);
 		b = made(WORLD_NVMM, false);
 		assert_memory_equal(b.uuid, was.uuid, sizeof(b.uuid));
 		assert_int_equal(b.wal_class, WAL_NVMM);
 		assert_in_range(b.created_ms, was.created_ms, was.created_ms + 1000);
 		/* No wal is attached any more: it was moved into the segments. */
-		assert_int_equal(b.flags & (STORE_WAL_ATTACHED | STORE_OPEN), 0);
-		assert_int_equal(store_open(&s, blk, WORLD_STORE, true, NULL, 0), 0);
-		assert_int_equal(store_lane(&s, 0)->next_seq, 2);
-		store_close(&s);
+		assert_int_equal(b.flags & (STOREFILE_WAL_ATTACHED | STOREFILE_OPEN), 0);
+		assert_int_equal(storefile_open(&s, blk, WORLD_STORE, true, NULL, 0), 0);
+		assert_int_equal(storefile_lane(&s, 0)->next_seq, 2);
+		storefile_close(&s);
 	}
 }
 
@@ -409,7 +409,7 @@ static void test_its_wal_is_there(void **state)
 /* Where no segment says how large they are, nothing else does. */
 static void test_of_no_size(void **state)
 {
-	struct store_block b;
+	struct storefile_block b;
 	const struct blk_ops *blk;
 
 	(void)state;
@@ -436,7 +436,7 @@ static void test_a_start_asks(void **state)
 	struct wal_options o = { .store_dir = WORLD_STORE, .class = WAL_FSYNC, .lanes = 1, .buf_size = WORLD_BUF,
 		.pool_bytes = WORLD_BUFS * WORLD_BUF, .segment_bytes = BYTES, .record_bytes_max = 4096,
 		.pm = pm_sim_ops(x.pm), .blk = blk_sim_ops(x.blk) };
-	enum store_found found;
+	enum storefile_found found;
 	char why[512];
 	struct wal *w;
 
@@ -445,8 +445,8 @@ static void test_a_start_asks(void **state)
 	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_EFORMAT);
 	assert_string_equal(why, WORLD_STORE ": its file `store` is lost, or damaged beyond use; the segments are "
 			    "there: `pasted-recover repair` makes it again from them");
-	assert_int_equal(store_probe(blk_sim_ops(x.blk), WORLD_STORE, &found, NULL), 0);
-	assert_int_equal(found, STORE_BAD);
+	assert_int_equal(storefile_probe(blk_sim_ops(x.blk), WORLD_STORE, &found, NULL), 0);
+	assert_int_equal(found, STOREFILE_BAD);
 	made(NULL, false);
 	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
 	assert_int_equal(wal_close(w), 0);

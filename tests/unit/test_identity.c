@@ -18,7 +18,7 @@
 #include "../sim/pm_sim.h"
 #include "seg_scan.h"
 #include "segment.h"
-#include "store.h"
+#include "storefile.h"
 #include "wal.h"
 
 #define FILE_PATH "/s/store"
@@ -37,17 +37,17 @@ static int teardown(void **state)
 
 /* ---- the store file ---- */
 
-static const struct store_block wanted = { .segment_bytes = 128 << 10, .wal_class = WAL_FSYNC };
+static const struct storefile_block wanted = { .segment_bytes = 128 << 10, .wal_class = WAL_FSYNC };
 
 static void create(struct blk_sim *s)
 {
-	struct store st;
+	struct storefile st;
 
-	assert_int_equal(store_create(&st, blk_sim_ops(s), "/s", &wanted, NULL, 0), 0);
-	store_close(&st);
+	assert_int_equal(storefile_create(&st, blk_sim_ops(s), "/s", &wanted, NULL, 0), 0);
+	storefile_close(&st);
 }
 
-static void copies(struct blk_sim *s, struct store_block c[2])
+static void copies(struct blk_sim *s, struct storefile_block c[2])
 {
 	uint64_t n;
 	const uint8_t *p = blk_sim_bytes(s, FILE_PATH, &n);
@@ -56,12 +56,12 @@ static void copies(struct blk_sim *s, struct store_block c[2])
 	memcpy(&c[1], p + 4096, sizeof(c[1]));
 }
 
-static void put_copies(struct blk_sim *s, struct store_block c[2])
+static void put_copies(struct blk_sim *s, struct storefile_block c[2])
 {
 	uint8_t file[8192] = { 0 };
 
 	for (int i = 0; i < 2; i++) {
-		c[i].crc = crc32c(&c[i], offsetof(struct store_block, crc));
+		c[i].crc = crc32c(&c[i], offsetof(struct storefile_block, crc));
 		memcpy(file + i * 4096, &c[i], sizeof(c[i]));
 	}
 	assert_int_equal(blk_sim_put(s, FILE_PATH, file, sizeof(file)), 0);
@@ -70,8 +70,8 @@ static void put_copies(struct blk_sim *s, struct store_block c[2])
 static void test_one_flip_in_a_copy(void **state)
 {
 	struct blk_sim *s = *state;
-	struct store_block c[2];
-	struct store st;
+	struct storefile_block c[2];
+	struct storefile st;
 
 	create(s);
 	copies(s, c);
@@ -79,25 +79,25 @@ static void test_one_flip_in_a_copy(void **state)
 		uint64_t at = bit % (8 * sizeof(c[0])) + (bit < 8 * sizeof(c[0]) ? 0 : 8 * 4096);
 
 		blk_sim_flip(s, FILE_PATH, at);
-		assert_int_equal(store_open(&st, blk_sim_ops(s), "/s", true, NULL, 0), 0);
+		assert_int_equal(storefile_open(&st, blk_sim_ops(s), "/s", true, NULL, 0), 0);
 		assert_memory_equal(&st.b, &c[0], sizeof(st.b));
 		assert_int_equal(st.a_bad, at < 8 * 4096);
 		assert_int_equal(st.b_bad, at >= 8 * 4096);
-		store_close(&st);
+		storefile_close(&st);
 		blk_sim_flip(s, FILE_PATH, at);
 	}
 }
 
 /* Another process makes a store between our look and our lock. */
 static struct blk_sim *late_sim;
-static uint8_t late_file[4096 + sizeof(struct store_block)];
+static uint8_t late_file[4096 + sizeof(struct storefile_block)];
 
 static int late_lock(struct blk_file *f)
 {
-	struct store_block b = wanted;
+	struct storefile_block b = wanted;
 
 	b.gen = 1;
-	store_block_encode(&b);
+	storefile_block_encode(&b);
 	memcpy(late_file, &b, sizeof(b));
 	memcpy(late_file + 4096, &b, sizeof(b));
 	assert_int_equal(blk_sim_put(late_sim, FILE_PATH, late_file, sizeof(late_file)), 0);
@@ -108,20 +108,20 @@ static void test_made_by_another(void **state)
 {
 	struct blk_sim *s = *state;
 	struct blk_ops late = *blk_sim_ops(s);
-	struct store st;
+	struct storefile st;
 	uint64_t n;
 
 	late_sim = s;
 	late.lock = late_lock;
-	assert_int_equal(store_create(&st, &late, "/s", &wanted, NULL, 0), WAL_EBUSY);
+	assert_int_equal(storefile_create(&st, &late, "/s", &wanted, NULL, 0), WAL_EBUSY);
 	assert_memory_equal(blk_sim_bytes(s, FILE_PATH, &n), late_file, sizeof(late_file));
 }
 
 static void test_another_version(void **state)
 {
 	struct blk_sim *s = *state;
-	struct store_block c[2];
-	struct store st;
+	struct storefile_block c[2];
+	struct storefile st;
 
 	create(s);
 	copies(s, c);
@@ -129,15 +129,15 @@ static void test_another_version(void **state)
 		c[0].version = WAL_VERSION + !!(newer & 2);
 		c[1].version = WAL_VERSION + !!(newer & 1);
 		put_copies(s, c);
-		assert_int_equal(store_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), WAL_EVERSION);
+		assert_int_equal(storefile_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), WAL_EVERSION);
 	}
 }
 
 static void test_the_newer_copy(void **state)
 {
 	struct blk_sim *s = *state;
-	struct store_block c[2];
-	struct store st;
+	struct storefile_block c[2];
+	struct storefile st;
 
 	create(s);
 	copies(s, c);
@@ -145,9 +145,9 @@ static void test_the_newer_copy(void **state)
 		c[newer].gen = 8;
 		c[!newer].gen = 7;
 		put_copies(s, c);
-		assert_int_equal(store_open(&st, blk_sim_ops(s), "/s", true, NULL, 0), 0);
+		assert_int_equal(storefile_open(&st, blk_sim_ops(s), "/s", true, NULL, 0), 0);
 		assert_int_equal(st.b.gen, 8);
-		store_close(&st);
+		storefile_close(&st);
 	}
 }
 
@@ -156,7 +156,7 @@ static unsigned in_doubt(struct blk_sim *s)
 {
 	struct sim_edge edge;
 	struct blk_sim *none, *all;
-	struct store_block a[2], b[2];
+	struct storefile_block a[2], b[2];
 	unsigned n;
 
 	sim_edge_init(&edge, 0);
@@ -181,17 +181,17 @@ static int one_is_certain(void *arg, enum sim_op op)
 static void test_one_copy_is_certain(void **state)
 {
 	struct blk_sim *s = *state;
-	struct store st;
+	struct storefile st;
 
 	create(s);
-	assert_int_equal(store_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), 0);
+	assert_int_equal(storefile_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), 0);
 	blk_sim_step(s, one_is_certain, s);
-	assert_int_equal(store_update(&st, STORE_OPEN, WAL_NVMM, "/n", 64 << 10), 0);
+	assert_int_equal(storefile_update(&st, STOREFILE_OPEN, WAL_NVMM, "/n", 64 << 10), 0);
 	assert_int_equal(in_doubt(s), 0);
-	assert_int_equal(store_update(&st, 0, WAL_FSYNC, "", 64 << 10), 0);
+	assert_int_equal(storefile_update(&st, 0, WAL_FSYNC, "", 64 << 10), 0);
 	assert_int_equal(in_doubt(s), 0);
 	blk_sim_step(s, NULL, NULL);
-	store_close(&st);
+	storefile_close(&st);
 }
 
 /* After a sync that failed reads show what the disk does not have: whoever opens the
@@ -200,21 +200,21 @@ static void test_what_is_read_is_there(void **state)
 {
 	struct blk_sim *s = *state, *dead, *cut;
 	struct sim_edge worst;
-	struct store st, again;
+	struct storefile st, again;
 
 	create(s);
-	assert_int_equal(store_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), 0);
+	assert_int_equal(storefile_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), 0);
 	blk_sim_fault(s, SIM_SYNC, 1, 1, EIO);
-	assert_int_equal(store_update(&st, STORE_OPEN, WAL_NVMM, "/n", 64 << 10), -EIO);
-	store_close(&st);
+	assert_int_equal(storefile_update(&st, STOREFILE_OPEN, WAL_NVMM, "/n", 64 << 10), -EIO);
+	storefile_close(&st);
 	dead = blk_sim_killed(s);
-	assert_int_equal(store_open(&st, blk_sim_ops(dead), "/s", false, NULL, 0), 0);
+	assert_int_equal(storefile_open(&st, blk_sim_ops(dead), "/s", false, NULL, 0), 0);
 	sim_edge_init(&worst, 0);
 	cut = blk_sim_cut(dead, &worst.p);
-	assert_int_equal(store_open(&again, blk_sim_ops(cut), "/s", true, NULL, 0), 0);
+	assert_int_equal(storefile_open(&again, blk_sim_ops(cut), "/s", true, NULL, 0), 0);
 	assert_memory_equal(&again.b, &st.b, sizeof(st.b));
-	store_close(&again);
-	store_close(&st);
+	storefile_close(&again);
+	storefile_close(&st);
 	blk_sim_free(cut);
 	blk_sim_free(dead);
 }
@@ -224,18 +224,18 @@ static void test_one_at_a_time(void **state)
 	struct blk_sim *s = *state;
 	const struct blk_ops *blk = blk_sim_ops(s);
 	struct blk_file *other;
-	struct store st, second;
+	struct storefile st, second;
 
 	/* another process is at creating it */
 	assert_int_equal(blk->mkdir(blk->ctx, NULL, "/s"), 0);
 	assert_int_equal(blk->open(blk->ctx, NULL, FILE_PATH, BLK_RDWR | BLK_CREATE, &other), 0);
 	assert_int_equal(blk->lock(other), 0);
-	assert_int_equal(store_create(&st, blk, "/s", &wanted, NULL, 0), WAL_EBUSY);
+	assert_int_equal(storefile_create(&st, blk, "/s", &wanted, NULL, 0), WAL_EBUSY);
 	blk->close(other);
-	assert_int_equal(store_create(&st, blk, "/s", &wanted, NULL, 0), 0);
-	assert_int_equal(store_open(&second, blk, "/s", false, NULL, 0), WAL_EBUSY);
-	assert_int_equal(store_open(&second, blk, "/s", true, NULL, 0), WAL_EBUSY);
-	store_close(&st);
+	assert_int_equal(storefile_create(&st, blk, "/s", &wanted, NULL, 0), 0);
+	assert_int_equal(storefile_open(&second, blk, "/s", false, NULL, 0), WAL_EBUSY);
+	assert_int_equal(storefile_open(&second, blk, "/s", true, NULL, 0), WAL_EBUSY);
+	storefile_close(&st);
 }
 
 /* ---- segments made by hand ---- */

@@ -21,7 +21,7 @@
 #include "crc32c.h"
 #include "segment.h"
 #include "sh.h"
-#include "store.h"
+#include "storefile.h"
 
 static struct world x;
 static struct model model;
@@ -277,8 +277,8 @@ static void test_refusals_of_the_store(void **state)
 {
 	const struct blk_ops *blk;
 	uint8_t file[8192] = { 0 };
-	struct store_block b;
-	struct store s;
+	struct storefile_block b;
+	struct storefile s;
 	uint64_t n;
 
 	(void)state;
@@ -287,9 +287,9 @@ static void test_refusals_of_the_store(void **state)
 	assert_int_equal(world_open(&x, 1), 0);
 	put(0, 100);
 	assert_int_equal(world_close(&x), 0);
-	assert_int_equal(store_open(&s, blk, WORLD_STORE, true, NULL, 0), 0);
+	assert_int_equal(storefile_open(&s, blk, WORLD_STORE, true, NULL, 0), 0);
 	refused(WAL_EBUSY, WORLD_STORE ": in use by another process; stop it first, or give another store");
-	store_close(&s);
+	storefile_close(&s);
 	memcpy(file, blk_sim_bytes(x.blk, WORLD_STORE "/store", &n), sizeof(file));
 	for (unsigned what = 0; what < 2; what++) {
 		uint8_t other[8192] = { 0 };
@@ -299,7 +299,7 @@ static void test_refusals_of_the_store(void **state)
 			b.byte_order = __builtin_bswap32(b.byte_order);
 		else
 			b.version++;
-		b.crc = crc32c(&b, offsetof(struct store_block, crc));
+		b.crc = crc32c(&b, offsetof(struct storefile_block, crc));
 		memcpy(other, &b, sizeof(b));
 		memcpy(other + 4096, &b, sizeof(b));
 		assert_int_equal(blk_sim_put(x.blk, WORLD_STORE "/store", other, sizeof(other)), 0);
@@ -327,11 +327,11 @@ static void test_refusals_of_the_store(void **state)
 	assert_int_equal(world_close(&x), 0);
 	memcpy(file, blk_sim_bytes(x.blk, WORLD_STORE "/store", &n), sizeof(file));
 	for (unsigned i = 0; i < 2; i++) {
-		struct store_block *c = (struct store_block *)(file + i * 4096);
+		struct storefile_block *c = (struct storefile_block *)(file + i * 4096);
 
 		memset(c->uuid, 7, sizeof(c->uuid));
 		c->flags = 0;
-		store_block_encode(c);
+		storefile_block_encode(c);
 	}
 	blk_sim_put(x.blk, WORLD_STORE "/store", file, sizeof(file));
 	refused(WAL_EMISMATCH, WORLD_STORE ": its file `store` is another store's, no segment has that identity: put "
@@ -634,7 +634,7 @@ static void test_repair_that_fails(void **state)
 static void test_no_room_for_the_table(void **state)
 {
 	const struct blk_ops *blk;
-	struct store s;
+	struct storefile s;
 
 	(void)state;
 	x.cls = WAL_FSYNC;
@@ -643,10 +643,10 @@ static void test_no_room_for_the_table(void **state)
 	put(0, 100);
 	put(1, 100);
 	assert_int_equal(world_close(&x), 0);
-	assert_int_equal(store_open(&s, blk, WORLD_STORE, false, NULL, 0), 0);
+	assert_int_equal(storefile_open(&s, blk, WORLD_STORE, false, NULL, 0), 0);
 	s.lanes_on = false;
-	assert_int_equal(store_update(&s, 0, WAL_FSYNC, "", s.b.segment_bytes), 0);
-	store_close(&s);
+	assert_int_equal(storefile_update(&s, 0, WAL_FSYNC, "", s.b.segment_bytes), 0);
+	storefile_close(&s);
 	blk_sim_truncate(x.blk, WORLD_STORE "/store", 8192);
 	for (unsigned full = 2; full--; ) {
 		blk_sim_capacity(x.blk, full ? blk_sim_used(x.blk) : 0);
@@ -654,15 +654,15 @@ static void test_no_room_for_the_table(void **state)
 		put(0, 100);
 		put(1, 100);
 		assert_int_equal(world_close(&x), 0);
-		assert_int_equal(store_open(&s, blk, WORLD_STORE, true, NULL, 0), 0);
+		assert_int_equal(storefile_open(&s, blk, WORLD_STORE, true, NULL, 0), 0);
 		assert_int_equal(s.lanes_on, !full);
-		assert_int_equal(s.b.flags, full ? 0 : STORE_LANES);
+		assert_int_equal(s.b.flags, full ? 0 : STOREFILE_LANES);
 		for (unsigned lane = 0; lane < 2; lane++) {
-			assert_int_equal(store_lane(&s, lane) != NULL, !full);
+			assert_int_equal(storefile_lane(&s, lane) != NULL, !full);
 			if (!full)
-				assert_int_equal(store_lane(&s, lane)->next_seq, 4);
+				assert_int_equal(storefile_lane(&s, lane)->next_seq, 4);
 		}
-		store_close(&s);
+		storefile_close(&s);
 	}
 }
 

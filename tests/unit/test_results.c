@@ -19,7 +19,7 @@
 #include "crc32c.h"
 #include "lane_priv.h"
 #include "seg_scan.h"
-#include "store.h"
+#include "storefile.h"
 
 struct fixture {
 	struct world x;

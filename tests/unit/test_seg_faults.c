@@ -746,19 +746,19 @@ static void life_without(struct fixture *f, bool exact)
 }
 
 /* The second lane's entry in the table. */
-static struct store_lane entry1(struct fixture *f)
+static struct storefile_lane entry1(struct fixture *f)
 {
 	const uint8_t *p;
-	struct store_lane e;
+	struct storefile_lane e;
 	uint64_t len;
 
 	p = blk_sim_bytes(f->x.blk, WORLD_STORE "/store", &len);
 	assert_non_null(p);
-	memcpy(&e, p + STORE_LANES_A + sizeof(e), sizeof(e));
+	memcpy(&e, p + STOREFILE_LANES_A + sizeof(e), sizeof(e));
 	return e;
 }
 
-static void entry_stays(const struct store_lane *was, const struct store_lane *is)
+static void entry_stays(const struct storefile_lane *was, const struct storefile_lane *is)
 {
 	assert_int_equal(is->low_segno, was->low_segno);
 	assert_int_equal(is->low_seq, was->low_seq);
@@ -774,7 +774,7 @@ static void test_unreadable_lane_without_worker(void **state)
 	for (int c = 0; c < 8; c++) {
 		bool closed = c & 1, nvmm = c & 2, close_again = c & 4;
 		struct got now = { 0 };
-		struct store_lane was, is;
+		struct storefile_lane was, is;
 		char why[256] = "";
 
 		two_lanes(f, nvmm ? WAL_NVMM : WAL_FSYNC, closed, false);
@@ -867,8 +867,8 @@ static void test_unreadable_lane_without_entry(void **state)
 
 		two_lanes(f, nvmm ? WAL_NVMM : WAL_FSYNC, !nvmm, false);
 		top = f->model.lane[1].top;
-		assert_int_equal(blk_sim_flip(f->x.blk, WORLD_STORE "/store", (STORE_LANES_A + 64 + 20) * 8), 0);
-		assert_int_equal(blk_sim_flip(f->x.blk, WORLD_STORE "/store", (STORE_LANES_B + 64 + 20) * 8), 0);
+		assert_int_equal(blk_sim_flip(f->x.blk, WORLD_STORE "/store", (STOREFILE_LANES_A + 64 + 20) * 8), 0);
+		assert_int_equal(blk_sim_flip(f->x.blk, WORLD_STORE "/store", (STOREFILE_LANES_B + 64 + 20) * 8), 0);
 		spoil1(f, 3);
 		assert_int_equal(world_open(&f->x, 1), 0);
 		assert_int_equal(why1(f, top), WAL_UNREADABLE);
@@ -1250,7 +1250,7 @@ static void forget_lanes(struct fixture *f)
 	now = blk_sim_bytes(f->x.blk, WORLD_STORE "/store", &len);
 	file = malloc(len);
 	memcpy(file, now, len);
-	memset(file + STORE_LANES_A, 0, len - STORE_LANES_A);
+	memset(file + STOREFILE_LANES_A, 0, len - STOREFILE_LANES_A);
 	assert_int_equal(blk_sim_put(f->x.blk, WORLD_STORE "/store", file, len), 0);
 	free(file);
 }

@@ -482,12 +482,12 @@ static unsigned segs_there(const struct blk_ops *blk);
 struct noted {
 	struct blk_sim *sim;
 	struct seglog *s;
-	struct store_lane last;
+	struct storefile_lane last;
 	unsigned highs, lows;
 	int err;
 };
 
-static int take_note(void *arg, const struct store_lane *e)
+static int take_note(void *arg, const struct storefile_lane *e)
 {
 	struct noted *n = arg;
 	struct blk_sim *cut;

@@ -20,7 +20,7 @@
 #include "report.h"
 #include "seg_scan.h"
 #include "segment.h"
-#include "store.h"
+#include "storefile.h"
 
 struct fixture {
 	struct world x;
@@ -439,12 +439,12 @@ static bool lose(struct fixture *f, unsigned how)
 		blk_sim_flip(f->x.blk, STORE_FILE, 8 * 4096 + (23 - how) * 256 + how);
 	} else if (how == 24) {			/* another store's */
 		for (unsigned i = 0; i < 2; i++) {
-			struct store_block *b = (struct store_block *)(junk + i * 4096);
+			struct storefile_block *b = (struct storefile_block *)(junk + i * 4096);
 
 			memset(b->uuid, 0x5a, sizeof(b->uuid));
 			b->flags = 0;
 			b->nvmm_path[0] = 0;
-			store_block_encode(b);
+			storefile_block_encode(b);
 		}
 		blk_sim_put(f->x.blk, STORE_FILE, junk, sizeof(junk));
 	}
@@ -521,7 +521,7 @@ static void test_store_lost_volatile(void **state)
 static void test_store_of_another_has_a_table(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t *file = calloc(1, STORE_LANES_B + sizeof(struct store_lane) * LANES_MAX);
+	uint8_t *file = calloc(1, STOREFILE_LANES_B + sizeof(struct storefile_lane) * LANES_MAX);
 	uint64_t n, last;
 
 	assert_non_null(file);
@@ -532,20 +532,20 @@ static void test_store_of_another_has_a_table(void **state)
 	assert_int_equal(world_close(&f->x), 0);
 	memcpy(file, blk_sim_bytes(f->x.blk, STORE_FILE, &n), 8192);
 	for (unsigned i = 0; i < 2; i++) {
-		struct store_block *b = (struct store_block *)(file + i * 4096);
+		struct storefile_block *b = (struct storefile_block *)(file + i * 4096);
 
 		memset(b->uuid, 0x5a, sizeof(b->uuid));
-		b->flags = STORE_LANES;
-		store_block_encode(b);
+		b->flags = STOREFILE_LANES;
+		storefile_block_encode(b);
 		for (unsigned lane = 0; lane < 4; lane++) {
-			struct store_lane *e = (struct store_lane *)(file + (i ? STORE_LANES_B : STORE_LANES_A)) + lane;
+			struct storefile_lane *e = (struct storefile_lane *)(file + (i ? STOREFILE_LANES_B : STOREFILE_LANES_A)) + lane;
 
-			*e = (struct store_lane){ .magic = LANE_MAGIC, .lane = lane, .gen = 7, .low_segno = 1,
+			*e = (struct storefile_lane){ .magic = LANE_MAGIC, .lane = lane, .gen = 7, .low_segno = 1,
 				.low_seq = 1, .high_segno = 9, .next_seq = 5000, .next_batch = 40 };
-			e->crc = crc32c(e, offsetof(struct store_lane, crc));
+			e->crc = crc32c(e, offsetof(struct storefile_lane, crc));
 		}
 	}
-	blk_sim_put(f->x.blk, STORE_FILE, file, STORE_LANES_B + sizeof(struct store_lane) * LANES_MAX);
+	blk_sim_put(f->x.blk, STORE_FILE, file, STOREFILE_LANES_B + sizeof(struct storefile_lane) * LANES_MAX);
 	free(file);
 	assert_int_equal(verdict_of(f), 2);
 	assert_int_equal(f->rep.findings, 1);	/* the file, and no lane */
@@ -602,7 +602,7 @@ static void test_segment_of_another_in_a_new_store(void **state)
 	assert_int_equal(wal_repair(&f->tool, &f->rep), 0);
 	f->model = g.model;
 	all_there(f);
-	assert_memory_equal(blk_sim_bytes(f->x.blk, STORE_FILE, &n) + offsetof(struct store_block, uuid), uuid,
+	assert_memory_equal(blk_sim_bytes(f->x.blk, STORE_FILE, &n) + offsetof(struct storefile_block, uuid), uuid,
 			    sizeof(uuid));
 }
 
@@ -630,19 +630,19 @@ static int table_is_not_believed(void *arg, enum sim_op op)
 
 static void test_table_of_an_older_time(void **state)
 {
-	static const struct store_lane stale = { .lane = 7, .low_segno = 1, .low_seq = 1, .high_segno = 9,
+	static const struct storefile_lane stale = { .lane = 7, .low_segno = 1, .low_seq = 1, .high_segno = 9,
 		.next_seq = 5000, .next_batch = 40 };
 	struct fixture *f = *state;
-	struct store s;
+	struct storefile s;
 
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	assert_int_equal(world_close(&f->x), 0);
-	assert_int_equal(store_open(&s, blk_sim_ops(f->x.blk), WORLD_STORE, false, NULL, 0), 0);
-	assert_int_equal(store_lane_write(&s, &stale), 0);
+	assert_int_equal(storefile_open(&s, blk_sim_ops(f->x.blk), WORLD_STORE, false, NULL, 0), 0);
+	assert_int_equal(storefile_lane_write(&s, &stale), 0);
 	s.lanes_on = false;
-	assert_int_equal(store_update(&s, 0, WAL_FSYNC, "", s.b.segment_bytes), 0);
-	store_close(&s);
+	assert_int_equal(storefile_update(&s, 0, WAL_FSYNC, "", s.b.segment_bytes), 0);
+	storefile_close(&s);
 	assert_int_equal(verdict_of(f), 0);
 	blk_sim_step(f->x.blk, table_is_not_believed, f);
 	assert_int_equal(world_open(&f->x, 1), 0);
@@ -1429,7 +1429,7 @@ static void test_unreadable_block_of_the_store(void **state)
 	assert_int_equal(world_open(&f->x, 2), 0);
 	put(f, 0, 100);
 	put(f, 1, 100);
-	for (uint64_t off = 0; off < STORE_LANES_B + LANES_MAX * sizeof(struct store_lane); off += SIM_BLOCK) {
+	for (uint64_t off = 0; off < STOREFILE_LANES_B + LANES_MAX * sizeof(struct storefile_lane); off += SIM_BLOCK) {
 		die(f);
 		assert_int_equal(blk_sim_bad(f->x.blk, STORE_FILE, off), 0);
 		assert_int_equal(world_open(&f->x, 2), 0);
@@ -1442,7 +1442,7 @@ static void test_unreadable_block_of_the_store(void **state)
 		assert_int_equal(world_open(&f->x, 2), 0);
 	}
 	die(f);
-	for (uint64_t off = 0; off < STORE_LANES_B; off += SIM_BLOCK) {
+	for (uint64_t off = 0; off < STOREFILE_LANES_B; off += SIM_BLOCK) {
 		assert_int_equal(blk_sim_bad(f->x.blk, STORE_FILE, off), 0);
 		off += off == 0 ? SIM_BLOCK : 0;	/* copy B is there */
 	}
@@ -1709,7 +1709,7 @@ static void fill_table(struct fixture *f, uint8_t with)
 
 	assert_non_null(now);
 	memcpy(now, was, len);
-	memset(now + STORE_LANES_A, with, len - STORE_LANES_A);
+	memset(now + STOREFILE_LANES_A, with, len - STOREFILE_LANES_A);
 	assert_int_equal(blk_sim_put(f->x.blk, STORE_FILE, now, len), 0);
 	free(now);
 }

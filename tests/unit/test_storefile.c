@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_store.c - the store file: what is refused and in which words, every crash of its
+ * test_storefile.c - the store file: what is refused and in which words, every crash of its
  * creation and of an update, every bit flipped.
  */
 #include <errno.h>
@@ -21,21 +21,21 @@
 #include "../sim/blk_sim.h"
 #include "crc32c.h"
 #include "segment.h"
-#include "store.h"
+#include "storefile.h"
 #include "wal.h"
 
-static const struct store_block fresh = { .segment_bytes = 64u << 20, .wal_class = WAL_FSYNC,
+static const struct storefile_block fresh = { .segment_bytes = 64u << 20, .wal_class = WAL_FSYNC,
 	.created_ms = 12345 };
 static char why[512];
 
-static int create(struct blk_sim *sim, struct store *s)
+static int create(struct blk_sim *sim, struct storefile *s)
 {
-	return store_create(s, blk_sim_ops(sim), "/a/s", &fresh, why, sizeof(why));
+	return storefile_create(s, blk_sim_ops(sim), "/a/s", &fresh, why, sizeof(why));
 }
 
-static int open_it(struct blk_sim *sim, struct store *s, bool readonly)
+static int open_it(struct blk_sim *sim, struct storefile *s, bool readonly)
 {
-	return store_open(s, blk_sim_ops(sim), "/a/s", readonly, why, sizeof(why));
+	return storefile_open(s, blk_sim_ops(sim), "/a/s", readonly, why, sizeof(why));
 }
 
 static struct blk_sim *world(void)
@@ -48,23 +48,23 @@ static struct blk_sim *world(void)
 	return sim;
 }
 
-static enum store_found probe(struct blk_sim *sim, struct store_block *b)
+static enum storefile_found probe(struct blk_sim *sim, struct storefile_block *b)
 {
-	enum store_found found;
+	enum storefile_found found;
 
-	assert_int_equal(store_probe(blk_sim_ops(sim), "/a/s", &found, b), 0);
+	assert_int_equal(storefile_probe(blk_sim_ops(sim), "/a/s", &found, b), 0);
 	return found;
 }
 
 static void test_create_open_update(void **state)
 {
 	struct blk_sim *sim = world();
-	struct store_block b;
-	struct store s, t;
+	struct storefile_block b;
+	struct storefile s, t;
 	uint8_t uuid[16];
 
 	(void)state;
-	assert_int_equal(probe(sim, NULL), STORE_NONE);
+	assert_int_equal(probe(sim, NULL), STOREFILE_NONE);
 	assert_int_equal(open_it(sim, &s, false), WAL_ENODIR);
 	assert_non_null(strstr(why, "/a/s"));
 	assert_int_equal(create(sim, &s), 0);
@@ -73,35 +73,35 @@ static void test_create_open_update(void **state)
 	memcpy(uuid, s.b.uuid, 16);
 	assert_int_equal(open_it(sim, &t, false), WAL_EBUSY);
 	assert_int_equal(open_it(sim, &t, true), WAL_EBUSY);
-	assert_int_equal(store_update(&s, STORE_WAL_ATTACHED, WAL_NVMM, "/mnt/x", 1u << 20), 0);
-	store_close(&s);
+	assert_int_equal(storefile_update(&s, STOREFILE_WAL_ATTACHED, WAL_NVMM, "/mnt/x", 1u << 20), 0);
+	storefile_close(&s);
 	assert_int_equal(create(sim, &s), WAL_EFORMAT);
 	assert_int_equal(open_it(sim, &s, true), 0);
-	assert_int_equal(store_update(&s, 0, WAL_NVMM, "", 1u << 20), -EROFS);
-	store_close(&s);
+	assert_int_equal(storefile_update(&s, 0, WAL_NVMM, "", 1u << 20), -EROFS);
+	storefile_close(&s);
 	assert_int_equal(open_it(sim, &s, false), 0);
 	assert_memory_equal(s.b.uuid, uuid, 16);
-	assert_int_equal(s.b.flags, STORE_WAL_ATTACHED);
+	assert_int_equal(s.b.flags, STOREFILE_WAL_ATTACHED);
 	assert_int_equal(s.b.wal_class, WAL_NVMM);
 	assert_int_equal(s.b.segment_bytes, 1u << 20);
 	assert_string_equal(s.b.nvmm_path, "/mnt/x");
-	assert_int_equal(probe(sim, &b), STORE_GOOD);
+	assert_int_equal(probe(sim, &b), STOREFILE_GOOD);
 	assert_int_equal(b.gen, s.b.gen);
-	store_close(&s);
+	storefile_close(&s);
 	blk_sim_free(sim);
 }
 
 static void test_uuids_differ(void **state)
 {
 	struct blk_sim *one = world(), *two = world();
-	struct store s, t;
+	struct storefile s, t;
 
 	(void)state;
 	assert_int_equal(create(one, &s), 0);
 	assert_int_equal(create(two, &t), 0);
 	assert_memory_not_equal(s.b.uuid, t.b.uuid, 16);
-	store_close(&s);
-	store_close(&t);
+	storefile_close(&s);
+	storefile_close(&t);
 	blk_sim_free(one);
 	blk_sim_free(two);
 }
@@ -120,7 +120,7 @@ static void test_directories(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct blk_sim *sim = world();
 		const struct blk_ops *blk = blk_sim_ops(sim);
-		struct store s;
+		struct storefile s;
 
 		blk->mkdir(blk->ctx, NULL, "/a/s");
 		if (strchr(rows[i].name + 5, 'l') == rows[i].name + 5)
@@ -130,7 +130,7 @@ static void test_directories(void **state)
 		assert_int_equal(create(sim, &s), rows[i].res);
 		if (rows[i].res)
 			assert_non_null(strstr(why, "thesis.tex"));
-		store_close(&s);
+		storefile_close(&s);
 		blk_sim_free(sim);
 	}
 }
@@ -139,16 +139,16 @@ static void test_lanes_without_a_store_file(void **state)
 {
 	struct blk_sim *sim = world();
 	const struct blk_ops *blk = blk_sim_ops(sim);
-	struct store s;
+	struct storefile s;
 
 	(void)state;
 	blk->mkdir(blk->ctx, NULL, "/a/s");
 	blk->mkdir(blk->ctx, NULL, "/a/s/log");
 	blk->mkdir(blk->ctx, NULL, "/a/s/log/000");
-	assert_int_equal(probe(sim, NULL), STORE_BAD);
+	assert_int_equal(probe(sim, NULL), STOREFILE_BAD);
 	assert_int_equal(create(sim, &s), WAL_EFORMAT);	/* somebody's records: hands off */
 	blk_sim_put(sim, "/a/s/store", "", 0);
-	assert_int_equal(probe(sim, NULL), STORE_BAD);
+	assert_int_equal(probe(sim, NULL), STOREFILE_BAD);
 	blk_sim_free(sim);
 }
 
@@ -157,29 +157,29 @@ static void test_lanes(void **state)
 	struct blk_sim *sim = world(), *cut;
 	bool set[LANES_MAX];
 	struct sim_rng rng;
-	struct store s, t;
+	struct storefile s, t;
 	unsigned n;
 
 	(void)state;
 	assert_int_equal(create(sim, &s), 0);
-	assert_int_equal(store_lanes_make(&s, 3), 0);
+	assert_int_equal(storefile_lanes_make(&s, 3), 0);
 	blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, NULL, "/a/s/log/010");
 	blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, NULL, "/a/s/log/999");
 	blk_sim_ops(sim)->mkdir(blk_sim_ops(sim)->ctx, NULL, "/a/s/log/1");
-	assert_int_equal(store_lanes_list(&s, set, &n), 0);
+	assert_int_equal(storefile_lanes_list(&s, set, &n), 0);
 	assert_int_equal(n, 11);
 	assert_true(set[0] && set[1] && set[2] && !set[3] && set[10]);
-	assert_int_equal(store_lanes_make(&s, LANES_MAX + 1), -EINVAL);
+	assert_int_equal(storefile_lanes_make(&s, LANES_MAX + 1), -EINVAL);
 	for (uint64_t seed = 1; seed < 30; seed++) {
 		sim_rng_init(&rng, seed);
 		cut = blk_sim_cut(sim, &rng.p);
-		assert_int_equal(store_open(&t, blk_sim_ops(cut), "/a/s", true, NULL, 0), 0);
-		assert_int_equal(store_lanes_list(&t, set, &n), 0);
-		store_close(&t);
+		assert_int_equal(storefile_open(&t, blk_sim_ops(cut), "/a/s", true, NULL, 0), 0);
+		assert_int_equal(storefile_lanes_list(&t, set, &n), 0);
+		storefile_close(&t);
 		assert_true(set[0] && set[1] && set[2]);
 		blk_sim_free(cut);
 	}
-	store_close(&s);
+	storefile_close(&s);
 	blk_sim_free(sim);
 }
 
@@ -187,35 +187,35 @@ static void test_lanes(void **state)
 
 struct crash {
 	struct blk_sim *sim;
-	const struct store_block *old, *new;	/* NULL: not there (yet) */
+	const struct storefile_block *old, *new;	/* NULL: not there (yet) */
 	bool	 done;
 	uint64_t states;
 };
 
 static void judge(struct crash *c, struct blk_sim *image)
 {
-	struct store_block b;
-	struct store s;
-	enum store_found found;
+	struct storefile_block b;
+	struct storefile s;
+	enum storefile_found found;
 
 	c->states++;
-	assert_int_equal(store_probe(blk_sim_ops(image), "/a/s", &found, &b), 0);
+	assert_int_equal(storefile_probe(blk_sim_ops(image), "/a/s", &found, &b), 0);
 	if (!c->old) {
-		assert_true(found == STORE_GOOD ||
-			    (!c->done && (found == STORE_NONE || found == STORE_BLANK)));
-		if (found != STORE_GOOD) {
+		assert_true(found == STOREFILE_GOOD ||
+			    (!c->done && (found == STOREFILE_NONE || found == STOREFILE_BLANK)));
+		if (found != STOREFILE_GOOD) {
 			assert_int_equal(create(image, &s), 0);
-			store_close(&s);
+			storefile_close(&s);
 		}
 	} else {
-		assert_int_equal(found, STORE_GOOD);
+		assert_int_equal(found, STOREFILE_GOOD);
 		assert_true((!c->done && b.gen == c->old->gen) || b.gen == c->old->gen + 1);
 		assert_string_equal(b.nvmm_path, b.gen == c->old->gen ? "" : "/mnt/x");
 	}
 	assert_int_equal(open_it(image, &s, false), 0);
-	if (found == STORE_GOOD)
+	if (found == STOREFILE_GOOD)
 		assert_int_equal(s.b.gen, b.gen);
-	store_close(&s);
+	storefile_close(&s);
 }
 
 static int crash_step(void *arg, enum sim_op op)
@@ -248,7 +248,7 @@ static int crash_step(void *arg, enum sim_op op)
 static void test_every_crash_of_creation(void **state)
 {
 	struct crash c = { .sim = world() };
-	struct store s;
+	struct storefile s;
 
 	(void)state;
 	blk_sim_step(c.sim, crash_step, &c);
@@ -256,7 +256,7 @@ static void test_every_crash_of_creation(void **state)
 	c.done = true;
 	crash_step(&c, SIM_OPEN);
 	blk_sim_step(c.sim, NULL, NULL);
-	store_close(&s);
+	storefile_close(&s);
 	assert_true(c.states > 20);
 	blk_sim_free(c.sim);
 }
@@ -264,19 +264,19 @@ static void test_every_crash_of_creation(void **state)
 static void test_every_crash_of_an_update(void **state)
 {
 	struct crash c = { .sim = world() };
-	struct store_block old;
-	struct store s;
+	struct storefile_block old;
+	struct storefile s;
 
 	(void)state;
 	assert_int_equal(create(c.sim, &s), 0);
 	old = s.b;
 	c.old = &old;
 	blk_sim_step(c.sim, crash_step, &c);
-	assert_int_equal(store_update(&s, 1, WAL_NVMM, "/mnt/x", 1u << 20), 0);
+	assert_int_equal(storefile_update(&s, 1, WAL_NVMM, "/mnt/x", 1u << 20), 0);
 	c.done = true;
 	crash_step(&c, SIM_OPEN);
 	blk_sim_step(c.sim, NULL, NULL);
-	store_close(&s);
+	storefile_close(&s);
 	blk_sim_free(c.sim);
 }
 
@@ -288,20 +288,20 @@ static void test_faults(void **state)
 	for (size_t o = 0; o < sizeof(ops) / sizeof(ops[0]); o++)
 		for (unsigned nth = 1; nth < 6; nth++) {
 			struct blk_sim *sim = world(), *killed;
-			struct store s;
+			struct storefile s;
 			int err;
 
 			blk_sim_fault(sim, ops[o], nth, 1, EIO);
 			err = create(sim, &s);
 			if (!err)
-				store_close(&s);
+				storefile_close(&s);
 			else
 				assert_non_null(strstr(why, "/a/s"));
 			killed = blk_sim_killed(sim);		/* and the next start copes */
-			err = probe(killed, NULL) == STORE_GOOD ? open_it(killed, &s, false) :
+			err = probe(killed, NULL) == STOREFILE_GOOD ? open_it(killed, &s, false) :
 			      create(killed, &s);
 			assert_int_equal(err, 0);
-			store_close(&s);
+			storefile_close(&s);
 			blk_sim_free(killed);
 			blk_sim_free(sim);
 		}
@@ -309,25 +309,25 @@ static void test_faults(void **state)
 
 /* ---- the lane table ---- */
 
-static const struct store_lane entry = { .lane = 3, .low_segno = 2, .low_seq = 10, .high_segno = 7,
+static const struct storefile_lane entry = { .lane = 3, .low_segno = 2, .low_seq = 10, .high_segno = 7,
 	.next_seq = 500, .next_batch = 40 };
 
-static bool is_entry(const struct store_lane *e, uint64_t next_seq)
+static bool is_entry(const struct storefile_lane *e, uint64_t next_seq)
 {
 	return e && e->lane == 3 && e->low_segno == 2 && e->low_seq == 10 && e->high_segno == 7 &&
 	       e->next_seq == next_seq && e->next_batch == 40;
 }
 
 /* A store whose table is true and has lane 3. */
-static void with_table(struct blk_sim *sim, struct store *s)
+static void with_table(struct blk_sim *sim, struct storefile *s)
 {
 	assert_int_equal(create(sim, s), 0);
-	assert_null(store_lane(s, 3));
-	assert_int_equal(store_lane_write(s, &entry), 0);
-	assert_null(store_lane(s, 3));		/* not before the block says so */
+	assert_null(storefile_lane(s, 3));
+	assert_int_equal(storefile_lane_write(s, &entry), 0);
+	assert_null(storefile_lane(s, 3));		/* not before the block says so */
 	s->lanes_on = true;
-	assert_int_equal(store_update(s, STORE_OPEN, WAL_FSYNC, "", 1u << 20), 0);
-	assert_true(is_entry(store_lane(s, 3), 500));
+	assert_int_equal(storefile_update(s, STOREFILE_OPEN, WAL_FSYNC, "", 1u << 20), 0);
+	assert_true(is_entry(storefile_lane(s, 3), 500));
 }
 
 /* Nothing is in doubt when a copy begins to be written, and nothing when all is done. */
@@ -344,35 +344,35 @@ static int one_in_doubt(void *arg, enum sim_op op)
 static void test_lane_table(void **state)
 {
 	struct blk_sim *sim = world();
-	struct store_lane next = entry;
-	struct store s;
+	struct storefile_lane next = entry;
+	struct storefile s;
 	uint64_t states;
 
 	(void)state;
 	with_table(sim, &s);
 	next.next_seq = 600;
 	blk_sim_step(sim, one_in_doubt, sim);
-	assert_int_equal(store_lane_write(&s, &next), 0);
+	assert_int_equal(storefile_lane_write(&s, &next), 0);
 	blk_sim_step(sim, NULL, NULL);
 	blk_sim_choices(sim, &states);
 	assert_int_equal(states, 1);
 	blk_sim_fault(sim, SIM_SYNC, 2, 1, EIO);
-	assert_int_equal(store_lane_write(&s, &next), -EIO);
-	store_close(&s);
+	assert_int_equal(storefile_lane_write(&s, &next), -EIO);
+	storefile_close(&s);
 	assert_int_equal(open_it(sim, &s, true), 0);
-	assert_true(is_entry(store_lane(&s, 3), 600));
-	assert_null(store_lane(&s, 2));
+	assert_true(is_entry(storefile_lane(&s, 3), 600));
+	assert_null(storefile_lane(&s, 2));
 	assert_int_equal(s.lane_bad[3] | s.lane_bad[2], 0);
-	assert_int_equal(store_lane_write(&s, &next), -EROFS);
-	store_close(&s);
+	assert_int_equal(storefile_lane_write(&s, &next), -EROFS);
+	storefile_close(&s);
 	/* A program that does not know of the table writes the block without the flag. */
 	assert_int_equal(open_it(sim, &s, false), 0);
 	s.lanes_on = false;
-	assert_int_equal(store_update(&s, 0, WAL_FSYNC, "", 1u << 20), 0);
-	store_close(&s);
+	assert_int_equal(storefile_update(&s, 0, WAL_FSYNC, "", 1u << 20), 0);
+	storefile_close(&s);
 	assert_int_equal(open_it(sim, &s, true), 0);
-	assert_null(store_lane(&s, 3));
-	store_close(&s);
+	assert_null(storefile_lane(&s, 3));
+	storefile_close(&s);
 	blk_sim_free(sim);
 }
 
@@ -380,23 +380,23 @@ static void test_lane_table(void **state)
 static void test_lane_table_damaged(void **state)
 {
 	struct blk_sim *sim = world();
-	struct store s;
+	struct storefile s;
 
 	(void)state;
 	with_table(sim, &s);
-	store_close(&s);
+	storefile_close(&s);
 	for (uint64_t bit = 0; bit < 64 * 8; bit++)
 		for (int which = 1; which < 4; which++) {
 			struct blk_sim *bad = blk_sim_killed(sim);
 
 			if (which & 1)
-				blk_sim_flip(bad, "/a/s/store", (STORE_LANES_A + 3 * 64) * 8 + bit);
+				blk_sim_flip(bad, "/a/s/store", (STOREFILE_LANES_A + 3 * 64) * 8 + bit);
 			if (which & 2)
-				blk_sim_flip(bad, "/a/s/store", (STORE_LANES_B + 3 * 64) * 8 + bit);
+				blk_sim_flip(bad, "/a/s/store", (STOREFILE_LANES_B + 3 * 64) * 8 + bit);
 			assert_int_equal(open_it(bad, &s, true), 0);
 			assert_int_equal(s.lane_bad[3], which);
-			assert_true(which == 3 ? !store_lane(&s, 3) : is_entry(store_lane(&s, 3), 500));
-			store_close(&s);
+			assert_true(which == 3 ? !storefile_lane(&s, 3) : is_entry(storefile_lane(&s, 3), 500));
+			storefile_close(&s);
 			blk_sim_free(bad);
 		}
 	blk_sim_free(sim);
@@ -409,21 +409,21 @@ static void test_lane_table_damaged_and_torn(void **state)
 	(void)state;
 	for (unsigned copy = 0; copy < 2; copy++) {
 		struct blk_sim *sim = world(), *killed;
-		struct store_lane next = entry;
-		struct store s;
+		struct storefile_lane next = entry;
+		struct storefile s;
 
 		with_table(sim, &s);
-		store_close(&s);
-		blk_sim_flip(sim, "/a/s/store", ((copy ? STORE_LANES_B : STORE_LANES_A) + 3 * 64) * 8 + 100);
+		storefile_close(&s);
+		blk_sim_flip(sim, "/a/s/store", ((copy ? STOREFILE_LANES_B : STOREFILE_LANES_A) + 3 * 64) * 8 + 100);
 		assert_int_equal(open_it(sim, &s, false), 0);
 		next.next_seq = 600;
 		blk_sim_fault(sim, SIM_WRITE, 1, 1, EIO);
-		assert_int_equal(store_lane_write(&s, &next), -EIO);
+		assert_int_equal(storefile_lane_write(&s, &next), -EIO);
 		killed = blk_sim_killed(sim);
-		store_close(&s);
+		storefile_close(&s);
 		assert_int_equal(open_it(killed, &s, true), 0);
-		assert_true(is_entry(store_lane(&s, 3), 500));
-		store_close(&s);
+		assert_true(is_entry(storefile_lane(&s, 3), 500));
+		storefile_close(&s);
 		blk_sim_free(killed);
 		blk_sim_free(sim);
 	}
@@ -433,39 +433,39 @@ static void test_lane_table_damaged_and_torn(void **state)
 static void test_lane_table_newer(void **state)
 {
 	struct blk_sim *sim = world();
-	struct store_lane next = entry;
+	struct storefile_lane next = entry;
 	uint8_t old[64];
-	struct store s;
+	struct storefile s;
 	uint64_t len;
 
 	(void)state;
 	with_table(sim, &s);
-	memcpy(old, blk_sim_bytes(sim, "/a/s/store", &len) + STORE_LANES_A + 3 * 64, 64);
+	memcpy(old, blk_sim_bytes(sim, "/a/s/store", &len) + STOREFILE_LANES_A + 3 * 64, 64);
 	next.next_seq = 700;
-	assert_int_equal(store_lane_write(&s, &next), 0);
+	assert_int_equal(storefile_lane_write(&s, &next), 0);
 	for (unsigned i = 0; i < 64 * 8; i++) {
-		const uint8_t *now = blk_sim_bytes(sim, "/a/s/store", &len) + STORE_LANES_A + 3 * 64;
+		const uint8_t *now = blk_sim_bytes(sim, "/a/s/store", &len) + STOREFILE_LANES_A + 3 * 64;
 
 		if ((now[i / 8] ^ old[i / 8]) >> i % 8 & 1)
-			blk_sim_flip(sim, "/a/s/store", (STORE_LANES_A + 3 * 64) * 8 + i);
+			blk_sim_flip(sim, "/a/s/store", (STOREFILE_LANES_A + 3 * 64) * 8 + i);
 	}
-	store_close(&s);
+	storefile_close(&s);
 	assert_int_equal(open_it(sim, &s, true), 0);
-	assert_true(is_entry(store_lane(&s, 3), 700));
-	store_close(&s);
+	assert_true(is_entry(storefile_lane(&s, 3), 700));
+	storefile_close(&s);
 	blk_sim_free(sim);
 }
 
 /* A copy of lane 3's entry as it would be written, with another value. */
-static void put_entry(struct blk_sim *sim, struct store_lane e, uint64_t at)
+static void put_entry(struct blk_sim *sim, struct storefile_lane e, uint64_t at)
 {
-	uint8_t file[STORE_LANES_B + LANES_MAX * 64];
+	uint8_t file[STOREFILE_LANES_B + LANES_MAX * 64];
 	uint64_t len;
 	const uint8_t *was = blk_sim_bytes(sim, "/a/s/store", &len);
 
 	assert_int_equal(len, sizeof(file));
 	memcpy(file, was, sizeof(file));
-	e.crc = crc32c(&e, offsetof(struct store_lane, crc));
+	e.crc = crc32c(&e, offsetof(struct storefile_lane, crc));
 	memcpy(file + at + 3 * 64, &e, sizeof(e));
 	assert_int_equal(blk_sim_put(sim, "/a/s/store", file, sizeof(file)), 0);
 }
@@ -473,25 +473,25 @@ static void put_entry(struct blk_sim *sim, struct store_lane e, uint64_t at)
 /* What is whole but cannot be is not believed; what just can be is. */
 static void test_lane_table_at_its_edges(void **state)
 {
-	struct store_lane good = entry;
+	struct storefile_lane good = entry;
 	const uint64_t most = (1ull << 62) - 1;
 	struct blk_sim *sim = world();
-	struct store s;
+	struct storefile s;
 
 	(void)state;
 	with_table(sim, &s);
-	store_close(&s);
+	storefile_close(&s);
 	good.magic = LANE_MAGIC;
 	good.gen = 9;
 #define TRY(field, value, ok) do { \
-		struct store_lane e = good; \
+		struct storefile_lane e = good; \
 		e.field = value; \
-		put_entry(sim, e, STORE_LANES_A); \
-		put_entry(sim, e, STORE_LANES_B); \
+		put_entry(sim, e, STOREFILE_LANES_A); \
+		put_entry(sim, e, STOREFILE_LANES_B); \
 		assert_int_equal(open_it(sim, &s, true), 0); \
 		assert_int_equal(s.lane_bad[3], ok ? 0 : 3); \
-		assert_int_equal(store_lane(&s, 3) != NULL, ok); \
-		store_close(&s); \
+		assert_int_equal(storefile_lane(&s, 3) != NULL, ok); \
+		storefile_close(&s); \
 	} while (0)
 	TRY(gen, 1, true);
 	TRY(gen, 0, false);
@@ -517,21 +517,21 @@ static void test_lane_table_at_its_edges(void **state)
 }
 
 /* Entries of several lanes, as they stand in a program's memory. */
-static void fill_table(struct store *s)
+static void fill_table(struct storefile *s)
 {
 	for (unsigned lane = 0; lane < LANES_MAX; lane += 85) {
-		struct store_lane e = entry;
+		struct storefile_lane e = entry;
 
 		e.lane = lane;
 		e.next_seq = 1000 + lane;
-		assert_int_equal(store_lane_write(s, &e), 0);
+		assert_int_equal(storefile_lane_write(s, &e), 0);
 	}
 }
 
-static void has_table(struct store *s)
+static void has_table(struct storefile *s)
 {
 	for (unsigned lane = 0; lane < LANES_MAX; lane++) {
-		const struct store_lane *e = store_lane(s, lane);
+		const struct storefile_lane *e = storefile_lane(s, lane);
 
 		assert_int_equal(e != NULL, lane % 85 == 0);
 		assert_int_equal(s->lane_bad[lane], 0);
@@ -543,10 +543,10 @@ static void has_table(struct store *s)
 /* All of the table at once, on both copies: as it was known. */
 static void test_whole_table(void **state)
 {
-	static const uint8_t junk[STORE_LANES_B + LANES_MAX * 64];
+	static const uint8_t junk[STOREFILE_LANES_B + LANES_MAX * 64];
 	struct blk_sim *sim = world(), *cut;
 	struct sim_rng rng;
-	struct store s, t;
+	struct storefile s, t;
 	uint64_t states;
 
 	(void)state;
@@ -555,7 +555,7 @@ static void test_whole_table(void **state)
 	memset(&s.lane[3], 0, sizeof(s.lane[3]));
 	/* Whatever stood there. */
 	assert_int_equal(blk_sim_put(sim, "/a/s/store", junk, sizeof(junk)), 0);
-	assert_int_equal(store_write_again(&s), 0);
+	assert_int_equal(storefile_write_again(&s), 0);
 	blk_sim_choices(sim, &states);
 	assert_int_equal(states, 1);
 	for (uint64_t seed = 1; seed < 4; seed++) {
@@ -565,26 +565,26 @@ static void test_whole_table(void **state)
 		assert_true(t.lanes_on);
 		has_table(&t);
 		assert_false(t.a_bad || t.b_bad);
-		store_close(&t);
+		storefile_close(&t);
 		blk_sim_free(cut);
 	}
 	/* What another store's table said is forgotten with all of it. */
 	s.lane_bad[5] = 3;
-	store_lanes_forget(&s);
+	storefile_lanes_forget(&s);
 	assert_false(s.lanes_on);
 	s.lanes_on = true;
 	for (unsigned lane = 0; lane < LANES_MAX; lane++) {
-		assert_null(store_lane(&s, lane));
+		assert_null(storefile_lane(&s, lane));
 		assert_int_equal(s.lane_bad[lane], 0);
 	}
-	assert_int_equal(store_lanes_write(&s), 0);
-	store_close(&s);
+	assert_int_equal(storefile_lanes_write(&s), 0);
+	storefile_close(&s);
 	assert_int_equal(open_it(sim, &s, true), 0);
 	for (unsigned lane = 0; lane < LANES_MAX; lane++) {
-		assert_null(store_lane(&s, lane));
+		assert_null(storefile_lane(&s, lane));
 		assert_int_equal(s.lane_bad[lane], 0);
 	}
-	store_close(&s);
+	storefile_close(&s);
 	blk_sim_free(sim);
 }
 
@@ -601,14 +601,14 @@ static void test_no_room_for_a_table(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct blk_sim *sim = world();
-		struct store s;
+		struct storefile s;
 
 		with_table(sim, &s);
 		assert_false(s.lanes_off);
 		blk_sim_fault(sim, rows[i].op, rows[i].nth, 1, rows[i].err);
-		assert_int_equal(store_lanes_write(&s), rows[i].res);
+		assert_int_equal(storefile_lanes_write(&s), rows[i].res);
 		assert_int_equal(s.lanes_off, rows[i].op == SIM_WRITE && !rows[i].res);
-		store_close(&s);
+		storefile_close(&s);
 		blk_sim_free(sim);
 	}
 }
@@ -617,59 +617,59 @@ static void test_no_room_for_a_table(void **state)
 static void test_table_that_cannot_be_read(void **state)
 {
 	struct blk_sim *sim = world();
-	struct store s;
+	struct storefile s;
 
 	(void)state;
 	with_table(sim, &s);
 	fill_table(&s);
-	assert_int_equal(store_lane_write(&s, &(struct store_lane){ .lane = 3, .low_seq = 1, .next_seq = 1003,
+	assert_int_equal(storefile_lane_write(&s, &(struct storefile_lane){ .lane = 3, .low_seq = 1, .next_seq = 1003,
 		.next_batch = 1 }), 0);
-	store_close(&s);
+	storefile_close(&s);
 	for (unsigned block = 0; block < 8; block++) {
 		struct blk_sim *bad = blk_sim_killed(sim);
 		unsigned copy = block < 4 ? 1 : 2;
 
-		assert_int_equal(blk_sim_bad(bad, "/a/s/store", STORE_LANES_A + block * 4096), 0);
+		assert_int_equal(blk_sim_bad(bad, "/a/s/store", STOREFILE_LANES_A + block * 4096), 0);
 		assert_int_equal(open_it(bad, &s, true), 0);
 		for (unsigned lane = 0; lane < LANES_MAX; lane++) {
 			bool in = lane / 64 == block % 4;
 
 			assert_int_equal(s.lane_unread[lane], in ? copy : 0);
 			if (lane % 85 == 0 || lane == 3) {
-				assert_non_null(store_lane(&s, lane));
-				assert_int_equal(store_lane(&s, lane)->next_seq, 1000 + lane);
+				assert_non_null(storefile_lane(&s, lane));
+				assert_int_equal(storefile_lane(&s, lane)->next_seq, 1000 + lane);
 			}
-			assert_int_equal(s.lane_bad[lane], in ? copy | (store_lane(&s, lane) ? 0 : 3) : 0);
+			assert_int_equal(s.lane_bad[lane], in ? copy | (storefile_lane(&s, lane) ? 0 : 3) : 0);
 		}
-		store_close(&s);
+		storefile_close(&s);
 		/* For writing: made good, and the same again. */
 		assert_int_equal(open_it(bad, &s, false), 0);
-		store_close(&s);
+		storefile_close(&s);
 		assert_int_equal(open_it(bad, &s, true), 0);
 		for (unsigned lane = 0; lane < LANES_MAX; lane++) {
 			assert_int_equal(s.lane_unread[lane] | s.lane_bad[lane], 0);
-			assert_int_equal(store_lane(&s, lane) != NULL, lane % 85 == 0 || lane == 3);
-			if (store_lane(&s, lane))
-				assert_int_equal(store_lane(&s, lane)->next_seq, 1000 + lane);
+			assert_int_equal(storefile_lane(&s, lane) != NULL, lane % 85 == 0 || lane == 3);
+			if (storefile_lane(&s, lane))
+				assert_int_equal(storefile_lane(&s, lane)->next_seq, 1000 + lane);
 		}
-		store_close(&s);
+		storefile_close(&s);
 		blk_sim_free(bad);
 	}
 	/* An older program's file ends behind the blocks; or it was cut anywhere in the table. */
-	for (unsigned cut = 8192; cut < STORE_LANES_B + 5 * 64; cut += 1000) {
+	for (unsigned cut = 8192; cut < STOREFILE_LANES_B + 5 * 64; cut += 1000) {
 		struct blk_sim *bad = blk_sim_killed(sim);
 
 		blk_sim_truncate(bad, "/a/s/store", cut);
 		assert_int_equal(open_it(bad, &s, true), 0);
 		for (unsigned lane = 0; lane < LANES_MAX; lane++) {
-			bool there = STORE_LANES_A + (lane + 1) * 64 <= cut && (lane % 85 == 0 || lane == 3);
-			bool twice = STORE_LANES_B + (lane + 1) * 64 <= cut;
+			bool there = STOREFILE_LANES_A + (lane + 1) * 64 <= cut && (lane % 85 == 0 || lane == 3);
+			bool twice = STOREFILE_LANES_B + (lane + 1) * 64 <= cut;
 
-			assert_int_equal(store_lane(&s, lane) != NULL, there);
+			assert_int_equal(storefile_lane(&s, lane) != NULL, there);
 			assert_int_equal(s.lane_bad[lane], there && !twice ? 2 : 0);
 			assert_int_equal(s.lane_unread[lane], 0);
 		}
-		store_close(&s);
+		storefile_close(&s);
 		blk_sim_free(bad);
 	}
 	/* Any other failure is told. */
@@ -685,34 +685,34 @@ static void test_table_that_cannot_be_read(void **state)
 static void test_every_bit(void **state)
 {
 	struct blk_sim *sim = world();
-	struct store_block b;
-	struct store s;
+	struct storefile_block b;
+	struct storefile s;
 
 	(void)state;
 	assert_int_equal(create(sim, &s), 0);
-	store_close(&s);
+	storefile_close(&s);
 	for (unsigned copy = 0; copy < 2; copy++)
 		for (unsigned bit = 0; bit < 8 * sizeof(b); bit++) {
 			assert_int_equal(blk_sim_flip(sim, "/a/s/store", copy * 8 * 4096 + bit), 0);
-			assert_int_equal(probe(sim, &b), STORE_GOOD);
+			assert_int_equal(probe(sim, &b), STOREFILE_GOOD);
 			assert_int_equal(open_it(sim, &s, true), 0);
 			assert_int_equal(s.a_bad, copy == 0);
 			assert_int_equal(s.b_bad, copy == 1);
-			store_close(&s);
+			storefile_close(&s);
 			assert_int_equal(blk_sim_flip(sim, "/a/s/store", copy * 8 * 4096 + bit), 0);
 		}
 	/* a start makes it whole again */
 	blk_sim_flip(sim, "/a/s/store", 200);
 	assert_int_equal(open_it(sim, &s, false), 0);
 	assert_true(s.a_bad);
-	store_close(&s);
+	storefile_close(&s);
 	assert_int_equal(open_it(sim, &s, true), 0);
 	assert_false(s.a_bad || s.b_bad);
-	store_close(&s);
+	storefile_close(&s);
 	/* both gone: refused, nothing made up, nothing written */
 	blk_sim_flip(sim, "/a/s/store", 200);
 	blk_sim_flip(sim, "/a/s/store", 8 * 4096 + 200);
-	assert_int_equal(probe(sim, NULL), STORE_BAD);
+	assert_int_equal(probe(sim, NULL), STOREFILE_BAD);
 	assert_int_equal(open_it(sim, &s, false), WAL_EFORMAT);
 	assert_int_equal(create(sim, &s), WAL_EFORMAT);
 	blk_sim_free(sim);
@@ -721,33 +721,33 @@ static void test_every_bit(void **state)
 static void test_other_formats(void **state)
 {
 	uint8_t file[8192] = { 0 };
-	struct store_block b = fresh;
-	struct store s;
+	struct storefile_block b = fresh;
+	struct storefile s;
 	uint64_t len;
 
 	(void)state;
 	for (int what = 0; what < 4; what++) {
 		static const int errs[] = { WAL_EVERSION, WAL_EBYTEORDER, WAL_EBYTEORDER, WAL_EFORMAT };
-		static const enum store_found founds[] = {
-			STORE_VERSION, STORE_ORDER, STORE_ORDER, STORE_BAD,
+		static const enum storefile_found founds[] = {
+			STOREFILE_VERSION, STOREFILE_ORDER, STOREFILE_ORDER, STOREFILE_BAD,
 		};
 		struct blk_sim *sim = world();
 
-		store_block_encode(&b);
+		storefile_block_encode(&b);
 		if (what == 0)
 			b.version++;
 		else if (what == 1)
 			b.byte_order = __builtin_bswap32(b.byte_order);
 		else if (what == 3)
 			b.segment_bytes = 12345;
-		b.crc = crc32c(&b, offsetof(struct store_block, crc));
+		b.crc = crc32c(&b, offsetof(struct storefile_block, crc));
 		if (what == 2)
 			b.magic = __builtin_bswap64(b.magic);
 		for (int ours = 0; ours < 2 && what < 3; ours++) {	/* one of them, the other is ours */
-			struct store_block good = fresh;
+			struct storefile_block good = fresh;
 
 			good.gen = 1;
-			store_block_encode(&good);
+			storefile_block_encode(&good);
 			memcpy(file + ours * 4096, &good, sizeof(good));
 			memcpy(file + !ours * 4096, &b, sizeof(b));
 			blk_sim_put(sim, "/a/s/store", file, sizeof(file));
@@ -769,17 +769,17 @@ static void test_other_formats(void **state)
 static void test_cut_short(void **state)
 {
 	struct blk_sim *sim = world();
-	struct store s;
+	struct storefile s;
 
 	(void)state;
 	assert_int_equal(create(sim, &s), 0);
-	store_close(&s);
+	storefile_close(&s);
 	blk_sim_truncate(sim, "/a/s/store", 4100);
-	assert_int_equal(probe(sim, NULL), STORE_GOOD);
+	assert_int_equal(probe(sim, NULL), STOREFILE_GOOD);
 	blk_sim_truncate(sim, "/a/s/store", 100);
 	assert_int_equal(open_it(sim, &s, true), WAL_EFORMAT);
 	blk_sim_truncate(sim, "/a/s/store", 0);
-	assert_int_equal(probe(sim, NULL), STORE_BLANK);
+	assert_int_equal(probe(sim, NULL), STOREFILE_BLANK);
 	assert_int_equal(open_it(sim, &s, true), WAL_EFORMAT);
 	blk_sim_free(sim);
 }
@@ -788,16 +788,16 @@ static void test_trailing_slash_and_length(void **state)
 {
 	struct blk_sim *sim = world();
 	static char longer[5000];
-	struct store s;
+	struct storefile s;
 
 	(void)state;
-	assert_int_equal(store_create(&s, blk_sim_ops(sim), "/a/s///", &fresh, why, sizeof(why)), 0);
+	assert_int_equal(storefile_create(&s, blk_sim_ops(sim), "/a/s///", &fresh, why, sizeof(why)), 0);
 	assert_string_equal(s.dir, "/a/s");
-	assert_int_equal(store_update(&s, 0, 1, memset(longer, 'x', 440), 1u << 20), -ENAMETOOLONG);
-	store_close(&s);
+	assert_int_equal(storefile_update(&s, 0, 1, memset(longer, 'x', 440), 1u << 20), -ENAMETOOLONG);
+	storefile_close(&s);
 	memset(longer, 'x', sizeof(longer) - 1);
-	assert_int_equal(store_create(&s, blk_sim_ops(sim), longer, &fresh, NULL, 0), -ENAMETOOLONG);
-	assert_int_equal(store_open(&s, blk_sim_ops(sim), longer, true, NULL, 0), -ENAMETOOLONG);
+	assert_int_equal(storefile_create(&s, blk_sim_ops(sim), longer, &fresh, NULL, 0), -ENAMETOOLONG);
+	assert_int_equal(storefile_open(&s, blk_sim_ops(sim), longer, true, NULL, 0), -ENAMETOOLONG);
 	blk_sim_free(sim);
 }
 
@@ -812,21 +812,21 @@ static void test_segment_sizes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct store_block b = fresh;
+		struct storefile_block b = fresh;
 
 		b.segment_bytes = rows[i].bytes;
-		store_block_encode(&b);
-		assert_int_equal(store_block_check(&b), rows[i].res);
+		storefile_block_encode(&b);
+		assert_int_equal(storefile_block_check(&b), rows[i].res);
 	}
 	{
-		struct store_block b = fresh;
+		struct storefile_block b = fresh;
 
 		memset(b.nvmm_path, 'x', sizeof(b.nvmm_path));
-		store_block_encode(&b);
-		assert_int_equal(store_block_check(&b), WAL_EVERSION);	/* has no end: an older one's may be longer */
+		storefile_block_encode(&b);
+		assert_int_equal(storefile_block_check(&b), WAL_EVERSION);	/* has no end: an older one's may be longer */
 		b.nvmm_path[sizeof(b.nvmm_path) - 1] = '\0';
-		store_block_encode(&b);
-		assert_int_equal(store_block_check(&b), 0);
+		storefile_block_encode(&b);
+		assert_int_equal(storefile_block_check(&b), 0);
 	}
 }
 
@@ -845,11 +845,11 @@ static void test_words(void **state)
 		{ SIM_SYNC, EIO, -EIO, "cannot open /a/s/store: Input/output error" },
 	};
 	struct blk_sim *sim = world();
-	struct store s;
+	struct storefile s;
 
 	(void)state;
 	assert_int_equal(create(sim, &s), 0);
-	store_close(&s);
+	storefile_close(&s);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		blk_sim_fault(sim, rows[i].op, 1, 1, rows[i].err);
 		assert_int_equal(open_it(sim, &s, false), rows[i].res);
@@ -857,18 +857,18 @@ static void test_words(void **state)
 		assert_null(s.file);
 		assert_null(s.root);
 		assert_int_equal(open_it(sim, &s, false), 0);	/* and let go */
-		store_close(&s);
+		storefile_close(&s);
 	}
 	/* No more of them than there is room for; and none, if nobody wants them. */
 	memset(why, '#', sizeof(why));
 	blk_sim_fault(sim, SIM_LOCK, 1, 1, EWOULDBLOCK);
-	assert_int_equal(store_open(&s, blk_sim_ops(sim), "/a/s", true, why, 8), WAL_EBUSY);
+	assert_int_equal(storefile_open(&s, blk_sim_ops(sim), "/a/s", true, why, 8), WAL_EBUSY);
 	assert_string_equal(why, "another");
 	assert_int_equal(why[8], '#');
 	blk_sim_fault(sim, SIM_LOCK, 1, 2, EWOULDBLOCK);
-	assert_int_equal(store_open(&s, blk_sim_ops(sim), "/a/s", true, why + 8, 0), WAL_EBUSY);
+	assert_int_equal(storefile_open(&s, blk_sim_ops(sim), "/a/s", true, why + 8, 0), WAL_EBUSY);
 	assert_int_equal(why[8], '#');
-	assert_int_equal(store_open(&s, blk_sim_ops(sim), "/a/s", true, NULL, 0), WAL_EBUSY);
+	assert_int_equal(storefile_open(&s, blk_sim_ops(sim), "/a/s", true, NULL, 0), WAL_EBUSY);
 	blk_sim_free(sim);
 }
 
@@ -890,15 +890,15 @@ static void test_words_of_creation(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct blk_sim *sim = world();
-		struct store s;
+		struct storefile s;
 
 		blk_sim_fault(sim, rows[i].op, rows[i].nth, 1, rows[i].err);
 		assert_int_equal(create(sim, &s), rows[i].res);
 		if (strncmp(why, rows[i].words, strlen(rows[i].words)))
 			fail_msg("row %zu: %s", i, why);
 		/* and nothing of it stands in the way */
-		assert_int_equal(probe(sim, NULL) == STORE_GOOD ? open_it(sim, &s, false) : create(sim, &s), 0);
-		store_close(&s);
+		assert_int_equal(probe(sim, NULL) == STOREFILE_GOOD ? open_it(sim, &s, false) : create(sim, &s), 0);
+		storefile_close(&s);
 		blk_sim_free(sim);
 	}
 }
@@ -907,25 +907,25 @@ static void test_words_of_creation(void **state)
 static void test_mark_open(void **state)
 {
 	struct blk_sim *sim = world();
-	struct store_block was, b;
-	struct store s;
+	struct storefile_block was, b;
+	struct storefile s;
 
 	(void)state;
 	with_table(sim, &s);
-	assert_int_equal(store_update(&s, STORE_WAL_ATTACHED, WAL_NVMM, "/mnt/x", 1u << 20), 0);
+	assert_int_equal(storefile_update(&s, STOREFILE_WAL_ATTACHED, WAL_NVMM, "/mnt/x", 1u << 20), 0);
 	was = s.b;
-	assert_int_equal(was.flags, STORE_WAL_ATTACHED | STORE_LANES);
-	assert_int_equal(store_mark_open(&s), 0);
-	assert_int_equal(probe(sim, &b), STORE_GOOD);
+	assert_int_equal(was.flags, STOREFILE_WAL_ATTACHED | STOREFILE_LANES);
+	assert_int_equal(storefile_mark_open(&s), 0);
+	assert_int_equal(probe(sim, &b), STOREFILE_GOOD);
 	assert_int_equal(b.gen, was.gen + 1);
-	assert_int_equal(b.flags, STORE_WAL_ATTACHED | STORE_LANES | STORE_OPEN);
+	assert_int_equal(b.flags, STOREFILE_WAL_ATTACHED | STOREFILE_LANES | STOREFILE_OPEN);
 	b.gen = was.gen;
 	b.flags = was.flags;
-	store_block_encode(&b);
+	storefile_block_encode(&b);
 	assert_memory_equal(&b, &was, sizeof(b));
 	blk_sim_fault(sim, SIM_WRITE, 1, 1, EIO);
-	assert_int_equal(store_mark_open(&s), -EIO);
-	store_close(&s);
+	assert_int_equal(storefile_mark_open(&s), -EIO);
+	storefile_close(&s);
 	blk_sim_free(sim);
 }
 
@@ -935,51 +935,51 @@ static void test_open_lost(void **state)
 	struct blk_sim *sim = world();
 	const struct blk_ops *blk = blk_sim_ops(sim);
 	static const uint8_t junk[8192] = { 1, 2, 3 };
-	struct store_block was;
-	struct store s, t;
+	struct storefile_block was;
+	struct storefile s, t;
 
 	(void)state;
-	assert_int_equal(store_open_lost(&s, blk, "/a/s", true, why, sizeof(why)), WAL_ENODIR);
+	assert_int_equal(storefile_open_lost(&s, blk, "/a/s", true, why, sizeof(why)), WAL_ENODIR);
 	assert_string_equal(why, "there is no store in /a/s");
 	with_table(sim, &s);
 	was = s.b;
-	assert_int_equal(store_open_lost(&t, blk, "/a/s", true, why, sizeof(why)), WAL_EBUSY);
-	store_close(&s);
+	assert_int_equal(storefile_open_lost(&t, blk, "/a/s", true, why, sizeof(why)), WAL_EBUSY);
+	storefile_close(&s);
 	/* Its file is there: the table is read, for its generations. */
 	assert_int_equal(blk_sim_put(sim, "/a/s/store", junk, sizeof(junk)), 0);
-	assert_int_equal(store_open_lost(&s, blk, "/a/s", false, why, sizeof(why)), 0);
+	assert_int_equal(storefile_open_lost(&s, blk, "/a/s", false, why, sizeof(why)), 0);
 	assert_true(s.a_bad && s.b_bad && s.file && s.root && s.log && !s.readonly);
-	assert_int_equal(store_open_lost(&t, blk, "/a/s", true, why, sizeof(why)), WAL_EBUSY);
+	assert_int_equal(storefile_open_lost(&t, blk, "/a/s", true, why, sizeof(why)), WAL_EBUSY);
 	s.b = was;
-	assert_int_equal(store_write_again(&s), 0);
+	assert_int_equal(storefile_write_again(&s), 0);
 	assert_false(s.a_bad || s.b_bad);
-	store_close(&s);
-	assert_int_equal(probe(sim, NULL), STORE_GOOD);
+	storefile_close(&s);
+	assert_int_equal(probe(sim, NULL), STOREFILE_GOOD);
 	/* It is not: made, and locked from then on. */
 	assert_int_equal(blk->unlink(blk->ctx, NULL, "/a/s/store"), 0);
-	assert_int_equal(store_open_lost(&s, blk, "/a/s", true, why, sizeof(why)), 0);
+	assert_int_equal(storefile_open_lost(&s, blk, "/a/s", true, why, sizeof(why)), 0);
 	assert_true(s.readonly && !s.file && s.root && s.log);
 	s.b = was;
-	assert_int_equal(store_write_again(&s), -EROFS);
-	store_close(&s);
-	assert_int_equal(store_open_lost(&s, blk, "/a/s", false, why, sizeof(why)), 0);
+	assert_int_equal(storefile_write_again(&s), -EROFS);
+	storefile_close(&s);
+	assert_int_equal(storefile_open_lost(&s, blk, "/a/s", false, why, sizeof(why)), 0);
 	assert_null(s.file);
 	s.b = was;
 	blk_sim_fault(sim, SIM_LOCK, 1, 1, EWOULDBLOCK);
-	assert_int_equal(store_write_again(&s), -EWOULDBLOCK);
-	store_close(&s);
+	assert_int_equal(storefile_write_again(&s), -EWOULDBLOCK);
+	storefile_close(&s);
 	assert_int_equal(blk->unlink(blk->ctx, NULL, "/a/s/store"), 0);
-	assert_int_equal(store_open_lost(&s, blk, "/a/s", false, why, sizeof(why)), 0);
+	assert_int_equal(storefile_open_lost(&s, blk, "/a/s", false, why, sizeof(why)), 0);
 	s.b = was;
-	assert_int_equal(store_write_again(&s), 0);
+	assert_int_equal(storefile_write_again(&s), 0);
 	assert_int_equal(open_it(sim, &t, true), WAL_EBUSY);
-	store_close(&s);
+	storefile_close(&s);
 	assert_int_equal(open_it(sim, &s, true), 0);
 	assert_memory_equal(s.b.uuid, was.uuid, sizeof(was.uuid));
-	store_close(&s);
+	storefile_close(&s);
 	/* What cannot be opened is told. */
 	blk_sim_fault(sim, SIM_OPEN, 3, 1, EACCES);
-	assert_int_equal(store_open_lost(&s, blk, "/a/s", true, why, sizeof(why)), -EACCES);
+	assert_int_equal(storefile_open_lost(&s, blk, "/a/s", true, why, sizeof(why)), -EACCES);
 	assert_string_equal(why, "cannot open /a/s/store: Permission denied");
 	assert_null(s.root);
 	blk_sim_free(sim);
@@ -988,30 +988,30 @@ static void test_open_lost(void **state)
 /* A look that fails is not a store that is damaged. */
 static void test_look_that_fails(void **state)
 {
-	static const struct { enum sim_op op; unsigned nth; int err, res; enum store_found found; } rows[] = {
-		{ SIM_READ, 1, EIO, 0, STORE_GOOD }, { SIM_READ, 2, EIO, 0, STORE_GOOD },
-		{ SIM_READ, 1, ENOMEM, 0, STORE_GOOD },			/* the other copy is enough */
-		{ SIM_LIST, 1, EIO, -EIO, STORE_NONE }, { SIM_OPEN, 1, EACCES, -EACCES, STORE_NONE },
-		{ SIM_OPEN, 1, ENOENT, 0, STORE_NONE }, { SIM_OPEN, 1, ENOTDIR, WAL_ENOTDIR, STORE_NONE },
-		{ SIM_OPEN, 2, EACCES, -EACCES, STORE_NONE }, { SIM_OPEN, 3, EACCES, -EACCES, STORE_NONE },
+	static const struct { enum sim_op op; unsigned nth; int err, res; enum storefile_found found; } rows[] = {
+		{ SIM_READ, 1, EIO, 0, STOREFILE_GOOD }, { SIM_READ, 2, EIO, 0, STOREFILE_GOOD },
+		{ SIM_READ, 1, ENOMEM, 0, STOREFILE_GOOD },			/* the other copy is enough */
+		{ SIM_LIST, 1, EIO, -EIO, STOREFILE_NONE }, { SIM_OPEN, 1, EACCES, -EACCES, STOREFILE_NONE },
+		{ SIM_OPEN, 1, ENOENT, 0, STOREFILE_NONE }, { SIM_OPEN, 1, ENOTDIR, WAL_ENOTDIR, STOREFILE_NONE },
+		{ SIM_OPEN, 2, EACCES, -EACCES, STOREFILE_NONE }, { SIM_OPEN, 3, EACCES, -EACCES, STOREFILE_NONE },
 	};
 	struct blk_sim *sim = world();
-	enum store_found found;
-	struct store s;
+	enum storefile_found found;
+	struct storefile s;
 
 	(void)state;
 	assert_int_equal(create(sim, &s), 0);
-	store_close(&s);
+	storefile_close(&s);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		blk_sim_fault(sim, rows[i].op, rows[i].nth, 1, rows[i].err);
-		assert_int_equal(store_probe(blk_sim_ops(sim), "/a/s", &found, NULL), rows[i].res);
+		assert_int_equal(storefile_probe(blk_sim_ops(sim), "/a/s", &found, NULL), rows[i].res);
 		assert_int_equal(found, rows[i].found);
 	}
 	blk_sim_fault(sim, SIM_READ, 1, 2, ENOMEM);
-	assert_int_equal(store_probe(blk_sim_ops(sim), "/a/s", &found, NULL), -ENOMEM);
+	assert_int_equal(storefile_probe(blk_sim_ops(sim), "/a/s", &found, NULL), -ENOMEM);
 	blk_sim_fault(sim, SIM_READ, 1, 2, EIO);
-	assert_int_equal(store_probe(blk_sim_ops(sim), "/a/s", &found, NULL), 0);
-	assert_int_equal(found, STORE_UNREADABLE);
+	assert_int_equal(storefile_probe(blk_sim_ops(sim), "/a/s", &found, NULL), 0);
+	assert_int_equal(found, STOREFILE_UNREADABLE);
 	blk_sim_free(sim);
 }
 
@@ -1021,51 +1021,51 @@ static void test_names(void **state)
 	char dir[] = "/tmp/test_store.XXXXXX", a[64], b[64], path[96];
 	const struct blk_ops *blk = &blk_file_ops;
 	const char *what;
-	struct store s;
+	struct storefile s;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(a, sizeof(a), "%s/s", dir);
 	snprintf(b, sizeof(b), "%s/t", dir);
-	assert_int_equal(store_create(&s, blk, a, &fresh, why, sizeof(why)), 0);
-	assert_int_equal(store_watch(&s, &what), 0);
-	assert_false(store_moved(&s));
+	assert_int_equal(storefile_create(&s, blk, a, &fresh, why, sizeof(why)), 0);
+	assert_int_equal(storefile_watch(&s, &what), 0);
+	assert_false(storefile_moved(&s));
 	assert_int_equal(rename(a, b), 0);
-	assert_true(store_moved(&s));
-	assert_int_equal(store_watch(&s, &what), 0);		/* it is all there, where it is now */
+	assert_true(storefile_moved(&s));
+	assert_int_equal(storefile_watch(&s, &what), 0);		/* it is all there, where it is now */
 	assert_int_equal(mkdir(a, 0700), 0);
-	assert_true(store_moved(&s));				/* another one has its name */
+	assert_true(storefile_moved(&s));				/* another one has its name */
 	assert_int_equal(rmdir(a), 0);
 	assert_int_equal(close(open(a, O_CREAT | O_WRONLY, 0600)), 0);
-	assert_true(store_moved(&s));
+	assert_true(storefile_moved(&s));
 	assert_int_equal(unlink(a), 0);
 	assert_int_equal(rename(b, a), 0);
-	assert_false(store_moved(&s));
+	assert_false(storefile_moved(&s));
 	/* The folder of the lanes, and the file: gone, or another one. */
 	for (unsigned i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), "%s/%s", a, i ? "log" : "store");
 		assert_int_equal(rename(path, b), 0);
-		assert_int_equal(store_watch(&s, &what), -ENOENT);
+		assert_int_equal(storefile_watch(&s, &what), -ENOENT);
 		assert_string_equal(what, i ? "the folder `log`" : "the file `store`");
 		assert_int_equal(mkdir(path, 0700), 0);
-		assert_int_equal(store_watch(&s, &what), -ENOENT);
+		assert_int_equal(storefile_watch(&s, &what), -ENOENT);
 		assert_string_equal(what, i ? "the folder `log`" : "the file `store`");
 		assert_int_equal(rmdir(path), 0);
 		assert_int_equal(rename(b, path), 0);
-		assert_int_equal(store_watch(&s, &what), 0);
+		assert_int_equal(storefile_watch(&s, &what), 0);
 		assert_int_equal(i ? rmdir(path) : 0, 0);
 	}
-	assert_int_equal(store_watch(&s, &what), -ENOENT);
+	assert_int_equal(storefile_watch(&s, &what), -ENOENT);
 	assert_string_equal(what, "the folder `log`");
 	snprintf(path, sizeof(path), "%s/store", a);
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(store_watch(&s, &what), -ENOENT);
+	assert_int_equal(storefile_watch(&s, &what), -ENOENT);
 	assert_string_equal(what, "the file `store`");
 	assert_int_equal(rmdir(a), 0);
-	assert_int_equal(store_watch(&s, &what), -ENOENT);
+	assert_int_equal(storefile_watch(&s, &what), -ENOENT);
 	assert_string_equal(what, "the store's folder");
-	assert_true(store_moved(&s));
-	store_close(&s);
+	assert_true(storefile_moved(&s));
+	storefile_close(&s);
 	rmdir(dir);
 }
 
@@ -1074,27 +1074,27 @@ static void test_bond(void **state)
 {
 	struct blk_sim *sim = world();
 	struct wal_bond b, c;
-	struct store s;
+	struct storefile s;
 
 	(void)state;
 	assert_int_equal(create(sim, &s), 0);
-	assert_int_equal(store_bond(&s, &b), 0);
+	assert_int_equal(storefile_bond(&s, &b), 0);
 	assert_int_equal(b.magic, BOND_MAGIC);
 	assert_memory_equal(b.uuid, s.b.uuid, sizeof(b.uuid));
 	assert_string_equal(b.path, "/a/s");
 	assert_int_not_equal(b.ino, 0);
 	assert_int_equal(b.crc, crc32c(&b, offsetof(struct wal_bond, crc)));
-	store_close(&s);
-	assert_int_equal(store_open_lost(&s, blk_sim_ops(sim), "/a/s", true, why, sizeof(why)), 0);
-	assert_int_equal(store_bond(&s, &c), 0);
+	storefile_close(&s);
+	assert_int_equal(storefile_open_lost(&s, blk_sim_ops(sim), "/a/s", true, why, sizeof(why)), 0);
+	assert_int_equal(storefile_bond(&s, &c), 0);
 	assert_int_equal(c.ino, b.ino);
-	store_close(&s);
+	storefile_close(&s);
 	assert_int_equal(blk_sim_ops(sim)->unlink(blk_sim_ops(sim)->ctx, NULL, "/a/s/store"), 0);
-	assert_int_equal(store_open_lost(&s, blk_sim_ops(sim), "/a/s", true, why, sizeof(why)), 0);
-	assert_int_equal(store_bond(&s, &c), 0);
+	assert_int_equal(storefile_open_lost(&s, blk_sim_ops(sim), "/a/s", true, why, sizeof(why)), 0);
+	assert_int_equal(storefile_bond(&s, &c), 0);
 	assert_int_equal(c.ino, 0);
 	assert_string_equal(c.path, "/a/s");
-	store_close(&s);
+	storefile_close(&s);
 	blk_sim_free(sim);
 }
 

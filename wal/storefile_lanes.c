@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * store_lanes.c - the table in the file `store` of what each lane once had (store.h).
+ * storefile_lanes.c - the table in the file `store` of what each lane once had (storefile.h).
  *
  * An entry is kept twice and written like the block: copy A, a sync, copy B, a sync, the valid
  * one with the higher generation counts.  (Copy B first where it alone is not valid: what is
  * written first is what a crash may tear.)  It is written by whoever opens or closes the store
  * and by the checkpointer's thread, never by a worker.
  *
- * The flag STORE_LANES in the block says that the table is true.  A program that does not
+ * The flag STOREFILE_LANES in the block says that the table is true.  A program that does not
  * know of it writes the block without the flag, and the next one that does makes the table
  * anew from what it finds.
  */
@@ -17,16 +17,16 @@
 
 #include "crc32c.h"
 #include "mutant.h"
-#include "store.h"
+#include "storefile.h"
 
 #define NUMBER_MAX (1ull << 62)
 
-static uint32_t entry_crc(const struct store_lane *e)
+static uint32_t entry_crc(const struct storefile_lane *e)
 {
-	return crc32c(e, offsetof(struct store_lane, crc));
+	return crc32c(e, offsetof(struct storefile_lane, crc));
 }
 
-static bool entry_ok(const struct store_lane *e, unsigned lane)
+static bool entry_ok(const struct storefile_lane *e, unsigned lane)
 {
 	return e->magic == LANE_MAGIC && e->lane == lane &&
 	       (e->crc == entry_crc(e) || MUTANT(store_lane_crc)) && e->gen && e->low_seq >= 1 &&
@@ -34,21 +34,21 @@ static bool entry_ok(const struct store_lane *e, unsigned lane)
 	       e->next_batch < NUMBER_MAX && e->high_segno < NUMBER_MAX && e->low_segno < NUMBER_MAX;
 }
 
-static bool entry_blank(const struct store_lane *e)
+static bool entry_blank(const struct storefile_lane *e)
 {
-	static const struct store_lane zeros;
+	static const struct storefile_lane zeros;
 
 	return !memcmp(e, &zeros, sizeof(zeros));
 }
 
 static uint64_t place(unsigned copy, unsigned lane)
 {
-	return (copy ? STORE_LANES_B : STORE_LANES_A) + lane * sizeof(struct store_lane);
+	return (copy ? STOREFILE_LANES_B : STOREFILE_LANES_A) + lane * sizeof(struct storefile_lane);
 }
 
 /* One copy of all entries.  What the file is too short for is blank; what cannot be read is
  * not valid: the other copy counts. */
-static int read_copy(struct store *s, unsigned copy, struct store_lane *all)
+static int read_copy(struct storefile *s, unsigned copy, struct storefile_lane *all)
 {
 	int err = s->blk->read(s->file, all, LANES_MAX * sizeof(*all), place(copy, 0));
 
@@ -67,9 +67,9 @@ static int read_copy(struct store *s, unsigned copy, struct store_lane *all)
 	return err == -EIO || err == -ENODATA ? 0 : err;
 }
 
-int store_lanes_read(struct store *s)
+int storefile_lanes_read(struct storefile *s)
 {
-	struct store_lane b[LANES_MAX];
+	struct storefile_lane b[LANES_MAX];
 	int err;
 
 	memset(s->lane_unread, 0, sizeof(s->lane_unread));
@@ -87,25 +87,25 @@ int store_lanes_read(struct store *s)
 		else if (!a_ok)
 			memset(&s->lane[i], 0, sizeof(s->lane[i]));
 	}
-	s->lanes_on = s->b.flags & STORE_LANES;
+	s->lanes_on = s->b.flags & STOREFILE_LANES;
 	return err;
 }
 
-const struct store_lane *store_lane(const struct store *s, unsigned lane)
+const struct storefile_lane *storefile_lane(const struct storefile *s, unsigned lane)
 {
 	return s->lanes_on && s->lane[lane].gen ? &s->lane[lane] : NULL;
 }
 
-static int write_entry(struct store *s, unsigned copy, unsigned lane)
+static int write_entry(struct storefile *s, unsigned copy, unsigned lane)
 {
 	struct iovec iov = { &s->lane[lane], sizeof(s->lane[lane]) };
 
 	return s->blk->write(s->file, &iov, 1, place(copy, lane));
 }
 
-int store_lane_write(struct store *s, const struct store_lane *want)
+int storefile_lane_write(struct storefile *s, const struct storefile_lane *want)
 {
-	struct store_lane *e = &s->lane[want->lane];
+	struct storefile_lane *e = &s->lane[want->lane];
 	uint64_t gen = e->gen + 1;
 	unsigned first = s->lane_bad[want->lane] == 2 && !MUTANT(store_lane_bad_first);
 	int err;
@@ -128,7 +128,7 @@ int store_lane_write(struct store *s, const struct store_lane *want)
 	return MUTANT(store_lane_result) ? 0 : err;
 }
 
-void store_lanes_forget(struct store *s)
+void storefile_lanes_forget(struct storefile *s)
 {
 	memset(s->lane, 0, sizeof(s->lane));
 	memset(s->lane_bad, 0, sizeof(s->lane_bad));
@@ -137,13 +137,13 @@ void store_lanes_forget(struct store *s)
 
 /* Where there is no room for it, it is done without.  (The block says that it is not true
  * until recovery is through; both copies at once do.) */
-int store_lanes_write(struct store *s)
+int storefile_lanes_write(struct storefile *s)
 {
 	struct iovec a = { s->lane, sizeof(s->lane) }, b = a;
-	int err = s->blk->write(s->file, &a, 1, STORE_LANES_A);
+	int err = s->blk->write(s->file, &a, 1, STOREFILE_LANES_A);
 
 	if (!err)
-		err = s->blk->write(s->file, &b, 1, STORE_LANES_B);
+		err = s->blk->write(s->file, &b, 1, STOREFILE_LANES_B);
 	if (blk_nospace(err)) {
 		s->lanes_off = true;
 		return 0;
@@ -151,7 +151,7 @@ int store_lanes_write(struct store *s)
 	return err || MUTANT(store_lanes_sync) ? err : s->blk->sync(s->file);	/* before the block says so */
 }
 
-int store_lane_note(void *store, const struct store_lane *want)
+int storefile_lane_note(void *store, const struct storefile_lane *want)
 {
-	return store_lane_write(store, want);
+	return storefile_lane_write(store, want);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * store.c - the file STORE/store and the directories of the lanes (store.h).
+ * storefile.c - the file STORE/store and the directories of the lanes (storefile.h).
  *
  * Creation, each step synced before the next: STORE, STORE/log, the file with both
  * copies, its name.  Before the last step nothing is built on it, so a store whose
  * creation was cut is BLANK or not there, and is created again.
  */
-#include "store.h"
+#include "storefile.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -40,28 +40,28 @@ static int say(char *why, size_t n, int err, const char *fmt, ...)
 
 /* ---- codec ---- */
 
-static uint32_t block_crc(const struct store_block *b)
+static uint32_t block_crc(const struct storefile_block *b)
 {
-	return crc32c(b, offsetof(struct store_block, crc));
+	return crc32c(b, offsetof(struct storefile_block, crc));
 }
 
-void store_block_encode(struct store_block *b)
+void storefile_block_encode(struct storefile_block *b)
 {
-	b->magic = STORE_MAGIC;
+	b->magic = STOREFILE_MAGIC;
 	b->version = WAL_VERSION;
 	b->byte_order = WAL_BYTE_ORDER;
 	b->crc = block_crc(b);
 }
 
-int store_block_check(const struct store_block *b)
+int storefile_block_check(const struct storefile_block *b)
 {
-	static const struct store_block zeros;
+	static const struct storefile_block zeros;
 
 	if (!memcmp(b, &zeros, sizeof(zeros)))
 		return -ENODATA;
-	if (b->magic == __builtin_bswap64(STORE_MAGIC))
+	if (b->magic == __builtin_bswap64(STOREFILE_MAGIC))
 		return WAL_EBYTEORDER;
-	if (b->magic != STORE_MAGIC)
+	if (b->magic != STOREFILE_MAGIC)
 		return WAL_EFORMAT;
 	if (b->crc != block_crc(b) && !MUTANT(store_crc_check))
 		return WAL_EFORMAT;
@@ -80,18 +80,18 @@ int store_block_check(const struct store_block *b)
 /* ---- the two copies ---- */
 
 struct copies {
-	struct store_block a, b;
+	struct storefile_block a, b;
 	int	 ea, eb;	/* 0, -ENODATA zero or not there, -EIO, WAL_E* */
 };
 
 static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
-		     struct store_block *b)
+		     struct storefile_block *b)
 {
 	int err = blk->read(f, b, sizeof(*b), off);
 
 	if (err == -EIO && MUTANT(store_unreadable))
 		return WAL_EFORMAT;
-	return err ? err : store_block_check(b);
+	return err ? err : storefile_block_check(b);
 }
 
 static bool of_another_format(int err)
@@ -103,7 +103,7 @@ static bool of_another_format(int err)
  * beside one of ours is no damage that may be written over: a program that was killed while
  * it took the store over has left it. */
 static int pick_copy(const struct blk_ops *blk, struct blk_file *f, struct copies *c,
-		     struct store_block *best)
+		     struct storefile_block *best)
 {
 	c->ea = read_copy(blk, f, COPY_A, &c->a);
 	c->eb = read_copy(blk, f, COPY_B, &c->b);
@@ -122,7 +122,7 @@ static int pick_copy(const struct blk_ops *blk, struct blk_file *f, struct copie
 	return 0;
 }
 
-static int write_copy(struct store *s, uint64_t off)
+static int write_copy(struct storefile *s, uint64_t off)
 {
 	struct iovec iov = { &s->b, sizeof(s->b) };
 
@@ -130,11 +130,11 @@ static int write_copy(struct store *s, uint64_t off)
 }
 
 /* Both copies, one after the other: at any moment one is whole on the disk. */
-static int write_both(struct store *s)
+static int write_both(struct storefile *s)
 {
 	int err;
 
-	store_block_encode(&s->b);
+	storefile_block_encode(&s->b);
 	err = write_copy(s, COPY_A);
 	if (!err && !MUTANT(store_sync_a))
 		err = s->blk->sync(s->file);
@@ -149,7 +149,7 @@ static int write_both(struct store *s)
 
 /* A block that the device refuses to read cannot be written in part: as it must be, whole.
  * What is looked at was not valid, so nothing that counts is there. */
-static int heal(struct store *s)
+static int heal(struct storefile *s)
 {
 	uint8_t block[BLK_BLOCK];
 	bool any = s->a_bad || s->b_bad;
@@ -159,16 +159,16 @@ static int heal(struct store *s)
 		any |= s->lane_bad[i];
 	if (MUTANT(store_heal))
 		return 0;
-	for (uint64_t off = COPY_A; any && off < STORE_LANES_B + sizeof(s->lane) && !err; off += sizeof(block)) {
+	for (uint64_t off = COPY_A; any && off < STOREFILE_LANES_B + sizeof(s->lane) && !err; off += sizeof(block)) {
 		struct iovec iov = { block, sizeof(block) };
 
 		if (s->blk->read(s->file, block, sizeof(block), off) != -EIO)
 			continue;
 		memset(block, 0, sizeof(block));
-		if (off < STORE_LANES_A)
+		if (off < STOREFILE_LANES_A)
 			memcpy(block, &s->b, sizeof(s->b));
 		else
-			memcpy(block, (uint8_t *)s->lane + (off - STORE_LANES_A) % sizeof(s->lane), sizeof(block));
+			memcpy(block, (uint8_t *)s->lane + (off - STOREFILE_LANES_A) % sizeof(s->lane), sizeof(block));
 		err = s->blk->write(s->file, &iov, 1, off);
 	}
 	return err;
@@ -210,14 +210,14 @@ static int list_lanes(const struct blk_ops *blk, struct blk_dir *log, bool *set,
 	return err;
 }
 
-int store_lanes_list(const struct store *s, bool *set, unsigned *n)
+int storefile_lanes_list(const struct storefile *s, bool *set, unsigned *n)
 {
 	return list_lanes(s->blk, s->log, set, n);
 }
 
-void store_lane_name(char name[STORE_LANE_NAME], unsigned lane)
+void storefile_lane_name(char name[STOREFILE_LANE_NAME], unsigned lane)
 {
-	snprintf(name, STORE_LANE_NAME, "%03u", lane);
+	snprintf(name, STOREFILE_LANE_NAME, "%03u", lane);
 }
 
 /* ---- folders ---- */
@@ -230,7 +230,7 @@ static int open_log(const struct blk_ops *blk, struct blk_dir *root, struct blk_
 }
 
 /* The folder that the store's is in, wherever that was moved to. */
-static int sync_parent(const struct store *s)
+static int sync_parent(const struct storefile *s)
 {
 	struct blk_dir *up;
 	int err = s->blk->dir_open(s->blk->ctx, s->root, "..", &up);
@@ -248,9 +248,9 @@ static int sync_parent(const struct store *s)
 /* The names above the lanes first: who created the store may have been killed before it
  * came to them, and nothing may be built on a name that a power cut takes away.  A lane
  * without the file `store` would be a store that is lost. */
-int store_lanes_make(struct store *s, unsigned n)
+int storefile_lanes_make(struct storefile *s, unsigned n)
 {
-	char name[STORE_LANE_NAME];
+	char name[STOREFILE_LANE_NAME];
 	int err = n <= LANES_MAX ? 0 : -EINVAL;
 
 	if (!err)
@@ -260,7 +260,7 @@ int store_lanes_make(struct store *s, unsigned n)
 	if (!err && !MUTANT(store_dir_sync))
 		err = s->blk->sync_dir(s->root);
 	for (unsigned i = 0; i < n && !err; i++) {
-		store_lane_name(name, i);
+		storefile_lane_name(name, i);
 		err = s->blk->mkdir(s->blk->ctx, s->log, name);
 	}
 	if (!err && !MUTANT(store_lanes_dir_sync))
@@ -272,36 +272,36 @@ int store_lanes_make(struct store *s, unsigned n)
 
 /* ---- looking ---- */
 
-static enum store_found found_of(int err)
+static enum storefile_found found_of(int err)
 {
 	switch (err) {
 	case 0:
-		return STORE_GOOD;
+		return STOREFILE_GOOD;
 	case -ENODATA:
-		return STORE_BLANK;
+		return STOREFILE_BLANK;
 	case WAL_EVERSION:
-		return STORE_VERSION;
+		return STOREFILE_VERSION;
 	case WAL_EBYTEORDER:
-		return STORE_ORDER;
+		return STOREFILE_ORDER;
 	case -EIO:
-		return STORE_UNREADABLE;
+		return STOREFILE_UNREADABLE;
 	default:
-		return STORE_BAD;
+		return STOREFILE_BAD;
 	}
 }
 
-static int probe_in(const struct blk_ops *blk, struct blk_dir *root, enum store_found *found,
-		    struct store_block *b)
+static int probe_in(const struct blk_ops *blk, struct blk_dir *root, enum storefile_found *found,
+		    struct storefile_block *b)
 {
 	struct blk_dir *log = NULL;
-	struct store_block best;
+	struct storefile_block best;
 	struct blk_file *f;
 	struct copies c;
 	unsigned lanes = 0;
 	int err = open_log(blk, root, &log);
 
 	if (err == WAL_ENOTDIR) {
-		*found = STORE_BAD;
+		*found = STOREFILE_BAD;
 		return 0;
 	}
 	if (!err)
@@ -311,7 +311,7 @@ static int probe_in(const struct blk_ops *blk, struct blk_dir *root, enum store_
 	if (!err)
 		err = blk->open(blk->ctx, root, "store", BLK_RDONLY, &f);
 	if (err == -ENOENT) {
-		*found = lanes ? STORE_BAD : STORE_NONE;
+		*found = lanes ? STOREFILE_BAD : STOREFILE_NONE;
 		return 0;
 	}
 	if (err)
@@ -321,20 +321,20 @@ static int probe_in(const struct blk_ops *blk, struct blk_dir *root, enum store_
 	if (err < 0 && err > -1000 && err != -ENODATA && err != -EIO)
 		return err;
 	*found = found_of(err);
-	if (*found == STORE_BLANK && lanes)
-		*found = STORE_BAD;
+	if (*found == STOREFILE_BLANK && lanes)
+		*found = STOREFILE_BAD;
 	if (!err && b)
 		*b = best;
 	return 0;
 }
 
-int store_probe(const struct blk_ops *blk, const char *dir, enum store_found *found,
-		struct store_block *b)
+int storefile_probe(const struct blk_ops *blk, const char *dir, enum storefile_found *found,
+		    struct storefile_block *b)
 {
 	struct blk_dir *root;
 	int err = blk->dir_open(blk->ctx, NULL, dir, &root);
 
-	*found = STORE_NONE;
+	*found = STOREFILE_NONE;
 	if (err)
 		return err == -ENOENT ? 0 : err == -ENOTDIR ? WAL_ENOTDIR : err;
 	err = probe_in(blk, root, found, b);
@@ -356,7 +356,7 @@ static int list_foreign(void *arg, const char *name)
 }
 
 /* The directory, there, durable, and with nothing of anybody else's in it. */
-static int make_dir(struct store *s, char *why, size_t why_len)
+static int make_dir(struct storefile *s, char *why, size_t why_len)
 {
 	const struct blk_ops *blk = s->blk;
 	char name[64] = "";
@@ -388,9 +388,9 @@ static int make_dir(struct store *s, char *why, size_t why_len)
 
 /* Who found the folder empty may have waited while another process made a store in it, and
  * ended: under the lock it is looked at again. */
-static int still_blank(struct store *s)
+static int still_blank(struct storefile *s)
 {
-	struct store_block best;
+	struct storefile_block best;
 	struct copies c;
 	int err = pick_copy(s->blk, s->file, &c, &best);
 
@@ -401,7 +401,7 @@ static int still_blank(struct store *s)
 	return err == WAL_EFORMAT ? -EIO : err;		/* it was blank, and is something else now */
 }
 
-static int make_file(struct store *s)
+static int make_file(struct storefile *s)
 {
 	const struct blk_ops *blk = s->blk;
 	int err = blk->mkdir(blk->ctx, s->root, "log");
@@ -422,7 +422,7 @@ static int make_file(struct store *s)
 		err = write_both(s);
 	/* As long as it will be: no later write of the table needs room. */
 	if (!err)
-		err = seg_write_zeros(blk, s->file, STORE_LANES_A, 2 * sizeof(s->lane));
+		err = seg_write_zeros(blk, s->file, STOREFILE_LANES_A, 2 * sizeof(s->lane));
 	if (!err && !MUTANT(store_table_sync))
 		err = blk->sync(s->file);
 	if (!err && !MUTANT(store_create_dir_sync))
@@ -430,11 +430,11 @@ static int make_file(struct store *s)
 	return err;
 }
 
-static int start(struct store *s, const struct blk_ops *blk, const char *dir)
+static int start(struct storefile *s, const struct blk_ops *blk, const char *dir)
 {
 	size_t n = strlen(dir);
 
-	*s = (struct store){ .blk = blk };
+	*s = (struct storefile){ .blk = blk };
 	while (n > 1 && dir[n - 1] == '/')
 		n--;
 	if (!n || n >= sizeof(s->dir))
@@ -443,39 +443,39 @@ static int start(struct store *s, const struct blk_ops *blk, const char *dir)
 	return 0;
 }
 
-int store_create(struct store *s, const struct blk_ops *blk, const char *dir,
-		 const struct store_block *b, char *why, size_t why_len)
+int storefile_create(struct storefile *s, const struct blk_ops *blk, const char *dir,
+		     const struct storefile_block *b, char *why, size_t why_len)
 {
-	enum store_found found;
+	enum storefile_found found;
 	int err = start(s, blk, dir);
 
 	if (!err)
-		err = store_probe(blk, s->dir, &found, NULL);
+		err = storefile_probe(blk, s->dir, &found, NULL);
 	if (err)
 		return say(why, why_len, err, "cannot look at %s: %s", dir, wal_strerror(err));
-	if (found != STORE_NONE && found != STORE_BLANK)
+	if (found != STOREFILE_NONE && found != STOREFILE_BLANK)
 		return say(why, why_len, WAL_EFORMAT, "%s holds a store (or what is left of one) "
 			   "already: nothing was changed", dir);
 	err = make_dir(s, why, why_len);
 	if (err) {
-		store_close(s);
+		storefile_close(s);
 		return err;
 	}
 	/* Open from the start: a copy that a crash kept from being written is no damage. */
-	s->b = (struct store_block){ .gen = 1, .created_ms = b->created_ms,
-		.flags = MUTANT(store_create_open) ? 0 : STORE_OPEN,
+	s->b = (struct storefile_block){ .gen = 1, .created_ms = b->created_ms,
+		.flags = MUTANT(store_create_open) ? 0 : STOREFILE_OPEN,
 		.segment_bytes = b->segment_bytes, .wal_class = b->wal_class };
 	dice_bytes(s->b.uuid, sizeof(s->b.uuid));
 	err = make_file(s);
 	if (!err)
 		return 0;
-	store_close(s);
+	storefile_close(s);
 	return say(why, why_len, err, "cannot create a store in %s: %s", dir, wal_strerror(err));
 }
 
 /* ---- opening ---- */
 
-static int complain(const struct store *s, int err, char *why, size_t n)
+static int complain(const struct storefile *s, int err, char *why, size_t n)
 {
 	switch (err) {
 	case -ENOENT:
@@ -506,8 +506,8 @@ static int complain(const struct store *s, int err, char *why, size_t n)
 	}
 }
 
-int store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool readonly,
-	       char *why, size_t why_len)
+int storefile_open(struct storefile *s, const struct blk_ops *blk, const char *dir, bool readonly,
+		   char *why, size_t why_len)
 {
 	struct copies c;
 	int err = start(s, blk, dir);
@@ -522,7 +522,7 @@ int store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool
 	if (!err)
 		err = pick_copy(blk, s->file, &c, &s->b);
 	if (!err)
-		err = store_lanes_read(s);
+		err = storefile_lanes_read(s);
 	if (!err)
 		err = open_log(blk, s->root, &s->log);
 	if (!err) {
@@ -542,12 +542,12 @@ int store_open(struct store *s, const struct blk_ops *blk, const char *dir, bool
 	if (!err)
 		return 0;
 	err = complain(s, err, why, why_len);
-	store_close(s);
+	storefile_close(s);
 	return err;
 }
 
-int store_open_lost(struct store *s, const struct blk_ops *blk, const char *dir, bool readonly,
-		    char *why, size_t why_len)
+int storefile_open_lost(struct storefile *s, const struct blk_ops *blk, const char *dir, bool readonly,
+			char *why, size_t why_len)
 {
 	int err = start(s, blk, dir);
 
@@ -564,15 +564,15 @@ int store_open_lost(struct store *s, const struct blk_ops *blk, const char *dir,
 	if (!err && !MUTANT(store_lost_lock))
 		err = blk->lock(s->file);
 	if (!err)
-		err = store_lanes_read(s);	/* for the generations; the block said what it is worth */
+		err = storefile_lanes_read(s);	/* for the generations; the block said what it is worth */
 	if (!err)
 		return 0;
 	err = complain(s, err, why, why_len);
-	store_close(s);
+	storefile_close(s);
 	return err;
 }
 
-int store_write_again(struct store *s)
+int storefile_write_again(struct storefile *s)
 {
 	int err = s->readonly ? -EROFS : 0;
 
@@ -584,12 +584,12 @@ int store_write_again(struct store *s)
 	if (!err)
 		err = heal(s);
 	if (!err)
-		err = store_lanes_write(s);
+		err = storefile_lanes_write(s);
 	return err ? err : write_both(s);	/* the name is synced with those of the lanes */
 }
 
-int store_update(struct store *s, uint32_t flags, uint32_t wal_class, const char *nvmm_path,
-		 uint64_t segment_bytes)
+int storefile_update(struct storefile *s, uint32_t flags, uint32_t wal_class, const char *nvmm_path,
+		     uint64_t segment_bytes)
 {
 	size_t n = nvmm_path ? strlen(nvmm_path) : 0;
 
@@ -598,7 +598,7 @@ int store_update(struct store *s, uint32_t flags, uint32_t wal_class, const char
 	if (n >= sizeof(s->b.nvmm_path))
 		return -ENAMETOOLONG;
 	s->b.gen++;
-	s->b.flags = flags | (s->lanes_on ? STORE_LANES : 0);
+	s->b.flags = flags | (s->lanes_on ? STOREFILE_LANES : 0);
 	s->b.wal_class = wal_class;
 	s->b.segment_bytes = segment_bytes;
 	memset(s->b.nvmm_path, 0, sizeof(s->b.nvmm_path));
@@ -607,14 +607,14 @@ int store_update(struct store *s, uint32_t flags, uint32_t wal_class, const char
 	return write_both(s);
 }
 
-int store_mark_open(struct store *s)
+int storefile_mark_open(struct storefile *s)
 {
 	s->b.gen++;
-	s->b.flags |= STORE_OPEN;
+	s->b.flags |= STOREFILE_OPEN;
 	return write_both(s);
 }
 
-int store_bond(const struct store *s, struct wal_bond *b)
+int storefile_bond(const struct storefile *s, struct wal_bond *b)
 {
 	struct blk_id id = { 0 };
 	int err;
@@ -629,7 +629,7 @@ int store_bond(const struct store *s, struct wal_bond *b)
 	return err;
 }
 
-void store_close(struct store *s)
+void storefile_close(struct storefile *s)
 {
 	if (s->file)
 		s->blk->close(s->file);
@@ -643,7 +643,7 @@ void store_close(struct store *s)
 
 /* ---- a running store ---- */
 
-bool store_moved(const struct store *s)
+bool storefile_moved(const struct storefile *s)
 {
 	struct blk_id is, at_path;
 	int err = s->blk->id_at(s->blk->ctx, s->root, ".", &is);
@@ -654,7 +654,7 @@ bool store_moved(const struct store *s)
 }
 
 /* want: -errno of finding out what is held; what cannot be found out is taken for well. */
-static bool lost_name(const struct store *s, struct blk_dir *at, const char *name, int held,
+static bool lost_name(const struct storefile *s, struct blk_dir *at, const char *name, int held,
 		      const struct blk_id *want)
 {
 	struct blk_id id;
@@ -663,14 +663,14 @@ static bool lost_name(const struct store *s, struct blk_dir *at, const char *nam
 	return err == -ENOENT || (!err && !blk_same(&id, want));
 }
 
-bool store_linked(const struct store *s)
+bool storefile_linked(const struct storefile *s)
 {
 	struct blk_id id;
 
 	return !s->blk->id(s->file, &id) && id.names > 1;
 }
 
-int store_watch(const struct store *s, const char **what)
+int storefile_watch(const struct storefile *s, const char **what)
 {
 	struct blk_id id;
 	int err = s->blk->id_at(s->blk->ctx, s->root, ".", &id);
