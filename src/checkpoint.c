@@ -16,7 +16,7 @@
 #include "diag.h"
 #include "health.h"
 #include "now.h"
-#include "wal.h"
+#include "store.h"
 
 #define WATCH_MS 1000		/* how long files may have vanished before that is told */
 /* What has failed is tried again so soon, however long the interval is: nothing tells when
@@ -24,7 +24,7 @@
 #define RETRY_MS 1000u
 
 struct checkpoint {
-	struct wal *wal;
+	struct store *store;
 	struct health *health;
 	unsigned interval_ms;
 	bool failing;			/* something will have to be tried again */
@@ -63,7 +63,7 @@ static void tell_prepare(struct checkpoint *c, int err)
 	if (err) {
 		health_set(c->health, HEALTH_CHECKPOINT, err);
 		diag(DIAG_ERR, "the next segment of the log cannot be made: %s; it is tried again, until the "
-			 "one in use is full requests are taken", wal_strerror(err));
+			 "one in use is full requests are taken", store_strerror(err));
 	} else {
 		health_clear(c->health, HEALTH_CHECKPOINT);
 		diag(DIAG_NOTE, "the next segment of the log has been made");
@@ -77,14 +77,14 @@ static void tell_retain(struct checkpoint *c, int err)
 	c->retain_err = err;
 	if (err)
 		diag(DIAG_ERR, "an expired segment of the log cannot be removed: %s; no other is, until "
-			 "that works or the next start", wal_strerror(err));
+			 "that works or the next start", store_strerror(err));
 	else
 		diag(DIAG_NOTE, "expired segments of the log are removed again");
 }
 
 static void tell_clock(struct checkpoint *c)
 {
-	enum clock_trust trust = wal_clock_trust(c->wal);
+	enum clock_trust trust = store_clock_trust(c->store);
 
 	if (trust == c->clock)
 		return;
@@ -106,14 +106,14 @@ static void tell_nospace(struct checkpoint *c, int err)
 	if (err) {
 		health_set(c->health, HEALTH_NOSPACE, err);
 		diag(DIAG_ERR, "no room for the next segment of the log: %s: requests that change state get "
-			 "507 until there is; make room or set retain-bytes", wal_strerror(err));
+			 "507 until there is; make room or set retain-bytes", store_strerror(err));
 	} else {
 		health_clear(c->health, HEALTH_NOSPACE);
 		diag(DIAG_NOTE, "there is room for the log again");
 	}
 }
 
-static void tell_moved(struct checkpoint *c, const struct wal_watch *x)
+static void tell_moved(struct checkpoint *c, const struct store_watch *x)
 {
 	bool moved = x->moved || x->wal_moved;
 
@@ -130,7 +130,7 @@ static void tell_moved(struct checkpoint *c, const struct wal_watch *x)
 	}
 }
 
-static void tell_linked(struct checkpoint *c, const struct wal_watch *x)
+static void tell_linked(struct checkpoint *c, const struct store_watch *x)
 {
 	if (!*x->linked == !health_is(c->health, HEALTH_LINKED))
 		return;
@@ -145,12 +145,12 @@ static void tell_linked(struct checkpoint *c, const struct wal_watch *x)
 	}
 }
 
-static void tell_missing(struct checkpoint *c, const struct wal_watch *x)
+static void tell_missing(struct checkpoint *c, const struct store_watch *x)
 {
 	if (!x->missing == !health_is(c->health, HEALTH_FILES_MISSING))
 		return;
 	if (x->missing) {
-		health_set(c->health, HEALTH_FILES_MISSING, WAL_EGONE);
+		health_set(c->health, HEALTH_FILES_MISSING, STORE_EGONE);
 		diag(DIAG_ERR, "%u segments of the log were removed, renamed or cut short, the first is "
 			 "log/%03u/%08llx.seg: the next start will not find the records that were in them; "
 			 "put them back", x->missing, x->lane, (unsigned long long)x->segno);
@@ -160,12 +160,12 @@ static void tell_missing(struct checkpoint *c, const struct wal_watch *x)
 	}
 }
 
-static void tell_gone(struct checkpoint *c, const struct wal_watch *x)
+static void tell_gone(struct checkpoint *c, const struct store_watch *x)
 {
 	if (!x->gone || c->gone)
 		return;
 	c->gone = true;
-	health_set(c->health, HEALTH_LANE_FAILED, WAL_EGONE);
+	health_set(c->health, HEALTH_LANE_FAILED, STORE_EGONE);
 	diag(DIAG_ERR, "%s was removed, renamed, replaced or cut short under the running server: what is written there "
 		 "now could not be found again, so nothing is acknowledged any more; look at what is "
 		 "left, then restart", x->what);
@@ -174,12 +174,12 @@ static void tell_gone(struct checkpoint *c, const struct wal_watch *x)
 /* Whether the files are still there, once in WATCH_MS. */
 static void watch(struct checkpoint *c, uint64_t now)
 {
-	struct wal_watch x;
+	struct store_watch x;
 
 	if (now < c->watch_ms)
 		return;
 	c->watch_ms = now + WATCH_MS;
-	wal_watch(c->wal, &x);
+	store_watch(c->store, &x);
 	tell_moved(c, &x);
 	tell_linked(c, &x);
 	tell_missing(c, &x);
@@ -189,11 +189,11 @@ static void watch(struct checkpoint *c, uint64_t now)
 /* What the lanes say of the disk, for readyz. */
 static void look(struct checkpoint *c)
 {
-	struct wal_lane_stats s;
+	struct store_lane_stats s;
 	int nospace_err = 0, prepare_err = 0, retain_err = 0;
 
-	for (unsigned i = 0; i < wal_lanes(c->wal); i++) {
-		if (wal_stats(c->wal, i, &s))
+	for (unsigned i = 0; i < store_lanes(c->store); i++) {
+		if (store_stats(c->store, i, &s))
 			continue;
 		if (s.nospace && !nospace_err)
 			nospace_err = -ENOSPC;
@@ -206,7 +206,7 @@ static void look(struct checkpoint *c)
 		if (s.failed && !health_is(c->health, HEALTH_LANE_FAILED)) {
 			health_set(c->health, HEALTH_LANE_FAILED, s.failed);
 			diag(DIAG_ERR, "lane %u: %s; it acknowledges nothing any more, a failed write or sync is "
-				 "never retried: look at the storage, then restart", i, wal_strerror(s.failed));
+				 "never retried: look at the storage, then restart", i, store_strerror(s.failed));
 		}
 	}
 	c->failing = nospace_err || prepare_err || retain_err;
@@ -238,9 +238,9 @@ static void *run(void *arg)
 			continue;
 		atomic_store(&c->kicked, false);
 		do {
-			r = wal_background(c->wal, c->slice_bytes);
+			r = store_background(c->store, c->slice_bytes);
 			look(c);		/* the next one may succeed, and hide it */
-			if (!wal_passed(c->wal) && r > 0)
+			if (!wal_passed(c->store) && r > 0)
 				nap();
 		} while (r > 0 && !atomic_load(&c->stop));
 		c->failing |= r < 0;		/* other lanes may have been left in the middle */
@@ -249,7 +249,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int checkpoint_start(struct checkpoint **out, struct wal *wal, struct health *health,
+int checkpoint_start(struct checkpoint **out, struct store *store, struct health *health,
 		     unsigned interval_ms, uint64_t slice_bytes)
 {
 	struct checkpoint *c = calloc(1, sizeof(*c));
@@ -257,7 +257,7 @@ int checkpoint_start(struct checkpoint **out, struct wal *wal, struct health *he
 
 	if (!c)
 		return -ENOMEM;
-	c->wal = wal;
+	c->store = store;
 	c->health = health;
 	c->interval_ms = interval_ms;
 	c->slice_bytes = slice_bytes;

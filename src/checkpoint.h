@@ -17,9 +17,9 @@
 
 struct checkpoint;
 struct health;
-struct wal;
+struct store;
 
-int  checkpoint_start(struct checkpoint **c, struct wal *wal, struct health *health,
+int  checkpoint_start(struct checkpoint **c, struct store *store, struct health *health,
 		      unsigned interval_ms, uint64_t slice_bytes);
 void checkpoint_kick(struct checkpoint *c);	/* any thread; at most one system call */
 void checkpoint_stop(struct checkpoint *c);	/* after its current pass; frees */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct wal_memory watched[WAL_MEMORIES];
+static struct store_memory watched[STORE_MEMORIES];
 static volatile sig_atomic_t nwatched;
 
 static char *add(char *at, const char *end, const char *text)
@@ -29,7 +29,7 @@ static char *add_number(char *at, const char *end, uint64_t v)
 	return add(at, end, digits + n);
 }
 
-static void tell(const struct wal_memory *m, uint64_t off)
+static void tell(const struct store_memory *m, uint64_t off)
 {
 	char text[1024], *end = text + sizeof(text), *at = add(text, end, "pasted: byte ");
 	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
@@ -59,11 +59,11 @@ static void on_fault(int sig, siginfo_t *si, void *context)
 	signal(sig, SIG_DFL);		/* it comes again, and does what it does */
 }
 
-void fault_watch(const struct wal *w)
+void fault_watch(const struct store *w)
 {
 	struct sigaction a = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
 
-	nwatched = (int)wal_memory(w, watched);
+	nwatched = (int)store_memory(w, watched);
 	if (!nwatched)
 		return;
 	sigemptyset(&a.sa_mask);

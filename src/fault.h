@@ -12,12 +12,12 @@
 #ifndef FAULT_H
 #define FAULT_H
 
-#include "wal.h"
+#include "store.h"
 
 #define FAULT_STATUS 74		/* EX_IOERR */
 
 /* From now on, until the process ends. */
-void fault_watch(const struct wal *w);
+void fault_watch(const struct store *w);
 /* A system call said EFAULT where this program would have got the signal: find the place. */
 void fault_look(void);
 void fault_forget(void);	/* the memory is about to be given back */

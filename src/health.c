@@ -12,7 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "wal.h"
+#include "store.h"
 
 static const struct words {
 	const char *word, *what, *todo;
@@ -109,7 +109,7 @@ int health_text(const struct health *h, char *buf, size_t n, size_t *len)
 		add(buf, n, len, "%s: %s: %s", HEALTH_NOTES >> c & 1 ? "note" : "not ready",
 		    words[c].word, words[c].what);
 		if (err)
-			add(buf, n, len, " (%s)", wal_strerror(err));
+			add(buf, n, len, " (%s)", store_strerror(err));
 		total = __atomic_load_n(&h->total, __ATOMIC_RELAXED);
 		done = __atomic_load_n(&h->done, __ATOMIC_RELAXED);
 		if (c == HEALTH_RECOVERING && total)

@@ -17,7 +17,7 @@
 /* X(name, word, what, what to do).  Set and cleared by: see the right. */
 #define HEALTH_TABLE(X) \
 	X(STARTING, "starting", "the server is starting", "wait")	/* main, from the first to the last step */ \
-	X(RECOVERING, "recovering", "the log of the last run is being replayed", "wait") /* main, around wal_open */ \
+	X(RECOVERING, "recovering", "the log of the last run is being replayed", "wait") /* main, around store_open */ \
 	X(DRAINING, "draining", "the server is shutting down", "use another one")	/* the signal's handling */ \
 	X(LANE_FAILED, "lane-failed", "a write or sync of the log failed and is never retried", \
 	  "look at the storage, then restart") /* the worker or the checkpointer; never cleared */ \

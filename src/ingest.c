@@ -142,7 +142,7 @@ static void fail(struct worker *w)
 	w->lane_dead = true;
 	health_set(w->env->health, HEALTH_LANE_FAILED, lane_failed(w->lane));
 	diag(DIAG_ERR, "worker %u: %s; it acknowledges nothing any more: a failed write or sync is never "
-	     "retried. Look at the storage, then restart", w->index, wal_strerror(lane_failed(w->lane)));
+	     "retried. Look at the storage, then restart", w->index, store_strerror(lane_failed(w->lane)));
 	take_back(w, 503, "the log of this worker has failed");
 	/* New clients go to the others, if there are any. */
 	if (atomic_fetch_sub(w->env->serving, 1) > 1)
@@ -160,7 +160,7 @@ static void no_room(struct worker *w)
 	if (!health_is(w->env->health, HEALTH_NOSPACE)) {
 		health_set(w->env->health, HEALTH_NOSPACE, lane_nospace(w->lane));
 		diag(DIAG_ERR, "worker %u: a write of the log found no room: %s: requests that change state get "
-		     "507 until there is", w->index, wal_strerror(lane_nospace(w->lane)));
+		     "507 until there is", w->index, store_strerror(lane_nospace(w->lane)));
 	}
 	status = refusal_answer(&f, &why);	/* each that gets it is counted then */
 	take_back(w, status, why);

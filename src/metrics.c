@@ -12,9 +12,9 @@
 #include "disk.h"
 #include "now.h"
 #include "std.h"
-#include "wal.h"
+#include "store.h"
 
-/* X(field of struct wal_lane_stats, metric, type, help) */
+/* X(field of struct store_lane_stats, metric, type, help) */
 #define LANE_TABLE(X) \
 	X(records, "lane_records_total", counter, "Records appended to the lane since the start.") \
 	X(bytes, "lane_record_bytes_total", counter, "Bytes of those records.") \
@@ -57,7 +57,7 @@ static uint64_t row_value(const struct counters *c, size_t row)
 
 static unsigned lanes(const struct service_env *env)
 {
-	return env->wal ? wal_lanes(env->wal) : 0;
+	return env->store ? store_lanes(env->store) : 0;
 }
 
 static void latency_sum(const struct service_env *env, uint64_t bucket[LATENCY_BUCKETS])
@@ -108,7 +108,7 @@ static void process_read(struct process *p, const struct service_env *env)
 	if (!getrusage(RUSAGE_SELF, &u))
 		p->cpu_s = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
 			   (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-	if (env->store && !statvfs(env->store, &v)) {
+	if (env->store_dir && !statvfs(env->store_dir, &v)) {
 		p->store_free = (uint64_t)v.f_bavail * v.f_frsize;
 		p->store_known = true;
 	}
@@ -140,7 +140,7 @@ static void facts(struct text *t, const struct service_env *env)
 	text_str(t, ",");
 	label(t, "ring", env->ring);
 	text_str(t, ",");
-	label(t, "store", env->store);
+	label(t, "store", env->store_dir);
 	text_f(t, ",workers=\"%u\"} 1\n", env->nworkers);
 	family(t, "ready", "gauge", "1 when /-/readyz says so.");
 	text_f(t, "pasted_ready %d\n", health_ready(env->health));
@@ -214,12 +214,12 @@ static int64_t positive(int64_t v)
 
 static void lane_rows(struct text *t, const struct service_env *env)
 {
-	struct wal_lane_stats st[LANES_MAX];
+	struct store_lane_stats st[LANES_MAX];
 	bool there[LANES_MAX];
 	unsigned n = lanes(env);
 
 	for (unsigned l = 0; l < n; l++)
-		there[l] = wal_stats(env->wal, l, &st[l]) == 0;
+		there[l] = store_stats(env->store, l, &st[l]) == 0;
 #define X(field, metric, type, help) \
 	family(t, metric, #type, help); \
 	for (unsigned l = 0; l < n; l++) \
@@ -234,8 +234,8 @@ static void absent_rows(struct text *t, const struct service_env *env)
 {
 	family(t, "records_absent_total", "counter",
 	       "Records asked for that could not be given, by the reason that pasted-recover gives too.");
-	for (unsigned i = WAL_IS_THERE + 1; env->absent && i < WAL_REASONS; i++)
-		text_f(t, "pasted_records_absent_total{reason=\"%s\"} %" PRIu64 "\n", wal_reason_name(i),
+	for (unsigned i = ABSENT_NOT + 1; env->absent && i < ABSENT_REASONS; i++)
+		text_f(t, "pasted_records_absent_total{reason=\"%s\"} %" PRIu64 "\n", absent_name(i),
 		       __atomic_load_n(&env->absent[i], __ATOMIC_RELAXED));
 }
 
@@ -323,12 +323,12 @@ static void json_latency(struct text *t, const struct service_env *env)
 
 static void json_lanes(struct text *t, const struct service_env *env)
 {
-	struct wal_lane_stats s;
+	struct store_lane_stats s;
 	const char *comma = "";
 
 	text_str(t, "\"lanes\":[");
 	for (unsigned l = 0; l < lanes(env); l++) {
-		if (wal_stats(env->wal, l, &s))
+		if (store_stats(env->store, l, &s))
 			continue;
 		text_f(t, "%s{\"lane\":%u", comma, l);
 #define X(field, metric, type, help) text_f(t, ",\"" #field "\":%" PRId64, (int64_t)s.field);
@@ -349,7 +349,7 @@ void stats_json(struct text *t, const struct service_env *env)
 	json_member(t, "class", wal_class_name(env->class));
 	json_member(t, "class_why", env->class_why);
 	json_member(t, "ring", env->ring);
-	json_member(t, "store", env->store);
+	json_member(t, "store", env->store_dir);
 	json_member(t, "nvmm", env->nvmm);
 	json_member(t, "listen", env->listen);
 	text_f(t, "\"workers\":%u,\"buffer_bytes\":%u,", env->nworkers, env->buf_size);

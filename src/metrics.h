@@ -4,7 +4,7 @@
  * Prometheus' format (version 0.0.4), /-/stats as JSON for the page.
  *
  * Both are made from the tables in counters.h (per worker) and metrics.c (per
- * lane, from wal_stats), so nothing is counted that is not shown.
+ * lane, from store_stats), so nothing is counted that is not shown.
  */
 #ifndef METRICS_H
 #define METRICS_H

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wal.h"
+#include "store.h"
 
 struct parting {		/* up to where each lane has acknowledged */
 	unsigned lanes;
@@ -20,7 +20,7 @@ struct parting {		/* up to where each lane has acknowledged */
 };
 
 /* While the store is still open. */
-void parting_note(struct parting *p, struct wal *w);
+void parting_note(struct parting *p, struct store *w);
 /* After it was closed with err: a sentence about what is there now.  moved: its path leads
  * elsewhere, so that nothing can be said. */
 void parting_words(const struct parting *p, const char *store, const char *nvmm, bool moved,

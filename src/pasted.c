@@ -34,7 +34,7 @@
 #include "std.h"
 #include "waiting.h"
 #include "watch.h"
-#include "wal.h"
+#include "store.h"
 #include "worker.h"
 
 /* Descriptors besides connections: of the process; of a worker (ring, lane, the two segments
@@ -64,10 +64,10 @@ struct server {
 	struct listeners listeners;
 	char	 addresses[LISTEN_MAX * LISTEN_TEXT_MAX];
 	struct waiting *waiting;
-	struct wal *wal;
+	struct store *store;
 	struct checkpoint *checkpoint;
 	struct counters *counters;		/* [workers] */
-	uint64_t absent[WAL_REASONS];		/* what read-back could not give */
+	uint64_t absent[ABSENT_REASONS];		/* what read-back could not give */
 	const struct counters *counters_of[LANES_MAX];
 	struct service *records, *pages;
 	struct head_common common;		/* what every reply says */
@@ -240,10 +240,10 @@ static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
 }
 
 /* What the last run left, if it left anything. */
-static void tell_recovery(const struct wal_report *r)
+static void tell_recovery(const struct report *r)
 {
 	unsigned long long records = 0, replayed = 0;
-	uint64_t all = wal_report_damaged(r), unread = wal_report_unread(r), damaged = all - unread;
+	uint64_t all = report_damaged(r), unread = report_unread(r), damaged = all - unread;
 	char more[64] = "";
 
 	if (unread)
@@ -263,23 +263,23 @@ static void tell_recovery(const struct wal_report *r)
 		if (r->lane[i].unread_segno)
 			diag(DIAG_WARN, "log/%03u/%08llx.seg, the last of its lane, cannot be read now: %s; no worker "
 			     "writes there, so the lane is left as it is, and who asks for what may be in it gets 503",
-			     i, (unsigned long long)r->lane[i].unread_segno, wal_strerror(r->lane[i].unread_err));
+			     i, (unsigned long long)r->lane[i].unread_segno, store_strerror(r->lane[i].unread_err));
 }
 
 /* A full disk is no reason to give up: it is tried again until there is room. */
-static int open_store(struct server *s, const struct wal_options *o, char *why, size_t why_len)
+static int open_store(struct server *s, const struct store_options *o, char *why, size_t why_len)
 {
-	int err = wal_open(&s->wal, o, why, why_len);
+	int err = store_open(&s->store, o, why, why_len);
 
-	if (err != WAL_ENOROOM)
+	if (err != STORE_ENOROOM)
 		return err;
 	health_set(&s->health, HEALTH_NOSPACE, err);
 	diag(DIAG_ERR, "%s; recovery goes on by itself when there is room", why);
 	do {
 		if (daemon_wait(&s->daemon, ROOM_RETRY_MS) == DAEMON_STOP)
 			give_up_starting(s);
-		err = wal_open(&s->wal, o, why, why_len);
-	} while (err == WAL_ENOROOM);
+		err = store_open(&s->store, o, why, why_len);
+	} while (err == STORE_ENOROOM);
 	health_clear(&s->health, HEALTH_NOSPACE);
 	return err;
 }
@@ -287,7 +287,7 @@ static int open_store(struct server *s, const struct wal_options *o, char *why, 
 static int start_store(struct server *s)
 {
 	const struct config *c = &s->config;
-	const struct wal_options o = {
+	const struct store_options o = {
 		.blk = disk_ops(),
 		.store_dir = c->store, .class = s->choice.class, .adopt = c->adopt,
 		/* In the class fsync: only to find what an earlier start left there. */
@@ -306,12 +306,12 @@ static int start_store(struct server *s)
 	watch_opened();
 	health_clear(&s->health, HEALTH_RECOVERING);
 	if (err) {
-		diag(DIAG_ERR, "cannot open the store: %s", *why ? why : wal_strerror(err));
+		diag(DIAG_ERR, "cannot open the store: %s", *why ? why : store_strerror(err));
 		return EXIT_FAILURE;
 	}
 	if (class_stores(s->choice.class))
-		tell_recovery(wal_open_report(s->wal));
-	fault_watch(s->wal);
+		tell_recovery(store_open_report(s->store));
+	fault_watch(s->store);
 	return 0;
 }
 
@@ -321,14 +321,14 @@ static void stop_store(struct server *s)
 	char words[600];
 	int err;
 
-	parting_note(&p, s->wal);
-	err = wal_close(s->wal);
+	parting_note(&p, s->store);
+	err = store_close(s->store);
 	fault_forget();
 	if (!err)
 		return;
 	parting_words(&p, s->config.store, s->choice.nvmm, health_is(&s->health, HEALTH_STORE_MOVED),
 		      words, sizeof(words));
-	diag(DIAG_ERR, "the store was not closed in order: %s; %s", wal_strerror(err), words);
+	diag(DIAG_ERR, "the store was not closed in order: %s; %s", store_strerror(err), words);
 	s->status = EXIT_FAILURE;
 }
 
@@ -349,7 +349,7 @@ static int start_checkpoint(struct server *s)
 
 	if (!class_stores(s->choice.class))
 		return 0;
-	err = checkpoint_start(&s->checkpoint, s->wal, &s->health, background_ms(&s->config),
+	err = checkpoint_start(&s->checkpoint, s->store, &s->health, background_ms(&s->config),
 			       CHECKPOINT_SLICE);
 	if (err)
 		diag(DIAG_ERR, "cannot start the checkpointer: %s", strerror(-err));
@@ -381,10 +381,10 @@ static int start_service(struct server *s)
 {
 	bool stores = class_stores(s->choice.class);
 	const struct service_env env = {
-		.wal = stores ? s->wal : NULL, .class = s->choice.class,
+		.store = stores ? s->store : NULL, .class = s->choice.class,
 		.nworkers = s->config.workers, .counters = s->counters_of, .health = &s->health,
 		.version = PACKAGE_VERSION, .class_why = s->choice.why, .ring = s->ring->name,
-		.store = stores ? s->config.store : NULL, .nvmm = s->choice.nvmm,
+		.store_dir = stores ? s->config.store : NULL, .nvmm = s->choice.nvmm,
 		.listen = s->addresses, .common = &s->common,
 		.buf_size = s->config.buf_size, .absent = s->absent,
 		.wake = wake_worker, .kick_checkpoint = kick_checkpoint, .arg = s,
@@ -438,7 +438,7 @@ static void fill_env(struct server *s)
 	uint64_t body_step = c->body_rate * c->body_timeout_ms / 1000;
 
 	s->env = (struct worker_env){
-		.ring = s->ring, .wal = s->wal, .common = &s->common,
+		.ring = s->ring, .store = s->store, .common = &s->common,
 		.records = s->records, .pages = s->pages, .health = &s->health,
 		.checkpoint = s->checkpoint, .counters = s->counters,
 		.limits = limits_of(c),

@@ -74,7 +74,7 @@ int read_name_parse(struct read_name *n, const char *rest)
 static void let_go(struct readback *r)
 {
 	if (r->cursor)
-		wal_read_close(r->cursor);
+		store_read_close(r->cursor);
 	r->cursor = NULL;
 }
 
@@ -82,7 +82,7 @@ static int look(struct readback *r, uint64_t seq)
 {
 	if (r->cursor)
 		return 0;
-	return wal_read_open(r->shared->wal, r->name.lane, seq, &r->cursor);
+	return store_read_open(r->shared->store, r->name.lane, seq, &r->cursor);
 }
 
 /* ---- one record ---- */
@@ -138,7 +138,7 @@ static void one_head(struct readback *r, struct text *t, const struct record_vie
 /* ---- what cannot be given ---- */
 
 /* Relaxed: one thread counts, and they order nothing. */
-static void count_absent(struct readback_shared *s, enum wal_reason reason)
+static void count_absent(struct readback_shared *s, enum absent_reason reason)
 {
 	__atomic_store_n(&s->absent[reason], s->absent[reason] + 1, __ATOMIC_RELAXED);
 }
@@ -147,20 +147,20 @@ static void trouble(struct readback *r, uint64_t seq, int err)
 {
 	struct readback_shared *s = r->shared;
 
-	count_absent(s, err == -EBADMSG ? WAL_DAMAGE : WAL_UNREADABLE);
+	count_absent(s, err == -EBADMSG ? ABSENT_DAMAGE : ABSENT_UNREADABLE);
 	if (err == -EBADMSG || s->trouble.now)
 		return;
 	s->trouble = (struct read_trouble){ true, r->name.lane, seq, err };
 }
 
 /* Why there is no record of this number, in the words of the tools. */
-static void absent(struct readback *r, uint64_t seq, struct wal_absent *a)
+static void absent(struct readback *r, uint64_t seq, struct absence *a)
 {
-	int err = wal_read_absent(r->shared->wal, r->name.lane, seq, a);
+	int err = store_read_absent(r->shared->store, r->name.lane, seq, a);
 
 	if (err)
-		*a = (struct wal_absent){ WAL_UNREADABLE, err, seq, seq };
-	if (a->reason == WAL_UNREADABLE)
+		*a = (struct absence){ ABSENT_UNREADABLE, err, seq, seq };
+	if (a->reason == ABSENT_UNREADABLE)
 		trouble(r, seq, a->err);
 	else
 		count_absent(r->shared, a->reason);
@@ -168,26 +168,26 @@ static void absent(struct readback *r, uint64_t seq, struct wal_absent *a)
 
 /* Three answers: there never was one, it is lost, it cannot be read now.  A number that was
  * skipped because nobody knew whether it had been given may be one that a client was told. */
-static int absent_status(enum wal_reason reason)
+static int absent_status(enum absent_reason reason)
 {
 	switch (reason) {
-	case WAL_NEVER:
-	case WAL_TORN:
+	case ABSENT_NEVER:
+	case ABSENT_TORN:
 		return 404;
-	case WAL_EXPIRED:
+	case ABSENT_EXPIRED:
 		return 410;
-	case WAL_DAMAGE:
-	case WAL_MISSING:
-	case WAL_WAL_LOST:
-	case WAL_SKIPPED:
-	case WAL_GONE:
+	case ABSENT_DAMAGE:
+	case ABSENT_MISSING:
+	case ABSENT_WAL_LOST:
+	case ABSENT_SKIPPED:
+	case ABSENT_GONE:
 		return 500;
 	default:
 		return 503;
 	}
 }
 
-static int missed(struct readback *r, enum wal_reason reason)
+static int missed(struct readback *r, enum absent_reason reason)
 {
 	count_absent(r->shared, reason);
 	return absent_status(reason);
@@ -195,11 +195,11 @@ static int missed(struct readback *r, enum wal_reason reason)
 
 static int one_absent(struct readback *r, const char **why)
 {
-	struct wal_absent a;
+	struct absence a;
 	int status;
 
 	absent(r, r->name.from, &a);
-	if (a.reason == WAL_IS_THERE && r->again != r->name.from) {	/* by now: look once more */
+	if (a.reason == ABSENT_NOT && r->again != r->name.from) {	/* by now: look once more */
 		r->again = r->name.from;
 		let_go(r);
 		return -EAGAIN;
@@ -208,19 +208,19 @@ static int one_absent(struct readback *r, const char **why)
 	*why = r->words;
 	switch (status) {
 	case 404:
-		snprintf(r->words, sizeof r->words, "no such record: %s", wal_reason_words(a.reason));
+		snprintf(r->words, sizeof r->words, "no such record: %s", absent_words(a.reason));
 		break;
 	case 410:
 		*why = "the record has expired";
 		break;
 	case 500:
 		snprintf(r->words, sizeof r->words, "the record is %s: %s; pasted-recover check says "
-			 "where", a.reason == WAL_GONE ? "gone" : wal_reason_maybe(a.reason) ?
-			 "lost, if there was one" : "lost", wal_reason_words(a.reason));
+			 "where", a.reason == ABSENT_GONE ? "gone" : absent_maybe(a.reason) ?
+			 "lost, if there was one" : "lost", absent_words(a.reason));
 		break;
 	default:
 		snprintf(r->words, sizeof r->words, "the record cannot be read now: %s",
-			 a.reason == WAL_UNREADABLE ? wal_strerror(a.err) : "try again");
+			 a.reason == ABSENT_UNREADABLE ? store_strerror(a.err) : "try again");
 	}
 	return status;
 }
@@ -229,17 +229,17 @@ static int one_absent(struct readback *r, const char **why)
 static int one_status(struct readback *r, const char **why)
 {
 	uint64_t oldest, newest;
-	int e = wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest);
+	int e = store_read_bounds(r->shared->store, r->name.lane, &oldest, &newest);
 
 	*why = "no such record";
 	if (e == -ENOENT || r->name.from == 0)
-		return missed(r, WAL_NEVER);
+		return missed(r, ABSENT_NEVER);
 	*why = "the log cannot be read";
 	if (e)
 		return 500;
 	*why = "no such record: the number was not acknowledged yet";
 	if (r->name.from > newest)
-		return missed(r, WAL_NEVER);
+		return missed(r, ABSENT_NEVER);
 	return r->name.from < oldest ? one_absent(r, why) : 0;
 }
 
@@ -252,8 +252,8 @@ static int one_find(struct readback *r, const char **why)
 		return status;
 	e = look(r, r->name.from);
 	if (!e)
-		e = wal_read_find(r->cursor, &r->rec);
-	if (e == WAL_READ_AGAIN)
+		e = store_read_find(r->cursor, &r->rec);
+	if (e == STORE_READ_AGAIN)
 		return -EAGAIN;
 	if (e == 1 && r->rec.seq == r->name.from)
 		return 0;
@@ -274,7 +274,7 @@ static bool one_body(struct readback *r, struct text *t, size_t n)
 		n = (size_t)r->body_rest;
 	if (!n || !text_room(t, n))
 		return true;
-	err = wal_read_more(r->cursor, t->p + t->n, (uint32_t)n);
+	err = store_read_more(r->cursor, t->p + t->n, (uint32_t)n);
 	if (err) {
 		trouble(r, r->rec.seq, err);
 		return false;
@@ -317,8 +317,8 @@ static enum readback_step one(struct readback *r, struct text *t, size_t room)
 static int range_bounds(struct readback *r, const char **why)
 {
 	uint64_t oldest, newest, n = r->name.from;
-	struct wal_absent a;
-	int e = wal_read_bounds(r->shared->wal, r->name.lane, &oldest, &newest);
+	struct absence a;
+	int e = store_read_bounds(r->shared->store, r->name.lane, &oldest, &newest);
 
 	*why = e == -ENOENT ? "no such lane" : "the log cannot be read";
 	if (e)
@@ -335,7 +335,7 @@ static int range_bounds(struct readback *r, const char **why)
 	*why = "these records have expired";
 	if (r->name.to >= oldest || r->name.to == 0)
 		return 0;
-	return wal_read_absent(r->shared->wal, r->name.lane, r->name.to, &a) || a.reason == WAL_EXPIRED ? 410 : 0;
+	return store_read_absent(r->shared->store, r->name.lane, r->name.to, &a) || a.reason == ABSENT_EXPIRED ? 410 : 0;
 }
 
 static void gap(struct text *t, const struct readback *r, uint64_t to, const char *reason)
@@ -348,19 +348,19 @@ static void gap(struct text *t, const struct readback *r, uint64_t to, const cha
  * after all is looked for once more. */
 static void range_gap(struct readback *r, struct text *t, uint64_t to)
 {
-	struct wal_absent a;
+	struct absence a;
 
 	absent(r, r->next, &a);
-	if (a.reason == WAL_IS_THERE && r->again != r->next) {
+	if (a.reason == ABSENT_NOT && r->again != r->next) {
 		r->again = r->next;
 		let_go(r);
 		return;
 	}
-	if (a.reason == WAL_IS_THERE)
-		a.reason = WAL_UNREADABLE;
+	if (a.reason == ABSENT_NOT)
+		a.reason = ABSENT_UNREADABLE;
 	if (to > a.to)
 		to = a.to < r->next ? r->next : a.to;
-	gap(t, r, to, wal_reason_name(a.reason));
+	gap(t, r, to, absent_name(a.reason));
 	r->next = to + 1;
 	if (r->got < 0)			/* the cursor does not come past it */
 		let_go(r);
@@ -372,16 +372,16 @@ static int range_next(struct readback *r, struct text *t)
 {
 	uint64_t to = r->last;
 
-	if (!r->cursor || r->got == WAL_READ_AGAIN) {
+	if (!r->cursor || r->got == STORE_READ_AGAIN) {
 		r->got = look(r, r->next);
 		if (!r->got)
-			r->got = wal_read_find(r->cursor, &r->rec);
+			r->got = store_read_find(r->cursor, &r->rec);
 	}
-	if (r->got == WAL_READ_AGAIN)
+	if (r->got == STORE_READ_AGAIN)
 		return -EAGAIN;
 	if (r->got == 1 && r->rec.seq <= r->next) {
 		r->next = r->rec.seq + 1;
-		r->got = WAL_READ_AGAIN;	/* the next time */
+		r->got = STORE_READ_AGAIN;	/* the next time */
 		return 1;
 	}
 	if (r->got == 1 && r->rec.seq <= to)
@@ -409,7 +409,7 @@ static bool range_record(struct readback *r, struct text *t, size_t room)
 		want = sizeof(r->shared->part);
 	if (!want)
 		return true;
-	err = wal_read_more(r->cursor, r->shared->part, (uint32_t)want);
+	err = store_read_more(r->cursor, r->shared->part, (uint32_t)want);
 	if (err) {
 		trouble(r, r->rec.seq, err);
 		return false;
@@ -497,7 +497,7 @@ static bool bounds_json(struct readback *r, struct text *t, unsigned lane)
 {
 	uint64_t oldest, newest;
 
-	if (wal_read_bounds(r->shared->wal, lane, &oldest, &newest))
+	if (store_read_bounds(r->shared->store, lane, &oldest, &newest))
 		return false;
 	text_f(t, "{\"lane\":%u,\"oldest\":%" PRIu64 ",\"newest\":%" PRIu64 "}", lane, oldest, newest);
 	return true;
@@ -507,7 +507,7 @@ static enum readback_step bounds(struct readback *r, struct text *t)
 {
 	struct text b = { 0 };
 	struct answer a = { .status = 200, .type = "application/json" };
-	unsigned i, n = wal_lanes(r->shared->wal), shown = 0;
+	unsigned i, n = store_lanes(r->shared->store), shown = 0;
 
 	if (r->name.kind == READ_LANE) {
 		if (!bounds_json(r, &b, r->name.lane)) {
@@ -565,14 +565,14 @@ static bool must_wait(struct readback *r)
 			return false;
 	}
 	r->awaits = r->name.kind == READ_ONE ? r->name.from : r->last;
-	return wal_unsettled(r->shared->wal, r->name.lane, r->awaits);
+	return store_unsettled(r->shared->store, r->name.lane, r->awaits);
 }
 
 enum readback_step readback_step(struct readback *r, struct text *t, size_t room)
 {
 	enum readback_step s;
 
-	if (!class_stores(r->shared->class) || !r->shared->wal) {
+	if (!class_stores(r->shared->class) || !r->shared->store) {
 		error(r, t, 404, "class none stores nothing");
 		return READBACK_LAST;
 	}

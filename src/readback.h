@@ -19,7 +19,7 @@
  *
  * A range covers what is durable when it is asked for.  Records in it that cannot
  * be given are lines with "gap" and a reason, never silence: the words that
- * pasted-recover has for it too (reason.h).  A range that begins after the newest record is empty.
+ * pasted-recover has for it too (absent.h).  A range that begins after the newest record is empty.
  *
  * A record is checked as a whole before its first byte is given, a slice at a time when it
  * is large, so that one reader does not hold up the others; then its pieces are read
@@ -31,7 +31,7 @@
 
 #include "answer.h"
 #include "json.h"
-#include "wal.h"
+#include "store.h"
 
 enum read_kind { READ_LANES, READ_LANE, READ_ONE, READ_RANGE, READ_TAIL };
 
@@ -51,9 +51,9 @@ struct read_trouble {		/* the first number that the device did not give */
 };
 
 struct readback_shared {	/* one for all, used by one thread */
-	struct wal *wal;
+	struct store *store;
 	enum wal_class class;
-	uint64_t *absent;	/* [WAL_REASONS]: how often something could not be given, and why;
+	uint64_t *absent;	/* [ABSENT_REASONS]: how often something could not be given, and why;
 				 * others read them */
 	struct read_trouble trouble;
 	uint8_t	 part[48u << 10];	/* of a body, on its way into JSON */
@@ -65,8 +65,8 @@ struct readback {
 	struct read_name name;
 	bool	 begun;		/* the head is out */
 	enum answer_framing framing;
-	struct wal_cursor *cursor;
-	struct wal_record rec;	/* its data: valid until the cursor moves on */
+	struct store_cursor *cursor;
+	struct store_record rec;	/* its data: valid until the cursor moves on */
 	int	 got;		/* a range: what the cursor said last */
 	uint64_t again;		/* this number was looked for twice */
 	char	 words[160];	/* for an answer */
@@ -77,7 +77,7 @@ struct readback {
 	uint64_t awaits;	/* READBACK_WAIT: a checkpoint has to come so far (FOLLOW_SETTLED) */
 	const uint8_t *body;	/* one record: what is still to come of its body, */
 	uint64_t body_have;	/* so much of it at body, */
-	uint64_t body_rest;	/* so much behind that, by wal_read_more */
+	uint64_t body_rest;	/* so much behind that, by store_read_more */
 	bool	 in_record;	/* json has not written all of rec */
 	struct json_record json;
 	/* The answer, for who sends it. */

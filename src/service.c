@@ -79,7 +79,7 @@ struct port {			/* of one worker */
 struct service {
 	struct service_env env;
 	struct readback_shared shared;
-	uint64_t absent[WAL_REASONS];	/* where the others do not want to know */
+	uint64_t absent[ABSENT_REASONS];	/* where the others do not want to know */
 	unsigned per_worker;
 	struct port *ports;
 	struct req *waiting;
@@ -224,7 +224,7 @@ static bool follow_settled(struct req *r)
 		return true;
 	r->settled.wake = wake_settled;
 	r->settled.arg = r->s;
-	return wal_follow(r->s->env.wal, r->read.name.lane, FOLLOW_SETTLED, r->read.awaits,
+	return wal_follow(r->s->env.store, r->read.name.lane, FOLLOW_SETTLED, r->read.awaits,
 			  &r->settled) != 0;
 }
 
@@ -409,7 +409,7 @@ static void tell_trouble(struct service *s)
 	const struct read_trouble *x = &s->shared.trouble;
 
 	diag(DIAG_ERR, "record %u-%llu cannot be read: %s; who asks for it gets 503 until it can be: "
-	     "look at the storage", x->lane, (unsigned long long)x->seq, wal_strerror(x->err));
+	     "look at the storage", x->lane, (unsigned long long)x->seq, store_strerror(x->err));
 }
 
 /* Tells that something cannot be read, tries it again now and then, and tells that it can, or that
@@ -418,16 +418,16 @@ static void watch_trouble(struct service *s)
 {
 	struct read_trouble *x = &s->shared.trouble;
 	uint64_t now = x->now ? now_ms() : 0;
-	struct wal_absent a;
+	struct absence a;
 
 	if (!x->now || now < s->trouble_ms)
 		return;
 	if (!s->trouble_ms) {
 		health_set(s->env.health, HEALTH_UNREADABLE, x->err);
 		tell_trouble(s);
-	} else if (wal_read_absent(s->env.wal, x->lane, x->seq, &a)) {
+	} else if (store_read_absent(s->env.store, x->lane, x->seq, &a)) {
 		;		/* it will be asked again */
-	} else if (a.reason != WAL_UNREADABLE) {
+	} else if (a.reason != ABSENT_UNREADABLE) {
 		*x = (struct read_trouble){ .now = false };
 		s->trouble_ms = 0;
 		health_clear(s->env.health, HEALTH_UNREADABLE);
@@ -547,7 +547,7 @@ int service_start(struct service **out, const struct service_env *env)
 	TAILQ_INIT(&s->busy);
 	if (!s->env.settle_ms)
 		s->env.settle_ms = 5000;
-	s->shared.wal = env->wal;
+	s->shared.store = env->store;
 	s->shared.class = env->class;
 	s->shared.absent = env->absent ? env->absent : s->absent;
 	if (!s->env.started_ms)

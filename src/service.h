@@ -36,7 +36,7 @@
 #include "counters.h"
 #include "endpoint.h"
 #include "health.h"
-#include "wal.h"
+#include "store.h"
 
 #define SERVICE_PIECE	(64u << 10)	/* bytes of a piece, at most */
 #define SERVICE_REQS	256u		/* in being, all workers together: ranges get 12 of 16, records 15 */
@@ -61,7 +61,7 @@ struct service_req {		/* what the worker may look at */
 /* What the thread works with.  Everything named here stays valid and unchanged
  * until service_stop; strings are UTF-8. */
 struct service_env {
-	struct wal	*wal;		/* NULL: class none */
+	struct store	*store;		/* NULL: class none */
 	enum wal_class	 class;
 	unsigned	 nworkers;
 	const struct counters *const *counters;	/* [nworkers] */
@@ -69,12 +69,12 @@ struct service_env {
 	const char	*version;	/* "0.1.0" */
 	const char	*class_why;	/* one sentence; may be NULL */
 	const char	*ring;		/* "uring" */
-	const char	*store;		/* directory; NULL: none */
+	const char	*store_dir;		/* directory; NULL: none */
 	const char	*nvmm;		/* path; NULL: none */
 	const char	*listen;	/* addresses, separated by ", " */
 	const struct head_common *common;	/* what every reply says */
 	unsigned	 buf_size;
-	uint64_t	*absent;	/* [WAL_REASONS] of readback.h, counted by who answers for records,
+	uint64_t	*absent;	/* [ABSENT_REASONS] of readback.h, counted by who answers for records,
 					 * read by any; NULL: not at all */
 	uint64_t	 started_ms;	/* wall clock; 0: service_start's own */
 	unsigned	 settle_ms;	/* wait for a checkpoint at most so long; 0: 5000 */

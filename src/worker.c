@@ -84,17 +84,17 @@ static void log_moved(struct follower *f)
 /* Waits until the lane's level has moved.  True: it has, meanwhile. */
 static bool follow_next(struct worker *w, enum follow_level level, struct follower *f)
 {
-	uint64_t next = wal_reached(w->env->wal, w->index, level) + 1;
+	uint64_t next = wal_reached(w->env->store, w->index, level) + 1;
 
 	f->wake = log_moved;
 	f->arg = w;
-	return !wal_follow(w->env->wal, w->index, level, next, f);
+	return !wal_follow(w->env->store, w->index, level, next, f);
 }
 
 /* Before the commit of this turn, which looks at the age of the segment. */
 static void follow_turn(struct worker *w)
 {
-	if (class_syncs(wal_class(w->env->wal)) && !follower_waits(&w->turn))
+	if (class_syncs(store_class(w->env->store)) && !follower_waits(&w->turn))
 		while (follow_next(w, FOLLOW_TURN, &w->turn))
 			;
 }
@@ -476,13 +476,13 @@ static void *run(void *arg)
 	int err;
 
 	pin(w);
-	p.pool_base = wal_pool_base(w->env->wal, &p.pool_len);
+	p.pool_base = store_pool_base(w->env->store, &p.pool_len);
 	err = w->ops->open(&w->ring, &p, w->why, sizeof(w->why));
 	if (err) {
 		started(w, err);
 		return NULL;
 	}
-	if (class_syncs(wal_class(w->env->wal))) {
+	if (class_syncs(store_class(w->env->store))) {
 		struct blk_aio *aio = w->ops->aio(w->ring);
 
 		if (!aio) {
@@ -490,7 +490,7 @@ static void *run(void *arg)
 			started(w, -EAGAIN);
 			return NULL;
 		}
-		wal_lane_aio(w->env->wal, w->index, aio);
+		store_lane_aio(w->env->store, w->index, aio);
 	}
 	w->now_ns = w->fair_ns = now_ns();
 	w->wall_ms = now_wall_ms();
@@ -541,7 +541,7 @@ void worker_free(struct worker *w)
 
 static int worker_alloc(struct worker *w)
 {
-	enum wal_class class = wal_class(w->env->wal);
+	enum wal_class class = store_class(w->env->store);
 
 	w->conns = lazy(w->env->conns_max * sizeof(*w->conns));
 	w->slots = lazy(nslots(w) * sizeof(*w->slots));
@@ -568,8 +568,8 @@ int worker_start(struct worker **out, const struct worker_env *env, unsigned ind
 	w->listeners = listeners;
 	w->nlisteners = nlisteners;
 	w->count = &env->counters[index];
-	w->lane = wal_lane(env->wal, index);
-	w->pool = wal_pool(env->wal, index);
+	w->lane = store_lane(env->store, index);
+	w->pool = store_pool(env->store, index);
 	w->reserve = w->pool->n / 8 < RESERVE_MAX ? w->pool->n / 8 : RESERVE_MAX;
 	w->shortest_ns = conn_shortest_ns(env);
 	TAILQ_INIT(&w->sendq);

@@ -29,7 +29,7 @@
 #include "reply.h"
 #include "ring.h"
 #include "timers.h"
-#include "wal.h"
+#include "store.h"
 
 struct service;
 struct health;
@@ -37,7 +37,7 @@ struct checkpoint;
 
 struct worker_env {			/* the same for all workers; must outlive them */
 	const struct ring_ops *ring;
-	struct wal *wal;
+	struct store *store;
 	const struct head_common *common;	/* what every reply says */
 	struct service *records;	/* reads the log, and may have to wait for the disk */
 	struct service *pages;		/* the other answers: it never waits */

@@ -51,11 +51,11 @@ struct blk_ops {
 	void *ctx;
 	/* A folder; `name` is looked up in `at`, the name ".." too.  at NULL, here and below:
 	 * name is a path as the process sees it.  In `at` a link is followed only where the name
-	 * ends in "/.": WAL_ENOTDIR. */
+	 * ends in "/.": STORE_ENOTDIR. */
 	int	(*dir_open)(void *ctx, struct blk_dir *at, const char *name, struct blk_dir **d);
 	void	(*dir_close)(struct blk_dir *d);
-	/* A regular file, or WAL_ENOTFILE: no link is followed, and nothing is waited for that
-	 * may stand there instead (a pipe).  BLK_RDWR: WAL_ELINKED where it has another name, for
+	/* A regular file, or STORE_ENOTFILE: no link is followed, and nothing is waited for that
+	 * may stand there instead (a pipe).  BLK_RDWR: STORE_ELINKED where it has another name, for
 	 * somebody else may count on what is there. */
 	int	(*open)(void *ctx, struct blk_dir *at, const char *name, int flags,
 			struct blk_file **f);

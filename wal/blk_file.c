@@ -66,7 +66,7 @@ static int file_dir_open(void *ctx, struct blk_dir *at, const char *name, struct
 			      (at && !MUTANT(file_dir_link) ? O_NOFOLLOW : 0));
 	if (err < 0) {
 		free(d);
-		return at && (err == -ENOTDIR || err == -ELOOP) ? WAL_ENOTDIR : err;
+		return at && (err == -ENOTDIR || err == -ELOOP) ? STORE_ENOTDIR : err;
 	}
 	*out = d;
 	return 0;
@@ -102,8 +102,8 @@ static int regular(int fd, bool writing)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) && !MUTANT(file_kind_check))
-		return WAL_ENOTFILE;
-	return writing && st.st_nlink > 1 && !MUTANT(file_links_check) ? WAL_ELINKED : 0;
+		return STORE_ENOTFILE;
+	return writing && st.st_nlink > 1 && !MUTANT(file_links_check) ? STORE_ELINKED : 0;
 }
 
 static int open_regular(const struct blk_dir *at, const char *name, int how)
@@ -112,7 +112,7 @@ static int open_regular(const struct blk_dir *at, const char *name, int how)
 
 	/* a link; a folder, for writing; a socket, or a device that is not there */
 	if (fd == -ELOOP || fd == -EISDIR || fd == -ENXIO)
-		return WAL_ENOTFILE;
+		return STORE_ENOTFILE;
 	if (fd < 0)
 		return fd;
 	err = regular(fd, (how & O_ACCMODE) != O_RDONLY);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-const char *wal_strerror(int err)
+const char *store_strerror(int err)
 {
 	switch (err) {
 #define WAL_ERROR_WORDS(name, number, words) case name: return words;

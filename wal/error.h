@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * error.h - the errors of our own, beside the system's: the one table of them, with their words.
- * Functions of wal/ return 0, -errno or one of these; wal_strerror() turns any of them into words.
+ * Functions of wal/ return 0, -errno or one of these; store_strerror() turns any of them into words.
  *
  * Damage is no error: it is found, and told in a report (recover.h).
  */
@@ -11,29 +11,29 @@
 /* X(name, number, words): the number is below every -errno of the system and stays what it is;
  * the words stand behind a path and a colon. */
 #define WAL_ERROR_TABLE(X) \
-	X(WAL_EFORMAT, -2001, "not a store, or damaged beyond use") \
-	X(WAL_EVERSION, -2002, "made by a version with another format") \
-	X(WAL_EBYTEORDER, -2003, "made on a machine with another byte order") \
-	X(WAL_EBUSY, -2004, "in use by another process") \
+	X(STORE_EFORMAT, -2001, "not a store, or damaged beyond use") \
+	X(STORE_EVERSION, -2002, "made by a version with another format") \
+	X(STORE_EBYTEORDER, -2003, "made on a machine with another byte order") \
+	X(STORE_EBUSY, -2004, "in use by another process") \
 	/* the store has a WAL attached that was not given or not found */ \
-	X(WAL_EWALMISSING, -2005, "the attached wal is missing") \
-	X(WAL_EMISMATCH, -2006, "belongs to another store") \
+	X(STORE_EWALMISSING, -2005, "the attached wal is missing") \
+	X(STORE_EMISMATCH, -2006, "belongs to another store") \
 	/* of a folder that is opened for reading only */ \
-	X(WAL_ENODIR, -2007, "no store there") \
-	X(WAL_EWEAK, -2008, "the place cannot give the class asked for") \
+	X(STORE_ENODIR, -2007, "no store there") \
+	X(STORE_EWEAK, -2008, "the place cannot give the class asked for") \
 	/* recovery needs that room; it may be tried again */ \
-	X(WAL_ENOROOM, -2009, "no room on the disk for what recovery has to write") \
-	X(WAL_EGONE, -2010, "its file was removed or replaced while it was in use") \
+	X(STORE_ENOROOM, -2009, "no room on the disk for what recovery has to write") \
+	X(STORE_EGONE, -2010, "its file was removed or replaced while it was in use") \
 	/* something else has the file's name */ \
-	X(WAL_ENOTFILE, -2011, \
+	X(STORE_ENOTFILE, -2011, \
 	  "not a regular file (but a link, a folder, a pipe or a device), so it is left alone") \
-	X(WAL_ELINKED, -2012, \
+	X(STORE_ELINKED, -2012, \
 	  "the file has another name (a hard link), under which it would be written too: " \
 	  "remove that name, or copy the file and put the copy in its place") \
 	/* something else has the folder's name: a file, or a link to a folder */ \
-	X(WAL_ENOTDIR, -2013, "not a folder (a link to one is not followed here)") \
+	X(STORE_ENOTDIR, -2013, "not a folder (a link to one is not followed here)") \
 	/* the segment can be read by now, but only a start looks where the lane ends */ \
-	X(WAL_EASIDE, -2014, \
+	X(STORE_EASIDE, -2014, \
 	  "it could not be read when the server was started, and where it ends only a start finds " \
 	  "out: start it again")
 
@@ -45,6 +45,6 @@ enum {
 
 /* The words of one of these or of a -errno; never NULL.  Of a -errno they are strerror()'s: valid
  * until the thread's next call. */
-const char *wal_strerror(int err);
+const char *store_strerror(int err);
 
 #endif

@@ -6,7 +6,7 @@
  * limits say.
  *
  * A floor wins over retain-bytes and retain-age: the log grows until whoever holds it moves it
- * up or drops it, which the figures of the lane tell (wal_lane_stats: floor_seq,
+ * up or drops it, which the figures of the lane tell (store_lane_stats: floor_seq,
  * held_segments).  Floors are in memory only: none outlives the process.
  *
  * A floor is memory of the caller, all zero before it is held first; it is used by one thread

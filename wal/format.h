@@ -323,7 +323,7 @@ struct gap_data {
 static_assert(sizeof(struct gap_data) == 40, "gap_data");
 
 /* How many numbers a recovery skips and explains where it is not known how many are lost,
- * with a wal or with the end of the log: more than a ring may have words (wal_open refuses
+ * with a wal or with the end of the log: more than a ring may have words (store_open refuses
  * larger ones), more than a segment has frames, and easy to see. */
 #define REC_LOST_SKIP	1000000000ull
 

@@ -86,7 +86,7 @@ unsigned lane_reclaim(struct lane *l);
 /* Whether the background has something to do for this lane that it has not been asked for:
  * the segment that was prepared is in use, so the next one is to be made; or, `pressed`,
  * what was committed since it was last asked is to be moved to the segments.  True once for
- * each such thing: who hears it asks (wal_background).  By the worker. */
+ * each such thing: who hears it asks (store_background).  By the worker. */
 bool lane_asks(struct lane *l, bool pressed);
 /* Whether something waits until the background has made the next segment. */
 bool lane_waits(const struct lane *l);

@@ -33,7 +33,7 @@ struct pm_hold;			/* a lock on a wal and its buffers; defined by each provider *
 struct pm_ops {
 	void *ctx;
 	/* Nobody else may open the wal at path (a folder or a device-dax) as long as it is held:
-	 * 0, -EWOULDBLOCK, -ENOENT no such folder, -errno; WAL_ELINKED: it is held, but one of the
+	 * 0, -EWOULDBLOCK, -ENOENT no such folder, -errno; STORE_ELINKED: it is held, but one of the
 	 * files has another name, so nothing may be written to it.  hold_files: again, once the files
 	 * have been made. */
 	int  (*hold)(void *ctx, const char *path, struct pm_hold **h);

@@ -34,14 +34,14 @@ static int lock(int fd)
 	return res < 0 && !MUTANT(hold_lock_result) ? -errno : 0;
 }
 
-/* Neither waited for nor followed where something else has its name (WAL_ENOTFILE). */
+/* Neither waited for nor followed where something else has its name (STORE_ENOTFILE). */
 static int open_in(int at, const char *name, int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
 	*fd = TEMP_FAILURE_RETRY(openat(at, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
 	if (*fd < 0)
-		return errno == ENOENT ? 0 : errno == ELOOP || errno == ENXIO ? WAL_ENOTFILE : -errno;
+		return errno == ENOENT ? 0 : errno == ELOOP || errno == ENXIO ? STORE_ENOTFILE : -errno;
 	return 0;
 }
 
@@ -55,8 +55,8 @@ static int one_file(int fd)
 	if (fstat(fd, &st))
 		return -errno;
 	if (!S_ISREG(st.st_mode) && !MUTANT(hold_kind_check))
-		return WAL_ENOTFILE;
-	return st.st_nlink > 1 && !MUTANT(hold_links_check) ? WAL_ELINKED : 0;
+		return STORE_ENOTFILE;
+	return st.st_nlink > 1 && !MUTANT(hold_links_check) ? STORE_ELINKED : 0;
 }
 
 int pm_hold_files(void *ctx, struct pm_hold *h)
@@ -107,7 +107,7 @@ int pm_hold_take(void *ctx, const char *path, struct pm_hold **out)
 	err = lock(h->at);
 	if (!err)
 		err = pm_hold_files(ctx, h);
-	if (err && err != WAL_ELINKED) {
+	if (err && err != STORE_ELINKED) {
 		pm_hold_release(ctx, h);
 		return err;
 	}
@@ -145,5 +145,5 @@ bool pm_hold_there(void *ctx, const struct pm_hold *h)
 bool pm_hold_linked(void *ctx, const struct pm_hold *h)
 {
 	(void)ctx;
-	return one_file(h->wal) == WAL_ELINKED || one_file(h->bufs) == WAL_ELINKED;
+	return one_file(h->wal) == STORE_ELINKED || one_file(h->bufs) == STORE_ELINKED;
 }

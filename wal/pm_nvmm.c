@@ -92,14 +92,14 @@ static int open_file(const char *path, int how, struct stat *st)
 	int err = 0;
 
 	if (fd < 0)
-		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? WAL_ENOTFILE : -errno;
+		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? STORE_ENOTFILE : -errno;
 	if (fstat(fd, st))
 		err = -errno;
 	else if (!S_ISREG(st->st_mode) && !dax_is(st))
-		err = WAL_ENOTFILE;
+		err = STORE_ENOTFILE;
 	else if (S_ISREG(st->st_mode) && (how & O_ACCMODE) != O_RDONLY && st->st_nlink > 1 &&
 		 !MUTANT(nvmm_links_check))
-		err = WAL_ELINKED;
+		err = STORE_ELINKED;
 	if (!err)
 		return fd;
 	close(fd);

@@ -17,7 +17,7 @@ struct progress {
 	uint64_t (*clock_ms)(void);	/* monotonic */
 };
 void progress_init(struct progress *p, bool terminal);
-/* Fits wal_options.progress; arg is a struct progress. */
+/* Fits store_options.progress; arg is a struct progress. */
 void progress_report(void *arg, const char *what, uint64_t done, uint64_t total);
 void progress_end(struct progress *p);		/* wipes the line */
 

@@ -31,18 +31,18 @@ static int open_store(struct rec *r)
 	if (r->storefile_open && r->rebuilt) {
 		err = storefile_write_again(&r->storefile);
 		return err ? rec_fail(r, err, "%s/store: cannot be made again: %s", r->store_dir,
-				      wal_strerror(err)) : 0;
+				      store_strerror(err)) : 0;
 	}
 	if (r->storefile_open)
 		return 0;
 	err = storefile_create(&r->storefile, r->blk, r->store_dir, &b, why, sizeof(why));
 	if (err)
-		return rec_fail(r, err, "%s", why[0] ? why : wal_strerror(err));
+		return rec_fail(r, err, "%s", why[0] ? why : store_strerror(err));
 	r->storefile_open = true;
 	/* The wal's place may be the folder that was made just now. */
 	if (r->want_wal && !r->target && !r->hold && (err = rec_hold_target(r)))
-		return rec_fail(r, err == -EWOULDBLOCK ? WAL_EBUSY : err, "%s: cannot hold the wal: %s",
-				r->nvmm_path, wal_strerror(err == -EWOULDBLOCK ? WAL_EBUSY : err));
+		return rec_fail(r, err == -EWOULDBLOCK ? STORE_EBUSY : err, "%s: cannot hold the wal: %s",
+				r->nvmm_path, store_strerror(err == -EWOULDBLOCK ? STORE_EBUSY : err));
 	return 0;
 }
 
@@ -125,7 +125,7 @@ static uint64_t first_bytes(const struct rec *r, const struct rec_lane *l, uint6
 	return share < bytes ? share : 0;
 }
 
-/* Each lane's share of what is kept, as the checkpointer has it (wal.c): where the log is
+/* Each lane's share of what is kept, as the checkpointer has it (store.c): where the log is
  * at its limit the oldest segment makes room for what only the wal has. */
 static uint64_t bytes_max(const struct rec *r)
 {
@@ -133,7 +133,7 @@ static uint64_t bytes_max(const struct rec *r)
 
 	for (unsigned i = 0; i < r->lanes; i++)
 		logs += r->lane[i].there;
-	return wal_retain_share(r->retain_bytes, logs);
+	return store_retain_share(r->retain_bytes, logs);
 }
 
 static void tick(void *arg)
@@ -236,11 +236,11 @@ static int act_lane(struct rec *r, unsigned lane)
 		err = skip(l, seglog_next_seq(l->log) + REC_LOST_SKIP - 1,
 			   rec_lost_reason(l));
 	if (err == -ENOSPC)
-		return rec_fail(r, WAL_ENOROOM, "%s/log/%03u: %s; nothing is lost, what the wal has stays "
+		return rec_fail(r, STORE_ENOROOM, "%s/log/%03u: %s; nothing is lost, what the wal has stays "
 				"there: make room, or start with a retain-bytes that is reached", r->store_dir,
-				lane, wal_strerror(WAL_ENOROOM));
+				lane, store_strerror(STORE_ENOROOM));
 	if (err)
-		return rec_fail(r, err, "%s/log/%03u: %s", r->store_dir, lane, wal_strerror(err));
+		return rec_fail(r, err, "%s/log/%03u: %s", r->store_dir, lane, store_strerror(err));
 	l->next_seq = seglog_next_seq(l->log);
 	seglog_note_explained(l->log);
 	return 0;
@@ -280,6 +280,6 @@ int rec_act(struct rec *r)
 		err = blank_entries(r);
 	r->storefile.lanes_on = !err && !r->storefile.lanes_off;
 	if (err && !r->rep->error)
-		rec_fail(r, err, "%s: %s", r->store_dir, wal_strerror(err));
+		rec_fail(r, err, "%s: %s", r->store_dir, store_strerror(err));
 	return err;
 }

@@ -212,15 +212,15 @@ static int unread_why(const struct seg_lane *s, uint64_t segno)
 static uint32_t hole_reason(const struct seg_lane *s, const struct seg_hole *h)
 {
 	if (h->kind == SEG_HOLE_UNREADABLE)
-		return WAL_UNREADABLE;
+		return ABSENT_UNREADABLE;
 	/* One of several files that are lost in a row: the numbers may be in it. */
 	for (size_t i = 0; h->kind == SEG_HOLE_SEGMENT && i < s->nsegs; i++) {
 		if (s->segs[i].segno >= h->segno && s->segs[i].state == SEG_USED)
 			break;
 		if (s->segs[i].segno >= h->segno && s->segs[i].state == SEG_UNREADABLE)
-			return WAL_UNREADABLE;
+			return ABSENT_UNREADABLE;
 	}
-	return h->kind == SEG_HOLE_SEGMENT && !file_of(s, h->segno) ? WAL_MISSING : WAL_DAMAGE;
+	return h->kind == SEG_HOLE_SEGMENT && !file_of(s, h->segno) ? ABSENT_MISSING : ABSENT_DAMAGE;
 }
 
 static const char *hole_words(const struct seg_lane *s, const struct seg_hole *h)
@@ -286,7 +286,7 @@ static int note_gaps(struct rec *r, unsigned lane)
 
 uint32_t rec_gone_reason(const struct rec_lane *l)
 {
-	return l->had_known ? l->gone_reason : WAL_DAMAGE;
+	return l->had_known ? l->gone_reason : ABSENT_DAMAGE;
 }
 
 /* What the decision itself will explain: numbers that no place stands for. */
@@ -338,7 +338,7 @@ static int note_tail(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 	rep->next_seq = rec_tail_last(l) + 1;
 	return rec_note(r, &(struct rec_finding){
 		.lane = lane, .from_seq = l->base, .to_seq = rec_tail_last(l),
-		.reason = s->unreadable ? WAL_UNREADABLE : WAL_DAMAGE,
+		.reason = s->unreadable ? ABSENT_UNREADABLE : ABSENT_DAMAGE,
 		.state = RF_NEW, .place = RP_SEGMENT, .segno = s->segs[s->tail].segno,
 		.offset = end, .bytes = s->dirty_end - end,
 		.what = s->unreadable ? "the device cannot read it, behind the last frame; at most so many "
@@ -363,7 +363,7 @@ bool rec_numbers_lost(const struct rec *r, unsigned lane)
 uint32_t rec_lost_reason(const struct rec_lane *l)
 {
 	if (l->aside)
-		return WAL_UNREADABLE;
+		return ABSENT_UNREADABLE;
 	if (l->forgotten && l->has_wal)
 		return GAP_WAL_LOST;
 	if (!l->end_gone)
@@ -421,7 +421,7 @@ static int note_begin_gone(struct rec *r, unsigned lane)
 	return rec_note(r, &(struct rec_finding){
 		.lane = lane, .state = RF_DAMAGE, .from_seq = l->had.low_seq,
 		.to_seq = first->h.first_seq - 1,
-		.reason = unread ? WAL_UNREADABLE : file ? WAL_DAMAGE : WAL_MISSING,
+		.reason = unread ? ABSENT_UNREADABLE : file ? ABSENT_DAMAGE : ABSENT_MISSING,
 		.place = RP_SEGMENT, .segno = l->had.low_segno,
 		.what = file || unread ? "the lane's first records" : "the lane's oldest segments are missing",
 		.err = unread });
@@ -465,8 +465,8 @@ static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *r
 	uint64_t file = absent(&l->segs, l->had.low_segno, l->had.high_segno);
 	bool files = file || l->had.flags & LANE_MISSING;
 
-	l->gone_reason = l->segs.unread_last ? WAL_UNREADABLE : files ? WAL_MISSING :
-			 l->had.flags & LANE_SKIPPED ? WAL_SKIPPED : WAL_DAMAGE;
+	l->gone_reason = l->segs.unread_last ? ABSENT_UNREADABLE : files ? ABSENT_MISSING :
+			 l->had.flags & LANE_SKIPPED ? ABSENT_SKIPPED : ABSENT_DAMAGE;
 	l->gone_from = rep->next_seq;
 	l->gone_to = l->had.next_seq - 1;
 	l->end_gone = file && l->unclean && !l->has_wal && !l->aside;
@@ -474,7 +474,7 @@ static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *r
 		l->end_unused = l->end_gone && file == l->had.high_segno && has_room(&l->segs, file) &&
 				!MUTANT(rec_end_unused);
 		return !l->end_unused ? 0 : rec_note(r, &(struct rec_finding){
-			.lane = lane, .state = RF_DAMAGE, .from_seq = 1, .to_seq = 0, .reason = WAL_MISSING,
+			.lane = lane, .state = RF_DAMAGE, .from_seq = 1, .to_seq = 0, .reason = ABSENT_MISSING,
 			.place = RP_SEGMENT, .segno = file, .what = "a file that was ready for use is missing; "
 			"the one before it has room, so it was hardly used" });
 	}
@@ -521,7 +521,7 @@ static int note_begin_unknown(struct rec *r, unsigned lane)
 	low = l->had_known ? l->had.low_seq : first_used(&l->segs)->h.first_seq;
 	return low <= 1 ? 0 : rec_note(r, &(struct rec_finding){
 		.lane = lane, .state = RF_EXPLAINED, .from_seq = 1, .to_seq = low - 1,
-		.reason = WAL_GONE, .place = RP_NOWHERE,
+		.reason = ABSENT_GONE, .place = RP_NOWHERE,
 		.what = "they have expired, or their files were removed: what would tell is lost" });
 }
 
@@ -538,7 +538,7 @@ static int note_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 		return err;
 	if (!l->had_known && r->storefile.lanes_on && l->segs.nsegs && !r->storefile.lane_bad[lane])
 		return rec_note(r, &(struct rec_finding){
-			.lane = lane, .from_seq = 1, .to_seq = 0, .reason = WAL_DAMAGE,
+			.lane = lane, .from_seq = 1, .to_seq = 0, .reason = ABSENT_DAMAGE,
 			.state = RF_DAMAGE, .place = RP_STORE,
 			.offset = STOREFILE_LANES_A + lane * sizeof(struct storefile_lane),
 			.what = "the lane's entry in the table is gone" });
@@ -589,9 +589,9 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct storefile_lane *e)
 	for (size_t i = 0; i < s->nsegs; i++)	/* a prepared one is noted when it is looked through */
 		if (s->segs[i].state != SEG_PREPARED)
 			e->high_segno = s->segs[i].segno;
-	if (rec_gone_reason(l) == WAL_MISSING && !l->end_unused)
+	if (rec_gone_reason(l) == ABSENT_MISSING && !l->end_unused)
 		e->flags = LANE_MISSING;
-	if (rec_gone_reason(l) == WAL_SKIPPED || (l->end_gone && (l->aside || rec_lost_reason(l) == GAP_SKIPPED)))
+	if (rec_gone_reason(l) == ABSENT_SKIPPED || (l->end_gone && (l->aside || rec_lost_reason(l) == GAP_SKIPPED)))
 		e->flags = LANE_SKIPPED;
 	if (begin_unknown(r, l) && e->low_seq > 1)
 		e->flags |= LANE_LOW;
@@ -638,7 +638,7 @@ static int find_segs(struct rec *r, unsigned lane)
 	storefile_lane_name(name, lane);
 	err = seg_scan_lane(&o, s);
 	if (err)
-		return rec_fail(r, err, "%s/log/%s: %s", r->store_dir, name, wal_strerror(err));
+		return rec_fail(r, err, "%s/log/%s: %s", r->store_dir, name, store_strerror(err));
 	r->base_done += s->read_bytes;
 	return 0;
 }
@@ -670,7 +670,7 @@ static int refuse_unread(struct rec *r, unsigned lane)
 
 	return rec_fail(r, si->err, "%s/log/%03u/%08" PRIx64 ".seg, the last of its lane, cannot be read now: %s; "
 			"no segment was written: try again when it can; if it never can, move it away, and what was "
-			"in it is told as missing", r->store_dir, lane, si->segno, wal_strerror(si->err));
+			"in it is told as missing", r->store_dir, lane, si->segno, store_strerror(si->err));
 }
 
 int rec_lane_find(struct rec *r, unsigned lane)

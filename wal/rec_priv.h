@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * rec_priv.h - a recovery under way; for recover.c, rec_store.c, rec_lane.c, rec_wal.c,
- * rec_act.c, rec_tool.c and wal.c only.
+ * rec_act.c, rec_tool.c and store.c only.
  *
  *	rec_find()	the facts, the decisions, the report: writes nothing but what
  *			opening the store file does (its lock; a bad copy of its block)
@@ -77,7 +77,7 @@ struct rec {
 	void	(*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
 	void	*progress_arg;
 
-	struct wal_report *rep;
+	struct report *rep;
 	struct storefile storefile;
 	bool	 storefile_open;
 	bool	 fresh;			/* RS_FOREIGN: that store never had a record */
@@ -97,7 +97,7 @@ struct rec {
 };
 
 /* A lane's part of retain_bytes (0: no limit) where so many have a log. */
-static inline uint64_t wal_retain_share(uint64_t retain_bytes, unsigned logs)
+static inline uint64_t store_retain_share(uint64_t retain_bytes, unsigned logs)
 {
 	uint64_t share = retain_bytes / (logs ? logs : 1);
 
@@ -113,7 +113,7 @@ int  rec_fail(struct rec *r, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Takes the lock on the place that a new wal goes to: 0, -EWOULDBLOCK, -errno. */
 int  rec_hold_target(struct rec *r);
-int  rec_store_names(struct rec *r);	/* 0, WAL_ELINKED: the file `store` has another name */
+int  rec_store_names(struct rec *r);	/* 0, STORE_ELINKED: the file `store` has another name */
 int  rec_note(struct rec *r, const struct rec_finding *f);	/* 0, -ENOMEM */
 void rec_progress(struct rec *r, uint64_t done);		/* of the step under way */
 

@@ -41,7 +41,7 @@ struct count {
 	struct storefile *s;
 	struct vote v[VOTES];
 	unsigned n;
-	int	 other_format;	/* of a header: WAL_EVERSION, WAL_EBYTEORDER */
+	int	 other_format;	/* of a header: STORE_EVERSION, STORE_EBYTEORDER */
 	bool	 one_is_enough;	/* stop at the first segment of r->storefile's */
 	bool	 mine;
 };
@@ -53,7 +53,7 @@ static int read_header(struct count *c, struct blk_dir *dir, uint64_t segno, str
 	const struct blk_ops *blk = c->r->blk;
 	char name[SEG_NAME_MAX];
 	struct blk_file *f;
-	int err, res = WAL_EFORMAT;
+	int err, res = STORE_EFORMAT;
 
 	seg_name(name, segno);
 	err = blk->open(blk->ctx, dir, name, BLK_RDONLY, &f);
@@ -61,8 +61,8 @@ static int read_header(struct count *c, struct blk_dir *dir, uint64_t segno, str
 		return err;
 	for (int i = 0; i < 2 && res; i++) {
 		err = blk->read(f, h, sizeof(*h), at[i]);
-		res = err ? WAL_EFORMAT : seg_header_check(h);
-		if (res == WAL_EVERSION || res == WAL_EBYTEORDER)
+		res = err ? STORE_EFORMAT : seg_header_check(h);
+		if (res == STORE_EVERSION || res == STORE_EBYTEORDER)
 			c->other_format = res;
 	}
 	blk->close(f);
@@ -215,9 +215,9 @@ static int rebuild(struct rec *r, struct rec_facts *f, uint64_t gen, const char 
 	int err = count_all(&c);
 
 	if (err)
-		return rec_fail(r, err, "%s/log: cannot be read: %s", r->store_dir, wal_strerror(err));
+		return rec_fail(r, err, "%s/log: cannot be read: %s", r->store_dir, store_strerror(err));
 	if (c.other_format) {
-		f->store = c.other_format == WAL_EVERSION ? RS_VERSION : RS_ORDER;
+		f->store = c.other_format == STORE_EVERSION ? RS_VERSION : RS_ORDER;
 		return 0;
 	}
 	if (!make_block(r, &c, &b, gen))
@@ -245,11 +245,11 @@ int rec_store_lost(struct rec *r, struct rec_facts *f)
 				      sizeof(why));
 
 	f->store = RS_BAD;
-	if (err == WAL_EBUSY) {
+	if (err == STORE_EBUSY) {
 		f->store = RS_BUSY;
 		return 0;
 	}
-	if (err == WAL_ENODIR)		/* as it was found */
+	if (err == STORE_ENODIR)		/* as it was found */
 		return 0;
 	if (err)
 		return rec_fail(r, err, "%s", why);

@@ -11,7 +11,7 @@
 #include "rec_priv.h"
 #include "rec_tool.h"
 
-static struct rec *rec_of(const struct rec_tool *t, struct wal_report *rep, bool read_only)
+static struct rec *rec_of(const struct rec_tool *t, struct report *rep, bool read_only)
 {
 	struct rec *r = calloc(1, sizeof(*r));
 
@@ -37,7 +37,7 @@ static struct rec *rec_of(const struct rec_tool *t, struct wal_report *rep, bool
 	return r;
 }
 
-int wal_check(const struct rec_tool *t, struct wal_report *rep)
+int store_check(const struct rec_tool *t, struct report *rep)
 {
 	struct rec *r = rec_of(t, rep, true);
 	int err;
@@ -67,7 +67,7 @@ struct dump {
 /* The gaps of the lane in front of number `seq`, by rising number. */
 static int tell_gaps(struct dump *d, uint64_t seq)
 {
-	const struct wal_report *rep = d->r->rep;
+	const struct report *rep = d->r->rep;
 	int err = 0;
 
 	while (!err && d->to->gap) {
@@ -159,7 +159,7 @@ static int dump_lane(struct dump *d)
 	return err ? err : tell_gaps(d, UINT64_MAX);
 }
 
-int wal_dump(const struct rec_tool *t, struct wal_report *rep, const struct rec_dump *to)
+int store_dump(const struct rec_tool *t, struct report *rep, const struct rec_dump *to)
 {
 	struct dump d = { .r = rec_of(t, rep, true), .to = to };
 	int err;
@@ -173,7 +173,7 @@ int wal_dump(const struct rec_tool *t, struct wal_report *rep, const struct rec_
 		if (d.r->lane[d.lane].there)
 			err = dump_lane(&d);
 	if (err && !rep->error)
-		rec_fail(d.r, err, "%s: %s", t->store_dir, wal_strerror(err));
+		rec_fail(d.r, err, "%s: %s", t->store_dir, store_strerror(err));
 	rec_end(d.r);
 	free(d.r);
 	free(d.buf);
@@ -182,7 +182,7 @@ int wal_dump(const struct rec_tool *t, struct wal_report *rep, const struct rec_
 
 /* ---- repair ---- */
 
-int wal_repair(const struct rec_tool *t, struct wal_report *rep)
+int store_repair(const struct rec_tool *t, struct report *rep)
 {
 	struct rec *r = rec_of(t, rep, false);
 	int err;
@@ -191,7 +191,7 @@ int wal_repair(const struct rec_tool *t, struct wal_report *rep)
 		return -ENOMEM;
 	err = rec_find(r);
 	if (!err && rep->row->action == REC_CREATE)
-		err = rec_fail(r, WAL_ENODIR, "%s: no store there", t->store_dir);
+		err = rec_fail(r, STORE_ENODIR, "%s: no store there", t->store_dir);
 	if (!err)
 		err = rec_act(r);
 	if (!err) {
@@ -205,7 +205,7 @@ int wal_repair(const struct rec_tool *t, struct wal_report *rep)
 				   r->storefile.b.segment_bytes);
 		if (err)
 			rec_fail(r, err, "%s/store: cannot be written: %s", t->store_dir,
-				 wal_strerror(err));
+				 store_strerror(err));
 		else if (r->wal)
 			rec_wal_leave(r, false);
 	}

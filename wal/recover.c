@@ -32,7 +32,7 @@ int rec_fail(struct rec *r, int err, const char *fmt, ...)
 
 int rec_note(struct rec *r, const struct rec_finding *f)
 {
-	struct wal_report *p = r->rep;
+	struct report *p = r->rep;
 	struct rec_finding *more;
 
 	if (!(p->findings & (p->findings - 1))) {	/* 0, 1, 2, 4 ..: grow */
@@ -62,7 +62,7 @@ static int bad_copy(struct rec *r, enum rec_place place, unsigned lane, uint64_t
 		    enum copy how, const char *what)
 {
 	static const uint32_t reason[] = { [TORN] = GAP_TORN, [DAMAGED] = GAP_DAMAGE,
-		[UNREADABLE] = WAL_UNREADABLE };
+		[UNREADABLE] = ABSENT_UNREADABLE };
 
 	return rec_note(r, &(struct rec_finding){
 		.lane = lane, .from_seq = 1, .to_seq = 0, .place = place, .offset = offset,
@@ -77,7 +77,7 @@ static int one_name(struct rec *r, const struct blk_id *id, const char *in, cons
 {
 	if (id->names < 2 || r->dump)
 		return 0;
-	return rec_fail(r, WAL_ELINKED, "%s%s/%s: %s", r->store_dir, in, name, wal_strerror(WAL_ELINKED));
+	return rec_fail(r, STORE_ELINKED, "%s%s/%s: %s", r->store_dir, in, name, store_strerror(STORE_ELINKED));
 }
 
 int rec_store_names(struct rec *r)
@@ -147,27 +147,27 @@ static int find_store(struct rec *r, struct rec_facts *f)
 	int err;
 
 	err = storefile_probe(r->blk, r->store_dir, &found, &b);
-	if (err == WAL_ENOTFILE)
-		return rec_fail(r, err, "%s/store: %s", r->store_dir, wal_strerror(err));
-	if (err == WAL_ENOTDIR)
+	if (err == STORE_ENOTFILE)
+		return rec_fail(r, err, "%s/store: %s", r->store_dir, store_strerror(err));
+	if (err == STORE_ENOTDIR)
 		return rec_fail(r, err, "%s is neither a folder nor a link to one, but a file, a pipe, a socket or a "
 				"device, or below one: a store is a folder, give the path of that",
 				r->store_dir);
 	if (err)
 		return rec_fail(r, err, "%s: it, the folder log in it, or the file `store` cannot be read: %s",
-				r->store_dir, wal_strerror(err));
+				r->store_dir, store_strerror(err));
 	f->store = map[found];
 	if (found == STOREFILE_BAD)
 		return rec_store_lost(r, f);
 	if (found != STOREFILE_GOOD)
 		return 0;
 	err = storefile_open(&r->storefile, r->blk, r->store_dir, r->read_only, why, sizeof(why));
-	if (err == WAL_EBUSY) {
+	if (err == STORE_EBUSY) {
 		f->store = RS_BUSY;
 		return 0;
 	}
 	if (err)
-		return rec_fail(r, err, "%s", why[0] ? why : wal_strerror(err));
+		return rec_fail(r, err, "%s", why[0] ? why : store_strerror(err));
 	r->storefile_open = true;
 	err = rec_store_names(r);
 	if (err)
@@ -221,12 +221,12 @@ static int hold_wal(struct rec *r, const char *path, uint8_t *verdict)
 	}
 	if (err == -ENOENT || err == -ENOTDIR)
 		return 1;
-	if (err == WAL_ELINKED && r->dump)	/* it writes nothing, and it is held */
+	if (err == STORE_ELINKED && r->dump)	/* it writes nothing, and it is held */
 		return 0;
-	if (err == WAL_ENOTFILE || err == WAL_ELINKED)
-		return rec_fail(r, err, "%s: wal or pktbufs there: %s", path, wal_strerror(err));
+	if (err == STORE_ENOTFILE || err == STORE_ELINKED)
+		return rec_fail(r, err, "%s: wal or pktbufs there: %s", path, store_strerror(err));
 	return err ? rec_fail(r, err, "%s: the wal or its buffers cannot be opened and locked: %s", path,
-			      wal_strerror(err)) : 0;
+			      store_strerror(err)) : 0;
 }
 
 static void let_go(struct rec *r, struct pm_hold **h)
@@ -274,7 +274,7 @@ static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 	 * making it its own. */
 	if (err == -ENOENT && walfile_remains(r->pm, path, &bond) && !MUTANT(wal_remains_check)) {
 		if (!of_another(r, &bond))
-			err = WAL_EFORMAT;
+			err = STORE_EFORMAT;
 		else if (!r->adopt)
 			*verdict = RW_TAKEN;
 	}
@@ -282,12 +282,12 @@ static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 	case 0:			/* a copy's; or ours, but of an earlier attachment */
 	case -ENOENT:
 	case -ENOTDIR:
-	case WAL_EMISMATCH:
+	case STORE_EMISMATCH:
 		return 0;
 	case -EIO:
-	case WAL_EFORMAT:
-	case WAL_EVERSION:
-	case WAL_EBYTEORDER:
+	case STORE_EFORMAT:
+	case STORE_EVERSION:
+	case STORE_EBYTEORDER:
 		if (!*b->nvmm_path || !strcmp(path, b->nvmm_path)) {
 			*verdict = err == -EIO ? RW_UNREADABLE : RW_BAD;
 			r->wal_error = err;
@@ -295,7 +295,7 @@ static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 		}
 		return 0;
 	}
-	return rec_fail(r, err, "%s: the wal cannot be read: %s", path, wal_strerror(err));
+	return rec_fail(r, err, "%s: the wal cannot be read: %s", path, store_strerror(err));
 }
 
 /* how, where the memory can be read. */
@@ -361,7 +361,7 @@ int rec_hold_target(struct rec *r)
 static int no_place(struct rec *r, int err)
 {
 	return rec_fail(r, err, "%s: cannot hold the wal: %s%s", r->nvmm_path, err == -ENOTDIR ?
-			"it is neither a directory nor a device-dax" : wal_strerror(err), err == -EIO ?
+			"it is neither a directory nor a device-dax" : store_strerror(err), err == -EIO ?
 			"; where that stays so, give another place, or remove the files wal and pktbufs there if "
 			"nothing needs them" : "");
 }
@@ -404,11 +404,11 @@ static int find_target(struct rec *r, struct rec_facts *f)
 	free(w);
 	/* Its superblock says nothing, but its bond whose it is.  (Of what a restart of the machine has
 	 * damaged all that is needed is known: that it was ours.) */
-	cut = f->attached == RA_FORGOTTEN && f->wal == RW_BAD && err == WAL_EFORMAT;
+	cut = f->attached == RA_FORGOTTEN && f->wal == RW_BAD && err == STORE_EFORMAT;
 	if ((err == -ENOENT || err == -EIO || cut) && walfile_remains(r->pm, r->nvmm_path, &bond) && bond.magic &&
 	    !MUTANT(target_bond_check)) {
 		copy = r->storefile_open && of_another(r, &bond);
-		err = memcmp(bond.uuid, me, sizeof(bond.uuid)) ? WAL_EMISMATCH : 0;
+		err = memcmp(bond.uuid, me, sizeof(bond.uuid)) ? STORE_EMISMATCH : 0;
 	}
 	switch (err) {
 	case 0:
@@ -417,13 +417,13 @@ static int find_target(struct rec *r, struct rec_facts *f)
 		return 0;
 	case -ENOENT:
 		return 0;
-	case WAL_EMISMATCH:
+	case STORE_EMISMATCH:
 		ask_owner(r, r->nvmm_path);
 		f->want = RT_WAL_OTHER;
 		return 0;
-	case WAL_EFORMAT:
-	case WAL_EVERSION:
-	case WAL_EBYTEORDER:
+	case STORE_EFORMAT:
+	case STORE_EVERSION:
+	case STORE_EBYTEORDER:
 		f->want = RT_WAL_BAD;
 		return 0;
 	}
@@ -453,11 +453,11 @@ static int refuse(struct rec *r)
 	if (f->store == RS_UNREADABLE)
 		return rec_fail(r, row->error, "%s/store: the device cannot read it now (%s): no segment was written; "
 				"where it never will again, move the file away, and `pasted-recover repair` "
-				"makes it again from the segments", dir, wal_strerror(-EIO));
+				"makes it again from the segments", dir, store_strerror(-EIO));
 	if (f->store == RS_GOOD && f->wal == RW_UNREADABLE)
 		return rec_fail(r, row->error, "%s: %s (%s): no segment was written; where it never can be again, "
 				"`pasted-recover repair --give-up-wal` goes on without what only it held", wal,
-				row->words, wal_strerror(-EIO));
+				row->words, store_strerror(-EIO));
 	if (f->store == RS_GOOD && f->wal == RW_TAKEN)
 		return rec_fail(r, row->error, "%s: the wal there belongs to the store at %s, which may be "
 				"alive, and %s may be a copy of it: what is only in the wal would be "
@@ -476,18 +476,18 @@ static int refuse(struct rec *r)
 				"wal, or stop it first", r->nvmm_path, *r->taken_by ? ", for the store at " : "",
 				r->taken_by);
 	switch (row->error) {
-	case WAL_EBUSY:
+	case STORE_EBUSY:
 		return rec_fail(r, row->error, "%s: in use by another process; stop it first, or "
 				"give another store", dir);
-	case WAL_ENODIR:
+	case STORE_ENODIR:
 		return rec_fail(r, row->error, "%s: no store there", dir);
-	case WAL_EVERSION:
+	case STORE_EVERSION:
 		return rec_fail(r, row->error, "%s: made by a version of pasted with another format; "
 				"use that version", dir);
-	case WAL_EBYTEORDER:
+	case STORE_EBYTEORDER:
 		return rec_fail(r, row->error, "%s: made on a machine with another byte order; "
 				"read it there", dir);
-	case WAL_EWALMISSING:
+	case STORE_EWALMISSING:
 		if (r->rebuilt)
 			return rec_fail(r, row->error, "%s: its file `store` is lost, and with it where the wal "
 					"is (%s); records may be in it: say --nvmm with its place; if there is "
@@ -498,7 +498,7 @@ static int refuse(struct rec *r)
 				"is not there; mount it, or say --nvmm with its new place; if it is "
 				"gone for ever, `pasted-recover repair --give-up-wal` goes on without it",
 				dir, wal, wal_class_name(r->storefile.b.wal_class));
-	case WAL_EMISMATCH:
+	case STORE_EMISMATCH:
 		return rec_fail(r, row->error, "%s: has the wal of another store%s%s%s; give another place, "
 				"or remove the files wal and pktbufs there if nothing needs them",
 				r->nvmm_path, *r->taken_by ? " (" : "", r->taken_by, *r->taken_by ? ")" : "");
@@ -510,9 +510,9 @@ static int refuse(struct rec *r)
 		return rec_fail(r, row->error, "%s: holds something that is no wal; give another place, "
 				"or remove (device-dax: zero the start of) it", r->nvmm_path);
 	/* Nothing is lost there: it is not to be given up. */
-	if (r->wal_error == WAL_EVERSION || r->wal_error == WAL_EBYTEORDER)
+	if (r->wal_error == STORE_EVERSION || r->wal_error == STORE_EBYTEORDER)
 		return rec_fail(r, row->error, "%s: the attached wal was %s; start or repair the store "
-				"%s", wal, wal_strerror(r->wal_error), r->wal_error == WAL_EVERSION ?
+				"%s", wal, store_strerror(r->wal_error), r->wal_error == STORE_EVERSION ?
 				"with that version" : "there");
 	return rec_fail(r, row->error, "%s: %s; if it cannot be restored, `pasted-recover repair "
 			"--give-up-wal` goes on without what only it held", wal, row->words);
@@ -530,7 +530,7 @@ static int lanes_there(struct rec *r)
 		err = storefile_lanes_list(&r->storefile, set, &n);
 		if (err)
 			return rec_fail(r, err, "%s/log: cannot be listed: %s", r->store_dir,
-					wal_strerror(err));
+					store_strerror(err));
 	}
 	for (unsigned i = 0; i < LANES_MAX; i++) {
 		struct rec_lane *l = &r->lane[i];
@@ -597,7 +597,7 @@ int rec_find(struct rec *r)
 			err = lane_names(r, i);
 out:
 	if (err && !r->rep->error)
-		rec_fail(r, err, "%s: %s", r->store_dir, wal_strerror(err));
+		rec_fail(r, err, "%s: %s", r->store_dir, store_strerror(err));
 	return err;
 }
 
@@ -627,12 +627,12 @@ void rec_end(struct rec *r)
 
 bool rec_is_damage(const struct rec_finding *f)
 {
-	return f->state == RF_DAMAGE || f->reason == WAL_DAMAGE || f->reason == WAL_MISSING ||
-	       f->reason == WAL_UNREADABLE ||
+	return f->state == RF_DAMAGE || f->reason == ABSENT_DAMAGE || f->reason == ABSENT_MISSING ||
+	       f->reason == ABSENT_UNREADABLE ||
 	       (f->reason == GAP_WAL_LOST && f->state == RF_NEW);
 }
 
-uint64_t wal_report_damaged(const struct wal_report *r)
+uint64_t report_damaged(const struct report *r)
 {
 	uint64_t n = 0;
 
@@ -641,16 +641,16 @@ uint64_t wal_report_damaged(const struct wal_report *r)
 	return n;
 }
 
-uint64_t wal_report_unread(const struct wal_report *r)
+uint64_t report_unread(const struct report *r)
 {
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < r->findings; i++)
-		n += r->finding[i].reason == WAL_UNREADABLE;
+		n += r->finding[i].reason == ABSENT_UNREADABLE;
 	return n;
 }
 
-static bool report_pending(const struct wal_report *r)
+static bool report_pending(const struct report *r)
 {
 	if (r->unclean)
 		return true;
@@ -660,16 +660,16 @@ static bool report_pending(const struct wal_report *r)
 	return false;
 }
 
-int wal_report_verdict(const struct wal_report *r)
+int report_verdict(const struct report *r)
 {
 	if (r->error)
 		return 3;
-	if (wal_report_damaged(r))
+	if (report_damaged(r))
 		return 2;
 	return report_pending(r);
 }
 
-void wal_report_fini(struct wal_report *r)
+void report_fini(struct report *r)
 {
 	free(r->lane);
 	free(r->finding);

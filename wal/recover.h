@@ -11,7 +11,7 @@
 
 #include "pm.h"
 #include "rec_table.h"
-#include "reason.h"
+#include "absent.h"
 
 enum rec_place { RP_NOWHERE, RP_STORE, RP_SEGMENT, RP_WAL_SUPER, RP_WAL_HEAD, RP_WAL_RING };
 enum rec_state {
@@ -22,13 +22,13 @@ enum rec_state {
 struct rec_finding {		/* numbers without a record, or bytes that should be something */
 	unsigned lane;
 	uint64_t from_seq, to_seq;	/* inclusive; from > to: no number is missing */
-	uint32_t reason;		/* enum wal_reason */
+	uint32_t reason;		/* enum absent_reason */
 	uint8_t	 state;			/* enum rec_state */
 	uint8_t	 place;			/* enum rec_place */
 	uint64_t segno;			/* RP_SEGMENT */
 	uint64_t offset, bytes;		/* in the file; RP_WAL_RING: position and words */
 	const char *what;		/* a few words, static */
-	int	 err;			/* WAL_UNREADABLE: why not, if that is known: -errno or WAL_E* */
+	int	 err;			/* ABSENT_UNREADABLE: why not, if that is known: -errno or WAL_E* */
 };
 struct rec_lane_report {
 	unsigned lane;
@@ -43,7 +43,7 @@ struct rec_lane_report {
 	uint64_t unread_segno;		/* the last one, which cannot be read now; 0: it can */
 	int	 unread_err;		/* why not */
 };
-struct wal_report {
+struct report {
 	const struct rec_row *row;
 	struct rec_facts facts;
 	int	 error;			/* of a refusal, or of what failed on the way */
@@ -57,12 +57,12 @@ struct wal_report {
 	bool	 unclean;		/* was not closed properly: work is pending */
 };
 /* 0 clean, 1 work pending (nothing acknowledged is lost), 2 damage, 3 not usable. */
-int  wal_report_verdict(const struct wal_report *r);
+int  report_verdict(const struct report *r);
 /* Whether it may have cost something acknowledged.  The loss of a volatile wal counts until
  * a start has explained it: that is what was asked for. */
 bool rec_is_damage(const struct rec_finding *f);
-uint64_t wal_report_damaged(const struct wal_report *r);	/* how many findings are */
-uint64_t wal_report_unread(const struct wal_report *r);	/* how many of them may be whole when they can be read */
-void wal_report_fini(struct wal_report *r);
+uint64_t report_damaged(const struct report *r);	/* how many findings are */
+uint64_t report_unread(const struct report *r);	/* how many of them may be whole when they can be read */
+void report_fini(struct report *r);
 
 #endif

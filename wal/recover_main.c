@@ -18,7 +18,7 @@
 #include "rec_tool.h"
 #include "report.h"
 #include "std.h"
-#include "wal.h"
+#include "store.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "0"
@@ -175,46 +175,46 @@ static int dump_gap(void *arg, const struct rec_finding *g)
 {
 	char line[JSON_ROOM + 64];
 	size_t n = json_gap(line, sizeof(line), g->lane, g->from_seq, g->to_seq,
-			    wal_reason_name(g->reason));
+			    absent_name(g->reason));
 
 	return fwrite(line, 1, n, arg) == n ? 0 : errno ? -errno : -EIO;
 }
 
-static int run_dump(const struct options *o, const struct rec_tool *t, struct wal_report *r)
+static int run_dump(const struct options *o, const struct rec_tool *t, struct report *r)
 {
 	struct rec_dump to = { stdout, o->json ? dump_json : dump_raw, o->json ? dump_gap : NULL };
-	int err = wal_dump(t, r, &to);
+	int err = store_dump(t, r, &to);
 	int verdict;
 
 	if (!err && fflush(stdout))
 		err = errno ? -errno : -EIO;
 	progress_end(t->progress_arg);
 	if (err) {
-		tell("%s\n", r->error ? r->why : wal_strerror(err));
+		tell("%s\n", r->error ? r->why : store_strerror(err));
 		return EXIT_UNUSABLE;
 	}
-	verdict = wal_report_verdict(r);
+	verdict = report_verdict(r);
 	if (verdict == 2)
-		tell("%" PRIu64 " places %s: see `pasted-recover check`\n", wal_report_damaged(r),
-		     wal_report_unread(r) == wal_report_damaged(r) ? "cannot be read now" : "are damaged or lost");
+		tell("%" PRIu64 " places %s: see `pasted-recover check`\n", report_damaged(r),
+		     report_unread(r) == report_damaged(r) ? "cannot be read now" : "are damaged or lost");
 	return verdict;
 }
 
 /* ---- check, repair ---- */
 
-static int run_report(const struct options *o, const struct rec_tool *t, struct wal_report *r)
+static int run_report(const struct options *o, const struct rec_tool *t, struct report *r)
 {
 	bool did = o->command == REPAIR;
 	int verdict;
 
 	if (did)
-		wal_repair(t, r);
+		store_repair(t, r);
 	else
-		wal_check(t, r);
+		store_check(t, r);
 	progress_end(t->progress_arg);
-	verdict = wal_report_verdict(r);
+	verdict = report_verdict(r);
 	if (verdict == EXIT_UNUSABLE)
-		tell("%s\n", r->why[0] ? r->why : wal_strerror(r->error));
+		tell("%s\n", r->why[0] ? r->why : store_strerror(r->error));
 	if (o->json)
 		report_json(stdout, r, o->store, did);
 	else if (verdict != EXIT_UNUSABLE)
@@ -230,7 +230,7 @@ int main(int argc, char **argv)
 {
 	struct options o = { 0 };
 	struct progress p;
-	struct wal_report r = { 0 };
+	struct report r = { 0 };
 	struct rec_tool t = { .progress = progress_report, .progress_arg = &p };
 	int code;
 
@@ -247,6 +247,6 @@ int main(int argc, char **argv)
 	t.give_up = o.give_up;
 	t.adopt = o.adopt;
 	code = o.command == DUMP ? run_dump(&o, &t, &r) : run_report(&o, &t, &r);
-	wal_report_fini(&r);
+	report_fini(&r);
 	return code;
 }

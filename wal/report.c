@@ -13,7 +13,7 @@ struct total {
 	uint64_t lanes, records, bytes, replay_records, replay_bytes;
 };
 
-static struct total totals(const struct wal_report *r)
+static struct total totals(const struct report *r)
 {
 	struct total t = { 0 };
 
@@ -78,7 +78,7 @@ static void place(char *buf, size_t n, const struct rec_finding *f)
 /* What it is, and why it cannot be read. */
 static void what(char *buf, size_t n, const struct rec_finding *f)
 {
-	snprintf(buf, n, "%s%s%s", f->what, f->err ? ": " : "", f->err ? wal_strerror(f->err) : "");
+	snprintf(buf, n, "%s%s%s", f->what, f->err ? ": " : "", f->err ? store_strerror(f->err) : "");
 }
 
 /* ---- what a start does ---- */
@@ -128,7 +128,7 @@ static void lane_steps(FILE *f, const struct rec_lane_report *l, bool json, unsi
 	}
 }
 
-static unsigned steps(FILE *f, const struct wal_report *r, bool json)
+static unsigned steps(FILE *f, const struct report *r, bool json)
 {
 	unsigned n = 0;
 
@@ -146,7 +146,7 @@ static unsigned steps(FILE *f, const struct wal_report *r, bool json)
 
 /* ---- people ---- */
 
-static void people_lanes(FILE *f, const struct wal_report *r)
+static void people_lanes(FILE *f, const struct report *r)
 {
 	fprintf(f, "%4s %9s %12s %15s %10s %10s %8s  %s\n", "lane", "segments", "records",
 		"bytes", "oldest", "next", "in wal", "state");
@@ -161,7 +161,7 @@ static void people_lanes(FILE *f, const struct wal_report *r)
 	}
 }
 
-static void people_findings(FILE *f, const struct wal_report *r, bool damage, bool did)
+static void people_findings(FILE *f, const struct report *r, bool damage, bool did)
 {
 	unsigned n = 0;
 	char at[128], is[256];
@@ -180,21 +180,21 @@ static void people_findings(FILE *f, const struct wal_report *r, bool damage, bo
 				"records" : "numbers", g->lane, g->from_seq, g->to_seq);
 		else
 			fprintf(f, "  no record");
-		fprintf(f, ": %s (%s), %s: %s\n", wal_reason_name(g->reason),
+		fprintf(f, ": %s (%s), %s: %s\n", absent_name(g->reason),
 			state_name(g->state, did), at, is);
 	}
 }
 
-static void people_verdict(FILE *f, const struct wal_report *r, bool did)
+static void people_verdict(FILE *f, const struct report *r, bool did)
 {
-	uint64_t places = wal_report_damaged(r);
-	bool numbers = false, maybe = false, unread = places == wal_report_unread(r);
+	uint64_t places = report_damaged(r);
+	bool numbers = false, maybe = false, unread = places == report_unread(r);
 
 	for (unsigned i = 0; i < r->findings; i++) {
 		numbers |= rec_is_damage(&r->finding[i]) && r->finding[i].from_seq <= r->finding[i].to_seq;
-		maybe |= wal_reason_maybe(r->finding[i].reason);
+		maybe |= absent_maybe(r->finding[i].reason);
 	}
-	switch (wal_report_verdict(r)) {
+	switch (report_verdict(r)) {
 	case 0:
 		fprintf(f, "clean\n");
 		break;
@@ -211,7 +211,7 @@ static void people_verdict(FILE *f, const struct wal_report *r, bool did)
 	}
 }
 
-void report_people(FILE *f, const struct wal_report *r, const char *store, bool did)
+void report_people(FILE *f, const struct report *r, const char *store, bool did)
 {
 	struct total t = totals(r);
 
@@ -251,7 +251,7 @@ static void json_string(FILE *f, const char *s)
 	fputc('"', f);
 }
 
-static void json_lanes(FILE *f, const struct wal_report *r)
+static void json_lanes(FILE *f, const struct report *r)
 {
 	const char *sep = "";
 
@@ -283,7 +283,7 @@ static void json_finding(FILE *f, const struct rec_finding *g, bool did, const c
 	fprintf(f, "%s{\"lane\":%u", sep, g->lane);
 	if (g->from_seq <= g->to_seq)
 		fprintf(f, ",\"from\":%" PRIu64 ",\"to\":%" PRIu64, g->from_seq, g->to_seq);
-	fprintf(f, ",\"reason\":\"%s\",\"state\":\"%s\",\"place\":", wal_reason_name(g->reason),
+	fprintf(f, ",\"reason\":\"%s\",\"state\":\"%s\",\"place\":", absent_name(g->reason),
 		state_name(g->state, did));
 	json_string(f, at);
 	fprintf(f, ",\"what\":");
@@ -292,7 +292,7 @@ static void json_finding(FILE *f, const struct rec_finding *g, bool did, const c
 }
 
 /* gaps: numbers without a record, whatever the reason; damage: places. */
-static void json_findings(FILE *f, const struct wal_report *r, bool did)
+static void json_findings(FILE *f, const struct report *r, bool did)
 {
 	const char *sep = "";
 
@@ -314,10 +314,10 @@ static void json_findings(FILE *f, const struct wal_report *r, bool did)
 	fprintf(f, "],");
 }
 
-void report_json(FILE *f, const struct wal_report *r, const char *store, bool did)
+void report_json(FILE *f, const struct report *r, const char *store, bool did)
 {
 	struct total t = totals(r);
-	int verdict = wal_report_verdict(r);
+	int verdict = report_verdict(r);
 
 	fprintf(f, "{\"store\":");
 	json_string(f, store);

@@ -11,8 +11,8 @@
 #include "recover.h"
 
 /* did: what is described was done (repair), not what a start would do. */
-void report_people(FILE *f, const struct wal_report *r, const char *store, bool did);
-void report_json(FILE *f, const struct wal_report *r, const char *store, bool did);
+void report_people(FILE *f, const struct report *r, const char *store, bool did);
+void report_json(FILE *f, const struct report *r, const char *store, bool did);
 const char *report_verdict_name(int verdict);	/* "clean", "pending", "damaged", "unusable" */
 
 #endif

@@ -494,7 +494,7 @@ static int prep_begin(struct seglog *s)
 		strcpy(name, s->spare);
 		s->spare[0] = 0;
 		err = prep_open(s, name, BLK_RDWR);
-		if (err == WAL_ELINKED && !seg_unlink(s, name))	/* its other name keeps it */
+		if (err == STORE_ELINKED && !seg_unlink(s, name))	/* its other name keeps it */
 			err = -ESTALE;
 	}
 	if (err == -ESTALE || err == -ENOENT) {

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "format.h"
-#include "reason.h"
+#include "absent.h"
 #include "segment.h"
 
 #define SEG_INDEX_EVERY	64u
@@ -43,7 +43,7 @@ int  seg_read_find(struct seg_cursor *c, struct frame_header *h, const uint8_t *
  * what was checked any more. */
 int  seg_read_more(struct seg_cursor *c, void *to, uint32_t n);
 /* Why there is no record of this number.  0 or -errno. */
-int  seg_read_why(struct seglog *s, uint64_t seq, struct wal_absent *a);
+int  seg_read_why(struct seglog *s, uint64_t seq, struct absence *a);
 uint64_t seg_read_damaged(const struct seg_cursor *c);
 void seg_read_close(struct seg_cursor *c);
 

@@ -66,7 +66,7 @@ static int with_file(struct scan *sc, struct seg_info *si,
 }
 
 /* One copy: 0, -ENODATA all zero, WAL_E*; one that the file is too short for, or that cannot
- * be read, is WAL_EFORMAT, and *refused is why it cannot. */
+ * be read, is STORE_EFORMAT, and *refused is why it cannot. */
 static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
 		     struct seg_header *h, int *refused)
 {
@@ -76,12 +76,12 @@ static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off
 		return err;
 	if (err && err != -ENODATA)
 		*refused = err;
-	return err ? WAL_EFORMAT : seg_header_check(h);
+	return err ? STORE_EFORMAT : seg_header_check(h);
 }
 
 static bool of_another_format(int err)
 {
-	return err == WAL_EVERSION || err == WAL_EBYTEORDER;
+	return err == STORE_EVERSION || err == STORE_EBYTEORDER;
 }
 
 /* Whether the first page of frames is zero, as it is in a prepared file: each start has one

@@ -39,7 +39,7 @@
 
 /* ---- codec: all checks of a header, none of its place among others ---- */
 void seg_header_encode(struct seg_header *h);		/* fills magic, version, crc .. */
-/* 0; -ENODATA all zero; WAL_EFORMAT; WAL_EVERSION; WAL_EBYTEORDER (checksum right or
+/* 0; -ENODATA all zero; STORE_EFORMAT; STORE_EVERSION; STORE_EBYTEORDER (checksum right or
  * in both cases not knowable) */
 int  seg_header_check(const struct seg_header *h);
 /* Whether a header that passed it is that of this segment; uuid NULL: of any store. */
@@ -202,7 +202,7 @@ struct seglog_resume {
 	uint64_t newest_ms;
 };
 
-/* 0, -errno, or WAL_EVERSION or WAL_EBYTEORDER when a segment is of another format.  A
+/* 0, -errno, or STORE_EVERSION or STORE_EBYTEORDER when a segment is of another format.  A
  * directory that is not there is an empty lane. */
 int  seg_scan_lane(const struct seg_scan_options *o, struct seg_lane *l);
 void seg_lane_free(struct seg_lane *l);

@@ -46,19 +46,19 @@ int seg_header_check(const struct seg_header *h)
 	if (!memcmp(h, &zeros, sizeof(zeros)))
 		return -ENODATA;
 	if (h->magic == __builtin_bswap64(SEG_MAGIC))
-		return WAL_EBYTEORDER;
+		return STORE_EBYTEORDER;
 	if (h->magic != SEG_MAGIC)
-		return WAL_EFORMAT;
+		return STORE_EFORMAT;
 	if (h->crc != seg_header_crc(h) && !MUTANT(seg_header_crc_check))
-		return WAL_EFORMAT;
+		return STORE_EFORMAT;
 	if (h->byte_order != WAL_BYTE_ORDER)
-		return WAL_EBYTEORDER;
+		return STORE_EBYTEORDER;
 	if (h->version != WAL_VERSION && !MUTANT(seg_version_check))
-		return WAL_EVERSION;
+		return STORE_EVERSION;
 	if (h->bytes < SEG_BYTES_MIN || h->bytes > SEG_BYTES_MAX || h->bytes % WAL_PAGE ||
 	    h->first_seq < 1 || h->first_seq >= NUMBER_MAX || h->first_batch < 1 ||
 	    h->first_batch >= NUMBER_MAX)
-		return WAL_EFORMAT;
+		return STORE_EFORMAT;
 	return 0;
 }
 

@@ -17,14 +17,14 @@
 struct why {
 	struct seglog *s;
 	uint64_t seq;
-	struct wal_absent *a;
+	struct absence *a;
 	bool	 passed;	/* a record behind the number was seen */
 	uint64_t batch;		/* of that record, or of the number's own frame */
 	int	 unread;	/* -errno: of a segment between the two that may have it */
 	bool	 done;		/* nothing that comes can change the answer */
 };
 
-static void answer(struct why *y, enum wal_reason reason, int err)
+static void answer(struct why *y, enum absent_reason reason, int err)
 {
 	y->a->reason = reason;
 	y->a->err = err;
@@ -34,9 +34,9 @@ static void answer(struct why *y, enum wal_reason reason, int err)
 static void lost(struct why *y, bool unreadable, int err)
 {
 	if (unreadable)
-		answer(y, WAL_UNREADABLE, err);
-	else if (y->a->reason != WAL_UNREADABLE)
-		answer(y, WAL_DAMAGE, 0);
+		answer(y, ABSENT_UNREADABLE, err);
+	else if (y->a->reason != ABSENT_UNREADABLE)
+		answer(y, ABSENT_DAMAGE, 0);
 }
 
 static void gap(struct why *y, const struct seg_frame *fr)
@@ -47,8 +47,8 @@ static void gap(struct why *y, const struct seg_frame *fr)
 		return;
 	memcpy(&g, fr->data, sizeof(g));
 	if (g.from_seq <= y->seq && y->seq <= g.to_seq) {
-		if (g.reason != GAP_SKIPPED || y->a->reason != WAL_UNREADABLE)
-			answer(y, g.reason < WAL_EXPIRED ? g.reason : WAL_DAMAGE, 0);
+		if (g.reason != GAP_SKIPPED || y->a->reason != ABSENT_UNREADABLE)
+			answer(y, g.reason < ABSENT_EXPIRED ? g.reason : ABSENT_DAMAGE, 0);
 		y->a->from = g.from_seq;
 		y->a->to = g.to_seq;
 		y->done = true;
@@ -66,12 +66,12 @@ static void own(struct why *y, struct seg_walk *w, struct seg_frame *fr)
 	y->batch = fr->h.batch;
 	y->a->from = y->a->to = y->seq;
 	if (err)
-		answer(y, WAL_UNREADABLE, err);
+		answer(y, ABSENT_UNREADABLE, err);
 	else if (frame_data_check(&fr->h, crc32c(p, fr->h.len)))
-		answer(y, WAL_IS_THERE, 0);
+		answer(y, ABSENT_NOT, 0);
 	else
 		lost(y, seg_walk_unreadable(w, fr->off, frame_bytes(fr->h.len)), w->bad_err);
-	y->done = y->a->reason == WAL_IS_THERE;
+	y->done = y->a->reason == ABSENT_NOT;
 }
 
 static void frame(struct why *y, struct seg_walk *w, struct seg_frame *fr)
@@ -85,7 +85,7 @@ static void frame(struct why *y, struct seg_walk *w, struct seg_frame *fr)
 	} else if (y->passed) {
 		y->done = fr->h.batch > y->batch;
 	} else if (seq < y->seq) {
-		answer(y, WAL_DAMAGE, 0);	/* what stood in front of it had other numbers */
+		answer(y, ABSENT_DAMAGE, 0);	/* what stood in front of it had other numbers */
 		y->a->from = seq + 1;
 	} else if (seq == y->seq) {
 		own(y, w, fr);
@@ -198,11 +198,11 @@ static int unread(struct why *y, const struct seg *g, const struct seg *next)
 	if (err > 0)
 		return -ESTALE;
 	if (err == -ENOENT)		/* it was taken away meanwhile */
-		answer(y, WAL_MISSING, 0);
+		answer(y, ABSENT_MISSING, 0);
 	else if (err == -EBADMSG)	/* what can be read is no header of it */
-		answer(y, WAL_DAMAGE, 0);
+		answer(y, ABSENT_DAMAGE, 0);
 	else
-		answer(y, WAL_UNREADABLE, err ? err : y->unread);
+		answer(y, ABSENT_UNREADABLE, err ? err : y->unread);
 	return 0;
 }
 
@@ -212,14 +212,14 @@ static int look(struct why *y, struct seg *g, struct seg *next, bool whole)
 	int err = 0;
 
 	if (g) {
-		answer(y, whole ? WAL_DAMAGE : WAL_MISSING, 0);
+		answer(y, whole ? ABSENT_DAMAGE : ABSENT_MISSING, 0);
 		err = seg_locate(y->s, g, y->seq, &at);
 		if (!err)
 			err = walk(y, g, at);
-		if (!err && !y->passed && !y->done && !whole && y->a->reason == WAL_DAMAGE)
-			answer(y, WAL_MISSING, 0);
+		if (!err && !y->passed && !y->done && !whole && y->a->reason == ABSENT_DAMAGE)
+			answer(y, ABSENT_MISSING, 0);
 	} else {
-		answer(y, whole ? WAL_DAMAGE : WAL_MISSING, 0);
+		answer(y, whole ? ABSENT_DAMAGE : ABSENT_MISSING, 0);
 	}
 	if (!err && y->unread && !y->done && (!g || !y->passed))
 		err = unread(y, g, next);
@@ -232,7 +232,7 @@ static int look(struct why *y, struct seg *g, struct seg *next, bool whole)
 }
 
 /* 0, -errno; -ESTALE: retention was faster. */
-static int why_now(struct seglog *s, uint64_t seq, struct wal_absent *a)
+static int why_now(struct seglog *s, uint64_t seq, struct absence *a)
 {
 	struct why y = { .s = s, .seq = seq, .a = a };
 	struct seg *g, *next;
@@ -241,13 +241,13 @@ static int why_now(struct seglog *s, uint64_t seq, struct wal_absent *a)
 	int err;
 
 	seg_read_bounds(s, &oldest, &newest);
-	*a = (struct wal_absent){ WAL_NEVER, 0, seq, seq };
+	*a = (struct absence){ ABSENT_NEVER, 0, seq, seq };
 	if (!seq || seq > newest)
 		return 0;
 	pthread_mutex_lock(&s->lock);
 	lost = s->low_lost;
 	pthread_mutex_unlock(&s->lock);
-	*a = (struct wal_absent){ lost ? WAL_GONE : WAL_EXPIRED, 0, 1, oldest - 1 };
+	*a = (struct absence){ lost ? ABSENT_GONE : ABSENT_EXPIRED, 0, 1, oldest - 1 };
 	if (seq < oldest)
 		return 0;
 	a->from = oldest;
@@ -259,15 +259,15 @@ static int why_now(struct seglog *s, uint64_t seq, struct wal_absent *a)
 	let_go(s, &g);
 	let_go(s, &next);
 	if (err == -EIO)			/* a file that cannot even be opened */
-		answer(&y, WAL_UNREADABLE, err);
+		answer(&y, ABSENT_UNREADABLE, err);
 	else if (err == -ENOENT)		/* or was removed meanwhile */
-		answer(&y, WAL_MISSING, 0);
+		answer(&y, ABSENT_MISSING, 0);
 	else
 		return err;
 	return 0;
 }
 
-int seg_read_why(struct seglog *s, uint64_t seq, struct wal_absent *a)
+int seg_read_why(struct seglog *s, uint64_t seq, struct absence *a)
 {
 	int err;
 

@@ -210,7 +210,7 @@ int seg_learn(struct seglog *s, uint64_t behind, uint64_t before)
 		else if (err)
 			g->unread = err;
 		else if (s->o.aside_open && ends_the_lane(s, g) && !MUTANT(seg_aside_learn))
-			g->unread = err = WAL_EASIDE;
+			g->unread = err = STORE_EASIDE;
 		else
 			learnt(s, g, &h, bytes);
 		res = err && res <= 0 ? err : 1;
@@ -334,7 +334,7 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 		if (s->prep.state == PREP_IDLE && si->segno == s->next_segno &&
 		    si->bytes == seg_next_bytes(s)) {
 			err = seg_open(s, name, BLK_RDWR | seg_direct(s), &s->prep.file);
-			if (err == WAL_ELINKED)		/* its other name keeps it */
+			if (err == STORE_ELINKED)		/* its other name keeps it */
 				err = seg_unlink(s, name);
 			else if (err)
 				break;

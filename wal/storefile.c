@@ -60,20 +60,20 @@ int storefile_block_check(const struct storefile_block *b)
 	if (!memcmp(b, &zeros, sizeof(zeros)))
 		return -ENODATA;
 	if (b->magic == __builtin_bswap64(STOREFILE_MAGIC))
-		return WAL_EBYTEORDER;
+		return STORE_EBYTEORDER;
 	if (b->magic != STOREFILE_MAGIC)
-		return WAL_EFORMAT;
+		return STORE_EFORMAT;
 	if (b->crc != block_crc(b) && !MUTANT(store_crc_check))
-		return WAL_EFORMAT;
+		return STORE_EFORMAT;
 	if (b->byte_order != WAL_BYTE_ORDER)
-		return WAL_EBYTEORDER;
+		return STORE_EBYTEORDER;
 	if (b->version != WAL_VERSION && !MUTANT(store_version_check))
-		return WAL_EVERSION;
+		return STORE_EVERSION;
 	if (!memchr(b->nvmm_path, 0, sizeof(b->nvmm_path)))
-		return WAL_EVERSION;	/* an older one's, where longer paths were possible */
+		return STORE_EVERSION;	/* an older one's, where longer paths were possible */
 	if (b->segment_bytes < SEG_BYTES_MIN || b->segment_bytes > SEG_BYTES_MAX ||
 	    b->segment_bytes % WAL_PAGE)
-		return WAL_EFORMAT;
+		return STORE_EFORMAT;
 	return 0;
 }
 
@@ -90,13 +90,13 @@ static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off
 	int err = blk->read(f, b, sizeof(*b), off);
 
 	if (err == -EIO && MUTANT(store_unreadable))
-		return WAL_EFORMAT;
+		return STORE_EFORMAT;
 	return err ? err : storefile_block_check(b);
 }
 
 static bool of_another_format(int err)
 {
-	return err == WAL_EVERSION || err == WAL_EBYTEORDER;
+	return err == STORE_EVERSION || err == STORE_EBYTEORDER;
 }
 
 /* The copy that counts: 0 and *best, or what is wrong with both.  A copy of another format
@@ -279,9 +279,9 @@ static enum storefile_found found_of(int err)
 		return STOREFILE_GOOD;
 	case -ENODATA:
 		return STOREFILE_BLANK;
-	case WAL_EVERSION:
+	case STORE_EVERSION:
 		return STOREFILE_VERSION;
-	case WAL_EBYTEORDER:
+	case STORE_EBYTEORDER:
 		return STOREFILE_ORDER;
 	case -EIO:
 		return STOREFILE_UNREADABLE;
@@ -300,7 +300,7 @@ static int probe_in(const struct blk_ops *blk, struct blk_dir *root, enum storef
 	unsigned lanes = 0;
 	int err = open_log(blk, root, &log);
 
-	if (err == WAL_ENOTDIR) {
+	if (err == STORE_ENOTDIR) {
 		*found = STOREFILE_BAD;
 		return 0;
 	}
@@ -336,7 +336,7 @@ int storefile_probe(const struct blk_ops *blk, const char *dir, enum storefile_f
 
 	*found = STOREFILE_NONE;
 	if (err)
-		return err == -ENOENT ? 0 : err == -ENOTDIR ? WAL_ENOTDIR : err;
+		return err == -ENOENT ? 0 : err == -ENOTDIR ? STORE_ENOTDIR : err;
 	err = probe_in(blk, root, found, b);
 	blk->dir_close(root);
 	return err;
@@ -352,7 +352,7 @@ static int list_foreign(void *arg, const char *name)
 		if (!strcmp(name, fine[i]))
 			return 0;
 	snprintf(arg, 64, "%s", name);
-	return WAL_EFORMAT;
+	return STORE_EFORMAT;
 }
 
 /* The directory, there, durable, and with nothing of anybody else's in it. */
@@ -374,7 +374,7 @@ static int make_dir(struct storefile *s, char *why, size_t why_len)
 	}
 	if (!err)
 		err = blk->list(s->root, list_foreign, name);
-	if (err == WAL_EFORMAT)
+	if (err == STORE_EFORMAT)
 		return say(why, why_len, err, "%s is not empty and not a store (there is %s in it): "
 			   "name an empty or a new directory", s->dir, name);
 	if (err)
@@ -397,8 +397,8 @@ static int still_blank(struct storefile *s)
 	if (err == -ENODATA || MUTANT(store_create_look))
 		return 0;
 	if (!err)
-		return WAL_EBUSY;
-	return err == WAL_EFORMAT ? -EIO : err;		/* it was blank, and is something else now */
+		return STORE_EBUSY;
+	return err == STORE_EFORMAT ? -EIO : err;		/* it was blank, and is something else now */
 }
 
 static int make_file(struct storefile *s)
@@ -416,7 +416,7 @@ static int make_file(struct storefile *s)
 		return err;
 	err = MUTANT(store_create_lock) ? 0 : blk->lock(s->file);
 	if (err)
-		return err == -EWOULDBLOCK ? WAL_EBUSY : err;
+		return err == -EWOULDBLOCK ? STORE_EBUSY : err;
 	err = still_blank(s);
 	if (!err)
 		err = write_both(s);
@@ -452,9 +452,9 @@ int storefile_create(struct storefile *s, const struct blk_ops *blk, const char 
 	if (!err)
 		err = storefile_probe(blk, s->dir, &found, NULL);
 	if (err)
-		return say(why, why_len, err, "cannot look at %s: %s", dir, wal_strerror(err));
+		return say(why, why_len, err, "cannot look at %s: %s", dir, store_strerror(err));
 	if (found != STOREFILE_NONE && found != STOREFILE_BLANK)
-		return say(why, why_len, WAL_EFORMAT, "%s holds a store (or what is left of one) "
+		return say(why, why_len, STORE_EFORMAT, "%s holds a store (or what is left of one) "
 			   "already: nothing was changed", dir);
 	err = make_dir(s, why, why_len);
 	if (err) {
@@ -470,7 +470,7 @@ int storefile_create(struct storefile *s, const struct blk_ops *blk, const char 
 	if (!err)
 		return 0;
 	storefile_close(s);
-	return say(why, why_len, err, "cannot create a store in %s: %s", dir, wal_strerror(err));
+	return say(why, why_len, err, "cannot create a store in %s: %s", dir, store_strerror(err));
 }
 
 /* ---- opening ---- */
@@ -480,20 +480,20 @@ static int complain(const struct storefile *s, int err, char *why, size_t n)
 	switch (err) {
 	case -ENOENT:
 	case -ENOTDIR:
-		return say(why, n, WAL_ENODIR, "there is no store in %s", s->dir);
+		return say(why, n, STORE_ENODIR, "there is no store in %s", s->dir);
 	case -EWOULDBLOCK:
-		return say(why, n, WAL_EBUSY, "another process has the store %s open", s->dir);
+		return say(why, n, STORE_EBUSY, "another process has the store %s open", s->dir);
 	case -ENODATA:
-	case WAL_EFORMAT:
-		return say(why, n, WAL_EFORMAT, "%s/store has no valid copy of its block: it is "
+	case STORE_EFORMAT:
+		return say(why, n, STORE_EFORMAT, "%s/store has no valid copy of its block: it is "
 			   "not a store, or damaged beyond use", s->dir);
-	case WAL_EVERSION:
+	case STORE_EVERSION:
 		return say(why, n, err, "the store %s is of another format version than this "
 			   "program's (%u)", s->dir, WAL_VERSION);
-	case WAL_EBYTEORDER:
+	case STORE_EBYTEORDER:
 		return say(why, n, err, "the store %s was written on a machine of the other byte "
 			   "order", s->dir);
-	case WAL_ENOTDIR:
+	case STORE_ENOTDIR:
 		return say(why, n, err, "%s/log is neither a folder nor a link to one, but a file, a pipe, a socket or "
 			   "a device, so it is left alone: put the folder there that has the store's segments",
 			   s->dir);
@@ -502,7 +502,7 @@ static int complain(const struct storefile *s, int err, char *why, size_t n)
 			   "written: mount it for writing (`pasted-recover check` and `dump` only read)",
 			   s->dir);
 	default:
-		return say(why, n, err, "cannot open %s/store: %s", s->dir, wal_strerror(err));
+		return say(why, n, err, "cannot open %s/store: %s", s->dir, store_strerror(err));
 	}
 }
 

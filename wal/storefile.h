@@ -50,12 +50,12 @@ int  storefile_probe(const struct blk_ops *blk, const char *dir, enum storefile_
 
 /* A new store in dir, whose last component is made if it is not there.  The directory
  * may hold `lost+found`, `wal`, `pktbufs` and a BLANK store, nothing else
- * (WAL_EFORMAT).  b: segment_bytes, wal_class and created_ms as given; uuid and the rest
+ * (STORE_EFORMAT).  b: segment_bytes, wal_class and created_ms as given; uuid and the rest
  * are filled in.  Locked and open afterwards. */
 int  storefile_create(struct storefile *s, const struct blk_ops *blk, const char *dir,
 		      const struct storefile_block *b, char *why, size_t why_len);
-/* An existing one.  Writing: locked (WAL_EBUSY), and a copy that is not valid is written
- * again from the other.  WAL_ENODIR, WAL_EFORMAT, WAL_EVERSION, WAL_EBYTEORDER.
+/* An existing one.  Writing: locked (STORE_EBUSY), and a copy that is not valid is written
+ * again from the other.  STORE_ENODIR, STORE_EFORMAT, STORE_EVERSION, STORE_EBYTEORDER.
  * readonly: locked too, nothing is written. */
 int  storefile_open(struct storefile *s, const struct blk_ops *blk, const char *dir, bool readonly,
 		    char *why, size_t why_len);

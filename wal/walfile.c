@@ -318,10 +318,10 @@ void walfile_bond_clear(struct walfile *w)
 static int super_error(enum super_state a, enum super_state b)
 {
 	if (a == SUPER_VERSION || b == SUPER_VERSION)
-		return WAL_EVERSION;
+		return STORE_EVERSION;
 	if (a == SUPER_ORDER || b == SUPER_ORDER)
-		return WAL_EBYTEORDER;
-	return WAL_EFORMAT;
+		return STORE_EBYTEORDER;
+	return STORE_EFORMAT;
 }
 
 /* The table in walfile.h.  base: the first two pages. */
@@ -344,7 +344,7 @@ static int judge_supers(struct walfile *w, const uint8_t *base)
 		return super_error(st[0], st[1]);
 	if (st[0] == SUPER_VALID && st[1] == SUPER_VALID && memcmp(&s[0], &s[1], sizeof(s[0])) &&
 	    !MUTANT(super_same_check))
-		return WAL_EFORMAT;
+		return STORE_EFORMAT;
 	w->super = s[st[0] != SUPER_VALID];
 	w->super_bad_a = st[0] != SUPER_VALID;
 	w->super_bad_b = st[1] != SUPER_VALID;
@@ -381,13 +381,13 @@ static int look(struct walfile *w, const struct place *p, const uint8_t *uuid)
 	if (err)
 		return err;
 	pm_image_fetch(&peek, peek.addr, SUPERS_BYTES);
-	err = peek.size < SUPERS_BYTES ? WAL_EFORMAT : judge_supers(w, peek.addr);
-	for (int i = 0; i < 2 && peek.size >= SUPERS_BYTES && (err == -ENOENT || err == WAL_EFORMAT); i++)
+	err = peek.size < SUPERS_BYTES ? STORE_EFORMAT : judge_supers(w, peek.addr);
+	for (int i = 0; i < 2 && peek.size >= SUPERS_BYTES && (err == -ENOENT || err == STORE_EFORMAT); i++)
 		if (!pm_image_fetch(&peek, peek.addr + super_off[i], sizeof(w->super)) && !MUTANT(super_unreadable))
 			err = -EIO;
 	pm_image_close(&peek);
 	if (!err && uuid && memcmp(uuid, w->super.store_uuid, 16) && !MUTANT(super_uuid_check))
-		err = WAL_EMISMATCH;
+		err = STORE_EMISMATCH;
 	return err;
 }
 
@@ -421,7 +421,7 @@ bool walfile_remains(const struct pm_ops *pm, const char *path, struct wal_bond 
 static int load(struct walfile *w, int err)
 {
 	if (err)	/* cut short, or the buffers are gone */
-		return err == -EFBIG || err == -ENOENT ? WAL_EFORMAT : err;
+		return err == -EFBIG || err == -ENOENT ? STORE_EFORMAT : err;
 	for (unsigned i = 0; i < w->super.lanes; i++)
 		load_head(w, i);
 	walfile_bond_load(w);

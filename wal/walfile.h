@@ -10,13 +10,13 @@
  *	valid		the same	good
  *	valid		zero, bad	good; B is reported, and written again (not read-only)
  *	zero, bad	valid		good; the same for A
- *	valid		another	WAL_EFORMAT: nothing we do leaves that behind
- *	any		newer		WAL_EVERSION, WAL_EBYTEORDER: of another format, which is no
+ *	valid		another	STORE_EFORMAT: nothing we do leaves that behind
+ *	any		newer		STORE_EVERSION, STORE_EBYTEORDER: of another format, which is no
  *					damage that may be written over; the same for A
  *	zero		zero		-ENOENT: blank; nothing was ever acknowledged, if the
  *					rest is zeros too (walfile_remains)
  *	unreadable	not valid	-EIO: it may be the right one; the same for A
- *	anything else			WAL_EVERSION, WAL_EBYTEORDER or WAL_EFORMAT
+ *	anything else			STORE_EVERSION, STORE_EBYTEORDER or STORE_EFORMAT
  *
  * "zero" looks at the magic alone: it is written last.  Heads: the valid copy with
  * the higher gen; no valid copy: the lane's `lost` is set, its words cannot be
@@ -61,8 +61,8 @@ struct walfile_want {		/* what a new wal shall be */
 
 /* path: a directory (files path/wal, path/pktbufs) or a device-dax.  uuid NULL: any
  * store's.  0; -ENOENT nothing there, or blank; -EOPNOTSUPP want_sync and no
- * MAP_SYNC; WAL_EMISMATCH, WAL_EFORMAT (also: truncated, or pktbufs is missing),
- * WAL_EVERSION, WAL_EBYTEORDER; -errno.  A damaged copy of the superblock is written
+ * MAP_SYNC; STORE_EMISMATCH, STORE_EFORMAT (also: truncated, or pktbufs is missing),
+ * STORE_EVERSION, STORE_EBYTEORDER; -errno.  A damaged copy of the superblock is written
  * again unless read_only.  *w is valid after 0 only. */
 int  walfile_open(struct walfile *w, const struct pm_ops *pm, const char *path,
 		  bool want_sync, const uint8_t uuid[16]);

@@ -46,20 +46,20 @@ static bool look(struct explore *e, const struct world *x, struct got *g, const 
 {
 	char why[256];
 	struct rec_tool t;
-	struct wal_report r;
+	struct report r;
 	int verdict;
 
 	world_tool(x, &t);
-	wal_dump(&t, &r, &(struct rec_dump){ g, add_record, NULL });
-	verdict = wal_report_verdict(&r);
-	if (r.error == WAL_ENODIR && !model_any_acked(e->model))
+	store_dump(&t, &r, &(struct rec_dump){ g, add_record, NULL });
+	verdict = report_verdict(&r);
+	if (r.error == STORE_ENODIR && !model_any_acked(e->model))
 		verdict = -1;
 	else if (verdict >= 2)
 		fail(e, "%s: verdict %d: %s %s", when, verdict, r.why,
 		     verdict == 2 ? r.finding[0].what : "");
 	else if (model_judge(e->model, g, why, sizeof(why)))
 		fail(e, "%s: %s", when, why);
-	wal_report_fini(&r);
+	report_fini(&r);
 	return verdict >= 0 && !e->failed;
 }
 
@@ -91,7 +91,7 @@ static unsigned recover(struct explore *e, struct world *x, const struct got *se
 	if (!got_same(seen, &g, why, sizeof(why)))
 		fail(e, "the dump and the start: %s", why);
 	for (unsigned i = 0; i < e->lanes; i++)
-		if (lane_durable(wal_lane(x->w, i)) < e->model->lane[i].top)
+		if (lane_durable(store_lane(x->w, i)) < e->model->lane[i].top)
 			fail(e, "number %u-%" PRIu64 " is given again", i, e->model->lane[i].top);
 	model_restart(x->model, &g);
 	for (unsigned i = 0; use && i < e->lanes && !e->failed; i++)
@@ -307,7 +307,7 @@ static void do_open(struct explore *e, unsigned lanes)
 static bool any_pending(const struct world *x)
 {
 	for (unsigned i = 0; i < x->lanes; i++)
-		if (lane_pending(wal_lane(x->w, i)))
+		if (lane_pending(store_lane(x->w, i)))
 			return true;
 	return false;
 }
@@ -372,7 +372,7 @@ static void do_step(struct explore *e, const struct step *s)
 	if (err == -ENOSPC && e->no_room)
 		err = 0;
 	if (err && !x->faulty)
-		fail(e, "the workload's operation %d: %s", s->op, wal_strerror(err));
+		fail(e, "the workload's operation %d: %s", s->op, store_strerror(err));
 }
 
 /* ---- a workload from the seed ---- */

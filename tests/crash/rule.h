@@ -76,10 +76,10 @@ bool client_reply(struct rule *r, struct client *c, const uint8_t *p, size_t n);
 void rule_requests_free(struct rule *r);
 
 /* rule_ring.c */
-struct wal;
+struct store;
 struct worker;
 struct rule_disk {		/* what the ring's script may do besides */
-	struct wal *wal;
+	struct store *store;
 	struct blk_sim *blk;
 	int	 fault;		/* enum sim_op that is to fail once, -1: none */
 	int	 err;		/* with this errno */

@@ -16,7 +16,7 @@
 #include "lane.h"
 #include "ring_conn.h"
 #include "rule.h"
-#include "wal.h"
+#include "store.h"
 #include "worker.h"
 
 #define STUCK 20000u		/* turns without an end */
@@ -42,7 +42,7 @@ static struct ring {
 
 static struct lane *lane(const struct ring *k)
 {
-	return wal_lane(k->d.wal, 0);
+	return store_lane(k->d.store, 0);
 }
 
 void rule_ring_set(struct rule *r, const struct rule_disk *d)
@@ -100,9 +100,9 @@ static void commit(struct ring *k)
 
 static void checkpoint(struct ring *k)
 {
-	if (class_has_wal(wal_class(k->d.wal)) && wal_unsettled(k->d.wal, 0, lane_durable(lane(k))))
+	if (class_has_wal(store_class(k->d.store)) && store_unsettled(k->d.store, 0, lane_durable(lane(k))))
 		maybe_fault(k);
-	wal_background(k->d.wal, 1 + rule_draw(k->r, 20000));
+	store_background(k->d.store, 1 + rule_draw(k->r, 20000));
 	note_failure(k);
 }
 

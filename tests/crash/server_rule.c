@@ -27,7 +27,7 @@
 #include "rec_tool.h"
 #include "rule.h"
 #include "segment.h"
-#include "wal.h"
+#include "store.h"
 #include "worker.h"
 
 #define BUFS	64u
@@ -114,15 +114,15 @@ static void judge(struct rule *r, const struct got *g, const char *when)
 static void look(struct rule *r, struct pm_sim *pm, struct blk_sim *blk, const char *when)
 {
 	struct rec_tool t = { .store_dir = "/store", .pm = pm_sim_ops(pm), .blk = blk_sim_ops(blk) };
-	struct wal_report rep;
+	struct report rep;
 	struct got g = { 0 };
 
-	wal_dump(&t, &rep, &(struct rec_dump){ .record = found_one, .arg = &g });
-	if (wal_report_verdict(&rep) >= 2)
+	store_dump(&t, &rep, &(struct rec_dump){ .record = found_one, .arg = &g });
+	if (report_verdict(&rep) >= 2)
 		rule_fail(r, "%s: %s %s", when, rep.why, rep.findings ? rep.finding[0].what : "");
 	else
 		judge(r, &g, when);
-	wal_report_fini(&rep);
+	report_fini(&rep);
 	got_free(&g);
 	pm_sim_free(pm);
 	blk_sim_free(blk);
@@ -148,17 +148,17 @@ static void cut_now(struct rule *r)
 
 /* ---- one life of the server ---- */
 
-static struct wal *open_store(struct rule *r)
+static struct store *open_store(struct rule *r)
 {
-	struct wal_options o = {
+	struct store_options o = {
 		.store_dir = "/store", .nvmm_path = class_has_wal(the.s->cls) ? "/nvmm" : NULL,
 		.class = the.s->cls, .lanes = 1, .pool_bytes = BUFS * BUF, .buf_size = BUF,
 		.segment_bytes = SEG_BYTES_MIN, .record_bytes_max = RULE_HEAD + RULE_BODY,
 		.pm = pm_sim_ops(the.pm), .blk = blk_sim_ops(the.blk),
 	};
 	char why[256];
-	struct wal *w;
-	int err = wal_open(&w, &o, why, sizeof(why));
+	struct store *w;
+	int err = store_open(&w, &o, why, sizeof(why));
 
 	if (err)
 		rule_fail(r, "the store does not open: %s", why);
@@ -170,13 +170,13 @@ static void lost(void *arg)
 	rule_fail(arg, "the worker gave up");
 }
 
-static void check_buffers(struct rule *r, struct wal *w)
+static void check_buffers(struct rule *r, struct store *w)
 {
-	struct pool *p = wal_pool(w, 0);
+	struct pool *p = store_pool(w, 0);
 
-	while (wal_background(w, 1 << 20) > 0)
+	while (store_background(w, 1 << 20) > 0)
 		;
-	lane_reclaim(wal_lane(w, 0));
+	lane_reclaim(store_lane(w, 0));
 	if (p->nfree + r->in_ring != p->n)
 		rule_fail(r, "%u of %u buffers are free, and %u in the ring: some are lost", p->nfree, p->n,
 			  r->in_ring);
@@ -197,14 +197,14 @@ static void check_refusals(struct rule *r, const struct counters *c, unsigned to
 }
 
 /* The worker, until every client has had its say. */
-static void serve(struct rule *r, struct wal *w, int fault)
+static void serve(struct rule *r, struct store *w, int fault)
 {
 	struct counters counters = { 0 };
 	struct health health = { 0 };
 	struct head_common common;
 	atomic_uint serving = 1;
 	struct worker_env env = {
-		.ring = &rule_ring, .wal = w, .common = &common, .health = &health, .counters = &counters,
+		.ring = &rule_ring, .store = w, .common = &common, .health = &health, .counters = &counters,
 		.limits = { RULE_HEAD, 256, 32, 256, RULE_BODY }, .conns_max = RULE_CONNS,
 		.header_timeout_ms = NEVER, .body_timeout_ms = NEVER, .body_step = 1,
 		.idle_timeout_ms = NEVER, .write_timeout_ms = NEVER,
@@ -212,13 +212,13 @@ static void serve(struct rule *r, struct wal *w, int fault)
 		.pushback_ms = fault < 0 ? NEVER : 0,
 		.drain_ms = NEVER, .gone = lost, .arg = r, .serving = &serving,
 	};
-	struct rule_disk d = { .wal = w, .blk = the.blk, .fault = fault, .err = the.s->err, .acked = cut_now,
+	struct rule_disk d = { .store = w, .blk = the.blk, .fault = fault, .err = the.s->err, .acked = cut_now,
 		.fault_in = 1 + rule_draw(r, 12) };
 	unsigned told = r->refused;
 	struct worker *worker;
 	char why[256];
 
-	head_common_init(&common, wal_class_name(wal_class(w)), NEVER);
+	head_common_init(&common, wal_class_name(store_class(w)), NEVER);
 	rule_ring_set(r, &d);
 	for (unsigned i = 0; i < RULE_CLIENTS; i++)
 		r->client[i].conns_left = 1 + rule_draw(r, 4);
@@ -239,13 +239,13 @@ static void serve(struct rule *r, struct wal *w, int fault)
 }
 
 /* What is left of it, as the next start finds it: power lost or the process killed. */
-static void end(struct rule *r, struct wal *w, bool power)
+static void end(struct rule *r, struct store *w, bool power)
 {
 	struct pm_sim *pm = power ? pm_sim_cut(the.pm, &r->rng.p) : pm_sim_killed(the.pm);
 	struct blk_sim *blk = power ? blk_sim_cut(the.blk, &r->rng.p) : blk_sim_killed(the.blk);
 
 	pm_sim_freeze(the.pm);
-	wal_close(w);
+	store_close(w);
 	pm_sim_free(the.pm);
 	blk_sim_free(the.blk);
 	the.pm = pm;
@@ -264,7 +264,7 @@ static void one(const struct scenario *s, uint64_t seed)
 	the.blk = blk_sim_new();
 	sim_rng_init(&r->rng, seed * 0x9e3779b97f4a7c15ull + 1);
 	for (unsigned life = 0; life < 2 && !r->failed; life++) {
-		struct wal *w = open_store(r);
+		struct store *w = open_store(r);
 
 		if (!w)
 			break;

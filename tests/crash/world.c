@@ -111,7 +111,7 @@ static bool late_complete(struct late_aio *a, int *res)
 
 int world_open(struct world *x, unsigned lanes)
 {
-	struct wal_options o = {
+	struct store_options o = {
 		.store_dir = WORLD_STORE, .class = x->cls, .lanes = lanes,
 		.nvmm_path = class_has_wal(x->cls) ? x->nvmm : NULL,
 		.pool_bytes = (uint64_t)lanes * WORLD_BUFS * WORLD_BUF, .buf_size = WORLD_BUF,
@@ -120,24 +120,24 @@ int world_open(struct world *x, unsigned lanes)
 		.adopt = x->adopt, .boot = x->boot,
 		.pm = pm_sim_ops(x->pm), .blk = blk_sim_ops(x->blk), .now_ms = now_ms,
 	};
-	int err = wal_open(&x->w, &o, x->why, sizeof(x->why));
+	int err = store_open(&x->w, &o, x->why, sizeof(x->why));
 
 	x->lanes = lanes;
 	for (unsigned i = 0; i < MODEL_LANES; i++) {
 		x->buf[i] = FRAG_NIL;
 		x->aio[i] = (struct late_aio){ .aio = { late_submit } };
 		if (!err && i < lanes)
-			wal_lane_aio(x->w, i, &x->aio[i].aio);
+			store_lane_aio(x->w, i, &x->aio[i].aio);
 	}
 	return err;
 }
 
 int world_close(struct world *x)
 {
-	struct wal *w = x->w;
+	struct store *w = x->w;
 
 	x->w = NULL;
-	return wal_close(w);
+	return store_close(w);
 }
 
 void world_kill(struct world *x)
@@ -163,13 +163,13 @@ void world_die(struct world *x)
 static void acked(struct world *x, unsigned lane)
 {
 	if (!x->dead)
-		model_ack(x->model, lane, lane_durable(wal_lane(x->w, lane)), world_clock());
+		model_ack(x->model, lane, lane_durable(store_lane(x->w, lane)), world_clock());
 }
 
 /* The client's stream goes on in the buffer of the last piece, or in a new one. */
 static int more_room(struct world *x, unsigned lane, bool fresh)
 {
-	struct pool *p = wal_pool(x->w, lane);
+	struct pool *p = store_pool(x->w, lane);
 
 	if (x->buf[lane] != FRAG_NIL && !fresh && x->off[lane] < WORLD_BUF)
 		return 0;
@@ -177,7 +177,7 @@ static int more_room(struct world *x, unsigned lane, bool fresh)
 		pool_drop(p, x->buf[lane]);
 	x->buf[lane] = pool_take(p);
 	if (x->buf[lane] == FRAG_NIL) {
-		lane_reclaim(wal_lane(x->w, lane));
+		lane_reclaim(store_lane(x->w, lane));
 		x->buf[lane] = pool_take(p);
 	}
 	if (x->buf[lane] == FRAG_NIL)
@@ -200,7 +200,7 @@ static int receive(struct world *x, unsigned lane, struct frags *r, uint8_t *dat
 		   bool fresh, bool chunks)
 {
 	static const uint32_t piece[] = { 1, 300, 17, 257, 3, 700, 256 };
-	struct pool *p = wal_pool(x->w, lane);
+	struct pool *p = store_pool(x->w, lane);
 	uint32_t at = 0;
 
 	fill(x, data, len);
@@ -219,7 +219,7 @@ static int receive(struct world *x, unsigned lane, struct frags *r, uint8_t *dat
 		if (chunks && n > piece[k % 7])
 			n = piece[k % 7];
 		memcpy(pool_addr(p, x->buf[lane]) + x->off[lane], data + at, n);
-		err = lane_add(wal_lane(x->w, lane), r, x->buf[lane], x->off[lane], n);
+		err = lane_add(store_lane(x->w, lane), r, x->buf[lane], x->off[lane], n);
 		if (err)
 			return err;
 		x->off[lane] += n;
@@ -237,14 +237,14 @@ static int relieve(struct world *x, unsigned lane)
 		err = world_synced(x, lane);
 	if (!err)
 		err = world_background(x, 1u << 20);
-	lane_reclaim(wal_lane(x->w, lane));
+	lane_reclaim(store_lane(x->w, lane));
 	return err;
 }
 
 static int record(struct world *x, unsigned lane, uint32_t len, bool fresh, bool chunks,
 		  bool relief)
 {
-	struct lane *l = wal_lane(x->w, lane);
+	struct lane *l = store_lane(x->w, lane);
 	uint8_t *data = malloc(len);
 	struct frags r = FRAGS_INIT;
 	uint64_t seq = 0;
@@ -288,7 +288,7 @@ void world_full(struct world *x, unsigned lane, uint32_t len, bool fresh)
 
 int world_commit(struct world *x, unsigned lane)
 {
-	int err = lane_commit(wal_lane(x->w, lane), now_ms());
+	int err = lane_commit(store_lane(x->w, lane), now_ms());
 
 	acked(x, lane);
 	return err;
@@ -299,7 +299,7 @@ int world_synced(struct world *x, unsigned lane)
 	int res, err = 0;
 
 	if (late_complete(&x->aio[lane], &res))
-		err = lane_synced(wal_lane(x->w, lane), res, now_ms());
+		err = lane_synced(store_lane(x->w, lane), res, now_ms());
 	acked(x, lane);
 	if (err == -ENOSPC && !x->dead)
 		model_take_back(x->model, lane);
@@ -320,7 +320,7 @@ int world_background(struct world *x, uint64_t slice_bytes)
 	int r;
 
 	do
-		r = wal_background(x->w, slice_bytes);
+		r = store_background(x->w, slice_bytes);
 	while (r > 0);
 	return r;
 }
@@ -328,14 +328,14 @@ int world_background(struct world *x, uint64_t slice_bytes)
 void world_read(struct world *x, struct got *g)
 {
 	got_clear(g);
-	for (unsigned i = 0; i < wal_lanes(x->w); i++) {
-		struct wal_cursor *c;
-		struct wal_record r;
+	for (unsigned i = 0; i < store_lanes(x->w); i++) {
+		struct store_cursor *c;
+		struct store_record r;
 
-		if (wal_read_open(x->w, i, 1, &c))
+		if (store_read_open(x->w, i, 1, &c))
 			continue;
-		while (wal_read_next(c, &r) == 1)
+		while (store_read_next(c, &r) == 1)
 			got_add(g, r.lane, r.seq, r.time_ms, r.data, r.len);
-		wal_read_close(c);
+		store_read_close(c);
 	}
 }

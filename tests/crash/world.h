@@ -13,7 +13,7 @@
 #include "model.h"
 #include "../sim/pm_sim.h"
 #include "rec_tool.h"
-#include "wal.h"
+#include "store.h"
 
 #define WORLD_STORE	"/store"
 #define WORLD_NVMM	"/nvmm"
@@ -43,7 +43,7 @@ struct world {
 	uint64_t retain_bytes, retain_ms;	/* 0: for ever */
 	struct pm_sim *pm;
 	struct blk_sim *blk;
-	struct wal *w;			/* NULL: not open */
+	struct store *w;			/* NULL: not open */
 	struct model *model;
 	struct late_aio aio[MODEL_LANES];
 	uint32_t buf[MODEL_LANES], off[MODEL_LANES];	/* what the client's stream fills */
@@ -68,8 +68,8 @@ void world_clock_set(uint64_t ms);
 /* What the options say (for looking without opening). */
 void world_tool(const struct world *x, struct rec_tool *t);
 
-int  world_open(struct world *x, unsigned lanes);	/* 0 or what wal_open said */
-int  world_close(struct world *x);			/* clean; 0 or what wal_close said */
+int  world_open(struct world *x, unsigned lanes);	/* 0 or what store_open said */
+int  world_close(struct world *x);			/* clean; 0 or what store_close said */
 void world_kill(struct world *x);			/* the process dies: nothing is written */
 void world_die(struct world *x);			/* likewise, and it is a new one's, on what was left */
 

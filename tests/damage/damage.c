@@ -316,7 +316,7 @@ static bool covers(const struct damage *d, const struct rec_finding *f)
  * nothing on the disk tells it from one that was synced: it counts as that, and is told of
  * as a torn hole or, behind the last whole frame, as the tail that will be cut.  And a word
  * behind the end of the log holds nothing: the scan ends at the first one. */
-static bool told(const struct damage *d, const struct wal_report *r)
+static bool told(const struct damage *d, const struct report *r)
 {
 	for (unsigned i = 0; i < r->findings; i++)
 		if (covers(d, &r->finding[i]) && (rec_is_damage(&r->finding[i]) || d->p->last ||
@@ -358,7 +358,7 @@ static void judge_records(struct damage *d, const struct got *g)
 static void look(struct damage *d, struct storefile *s, struct got *g)
 {
 	struct storefile same = store_copy(&d->base);
-	struct wal_report r;
+	struct report r;
 	struct rec_tool t;
 	struct world x;
 	char where[128];
@@ -366,14 +366,14 @@ static void look(struct damage *d, struct storefile *s, struct got *g)
 	hurt(d, &same);
 	world_init(&x, d->kind->cls, s->pm, s->blk, NULL);
 	world_tool(&x, &t);
-	wal_check(&t, &r);
-	if (wal_report_verdict(&r) > 2)
+	store_check(&t, &r);
+	if (report_verdict(&r) > 2)
 		fail(d, r.why);
-	else if (!wal_report_verdict(&r) || !told(d, &r))
+	else if (!report_verdict(&r) || !told(d, &r))
 		fail(d, "check does not tell of it");
-	wal_report_fini(&r);
-	wal_dump(&t, &r, &(struct rec_dump){ g, add_record, NULL });
-	wal_report_fini(&r);
+	report_fini(&r);
+	store_dump(&t, &r, &(struct rec_dump){ g, add_record, NULL });
+	report_fini(&r);
 	judge_records(d, g);
 	if (!pm_sim_same(s->pm, same.pm, where, sizeof(where)) ||
 	    !blk_sim_same(s->blk, same.blk, where, sizeof(where)))
@@ -385,7 +385,7 @@ static void look(struct damage *d, struct storefile *s, struct got *g)
 static bool numbers_again(const struct damage *d, struct world *x)
 {
 	for (size_t i = 0; i < d->before.n; i++)
-		if (lane_durable(wal_lane(x->w, d->before.v[i].lane)) < d->before.v[i].seq &&
+		if (lane_durable(store_lane(x->w, d->before.v[i].lane)) < d->before.v[i].seq &&
 		    !d->p->last)
 			return true;
 	return false;
@@ -395,7 +395,7 @@ static bool numbers_again(const struct damage *d, struct world *x)
 static void go_on(struct damage *d, struct storefile *s, const struct got *seen)
 {
 	struct got g = { 0 }, again = { 0 };
-	struct wal_report r;
+	struct report r;
 	struct rec_tool t;
 	struct world x;
 	char why[256];
@@ -404,9 +404,9 @@ static void go_on(struct damage *d, struct storefile *s, const struct got *seen)
 	world_init(&x, d->kind->cls, s->pm, s->blk, NULL);
 	world_tool(&x, &t);
 	if (d->bit % 2) {
-		err = wal_repair(&t, &r);
+		err = store_repair(&t, &r);
 		snprintf(x.why, sizeof(x.why), "%s", r.why);
-		wal_report_fini(&r);
+		report_fini(&r);
 	} else {
 		err = world_open(&x, d->kind->lanes);
 		if (!err)
@@ -423,8 +423,8 @@ static void go_on(struct damage *d, struct storefile *s, const struct got *seen)
 	world_fini(&x);
 	world_init(&x, d->kind->cls, s->pm, s->blk, NULL);
 	world_tool(&x, &t);
-	wal_dump(&t, &r, &(struct rec_dump){ &again, add_record, NULL });
-	wal_report_fini(&r);
+	store_dump(&t, &r, &(struct rec_dump){ &again, add_record, NULL });
+	report_fini(&r);
 	if (!got_same(seen, &again, why, sizeof(why)))
 		fail(d, "after the repair other records are there than before");
 	got_free(&g);
@@ -480,19 +480,19 @@ static void one_kind(struct damage *d, const struct kind *k)
 	uint64_t only = env("PLACE", UINT64_MAX);
 	struct world x;
 	struct rec_tool t;
-	struct wal_report r;
+	struct report r;
 
 	d->kind = k;
 	kind_build(k, &d->base);
 	world_init(&x, k->cls, d->base.pm, d->base.blk, NULL);
 	world_tool(&x, &t);
-	wal_dump(&t, &r, &(struct rec_dump){ &d->before, add_record, NULL });
-	if (wal_report_verdict(&r) >= 2 && !k->damaged) {
+	store_dump(&t, &r, &(struct rec_dump){ &d->before, add_record, NULL });
+	if (report_verdict(&r) >= 2 && !k->damaged) {
 		printf("FAILED: store %s: verdict %d before any damage: %s\n", k->name,
-		       wal_report_verdict(&r), r.why);
+		       report_verdict(&r), r.why);
 		d->failed = true;
 	}
-	wal_report_fini(&r);
+	report_fini(&r);
 	find_places(d);
 	for (unsigned i = 0; i < d->places && !d->failed; i++)
 		if (only == UINT64_MAX || only == i)

@@ -100,13 +100,13 @@ static bool has(const struct got *l, unsigned lane, uint64_t seq)
 	return false;
 }
 
-static bool told(const struct wal_report *r, unsigned lane, uint64_t seq)
+static bool told(const struct report *r, unsigned lane, uint64_t seq)
 {
 	for (unsigned i = 0; i < r->findings; i++) {
 		const struct rec_finding *f = &r->finding[i];
 
 		if (f->lane == lane && f->from_seq <= seq && seq <= f->to_seq &&
-		    f->reason == WAL_MISSING && rec_is_damage(f))
+		    f->reason == ABSENT_MISSING && rec_is_damage(f))
 			return true;
 	}
 	return false;
@@ -115,15 +115,15 @@ static bool told(const struct wal_report *r, unsigned lane, uint64_t seq)
 /* check and dump. */
 static void look(struct gone *g, struct storefile *s, struct got *seen)
 {
-	struct wal_report r;
+	struct report r;
 	struct rec_tool t;
 	struct world x;
 
 	world_init(&x, g->kind->cls, s->pm, s->blk, NULL);
 	world_tool(&x, &t);
 	got_clear(seen);
-	wal_dump(&t, &r, &(struct rec_dump){ seen, add_record, NULL });
-	if (wal_report_verdict(&r) > 2)
+	store_dump(&t, &r, &(struct rec_dump){ seen, add_record, NULL });
+	if (report_verdict(&r) > 2)
 		fail(g, r.why, 0);
 	for (size_t i = 0; i < g->before.n; i++) {
 		const struct got_rec *b = &g->before.v[i];
@@ -135,7 +135,7 @@ static void look(struct gone *g, struct storefile *s, struct got *seen)
 		else if (!told(&r, b->lane, b->seq))
 			fail(g, "check does not tell of a record that is missing", b->seq);
 	}
-	wal_report_fini(&r);
+	report_fini(&r);
 }
 
 static void read_back(struct gone *g, struct world *x, const struct got *seen)
@@ -149,12 +149,12 @@ static void read_back(struct gone *g, struct world *x, const struct got *seen)
 	got_free(&now);
 	for (size_t i = 0; i < g->before.n; i++) {
 		const struct got_rec *b = &g->before.v[i];
-		enum wal_reason want = has(seen, b->lane, b->seq) ? WAL_IS_THERE : WAL_MISSING;
-		struct wal_absent a;
+		enum absent_reason want = has(seen, b->lane, b->seq) ? ABSENT_NOT : ABSENT_MISSING;
+		struct absence a;
 
-		if (wal_read_absent(x->w, b->lane, b->seq, &a) || a.reason != want)
-			fail(g, wal_reason_words(a.reason), b->seq);
-		if (lane_durable(wal_lane(x->w, b->lane)) < b->seq)
+		if (store_read_absent(x->w, b->lane, b->seq, &a) || a.reason != want)
+			fail(g, absent_words(a.reason), b->seq);
+		if (lane_durable(store_lane(x->w, b->lane)) < b->seq)
 			fail(g, "a number is given again", b->seq);
 	}
 }
@@ -230,7 +230,7 @@ int main(void)
 
 	for (const struct kind *k = kinds; k->name && !failed; k++) {
 		struct gone g = { .kind = k };
-		struct wal_report r;
+		struct report r;
 		struct rec_tool t;
 		struct world x;
 
@@ -239,8 +239,8 @@ int main(void)
 		kind_build(k, &g.base);
 		world_init(&x, k->cls, g.base.pm, g.base.blk, NULL);
 		world_tool(&x, &t);
-		wal_dump(&t, &r, &(struct rec_dump){ &g.before, add_record, NULL });
-		wal_report_fini(&r);
+		store_dump(&t, &r, &(struct rec_dump){ &g.before, add_record, NULL });
+		report_fini(&r);
 		for (g.lane = 0; g.lane < k->lanes; g.lane++)
 			for (g.which = OLDEST; g.which < WHICHES && !g.failed; g.which++)
 				for (int cut = -1; one(&g, cut) && !g.failed; cut += cut < 0 ? 1 : CUT_EVERY)

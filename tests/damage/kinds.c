@@ -31,7 +31,7 @@ void store_flip(struct storefile *s, bool pm, const char *path, uint64_t bit)
 static void must(int err)
 {
 	if (err) {
-		fprintf(stderr, "the store to be damaged: %s\n", wal_strerror(err));
+		fprintf(stderr, "the store to be damaged: %s\n", store_strerror(err));
 		abort();
 	}
 }

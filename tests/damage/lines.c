@@ -132,20 +132,20 @@ static void judge_records(struct lines *l, const struct got *g)
 
 static void look(struct lines *l, struct world *x, struct got *g)
 {
-	struct wal_report r;
+	struct report r;
 	struct rec_tool t;
 	int verdict;
 
 	world_tool(x, &t);
-	wal_check(&t, &r);
-	verdict = wal_report_verdict(&r);
+	store_check(&t, &r);
+	verdict = report_verdict(&r);
 	if (verdict > 2)
 		fail(l, r.why);
 	if (l->decides[l->where] && !r.findings)
 		fail(l, "check does not tell of a copy that cannot be read");
-	wal_report_fini(&r);
-	wal_dump(&t, &r, &(struct rec_dump){ g, add_record, NULL });
-	wal_report_fini(&r);
+	report_fini(&r);
+	store_dump(&t, &r, &(struct rec_dump){ g, add_record, NULL });
+	report_fini(&r);
 	judge_records(l, g);
 	if (g->n < l->before.n && verdict < 2)
 		fail(l, "check does not tell that a record is lost");
@@ -155,7 +155,7 @@ static void look(struct lines *l, struct world *x, struct got *g)
 static bool numbers_again(const struct lines *l, struct world *x)
 {
 	for (size_t i = 0; i < l->before.n; i++)
-		if (lane_durable(wal_lane(x->w, l->before.v[i].lane)) < l->before.v[i].seq)
+		if (lane_durable(store_lane(x->w, l->before.v[i].lane)) < l->before.v[i].seq)
 			return true;
 	return false;
 }
@@ -185,16 +185,16 @@ static void go_on(struct lines *l, struct world *x, const struct got *seen)
 static void repair(struct lines *l, struct world *x, const struct got *seen)
 {
 	struct got g = { 0 };
-	struct wal_report r;
+	struct report r;
 	struct rec_tool t;
 	char why[256];
 
 	world_tool(x, &t);
-	if (wal_repair(&t, &r))
+	if (store_repair(&t, &r))
 		fail(l, r.why);
-	wal_report_fini(&r);
-	wal_dump(&t, &r, &(struct rec_dump){ &g, add_record, NULL });
-	wal_report_fini(&r);
+	report_fini(&r);
+	store_dump(&t, &r, &(struct rec_dump){ &g, add_record, NULL });
+	report_fini(&r);
 	if (!got_same(seen, &g, why, sizeof(why)))
 		fail(l, "the repair has other records than the dump");
 	got_free(&g);
@@ -242,14 +242,14 @@ static void one_kind(struct lines *l, const struct kind *k)
 {
 	struct world x;
 	struct rec_tool t;
-	struct wal_report r;
+	struct report r;
 
 	l->kind = k;
 	kind_build(k, &l->base);
 	world_init(&x, k->cls, l->base.pm, l->base.blk, NULL);
 	world_tool(&x, &t);
-	wal_dump(&t, &r, &(struct rec_dump){ &l->before, add_record, NULL });
-	wal_report_fini(&r);
+	store_dump(&t, &r, &(struct rec_dump){ &l->before, add_record, NULL });
+	report_fini(&r);
 	if (find_lines(l))
 		for (uint64_t i = 0; i < l->n && !l->failed; i++)
 			if (worth(l, i))

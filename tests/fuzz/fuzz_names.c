@@ -8,7 +8,7 @@
  */
 #include <inttypes.h>
 
-#include "fake_wal.h"
+#include "fake_store.h"
 #include "fuzz.h"
 #include "head.h"
 #include "readback.h"
@@ -126,8 +126,8 @@ static void check_answer(struct text *t, const struct asker *ask, const struct r
 
 static void answer(const struct read_name *name, uint8_t how)
 {
-	uint64_t absent[WAL_REASONS] = { 0 };
-	struct readback_shared shared = { .wal = FAKE_WAL, .class = WAL_FSYNC, .absent = absent };
+	uint64_t absent[ABSENT_REASONS] = { 0 };
+	struct readback_shared shared = { .store = FAKE_STORE, .class = WAL_FSYNC, .absent = absent };
 	struct asker ask = { .http11 = how & 1, .keep_alive = how & 2, .head = how & 4,
 			     .common = &common };
 	size_t room = 16384 + (how >> 3) * 1000u;

@@ -70,7 +70,7 @@ static void some_records(struct world *x, unsigned lanes, unsigned n, uint32_t l
 static void finish(struct world *x)
 {
 	for (unsigned i = 0; i < x->lanes; i++)
-		while (lane_pending(wal_lane(x->w, i)) &&
+		while (lane_pending(store_lane(x->w, i)) &&
 		       !world_commit(x, i) && !world_synced(x, i))
 			world_background(x, 1 << 20);
 	fuzz_check(!world_close(x), "close");
@@ -310,7 +310,7 @@ static void check_none_less(const struct got *before, const struct got *after)
 	}
 }
 
-static void write_report(const struct wal_report *r)
+static void write_report(const struct report *r)
 {
 	char *text = NULL;
 	size_t n;
@@ -329,20 +329,20 @@ static int look(const struct world *x, struct got *g, int *err)
 	struct pm_sim *pm = pm_sim_killed(x->pm);
 	struct blk_sim *blk = blk_sim_killed(x->blk);
 	struct rec_tool t;
-	struct wal_report r;
+	struct report r;
 	char where[256];
 	int verdict, first;
 
 	world_tool(x, &t);
-	first = wal_check(&t, &r);
-	verdict = wal_report_verdict(&r);
+	first = store_check(&t, &r);
+	verdict = report_verdict(&r);
 	fuzz_check(verdict >= 0 && verdict <= 3 && (verdict == 3) == (first != 0), "%d %d", verdict, first);
 	fuzz_check(!first || r.why[0], "no words for %d", first);
 	write_report(&r);
-	wal_report_fini(&r);
-	*err = wal_dump(&t, &r, &(struct rec_dump){ g, add_record, NULL });
+	report_fini(&r);
+	*err = store_dump(&t, &r, &(struct rec_dump){ g, add_record, NULL });
 	fuzz_check(!first == !*err, "check %d, dump %d", first, *err);
-	wal_report_fini(&r);
+	report_fini(&r);
 	fuzz_check(pm_sim_same(pm, x->pm, where, sizeof(where)), "looking has changed %s", where);
 	fuzz_check(blk_sim_same(blk, x->blk, where, sizeof(where)), "looking has changed %s", where);
 	pm_sim_free(pm);
@@ -353,15 +353,15 @@ static int look(const struct world *x, struct got *g, int *err)
 static bool repair(const struct world *x, bool give_up)
 {
 	struct rec_tool t;
-	struct wal_report r;
+	struct report r;
 	int err;
 
 	world_tool(x, &t);
 	t.give_up = give_up;
-	err = wal_repair(&t, &r);
+	err = store_repair(&t, &r);
 	fuzz_check(!err || r.why[0], "no words for %d", err);
 	write_report(&r);
-	wal_report_fini(&r);
+	report_fini(&r);
 	return !err;
 }
 

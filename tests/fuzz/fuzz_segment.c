@@ -16,7 +16,7 @@
 #include "fuzz.h"
 #include "seg_read.h"
 #include "seg_scan.h"
-#include "wal.h"
+#include "store.h"
 
 #define DIR	"/l"
 #define LANE	7u
@@ -292,7 +292,7 @@ static int scan(struct blk_sim *sim, bool quick, struct seg_lane *l, struct list
 	if (list)
 		list->n = 0;
 	err = seg_scan_lane(&o, l);
-	fuzz_check(!err || err == WAL_EVERSION || err == WAL_EBYTEORDER, "%d %s", err, wal_strerror(err));
+	fuzz_check(!err || err == STORE_EVERSION || err == STORE_EBYTEORDER, "%d %s", err, store_strerror(err));
 	return err;
 }
 

@@ -16,7 +16,7 @@
 #include "codec.h"
 #include "fuzz.h"
 #include "scan.h"
-#include "wal.h"
+#include "store.h"
 
 #define BUF	2048u
 #define BUFS	8u		/* of a lane, as written here */
@@ -381,7 +381,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t n)
 	err = walfile_open_ro(&f, &pm, "/nowhere", NULL);
 	if (w.honest && !im.no_bufs)
 		fuzz_check(!err, "%d", err);
-	fuzz_check(err <= 0 && (!err || strlen(wal_strerror(err)) > 3), "%d", err);
+	fuzz_check(err <= 0 && (!err || strlen(store_strerror(err)) > 3), "%d", err);
 	if (!err) {
 		for (unsigned i = 0; i < f.super.lanes; i++) {
 			unsigned found = scan_lane(&f, i, i ? NULL : &w);

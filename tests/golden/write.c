@@ -4,7 +4,7 @@
  * with a write-ahead log.
  *
  * make.sh compiles this file against the library of an older commit, so it uses only what
- * wal.h and lane.h have had since the first release, and its own clock.  A kind is what
+ * store.h and lane.h have had since the first release, and its own clock.  A kind is what
  * happens to the store: lives, each in a process of its own, that end by a close or just end,
  * and bytes on the disk that go bad in between.  Persistent memory is played by files, without
  * the proof that it is persistent.
@@ -20,13 +20,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "wal.h"
+#include "store.h"
 
 #define BUF	2048u
 #define SEGMENT	(64u << 10)
 #define RECORD	(50u << 10)
 
-static struct wal *w;
+static struct store *w;
 static struct pm_ops pm;
 static uint64_t retain_bytes;
 /* All lives of a store have these. */
@@ -39,7 +39,7 @@ static void must(int err, const char *what)
 {
 	if (!err)
 		return;
-	fprintf(stderr, "%s: %s\n", what, wal_strerror(err));
+	fprintf(stderr, "%s: %s\n", what, store_strerror(err));
 	exit(1);
 }
 
@@ -76,7 +76,7 @@ static void start(enum wal_class cls, unsigned lanes)
 {
 	static struct blk_aio aio = { .submit = submit };
 	char why[512] = "";
-	struct wal_options o = {
+	struct store_options o = {
 		.store_dir = "store", .nvmm_path = cls == WAL_FSYNC ? NULL : "nvmm",
 		.class = cls, .lanes = lanes, .pool_bytes = lanes * 64 * BUF, .buf_size = BUF,
 		.segment_bytes = SEGMENT, .record_bytes_max = RECORD, .retain_bytes = retain_bytes,
@@ -85,9 +85,9 @@ static void start(enum wal_class cls, unsigned lanes)
 
 	pm = pm_nvmm;
 	pm.map = map;
-	must(wal_open(&w, &o, why, sizeof(why)), why);
+	must(store_open(&w, &o, why, sizeof(why)), why);
 	for (unsigned i = 0; i < lanes; i++)
-		wal_lane_aio(w, i, &aio);
+		store_lane_aio(w, i, &aio);
 }
 
 static void background(void)
@@ -95,14 +95,14 @@ static void background(void)
 	int r;
 
 	do
-		r = wal_background(w, 1u << 20);
+		r = store_background(w, 1u << 20);
 	while (r > 0);
-	must(r, "wal_background");
+	must(r, "store_background");
 }
 
 static void commit(unsigned lane)
 {
-	struct lane *l = wal_lane(w, lane);
+	struct lane *l = store_lane(w, lane);
 
 	all->clock_ms += 1001;
 	must(lane_commit(l, all->clock_ms), "lane_commit");
@@ -115,7 +115,7 @@ static void commit(unsigned lane)
 /* In pieces of at most `piece` bytes, each in a buffer of its own. */
 static void add(unsigned lane, struct frags *r, const char *data, uint32_t len, uint32_t piece)
 {
-	struct pool *p = wal_pool(w, lane);
+	struct pool *p = store_pool(w, lane);
 
 	for (uint32_t at = 0, n; at < len; at += n) {
 		uint32_t buf = pool_take(p);
@@ -125,7 +125,7 @@ static void add(unsigned lane, struct frags *r, const char *data, uint32_t len, 
 			must(-ENOBUFS, "pool_take");
 		pool_hold(p, buf);
 		memcpy(pool_addr(p, buf), data + at, n);
-		must(lane_add(wal_lane(w, lane), r, buf, 0, n), "lane_add");
+		must(lane_add(store_lane(w, lane), r, buf, 0, n), "lane_add");
 		pool_drop(p, buf);
 	}
 }
@@ -141,9 +141,9 @@ static void put_pieces(unsigned lane, uint32_t body, uint32_t piece)
 
 	for (uint32_t i = 0; i < body; i++)
 		data[(unsigned)head + i] = (char)('a' + (lane * 7 + n * 3 + i / 16) % 26);
-	lane_reclaim(wal_lane(w, lane));
+	lane_reclaim(store_lane(w, lane));
 	add(lane, &r, data, (uint32_t)head + body, piece);
-	for (int tries = 0; !lane_append(wal_lane(w, lane), &r); tries++) {
+	for (int tries = 0; !lane_append(store_lane(w, lane), &r); tries++) {
 		if (tries == 3)
 			must(-EAGAIN, "lane_append");
 		commit(lane);
@@ -181,7 +181,7 @@ static void many(unsigned lane, unsigned n)
 
 static void stop(void)
 {
-	must(wal_close(w), "wal_close");
+	must(store_close(w), "store_close");
 }
 
 /* ---- bytes that go bad ---- */

@@ -53,7 +53,7 @@ PROGRAMS = {
     "seams": ("tests/unit/test_seams.c",) + CMOCKA,
     "segment": ("tests/unit/test_segment.c",) + CMOCKA,
     "storefile": ("tests/unit/test_storefile.c",) + CMOCKA,
-    "wal": ("tests/unit/test_wal.c",) + CMOCKA,
+    "store": ("tests/unit/test_store.c",) + CMOCKA,
     "walfile": ("tests/unit/test_walfile.c",) + CMOCKA,
 }
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wal.h"
+#include "store.h"
 
 /* ---- steps, faults ---- */
 
@@ -97,7 +97,7 @@ static int sim_dir_open(void *ctx, struct blk_dir *at, const char *name, struct 
 		return err;
 	e = sim_name_find(&s->seen, path);
 	if (!sim_dir_there(s, &s->seen, path))
-		return !e ? -ENOENT : at ? WAL_ENOTDIR : -ENOTDIR;
+		return !e ? -ENOENT : at ? STORE_ENOTDIR : -ENOTDIR;
 	d = sim_need(calloc(1, sizeof(*d)));
 	d->s = s;
 	d->path = sim_need(strdup(path));
@@ -138,7 +138,7 @@ static int sim_open(void *ctx, struct blk_dir *at, const char *name, int flags,
 	if (!sim_dir_there(s, &s->seen, dir) || (!create && !e))
 		return err ? err : -ENOENT;
 	if (e && s->ino[e->ino].dir)
-		return err ? err : WAL_ENOTFILE;
+		return err ? err : STORE_ENOTFILE;
 	if (create) {
 		unsigned ino = sim_inode_new(s, false);
 

@@ -30,7 +30,7 @@ floor() {
 wal_floor() {
 	case $1 in
 	recover_main.c | rec_tool.* | report.* | progress.*) echo 6 ;;
-	wal.* | wal_priv.h | wal_read.c | wal_watch.c) echo 5 ;;
+	wal.* | store_priv.h | store_read.c | store_watch.c) echo 5 ;;
 	recover.* | rec_*.*) echo 4 ;;
 	pool.* | lane*.* | follow.* | settle.* | walfile.* | scan.*) echo 3 ;;
 	segment*.* | seg_*.* | store*.* | floor.h) echo 2 ;;

@@ -7,14 +7,14 @@ UNIT_TESTS += %D%/test_crc32c %D%/test_codec %D%/test_class
 UNIT_TESTS += %D%/test_refusal
 %C%_test_refusal_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=lane_admit,--wrap=lane_add,--wrap=lane_nospace,--wrap=lane_failed,--wrap=lane_drop,--wrap=lane_owes,--wrap=lane_prepare_err
 UNIT_TESTS += %D%/test_readback
-tests_unit_test_readback_SOURCES = %D%/test_readback.c %D%/fake_wal.h
+tests_unit_test_readback_SOURCES = %D%/test_readback.c %D%/fake_store.h
 UNIT_TESTS += %D%/test_health
-tests_unit_test_health_SOURCES = %D%/test_health.c %D%/fake_wal.h
+tests_unit_test_health_SOURCES = %D%/test_health.c %D%/fake_store.h
 UNIT_TESTS += %D%/test_metrics
-tests_unit_test_metrics_SOURCES = %D%/test_metrics.c %D%/fake_wal.h
+tests_unit_test_metrics_SOURCES = %D%/test_metrics.c %D%/fake_store.h
 tests_unit_test_metrics_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=disk_waits_ms,--wrap=std_lost,--wrap=now_wall_ms
 UNIT_TESTS += %D%/test_service
-tests_unit_test_service_SOURCES = %D%/test_service.c %D%/fake_wal.h
+tests_unit_test_service_SOURCES = %D%/test_service.c %D%/fake_store.h
 UNIT_TESTS += %D%/test_http
 %C%_test_http_SOURCES = %D%/test_http.c %D%/http_table.h %D%/http_outcome.h
 SCRIPT_TESTS += %D%/http_parser.sh
@@ -35,8 +35,8 @@ UNIT_TESTS += %D%/test_pool %D%/test_pm_sim %D%/test_walfile
 UNIT_TESTS += %D%/test_scan
 UNIT_TESTS += %D%/test_lane %D%/test_follow
 UNIT_TESTS += %D%/test_recover
-UNIT_TESTS += %D%/test_wal
-%C%_test_wal_SOURCES = %D%/test_wal.c tests/crash/world.c tests/crash/world.h \
+UNIT_TESTS += %D%/test_store
+%C%_test_store_SOURCES = %D%/test_store.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
 UNIT_TESTS += %D%/test_blk_sim %D%/test_storefile
 UNIT_TESTS += %D%/test_found %D%/test_findings %D%/test_open

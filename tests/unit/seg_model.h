@@ -23,7 +23,7 @@
 #include "crc32c.h"
 #include "seg_scan.h"
 #include "segment.h"
-#include "wal.h"
+#include "store.h"
 
 #define LANE_DIR "/s/log/007"
 #define LANE 7

@@ -18,7 +18,7 @@
 
 #include "blk_path.h"
 #include "../sim/blk_sim.h"
-#include "wal.h"
+#include "store.h"
 
 static int put(const struct blk_ops *blk, struct blk_file *f, const void *p, size_t n, uint64_t off)
 {
@@ -125,7 +125,7 @@ static void same_folders(const struct blk_ops *blk, const char *root)
 	assert_int_equal(blk->id_at(blk->ctx, r, "d", &is), 0);
 	assert_true(blk_same(&id, &is));
 	blk->close(f);
-	assert_int_equal(blk->dir_open(blk->ctx, d, "a", &none), WAL_ENOTDIR);
+	assert_int_equal(blk->dir_open(blk->ctx, d, "a", &none), STORE_ENOTDIR);
 	assert_int_equal(blk->open(blk->ctx, d, "b", BLK_RDWR | BLK_CREATE, &f), -EEXIST);
 	assert_int_equal(blk->rename(blk->ctx, d, "a", "b"), -EEXIST);
 	assert_int_equal(blk->rename(blk->ctx, d, "a", "c"), 0);

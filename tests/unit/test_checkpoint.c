@@ -26,7 +26,7 @@
 
 #include "diag.h"
 #include "health.h"
-#include "wal.h"
+#include "store.h"
 
 #define BEGIN_MS 1000000u
 #define LANES	 3u
@@ -40,8 +40,8 @@ static struct {
 	struct checkpoint *c;
 	struct health health;
 	/* what the wal says, and was asked */
-	struct wal_lane_stats lane[LANES];
-	struct wal_watch files;
+	struct store_lane_stats lane[LANES];
+	struct store_watch files;
 	enum clock_trust clock;
 	int	 more;			/* so many passes say that there is more to do */
 	int	 error;			/* of a pass without more */
@@ -149,25 +149,25 @@ void diag(enum diag_level level, const char *fmt, ...)
 
 /* ---- the wal ---- */
 
-const char *wal_strerror(int err)
+const char *store_strerror(int err)
 {
-	return err == WAL_EGONE ? "gone" : strerror(-err);
+	return err == STORE_EGONE ? "gone" : strerror(-err);
 }
 
-unsigned wal_lanes(const struct wal *w)
+unsigned store_lanes(const struct store *w)
 {
 	(void)w;
 	return LANES;
 }
 
-int wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s)
+int store_stats(struct store *w, unsigned lane, struct store_lane_stats *s)
 {
 	(void)w;
 	*s = the.lane[lane];
 	return lane == 1 ? -ENOENT : 0;	/* one that this run does not use: what it says is no matter */
 }
 
-int wal_background(struct wal *w, uint64_t slice_bytes)
+int store_background(struct store *w, uint64_t slice_bytes)
 {
 	(void)w;
 	the.passes++;
@@ -176,13 +176,13 @@ int wal_background(struct wal *w, uint64_t slice_bytes)
 	return the.more ? the.more--, 1 : the.error;
 }
 
-enum clock_trust wal_clock_trust(const struct wal *w)
+enum clock_trust store_clock_trust(const struct store *w)
 {
 	(void)w;
 	return the.clock;
 }
 
-void wal_watch(struct wal *w, struct wal_watch *x)
+void store_watch(struct store *w, struct store_watch *x)
 {
 	(void)w;
 	the.looks++;
@@ -190,7 +190,7 @@ void wal_watch(struct wal *w, struct wal_watch *x)
 	*x = the.files;
 }
 
-unsigned wal_passed(struct wal *w)
+unsigned wal_passed(struct store *w)
 {
 	unsigned n = the.followers;
 
@@ -570,10 +570,10 @@ static void test_files(void **state)
 		pass(1000);
 		assert_int_equal(the.health.set, 0);
 		said("5 no file of the store that is written to has another name");
-		the.files = (struct wal_watch){ .missing = 3, .lane = 7, .segno = 0x1a };
+		the.files = (struct store_watch){ .missing = 3, .lane = 7, .segno = 0x1a };
 		pass(1000);
 		assert_int_equal(the.health.set, 1u << HEALTH_FILES_MISSING);
-		assert_int_equal(the.health.err[HEALTH_FILES_MISSING], WAL_EGONE);
+		assert_int_equal(the.health.err[HEALTH_FILES_MISSING], STORE_EGONE);
 		assert_non_null(strstr(the.said, "the first is log/007/0000001a.seg"));
 		said("3 3 segments of the log were removed");
 		pass(3000);
@@ -587,7 +587,7 @@ static void test_files(void **state)
 	strcpy(the.files.what, "the file `store`");
 	pass(1000);
 	assert_int_equal(the.health.set, 1u << HEALTH_LANE_FAILED);
-	assert_int_equal(the.health.err[HEALTH_LANE_FAILED], WAL_EGONE);
+	assert_int_equal(the.health.err[HEALTH_LANE_FAILED], STORE_EGONE);
 	assert_non_null(strstr(the.said, "under the running server"));
 	said("3 the file `store` was removed");
 	pass(3000);

@@ -26,7 +26,7 @@
 #include "format.h"
 #include "pm.h"
 #include "sh.h"
-#include "wal.h"
+#include "store.h"
 #include "walfile.h"
 
 static char root[] = "/tmp/test_dax.XXXXXX";
@@ -342,9 +342,9 @@ static void a_device_is_mapped_as_it_can_be(void **state)
 	assert_int_equal(pm_nvmm.map(NULL, "/dev/zero", 0, 4096, 0, &m), 0);	/* by name it may be had */
 	pm_nvmm.unmap(NULL, &m);
 	sh("rm %s/dev/char/1:5", root);			/* an ordinary device */
-	assert_int_equal(pm_nvmm.open(NULL, "/dev/zero", &size, &h), WAL_ENOTFILE);
-	assert_int_equal(pm_nvmm.map(NULL, "/dev/zero", 0, 4096, 0, &m), WAL_ENOTFILE);
-	assert_int_equal(pm_nvmm.allocate(NULL, "/dev/zero", 1, 0), WAL_ENOTFILE);
+	assert_int_equal(pm_nvmm.open(NULL, "/dev/zero", &size, &h), STORE_ENOTFILE);
+	assert_int_equal(pm_nvmm.map(NULL, "/dev/zero", 0, 4096, 0, &m), STORE_ENOTFILE);
+	assert_int_equal(pm_nvmm.allocate(NULL, "/dev/zero", 1, 0), STORE_ENOTFILE);
 }
 
 int main(void)

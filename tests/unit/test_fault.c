@@ -24,14 +24,14 @@
 #define PAGE 4096u
 
 static unsigned memories;
-static uint8_t *at[WAL_MEMORIES];
+static uint8_t *at[STORE_MEMORIES];
 static const char *file;
 
-unsigned wal_memory(const struct wal *w, struct wal_memory m[WAL_MEMORIES])
+unsigned store_memory(const struct store *w, struct store_memory m[STORE_MEMORIES])
 {
 	assert_null(w);
 	for (unsigned i = 0; i < memories; i++) {
-		m[i] = (struct wal_memory){ .addr = at[i], .len = PAGES * PAGE,
+		m[i] = (struct store_memory){ .addr = at[i], .len = PAGES * PAGE,
 					    .off = i * UINT64_C(1000000000000) };
 		snprintf(m[i].path, sizeof(m[i].path), "/mnt/%s-%u", file, i);
 	}

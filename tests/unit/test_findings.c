@@ -22,7 +22,7 @@
 
 static struct world x;
 static struct model model;
-static struct wal_report rep;
+static struct report rep;
 
 static int setup(void **state)
 {
@@ -34,7 +34,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	wal_report_fini(&rep);
+	report_fini(&rep);
 	world_fini(&x);
 	model_free(&model);
 	model = (struct model){ 0 };
@@ -57,11 +57,11 @@ static int look(bool give_up)
 {
 	struct rec_tool t;
 
-	wal_report_fini(&rep);
+	report_fini(&rep);
 	world_tool(&x, &t);
 	t.give_up = give_up;
-	wal_check(&t, &rep);
-	return wal_report_verdict(&rep);
+	store_check(&t, &rep);
+	return report_verdict(&rep);
 }
 
 /* The only finding. */
@@ -135,7 +135,7 @@ static void test_copies_in_the_store(void **state)
 		for (unsigned i = 0; i < 2; i++) {	/* and what cannot be read */
 			blk_sim_bad(x.blk, STORE_FILE, of_store[i].at);
 			assert_int_equal(look(false), 2);
-			found((struct rec_finding){ .from_seq = 1, .reason = WAL_UNREADABLE, .state = RF_DAMAGE,
+			found((struct rec_finding){ .from_seq = 1, .reason = ABSENT_UNREADABLE, .state = RF_DAMAGE,
 				.place = RP_STORE, .offset = of_store[i].at, .what = of_store[i].what });
 			blk_sim_well(x.blk, STORE_FILE);
 		}
@@ -145,7 +145,7 @@ static void test_copies_in_the_store(void **state)
 			assert_true(rep.findings >= 2);
 			for (unsigned lane = 0; lane < 2; lane++) {
 				assert_int_equal(rep.finding[lane].lane, lane);
-				assert_int_equal(rep.finding[lane].reason, WAL_UNREADABLE);
+				assert_int_equal(rep.finding[lane].reason, ABSENT_UNREADABLE);
 				assert_int_equal(rep.finding[lane].offset, (i ? STOREFILE_LANES_B : STOREFILE_LANES_A) + 64 * lane);
 				assert_string_equal(rep.finding[lane].what, of_store[2 + i].what);
 			}
@@ -190,7 +190,7 @@ static void test_copies_in_the_wal(void **state)
 		x.pm = pm_sim_killed(was);
 		pm_sim_bad(x.pm, WORLD_NVMM "/wal", rows[i].at);
 		assert_int_equal(look(false), 2);
-		found((struct rec_finding){ .lane = rows[i].lane, .from_seq = 1, .reason = WAL_UNREADABLE,
+		found((struct rec_finding){ .lane = rows[i].lane, .from_seq = 1, .reason = ABSENT_UNREADABLE,
 			.state = RF_DAMAGE, .place = rows[i].place, .offset = rows[i].at, .what = rows[i].what });
 		pm_sim_free(x.pm);
 		x.pm = was;
@@ -199,7 +199,7 @@ static void test_copies_in_the_wal(void **state)
 	pm_sim_flip(x.pm, WORLD_NVMM "/wal", WAL_HEADS_A * 8 + 70);
 	pm_sim_flip(x.pm, WORLD_NVMM "/wal", WAL_HEADS_B * 8 + 70);
 	assert_int_equal(look(false), 3);
-	assert_int_equal(rep.error, WAL_EFORMAT);
+	assert_int_equal(rep.error, STORE_EFORMAT);
 	assert_string_equal(rep.why, WORLD_NVMM ": a lane's head in the attached wal has no valid copy; if it cannot be "
 			    "restored, `pasted-recover repair --give-up-wal` goes on without what only it held");
 	assert_int_equal(look(true), 2);
@@ -219,11 +219,11 @@ static void test_copies_in_the_wal(void **state)
 	{
 		struct rec_tool t;
 
-		wal_report_fini(&rep);
+		report_fini(&rep);
 		world_tool(&x, &t);
 		t.nvmm_path = WORLD_NVMM;
 		t.give_up = true;
-		assert_int_equal(wal_check(&t, &rep), 0);
+		assert_int_equal(store_check(&t, &rep), 0);
 		assert_int_equal(rep.facts.wal, RW_HEADLESS);
 		assert_int_equal(rep.lane[1].replay_records, 1);
 	}
@@ -234,12 +234,12 @@ static void test_copies_in_the_wal(void **state)
 /* Until the lane has so many segments. */
 static void grow(unsigned lane, unsigned segments)
 {
-	struct wal_lane_stats s;
+	struct store_lane_stats s;
 
 	do {
 		put(lane, 4000);
 		world_background(&x, 1 << 20);
-		assert_int_equal(wal_stats(x.w, lane, &s), 0);
+		assert_int_equal(store_stats(x.w, lane, &s), 0);
 	} while (s.segments < segments);
 	for (unsigned i = 0; i < 3; i++) {
 		put(lane, 4000);
@@ -281,23 +281,23 @@ static void test_missing_segments(void **state)
 		assert_int_equal(world_open(&x, 2), 0);
 		put(0, 10);
 		grow(1, 3);
-		last = lane_durable(wal_lane(x.w, 1));
+		last = lane_durable(store_lane(x.w, 1));
 		assert_int_equal(world_close(&x), 0);
 		second = first_of(1, 2);
 		third = first_of(1, 3);
 		drop(1, gone);
 		assert_int_equal(look(false), 2);
 		if (gone == 1)
-			found((struct rec_finding){ .lane = 1, .from_seq = 1, .to_seq = second - 1, .reason = WAL_MISSING,
+			found((struct rec_finding){ .lane = 1, .from_seq = 1, .to_seq = second - 1, .reason = ABSENT_MISSING,
 				.state = RF_DAMAGE, .place = RP_SEGMENT, .segno = 1,
 				.what = "the lane's oldest segments are missing" });
 		else if (gone == 2)
 			found((struct rec_finding){ .lane = 1, .from_seq = second, .to_seq = third - 1,
-				.reason = WAL_MISSING, .state = RF_DAMAGE, .place = RP_SEGMENT, .segno = 2,
+				.reason = ABSENT_MISSING, .state = RF_DAMAGE, .place = RP_SEGMENT, .segno = 2,
 				.offset = rep.finding[0].offset, .bytes = rep.finding[0].bytes,
 				.what = rep.finding[0].what });
 		else
-			found((struct rec_finding){ .lane = 1, .from_seq = third, .to_seq = last, .reason = WAL_MISSING,
+			found((struct rec_finding){ .lane = 1, .from_seq = third, .to_seq = last, .reason = ABSENT_MISSING,
 				.state = RF_NEW, .place = RP_SEGMENT, .segno = 3,
 				.what = "the lane's newest segments are missing" });
 		assert_int_equal(rep.lane[1].next_seq, last + 1);
@@ -319,7 +319,7 @@ static void test_unknown_beginning(void **state)
 	do {
 		put(0, 4000);
 		world_background(&x, 1 << 20);
-		assert_int_equal(wal_read_bounds(x.w, 0, &oldest, &newest), 0);
+		assert_int_equal(store_read_bounds(x.w, 0, &oldest, &newest), 0);
 	} while (oldest == 1);
 	assert_int_equal(world_close(&x), 0);
 	assert_int_equal(look(false), 0);
@@ -331,7 +331,7 @@ static void test_unknown_beginning(void **state)
 	assert_int_equal(rep.findings, 3);
 	assert_int_equal(rep.finding[2].from_seq, 1);
 	assert_int_equal(rep.finding[2].to_seq, oldest - 1);
-	assert_int_equal(rep.finding[2].reason, WAL_GONE);
+	assert_int_equal(rep.finding[2].reason, ABSENT_GONE);
 	assert_int_equal(rep.finding[2].state, RF_EXPLAINED);
 	assert_int_equal(rep.finding[2].place, RP_NOWHERE);
 	assert_string_equal(rep.finding[2].what, "they have expired, or their files were removed: what would tell is "
@@ -350,7 +350,7 @@ static void test_wal_apart(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		put(0, 500);
 	assert_int_equal(world_background(&x, 1 << 20), 0);
-	settled = lane_durable(wal_lane(x.w, 0));
+	settled = lane_durable(store_lane(x.w, 0));
 	put(0, 300);
 	put(0, 300);
 	world_die(&x);
@@ -360,7 +360,7 @@ static void test_wal_apart(void **state)
 	assert_int_equal(rep.lane[0].replay_records, 2);
 	assert_int_equal(rep.lane[0].replay_bytes, 600);
 	assert_int_equal(rep.lane[0].next_seq, settled + 3);
-	found((struct rec_finding){ .from_seq = 1, .to_seq = settled, .reason = WAL_MISSING, .state = RF_NEW,
+	found((struct rec_finding){ .from_seq = 1, .to_seq = settled, .reason = ABSENT_MISSING, .state = RF_NEW,
 		.place = rep.finding[0].place, .segno = rep.finding[0].segno, .what = rep.finding[0].what });
 }
 
@@ -416,7 +416,7 @@ static void test_figures(void **state)
 	assert_int_equal(rep.finding[0].segno, 1);
 	assert_int_equal(rep.finding[0].offset, end);
 	assert_in_range(rep.finding[0].bytes, 1000, 1000 + 512);
-	assert_int_equal(rep.finding[0].reason, WAL_DAMAGE);
+	assert_int_equal(rep.finding[0].reason, ABSENT_DAMAGE);
 	assert_int_equal(rep.lane[0].tail_bytes, 0);
 	/* In the wal: what is there only, and words that were never acknowledged. */
 	again(WAL_NVMM);
@@ -452,7 +452,7 @@ static void test_expired_stays_expired(void **state)
 	do {
 		put(1, 4000);
 		world_background(&x, 1 << 20);
-		assert_int_equal(wal_read_bounds(x.w, 1, &oldest, &newest), 0);
+		assert_int_equal(store_read_bounds(x.w, 1, &oldest, &newest), 0);
 	} while (oldest < 20);
 	for (unsigned i = 0; i < 6; i++) {
 		struct storefile_lane e = { 0 };
@@ -514,13 +514,13 @@ static void test_progress(void **state)
 	grow(1, 3);
 	assert_int_equal(world_close(&x), 0);
 	for (unsigned quick = 0; quick < 2; quick++) {
-		wal_report_fini(&rep);
+		report_fini(&rep);
 		most = total = steps = 0;
 		world_tool(&x, &t);
 		t.progress = progress;
 		t.progress_arg = &most;
 		t.quick = quick;
-		assert_int_equal(wal_check(&t, &rep), 0);
+		assert_int_equal(store_check(&t, &rep), 0);
 		assert_true(steps > 0);
 		assert_string_equal(last, "checking");
 		assert_int_equal(total % WORLD_SEGMENT, 0);
@@ -542,7 +542,7 @@ static void test_progress(void **state)
 		world_tool(&x, &t);
 		t.progress = progress;
 		t.progress_arg = &most;
-		assert_int_equal(wal_dump(&t, &rep, &(struct rec_dump){ &then, quiet_record, NULL }), 0);
+		assert_int_equal(store_dump(&t, &rep, &(struct rec_dump){ &then, quiet_record, NULL }), 0);
 		assert_true(then > 0);
 		assert_int_equal(steps, then);
 	}

@@ -24,7 +24,7 @@
 #include "../sim/pm_sim.h"
 #include "ring.h"
 #include "segment.h"
-#include "wal.h"
+#include "store.h"
 #include "worker.h"
 
 #define BUFS	64u
@@ -35,7 +35,7 @@ static struct {
 	struct pm_sim *pm;
 	struct blk_sim *blk;
 	struct pm_ops ops;		/* the simulator's, but for flush */
-	struct wal *wal;
+	struct store *store;
 	const uint8_t *pool;
 	size_t	 pool_len;
 	struct counters counters;
@@ -81,7 +81,7 @@ static struct sockaddr_in where;
 static int setup(void **state)
 {
 	static struct head_common common;
-	struct wal_options o = {
+	struct store_options o = {
 		.store_dir = "/store", .nvmm_path = "/nvmm", .class = WAL_NVMM, .lanes = 1,
 		.pool_bytes = BUFS * BUF, .buf_size = BUF, .segment_bytes = SEG_BYTES_MIN,
 		.record_bytes_max = 16384,
@@ -97,11 +97,11 @@ static int setup(void **state)
 	the.ops.flush = flush;
 	o.pm = &the.ops;
 	o.blk = blk_sim_ops(the.blk);
-	assert_int_equal(wal_open(&the.wal, &o, why, sizeof(why)), 0);
-	the.pool = wal_pool_base(the.wal, &the.pool_len);
+	assert_int_equal(store_open(&the.store, &o, why, sizeof(why)), 0);
+	the.pool = store_pool_base(the.store, &the.pool_len);
 	listen_here(&where);
 	the.env = (struct worker_env){
-		.ring = &ring_socket, .wal = the.wal, .common = &common, .health = &the.health, .counters = &the.counters,
+		.ring = &ring_socket, .store = the.store, .common = &common, .health = &the.health, .counters = &the.counters,
 		.limits = { 2048, 256, 32, 256, 8000 }, .conns_max = 8, .header_timeout_ms = NEVER,
 		.body_timeout_ms = NEVER, .body_step = 1, .idle_timeout_ms = NEVER, .write_timeout_ms = NEVER,
 		.pushback_ms = NEVER, .drain_ms = NEVER, .gone = lost,
@@ -117,7 +117,7 @@ static int teardown(void **state)
 	worker_join(the.worker);
 	worker_free(the.worker);
 	close(the.listener);
-	assert_int_equal(wal_close(the.wal), 0);
+	assert_int_equal(store_close(the.store), 0);
 	pm_sim_free(the.pm);
 	blk_sim_free(the.blk);
 	return 0;

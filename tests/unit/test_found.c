@@ -81,27 +81,27 @@ static void put(char who, uint32_t lane, uint64_t segno, uint32_t cls, uint64_t 
 	put_at(&h, lane, segno, 3);
 }
 
-static int repaired(const char *nvmm, bool give_up, struct wal_report *rep)
+static int repaired(const char *nvmm, bool give_up, struct report *rep)
 {
 	struct rec_tool t;
 
 	world_tool(&x, &t);
 	t.nvmm_path = nvmm;
 	t.give_up = give_up;
-	return wal_repair(&t, rep);
+	return store_repair(&t, rep);
 }
 
 /* The block that repair made. */
 static struct storefile_block made(const char *nvmm, bool give_up)
 {
-	struct wal_report rep;
+	struct report rep;
 	struct storefile_block b = { 0 };
 	enum storefile_found found;
 	int err = repaired(nvmm, give_up, &rep);
 
 	if (err)
 		fail_msg("%s", rep.why);
-	wal_report_fini(&rep);
+	report_fini(&rep);
 	assert_int_equal(storefile_probe(blk_sim_ops(x.blk), WORLD_STORE, &found, &b), 0);
 	assert_int_equal(found, STOREFILE_GOOD);
 	return b;
@@ -110,13 +110,13 @@ static struct storefile_block made(const char *nvmm, bool give_up)
 /* What stops repair without --give-up-wal, in a part of its words; NULL: nothing. */
 static void asks(const char *words)
 {
-	struct wal_report rep;
+	struct report rep;
 	int err = repaired(NULL, false, &rep);
 
-	assert_int_equal(err, words ? WAL_EWALMISSING : 0);
+	assert_int_equal(err, words ? STORE_EWALMISSING : 0);
 	if (words && !strstr(rep.why, words))
 		fail_msg("%s", rep.why);
-	wal_report_fini(&rep);
+	report_fini(&rep);
 }
 
 /* Its identity and its age, its segments' size and its class. */
@@ -277,7 +277,7 @@ static void test_of_no_class(void **state)
 /* Segments of a newer program, or of another machine: theirs, whatever else is there. */
 static void test_other_formats(void **state)
 {
-	struct wal_report rep;
+	struct report rep;
 
 	(void)state;
 	for (unsigned what = 0; what < 4; what++) {
@@ -292,8 +292,8 @@ static void test_other_formats(void **state)
 			h.byte_order = __builtin_bswap32(h.byte_order);
 		h.crc = crc32c(&h, offsetof(struct seg_header, crc));
 		put_at(&h, 0, 2, what % 2 ? 1 : 3);
-		assert_int_equal(repaired(NULL, true, &rep), what < 2 ? WAL_EVERSION : WAL_EBYTEORDER);
-		wal_report_fini(&rep);
+		assert_int_equal(repaired(NULL, true, &rep), what < 2 ? STORE_EVERSION : STORE_EBYTEORDER);
+		report_fini(&rep);
 	}
 }
 
@@ -301,7 +301,7 @@ static void test_other_formats(void **state)
 static void test_of_the_wal(void **state)
 {
 	struct storefile_block was, b;
-	struct wal_report rep;
+	struct report rep;
 	enum storefile_found found;
 	const struct blk_ops *blk;
 	struct storefile s;
@@ -334,7 +334,7 @@ static void test_of_the_wal(void **state)
 
 			world_tool(&x, &t);
 			t.nvmm_path = WORLD_NVMM;
-			assert_int_equal(wal_check(&t, &rep), 0);
+			assert_int_equal(store_check(&t, &rep), 0);
 			assert_int_equal(rep.wal_class, WAL_NVMM);
 			assert_string_equal(rep.nvmm_path, WORLD_NVMM);
 			assert_true(rep.unclean);
@@ -342,11 +342,11 @@ static void test_of_the_wal(void **state)
 			assert_int_equal(rep.finding[0].place, RP_STORE);
 			assert_int_equal(rep.finding[0].state, RF_DAMAGE);
 			assert_true(rep.finding[0].from_seq > rep.finding[0].to_seq);
-			wal_report_fini(&rep);
+			report_fini(&rep);
 			/* At a place without one it is asked for. */
 			t.nvmm_path = "/other";
-			assert_int_equal(wal_check(&t, &rep), segments ? WAL_EWALMISSING : WAL_EFORMAT);
-			wal_report_fini(&rep);
+			assert_int_equal(store_check(&t, &rep), segments ? STORE_EWALMISSING : STORE_EFORMAT);
+			report_fini(&rep);
 		}
 		assert_int_equal(storefile_probe(blk, WORLD_STORE, &found, NULL), 0);
 		assert_int_equal(found, STOREFILE_BAD);
@@ -366,7 +366,7 @@ static void test_of_the_wal(void **state)
 static void test_its_wal_is_there(void **state)
 {
 	const struct blk_ops *blk;
-	struct wal_report rep;
+	struct report rep;
 	struct rec_tool t;
 
 	(void)state;
@@ -398,11 +398,11 @@ static void test_its_wal_is_there(void **state)
 		}
 		world_tool(&x, &t);
 		t.nvmm_path = i == 1 ? "/other" : NULL;
-		wal_check(&t, &rep);
+		store_check(&t, &rep);
 		assert_int_equal(rep.facts.store, i < 2 ? RS_GOOD : RS_FOREIGN);
 		if (i < 2)
 			assert_int_equal(rep.lane[0].replay_records, 1);
-		wal_report_fini(&rep);
+		report_fini(&rep);
 	}
 }
 
@@ -433,23 +433,23 @@ static void test_of_no_size(void **state)
 /* A start does not make it again: it says who does. */
 static void test_a_start_asks(void **state)
 {
-	struct wal_options o = { .store_dir = WORLD_STORE, .class = WAL_FSYNC, .lanes = 1, .buf_size = WORLD_BUF,
+	struct store_options o = { .store_dir = WORLD_STORE, .class = WAL_FSYNC, .lanes = 1, .buf_size = WORLD_BUF,
 		.pool_bytes = WORLD_BUFS * WORLD_BUF, .segment_bytes = BYTES, .record_bytes_max = 4096,
 		.pm = pm_sim_ops(x.pm), .blk = blk_sim_ops(x.blk) };
 	enum storefile_found found;
 	char why[512];
-	struct wal *w;
+	struct store *w;
 
 	(void)state;
 	put('a', 0, 1, WAL_FSYNC, 1000);
-	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_EFORMAT);
+	assert_int_equal(store_open(&w, &o, why, sizeof(why)), STORE_EFORMAT);
 	assert_string_equal(why, WORLD_STORE ": its file `store` is lost, or damaged beyond use; the segments are "
 			    "there: `pasted-recover repair` makes it again from them");
 	assert_int_equal(storefile_probe(blk_sim_ops(x.blk), WORLD_STORE, &found, NULL), 0);
 	assert_int_equal(found, STOREFILE_BAD);
 	made(NULL, false);
-	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
-	assert_int_equal(wal_close(w), 0);
+	assert_int_equal(store_open(&w, &o, why, sizeof(why)), 0);
+	assert_int_equal(store_close(w), 0);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "fake_wal.h"
+#include "fake_store.h"
 
 static char buf[HEALTH_TEXT];
 static size_t len;

@@ -19,7 +19,7 @@
 #include "seg_scan.h"
 #include "segment.h"
 #include "storefile.h"
-#include "wal.h"
+#include "store.h"
 
 #define FILE_PATH "/s/store"
 
@@ -113,7 +113,7 @@ static void test_made_by_another(void **state)
 
 	late_sim = s;
 	late.lock = late_lock;
-	assert_int_equal(storefile_create(&st, &late, "/s", &wanted, NULL, 0), WAL_EBUSY);
+	assert_int_equal(storefile_create(&st, &late, "/s", &wanted, NULL, 0), STORE_EBUSY);
 	assert_memory_equal(blk_sim_bytes(s, FILE_PATH, &n), late_file, sizeof(late_file));
 }
 
@@ -129,7 +129,7 @@ static void test_another_version(void **state)
 		c[0].version = WAL_VERSION + !!(newer & 2);
 		c[1].version = WAL_VERSION + !!(newer & 1);
 		put_copies(s, c);
-		assert_int_equal(storefile_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), WAL_EVERSION);
+		assert_int_equal(storefile_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), STORE_EVERSION);
 	}
 }
 
@@ -230,11 +230,11 @@ static void test_one_at_a_time(void **state)
 	assert_int_equal(blk->mkdir(blk->ctx, NULL, "/s"), 0);
 	assert_int_equal(blk->open(blk->ctx, NULL, FILE_PATH, BLK_RDWR | BLK_CREATE, &other), 0);
 	assert_int_equal(blk->lock(other), 0);
-	assert_int_equal(storefile_create(&st, blk, "/s", &wanted, NULL, 0), WAL_EBUSY);
+	assert_int_equal(storefile_create(&st, blk, "/s", &wanted, NULL, 0), STORE_EBUSY);
 	blk->close(other);
 	assert_int_equal(storefile_create(&st, blk, "/s", &wanted, NULL, 0), 0);
-	assert_int_equal(storefile_open(&second, blk, "/s", false, NULL, 0), WAL_EBUSY);
-	assert_int_equal(storefile_open(&second, blk, "/s", true, NULL, 0), WAL_EBUSY);
+	assert_int_equal(storefile_open(&second, blk, "/s", false, NULL, 0), STORE_EBUSY);
+	assert_int_equal(storefile_open(&second, blk, "/s", true, NULL, 0), STORE_EBUSY);
 	storefile_close(&st);
 }
 

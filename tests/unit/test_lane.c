@@ -22,7 +22,7 @@
 #include "seg_read.h"
 #include "seg_scan.h"
 #include "settle.h"
-#include "wal.h"
+#include "store.h"
 
 #define LOG_DIR "/log"
 #define BUF 2048u
@@ -578,8 +578,8 @@ static void admission(void **state)
 	atomic_store(&l->settle_failed, -EBADMSG);
 	assert_int_equal(lane_admit(l, 10), -EIO);
 	assert_int_equal(lane_failed(l), -EBADMSG);
-	atomic_store(&l->failed, WAL_EGONE);
-	assert_int_equal(lane_failed(l), WAL_EGONE);
+	atomic_store(&l->failed, STORE_EGONE);
+	assert_int_equal(lane_failed(l), STORE_EGONE);
 	words_left(512);
 	w.pool.nodes_left = 2 * 64 + 1024;
 	teardown(true);
@@ -1980,18 +1980,18 @@ static void the_first_failure_stays(void **state)
 	assert_true(append());
 	blk_sim_fault(w.disk, SIM_SYNC, 1, 1, EIO);
 	assert_int_equal(lane_commit(l, 1), 0);
-	atomic_store(&l->failed, WAL_EGONE);
-	assert_int_equal(complete(), WAL_EGONE);
-	assert_int_equal(lane_failed(l), WAL_EGONE);
-	assert_int_equal(lane_commit(l, 1), WAL_EGONE);
+	atomic_store(&l->failed, STORE_EGONE);
+	assert_int_equal(complete(), STORE_EGONE);
+	assert_int_equal(lane_failed(l), STORE_EGONE);
+	assert_int_equal(lane_commit(l, 1), STORE_EGONE);
 	assert_int_equal(lane_durable(l), 0);
 	teardown(false);
 	setup(WAL_NVMM, 128, 32);
 	assert_true(append());
 	assert_int_equal(lane_commit(l, 1), 0);
-	atomic_store(&l->failed, WAL_EGONE);
-	assert_int_equal(settle_slice(l, w.settle, 1), WAL_EGONE);
-	assert_int_equal(lane_commit(l, 1), WAL_EGONE);
+	atomic_store(&l->failed, STORE_EGONE);
+	assert_int_equal(settle_slice(l, w.settle, 1), STORE_EGONE);
+	assert_int_equal(lane_commit(l, 1), STORE_EGONE);
 	assert_int_equal(atomic_load(&l->settle_failed), 0);
 	teardown(false);
 }

@@ -31,8 +31,8 @@ static struct script {
 	bool no_ring;
 	const char *ring_why;
 	unsigned long files;		/* that may be open */
-	int store[WAITS];		/* wal_open, one after the other */
-	int close;			/* wal_close */
+	int store[WAITS];		/* store_open, one after the other */
+	int close;			/* store_close */
 	unsigned service_fails, worker_fails;	/* which, from 1 */
 	struct { enum daemon_event got; bool woken; } wait[WAITS];	/* woken: not before daemon_wake() */
 	bool hang;			/* workers end only when they are told: now */
@@ -290,11 +290,11 @@ void waiting_stop(struct waiting *w)
 	t("-waiting ");
 }
 
-#define WAL ((struct wal *)0x20)
+#define A_STORE ((struct store *)0x20)
 
-static struct wal_options options;
+static struct store_options options;
 
-int wal_open(struct wal **w, const struct wal_options *o, char *why, size_t n)
+int store_open(struct store **w, const struct store_options *o, char *why, size_t n)
 {
 	static unsigned tries;
 	int err = script.store[tries++];
@@ -304,44 +304,44 @@ int wal_open(struct wal **w, const struct wal_options *o, char *why, size_t n)
 	options = *o;
 	CHECK(tries < WAITS);
 	if (err)
-		snprintf(why, n, err == WAL_EBUSY ? "" : "store why");
+		snprintf(why, n, err == STORE_EBUSY ? "" : "store why");
 	for (unsigned i = 0; i < script.progress; i++) {
 		o->progress(o->progress_arg, "x", i, 10);
 		CHECK(health->done == i && health->total == 10);
 		clock_ns += 7000000;
 	}
-	*w = WAL;
+	*w = A_STORE;
 	return err;
 }
 
-static struct wal_report report;
+static struct report report;
 
-const struct wal_report *wal_open_report(const struct wal *w)
+const struct report *store_open_report(const struct store *w)
 {
-	CHECK(w == WAL);
+	CHECK(w == A_STORE);
 	return &report;
 }
 
-uint64_t wal_report_damaged(const struct wal_report *r)
+uint64_t report_damaged(const struct report *r)
 {
 	CHECK(r == &report);
 	return script.damaged;
 }
 
-uint64_t wal_report_unread(const struct wal_report *r)
+uint64_t report_unread(const struct report *r)
 {
 	CHECK(r == &report && !opening);
 	return script.unread;
 }
 
-int wal_close(struct wal *w)
+int store_close(struct store *w)
 {
-	CHECK(w == WAL);
+	CHECK(w == A_STORE);
 	t("-store ");
 	return script.close;
 }
 
-const char *wal_strerror(int err)
+const char *store_strerror(int err)
 {
 	static char text[32];
 
@@ -354,9 +354,9 @@ const struct blk_ops *disk_ops(void)
 	return (const struct blk_ops *)0x30;
 }
 
-void fault_watch(const struct wal *w)
+void fault_watch(const struct store *w)
 {
-	CHECK(w == WAL);
+	CHECK(w == A_STORE);
 	t("fault ");
 }
 
@@ -365,9 +365,9 @@ void fault_forget(void)
 	t("-fault ");
 }
 
-void parting_note(struct parting *p, struct wal *w)
+void parting_note(struct parting *p, struct store *w)
 {
-	CHECK(w == WAL);
+	CHECK(w == A_STORE);
 	p->lanes = 5;
 	t("parting ");
 }
@@ -380,9 +380,9 @@ void parting_words(const struct parting *p, const char *store, const char *nvmm,
 
 #define CHECKPOINT ((struct checkpoint *)0x40)
 
-int checkpoint_start(struct checkpoint **c, struct wal *wal, struct health *h, unsigned interval_ms, uint64_t slice)
+int checkpoint_start(struct checkpoint **c, struct store *store, struct health *h, unsigned interval_ms, uint64_t slice)
 {
-	CHECK(wal == WAL && h == health && slice == 262144);
+	CHECK(store == A_STORE && h == health && slice == 262144);
 	t("checkpoint(%u) ", interval_ms);
 	*c = script.checkpoint ? NULL : CHECKPOINT;
 	return script.checkpoint;
@@ -617,7 +617,7 @@ static void test_no_store(void **state)
 	(void)state;
 	script.store[0] = -EIO;
 	expect(1, DOOR "open(recovering) ERR[cannot open the store: store why] -waiting -listen " GONE);
-	script.store[0] = WAL_EBUSY;
+	script.store[0] = STORE_EBUSY;
 	expect(1, DOOR "open(recovering) ERR[cannot open the store: error -2004] -waiting -listen " GONE);
 }
 
@@ -704,7 +704,7 @@ static void test_not_closed(void **state)
 static void test_no_room(void **state)
 {
 	(void)state;
-	script.store[0] = script.store[1] = WAL_ENOROOM;
+	script.store[0] = script.store[1] = STORE_ENOROOM;
 	script.wait[0].got = script.wait[1].got = DAEMON_TIMEOUT;
 	script.wait[1].woken = false;
 	script.wait[2].got = DAEMON_STOP;
@@ -718,7 +718,7 @@ static void test_no_room(void **state)
 	script.wait[2].got = DAEMON_TIMEOUT;
 	expect(1, DOOR "open(recovering) ERR[store why; recovery goes on by itself when there is room] wait(1000) "
 	       "open(recovering) ERR[cannot open the store: store why] -waiting -listen " GONE);
-	script.store[1] = WAL_ENOROOM;
+	script.store[1] = STORE_ENOROOM;
 	script.wait[1].got = DAEMON_STOP;
 	expect(0, DOOR "open(recovering) ERR[store why; recovery goes on by itself when there is room] wait(1000) "
 	       "open(recovering) wait(1000) NOTE[stopped before the store was open; the next start goes on with it] "
@@ -750,7 +750,7 @@ static void test_recovery_told(void **state)
 	lane[1].records = 20;
 	lane[0].replay_records = 3;
 	lane[1].replay_records = 4;
-	report = (struct wal_report){ .lanes = 2, .lane = lane };
+	report = (struct report){ .lanes = 2, .lane = lane };
 	assert_int_equal(run_main(NULL), 0);
 	assert_non_null(strstr(shared->text, STORE));		/* nothing to tell */
 	report.unclean = true;
@@ -779,7 +779,7 @@ static void test_recovery_told(void **state)
 	script.config.class = WAL_NONE;				/* there is none */
 	assert_int_equal(run_main(NULL), 0);
 	assert_non_null(strstr(shared->text, "open(recovering) fault "));
-	report = (struct wal_report){ .lanes = 0 };
+	report = (struct report){ .lanes = 0 };
 }
 
 /* ---- the limits ---- */
@@ -843,7 +843,7 @@ static void test_memory(void **state)
 
 static void check_workers(void)
 {
-	CHECK(!strcmp(wenv->ring->name, "a-ring") && wenv->wal == WAL && wenv->health == health);
+	CHECK(!strcmp(wenv->ring->name, "a-ring") && wenv->store == A_STORE && wenv->health == health);
 	CHECK((uintptr_t)wenv->records == 0x50 && (uintptr_t)wenv->pages == 0x51 && wenv->checkpoint == CHECKPOINT);
 	CHECK(wenv->counters && senv.counters[0] == &wenv->counters[0] && senv.counters[1] == &wenv->counters[1]);
 	CHECK(wenv->limits.head_bytes == 1000 && wenv->limits.target_bytes == 2000 && wenv->limits.headers == 3);
@@ -861,9 +861,9 @@ static void check_workers(void)
 
 static void check_service(void)
 {
-	CHECK(senv.wal == WAL && senv.class == WAL_FSYNC && senv.nworkers == 2 && senv.health == health);
+	CHECK(senv.store == A_STORE && senv.class == WAL_FSYNC && senv.nworkers == 2 && senv.health == health);
 	CHECK(!strcmp(senv.version, PACKAGE_VERSION) && !strcmp(senv.class_why, "class why"));
-	CHECK(!strcmp(senv.ring, "a-ring") && !strcmp(senv.store, "/store") && !senv.nvmm);
+	CHECK(!strcmp(senv.ring, "a-ring") && !strcmp(senv.store_dir, "/store") && !senv.nvmm);
 	CHECK(!strcmp(senv.listen, "addresses") && strstr(senv.common->keep, "timeout=7\r\n") && senv.buf_size == 4096);
 	CHECK(senv.absent && senv.counters);
 	t(" ");
@@ -873,7 +873,7 @@ static void check_service(void)
 
 static void check_none(void)
 {
-	CHECK(!senv.wal && senv.class == WAL_NONE && !senv.store && !senv.common->keep_len && !wenv->checkpoint);
+	CHECK(!senv.store && senv.class == WAL_NONE && !senv.store_dir && !senv.common->keep_len && !wenv->checkpoint);
 	senv.kick_checkpoint(senv.arg);
 	t(" none");
 }

@@ -13,15 +13,15 @@
 
 #include <cmocka.h>
 
-#include "fake_wal.h"
+#include "fake_store.h"
 
 static struct counters count[2];
 static const struct counters *const counters[] = { &count[0], &count[1] };
 static struct health health;
 static struct service_env env = {
-	.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 2, .counters = counters,
+	.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 2, .counters = counters,
 	.health = &health, .version = "1.2.3", .class_why = "it \"is\"\tso \xff\xc3\xa9",
-	.ring = "uring", .store = "/", .listen = "127.0.0.1:1", .buf_size = 2048, .started_ms = 1700000000000u,
+	.ring = "uring", .store_dir = "/", .listen = "127.0.0.1:1", .buf_size = 2048, .started_ms = 1700000000000u,
 };
 
 static int setup(void **state)
@@ -254,13 +254,13 @@ static void test_stats(void **state)
 	assert_non_null(strstr(t, "\"conditions\":[\"lane-failed\",\"no-space\"]"));
 	assert_non_null(strstr(t, "{\"lane\":1,"));
 	free(t);
-	env.wal = NULL;
+	env.store = NULL;
 	t = text_of(stats_json);
 	balanced(t);
 	assert_non_null(strstr(t, "\"lanes\":[]"));
 	free(t);
 	free(text_of(metrics_text));
-	env.wal = FAKE_WAL;
+	env.store = FAKE_STORE;
 }
 
 /* How many members the object of that name has. */
@@ -388,11 +388,11 @@ static void test_gauges(void **state)
 		{ "gathered_bytes_total", 802 }, { "expired_records_total", 902 }, { "failed_errno", EIO },
 		{ "no_space", 1 }, { "fill_percent", 8 },
 	};
-	static uint64_t absent[WAL_REASONS];
+	static uint64_t absent[ABSENT_REASONS];
 	char name[128], *t;
 
 	(void)state;
-	for (unsigned i = 0; i < WAL_REASONS; i++)
+	for (unsigned i = 0; i < ABSENT_REASONS; i++)
 		absent[i] = 40 + i;
 	env.absent = absent;
 	t = text_of(metrics_text);
@@ -405,9 +405,9 @@ static void test_gauges(void **state)
 		snprintf(name, sizeof name, "pasted_lane_%s{lane=\"1\"}", lane[i].name);
 		assert_true(value(t, name) == lane[i].v);
 	}
-	for (unsigned i = 0; i < WAL_REASONS; i++) {	/* each reason but the one that is none */
-		snprintf(name, sizeof name, "pasted_records_absent_total{reason=\"%s\"} %u\n", wal_reason_name(i), 40 + i);
-		assert_int_equal(!!strstr(t, name), i != WAL_IS_THERE);
+	for (unsigned i = 0; i < ABSENT_REASONS; i++) {	/* each reason but the one that is none */
+		snprintf(name, sizeof name, "pasted_records_absent_total{reason=\"%s\"} %u\n", absent_name(i), 40 + i);
+		assert_int_equal(!!strstr(t, name), i != ABSENT_NOT);
 	}
 	free(t);
 	env.absent = NULL;
@@ -449,14 +449,14 @@ static void test_process(void **state)
 	free(t);
 	for (int k = 0; k < 2; k++) {		/* unknown is not told as a number, though it was known before */
 		no_disk = false;
-		env.store = "/";
+		env.store_dir = "/";
 		free(text_of(stats_json));
 		no_disk = !k;
-		env.store = k ? NULL : "/";
+		env.store_dir = k ? NULL : "/";
 		t = text_of(stats_json);
 		assert_null(strstr(t, "store_free"));
 		free(t);
-		env.store = k ? NULL : "/";
+		env.store_dir = k ? NULL : "/";
 		t = text_of(metrics_text);
 		assert_null(strstr(t, "store_free"));
 		free(t);
@@ -466,7 +466,7 @@ static void test_process(void **state)
 		free(t);
 	}
 	no_disk = false;
-	env.store = "/";
+	env.store_dir = "/";
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

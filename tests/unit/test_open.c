@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_open.c - wal_open and what it gives: the edges of what may be asked for, places and what
+ * test_open.c - store_open and what it gives: the edges of what may be asked for, places and what
  * they can give, every refusal in its words, and the figures of a lane.
  */
 #include <errno.h>
@@ -48,25 +48,25 @@ static void put(unsigned lane, uint32_t len)
 	assert_int_equal(world_put(&x, lane, len), 0);
 }
 
-static const struct wal_options fine = {
+static const struct store_options fine = {
 	.store_dir = WORLD_STORE, .nvmm_path = WORLD_NVMM, .class = WAL_NVMM, .lanes = 2,
 	.pool_bytes = 2 * 64 * 2048, .buf_size = 2048, .segment_bytes = 128 << 10,
 	.record_bytes_max = 32768,
 };
 
-static int open_with(struct wal_options *o)
+static int open_with(struct store_options *o)
 {
-	struct wal *w;
+	struct store *w;
 	int err;
 
 	o->pm = pm_sim_ops(x.pm);
 	o->blk = blk_sim_ops(x.blk);
 	*why = '\0';
-	err = wal_open(&w, o, why, sizeof(why));
+	err = store_open(&w, o, why, sizeof(why));
 	if (err)
 		assert_null(w);
 	else
-		assert_int_equal(wal_close(w), 0);
+		assert_int_equal(store_close(w), 0);
 	return err;
 }
 
@@ -80,7 +80,7 @@ static void told(const char *words)
 
 static void test_edges(void **state)
 {
-	struct wal_options o;
+	struct store_options o;
 
 	(void)state;
 #define AT(change, err, words) do { \
@@ -148,12 +148,12 @@ static void test_edges(void **state)
 	o.lanes = 0;
 	memset(why, '#', sizeof(why));
 	{
-		struct wal *w;
+		struct store *w;
 
-		assert_int_equal(wal_open(&w, &o, NULL, 0), -EINVAL);
-		assert_int_equal(wal_open(&w, &o, why, 0), -EINVAL);
+		assert_int_equal(store_open(&w, &o, NULL, 0), -EINVAL);
+		assert_int_equal(store_open(&w, &o, why, 0), -EINVAL);
 		assert_int_equal(why[0], '#');
-		assert_int_equal(wal_open(&w, &o, why, 3), -EINVAL);
+		assert_int_equal(store_open(&w, &o, why, 3), -EINVAL);
 		assert_string_equal(why, "0 ");
 	}
 }
@@ -161,43 +161,43 @@ static void test_edges(void **state)
 static void test_errors_in_words(void **state)
 {
 	static const struct { int err; const char *words; } rows[] = {
-		{ WAL_EFORMAT, "not a store, or damaged beyond use" },
-		{ WAL_EVERSION, "made by a version with another format" },
-		{ WAL_EBYTEORDER, "made on a machine with another byte order" },
-		{ WAL_EBUSY, "in use by another process" },
-		{ WAL_EWALMISSING, "the attached wal is missing" },
-		{ WAL_EMISMATCH, "belongs to another store" },
-		{ WAL_ENODIR, "no store there" },
-		{ WAL_EWEAK, "the place cannot give the class asked for" },
-		{ WAL_ENOROOM, "no room on the disk for what recovery has to write" },
-		{ WAL_EGONE, "its file was removed or replaced while it was in use" },
-		{ WAL_ENOTFILE, "not a regular file (but a link, a folder, a pipe or a device), so it is left alone" },
-		{ WAL_ELINKED, "the file has another name (a hard link), under which it would be written too: remove "
+		{ STORE_EFORMAT, "not a store, or damaged beyond use" },
+		{ STORE_EVERSION, "made by a version with another format" },
+		{ STORE_EBYTEORDER, "made on a machine with another byte order" },
+		{ STORE_EBUSY, "in use by another process" },
+		{ STORE_EWALMISSING, "the attached wal is missing" },
+		{ STORE_EMISMATCH, "belongs to another store" },
+		{ STORE_ENODIR, "no store there" },
+		{ STORE_EWEAK, "the place cannot give the class asked for" },
+		{ STORE_ENOROOM, "no room on the disk for what recovery has to write" },
+		{ STORE_EGONE, "its file was removed or replaced while it was in use" },
+		{ STORE_ENOTFILE, "not a regular file (but a link, a folder, a pipe or a device), so it is left alone" },
+		{ STORE_ELINKED, "the file has another name (a hard link), under which it would be written too: remove "
 		  "that name, or copy the file and put the copy in its place" },
-		{ WAL_ENOTDIR, "not a folder (a link to one is not followed here)" },
+		{ STORE_ENOTDIR, "not a folder (a link to one is not followed here)" },
 		{ -ENOSPC, "No space left on device" }, { ENOSPC, "No space left on device" }, { 0, "Success" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_string_equal(wal_strerror(rows[i].err), rows[i].words);
+		assert_string_equal(store_strerror(rows[i].err), rows[i].words);
 }
 
 /* ---- places, as the kernel has them ---- */
 
 static int place(const char *store, const char *nvmm, enum wal_class cls)
 {
-	struct wal_options o = fine;
-	struct wal *w;
+	struct store_options o = fine;
+	struct store *w;
 	int err;
 
 	o.store_dir = store;
 	o.nvmm_path = nvmm;
 	o.class = cls;
 	*why = '\0';
-	err = wal_open(&w, &o, why, sizeof(why));
+	err = store_open(&w, &o, why, sizeof(why));
 	if (!err)
-		assert_int_equal(wal_close(w), 0);
+		assert_int_equal(store_close(w), 0);
 	return err;
 }
 
@@ -211,34 +211,34 @@ static void test_places(void **state)
 	assert_non_null(mkdtemp(memory));
 	/* What is still to be made is on what its folder is on. */
 	snprintf(path, sizeof(path), "%s/new", memory);
-	assert_int_equal(place(path, NULL, WAL_FSYNC), WAL_EWEAK);
+	assert_int_equal(place(path, NULL, WAL_FSYNC), STORE_EWEAK);
 	told("/new: ");
 	told("is in memory (tmpfs), so the store would not survive a reboot, and class fsync cannot be had");
 	strcat(path, "///");
-	assert_int_equal(place(path, NULL, WAL_FSYNC), WAL_EWEAK);
+	assert_int_equal(place(path, NULL, WAL_FSYNC), STORE_EWEAK);
 	assert_int_equal(chdir(memory), 0);
-	assert_int_equal(place("new", NULL, WAL_FSYNC), WAL_EWEAK);
+	assert_int_equal(place("new", NULL, WAL_FSYNC), STORE_EWEAK);
 	assert_int_equal(place("new/", NULL, WAL_NVMM), -EINVAL);
 	assert_int_equal(place("new/x", NULL, WAL_FSYNC), -ENOENT);
 	told("new/x: the directory that it is to be made in does not exist: make it first");
 	assert_int_equal(close(open("file", O_CREAT | O_WRONLY, 0600)), 0);
-	assert_int_equal(place("file", NULL, WAL_FSYNC), WAL_ENOTDIR);
+	assert_int_equal(place("file", NULL, WAL_FSYNC), STORE_ENOTDIR);
 	told("file is neither a folder nor a link to one");
 	assert_int_equal(unlink("file"), 0);
 	/* By name it may be there. */
 	assert_int_equal(place("new", memory, WAL_VOLATILE), 0);
-	assert_int_equal(place("new", memory, WAL_FSYNC), WAL_EWEAK);
+	assert_int_equal(place("new", memory, WAL_FSYNC), STORE_EWEAK);
 	/* Its wal in the folder that is made for it: held all the same, with its files. */
 	{
-		struct wal_options o = fine;
+		struct store_options o = fine;
 		struct pm_hold *h;
-		struct wal *w;
+		struct store *w;
 
 		o.store_dir = o.nvmm_path = "both";
 		o.class = WAL_VOLATILE;
-		assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
+		assert_int_equal(store_open(&w, &o, why, sizeof(why)), 0);
 		assert_int_equal(pm_nvmm.hold(NULL, "both", &h), -EWOULDBLOCK);
-		assert_int_equal(wal_close(w), 0);
+		assert_int_equal(store_close(w), 0);
 		assert_int_equal(pm_nvmm.hold(NULL, "both", &h), 0);
 		pm_nvmm.release(NULL, h);
 	}
@@ -248,15 +248,15 @@ static void test_places(void **state)
 	assert_non_null(mkdtemp(disk));
 	snprintf(path, sizeof(path), "%s/store", disk);
 	assert_int_equal(place(path, NULL, WAL_FSYNC), 0);
-	assert_int_equal(place(path, disk, WAL_NVMM), WAL_EWEAK);
+	assert_int_equal(place(path, disk, WAL_NVMM), STORE_EWEAK);
 	told("so it gives class fsync, not nvmm");
-	assert_int_equal(place(path, memory, WAL_NVMM_EADR), WAL_EWEAK);
+	assert_int_equal(place(path, memory, WAL_NVMM_EADR), STORE_EWEAK);
 	told("so it gives class volatile, not nvmm-eadr");
 	assert_int_equal(place(path, "/nowhere/at/all", WAL_NVMM), -ENOENT);
 	told("/nowhere/at/all: No such file or directory");
 	/* The records' own folder leads to memory. */
 	sh("rm -rf %s/log && ln -s %s/new/log %s/log", path, memory, path);
-	assert_int_equal(place(path, NULL, WAL_FSYNC), WAL_EWEAK);
+	assert_int_equal(place(path, NULL, WAL_FSYNC), STORE_EWEAK);
 	told("/store/log: ");
 	sh("rm -rf %s", disk);
 out:
@@ -288,7 +288,7 @@ static void test_refusals_of_the_store(void **state)
 	put(0, 100);
 	assert_int_equal(world_close(&x), 0);
 	assert_int_equal(storefile_open(&s, blk, WORLD_STORE, true, NULL, 0), 0);
-	refused(WAL_EBUSY, WORLD_STORE ": in use by another process; stop it first, or give another store");
+	refused(STORE_EBUSY, WORLD_STORE ": in use by another process; stop it first, or give another store");
 	storefile_close(&s);
 	memcpy(file, blk_sim_bytes(x.blk, WORLD_STORE "/store", &n), sizeof(file));
 	for (unsigned what = 0; what < 2; what++) {
@@ -303,7 +303,7 @@ static void test_refusals_of_the_store(void **state)
 		memcpy(other, &b, sizeof(b));
 		memcpy(other + 4096, &b, sizeof(b));
 		assert_int_equal(blk_sim_put(x.blk, WORLD_STORE "/store", other, sizeof(other)), 0);
-		refused(what ? WAL_EBYTEORDER : WAL_EVERSION, what ? WORLD_STORE ": made on a machine with another "
+		refused(what ? STORE_EBYTEORDER : STORE_EVERSION, what ? WORLD_STORE ": made on a machine with another "
 			"byte order; read it there" : WORLD_STORE ": made by a version of pasted with another format; "
 			"use that version");
 	}
@@ -334,7 +334,7 @@ static void test_refusals_of_the_store(void **state)
 		storefile_block_encode(c);
 	}
 	blk_sim_put(x.blk, WORLD_STORE "/store", file, sizeof(file));
-	refused(WAL_EMISMATCH, WORLD_STORE ": its file `store` is another store's, no segment has that identity: put "
+	refused(STORE_EMISMATCH, WORLD_STORE ": its file `store` is another store's, no segment has that identity: put "
 		"the right one back, or `pasted-recover repair` makes it again from the segments");
 }
 
@@ -344,7 +344,7 @@ static void test_refusals_of_the_wal(void **state)
 	struct pm_hold *h;
 	uint8_t junk[8192];
 	struct wal_super *s;
-	struct wal_options o = fine;
+	struct store_options o = fine;
 
 	(void)state;
 	pm = pm_sim_ops(x.pm);
@@ -355,25 +355,25 @@ static void test_refusals_of_the_wal(void **state)
 	pm = pm_sim_ops(x.pm);
 	/* In use, and it says by whom. */
 	assert_int_equal(pm->hold(pm->ctx, WORLD_NVMM, &h), 0);
-	refused(WAL_EBUSY, WORLD_NVMM ": the wal there is in use by another process, for the store at " WORLD_STORE
+	refused(STORE_EBUSY, WORLD_NVMM ": the wal there is in use by another process, for the store at " WORLD_STORE
 		"; stop it first");
 	o.store_dir = "/second";
-	assert_int_equal(open_with(&o), WAL_EBUSY);
+	assert_int_equal(open_with(&o), STORE_EBUSY);
 	told(WORLD_NVMM ": in use by another process, for the store at " WORLD_STORE "; give another place for the "
 	     "wal, or stop it first");
 	pm->release(pm->ctx, h);
 	/* Another store's. */
-	assert_int_equal(open_with(&o), WAL_EMISMATCH);
+	assert_int_equal(open_with(&o), STORE_EMISMATCH);
 	told(WORLD_NVMM ": has the wal of another store (" WORLD_STORE "); give another place, or remove the files "
 	     "wal and pktbufs there if nothing needs them");
 	/* A place in use by nobody knows whom. */
 	pm_sim_put(x.pm, "/other/wal", junk, sizeof(junk));
 	assert_int_equal(pm->hold(pm->ctx, "/other", &h), 0);
 	o.nvmm_path = "/other";
-	assert_int_equal(open_with(&o), WAL_EBUSY);
+	assert_int_equal(open_with(&o), STORE_EBUSY);
 	told("/other: in use by another process; give another place for the wal, or stop it first");
 	pm->release(pm->ctx, h);
-	assert_int_equal(open_with(&o), WAL_EFORMAT);
+	assert_int_equal(open_with(&o), STORE_EFORMAT);
 	told("/other: holds something that is no wal; give another place, or remove (device-dax: zero the start of) it");
 	/* Of another version: nothing in it is to be given up. */
 	for (unsigned what = 0; what < 2; what++) {
@@ -389,7 +389,7 @@ static void test_refusals_of_the_wal(void **state)
 				s->version++;
 			s->crc = crc32c(s, offsetof(struct wal_super, crc));
 		}
-		refused(WAL_EFORMAT, what ? WORLD_NVMM ": the attached wal was made on a machine with another byte "
+		refused(STORE_EFORMAT, what ? WORLD_NVMM ": the attached wal was made on a machine with another byte "
 			"order; start or repair the store there" : WORLD_NVMM ": the attached wal was made by a "
 			"version with another format; start or repair the store with that version");
 		memcpy(wal, &was, sizeof(was));
@@ -401,7 +401,7 @@ static void test_refusals_of_the_wal(void **state)
 
 		wal[8] ^= 1;
 		wal[WAL_SUPER_B + 8] ^= 1;
-		refused(WAL_EFORMAT, WORLD_NVMM ": the place for the wal has something else in it; if it cannot be "
+		refused(STORE_EFORMAT, WORLD_NVMM ": the place for the wal has something else in it; if it cannot be "
 			"restored, `pasted-recover repair --give-up-wal` goes on without what only it held");
 		wal[8] ^= 1;
 		wal[WAL_SUPER_B + 8] ^= 1;
@@ -414,7 +414,7 @@ static void test_refusals_of_the_wal(void **state)
 		assert_non_null(copy);
 		memcpy(copy, wal, n);
 		pm_sim_remove(x.pm, WORLD_NVMM "/wal");
-		refused(WAL_EWALMISSING, WORLD_STORE ": records may be in the wal at " WORLD_NVMM " (class nvmm), which "
+		refused(STORE_EWALMISSING, WORLD_STORE ": records may be in the wal at " WORLD_NVMM " (class nvmm), which "
 			"is not there; mount it, or say --nvmm with its new place; if it is gone for ever, "
 			"`pasted-recover repair --give-up-wal` goes on without it");
 		pm_sim_put(x.pm, WORLD_NVMM "/wal", copy, n);
@@ -443,10 +443,10 @@ static void test_links(void **state)
 {
 	static const char *const names[] = { "store", "log/000/00000001.seg" };
 	char dir[] = "/dev/shm/test_open.XXXXXX", words[256], other[64];
-	struct wal_options o = fine;
-	struct wal_report rep;
+	struct store_options o = fine;
+	struct report rep;
 	struct rec_tool t = { 0 };
-	struct wal *w;
+	struct store *w;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
@@ -457,47 +457,47 @@ static void test_links(void **state)
 	o.pm = pm_sim_ops(x.pm);		/* asks nothing of the place */
 	t.store_dir = dir;
 	t.pm = o.pm;
-	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
-	assert_int_equal(wal_close(w), 0);
+	assert_int_equal(store_open(&w, &o, why, sizeof(why)), 0);
+	assert_int_equal(store_close(w), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_true(snprintf(words, sizeof(words), "%s/%s", dir, names[i]) > 0);
 		assert_int_equal(link(words, other), 0);
 		strcat(words, ": the file has another name (a hard link), under which it would be written too");
-		assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_ELINKED);
+		assert_int_equal(store_open(&w, &o, why, sizeof(why)), STORE_ELINKED);
 		if (i)		/* the file `store` is refused when it is opened */
 			told(words);
-		assert_int_equal(wal_check(&t, &rep), WAL_ELINKED);
+		assert_int_equal(store_check(&t, &rep), STORE_ELINKED);
 		assert_int_equal(strncmp(rep.why, words, strlen(words)), 0);
-		wal_report_fini(&rep);
-		assert_int_equal(wal_repair(&t, &rep), WAL_ELINKED);
-		wal_report_fini(&rep);
-		assert_int_equal(wal_dump(&t, &rep, &(struct rec_dump){ 0 }), 0);	/* only reads */
-		wal_report_fini(&rep);
+		report_fini(&rep);
+		assert_int_equal(store_repair(&t, &rep), STORE_ELINKED);
+		report_fini(&rep);
+		assert_int_equal(store_dump(&t, &rep, &(struct rec_dump){ 0 }), 0);	/* only reads */
+		report_fini(&rep);
 		assert_int_equal(unlink(other), 0);
-		assert_int_equal(wal_check(&t, &rep), 0);
-		wal_report_fini(&rep);
+		assert_int_equal(store_check(&t, &rep), 0);
+		report_fini(&rep);
 	}
 	/* Also where it is damaged, and would be made again. */
 	sh("cp %s/store %s.good && head -c 9000 /dev/zero > %s/store && ln %s/store %s", dir, dir, dir, dir, other);
-	assert_int_equal(wal_repair(&t, &rep), WAL_ELINKED);
-	wal_report_fini(&rep);
-	assert_int_equal(wal_check(&t, &rep), WAL_ELINKED);
-	wal_report_fini(&rep);
+	assert_int_equal(store_repair(&t, &rep), STORE_ELINKED);
+	report_fini(&rep);
+	assert_int_equal(store_check(&t, &rep), STORE_ELINKED);
+	report_fini(&rep);
 	sh("rm %s && mv %s.good %s/store", other, dir, dir);
 	sh("mv %s/store %s && ln -s %s %s/store", dir, other, other, dir);
 	snprintf(words, sizeof(words), "%s/store: not a regular file (but a link", dir);
-	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_ENOTFILE);
+	assert_int_equal(store_open(&w, &o, why, sizeof(why)), STORE_ENOTFILE);
 	told(words);
-	assert_int_equal(wal_check(&t, &rep), WAL_ENOTFILE);
-	wal_report_fini(&rep);
+	assert_int_equal(store_check(&t, &rep), STORE_ENOTFILE);
+	report_fini(&rep);
 	sh("rm %s/store && mv %s %s/store", dir, other, dir);
 	sh("mv %s/log/000 %s && ln -s %s %s/log/000", dir, other, other, dir);
-	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_ENOTDIR);
+	assert_int_equal(store_open(&w, &o, why, sizeof(why)), STORE_ENOTDIR);
 	told("/log/000: not a folder (a link to one is not followed here)");
 	sh("rm %s/log/000 && mv %s %s/log/000", dir, other, dir);
 	sh("mv %s/log %s && ln -s %s %s/log", dir, other, other, dir);	/* that one is asked for */
-	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
-	assert_int_equal(wal_close(w), 0);
+	assert_int_equal(store_open(&w, &o, why, sizeof(why)), 0);
+	assert_int_equal(store_close(w), 0);
 	sh("rm -rf %s %s", dir, other);
 }
 
@@ -535,7 +535,7 @@ static void test_dump(void **state)
 {
 	const struct rec_dump to = { &dumped, dump_record, dump_gap }, no_gaps = { &dumped, dump_record, NULL };
 	const uint8_t *seg, *at;
-	struct wal_report rep;
+	struct report rep;
 	struct rec_tool t;
 	uint64_t n;
 
@@ -557,37 +557,37 @@ static void test_dump(void **state)
 		memset(&dumped, 0, sizeof(dumped)); \
 		dumped.record_err = rec_err; \
 		dumped.gap_err = g_err; \
-		assert_int_equal(wal_dump(&t, &rep, how), want); \
+		assert_int_equal(store_dump(&t, &rep, how), want); \
 	} while (0)
 	DUMP(0, &to, 0, 0);
 	assert_int_equal(dumped.records, 5);
 	assert_int_equal(dumped.gaps, 1);
 	assert_int_equal(dumped.first, 3);
 	assert_int_equal(dumped.last, 3);
-	assert_int_equal(wal_report_verdict(&rep), 2);
-	assert_int_equal(wal_report_damaged(&rep), 1);
-	wal_report_fini(&rep);
+	assert_int_equal(report_verdict(&rep), 2);
+	assert_int_equal(report_damaged(&rep), 1);
+	report_fini(&rep);
 	DUMP(0, &no_gaps, 0, 0);
 	assert_int_equal(dumped.records, 5);
 	assert_int_equal(dumped.gaps, 0);
-	wal_report_fini(&rep);
+	report_fini(&rep);
 	DUMP(-EPIPE, &to, -EPIPE, 0);
 	assert_int_equal(dumped.records, 1);
 	assert_int_equal(rep.error, -EPIPE);
 	assert_string_equal(rep.why, WORLD_STORE ": Broken pipe");
-	wal_report_fini(&rep);
+	report_fini(&rep);
 	DUMP(-ENOSPC, &to, 0, -ENOSPC);
 	assert_int_equal(dumped.records, 2);
 	assert_int_equal(dumped.gaps, 1);
 	assert_int_equal(rep.error, -ENOSPC);
-	wal_report_fini(&rep);
+	report_fini(&rep);
 #undef DUMP
 }
 
 /* A repair that cannot be ended says so, and the next one does it. */
 static void test_repair_that_fails(void **state)
 {
-	struct wal_report rep;
+	struct report rep;
 	struct rec_tool t;
 	unsigned failed = 0;
 
@@ -604,27 +604,27 @@ static void test_repair_that_fails(void **state)
 		world_tool(&x, &t);
 		calls = blk_sim_calls(x.blk, SIM_SYNC);
 		blk_sim_fault(x.blk, SIM_SYNC, nth, 1, EIO);
-		err = wal_repair(&t, &rep);
+		err = store_repair(&t, &rep);
 		calls = blk_sim_calls(x.blk, SIM_SYNC) - calls;
 		assert_int_equal(err, calls < nth ? 0 : -EIO);
 		assert_int_equal(rep.error, err);
-		assert_int_equal(wal_report_verdict(&rep), err ? 3 : 1);
+		assert_int_equal(report_verdict(&rep), err ? 3 : 1);
 		if (err && !strstr(rep.why, "Input/output error"))
 			fail_msg("%s", rep.why);
 		assert_int_equal(strncmp(rep.why, err == -EIO && strstr(rep.why, "cannot open") ? "cannot open " WORLD_STORE :
 				 err ? WORLD_STORE : "", err ? strlen(WORLD_STORE) : 0), 0);
 		failed += err != 0;
-		wal_report_fini(&rep);
+		report_fini(&rep);
 		if (!err)
 			break;
 		world_die(&x);
 		world_tool(&x, &t);
-		assert_int_equal(wal_repair(&t, &rep), 0);
-		wal_report_fini(&rep);
-		assert_int_equal(wal_check(&t, &rep), 0);
-		assert_int_equal(wal_report_verdict(&rep), 0);
+		assert_int_equal(store_repair(&t, &rep), 0);
+		report_fini(&rep);
+		assert_int_equal(store_check(&t, &rep), 0);
+		assert_int_equal(report_verdict(&rep), 0);
 		assert_int_equal(rep.lane[0].records, 1);
-		wal_report_fini(&rep);
+		report_fini(&rep);
 	}
 	assert_true(failed > 5);
 }
@@ -670,40 +670,40 @@ static void test_no_room_for_the_table(void **state)
 
 static void test_parts(void **state)
 {
-	struct wal_memory m[WAL_MEMORIES];
+	struct store_memory m[STORE_MEMORIES];
 	size_t len = 0;
 
 	(void)state;
 	assert_int_equal(world_open(&x, 2), 0);
-	assert_int_equal(wal_class(x.w), WAL_NVMM);
-	assert_non_null(wal_lane(x.w, 0));
-	assert_non_null(wal_lane(x.w, 1));
-	assert_null(wal_lane(x.w, 2));
-	assert_non_null(wal_pool(x.w, 1));
-	assert_null(wal_pool(x.w, 2));
-	assert_non_null(wal_pool_base(x.w, &len));
+	assert_int_equal(store_class(x.w), WAL_NVMM);
+	assert_non_null(store_lane(x.w, 0));
+	assert_non_null(store_lane(x.w, 1));
+	assert_null(store_lane(x.w, 2));
+	assert_non_null(store_pool(x.w, 1));
+	assert_null(store_pool(x.w, 2));
+	assert_non_null(store_pool_base(x.w, &len));
 	assert_int_equal(len, 2 * WORLD_BUFS * WORLD_BUF);
-	assert_int_equal(wal_memory(x.w, m), 2);
+	assert_int_equal(store_memory(x.w, m), 2);
 	assert_string_equal(m[0].path, WORLD_NVMM "/wal");
 	assert_string_equal(m[1].path, WORLD_NVMM "/pktbufs");
-	assert_ptr_equal(m[1].addr, wal_pool_base(x.w, &len));
+	assert_ptr_equal(m[1].addr, store_pool_base(x.w, &len));
 	assert_true(m[1].len >= len);
 	assert_ptr_equal(m[0].addr, pm_sim_bytes(x.pm, WORLD_NVMM "/wal", NULL));
 	assert_true(m[0].len >= WAL_RINGS + 2 * 64 * 8);
 	assert_int_equal(m[0].off, 0);
 	assert_int_equal(m[1].off, 0);
-	assert_int_equal(wal_open_report(x.w)->row->action, REC_CREATE);
-	assert_int_equal(wal_lanes(x.w), 2);
+	assert_int_equal(store_open_report(x.w)->row->action, REC_CREATE);
+	assert_int_equal(store_lanes(x.w), 2);
 	assert_int_equal(world_close(&x), 0);
 	x.cls = WAL_FSYNC;
 	assert_int_equal(world_open(&x, 1), 0);
-	assert_int_equal(wal_class(x.w), WAL_FSYNC);
-	assert_int_equal(wal_memory(x.w, m), 0);
-	assert_non_null(wal_pool_base(x.w, &len));
+	assert_int_equal(store_class(x.w), WAL_FSYNC);
+	assert_int_equal(store_memory(x.w, m), 0);
+	assert_non_null(store_pool_base(x.w, &len));
 	assert_int_equal(len, WORLD_BUFS * WORLD_BUF);
-	assert_int_equal(wal_lanes(x.w), 2);		/* the second has a log, and no worker */
-	assert_int_equal(wal_open_report(x.w)->row->action, REC_SEGMENTS);
-	assert_int_equal(wal_close(NULL), 0);
+	assert_int_equal(store_lanes(x.w), 2);		/* the second has a log, and no worker */
+	assert_int_equal(store_open_report(x.w)->row->action, REC_SEGMENTS);
+	assert_int_equal(store_close(NULL), 0);
 }
 
 static void test_figures(void **state)
@@ -712,9 +712,9 @@ static void test_figures(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
-		struct wal_lane_stats s;
-		struct wal_cursor *c;
-		struct wal_record r;
+		struct store_lane_stats s;
+		struct store_cursor *c;
+		struct store_record r;
 		uint64_t oldest, newest;
 		uint8_t part[3000];
 
@@ -722,26 +722,26 @@ static void test_figures(void **state)
 		setup(NULL);
 		x.cls = classes[i];
 		assert_int_equal(world_open(&x, 2), 0);
-		assert_int_equal(wal_stats(x.w, 2, &s), -ENOENT);
-		assert_int_equal(wal_stats(x.w, 0, &s), 0);
+		assert_int_equal(store_stats(x.w, 2, &s), -ENOENT);
+		assert_int_equal(store_stats(x.w, 0, &s), 0);
 		assert_int_equal(s.records | s.bytes | s.durable_seq | s.commits | s.checkpoints, 0);
 		put(0, 100);
 		put(0, 3000);
 		put(1, 50);
-		assert_int_equal(wal_stats(x.w, 0, &s), 0);
+		assert_int_equal(store_stats(x.w, 0, &s), 0);
 		assert_int_equal(s.records, 2);
 		assert_int_equal(s.bytes, 3100);
 		assert_int_equal(s.commits, 2);
 		assert_int_equal(s.durable_seq, 2);
 		assert_int_equal(s.settled_seq, i ? 2 : 0);
 		assert_int_equal(s.checkpoints, 0);
-		assert_int_equal(wal_unsettled(x.w, 0, 0), false);
-		assert_int_equal(wal_unsettled(x.w, 0, 1), !i);
-		assert_int_equal(wal_unsettled(x.w, 0, 2), !i);
-		assert_false(wal_unsettled(x.w, 0, 3));
-		assert_false(wal_unsettled(x.w, 2, 1));
+		assert_int_equal(store_unsettled(x.w, 0, 0), false);
+		assert_int_equal(store_unsettled(x.w, 0, 1), !i);
+		assert_int_equal(store_unsettled(x.w, 0, 2), !i);
+		assert_false(store_unsettled(x.w, 0, 3));
+		assert_false(store_unsettled(x.w, 2, 1));
 		assert_int_equal(world_background(&x, 1 << 20), 0);
-		assert_int_equal(wal_stats(x.w, 0, &s), 0);
+		assert_int_equal(store_stats(x.w, 0, &s), 0);
 		assert_int_equal(s.settled_seq, 2);
 		assert_int_equal(s.checkpoints > 0, !i);
 		assert_int_equal(s.checkpoint_bytes >= 3100, !i);
@@ -751,37 +751,37 @@ static void test_figures(void **state)
 		assert_int_equal(s.segment_bytes, WORLD_SEGMENT);
 		assert_int_equal(s.failed | s.nospace | s.prepare_err | s.retain_err | s.turn, 0);
 		assert_int_equal(s.expired_records, 0);
-		assert_false(wal_unsettled(x.w, 0, 1));
-		assert_int_equal(wal_stats(x.w, 1, &s), 0);
+		assert_false(store_unsettled(x.w, 0, 1));
+		assert_int_equal(store_stats(x.w, 1, &s), 0);
 		assert_int_equal(s.records, 1);
 		assert_int_equal(s.bytes, 50);
-		assert_int_equal(wal_read_bounds(x.w, 0, &oldest, &newest), 0);
+		assert_int_equal(store_read_bounds(x.w, 0, &oldest, &newest), 0);
 		assert_int_equal(oldest, 1);
 		assert_int_equal(newest, 2);
 		/* Read back, whole and in parts. */
-		assert_int_equal(wal_read_open(x.w, 2, 1, &c), -ENOENT);
+		assert_int_equal(store_read_open(x.w, 2, 1, &c), -ENOENT);
 		assert_null(c);
-		assert_int_equal(wal_read_open(x.w, 0, 1, &c), 0);
-		assert_int_equal(wal_read_find(c, &r), 1);
+		assert_int_equal(store_read_open(x.w, 0, 1, &c), 0);
+		assert_int_equal(store_read_find(c, &r), 1);
 		assert_int_equal(r.lane, 0);
 		assert_int_equal(r.seq, 1);
 		assert_int_equal(r.len, 100);
-		assert_int_equal(wal_read_next(c, &r), 1);
+		assert_int_equal(store_read_next(c, &r), 1);
 		assert_int_equal(r.seq, 2);
 		assert_int_equal(r.len, 3000);
 		assert_int_equal(r.have, 3000);
-		assert_int_equal(wal_read_next(c, &r), 0);
-		wal_read_close(c);
-		wal_read_close(NULL);
-		assert_int_equal(wal_read_open(x.w, 0, 2, &c), 0);
-		assert_int_equal(wal_read_find(c, &r), 1);
+		assert_int_equal(store_read_next(c, &r), 0);
+		store_read_close(c);
+		store_read_close(NULL);
+		assert_int_equal(store_read_open(x.w, 0, 2, &c), 0);
+		assert_int_equal(store_read_find(c, &r), 1);
 		assert_int_equal(r.seq, 2);
 		assert_int_equal(r.len, 3000);
 		assert_true(r.have <= r.len);
 		memcpy(part, r.data, r.have);
-		assert_int_equal(r.have == r.len || !wal_read_more(c, part + r.have, r.len - r.have), true);
+		assert_int_equal(r.have == r.len || !store_read_more(c, part + r.have, r.len - r.have), true);
 		assert_memory_equal(part, model.lane[0].v[1].data, 3000);
-		wal_read_close(c);
+		store_read_close(c);
 	}
 }
 
@@ -818,7 +818,7 @@ static int count_record(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms
 /* What is acknowledged comes back, each once; and the verdict. */
 static void all_back(int verdict)
 {
-	struct wal_report rep;
+	struct report rep;
 	struct rec_tool t;
 	unsigned n = 0;
 	size_t acked = 0;
@@ -826,10 +826,10 @@ static void all_back(int verdict)
 	for (size_t i = 0; i < model.lane[0].n; i++)
 		acked += model.lane[0].v[i].acked;
 	world_tool(&x, &t);
-	assert_int_equal(wal_dump(&t, &rep, &(struct rec_dump){ &n, count_record, NULL }), 0);
-	assert_int_equal(wal_report_verdict(&rep), verdict);
+	assert_int_equal(store_dump(&t, &rep, &(struct rec_dump){ &n, count_record, NULL }), 0);
+	assert_int_equal(report_verdict(&rep), verdict);
 	assert_true(n >= acked && acked > 30);
-	wal_report_fini(&rep);
+	report_fini(&rep);
 }
 
 /* The disk was full, and has room again only when the store is closed; or has not. */
@@ -886,7 +886,7 @@ static void test_close_without_room_to_write(void **state)
  * is kept. */
 static void test_lanes_without_a_worker(void **state)
 {
-	struct wal_lane_stats s, was;
+	struct store_lane_stats s, was;
 
 	(void)state;
 	x.cls = WAL_FSYNC;
@@ -895,28 +895,28 @@ static void test_lanes_without_a_worker(void **state)
 		put(1, 4000);
 		put(0, 4000);
 		world_background(&x, 1 << 20);
-		assert_int_equal(wal_stats(x.w, 1, &s), 0);
+		assert_int_equal(store_stats(x.w, 1, &s), 0);
 	} while (s.segments < 7);
 	assert_int_equal(world_close(&x), 0);
 	x.retain_bytes = 8 * WORLD_SEGMENT;
 	assert_int_equal(world_open(&x, 1), 0);
-	assert_int_equal(wal_stats(x.w, 1, &was), 0);
+	assert_int_equal(store_stats(x.w, 1, &was), 0);
 	assert_int_equal(was.records, 0);		/* of this life */
 	assert_true(was.durable_seq > 50);
 	world_background(&x, 1 << 20);
 	for (unsigned lane = 0; lane < 2; lane++) {
 		uint64_t oldest, newest;
 
-		assert_int_equal(wal_stats(x.w, lane, &s), 0);
+		assert_int_equal(store_stats(x.w, lane, &s), 0);
 		assert_in_range(s.segments, 3, 4);
 		assert_true(s.segment_bytes <= 4 * WORLD_SEGMENT);
-		assert_int_equal(wal_read_bounds(x.w, lane, &oldest, &newest), 0);
+		assert_int_equal(store_read_bounds(x.w, lane, &oldest, &newest), 0);
 		assert_int_equal(newest, was.durable_seq);
 		assert_true(oldest > 1);
 		assert_int_equal(s.oldest_seq, oldest);
 		assert_true(s.expired_records >= oldest - 1);
 	}
-	assert_int_equal(wal_lanes(x.w), 2);
+	assert_int_equal(store_lanes(x.w), 2);
 }
 
 /* A wal of another shape is made anew, whatever of it differs; of the same it is kept. */
@@ -927,7 +927,7 @@ static void test_shape_of_the_wal(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 7; i++) {
 		uint64_t entries;
-		struct wal_options o = fine;
+		struct store_options o = fine;
 
 		teardown(NULL);
 		setup(NULL);
@@ -944,7 +944,7 @@ static void test_shape_of_the_wal(void **state)
 			}
 			o.class = life && i == 4 ? WAL_VOLATILE : WAL_NVMM;
 			o.nvmm_path = life && i == 5 ? "/other" : WORLD_NVMM;
-			assert_int_equal(wal_open(&x.w, &o, why, sizeof(why)), 0);
+			assert_int_equal(store_open(&x.w, &o, why, sizeof(why)), 0);
 			memcpy(life ? &is : &was, pm_sim_bytes(x.pm, life && i == 5 ? "/other/wal" :
 							       WORLD_NVMM "/wal", NULL), sizeof(is));
 			if (!life)
@@ -964,7 +964,7 @@ static void test_shape_of_the_wal(void **state)
 static void test_age_of_a_segment(void **state)
 {
 	static const struct { uint64_t keep, turn; } rows[] = { { 40000, 10000 }, { 8000, 2000 }, { 2400, 1000 } };
-	struct wal_lane_stats s;
+	struct store_lane_stats s;
 	uint64_t t;
 
 	(void)state;
@@ -980,24 +980,24 @@ static void test_age_of_a_segment(void **state)
 		world_background(&x, 1 << 20);
 		put(0, 100);
 		world_background(&x, 1 << 20);
-		assert_int_equal(wal_stats(x.w, 0, &s), 0);
+		assert_int_equal(store_stats(x.w, 0, &s), 0);
 		assert_int_equal(s.segments, 1);
 		world_clock_set(t + rows[i].turn * 5 / 4);
 		for (unsigned k = 0; k < 3; k++)
 			world_background(&x, 1 << 20);
 		put(0, 100);
 		world_background(&x, 1 << 20);
-		assert_int_equal(wal_stats(x.w, 0, &s), 0);
+		assert_int_equal(store_stats(x.w, 0, &s), 0);
 		assert_int_equal(s.segments, 2);
 		assert_int_equal(s.oldest_seq, 1);
-		assert_int_equal(wal_clock_trust(x.w), CLOCK_TRUSTED);
+		assert_int_equal(store_clock_trust(x.w), CLOCK_TRUSTED);
 	}
 }
 
 /* A lane without a worker grows old too: nothing comes, and what it has expires. */
 static void test_age_without_a_worker(void **state)
 {
-	struct wal_lane_stats s;
+	struct store_lane_stats s;
 
 	(void)state;
 	x.cls = WAL_FSYNC;
@@ -1011,7 +1011,7 @@ static void test_age_without_a_worker(void **state)
 		world_clock_set(world_clock() + 9000);
 		world_background(&x, 1 << 20);
 	}
-	assert_int_equal(wal_stats(x.w, 1, &s), 0);
+	assert_int_equal(store_stats(x.w, 1, &s), 0);
 	assert_int_equal(s.expired_records, 2);
 	assert_int_equal(s.durable_seq, 2);
 }
@@ -1020,8 +1020,8 @@ static void test_age_without_a_worker(void **state)
 static void test_segments_that_vanish(void **state)
 {
 	const struct blk_ops *blk;
-	struct wal_lane_stats s;
-	struct wal_watch v;
+	struct store_lane_stats s;
+	struct store_watch v;
 
 	(void)state;
 	x.cls = WAL_FSYNC;
@@ -1031,42 +1031,42 @@ static void test_segments_that_vanish(void **state)
 		put(0, 4000);
 		put(1, 4000);
 		world_background(&x, 1 << 20);
-		assert_int_equal(wal_stats(x.w, 1, &s), 0);
+		assert_int_equal(store_stats(x.w, 1, &s), 0);
 	} while (s.segments < 5);
-	wal_watch(x.w, &v);
+	store_watch(x.w, &v);
 	assert_false(v.missing || v.gone || v.moved || v.wal_moved);
 	assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/log/001/00000003.seg"), 0);
-	wal_watch(x.w, &v);
+	store_watch(x.w, &v);
 	assert_int_equal(v.missing, 1);
 	assert_int_equal(v.lane, 1);
 	assert_int_equal(v.segno, 3);
 	assert_false(v.gone);
 	assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/log/001/00000002.seg"), 0);
-	wal_watch(x.w, &v);
+	store_watch(x.w, &v);
 	assert_int_equal(v.missing, 2);
 	assert_int_equal(v.lane, 1);
 	assert_int_equal(v.segno, 2);
 	assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/log/000/00000004.seg"), 0);
-	wal_watch(x.w, &v);
+	store_watch(x.w, &v);
 	assert_int_equal(v.missing, 3);
 	assert_int_equal(v.lane, 0);
 	assert_int_equal(v.segno, 4);
-	assert_int_equal(lane_failed(wal_lane(x.w, 0)), 0);
-	assert_int_equal(lane_failed(wal_lane(x.w, 1)), 0);
+	assert_int_equal(lane_failed(store_lane(x.w, 0)), 0);
+	assert_int_equal(lane_failed(store_lane(x.w, 1)), 0);
 	/* The one that is written to: that lane fails, and says which. */
 	assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/log/001/00000005.seg"), 0);
-	wal_watch(x.w, &v);
+	store_watch(x.w, &v);
 	assert_true(v.gone);
 	assert_string_equal(v.what, "lane 1's folder or active segment");
-	assert_int_equal(lane_failed(wal_lane(x.w, 0)), 0);
-	assert_int_equal(lane_failed(wal_lane(x.w, 1)), WAL_EGONE);
+	assert_int_equal(lane_failed(store_lane(x.w, 0)), 0);
+	assert_int_equal(lane_failed(store_lane(x.w, 1)), STORE_EGONE);
 }
 
 /* A record that cannot be read any more is passed over, and counted. */
 static void test_damaged_is_counted(void **state)
 {
-	struct wal_cursor *c;
-	struct wal_record r;
+	struct store_cursor *c;
+	struct store_record r;
 	const uint8_t *seg, *at;
 	uint64_t n;
 
@@ -1079,11 +1079,11 @@ static void test_damaged_is_counted(void **state)
 	at = memmem(seg, n, model.lane[0].v[1].data, 200);
 	assert_non_null(at);
 	blk_sim_flip(x.blk, WORLD_STORE "/log/000/00000001.seg", (uint64_t)(at - seg) * 8);
-	assert_int_equal(wal_read_open(x.w, 0, 1, &c), 0);
-	assert_int_equal(wal_read_next(c, &r), 1);
-	assert_int_equal(wal_read_next(c, &r), 1);
+	assert_int_equal(store_read_open(x.w, 0, 1, &c), 0);
+	assert_int_equal(store_read_next(c, &r), 1);
+	assert_int_equal(store_read_next(c, &r), 1);
 	assert_int_equal(r.seq, 3);
-	wal_read_close(c);
+	store_read_close(c);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -18,26 +18,26 @@
 #include "rec_tool.h"
 
 static unsigned lanes, freed;
-static struct wal_lane_stats stats[4];
+static struct store_lane_stats stats[4];
 static struct rec_lane_report lane[4];
 static const struct rec_lane_row row;
-static struct wal_report there;
+static struct report there;
 static int err;
 
-unsigned wal_lanes(const struct wal *w)
+unsigned store_lanes(const struct store *w)
 {
 	(void)w;
 	return lanes;
 }
 
-int wal_stats(struct wal *w, unsigned i, struct wal_lane_stats *s)
+int store_stats(struct store *w, unsigned i, struct store_lane_stats *s)
 {
 	(void)w;
 	*s = stats[i];
 	return i == 1 ? -ENOENT : 0;	/* one that this run does not use */
 }
 
-int wal_check(const struct rec_tool *t, struct wal_report *r)
+int store_check(const struct rec_tool *t, struct report *r)
 {
 	assert_string_equal(t->store_dir, "/store");
 	assert_string_equal(t->nvmm_path, "/nvmm");
@@ -49,24 +49,24 @@ int wal_check(const struct rec_tool *t, struct wal_report *r)
 
 static uint64_t unread;
 
-uint64_t wal_report_unread(const struct wal_report *r)
+uint64_t report_unread(const struct report *r)
 {
 	(void)r;
 	return unread;
 }
 
-uint64_t wal_report_damaged(const struct wal_report *r)
+uint64_t report_damaged(const struct report *r)
 {
 	return r->findings;		/* stands for it */
 }
 
-void wal_report_fini(struct wal_report *r)
+void report_fini(struct report *r)
 {
 	(void)r;
 	freed++;
 }
 
-const char *wal_strerror(int e)
+const char *store_strerror(int e)
 {
 	return strerror(-e);
 }
@@ -93,7 +93,7 @@ static void test_words(void **state)
 	stats[1].durable_seq = 99;
 	stats[2].durable_seq = 5;
 	parting_note(&p, NULL);
-	there = (struct wal_report){ .lanes = 3, .lane = lane };
+	there = (struct report){ .lanes = 3, .lane = lane };
 	lane[0] = (struct rec_lane_report){ .row = &row, .next_seq = 8 };
 	lane[2] = (struct rec_lane_report){ .lane = 2, .row = &row, .next_seq = 6 };
 	says(&p, false, fine);

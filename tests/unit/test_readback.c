@@ -11,12 +11,12 @@
 
 #include <cmocka.h>
 
-#include "fake_wal.h"
+#include "fake_store.h"
 
 #define ROOM 16384u
 
 static struct readback_shared shared;
-static uint64_t absent[WAL_REASONS];
+static uint64_t absent[ABSENT_REASONS];
 static const struct head_common common = {
 	.class = "fsync", .fields = "Pasted-Class: fsync\r\n", .fields_len = sizeof("Pasted-Class: fsync\r\n") - 1,
 };
@@ -27,7 +27,7 @@ static int setup(void **state)
 	(void)state;
 	fake_reset();
 	memset(absent, 0, sizeof absent);
-	shared = (struct readback_shared){ .wal = FAKE_WAL, .class = WAL_FSYNC, .absent = absent };
+	shared = (struct readback_shared){ .store = FAKE_STORE, .class = WAL_FSYNC, .absent = absent };
 	ask = (struct asker){ .http11 = true, .keep_alive = true, .common = &common };
 	return 0;
 }
@@ -281,7 +281,7 @@ static void test_unsafe_headers(void **state)
  * as one that never was. */
 static void test_one_skipped(void **state)
 {
-	static const enum wal_reason maybe[] = { WAL_SKIPPED, WAL_WAL_LOST };
+	static const enum absent_reason maybe[] = { ABSENT_SKIPPED, ABSENT_WAL_LOST };
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++)
@@ -327,18 +327,18 @@ static void test_one_not_there(void **state)
 	assert_memory_equal(g.all, "HTTP/1.1 410 Gone\r\n", 19);
 	free(g.all);
 	expect_status("/0-3", 200, "b");
-	assert_int_equal(shared.absent[WAL_TORN] + shared.absent[WAL_DAMAGE], 0);
+	assert_int_equal(shared.absent[ABSENT_TORN] + shared.absent[ABSENT_DAMAGE], 0);
 	expect_status("/0-4", 404, "a crash tore it");
 	expect_status("/0-5", 500, "damaged");
-	assert_int_equal(shared.absent[WAL_TORN], 1);
-	assert_int_equal(shared.absent[WAL_DAMAGE], 1);
+	assert_int_equal(shared.absent[ABSENT_TORN], 1);
+	assert_int_equal(shared.absent[ABSENT_DAMAGE], 1);
 	expect_status("/0-7", 404, "not acknowledged yet");
 	expect_status("/1-1", 404, "not acknowledged yet");
 	expect_status("/2-1", 404, "no such record");
 	assert_false(shared.trouble.now);
 	fake.break_at = 6;
 	expect_status("/0-6", 503, "cannot be read now: Input/output error");
-	assert_int_equal(shared.absent[WAL_UNREADABLE], 1);
+	assert_int_equal(shared.absent[ABSENT_UNREADABLE], 1);
 	assert_true(shared.trouble.now && shared.trouble.lane == 0 && shared.trouble.seq == 6);
 	assert_int_equal(shared.trouble.err, -EIO);
 	shared.class = WAL_NONE;
@@ -367,7 +367,7 @@ static void test_no_bounds(void **state)
 /* Each answer is counted under its reason, and what cannot be read is told once, as it began. */
 static void test_counts(void **state)
 {
-	uint64_t want[WAL_REASONS] = { 0 };
+	uint64_t want[ABSENT_REASONS] = { 0 };
 
 	(void)state;
 	for (int i = 0; i < 6; i++)
@@ -380,13 +380,13 @@ static void test_counts(void **state)
 	expect_status("/0-7", 404, "not acknowledged");
 	expect_status("/0-3", 500, "damaged");
 	expect_status("/0-2", 200, "a");
-	want[WAL_EXPIRED] = want[WAL_DAMAGE] = 1;
-	want[WAL_NEVER] = 3;
+	want[ABSENT_EXPIRED] = want[ABSENT_DAMAGE] = 1;
+	want[ABSENT_NEVER] = 3;
 	assert_memory_equal(absent, want, sizeof want);
 	for (uint64_t seq = 4; seq <= 6; seq++) {
 		fake.break_at = seq;
 		expect_status(seq == 4 ? "/0-4" : seq == 5 ? "/0-5" : "/0-6", 503, "cannot be read now");
-		want[WAL_UNREADABLE]++;
+		want[ABSENT_UNREADABLE]++;
 		assert_memory_equal(absent, want, sizeof want);
 		assert_true(shared.trouble.now && shared.trouble.seq == 4);
 	}

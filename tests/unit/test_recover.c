@@ -17,7 +17,7 @@
 #include "progress.h"
 #include "recover.h"
 #include "report.h"
-#include "wal.h"
+#include "store.h"
 
 static bool possible(const struct rec_facts *f)
 {
@@ -88,27 +88,27 @@ static void test_store_row(void **state)
 }
 
 static struct store_case store_cases[] = {
-	{ "busy", { RS_BUSY, RA_NO, RW_GONE, RT_STORE, false }, REC_REFUSE, WAL_EBUSY },
+	{ "busy", { RS_BUSY, RA_NO, RW_GONE, RT_STORE, false }, REC_REFUSE, STORE_EBUSY },
 	{ "other version", { RS_VERSION, RA_NO, RW_GONE, RT_READ, false }, REC_REFUSE,
-	  WAL_EVERSION },
+	  STORE_EVERSION },
 	{ "other byte order", { RS_ORDER, RA_NO, RW_GONE, RT_WAL_FREE, false }, REC_REFUSE,
-	  WAL_EBYTEORDER },
-	{ "not a store", { RS_BAD, RA_NO, RW_GONE, RT_STORE, true }, REC_REFUSE, WAL_EFORMAT },
-	{ "store file lost", { RS_LOST, RA_NO, RW_GONE, RT_STORE, true }, REC_REFUSE, WAL_EFORMAT },
+	  STORE_EBYTEORDER },
+	{ "not a store", { RS_BAD, RA_NO, RW_GONE, RT_STORE, true }, REC_REFUSE, STORE_EFORMAT },
+	{ "store file lost", { RS_LOST, RA_NO, RW_GONE, RT_STORE, true }, REC_REFUSE, STORE_EFORMAT },
 	{ "store file of another store", { RS_FOREIGN, RA_NO, RW_GONE, RT_WAL_FREE, false },
-	  REC_REFUSE, WAL_EMISMATCH },
+	  REC_REFUSE, STORE_EMISMATCH },
 	{ "store file unreadable", { RS_UNREADABLE, RA_NO, RW_GONE, RT_STORE, true }, REC_REFUSE, -EIO },
-	{ "no store", { RS_BLANK, RA_NO, RW_GONE, RT_READ, false }, REC_REFUSE, WAL_ENODIR },
+	{ "no store", { RS_BLANK, RA_NO, RW_GONE, RT_READ, false }, REC_REFUSE, STORE_ENODIR },
 	{ "new store", { RS_NONE, RA_NO, RW_GONE, RT_STORE, false }, REC_CREATE, 0 },
 	{ "wal of another store", { RS_GOOD, RA_LASTING, RW_FOUND, RT_WAL_OTHER, false },
-	  REC_REFUSE, WAL_EMISMATCH },
+	  REC_REFUSE, STORE_EMISMATCH },
 	{ "wal of a copy", { RS_GOOD, RA_NO, RW_GONE, RT_WAL_TAKEN, false }, REC_REFUSE,
-	  WAL_EMISMATCH },
-	{ "wal in use", { RS_NONE, RA_NO, RW_GONE, RT_WAL_BUSY, false }, REC_REFUSE, WAL_EBUSY },
+	  STORE_EMISMATCH },
+	{ "wal in use", { RS_NONE, RA_NO, RW_GONE, RT_WAL_BUSY, false }, REC_REFUSE, STORE_EBUSY },
 	{ "wal taken", { RS_GOOD, RA_VOLATILE, RW_TAKEN, RT_READ, true }, REC_REFUSE,
-	  WAL_EMISMATCH },
-	{ "wal busy", { RS_GOOD, RA_LASTING, RW_BUSY, RT_STORE, true }, REC_REFUSE, WAL_EBUSY },
-	{ "not a wal", { RS_NONE, RA_NO, RW_GONE, RT_WAL_BAD, false }, REC_REFUSE, WAL_EFORMAT },
+	  STORE_EMISMATCH },
+	{ "wal busy", { RS_GOOD, RA_LASTING, RW_BUSY, RT_STORE, true }, REC_REFUSE, STORE_EBUSY },
+	{ "not a wal", { RS_NONE, RA_NO, RW_GONE, RT_WAL_BAD, false }, REC_REFUSE, STORE_EFORMAT },
 	{ "segments", { RS_GOOD, RA_NO, RW_GONE, RT_WAL_FREE, false }, REC_SEGMENTS, 0 },
 	{ "replay", { RS_GOOD, RA_LASTING, RW_FOUND, RT_STORE, false }, REC_REPLAY, 0 },
 	{ "volatile wal of an earlier boot", { RS_GOOD, RA_FORGOTTEN, RW_HEADLESS, RT_STORE, false },
@@ -116,16 +116,16 @@ static struct store_case store_cases[] = {
 	{ "volatile wal cut", { RS_GOOD, RA_FORGOTTEN, RW_BAD, RT_STORE, false }, REC_LOST, 0 },
 	{ "volatile wal gone", { RS_GOOD, RA_VOLATILE, RW_GONE, RT_READ, false }, REC_LOST, 0 },
 	{ "wal missing", { RS_GOOD, RA_LASTING, RW_GONE, RT_WAL_FREE, false }, REC_REFUSE,
-	  WAL_EWALMISSING },
+	  STORE_EWALMISSING },
 	{ "missing wal given up", { RS_GOOD, RA_LASTING, RW_GONE, RT_STORE, true }, REC_LOST, 0 },
 	{ "wal damaged", { RS_GOOD, RA_VOLATILE, RW_BAD, RT_STORE, false }, REC_REFUSE,
-	  WAL_EFORMAT },
+	  STORE_EFORMAT },
 	{ "wal unreadable", { RS_GOOD, RA_VOLATILE, RW_UNREADABLE, RT_STORE, false }, REC_REFUSE,
 	  -EIO },
 	{ "unreadable wal given up", { RS_GOOD, RA_LASTING, RW_UNREADABLE, RT_STORE, true },
 	  REC_LOST, 0 },
 	{ "head lost", { RS_GOOD, RA_LASTING, RW_HEADLESS, RT_READ, false }, REC_REFUSE,
-	  WAL_EFORMAT },
+	  STORE_EFORMAT },
 	{ "lost head given up", { RS_GOOD, RA_LASTING, RW_HEADLESS, RT_STORE, true }, REC_REPLAY,
 	  0 },
 	{ "damaged wal given up", { RS_GOOD, RA_LASTING, RW_BAD, RT_STORE, true }, REC_LOST, 0 },
@@ -177,28 +177,28 @@ static void test_verdict(void **state)
 {
 	struct rec_lane_report lane = { .row = &rec_lane_rows[0] };
 	struct rec_finding f = { .state = RF_NEW, .reason = GAP_TORN };
-	struct wal_report r = { .lanes = 1, .lane = &lane };
+	struct report r = { .lanes = 1, .lane = &lane };
 
 	(void)state;
-	assert_int_equal(wal_report_verdict(&r), 0);
+	assert_int_equal(report_verdict(&r), 0);
 	r.unclean = true;
-	assert_int_equal(wal_report_verdict(&r), 1);
+	assert_int_equal(report_verdict(&r), 1);
 	r.findings = 1;
 	r.finding = &f;
-	assert_int_equal(wal_report_verdict(&r), 1);	/* torn is no damage */
+	assert_int_equal(report_verdict(&r), 1);	/* torn is no damage */
 	f.reason = GAP_DAMAGE;
-	assert_int_equal(wal_report_verdict(&r), 2);
+	assert_int_equal(report_verdict(&r), 2);
 	f.reason = GAP_WAL_LOST;
-	assert_int_equal(wal_report_verdict(&r), 2);
+	assert_int_equal(report_verdict(&r), 2);
 	f.state = RF_EXPLAINED;
-	assert_int_equal(wal_report_verdict(&r), 1);
+	assert_int_equal(report_verdict(&r), 1);
 	f.state = RF_DAMAGE;
-	assert_int_equal(wal_report_verdict(&r), 2);
-	r.error = WAL_EFORMAT;
-	assert_int_equal(wal_report_verdict(&r), 3);
-	r = (struct wal_report){ .lanes = 1, .lane = &lane };
+	assert_int_equal(report_verdict(&r), 2);
+	r.error = STORE_EFORMAT;
+	assert_int_equal(report_verdict(&r), 3);
+	r = (struct report){ .lanes = 1, .lane = &lane };
 	lane.row = rec_lane_decide(&(struct rec_lane_facts){ RSEG_TORN, RLW_NONE });
-	assert_int_equal(wal_report_verdict(&r), 1);
+	assert_int_equal(report_verdict(&r), 1);
 }
 
 /* ---- progress ---- */

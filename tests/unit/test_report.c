@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "format.h"
-#include "wal.h"
+#include "store.h"
 
 static const struct rec_row found = { .label = "replay", .words = "the wal is there", .action = REC_REPLAY };
 static const struct rec_row made = { .label = "create", .words = "nothing there", .action = REC_CREATE };
@@ -40,13 +40,13 @@ static struct rec_finding findings[] = {
 	{ 0, 50, 60, GAP_WAL_LOST, RF_NEW, RP_NOWHERE, 0, 0, 0, "the wal", 0 },
 };
 
-static struct wal_report whole(void)
+static struct report whole(void)
 {
-	return (struct wal_report){ .row = &found, .nvmm_path = "/mnt/p\tmem", .wal_class = WAL_NVMM, .lanes = 4,
+	return (struct report){ .row = &found, .nvmm_path = "/mnt/p\tmem", .wal_class = WAL_NVMM, .lanes = 4,
 		.lane = lanes, .findings = 6, .finding = findings, .unclean = true };
 }
 
-static char *text(void (*make)(FILE *, const struct wal_report *, const char *, bool), const struct wal_report *r,
+static char *text(void (*make)(FILE *, const struct report *, const char *, bool), const struct report *r,
 		  bool did)
 {
 	char *p = NULL;
@@ -59,7 +59,7 @@ static char *text(void (*make)(FILE *, const struct wal_report *, const char *, 
 	return p;
 }
 
-static void is(void (*make)(FILE *, const struct wal_report *, const char *, bool), const struct wal_report *r,
+static void is(void (*make)(FILE *, const struct report *, const char *, bool), const struct report *r,
 	       bool did, const char *want)
 {
 	char *got = text(make, r, did);
@@ -208,7 +208,7 @@ static const char json_did[] =
 
 static void test_whole(void **state)
 {
-	struct wal_report r = whole();
+	struct report r = whole();
 
 	(void)state;
 	is(report_people, &r, false, people_would);
@@ -221,7 +221,7 @@ static void test_whole(void **state)
 
 static void test_small(void **state)
 {
-	struct wal_report r = { .row = &made };
+	struct report r = { .row = &made };
 
 	(void)state;
 	is(report_people, &r, false,
@@ -239,7 +239,7 @@ static void test_small(void **state)
 	r.unclean = true;
 	/* What may have been acknowledged is not called so that it was not. */
 	for (unsigned i = 0; i < 2; i++) {
-		struct rec_finding skipped = { 0, 50, 60, i ? WAL_SKIPPED : WAL_WAL_LOST, RF_EXPLAINED, RP_NOWHERE,
+		struct rec_finding skipped = { 0, 50, 60, i ? ABSENT_SKIPPED : ABSENT_WAL_LOST, RF_EXPLAINED, RP_NOWHERE,
 					       0, 0, 0, "the end", 0 };
 		char *p;
 
@@ -270,7 +270,7 @@ static void test_small(void **state)
 	r.lane = none;
 	/* What cannot be read now says why not, and is not called damage. */
 	for (unsigned i = 0; i < 2; i++) {
-		struct rec_finding unread = { 0, 5, 7, WAL_UNREADABLE, RF_DAMAGE, RP_SEGMENT, 2, 0, 0, "its file",
+		struct rec_finding unread = { 0, 5, 7, ABSENT_UNREADABLE, RF_DAMAGE, RP_SEGMENT, 2, 0, 0, "its file",
 					      i ? -EACCES : 0 };
 		char *p, want[64];
 
@@ -320,7 +320,7 @@ static void test_small(void **state)
 /* Refused: why, and nothing else. */
 static void test_refused(void **state)
 {
-	struct wal_report r = { .row = &found, .error = WAL_EBUSY, .why = "\001in use", .wal_class = WAL_FSYNC, .unclean = true };
+	struct report r = { .row = &found, .error = STORE_EBUSY, .why = "\001in use", .wal_class = WAL_FSYNC, .unclean = true };
 
 	(void)state;
 	is(report_people, &r, true,
@@ -340,7 +340,7 @@ static void test_refused(void **state)
 
 static void test_nothing_to_do(void **state)
 {
-	struct wal_report r = { .row = &found };
+	struct report r = { .row = &found };
 	char *got = text(report_people, &r, false);
 
 	(void)state;

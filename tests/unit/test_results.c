@@ -76,20 +76,20 @@ static int add(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms, const u
 static void keeps_its_word(struct world *x, bool power)
 {
 	struct got got = { 0 };
-	struct wal_report rep;
+	struct report rep;
 	struct rec_tool tool;
 	char why[256] = "";
 	struct world y;
 
 	after(x, &y, power);
 	world_tool(&y, &tool);
-	wal_dump(&tool, &rep, &(struct rec_dump){ .record = add, .arg = &got });
-	assert_in_range(wal_report_verdict(&rep), 0, 2);
+	store_dump(&tool, &rep, &(struct rec_dump){ .record = add, .arg = &got });
+	assert_in_range(report_verdict(&rep), 0, 2);
 	/* a write that failed half way may cost a copy of the store's block, no more */
-	for (unsigned i = 0; wal_report_verdict(&rep) == 2 && i < rep.findings; i++)
+	for (unsigned i = 0; report_verdict(&rep) == 2 && i < rep.findings; i++)
 		assert_int_equal(rep.finding[i].place, RP_STORE);
 	assert_null(model_judge(x->model, &got, why, sizeof(why)));
-	wal_report_fini(&rep);
+	report_fini(&rep);
 	got_free(&got);
 	world_fini(&y);
 }
@@ -199,7 +199,7 @@ static void test_stop_with_a_batch_on_its_way(void **state)
 	struct fixture *f = *state;
 	struct late_aio *a = &f->x.aio[0];
 	struct iovec half;
-	struct wal_report rep;
+	struct report rep;
 	struct rec_tool tool;
 
 	assert_int_equal(world_open(&f->x, 1), 0);
@@ -211,9 +211,9 @@ static void test_stop_with_a_batch_on_its_way(void **state)
 	assert_int_equal(a->blk->write(a->file, &half, 1, a->off), 0);
 	assert_int_equal(world_close(&f->x), -EIO);
 	world_tool(&f->x, &tool);
-	wal_check(&tool, &rep);
-	assert_int_equal(wal_report_verdict(&rep), 1);
-	wal_report_fini(&rep);
+	store_check(&tool, &rep);
+	assert_int_equal(report_verdict(&rep), 1);
+	report_fini(&rep);
 }
 
 /* ---- failures that end a lane ---- */
@@ -224,7 +224,7 @@ static void test_a_header_that_is_not_written(void **state)
 	struct lane *l;
 
 	assert_int_equal(world_open(&f->x, 1), 0);
-	l = wal_lane(f->x.w, 0);
+	l = store_lane(f->x.w, 0);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(world_record(&f->x, 0, 15000, true), 0);
 		assert_int_equal(world_commit(&f->x, 0), 0);
@@ -252,12 +252,12 @@ static void test_a_commit_that_does_not_begin(void **state)
 	struct blk_aio aio = { .submit = refuse };
 
 	assert_int_equal(world_open(&f->x, 1), 0);
-	wal_lane_aio(f->x.w, 0, &aio);
+	store_lane_aio(f->x.w, 0, &aio);
 	assert_int_equal(world_record(&f->x, 0, 100, true), 0);
 	assert_int_equal(world_commit(&f->x, 0), -EBUSY);
-	assert_int_equal(lane_failed(wal_lane(f->x.w, 0)), -EBUSY);
-	assert_false(lane_pending(wal_lane(f->x.w, 0)));
-	assert_int_equal(lane_durable(wal_lane(f->x.w, 0)), 0);
+	assert_int_equal(lane_failed(store_lane(f->x.w, 0)), -EBUSY);
+	assert_false(lane_pending(store_lane(f->x.w, 0)));
+	assert_int_equal(lane_durable(store_lane(f->x.w, 0)), 0);
 }
 
 /* ---- the checkpoint believes no word that it should not ---- */
@@ -273,12 +273,12 @@ static void plant(struct world *x, uint64_t word, uint64_t at)
 {
 	ring_of(x)[at] = word;
 	assert_int_equal(world_background(x, 1 << 20), -EBADMSG);
-	assert_int_equal(lane_failed(wal_lane(x->w, 0)), -EBADMSG);
+	assert_int_equal(lane_failed(store_lane(x->w, 0)), -EBADMSG);
 }
 
 static uint64_t first_frag(struct world *x, unsigned *lap, struct frag *fr)
 {
-	struct lane *l = wal_lane(x->w, 0);
+	struct lane *l = store_lane(x->w, 0);
 	uint64_t at = (l->committed_pos - 2) % l->entries;	/* FRAG SEAL */
 
 	assert_int_equal(ent_kind(ring_of(x)[at]), ENT_FRAG);
@@ -321,12 +321,12 @@ static void test_a_word_that_names_the_neighbours_bytes(void **state)
 static int head_is_as_far(void *arg)
 {
 	struct world *x = arg, y;
-	struct wal_lane_stats s;
+	struct store_lane_stats s;
 	struct wal_head h[2];
 	uint64_t n, seq = 0;
 	uint8_t *wal;
 
-	assert_int_equal(wal_stats(x->w, 0, &s), 0);
+	assert_int_equal(store_stats(x->w, 0, &s), 0);
 	after(x, &y, true);
 	wal = pm_sim_bytes(y.pm, WORLD_NVMM "/wal", &n);
 	memcpy(&h[0], wal + WAL_HEADS_A, sizeof(h[0]));
@@ -430,7 +430,7 @@ static void test_a_prepared_segment_that_was_written_to(void **state)
 {
 	static uint8_t junk[WORLD_SEGMENT];
 	struct fixture *f = *state;
-	struct wal_report rep;
+	struct report rep;
 	struct rec_tool tool;
 
 	assert_int_equal(world_open(&f->x, 1), 0);
@@ -446,9 +446,9 @@ static void test_a_prepared_segment_that_was_written_to(void **state)
 	}
 	assert_int_equal(world_close(&f->x), 0);
 	world_tool(&f->x, &tool);
-	wal_check(&tool, &rep);
-	assert_int_equal(wal_report_verdict(&rep), 0);
-	wal_report_fini(&rep);
+	store_check(&tool, &rep);
+	assert_int_equal(report_verdict(&rep), 0);
+	report_fini(&rep);
 }
 
 /* Prepared segments that are not used leave no hole in the numbers: neither when there
@@ -458,7 +458,7 @@ static void test_numbers_without_holes(void **state)
 {
 	static const uint8_t zeros[2 * WORLD_SEGMENT];
 	struct fixture *f = *state;
-	struct wal_report rep;
+	struct report rep;
 	struct rec_tool tool;
 
 	for (unsigned size = 1; size <= 2; size++) {
@@ -478,11 +478,11 @@ static void test_numbers_without_holes(void **state)
 		}
 		assert_int_equal(world_close(&f->x), 0);
 		world_tool(&f->x, &tool);
-		wal_check(&tool, &rep);
-		assert_int_equal(wal_report_verdict(&rep), 0);
+		store_check(&tool, &rep);
+		assert_int_equal(report_verdict(&rep), 0);
 		assert_int_equal(rep.findings, 0);
 		assert_int_equal(rep.lane[0].segments, size == 1 ? 3 : 6);
-		wal_report_fini(&rep);
+		report_fini(&rep);
 	}
 }
 

@@ -25,7 +25,7 @@
 #include "blk.h"
 #include "blk_path.h"
 #include "pm.h"
-#include "wal.h"
+#include "store.h"
 
 /* ---- the calls, ours instead of the libraries' ---- */
 
@@ -257,24 +257,24 @@ static void only_a_regular_file_of_one_name(void **state)
 	snprintf(other, sizeof(other), "%s/y", d->dir);
 	assert_int_equal(blk->dir_open(NULL, NULL, d->dir, &held), 0);
 	assert_int_equal(symlink(d->file, path), 0);
-	assert_int_equal(blk->open(NULL, held, "x", BLK_RDONLY, &f), WAL_ENOTFILE);
-	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), WAL_ENOTFILE);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDONLY, &f), STORE_ENOTFILE);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), STORE_ENOTFILE);
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(blk->open(NULL, held, "x", BLK_RDONLY, &f), WAL_ENOTFILE);
-	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), WAL_ENOTFILE);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDONLY, &f), STORE_ENOTFILE);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), STORE_ENOTFILE);
 	unlink(path);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(blk->open(NULL, held, "x", BLK_RDONLY, &f), WAL_ENOTFILE);
-	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), WAL_ENOTFILE);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDONLY, &f), STORE_ENOTFILE);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), STORE_ENOTFILE);
 	assert_int_equal(symlink("x", other), 0);
-	assert_int_equal(blk->dir_open(NULL, held, "y", &in), WAL_ENOTDIR);
+	assert_int_equal(blk->dir_open(NULL, held, "y", &in), STORE_ENOTDIR);
 	assert_int_equal(blk->dir_open(NULL, held, "y/.", &in), 0);
 	blk->dir_close(in);
 	unlink(other);
 	rmdir(path);
 	assert_int_equal(link(d->file, path), 0);
-	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), WAL_ELINKED);
+	assert_int_equal(blk->open(NULL, held, "x", BLK_RDWR, &f), STORE_ELINKED);
 	assert_int_equal(blk->open(NULL, held, "x", BLK_RDONLY, &f), 0);
 	blk->close(f);
 	unlink(path);
@@ -489,7 +489,7 @@ static void folders(void **state)
 	n = 0;
 	assert_int_equal(blk->list(held, stop_at, &n), 77);
 	assert_int_equal(n, 2);
-	assert_int_equal(blk->dir_open(NULL, held, "f", &in), WAL_ENOTDIR);
+	assert_int_equal(blk->dir_open(NULL, held, "f", &in), STORE_ENOTDIR);
 	assert_int_equal(blk->dir_open(NULL, NULL, d->file, &in), -ENOTDIR);
 	assert_int_equal(blk->dir_open(NULL, held, "no", &in), -ENOENT);
 	assert_int_equal(blk->dir_open(NULL, NULL, "/nowhere/at/all", &in), -ENOENT);
@@ -642,7 +642,7 @@ static void a_wal_is_held_by_one(void **state)
 	away[strlen(away) - 4] = '\0';
 	assert_int_equal(pm_nvmm.hold(NULL, away, &other), -EWOULDBLOCK);
 	pm_nvmm.release(NULL, h);
-	assert_int_equal(pm_nvmm.hold(NULL, away, &other), WAL_ELINKED);
+	assert_int_equal(pm_nvmm.hold(NULL, away, &other), STORE_ELINKED);
 	assert_int_equal(pm_nvmm.hold(NULL, away, &h), -EWOULDBLOCK);
 	assert_true(pm_nvmm.linked(NULL, other));
 	pm_nvmm.release(NULL, other);
@@ -705,13 +705,13 @@ static void what_is_held(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), "%s/%s", d->dir, names[i]);
 		assert_int_equal(link(path, away), 0);
-		assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ELINKED);	/* it is held */
+		assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), STORE_ELINKED);	/* it is held */
 		assert_int_equal(unlink(away), 0);
 		pm_nvmm.release(NULL, h);
 		assert_int_equal(descriptors(), had);
 		assert_int_equal(rename(path, away), 0);
 		assert_int_equal(mkdir(path, 0700), 0);
-		assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ENOTFILE);
+		assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), STORE_ENOTFILE);
 		assert_int_equal(rmdir(path), 0);
 		assert_int_equal(rename(away, path), 0);
 	}
@@ -741,18 +741,18 @@ static void the_wal_is_a_file_of_one_name(void **state)
 	snprintf(other, sizeof(other), "%s/other", d->dir);
 	assert_int_equal(pm_nvmm.allocate(NULL, other, 8192, PM_CREATE), 0);
 	assert_int_equal(symlink("other", wal), 0);
-	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ENOTFILE);
-	assert_int_equal(pm_nvmm.allocate(NULL, wal, 16384, PM_CREATE), WAL_ENOTFILE);
-	assert_int_equal(pm_nvmm.open(NULL, wal, &size, &r), WAL_ENOTFILE);
+	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), STORE_ENOTFILE);
+	assert_int_equal(pm_nvmm.allocate(NULL, wal, 16384, PM_CREATE), STORE_ENOTFILE);
+	assert_int_equal(pm_nvmm.open(NULL, wal, &size, &r), STORE_ENOTFILE);
 	unlink(wal);
 	assert_int_equal(mkfifo(bufs, 0600), 0);
-	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ENOTFILE);
-	assert_int_equal(pm_nvmm.open(NULL, bufs, &size, &r), WAL_ENOTFILE);
+	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), STORE_ENOTFILE);
+	assert_int_equal(pm_nvmm.open(NULL, bufs, &size, &r), STORE_ENOTFILE);
 	unlink(bufs);
 	assert_int_equal(link(other, wal), 0);
-	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), WAL_ELINKED);
+	assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), STORE_ELINKED);
 	pm_nvmm.release(NULL, h);
-	assert_int_equal(pm_nvmm.allocate(NULL, wal, 16384, 0), WAL_ELINKED);
+	assert_int_equal(pm_nvmm.allocate(NULL, wal, 16384, 0), STORE_ELINKED);
 	unlink(wal);
 	unlink(other);
 }

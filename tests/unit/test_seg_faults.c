@@ -24,7 +24,7 @@
 struct fixture {
 	struct world x;
 	struct model model;
-	struct wal_report rep;
+	struct report rep;
 	struct got got;
 };
 
@@ -42,7 +42,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	wal_report_fini(&f->rep);
+	report_fini(&f->rep);
 	got_free(&f->got);
 	world_fini(&f->x);
 	model_free(&f->model);
@@ -138,13 +138,13 @@ static int verdict(struct fixture *f)
 	struct rec_tool tool;
 	char why[256] = "";
 
-	wal_report_fini(&f->rep);
+	report_fini(&f->rep);
 	got_clear(&f->got);
 	world_tool(&f->x, &tool);
-	assert_int_equal(wal_dump(&tool, &f->rep, &(struct rec_dump){ &f->got, add, NULL }), 0);
+	assert_int_equal(store_dump(&tool, &f->rep, &(struct rec_dump){ &f->got, add, NULL }), 0);
 	if (model_judge(&f->model, &f->got, why, sizeof(why)))
 		fail_msg("%s", why);
-	return wal_report_verdict(&f->rep);
+	return report_verdict(&f->rep);
 }
 
 /* A start has the same records, and goes on behind every number that a client knows. */
@@ -160,7 +160,7 @@ static void start(struct fixture *f)
 	if (!got_same(&f->got, &now, why, sizeof(why)))
 		fail_msg("%s", why);
 	got_free(&now);
-	assert_true(lane_durable(wal_lane(f->x.w, 0)) >= top);
+	assert_true(lane_durable(store_lane(f->x.w, 0)) >= top);
 }
 
 /* What the model must not ask for any more. */
@@ -183,7 +183,7 @@ static void test_one_batch_without_a_header(void **state)
 	zero(f, 1, 0, SEG_DATA);
 	assert_int_equal(verdict(f), 1);
 	assert_int_equal(f->rep.findings, 1);
-	assert_int_equal(f->rep.finding[0].reason, WAL_TORN);
+	assert_int_equal(f->rep.finding[0].reason, ABSENT_TORN);
 	start(f);
 	put(f, 50);
 	die(f);
@@ -254,10 +254,10 @@ static void told_by_check(struct fixture *f, uint64_t seq, bool there, uint32_t 
 /* .. and by the server. */
 static void told_by_server(struct fixture *f, uint64_t seq, bool there, uint32_t reason)
 {
-	struct wal_absent a;
+	struct absence a;
 
-	assert_int_equal(wal_read_absent(f->x.w, 0, seq, &a), 0);
-	assert_int_equal(a.reason, there ? WAL_IS_THERE : reason);
+	assert_int_equal(store_read_absent(f->x.w, 0, seq, &a), 0);
+	assert_int_equal(a.reason, there ? ABSENT_NOT : reason);
 }
 
 static void lost(struct fixture *f, uint32_t reason, bool check, bool server)
@@ -346,13 +346,13 @@ static void test_cut_files(void **state)
 			n += f->model.lane[0].v[i].acked;
 		assert_int_equal(verdict(f), 2);
 		assert_int_equal(f->got.n, n);
-		lost_alike(f, WAL_DAMAGE, false);
+		lost_alike(f, ABSENT_DAMAGE, false);
 		start(f);
-		lost_alike(f, WAL_DAMAGE, true);
+		lost_alike(f, ABSENT_DAMAGE, true);
 		die(f);
 		verdict(f);
 		start(f);
-		lost_alike(f, WAL_DAMAGE, true);
+		lost_alike(f, ABSENT_DAMAGE, true);
 	}
 }
 
@@ -362,7 +362,7 @@ static void test_cut_while_open(void **state)
 {
 	static const uint64_t cut[] = { WORLD_SEGMENT - 9000, SEG_DATA + 5000, 1, 0 };
 	struct fixture *f = *state;
-	struct wal_watch x;
+	struct store_watch x;
 	struct got now = { 0 };
 	char path[64];
 	uint64_t len;
@@ -372,37 +372,37 @@ static void test_cut_while_open(void **state)
 
 		begin(f, WAL_FSYNC);
 		many(f);
-		wal_watch(f->x.w, &x);
+		store_watch(f->x.w, &x);
 		assert_int_equal(x.missing, 0);
 		lose_end(f, 2, cut[c]);
 		world_read(&f->x, &now);
 		for (size_t i = 0; i < MANY; i++) {
 			const struct model_rec *r = &f->model.lane[0].v[i];
-			struct wal_absent a;
+			struct absence a;
 
-			assert_int_equal(wal_read_absent(f->x.w, 0, r->seq, &a), 0);
-			assert_int_equal(a.reason, r->acked ? WAL_IS_THERE : WAL_DAMAGE);
+			assert_int_equal(store_read_absent(f->x.w, 0, r->seq, &a), 0);
+			assert_int_equal(a.reason, r->acked ? ABSENT_NOT : ABSENT_DAMAGE);
 			assert_true(!r->acked || now.v[k++].seq == r->seq);
 		}
 		assert_int_equal(k, now.n);
-		wal_watch(f->x.w, &x);
+		store_watch(f->x.w, &x);
 		assert_int_equal(x.missing, 1);
 		assert_int_equal(x.segno, 2);
 		assert_false(x.gone);
 		/* the prepared one is made again */
 		path_of(path, last_used(f) + 1);
 		blk_sim_truncate(f->x.blk, path, cut[c]);
-		wal_watch(f->x.w, &x);
+		store_watch(f->x.w, &x);
 		background(f);
 		assert_non_null(blk_sim_bytes(f->x.blk, path, &len));
 		assert_int_equal(len, WORLD_SEGMENT);
 		assert_false(x.gone);
 		path_of(path, last_used(f));
 		blk_sim_truncate(f->x.blk, path, WORLD_SEGMENT - 1);
-		assert_int_equal(lane_failed(wal_lane(f->x.w, 0)), 0);
-		wal_watch(f->x.w, &x);
+		assert_int_equal(lane_failed(store_lane(f->x.w, 0)), 0);
+		store_watch(f->x.w, &x);
 		assert_true(x.gone);
-		assert_int_equal(lane_failed(wal_lane(f->x.w, 0)), WAL_EGONE);
+		assert_int_equal(lane_failed(store_lane(f->x.w, 0)), STORE_EGONE);
 	}
 	got_free(&now);
 }
@@ -460,22 +460,22 @@ static void test_unreadable_segment(void **state)
 		all_acked(f, false);
 		assert_int_equal(verdict(f), 2);
 		assert_in_range(f->got.n, 90, MANY - 30);
-		lost_alike(f, WAL_UNREADABLE, false);
+		lost_alike(f, ABSENT_UNREADABLE, false);
 		start(f);
-		lost_alike(f, WAL_UNREADABLE, true);
+		lost_alike(f, ABSENT_UNREADABLE, true);
 		put(f, 40);
 		all_acked(f, false);
 		die(f);
 		verdict(f);
 		start(f);
-		lost_alike(f, WAL_UNREADABLE, true);
+		lost_alike(f, ABSENT_UNREADABLE, true);
 		mend(f, segno);
 		all_acked(f, true);
 		for (size_t i = 0; i < MANY; i++) {	/* who misses a record asks why */
-			struct wal_absent a;
+			struct absence a;
 
-			assert_int_equal(wal_read_absent(f->x.w, 0, f->model.lane[0].v[i].seq, &a), 0);
-			assert_int_equal(a.reason, WAL_IS_THERE);
+			assert_int_equal(store_read_absent(f->x.w, 0, f->model.lane[0].v[i].seq, &a), 0);
+			assert_int_equal(a.reason, ABSENT_NOT);
 		}
 		world_read(&f->x, &now);
 		assert_int_equal(now.n, MANY + 1);
@@ -503,10 +503,10 @@ static void start_without_second(struct fixture *f, uint64_t retain_bytes)
 static uint64_t opens(struct fixture *f, uint64_t seq)
 {
 	uint64_t before = blk_sim_calls(f->x.blk, SIM_OPEN);
-	struct wal_absent a;
+	struct absence a;
 
-	assert_int_equal(wal_read_absent(f->x.w, 0, seq, &a), 0);
-	assert_int_equal(a.reason, WAL_IS_THERE);
+	assert_int_equal(store_read_absent(f->x.w, 0, seq, &a), 0);
+	assert_int_equal(a.reason, ABSENT_NOT);
 	return blk_sim_calls(f->x.blk, SIM_OPEN) - before;
 }
 
@@ -549,7 +549,7 @@ static void test_unreadable_then_gone(void **state)
 	for (enum other o = 0; o < OTHERS; o++) {
 		start_without_second(f, 0);
 		put_other(f, o);
-		lost(f, o == OTHER_NONE ? WAL_MISSING : WAL_DAMAGE, false, true);
+		lost(f, o == OTHER_NONE ? ABSENT_MISSING : ABSENT_DAMAGE, false, true);
 		world_read(&f->x, &now);
 		assert_int_equal(now.n, f->got.n);
 	}
@@ -561,14 +561,14 @@ static void test_unreadable_then_gone(void **state)
 static void test_unreadable_and_retention(void **state)
 {
 	struct fixture *f = *state;
-	struct wal_absent a;
+	struct absence a;
 	uint64_t last = 0, n, seq;
 
 	for (int again = 0; again < 2; again++) {
 		start_without_second(f, 4 * WORLD_SEGMENT);
-		for (seq = 1; !wal_read_absent(f->x.w, 0, seq, &a) && a.reason == WAL_IS_THERE; seq++)
+		for (seq = 1; !store_read_absent(f->x.w, 0, seq, &a) && a.reason == ABSENT_NOT; seq++)
 			last = seq;
-		assert_int_equal(a.reason, WAL_UNREADABLE);
+		assert_int_equal(a.reason, ABSENT_UNREADABLE);
 		n = opens(f, 1);
 		while (blk_sim_bytes(f->x.blk, LANE0 "/00000001.seg", &(uint64_t){ 0 })) {
 			put(f, 1300);
@@ -581,16 +581,16 @@ static void test_unreadable_and_retention(void **state)
 				verdict(f);
 				start(f);
 			}
-			assert_int_equal(wal_read_absent(f->x.w, 0, last, &a), 0);
-			assert_int_equal(a.reason, WAL_EXPIRED);
-			assert_int_equal(wal_read_absent(f->x.w, 0, seq, &a), 0);
-			assert_int_equal(a.reason, WAL_UNREADABLE);
+			assert_int_equal(store_read_absent(f->x.w, 0, last, &a), 0);
+			assert_int_equal(a.reason, ABSENT_EXPIRED);
+			assert_int_equal(store_read_absent(f->x.w, 0, seq, &a), 0);
+			assert_int_equal(a.reason, ABSENT_UNREADABLE);
 		}
 		mend(f, 2);
 		assert_int_equal(opens(f, seq) > 0, 1);
 		assert_int_equal(opens(f, seq), n);
-		assert_int_equal(wal_read_absent(f->x.w, 0, last, &a), 0);
-		assert_int_equal(a.reason, WAL_EXPIRED);
+		assert_int_equal(store_read_absent(f->x.w, 0, last, &a), 0);
+		assert_int_equal(a.reason, ABSENT_EXPIRED);
 	}
 }
 
@@ -602,7 +602,7 @@ static void test_unreadable_last_segment(void **state)
 	for (int c = 0; c < 4; c++) {
 		bool closed = c & 1, nvmm = c & 2;
 		struct blk_sim *was;
-		struct wal_report rep;
+		struct report rep;
 		struct rec_tool tool;
 		uint64_t last;
 		char where[128] = "";
@@ -614,15 +614,15 @@ static void test_unreadable_last_segment(void **state)
 		spoil(f, last, UINT64_MAX);
 		all_acked(f, false);
 		assert_int_equal(verdict(f), 2);
-		assert_true(told(f, WAL_UNREADABLE));
-		assert_false(told(f, WAL_DAMAGE) || told(f, WAL_MISSING));
+		assert_true(told(f, ABSENT_UNREADABLE));
+		assert_false(told(f, ABSENT_DAMAGE) || told(f, ABSENT_MISSING));
 		was = blk_sim_killed(f->x.blk);
 		assert_int_equal(world_open(&f->x, 1), -EIO);
 		assert_non_null(strstr(f->x.why, "cannot be read now"));
 		assert_non_null(strstr(f->x.why, "no segment was written"));
 		world_tool(&f->x, &tool);
-		assert_int_equal(wal_repair(&tool, &rep), -EIO);
-		wal_report_fini(&rep);
+		assert_int_equal(store_repair(&tool, &rep), -EIO);
+		report_fini(&rep);
 		if (!blk_sim_same(was, f->x.blk, where, sizeof(where)))
 			fail_msg("%s was written", where);
 		blk_sim_free(was);
@@ -692,11 +692,11 @@ static void spoil1(struct fixture *f, uint64_t segno)
 }
 
 /* What is asked of the second lane of the running server. */
-static enum wal_reason why1(struct fixture *f, uint64_t seq)
+static enum absent_reason why1(struct fixture *f, uint64_t seq)
 {
-	struct wal_absent a;
+	struct absence a;
 
-	assert_int_equal(wal_read_absent(f->x.w, 1, seq, &a), 0);
+	assert_int_equal(store_read_absent(f->x.w, 1, seq, &a), 0);
 	return a.reason;
 }
 
@@ -724,17 +724,17 @@ static void life_without(struct fixture *f, bool exact)
 	uint8_t *was = all_of_it(f, &n), *is;
 
 	assert_int_equal(world_open(&f->x, 1), 0);
-	assert_int_equal(wal_open_report(f->x.w)->lane[1].unread_segno, 3);
-	assert_int_equal(wal_open_report(f->x.w)->lane[1].unread_err, -EIO);
+	assert_int_equal(store_open_report(f->x.w)->lane[1].unread_segno, 3);
+	assert_int_equal(store_open_report(f->x.w)->lane[1].unread_err, -EIO);
 	for (uint64_t seq = 1; seq <= top; seq++) {
-		if (why1(f, seq) == WAL_IS_THERE)
+		if (why1(f, seq) == ABSENT_NOT)
 			there++;
 		else
-			assert_int_equal(why1(f, seq), WAL_UNREADABLE);
+			assert_int_equal(why1(f, seq), ABSENT_UNREADABLE);
 	}
 	assert_in_range(there, 50, top - 5);
-	assert_int_equal(why1(f, top + 1), exact ? WAL_NEVER : WAL_UNREADABLE);
-	assert_int_equal(wal_read_bounds(f->x.w, 1, &oldest, &newest), 0);
+	assert_int_equal(why1(f, top + 1), exact ? ABSENT_NEVER : ABSENT_UNREADABLE);
+	assert_int_equal(store_read_bounds(f->x.w, 1, &oldest, &newest), 0);
 	assert_true(exact ? newest == top : newest > top);
 	put(f, 500);
 	background(f);
@@ -795,7 +795,7 @@ static void test_unreadable_lane_without_worker(void **state)
 		/* One that can be read again while the server runs: at once, where it is known how it ends. */
 		assert_int_equal(world_open(&f->x, 1), 0);
 		assert_int_equal(blk_sim_well(f->x.blk, path1(3)), 0);
-		assert_int_equal(why1(f, f->model.lane[1].top), closed && close_again ? WAL_IS_THERE : WAL_UNREADABLE);
+		assert_int_equal(why1(f, f->model.lane[1].top), closed && close_again ? ABSENT_NOT : ABSENT_UNREADABLE);
 		die(f);
 		assert_in_range(verdict(f), 0, 1);
 		assert_int_equal(world_open(&f->x, 2), 0);
@@ -803,7 +803,7 @@ static void test_unreadable_lane_without_worker(void **state)
 		if (!got_same(&f->got, &now, why, sizeof(why)))
 			fail_msg("%s", why);
 		got_free(&now);
-		assert_int_equal(lane_durable(wal_lane(f->x.w, 1)), f->model.lane[1].top);
+		assert_int_equal(lane_durable(store_lane(f->x.w, 1)), f->model.lane[1].top);
 		put1(f, 40);
 	}
 }
@@ -835,8 +835,8 @@ static void test_unreadable_lane_and_its_last_batch(void **state)
 		free(file);
 		f->model.lane[1].v[f->model.lane[1].n - 1].acked = false;
 		verdict(f);
-		assert_int_equal(told(f, WAL_DAMAGE), closed || nvmm);
-		assert_int_equal(told(f, WAL_TORN), !closed && !nvmm);
+		assert_int_equal(told(f, ABSENT_DAMAGE), closed || nvmm);
+		assert_int_equal(told(f, ABSENT_TORN), !closed && !nvmm);
 	}
 }
 
@@ -861,7 +861,7 @@ static void test_unreadable_lane_without_entry(void **state)
 	struct fixture *f = *state;
 
 	for (int nvmm = 0; nvmm < 2; nvmm++) {
-		struct wal_report rep;
+		struct report rep;
 		struct rec_tool tool;
 		uint64_t top;
 
@@ -871,22 +871,22 @@ static void test_unreadable_lane_without_entry(void **state)
 		assert_int_equal(blk_sim_flip(f->x.blk, WORLD_STORE "/store", (STOREFILE_LANES_B + 64 + 20) * 8), 0);
 		spoil1(f, 3);
 		assert_int_equal(world_open(&f->x, 1), 0);
-		assert_int_equal(why1(f, top), WAL_UNREADABLE);
+		assert_int_equal(why1(f, top), ABSENT_UNREADABLE);
 		assert_int_equal(world_close(&f->x), 0);
 		assert_int_equal(entry1(f).next_seq > top, 1);
 		assert_int_equal(world_open(&f->x, 1), 0);
-		assert_int_equal(why1(f, top), WAL_UNREADABLE);
+		assert_int_equal(why1(f, top), ABSENT_UNREADABLE);
 		assert_int_equal(world_close(&f->x), 0);
 		assert_int_equal(blk_sim_well(f->x.blk, path1(3)), 0);
 		world_tool(&f->x, &tool);
-		assert_int_equal(wal_check(&tool, &rep), 0);
+		assert_int_equal(store_check(&tool, &rep), 0);
 		for (unsigned i = 0; i < rep.findings; i++)
 			if (rep.finding[i].lane == 1 && rep.finding[i].from_seq <= rep.finding[i].to_seq)
-				assert_int_equal(rep.finding[i].reason, WAL_SKIPPED);
-		wal_report_fini(&rep);
+				assert_int_equal(rep.finding[i].reason, ABSENT_SKIPPED);
+		report_fini(&rep);
 		assert_int_equal(world_open(&f->x, 2), 0);
 		for (uint64_t seq = 1; seq <= top; seq++)
-			assert_int_equal(why1(f, seq), WAL_IS_THERE);
+			assert_int_equal(why1(f, seq), ABSENT_NOT);
 	}
 }
 
@@ -911,7 +911,7 @@ static void test_unreadable_lane_and_another_boot(void **state)
 static void test_cut_lane_and_another_boot(void **state)
 {
 	struct fixture *f = *state;
-	struct wal_report rep;
+	struct report rep;
 	struct rec_tool tool;
 	const uint8_t *now;
 	uint8_t *file;
@@ -929,13 +929,13 @@ static void test_cut_lane_and_another_boot(void **state)
 	free(file);
 	f->x.boot = 8;
 	world_tool(&f->x, &tool);
-	assert_int_equal(wal_check(&tool, &rep), 0);
+	assert_int_equal(store_check(&tool, &rep), 0);
 	for (unsigned i = 0; i < rep.findings; i++) {
 		assert_int_equal(rep.finding[i].reason == GAP_WAL_LOST, rep.finding[i].lane == 0);
 		lost |= rep.finding[i].lane == 1 && rep.finding[i].from_seq <= rep.finding[i].to_seq;
 	}
 	assert_true(lost);
-	wal_report_fini(&rep);
+	report_fini(&rep);
 }
 
 /* Nothing is written to a segment with another name that is followed by what cannot be read; of
@@ -943,21 +943,21 @@ static void test_cut_lane_and_another_boot(void **state)
 static void test_unreadable_lane_and_links(void **state)
 {
 	struct fixture *f = *state;
-	struct wal_report rep;
+	struct report rep;
 	struct rec_tool tool;
-	struct wal_watch x;
+	struct store_watch x;
 
 	two_lanes(f, WAL_FSYNC, true, false);
 	spoil1(f, 3);
 	assert_int_equal(blk_sim_link(f->x.blk, path1(2), true), 0);
 	world_tool(&f->x, &tool);
-	assert_int_equal(wal_check(&tool, &rep), 0);
-	wal_report_fini(&rep);
+	assert_int_equal(store_check(&tool, &rep), 0);
+	report_fini(&rep);
 	assert_int_equal(world_open(&f->x, 1), 0);
-	wal_watch(f->x.w, &x);
+	store_watch(f->x.w, &x);
 	assert_string_equal(x.linked, "");
 	assert_int_equal(blk_sim_link(f->x.blk, path1(3), true), 0);
-	wal_watch(f->x.w, &x);
+	store_watch(f->x.w, &x);
 	assert_string_equal(x.linked, "log/001/00000003.seg");
 }
 
@@ -982,23 +982,23 @@ static void test_unreadable_block(void **state)
 		spoil(f, 1, SEG_DATA + SIM_BLOCK);
 		all_acked(f, false);
 		assert_int_equal(verdict(f), 2);
-		assert_true(told(f, WAL_UNREADABLE));
+		assert_true(told(f, ABSENT_UNREADABLE));
 		start(f);
 		put(f, 70);
 		all_acked(f, false);
 		for (int life = 0; life < 2; life++) {
 			die(f);
 			assert_int_equal(verdict(f), 2);
-			assert_true(told(f, WAL_UNREADABLE));
-			assert_false(told(f, WAL_DAMAGE));
+			assert_true(told(f, ABSENT_UNREADABLE));
+			assert_false(told(f, ABSENT_DAMAGE));
 			start(f);
-			lost_alike(f, WAL_UNREADABLE, true);
+			lost_alike(f, ABSENT_UNREADABLE, true);
 		}
 		die(f);
 		mend(f, 1);
 		all_acked(f, true);
 		assert_int_equal(verdict(f), 1);
-		assert_false(told(f, WAL_DAMAGE) || told(f, WAL_UNREADABLE));
+		assert_false(told(f, ABSENT_DAMAGE) || told(f, ABSENT_UNREADABLE));
 		start(f);
 	}
 }
@@ -1035,12 +1035,12 @@ static void test_unreadable_batches(void **state)
 		all_acked(f, false);
 		end_life(f, whole);
 		assert_int_equal(verdict(f), 2);
-		lost_alike(f, WAL_UNREADABLE, false);
+		lost_alike(f, ABSENT_UNREADABLE, false);
 		mend(f, 1);
 		all_acked(f, true);
 		verdict(f);
 		assert_int_equal(f->got.n, 23);
-		assert_false(told(f, WAL_DAMAGE) || told(f, WAL_UNREADABLE));
+		assert_false(told(f, ABSENT_DAMAGE) || told(f, ABSENT_UNREADABLE));
 		start(f);
 	}
 }
@@ -1084,7 +1084,7 @@ static void test_unreadable_twice(void **state)
 		all_acked(f, true);
 		verdict(f);
 		assert_int_equal(f->got.n, 15);
-		assert_false(told(f, WAL_DAMAGE) || told(f, WAL_UNREADABLE));
+		assert_false(told(f, ABSENT_DAMAGE) || told(f, ABSENT_UNREADABLE));
 		start(f);
 	}
 }
@@ -1118,9 +1118,9 @@ static void test_unreadable_in_part(void **state)
 				is_lost(f, 1 + i);
 			}
 		assert_int_equal(verdict(f), c > 1 ? 2 : 1);
-		lost_alike(f, WAL_UNREADABLE, false);
+		lost_alike(f, ABSENT_UNREADABLE, false);
 		start(f);
-		lost_alike(f, WAL_UNREADABLE, true);
+		lost_alike(f, ABSENT_UNREADABLE, true);
 		die(f);
 		mend(f, 1);
 		all_acked(f, true);
@@ -1174,7 +1174,7 @@ static void test_unreadable_and_cut(void **state)
 		all_acked(f, true);
 		assert_int_equal(verdict(f), 1);
 		assert_int_equal(f->got.n, 5);
-		assert_false(told(f, WAL_DAMAGE) || told(f, WAL_UNREADABLE));
+		assert_false(told(f, ABSENT_DAMAGE) || told(f, ABSENT_UNREADABLE));
 	}
 }
 
@@ -1200,7 +1200,7 @@ static void test_unreadable_header_and_begin(void **state)
 		spoil(f, segno, SEG_DATA);
 		all_acked(f, false);
 		assert_int_equal(verdict(f), 2);
-		assert_true(told(f, WAL_UNREADABLE));
+		assert_true(told(f, ABSENT_UNREADABLE));
 		if (last)
 			assert_int_equal(world_open(&f->x, 1), -EIO);
 		else
@@ -1283,32 +1283,32 @@ static void test_table_lost(void **state)
 		if (files)
 			all_acked(f, false);
 		if (store) {
-			struct wal_report rep;
+			struct report rep;
 			struct rec_tool tool;
 
 			world_tool(&f->x, &tool);
 			tool.nvmm_path = nvmm && !closed ? WORLD_NVMM : NULL;
 			tool.give_up = nvmm && closed;
-			assert_int_equal(wal_repair(&tool, &rep), 0);
-			assert_int_equal(wal_report_verdict(&rep), 2);
-			wal_report_fini(&rep);
+			assert_int_equal(store_repair(&tool, &rep), 0);
+			assert_int_equal(report_verdict(&rep), 2);
+			report_fini(&rep);
 			verdict(f);
 		} else {
 			assert_int_equal(verdict(f), 2);
 		}
 		start(f);
 		top = f->model.lane[0].top;
-		assert_true(lane_durable(wal_lane(f->x.w, 0)) >= top);
+		assert_true(lane_durable(store_lane(f->x.w, 0)) >= top);
 		if (!files && !(nvmm && closed && store))
-			assert_int_equal(lane_durable(wal_lane(f->x.w, 0)), top);
+			assert_int_equal(lane_durable(store_lane(f->x.w, 0)), top);
 	}
 }
 
-static void gone_begin(struct fixture *f, enum wal_reason want)
+static void gone_begin(struct fixture *f, enum absent_reason want)
 {
-	struct wal_absent a;
+	struct absence a;
 
-	assert_int_equal(wal_read_absent(f->x.w, 0, 1, &a), 0);
+	assert_int_equal(store_read_absent(f->x.w, 0, 1, &a), 0);
 	assert_int_equal(a.reason, want);
 	assert_int_equal(a.from, 1);
 }
@@ -1336,18 +1336,18 @@ static void test_begin_and_table_lost(void **state)
 		assert_int_equal(blk->unlink(blk->ctx, NULL, path), 0);
 		all_acked(f, false);
 		if (store) {
-			struct wal_report rep;
+			struct report rep;
 			struct rec_tool tool;
 
 			world_tool(&f->x, &tool);
-			assert_int_equal(wal_repair(&tool, &rep), 0);
-			wal_report_fini(&rep);
+			assert_int_equal(store_repair(&tool, &rep), 0);
+			report_fini(&rep);
 		}
 		for (int life = 0; life < 3; life++) {
 			verdict(f);
-			assert_true(told(f, WAL_GONE) && !told(f, WAL_EXPIRED));
+			assert_true(told(f, ABSENT_GONE) && !told(f, ABSENT_EXPIRED));
 			start(f);
-			gone_begin(f, WAL_GONE);
+			gone_begin(f, ABSENT_GONE);
 			put(f, 300);
 			background(f);
 			if (life)
@@ -1364,14 +1364,14 @@ static void test_begin_and_table_lost(void **state)
 			put(f, 1300);
 			background(f);
 		}
-		gone_begin(f, WAL_EXPIRED);
+		gone_begin(f, ABSENT_EXPIRED);
 		die(f);
 		all_acked(f, false);
 		verdict(f);
-		assert_false(told(f, WAL_GONE));
+		assert_false(told(f, ABSENT_GONE));
 		f->x.retain_bytes = 4 * WORLD_SEGMENT;
 		start(f);
-		gone_begin(f, WAL_EXPIRED);
+		gone_begin(f, ABSENT_EXPIRED);
 	}
 }
 
@@ -1396,7 +1396,7 @@ static void test_prepared_file_lost(void **state)
 		path_of(path, last_used(f) + 1);
 		assert_int_equal(blk->unlink(blk->ctx, NULL, path), 0);
 		assert_int_equal(verdict(f), 2);
-		assert_int_equal(wal_report_damaged(&f->rep), 1);
+		assert_int_equal(report_damaged(&f->rep), 1);
 		if (cut) {
 			f->x.step = off_at;
 			f->x.step_arg = &left;
@@ -1406,7 +1406,7 @@ static void test_prepared_file_lost(void **state)
 			verdict(f);
 		}
 		for (unsigned n = 0; n < f->rep.findings; n++)
-			assert_true(f->rep.finding[n].reason == WAL_SKIPPED ||
+			assert_true(f->rep.finding[n].reason == ABSENT_SKIPPED ||
 				    f->rep.finding[n].from_seq > f->rep.finding[n].to_seq);
 		start(f);
 		put(f, 40);
@@ -1415,7 +1415,7 @@ static void test_prepared_file_lost(void **state)
 		die(f);
 		assert_int_equal(verdict(f), 1);
 		assert_int_equal(f->rep.findings, 1);
-		assert_int_equal(f->rep.finding[0].reason, WAL_SKIPPED);
+		assert_int_equal(f->rep.finding[0].reason, ABSENT_SKIPPED);
 	}
 }
 
@@ -1425,7 +1425,7 @@ static void test_used_file_lost(void **state)
 {
 	struct fixture *f = *state;
 	const struct blk_ops *blk;
-	struct wal_absent a;
+	struct absence a;
 	uint64_t segno, seq;
 	char path[64];
 
@@ -1445,8 +1445,8 @@ static void test_used_file_lost(void **state)
 	is_lost(f, seq);
 	assert_int_equal(verdict(f), 2);
 	start(f);
-	assert_int_equal(wal_read_absent(f->x.w, 0, seq, &a), 0);
-	assert_true(wal_reason_maybe(a.reason) || a.reason == WAL_MISSING);
+	assert_int_equal(store_read_absent(f->x.w, 0, seq, &a), 0);
+	assert_true(absent_maybe(a.reason) || a.reason == ABSENT_MISSING);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -192,15 +192,15 @@ static void test_gaps_and_damage_are_passed(void **state)
 }
 
 /* What is said of a number; the same of all those in from..to. */
-static void expect_why(struct seglog *s, uint64_t seq, enum wal_reason reason, uint64_t from, uint64_t to)
+static void expect_why(struct seglog *s, uint64_t seq, enum absent_reason reason, uint64_t from, uint64_t to)
 {
-	struct wal_absent a;
+	struct absence a;
 
 	assert_int_equal(seg_read_why(s, seq, &a), 0);
-	assert_string_equal(wal_reason_name(a.reason), wal_reason_name(reason));
+	assert_string_equal(absent_name(a.reason), absent_name(reason));
 	assert_int_equal(a.from, from);
 	assert_int_equal(a.to, to);
-	assert_int_equal(a.err, reason == WAL_UNREADABLE ? -EIO : 0);
+	assert_int_equal(a.err, reason == ABSENT_UNREADABLE ? -EIO : 0);
 }
 
 static uint64_t offset_of(uint64_t seq)
@@ -250,21 +250,21 @@ static void test_why(void **state)
 	assert_int_equal(model_append(s, 101, 7), 0);
 	assert_int_equal(seglog_append_gap(s, &gone), 0);
 	assert_int_equal(model_append(s, 110, 7), 0);
-	expect_why(s, 0, WAL_NEVER, 0, 0);
-	expect_why(s, 117, WAL_NEVER, 117, 117);
-	expect_why(s, 5, WAL_IS_THERE, 5, 5);
-	expect_why(s, 22, WAL_TORN, 22, 100);
-	expect_why(s, 99, WAL_TORN, 22, 100);
-	expect_why(s, 101, WAL_IS_THERE, 101, 101);
-	expect_why(s, 108, WAL_MISSING, 108, 109);
+	expect_why(s, 0, ABSENT_NEVER, 0, 0);
+	expect_why(s, 117, ABSENT_NEVER, 117, 117);
+	expect_why(s, 5, ABSENT_NOT, 5, 5);
+	expect_why(s, 22, ABSENT_TORN, 22, 100);
+	expect_why(s, 99, ABSENT_TORN, 22, 100);
+	expect_why(s, 101, ABSENT_NOT, 101, 101);
+	expect_why(s, 108, ABSENT_MISSING, 108, 109);
 	/* data, then two headers beside each other */
 	assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg", (offset_of(data) + 48) * 8), 0);
-	expect_why(s, data, WAL_DAMAGE, data, data);
+	expect_why(s, data, ABSENT_DAMAGE, data, data);
 	assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg", (offset_of(3) + 20) * 8), 0);
 	assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg", (offset_of(4) + 20) * 8), 0);
-	expect_why(s, 3, WAL_DAMAGE, 3, 4);
-	expect_why(s, 4, WAL_DAMAGE, 3, 4);
-	expect_why(s, 5, WAL_IS_THERE, 5, 5);
+	expect_why(s, 3, ABSENT_DAMAGE, 3, 4);
+	expect_why(s, 4, ABSENT_DAMAGE, 3, 4);
+	expect_why(s, 5, ABSENT_NOT, 5, 5);
 	/* A frame that only names a place is of no number; the last one in front of it is lost. */
 	assert_int_equal(model_append(s, 117, 7), 0);
 	gone = (struct gap_data){ .from_seq = 124, .to_seq = 123, .reason = GAP_TORN };
@@ -272,7 +272,7 @@ static void test_why(void **state)
 	assert_int_equal(seglog_append_gap(s, &gone), 0);
 	assert_int_equal(model_append(s, 124, 7), 0);
 	assert_int_equal(blk_sim_flip(sim, byte.path, byte.off * 8), 0);
-	expect_why(s, 123, WAL_DAMAGE, 123, 123);
+	expect_why(s, 123, ABSENT_DAMAGE, 123, 123);
 	/* What explains a number comes behind all of its batch. */
 	byte = byte_behind(s, frame_bytes(model_len(130)) + frame_bytes(model_len(129)) +
 			      frame_bytes(model_len(128)) - 20);
@@ -280,7 +280,7 @@ static void test_why(void **state)
 	assert_int_equal(seglog_append_gap(s, &gone), 0);
 	assert_int_equal(model_append(s, 131, 7), 0);
 	assert_int_equal(blk_sim_flip(sim, byte.path, byte.off * 8), 0);
-	expect_why(s, 128, WAL_TORN, 128, 128);
+	expect_why(s, 128, ABSENT_TORN, 128, 128);
 	/* And so it is where its own frame is there, and the data are not right. */
 	data = with_data(138);
 	assert_int_equal(model_append(s, 138, (unsigned)(data - 138 + 4)), 0);
@@ -292,7 +292,7 @@ static void test_why(void **state)
 	assert_int_equal(seglog_append_gap(s, &gone), 0);
 	assert_int_equal(model_append(s, data + 4, 7), 0);
 	assert_int_equal(blk_sim_flip(sim, byte.path, (byte.off + sizeof(struct frame_header)) * 8), 0);
-	expect_why(s, data, WAL_TORN, data, data);
+	expect_why(s, data, ABSENT_TORN, data, data);
 	seglog_close(s);
 	blk_sim_free(sim);
 }
@@ -318,8 +318,8 @@ static void test_why_behind_a_gap(void **state)
 		assert_int_equal(model_append(s, rows[i].next, 3), 0);
 		assert_int_equal(blk_sim_flip(sim, byte.path, byte.off * 8), 0);
 		for (uint64_t seq = rows[i].from; seq <= rows[i].next; seq++)
-			expect_why(s, seq, WAL_DAMAGE, rows[i].from, rows[i].next);
-		expect_why(s, rows[i].next + 1, WAL_IS_THERE, rows[i].next + 1, rows[i].next + 1);
+			expect_why(s, seq, ABSENT_DAMAGE, rows[i].from, rows[i].next);
+		expect_why(s, rows[i].next + 1, ABSENT_NOT, rows[i].next + 1, rows[i].next + 1);
 		seglog_close(s);
 		blk_sim_free(sim);
 	}
@@ -332,7 +332,7 @@ static void test_why_unreadable(void **state)
 	struct seglog *s = filled(sim, 140);
 	uint64_t seq = 1, page;
 	struct seglog_stats st;
-	struct wal_absent a;
+	struct absence a;
 	unsigned bad = 0;
 
 	(void)state;
@@ -347,18 +347,18 @@ static void test_why_unreadable(void **state)
 
 		assert_int_equal(seg_read_why(s, i, &a), 0);
 		if (off < page + SIM_BLOCK && end > page) {
-			assert_int_equal(a.reason, WAL_UNREADABLE);
+			assert_int_equal(a.reason, ABSENT_UNREADABLE);
 			assert_int_equal(a.err, -EIO);
 			bad++;
 		} else {
-			assert_int_equal(a.reason, WAL_IS_THERE);
+			assert_int_equal(a.reason, ABSENT_NOT);
 		}
 	}
 	assert_true(bad > 0);
 	blk_sim_fault(sim, SIM_READ, 1, 0, EIO);
 	for (uint64_t i = 1; i <= 140; i++) {
 		assert_int_equal(seg_read_why(s, i, &a), 0);
-		assert_int_equal(a.reason, WAL_UNREADABLE);
+		assert_int_equal(a.reason, ABSENT_UNREADABLE);
 	}
 	blk_sim_fault(sim, SIM_READ, 1, 1, 0);
 	/* A file that cannot be opened once: then everything is as before. */
@@ -367,7 +367,7 @@ static void test_why_unreadable(void **state)
 		assert_int_equal(seg_read_why(s, i, &a), 0);
 		blk_sim_fault(sim, SIM_OPEN, 1, 1, 0);
 		assert_int_equal(seg_read_why(s, i, &a), 0);
-		bad -= a.reason == WAL_UNREADABLE;
+		bad -= a.reason == ABSENT_UNREADABLE;
 	}
 	assert_int_equal(bad, 0);
 	seglog_close(s);
@@ -394,15 +394,15 @@ static void test_why_gone(void **state)
 	assert_int_equal(model_scan(blk, false, &l, NULL), 0);
 	assert_int_equal(model_open(blk, &l, &s), 0);
 	seg_lane_free(&l);
-	expect_why(s, second - 1, WAL_IS_THERE, second - 1, second - 1);
-	expect_why(s, second, WAL_MISSING, second, third - 1);
-	expect_why(s, third - 1, WAL_MISSING, second, third - 1);
-	expect_why(s, third, WAL_IS_THERE, third, third);
+	expect_why(s, second - 1, ABSENT_NOT, second - 1, second - 1);
+	expect_why(s, second, ABSENT_MISSING, second, third - 1);
+	expect_why(s, third - 1, ABSENT_MISSING, second, third - 1);
+	expect_why(s, third, ABSENT_NOT, third, third);
 	assert_int_equal(seglog_retain(s, 0, UINT64_MAX), 0);
 	seg_read_bounds(s, &oldest, &newest);
 	assert_true(oldest > third);
-	expect_why(s, second, WAL_EXPIRED, 1, oldest - 1);
-	expect_why(s, oldest, WAL_IS_THERE, oldest, oldest);
+	expect_why(s, second, ABSENT_EXPIRED, 1, oldest - 1);
+	expect_why(s, oldest, ABSENT_NOT, oldest, oldest);
 	seglog_close(s);
 	blk_sim_free(sim);
 }
@@ -424,8 +424,8 @@ static void test_another_file_of_the_name(void **state)
 	seg_lane_free(&l);
 	memcpy(file, blk_sim_bytes(sim, LANE_DIR "/00000003.seg", &n), SEG_TEST_BYTES);
 	assert_int_equal(blk_sim_put(sim, LANE_DIR "/00000002.seg", file, n), 0);
-	expect_why(s, second, WAL_MISSING, second, third - 1);
-	expect_why(s, third, WAL_IS_THERE, third, third);
+	expect_why(s, second, ABSENT_MISSING, second, third - 1);
+	expect_why(s, third, ABSENT_NOT, third, third);
 	free(file);
 	seglog_close(s);
 	blk_sim_free(sim);
@@ -852,7 +852,7 @@ static void test_two_learn_at_once(void **state)
 	struct blk_sim *sim = blk_sim_new();
 	struct seglog *s = filled(sim, 350);
 	struct blk_ops blk = *blk_sim_ops(sim);
-	struct wal_absent a;
+	struct absence a;
 	struct seg_lane l;
 	uint64_t seq;
 
@@ -867,7 +867,7 @@ static void test_two_learn_at_once(void **state)
 	assert_int_equal(model_open(nested_ops, &l, &s), 0);
 	seg_lane_free(&l);
 	assert_int_equal(seg_read_why(s, seq, &a), 0);
-	assert_int_equal(a.reason, WAL_UNREADABLE);
+	assert_int_equal(a.reason, ABSENT_UNREADABLE);
 	assert_int_equal(s->unread, 1);
 	assert_int_equal(blk_sim_well(sim, LANE_DIR "/00000002.seg"), 0);
 	assert_int_equal(seg_learn(s, 2, 3), 0);	/* it is not between those */
@@ -881,7 +881,7 @@ static void test_two_learn_at_once(void **state)
 	assert_int_equal(s->unread, 0);
 	assert_int_equal(seg_learn(s, 1, 3), 0);
 	assert_int_equal(seg_read_why(s, seq, &a), 0);
-	assert_int_equal(a.reason, WAL_IS_THERE);
+	assert_int_equal(a.reason, ABSENT_NOT);
 	seglog_close(s);
 	blk_sim_free(sim);
 }
@@ -899,7 +899,7 @@ static void test_learn(void **state)
 		struct seglog *s = filled(sim, 350);
 		struct seglog_stats was, st;
 		uint64_t seq, fourth, last_off;
-		struct wal_absent a;
+		struct absence a;
 		struct seg_lane l;
 
 		seglog_stat(s, &was);
@@ -921,13 +921,13 @@ static void test_learn(void **state)
 		/* the last frame of another segment is damaged: that has nothing to do with it */
 		assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000004.seg", (last_off + 20) * 8), 0);
 		assert_int_equal(seg_read_why(s, fourth, &a), 0);
-		assert_int_equal(a.reason, WAL_DAMAGE);
+		assert_int_equal(a.reason, ABSENT_DAMAGE);
 		assert_int_equal(s->unread, 1);
 		assert_int_equal(blk_sim_well(sim, LANE_DIR "/00000002.seg"), 0);
 		if (copy_b)
 			assert_int_equal(blk_sim_bad(sim, LANE_DIR "/00000002.seg", SEG_HDR_A), 0);
 		assert_int_equal(seg_read_why(s, seq, &a), 0);
-		assert_int_equal(a.reason, WAL_IS_THERE);
+		assert_int_equal(a.reason, ABSENT_NOT);
 		assert_int_equal(s->unread, 0);
 		seglog_stat(s, &st);
 		assert_int_equal(st.bytes, was.bytes);
@@ -945,7 +945,7 @@ static void test_why_at_the_end(void **state)
 {
 	struct blk_sim *sim = blk_sim_new();
 	struct seglog *s = filled(sim, 7);
-	struct wal_absent a;
+	struct absence a;
 
 	(void)state;
 	while (seglog_place(s).off < SEG_DATA + 3 * SIM_BLOCK)
@@ -954,7 +954,7 @@ static void test_why_at_the_end(void **state)
 		assert_int_equal(blk_sim_bad(sim, LANE_DIR "/00000001.seg", off), 0);
 	for (uint64_t seq = 1; seq < seglog_next_seq(s); seq++) {
 		assert_int_equal(seg_read_why(s, seq, &a), 0);
-		assert_int_equal(a.reason, WAL_UNREADABLE);
+		assert_int_equal(a.reason, ABSENT_UNREADABLE);
 		assert_int_equal(a.err, -EIO);
 	}
 	seglog_close(s);

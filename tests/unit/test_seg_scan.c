@@ -488,7 +488,7 @@ static void test_copy_of_another_version(void **state)
 			if (other)
 				file[copy ? 70 : SEG_HDR_B + 70] ^= 4;
 			blk_sim_put(sim, LANE_DIR "/00000001.seg", file, sizeof(file));
-			assert_int_equal(model_scan(blk_sim_ops(sim), true, &l, NULL), WAL_EVERSION);
+			assert_int_equal(model_scan(blk_sim_ops(sim), true, &l, NULL), STORE_EVERSION);
 			blk_sim_free(sim);
 		}
 }
@@ -570,18 +570,18 @@ static void test_other_formats(void **state)
 	memcpy(file + SEG_HDR_A, &h, sizeof(h));
 	memcpy(file + SEG_HDR_B, &h, sizeof(h));
 	blk_sim_put(sim, path, file, len);
-	assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), WAL_EVERSION);
+	assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), STORE_EVERSION);
 	for (int ours = 0; ours < 2; ours++) {		/* beside one of ours it is the same */
 		memcpy(file, was_there, sizeof(was_there));
 		memcpy(file + (ours ? SEG_HDR_A : SEG_HDR_B), &h, sizeof(h));
 		blk_sim_put(sim, path, file, len);
-		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), WAL_EVERSION);
+		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), STORE_EVERSION);
 	}
 	h.magic = __builtin_bswap64(SEG_MAGIC);
 	memcpy(file + SEG_HDR_A, &h, sizeof(h));
 	memcpy(file + SEG_HDR_B, &h, sizeof(h));
 	blk_sim_put(sim, path, file, len);
-	assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), WAL_EBYTEORDER);
+	assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), STORE_EBYTEORDER);
 	blk_sim_free(sim);
 }
 
@@ -865,10 +865,10 @@ static void test_header_checks(void **state)
 {
 	static const struct { uint64_t bytes, seq, batch; int err; } rows[] = {
 		{ SEG_BYTES_MIN, 1, 1, 0 }, { SEG_BYTES_MAX, (1ull << 62) - 1, (1ull << 62) - 1, 0 },
-		{ SEG_BYTES_MIN - 4096, 1, 1, WAL_EFORMAT }, { SEG_BYTES_MAX + 4096, 1, 1, WAL_EFORMAT },
-		{ SEG_BYTES_MIN + 8, 1, 1, WAL_EFORMAT }, { SEG_BYTES_MIN, 0, 1, WAL_EFORMAT },
-		{ SEG_BYTES_MIN, 1ull << 62, 1, WAL_EFORMAT }, { SEG_BYTES_MIN, 1, 0, WAL_EFORMAT },
-		{ SEG_BYTES_MIN, 1, 1ull << 62, WAL_EFORMAT },
+		{ SEG_BYTES_MIN - 4096, 1, 1, STORE_EFORMAT }, { SEG_BYTES_MAX + 4096, 1, 1, STORE_EFORMAT },
+		{ SEG_BYTES_MIN + 8, 1, 1, STORE_EFORMAT }, { SEG_BYTES_MIN, 0, 1, STORE_EFORMAT },
+		{ SEG_BYTES_MIN, 1ull << 62, 1, STORE_EFORMAT }, { SEG_BYTES_MIN, 1, 0, STORE_EFORMAT },
+		{ SEG_BYTES_MIN, 1, 1ull << 62, STORE_EFORMAT },
 	};
 	struct seg_header h = { 0 };
 
@@ -885,9 +885,9 @@ static void test_header_checks(void **state)
 	seg_header_encode(&h);
 	h.byte_order = __builtin_bswap32(h.byte_order);
 	h.crc = crc32c(&h, offsetof(struct seg_header, crc));
-	assert_int_equal(seg_header_check(&h), WAL_EBYTEORDER);
+	assert_int_equal(seg_header_check(&h), STORE_EBYTEORDER);
 	h.crc++;
-	assert_int_equal(seg_header_check(&h), WAL_EFORMAT);
+	assert_int_equal(seg_header_check(&h), STORE_EFORMAT);
 }
 
 static void test_frame_checks(void **state)

@@ -22,7 +22,7 @@
 
 #include "diag.h"
 #include "endpoint.h"
-#include "fake_wal.h"
+#include "fake_store.h"
 #include "head.h"
 #include "must.h"
 #include "now.h"
@@ -131,8 +131,8 @@ static void start_with(const struct service_env *env)
 static void start(unsigned settle_ms)
 {
 	const struct service_env env = {
-		.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 2, .counters = counters,
-		.health = &health, .common = &common, .version = "1", .ring = "uring", .store = "/", .listen = "x",
+		.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 2, .counters = counters,
+		.health = &health, .common = &common, .version = "1", .ring = "uring", .store_dir = "/", .listen = "x",
 		.buf_size = 2048, .settle_ms = settle_ms, .wake = wake, .kick_checkpoint = kick,
 	};
 
@@ -678,10 +678,10 @@ static void test_kicks(void **state)
 /* Five seconds if nothing else is said; and it does without a checkpointer. */
 static void test_default_patience(void **state)
 {
-	static uint64_t absent[WAL_REASONS];
+	static uint64_t absent[ABSENT_REASONS];
 	const struct service_env env = {
-		.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 2, .counters = counters, .absent = absent,
-		.health = &health, .common = &common, .version = "1", .ring = "uring", .store = "/", .listen = "x",
+		.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 2, .counters = counters, .absent = absent,
+		.health = &health, .common = &common, .version = "1", .ring = "uring", .store_dir = "/", .listen = "x",
 		.buf_size = 2048, .wake = wake,
 	};
 	struct service_req *r;
@@ -705,7 +705,7 @@ static void test_default_patience(void **state)
 	assert_non_null(strstr(g.all, "no checkpoint has moved the record"));
 	free(g.all);
 	expect_get("/-/records/0-2", 404, "not acknowledged");	/* counted where the caller looks */
-	assert_int_equal(absent[WAL_NEVER], 1);
+	assert_int_equal(absent[ABSENT_NEVER], 1);
 	expect_get("/-/metrics", 200, "records_absent_total{reason=\"never\"} 1\n");
 	expect_get("/-/metrics", 200, "\npasted_start_time_seconds 1700000000.123\n");
 }
@@ -750,8 +750,8 @@ static void test_keep_alive(void **state)
 {
 	static const char *const t[] = { "/-/", "/-/records", "/-/records/0-1", "/-/nowhere", "/-/records/0-9" };
 	const struct service_env env = {
-		.wal = FAKE_WAL, .class = WAL_FSYNC, .nworkers = 1, .counters = counters, .health = &health, .common = &common,
-		.version = "1", .ring = "uring", .store = "/", .listen = "x",
+		.store = FAKE_STORE, .class = WAL_FSYNC, .nworkers = 1, .counters = counters, .health = &health, .common = &common,
+		.version = "1", .ring = "uring", .store_dir = "/", .listen = "x",
 		.buf_size = 2048, .wake = wake,
 	};
 
@@ -781,8 +781,8 @@ static struct service_req *ask_until(const char *target)
 static void test_few_each(void **state)
 {
 	const struct service_env env = {
-		.wal = FAKE_WAL, .class = WAL_NVMM, .nworkers = 200, .counters = counters, .health = &health, .common = &common,
-		.version = "1", .ring = "uring", .store = "/", .listen = "x", .buf_size = 2048, .wake = wake,
+		.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 200, .counters = counters, .health = &health, .common = &common,
+		.version = "1", .ring = "uring", .store_dir = "/", .listen = "x", .buf_size = 2048, .wake = wake,
 		.settle_ms = 3600000,
 	};
 	struct service_req *r[4];

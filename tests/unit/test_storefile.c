@@ -22,7 +22,7 @@
 #include "crc32c.h"
 #include "segment.h"
 #include "storefile.h"
-#include "wal.h"
+#include "store.h"
 
 static const struct storefile_block fresh = { .segment_bytes = 64u << 20, .wal_class = WAL_FSYNC,
 	.created_ms = 12345 };
@@ -65,17 +65,17 @@ static void test_create_open_update(void **state)
 
 	(void)state;
 	assert_int_equal(probe(sim, NULL), STOREFILE_NONE);
-	assert_int_equal(open_it(sim, &s, false), WAL_ENODIR);
+	assert_int_equal(open_it(sim, &s, false), STORE_ENODIR);
 	assert_non_null(strstr(why, "/a/s"));
 	assert_int_equal(create(sim, &s), 0);
 	assert_int_equal(s.b.segment_bytes, fresh.segment_bytes);
 	assert_int_equal(s.b.created_ms, 12345);
 	memcpy(uuid, s.b.uuid, 16);
-	assert_int_equal(open_it(sim, &t, false), WAL_EBUSY);
-	assert_int_equal(open_it(sim, &t, true), WAL_EBUSY);
+	assert_int_equal(open_it(sim, &t, false), STORE_EBUSY);
+	assert_int_equal(open_it(sim, &t, true), STORE_EBUSY);
 	assert_int_equal(storefile_update(&s, STOREFILE_WAL_ATTACHED, WAL_NVMM, "/mnt/x", 1u << 20), 0);
 	storefile_close(&s);
-	assert_int_equal(create(sim, &s), WAL_EFORMAT);
+	assert_int_equal(create(sim, &s), STORE_EFORMAT);
 	assert_int_equal(open_it(sim, &s, true), 0);
 	assert_int_equal(storefile_update(&s, 0, WAL_NVMM, "", 1u << 20), -EROFS);
 	storefile_close(&s);
@@ -113,7 +113,7 @@ static void test_directories(void **state)
 		int res;
 	} rows[] = {
 		{ "/a/s/lost+found", 0 }, { "/a/s/wal", 0 }, { "/a/s/pktbufs", 0 },
-		{ "/a/s/thesis.tex", WAL_EFORMAT }, { "/a/s/log", 0 }, { "/a/s/store", 0 },
+		{ "/a/s/thesis.tex", STORE_EFORMAT }, { "/a/s/log", 0 }, { "/a/s/store", 0 },
 	};
 
 	(void)state;
@@ -146,7 +146,7 @@ static void test_lanes_without_a_store_file(void **state)
 	blk->mkdir(blk->ctx, NULL, "/a/s/log");
 	blk->mkdir(blk->ctx, NULL, "/a/s/log/000");
 	assert_int_equal(probe(sim, NULL), STOREFILE_BAD);
-	assert_int_equal(create(sim, &s), WAL_EFORMAT);	/* somebody's records: hands off */
+	assert_int_equal(create(sim, &s), STORE_EFORMAT);	/* somebody's records: hands off */
 	blk_sim_put(sim, "/a/s/store", "", 0);
 	assert_int_equal(probe(sim, NULL), STOREFILE_BAD);
 	blk_sim_free(sim);
@@ -713,8 +713,8 @@ static void test_every_bit(void **state)
 	blk_sim_flip(sim, "/a/s/store", 200);
 	blk_sim_flip(sim, "/a/s/store", 8 * 4096 + 200);
 	assert_int_equal(probe(sim, NULL), STOREFILE_BAD);
-	assert_int_equal(open_it(sim, &s, false), WAL_EFORMAT);
-	assert_int_equal(create(sim, &s), WAL_EFORMAT);
+	assert_int_equal(open_it(sim, &s, false), STORE_EFORMAT);
+	assert_int_equal(create(sim, &s), STORE_EFORMAT);
 	blk_sim_free(sim);
 }
 
@@ -727,7 +727,7 @@ static void test_other_formats(void **state)
 
 	(void)state;
 	for (int what = 0; what < 4; what++) {
-		static const int errs[] = { WAL_EVERSION, WAL_EBYTEORDER, WAL_EBYTEORDER, WAL_EFORMAT };
+		static const int errs[] = { STORE_EVERSION, STORE_EBYTEORDER, STORE_EBYTEORDER, STORE_EFORMAT };
 		static const enum storefile_found founds[] = {
 			STOREFILE_VERSION, STOREFILE_ORDER, STOREFILE_ORDER, STOREFILE_BAD,
 		};
@@ -761,7 +761,7 @@ static void test_other_formats(void **state)
 		blk_sim_put(sim, "/a/s/store", file, sizeof(file));
 		assert_int_equal(open_it(sim, &s, false), errs[what]);
 		assert_int_equal(probe(sim, NULL), founds[what]);
-		assert_int_equal(create(sim, &s), WAL_EFORMAT);
+		assert_int_equal(create(sim, &s), STORE_EFORMAT);
 		blk_sim_free(sim);
 	}
 }
@@ -777,10 +777,10 @@ static void test_cut_short(void **state)
 	blk_sim_truncate(sim, "/a/s/store", 4100);
 	assert_int_equal(probe(sim, NULL), STOREFILE_GOOD);
 	blk_sim_truncate(sim, "/a/s/store", 100);
-	assert_int_equal(open_it(sim, &s, true), WAL_EFORMAT);
+	assert_int_equal(open_it(sim, &s, true), STORE_EFORMAT);
 	blk_sim_truncate(sim, "/a/s/store", 0);
 	assert_int_equal(probe(sim, NULL), STOREFILE_BLANK);
-	assert_int_equal(open_it(sim, &s, true), WAL_EFORMAT);
+	assert_int_equal(open_it(sim, &s, true), STORE_EFORMAT);
 	blk_sim_free(sim);
 }
 
@@ -805,9 +805,9 @@ static void test_trailing_slash_and_length(void **state)
 static void test_segment_sizes(void **state)
 {
 	static const struct { uint64_t bytes; int res; } rows[] = {
-		{ SEG_BYTES_MIN, 0 }, { SEG_BYTES_MIN - 4096, WAL_EFORMAT }, { SEG_BYTES_MIN - 1, WAL_EFORMAT },
-		{ SEG_BYTES_MAX, 0 }, { SEG_BYTES_MAX + 4096, WAL_EFORMAT }, { SEG_BYTES_MAX - 4096, 0 },
-		{ SEG_BYTES_MIN + 4096, 0 }, { SEG_BYTES_MIN + 512, WAL_EFORMAT }, { 0, WAL_EFORMAT },
+		{ SEG_BYTES_MIN, 0 }, { SEG_BYTES_MIN - 4096, STORE_EFORMAT }, { SEG_BYTES_MIN - 1, STORE_EFORMAT },
+		{ SEG_BYTES_MAX, 0 }, { SEG_BYTES_MAX + 4096, STORE_EFORMAT }, { SEG_BYTES_MAX - 4096, 0 },
+		{ SEG_BYTES_MIN + 4096, 0 }, { SEG_BYTES_MIN + 512, STORE_EFORMAT }, { 0, STORE_EFORMAT },
 	};
 
 	(void)state;
@@ -823,7 +823,7 @@ static void test_segment_sizes(void **state)
 
 		memset(b.nvmm_path, 'x', sizeof(b.nvmm_path));
 		storefile_block_encode(&b);
-		assert_int_equal(storefile_block_check(&b), WAL_EVERSION);	/* has no end: an older one's may be longer */
+		assert_int_equal(storefile_block_check(&b), STORE_EVERSION);	/* has no end: an older one's may be longer */
 		b.nvmm_path[sizeof(b.nvmm_path) - 1] = '\0';
 		storefile_block_encode(&b);
 		assert_int_equal(storefile_block_check(&b), 0);
@@ -835,9 +835,9 @@ static void test_words(void **state)
 {
 	static const struct { enum sim_op op; int err, res; const char *words; } rows[] = {
 		{ SIM_OPEN, EACCES, -EACCES, "cannot open /a/s/store: Permission denied" },
-		{ SIM_OPEN, ENOENT, WAL_ENODIR, "there is no store in /a/s" },
-		{ SIM_OPEN, ENOTDIR, WAL_ENODIR, "there is no store in /a/s" },
-		{ SIM_LOCK, EWOULDBLOCK, WAL_EBUSY, "another process has the store /a/s open" },
+		{ SIM_OPEN, ENOENT, STORE_ENODIR, "there is no store in /a/s" },
+		{ SIM_OPEN, ENOTDIR, STORE_ENODIR, "there is no store in /a/s" },
+		{ SIM_LOCK, EWOULDBLOCK, STORE_EBUSY, "another process has the store /a/s open" },
 		{ SIM_LOCK, ENOLCK, -ENOLCK, "cannot open /a/s/store: No locks available" },
 		{ SIM_WRITE, EROFS, -EROFS, "/a/s is on a file system that is mounted read-only, and has to be written: "
 		  "mount it for writing" },
@@ -862,13 +862,13 @@ static void test_words(void **state)
 	/* No more of them than there is room for; and none, if nobody wants them. */
 	memset(why, '#', sizeof(why));
 	blk_sim_fault(sim, SIM_LOCK, 1, 1, EWOULDBLOCK);
-	assert_int_equal(storefile_open(&s, blk_sim_ops(sim), "/a/s", true, why, 8), WAL_EBUSY);
+	assert_int_equal(storefile_open(&s, blk_sim_ops(sim), "/a/s", true, why, 8), STORE_EBUSY);
 	assert_string_equal(why, "another");
 	assert_int_equal(why[8], '#');
 	blk_sim_fault(sim, SIM_LOCK, 1, 2, EWOULDBLOCK);
-	assert_int_equal(storefile_open(&s, blk_sim_ops(sim), "/a/s", true, why + 8, 0), WAL_EBUSY);
+	assert_int_equal(storefile_open(&s, blk_sim_ops(sim), "/a/s", true, why + 8, 0), STORE_EBUSY);
 	assert_int_equal(why[8], '#');
-	assert_int_equal(storefile_open(&s, blk_sim_ops(sim), "/a/s", true, NULL, 0), WAL_EBUSY);
+	assert_int_equal(storefile_open(&s, blk_sim_ops(sim), "/a/s", true, NULL, 0), STORE_EBUSY);
 	blk_sim_free(sim);
 }
 
@@ -881,7 +881,7 @@ static void test_words_of_creation(void **state)
 		{ SIM_MKDIR, 1, ENOENT, -ENOENT, "/a/s: the directory that it is to be made in does not exist: make" },
 		{ SIM_LIST, 1, EIO, -EIO, "cannot read the directory /a/s: Input/output error" },
 		{ SIM_SYNC_DIR, 1, EIO, -EIO, "cannot sync the directory of /a/s: Input/output error" },
-		{ SIM_LOCK, 1, EWOULDBLOCK, WAL_EBUSY, "cannot create a store in /a/s: in use by another process" },
+		{ SIM_LOCK, 1, EWOULDBLOCK, STORE_EBUSY, "cannot create a store in /a/s: in use by another process" },
 		{ SIM_LOCK, 1, ENOLCK, -ENOLCK, "cannot create a store in /a/s: No locks" },
 		{ SIM_WRITE, 1, ENOSPC, -ENOSPC, "cannot create a store in /a/s: No space left" },
 		{ SIM_WRITE, 3, ENOSPC, -ENOSPC, "cannot create a store in /a/s: No space left" },
@@ -939,17 +939,17 @@ static void test_open_lost(void **state)
 	struct storefile s, t;
 
 	(void)state;
-	assert_int_equal(storefile_open_lost(&s, blk, "/a/s", true, why, sizeof(why)), WAL_ENODIR);
+	assert_int_equal(storefile_open_lost(&s, blk, "/a/s", true, why, sizeof(why)), STORE_ENODIR);
 	assert_string_equal(why, "there is no store in /a/s");
 	with_table(sim, &s);
 	was = s.b;
-	assert_int_equal(storefile_open_lost(&t, blk, "/a/s", true, why, sizeof(why)), WAL_EBUSY);
+	assert_int_equal(storefile_open_lost(&t, blk, "/a/s", true, why, sizeof(why)), STORE_EBUSY);
 	storefile_close(&s);
 	/* Its file is there: the table is read, for its generations. */
 	assert_int_equal(blk_sim_put(sim, "/a/s/store", junk, sizeof(junk)), 0);
 	assert_int_equal(storefile_open_lost(&s, blk, "/a/s", false, why, sizeof(why)), 0);
 	assert_true(s.a_bad && s.b_bad && s.file && s.root && s.log && !s.readonly);
-	assert_int_equal(storefile_open_lost(&t, blk, "/a/s", true, why, sizeof(why)), WAL_EBUSY);
+	assert_int_equal(storefile_open_lost(&t, blk, "/a/s", true, why, sizeof(why)), STORE_EBUSY);
 	s.b = was;
 	assert_int_equal(storefile_write_again(&s), 0);
 	assert_false(s.a_bad || s.b_bad);
@@ -972,7 +972,7 @@ static void test_open_lost(void **state)
 	assert_int_equal(storefile_open_lost(&s, blk, "/a/s", false, why, sizeof(why)), 0);
 	s.b = was;
 	assert_int_equal(storefile_write_again(&s), 0);
-	assert_int_equal(open_it(sim, &t, true), WAL_EBUSY);
+	assert_int_equal(open_it(sim, &t, true), STORE_EBUSY);
 	storefile_close(&s);
 	assert_int_equal(open_it(sim, &s, true), 0);
 	assert_memory_equal(s.b.uuid, was.uuid, sizeof(was.uuid));
@@ -992,7 +992,7 @@ static void test_look_that_fails(void **state)
 		{ SIM_READ, 1, EIO, 0, STOREFILE_GOOD }, { SIM_READ, 2, EIO, 0, STOREFILE_GOOD },
 		{ SIM_READ, 1, ENOMEM, 0, STOREFILE_GOOD },			/* the other copy is enough */
 		{ SIM_LIST, 1, EIO, -EIO, STOREFILE_NONE }, { SIM_OPEN, 1, EACCES, -EACCES, STOREFILE_NONE },
-		{ SIM_OPEN, 1, ENOENT, 0, STOREFILE_NONE }, { SIM_OPEN, 1, ENOTDIR, WAL_ENOTDIR, STOREFILE_NONE },
+		{ SIM_OPEN, 1, ENOENT, 0, STOREFILE_NONE }, { SIM_OPEN, 1, ENOTDIR, STORE_ENOTDIR, STOREFILE_NONE },
 		{ SIM_OPEN, 2, EACCES, -EACCES, STOREFILE_NONE }, { SIM_OPEN, 3, EACCES, -EACCES, STOREFILE_NONE },
 	};
 	struct blk_sim *sim = world();

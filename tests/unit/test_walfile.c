@@ -19,7 +19,7 @@
 #include "bond.h"
 #include "codec.h"
 #include "../sim/pm_sim.h"
-#include "wal.h"
+#include "store.h"
 
 #define DIR_NAME "/pm"
 #define ENTRIES 64
@@ -79,12 +79,12 @@ static void what_is_not_ours_is_refused(void **state)
 	pm_sim_put(s, DIR_NAME "/wal", "", 0);
 	assert_int_equal(reopen(s), -ENOENT);
 	pm_sim_put(s, DIR_NAME "/wal", "short", 5);
-	assert_int_equal(reopen(s), WAL_EFORMAT);
+	assert_int_equal(reopen(s), STORE_EFORMAT);
 	pm_sim_free(s);
 
 	s = created();
 	walfile_close(&w);
-	assert_int_equal(walfile_open(&v, pm_sim_ops(s), DIR_NAME, true, other), WAL_EMISMATCH);
+	assert_int_equal(walfile_open(&v, pm_sim_ops(s), DIR_NAME, true, other), STORE_EMISMATCH);
 	pm_sim_refuse_sync(s, true);
 	assert_int_equal(reopen(s), -EOPNOTSUPP);
 	assert_int_equal(walfile_open(&v, pm_sim_ops(s), DIR_NAME, false, NULL), 0);
@@ -95,12 +95,12 @@ static void what_is_not_ours_is_refused(void **state)
 	b = (struct wal_super *)((uint8_t *)a + WAL_SUPER_B);
 	a->version = b->version = 2;
 	a->crc = b->crc = crc32c(a, offsetof(struct wal_super, crc));
-	assert_int_equal(reopen(s), WAL_EVERSION);
+	assert_int_equal(reopen(s), STORE_EVERSION);
 	a->byte_order = b->byte_order = __builtin_bswap32(WAL_BYTE_ORDER);
-	assert_int_equal(reopen(s), WAL_EBYTEORDER);
+	assert_int_equal(reopen(s), STORE_EBYTEORDER);
 	memset(a, 0x55, sizeof(*a));
 	memset(b, 0xaa, sizeof(*b));
-	assert_int_equal(reopen(s), WAL_EFORMAT);
+	assert_int_equal(reopen(s), STORE_EFORMAT);
 	pm_sim_free(s);
 
 	for (int newer = 0; newer < 2; newer++) {	/* one of them, the other is ours */
@@ -113,7 +113,7 @@ static void what_is_not_ours_is_refused(void **state)
 		a->version++;
 		a->crc = crc32c(a, offsetof(struct wal_super, crc));
 		memcpy(was, pm_sim_bytes(s, DIR_NAME "/wal", NULL), sizeof(was));
-		assert_int_equal(reopen(s), WAL_EVERSION);
+		assert_int_equal(reopen(s), STORE_EVERSION);
 		assert_memory_equal(pm_sim_bytes(s, DIR_NAME "/wal", NULL), was, sizeof(was));
 		pm_sim_free(s);
 	}
@@ -123,7 +123,7 @@ static void what_is_not_ours_is_refused(void **state)
 	b->created_ms++;
 	super_encode(b);
 	walfile_close(&w);
-	assert_int_equal(reopen(s), WAL_EFORMAT);
+	assert_int_equal(reopen(s), STORE_EFORMAT);
 	pm_sim_free(s);
 }
 
@@ -134,15 +134,15 @@ static void cut_short_is_refused(void **state)
 	(void)state;
 	walfile_close(&w);
 	pm_sim_truncate(s, DIR_NAME "/pktbufs", 8 * 2048 - 64);
-	assert_int_equal(reopen(s), WAL_EFORMAT);
+	assert_int_equal(reopen(s), STORE_EFORMAT);
 	pm_sim_remove(s, DIR_NAME "/pktbufs");
-	assert_int_equal(reopen(s), WAL_EFORMAT);
+	assert_int_equal(reopen(s), STORE_EFORMAT);
 	assert_null(pm_sim_bytes(s, DIR_NAME "/pktbufs", NULL));	/* nor was it made */
 	pm_sim_free(s);
 	s = created();
 	walfile_close(&w);
 	pm_sim_truncate(s, DIR_NAME "/wal", walfile_bytes(2, ENTRIES) - 64);
-	assert_int_equal(reopen(s), WAL_EFORMAT);
+	assert_int_equal(reopen(s), STORE_EFORMAT);
 	pm_sim_free(s);
 }
 
@@ -620,12 +620,12 @@ static void superblocks_that_cannot_be_read(void **state)
 {
 	static const struct { const char *ab; int err; } rows[] = {
 		{ "ux", -EIO }, { "xu", -EIO }, { "uu", -EIO }, { "u0", -EIO }, { "0u", -EIO }, { "uv", 0 },
-		{ "vu", 0 }, { "vx", 0 }, { "xv", 0 }, { "v0", 0 }, { "0v", 0 }, { "0x", WAL_EFORMAT },
-		{ "x0", WAL_EFORMAT }, { "xx", WAL_EFORMAT }, { "00", -ENOENT },
+		{ "vu", 0 }, { "vx", 0 }, { "xv", 0 }, { "v0", 0 }, { "0v", 0 }, { "0x", STORE_EFORMAT },
+		{ "x0", STORE_EFORMAT }, { "xx", STORE_EFORMAT }, { "00", -ENOENT },
 		/* of a newer version, of the other byte order */
-		{ "nv", WAL_EVERSION }, { "vn", WAL_EVERSION }, { "no", WAL_EVERSION }, { "on", WAL_EVERSION },
-		{ "ov", WAL_EBYTEORDER }, { "vo", WAL_EBYTEORDER }, { "ox", WAL_EBYTEORDER }, { "xo", WAL_EBYTEORDER },
-		{ "0n", WAL_EVERSION }, { "o0", WAL_EBYTEORDER },
+		{ "nv", STORE_EVERSION }, { "vn", STORE_EVERSION }, { "no", STORE_EVERSION }, { "on", STORE_EVERSION },
+		{ "ov", STORE_EBYTEORDER }, { "vo", STORE_EBYTEORDER }, { "ox", STORE_EBYTEORDER }, { "xo", STORE_EBYTEORDER },
+		{ "0n", STORE_EVERSION }, { "o0", STORE_EBYTEORDER },
 	};
 
 	(void)state;
@@ -749,8 +749,8 @@ static void pages_that_cannot_be_touched(void **state)
 		{ 1, -EROFS, 0, 0, -EROFS },
 		{ 0, 0, -ENOMEM, 1, -ENOMEM },
 		{ 0, 0, -ENOMEM, 2, -ENOMEM },	/* the buffers */
-		{ 0, 0, -EFBIG, 1, WAL_EFORMAT },
-		{ 0, 0, -ENOENT, 2, WAL_EFORMAT },
+		{ 0, 0, -EFBIG, 1, STORE_EFORMAT },
+		{ 0, 0, -ENOENT, 2, STORE_EFORMAT },
 	};
 
 	(void)state;
@@ -849,8 +849,8 @@ static void on_real_files(void **state)
 	walfile_close(&v);
 	snprintf(path, sizeof(path), "%s/pktbufs", dir);
 	assert_int_equal(truncate(path, 100), 0);
-	assert_int_equal(walfile_open_ro(&v, NULL, dir, NULL), WAL_EFORMAT);
-	assert_int_equal(walfile_open(&v, &pm_nvmm, dir, false, NULL), WAL_EFORMAT);
+	assert_int_equal(walfile_open_ro(&v, NULL, dir, NULL), STORE_EFORMAT);
+	assert_int_equal(walfile_open(&v, &pm_nvmm, dir, false, NULL), STORE_EFORMAT);
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/wal", dir);
 	unlink(path);

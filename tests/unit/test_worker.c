@@ -956,7 +956,7 @@ static void fill_pool(uint32_t h)
 
 static void empty_pool(void)
 {
-	while (wal_background(the.wal, 1 << 20) > 0)
+	while (store_background(the.store, 1 << 20) > 0)
 		;
 	settle();
 }
@@ -1212,7 +1212,7 @@ static void test_hungry(void **state)
 			assert_int_not_equal(the.asked_ms, 0);
 			assert_int_equal(status(0), 200);
 		}
-		assert_int_equal(wal_passed(the.wal), 1);	/* as the checkpointer does */
+		assert_int_equal(wal_passed(the.store), 1);	/* as the checkpointer does */
 		empty_pool();
 		assert_false(follower_waits(&the.w->pass));
 		take_room(0);
@@ -1221,7 +1221,7 @@ static void test_hungry(void **state)
 		give_room();
 		settle();
 		assert_int_equal(status(0), 200);
-		assert_int_equal(wal_passed(the.wal), 1);
+		assert_int_equal(wal_passed(the.store), 1);
 		empty_pool();
 		kicks = round;
 	}
@@ -1704,7 +1704,7 @@ static void test_no_room(void **state)
 		assert_int_equal(status(1), 413);
 		blk_sim_fault(the.blk, SIM_WRITE, 1, 1, 0);
 		for (int i = 0; i < 8; i++) {
-			wal_background(the.wal, 1 << 20);
+			store_background(the.store, 1 << 20);
 			health_clear(&the.health, HEALTH_NOSPACE);
 			turn();
 		}

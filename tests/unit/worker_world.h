@@ -31,7 +31,7 @@
 #include "../sim/pm_sim.h"
 #include "ring_conn.h"
 #include "segment.h"
-#include "wal.h"
+#include "store.h"
 #include "worker.h"
 
 #define BUFS	64u
@@ -59,7 +59,7 @@ static struct {
 	_Atomic uint64_t ns;		/* the clock */
 	struct worker *w;
 	struct worker_env env;
-	struct wal *wal;
+	struct store *store;
 	struct pm_sim *pm;
 	struct blk_sim *blk;
 	struct counters count;
@@ -310,7 +310,7 @@ static void world_gone(void *arg)
 static void begin(enum wal_class class)
 {
 	static struct head_common common;
-	struct wal_options o = {
+	struct store_options o = {
 		.store_dir = "/store", .nvmm_path = class_has_wal(class) ? "/nvmm" : NULL, .class = class, .lanes = 1,
 		.pool_bytes = (other.bufs ? other.bufs : BUFS) * BUF, .buf_size = BUF, .segment_bytes = SEG_BYTES_MIN,
 		.record_bytes_max = 2048 + 12000,
@@ -329,10 +329,10 @@ static void begin(enum wal_class class)
 	the.blk = blk_sim_new();
 	o.pm = pm_sim_ops(the.pm);
 	o.blk = blk_sim_ops(the.blk);
-	if (wal_open(&the.wal, &o, why, sizeof(why)))
+	if (store_open(&the.store, &o, why, sizeof(why)))
 		fail_msg("%s", why);
 	the.env = (struct worker_env){
-		.ring = &world_ring, .wal = the.wal, .common = &common, .health = &the.health, .counters = &the.count,
+		.ring = &world_ring, .store = the.store, .common = &common, .health = &the.health, .counters = &the.count,
 		.limits = { 2048, 256, 32, 256, 12000 }, .conns_max = CONNS,
 		.header_timeout_ms = other.header_ms ? other.header_ms : HEADER_MS,
 		.body_timeout_ms = other.body_ms ? other.body_ms : BODY_MS, .body_step = BODY_STEP,
@@ -362,7 +362,7 @@ static void end(void)
 	assert_true(TAILQ_EMPTY(&the.w->waitq) && TAILQ_EMPTY(&the.w->ask.waiting) && TAILQ_EMPTY(&the.w->ask.stalled) &&
 		    TAILQ_EMPTY(&the.w->sendq) && TAILQ_EMPTY(&the.w->pieceq));
 	worker_free(the.w);
-	wal_close(the.wal);
+	store_close(the.store);
 	pm_sim_free(the.pm);
 	blk_sim_free(the.blk);
 }

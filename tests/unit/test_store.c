@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_wal.c - a store as a whole over the simulators: what opening refuses and why,
+ * test_store.c - a store as a whole over the simulators: what opening refuses and why,
  * changes of class, place and number of lanes, a wal that is lost, damage, and what
  * pasted-recover says of each.
  */
@@ -26,7 +26,7 @@ struct fixture {
 	struct world x;
 	struct model model;
 	struct got got;
-	struct wal_report rep;
+	struct report rep;
 	struct rec_tool tool;
 	const char *nvmm;		/* what the tool is told; NULL: what the store file says */
 	struct blk_sim *first;
@@ -48,7 +48,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	wal_report_fini(&f->rep);
+	report_fini(&f->rep);
 	world_fini(&f->x);
 	model_free(&f->model);
 	got_free(&f->got);
@@ -87,43 +87,43 @@ static int add(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms, const u
 
 static int verdict_of(struct fixture *f)
 {
-	wal_report_fini(&f->rep);
+	report_fini(&f->rep);
 	world_tool(&f->x, &f->tool);
 	f->tool.nvmm_path = f->nvmm;
-	wal_check(&f->tool, &f->rep);
-	return wal_report_verdict(&f->rep);
+	store_check(&f->tool, &f->rep);
+	return report_verdict(&f->rep);
 }
 
 static void all_there(struct fixture *f)
 {
 	char why[256] = "";
 
-	wal_report_fini(&f->rep);
+	report_fini(&f->rep);
 	got_clear(&f->got);
 	world_tool(&f->x, &f->tool);
 	f->tool.nvmm_path = f->nvmm;
 	f->gaps = 0;
-	assert_int_equal(wal_dump(&f->tool, &f->rep, &(struct rec_dump){ f, add, add_gap }), 0);
+	assert_int_equal(store_dump(&f->tool, &f->rep, &(struct rec_dump){ f, add, add_gap }), 0);
 	if (model_judge(&f->model, &f->got, why, sizeof(why)))
 		fail_msg("%s", why);
 }
 
 /* ---- opening ---- */
 
-static int open_with(struct fixture *f, struct wal_options *o, char *why, size_t n)
+static int open_with(struct fixture *f, struct store_options *o, char *why, size_t n)
 {
-	struct wal *w;
+	struct store *w;
 	int err;
 
 	o->pm = pm_sim_ops(f->x.pm);
 	o->blk = blk_sim_ops(f->x.blk);
-	err = wal_open(&w, o, why, n);
+	err = store_open(&w, o, why, n);
 	if (!err)
-		wal_close(w);
+		store_close(w);
 	return err;
 }
 
-static const struct wal_options fine = {
+static const struct store_options fine = {
 	.store_dir = WORLD_STORE, .nvmm_path = WORLD_NVMM, .class = WAL_NVMM, .lanes = 2,
 	.pool_bytes = 2 * 64 * 2048, .buf_size = 2048, .segment_bytes = 128 << 10,
 	.record_bytes_max = 32768,
@@ -133,7 +133,7 @@ static void test_refusals(void **state)
 {
 	struct fixture *f = *state;
 	char why[256];
-	struct wal_options o;
+	struct store_options o;
 
 #define REFUSED(change, err, words) do { \
 		o = fine; \
@@ -157,9 +157,9 @@ static void test_refusals(void **state)
 
 static void test_weak_places(void **state)
 {
-	struct wal_options o = fine;
+	struct store_options o = fine;
 	char why[256], dir[] = "/dev/shm/pasted-test-XXXXXX";
-	struct wal *w;
+	struct store *w;
 
 	(void)state;
 	if (!mkdtemp(dir))
@@ -167,31 +167,31 @@ static void test_weak_places(void **state)
 	o.store_dir = dir;
 	o.nvmm_path = dir;
 	o.class = WAL_FSYNC;
-	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_EWEAK);
+	assert_int_equal(store_open(&w, &o, why, sizeof(why)), STORE_EWEAK);
 	assert_non_null(strstr(why, "volatile"));
 	o.class = WAL_NVMM;
-	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), WAL_EWEAK);
+	assert_int_equal(store_open(&w, &o, why, sizeof(why)), STORE_EWEAK);
 	assert_int_equal(rmdir(dir), 0);	/* nothing was made */
 }
 
 static void test_none_stores_nothing(void **state)
 {
 	struct fixture *f = *state;
-	struct wal_options o = fine;
+	struct store_options o = fine;
 	struct frags r = FRAGS_INIT;
 	uint64_t n;
-	struct wal *w;
+	struct store *w;
 
 	o.class = WAL_NONE;
 	o.nvmm_path = NULL;
 	o.pm = pm_sim_ops(f->x.pm);
 	o.blk = blk_sim_ops(f->x.blk);
-	assert_int_equal(wal_open(&w, &o, NULL, 0), 0);
-	assert_int_equal(lane_add(wal_lane(w, 0), &r, 0, 0, 100), 0);
-	assert_true(lane_append(wal_lane(w, 0), &r) == LANE_UNNAMED);
-	assert_int_equal(lane_commit(wal_lane(w, 0), 1), 0);
-	assert_int_equal(wal_background(w, 1 << 20), 0);
-	assert_int_equal(wal_close(w), 0);
+	assert_int_equal(store_open(&w, &o, NULL, 0), 0);
+	assert_int_equal(lane_add(store_lane(w, 0), &r, 0, 0, 100), 0);
+	assert_true(lane_append(store_lane(w, 0), &r) == LANE_UNNAMED);
+	assert_int_equal(lane_commit(store_lane(w, 0), 1), 0);
+	assert_int_equal(store_background(w, 1 << 20), 0);
+	assert_int_equal(store_close(w), 0);
 	assert_int_equal(blk_sim_count(f->x.blk), 0);
 	assert_null(blk_sim_bytes(f->x.blk, WORLD_STORE "/store", &n));
 }
@@ -202,7 +202,7 @@ static void test_busy(void **state)
 
 	assert_int_equal(world_open(&f->x, 1), 0);
 	assert_int_equal(verdict_of(f), 3);
-	assert_int_equal(f->rep.error, WAL_EBUSY);
+	assert_int_equal(f->rep.error, STORE_EBUSY);
 	assert_non_null(strstr(f->rep.why, "in use"));
 }
 
@@ -214,24 +214,24 @@ static void test_vanished(void **state)
 		{ WORLD_STORE "/log/000/00000002.seg", false },		/* prepared: made again */
 	};
 	struct fixture *f = *state;
-	struct wal_watch x;
+	struct store_watch x;
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct blk_ops *blk = blk_sim_ops(f->x.blk);
 
 		assert_int_equal(world_open(&f->x, 2), 0);
 		put(f, 0, 100);
-		while (wal_background(f->x.w, 1 << 20) > 0)
+		while (store_background(f->x.w, 1 << 20) > 0)
 			;
-		wal_watch(f->x.w, &x);
+		store_watch(f->x.w, &x);
 		assert_false(x.moved || x.missing || x.gone);
 		assert_int_equal(blk->unlink(blk->ctx, NULL, rows[i].name), 0);
-		wal_watch(f->x.w, &x);
+		store_watch(f->x.w, &x);
 		assert_int_equal(x.gone, rows[i].gone);
 		assert_int_equal(!!x.what[0], rows[i].gone);
-		assert_int_equal(lane_failed(wal_lane(f->x.w, 0)), rows[i].gone ? WAL_EGONE : 0);
+		assert_int_equal(lane_failed(store_lane(f->x.w, 0)), rows[i].gone ? STORE_EGONE : 0);
 		/* one lane's file is no matter of the other's */
-		assert_int_equal(lane_failed(wal_lane(f->x.w, 1)), i == 0 ? WAL_EGONE : 0);
+		assert_int_equal(lane_failed(store_lane(f->x.w, 1)), i == 0 ? STORE_EGONE : 0);
 		world_kill(&f->x);
 		world_fini(&f->x);
 		model_free(&f->model);
@@ -243,16 +243,16 @@ static void test_vanished(void **state)
 static void test_vanished_wal(void **state)
 {
 	struct fixture *f = *state;
-	struct wal_watch x;
+	struct store_watch x;
 
 	f->x.cls = WAL_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
-	wal_watch(f->x.w, &x);
+	store_watch(f->x.w, &x);
 	assert_false(x.gone || x.moved || x.wal_moved);
 	pm_sim_forget(f->x.pm, WORLD_NVMM "/wal", true);
-	wal_watch(f->x.w, &x);
+	store_watch(f->x.w, &x);
 	assert_true(x.gone);
-	assert_int_equal(lane_failed(wal_lane(f->x.w, 0)), WAL_EGONE);
+	assert_int_equal(lane_failed(store_lane(f->x.w, 0)), STORE_EGONE);
 	pm_sim_forget(f->x.pm, WORLD_NVMM "/wal", false);
 }
 
@@ -267,7 +267,7 @@ static void test_linked(void **state)
 		{ WORLD_STORE "/log/001/00000001.seg", "" },		/* without a record */
 	};
 	struct fixture *f = *state;
-	struct wal_watch x;
+	struct store_watch x;
 
 	f->x.cls = WAL_NVMM;
 	assert_int_equal(world_open(&f->x, 2), 0);
@@ -277,17 +277,17 @@ static void test_linked(void **state)
 	}
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		assert_int_equal(blk_sim_link(f->x.blk, rows[i].name, true), 0);
-		wal_watch(f->x.w, &x);
+		store_watch(f->x.w, &x);
 		assert_string_equal(x.linked, rows[i].what);
 		assert_false(x.moved || x.missing || x.gone);
 		blk_sim_link(f->x.blk, rows[i].name, false);
-		wal_watch(f->x.w, &x);
+		store_watch(f->x.w, &x);
 		assert_string_equal(x.linked, "");
 	}
 	pm_sim_link(f->x.pm, true);
-	wal_watch(f->x.w, &x);
+	store_watch(f->x.w, &x);
 	assert_string_equal(x.linked, "the write-ahead log or its buffers");
-	assert_int_equal(lane_failed(wal_lane(f->x.w, 0)), 0);
+	assert_int_equal(lane_failed(store_lane(f->x.w, 0)), 0);
 }
 
 static void test_nothing_there(void **state)
@@ -295,9 +295,9 @@ static void test_nothing_there(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(verdict_of(f), 3);
-	assert_int_equal(f->rep.error, WAL_ENODIR);
-	wal_report_fini(&f->rep);
-	assert_int_equal(wal_repair(&f->tool, &f->rep), WAL_ENODIR);
+	assert_int_equal(f->rep.error, STORE_ENODIR);
+	report_fini(&f->rep);
+	assert_int_equal(store_repair(&f->tool, &f->rep), STORE_ENODIR);
 	assert_int_equal(blk_sim_count(f->x.blk), 0);
 }
 
@@ -325,8 +325,8 @@ static void life(struct fixture *f, enum wal_class cls)
 	assert_true(blk_sim_same(before, f->x.blk, where, sizeof(where)));	/* looked only */
 	blk_sim_free(before);
 	assert_int_equal(f->got.n, 4);
-	wal_report_fini(&f->rep);
-	assert_int_equal(wal_repair(&f->tool, &f->rep), 0);
+	report_fini(&f->rep);
+	assert_int_equal(store_repair(&f->tool, &f->rep), 0);
 	assert_int_equal(verdict_of(f), 0);
 	all_there(f);
 	assert_int_equal(f->got.n, 4);
@@ -387,9 +387,9 @@ static void test_wal_moves(void **state)
 	pm_sim_remove(f->x.pm, WORLD_NVMM "/wal");
 	pm_sim_remove(f->x.pm, WORLD_NVMM "/pktbufs");
 	assert_int_equal(verdict_of(f), 3);
-	assert_int_equal(f->rep.error, WAL_EWALMISSING);
+	assert_int_equal(f->rep.error, STORE_EWALMISSING);
 	assert_non_null(strstr(f->rep.why, WORLD_NVMM));
-	assert_int_equal(world_open(&f->x, 1), WAL_EWALMISSING);
+	assert_int_equal(world_open(&f->x, 1), STORE_EWALMISSING);
 	f->x.nvmm = "/other";
 	assert_int_equal(world_open(&f->x, 1), 0);
 	world_read(&f->x, &f->got);
@@ -405,7 +405,7 @@ static void test_wal_moves(void **state)
 	die(f);
 	pm_sim_remove(f->x.pm, WORLD_NVMM "/wal");
 	f->x.nvmm = "/other";		/* has the store's uuid, but is an old one */
-	assert_int_equal(world_open(&f->x, 1), WAL_EWALMISSING);
+	assert_int_equal(world_open(&f->x, 1), STORE_EWALMISSING);
 }
 
 /* ---- the file `store`, lost ---- */
@@ -453,11 +453,11 @@ static bool lose(struct fixture *f, unsigned how)
 
 static int repaired(struct fixture *f, const char *nvmm, bool give_up)
 {
-	wal_report_fini(&f->rep);
+	report_fini(&f->rep);
 	world_tool(&f->x, &f->tool);
 	f->tool.nvmm_path = nvmm;
 	f->tool.give_up = give_up;
-	return wal_repair(&f->tool, &f->rep);
+	return store_repair(&f->tool, &f->rep);
 }
 
 static void store_lost(struct fixture *f, enum wal_class cls)
@@ -482,17 +482,17 @@ static void store_lost(struct fixture *f, enum wal_class cls)
 		else
 			assert_int_equal(world_close(&f->x), 0);
 		more = lose(f, how);
-		assert_int_equal(world_open(&f->x, 2), how == 24 ? WAL_EMISMATCH : WAL_EFORMAT);
+		assert_int_equal(world_open(&f->x, 2), how == 24 ? STORE_EMISMATCH : STORE_EFORMAT);
 		assert_non_null(strstr(f->x.why, "repair"));
 		if (class_has_wal(cls)) {		/* there must be a wal: where is it? */
-			assert_int_equal(repaired(f, NULL, false), WAL_EWALMISSING);
+			assert_int_equal(repaired(f, NULL, false), STORE_EWALMISSING);
 			assert_non_null(strstr(f->rep.why, "--nvmm"));
 		}
 		f->nvmm = WORLD_NVMM;
 		assert_int_equal(verdict_of(f), 2);
 		all_there(f);			/* dump finds them too */
 		assert_int_equal(repaired(f, class_has_wal(cls) ? WORLD_NVMM : NULL, false), 0);
-		assert_int_equal(wal_report_verdict(&f->rep), 2);
+		assert_int_equal(report_verdict(&f->rep), 2);
 		assert_int_equal(verdict_of(f), 0);
 		all_there(f);
 		assert_int_equal(world_open(&f->x, 2), 0);
@@ -555,7 +555,7 @@ static void test_store_of_another_has_a_table(void **state)
 	assert_int_equal(f->gaps, 0);
 	assert_int_equal(world_open(&f->x, 2), 0);
 	put(f, 0, 100);
-	last = lane_durable(wal_lane(f->x.w, 0));
+	last = lane_durable(store_lane(f->x.w, 0));
 	assert_int_equal(last, 2);
 	assert_int_equal(world_close(&f->x), 0);
 	all_there(f);
@@ -590,16 +590,16 @@ static void test_segment_of_another_in_a_new_store(void **state)
 	blk_sim_put(f->x.blk, WORLD_STORE "/log/000/00000001.seg", seg, n);
 	free(seg);
 	was = blk_sim_killed(f->x.blk);
-	assert_int_equal(world_open(&f->x, 1), WAL_EMISMATCH);
+	assert_int_equal(world_open(&f->x, 1), STORE_EMISMATCH);
 	assert_int_equal(verdict_of(f), 3);
-	assert_int_equal(repaired(f, NULL, false), WAL_EMISMATCH);
+	assert_int_equal(repaired(f, NULL, false), STORE_EMISMATCH);
 	assert_non_null(strstr(f->rep.why, "--adopt"));
 	assert_true(blk_sim_same(was, f->x.blk, where, sizeof(where)));
 	blk_sim_free(was);
-	wal_report_fini(&f->rep);
+	report_fini(&f->rep);
 	world_tool(&f->x, &f->tool);
 	f->tool.adopt = true;
-	assert_int_equal(wal_repair(&f->tool, &f->rep), 0);
+	assert_int_equal(store_repair(&f->tool, &f->rep), 0);
 	f->model = g.model;
 	all_there(f);
 	assert_memory_equal(blk_sim_bytes(f->x.blk, STORE_FILE, &n) + offsetof(struct storefile_block, uuid), uuid,
@@ -622,7 +622,7 @@ static int table_is_not_believed(void *arg, enum sim_op op)
 		g.x = f->x;
 		g.x.blk = blk_sim_cut(f->x.blk, &e.p);
 		assert_in_range(verdict_of(&g), 0, 1);
-		wal_report_fini(&g.rep);
+		report_fini(&g.rep);
 		blk_sim_free(g.x.blk);
 	}
 	return 0;
@@ -666,7 +666,7 @@ static void test_store_lost_after_a_change(void **state)
 	put(f, 0, 100);
 	die(f);
 	lose(f, 5);
-	assert_int_equal(repaired(f, NULL, false), WAL_EWALMISSING);
+	assert_int_equal(repaired(f, NULL, false), STORE_EWALMISSING);
 	assert_int_equal(repaired(f, NULL, true), 0);		/* given up: its numbers are skipped */
 	assert_int_equal(f->rep.row->action, REC_LOST);
 	assert_int_equal(verdict_of(f), 0);
@@ -680,7 +680,7 @@ static void test_store_lost_and_busy(void **state)
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	lose(f, 5);
-	assert_int_equal(repaired(f, NULL, false), WAL_EBUSY);
+	assert_int_equal(repaired(f, NULL, false), STORE_EBUSY);
 	assert_non_null(strstr(f->rep.why, "in use by another process; stop it first"));
 	assert_int_equal(world_close(&f->x), 0);	/* which writes it as it knows it */
 	assert_int_equal(verdict_of(f), 0);
@@ -708,16 +708,16 @@ static void test_store_lost_for_good(void **state)
 	memcpy(file + SEG_HDR_B, &h, sizeof(h));
 	blk_sim_put(f->x.blk, WORLD_STORE "/log/000/00000001.seg", file, WORLD_SEGMENT);
 	memset(file, 0xee, SEG_DATA);
-	assert_int_equal(repaired(f, NULL, true), WAL_EVERSION);
+	assert_int_equal(repaired(f, NULL, true), STORE_EVERSION);
 	blk_sim_put(f->x.blk, WORLD_STORE "/log/000/00000001.seg", file, WORLD_SEGMENT);
-	assert_int_equal(repaired(f, NULL, true), WAL_EFORMAT);
+	assert_int_equal(repaired(f, NULL, true), STORE_EFORMAT);
 	free(file);
 }
 
 static void test_wal_of_another_store(void **state)
 {
 	struct fixture *f = *state;
-	struct wal_options o = fine;
+	struct store_options o = fine;
 	char why[256], junk[16384];
 
 	f->x.cls = WAL_NVMM;
@@ -725,12 +725,12 @@ static void test_wal_of_another_store(void **state)
 	put(f, 0, 100);
 	die(f);
 	o.store_dir = "/second";
-	assert_int_equal(open_with(f, &o, why, sizeof(why)), WAL_EMISMATCH);
+	assert_int_equal(open_with(f, &o, why, sizeof(why)), STORE_EMISMATCH);
 	assert_non_null(strstr(why, "another store"));
 	memset(junk, 'x', sizeof(junk));
 	pm_sim_put(f->x.pm, "/junk/wal", junk, sizeof(junk));
 	o.nvmm_path = "/junk";
-	assert_int_equal(open_with(f, &o, why, sizeof(why)), WAL_EFORMAT);
+	assert_int_equal(open_with(f, &o, why, sizeof(why)), STORE_EFORMAT);
 	assert_int_equal(world_open(&f->x, 1), 0);	/* and the first has lost nothing */
 	world_read(&f->x, &f->got);
 	assert_int_equal(f->got.n, 1);
@@ -788,8 +788,8 @@ static void test_wal_is_bonded(void **state)
 
 	swap(&f->x, &other);			/* the copy: neither looks nor starts */
 	assert_int_equal(verdict_of(f), 3);
-	assert_int_equal(f->rep.error, WAL_EMISMATCH);
-	assert_int_equal(world_open(&f->x, 1), WAL_EMISMATCH);
+	assert_int_equal(f->rep.error, STORE_EMISMATCH);
+	assert_int_equal(world_open(&f->x, 1), STORE_EMISMATCH);
 	assert_non_null(strstr(f->x.why, "--adopt"));
 	assert_non_null(strstr(f->x.why, "belongs to the store at " WORLD_STORE));
 
@@ -797,8 +797,8 @@ static void test_wal_is_bonded(void **state)
 	all_there(f);
 	assert_int_equal(pm_sim_ops(f->x.pm)->hold(pm_sim_ops(f->x.pm)->ctx, WORLD_NVMM, &h), 0);
 	assert_int_equal(verdict_of(f), 3);
-	assert_int_equal(f->rep.error, WAL_EBUSY);
-	assert_int_equal(world_open(&f->x, 1), WAL_EBUSY);
+	assert_int_equal(f->rep.error, STORE_EBUSY);
+	assert_int_equal(world_open(&f->x, 1), STORE_EBUSY);
 	pm_sim_ops(f->x.pm)->release(pm_sim_ops(f->x.pm)->ctx, h);
 
 	swap(&f->x, &other);			/* the copy adopts it: now the store is asked */
@@ -810,8 +810,8 @@ static void test_wal_is_bonded(void **state)
 	verdict_of(f);
 	swap(&f->x, &other);
 	assert_int_equal(verdict_of(f), 3);
-	assert_int_equal(f->rep.error, WAL_EWALMISSING);
-	assert_int_equal(world_open(&f->x, 1), WAL_EMISMATCH);	/* nor may it have the place */
+	assert_int_equal(f->rep.error, STORE_EWALMISSING);
+	assert_int_equal(world_open(&f->x, 1), STORE_EMISMATCH);	/* nor may it have the place */
 
 	swap(&f->x, &other);			/* closed in order it needs the wal no more */
 	assert_int_equal(world_open(&f->x, 1), 0);
@@ -840,7 +840,7 @@ static void test_old_wal_gets_its_bond(void **state)
 	die(f);
 	other = copy_of(f->x.blk);
 	swap(&f->x, &other);
-	assert_int_equal(world_open(&f->x, 1), WAL_EMISMATCH);
+	assert_int_equal(world_open(&f->x, 1), STORE_EMISMATCH);
 	swap(&f->x, &other);
 	all_there(f);
 	blk_sim_free(other);
@@ -861,9 +861,9 @@ static void test_place_of_a_copy(void **state)
 	put(f, 0, 100);
 	die(f);
 	swap(&f->x, &other);
-	assert_int_equal(world_open(&f->x, 1), WAL_EMISMATCH);
+	assert_int_equal(world_open(&f->x, 1), STORE_EMISMATCH);
 	f->x.adopt = true;
-	assert_int_equal(world_open(&f->x, 1), WAL_EMISMATCH);
+	assert_int_equal(world_open(&f->x, 1), STORE_EMISMATCH);
 	f->x.adopt = false;
 	swap(&f->x, &other);
 	all_there(f);
@@ -890,7 +890,7 @@ static int adopting(void *arg)
 			assert_int_equal(g.got.n, 1);
 		} else {
 			/* it is the copy's now, or nobody's yet */
-			assert_true(err == WAL_EMISMATCH || err == WAL_EWALMISSING || err == WAL_EFORMAT);
+			assert_true(err == STORE_EMISMATCH || err == STORE_EWALMISSING || err == STORE_EFORMAT);
 		}
 		world_fini(&g.x);
 		got_free(&g.got);
@@ -964,8 +964,8 @@ static void test_lasting_wal_given_up(void **state)
 	lose_wal(f);
 	assert_int_equal(verdict_of(f), 3);
 	f->tool.give_up = true;
-	wal_report_fini(&f->rep);
-	assert_int_equal(wal_repair(&f->tool, &f->rep), 0);
+	report_fini(&f->rep);
+	assert_int_equal(store_repair(&f->tool, &f->rep), 0);
 	assert_int_equal(verdict_of(f), 0);
 	assert_int_equal(f->rep.lane[0].records, 1);
 	assert_int_equal(f->rep.lane[0].next_seq, 2 + REC_LOST_SKIP);
@@ -1009,8 +1009,8 @@ static void test_damaged_data(void **state)
 	all_there(f);
 	assert_int_equal(f->got.n, 4);
 	assert_int_equal(f->gaps, 1);
-	wal_report_fini(&f->rep);
-	assert_int_equal(wal_repair(&f->tool, &f->rep), 0);
+	report_fini(&f->rep);
+	assert_int_equal(store_repair(&f->tool, &f->rep), 0);
 	assert_int_equal(verdict_of(f), 2);	/* repair makes no less of it */
 	assert_int_equal(world_open(&f->x, 1), 0);
 	world_read(&f->x, &f->got);
@@ -1072,12 +1072,12 @@ static void unreadable_block(struct fixture *f, uint64_t off)
 
 		world_init(&y, f->x.cls, pm, blk, &model);
 		assert_int_equal(world_open(&y, 1), 0);
-		seq = lane_durable(wal_lane(y.w, 0));
+		seq = lane_durable(store_lane(y.w, 0));
 		assert_true(seq >= last);
 		assert_int_equal(world_record(&y, 0, 300, false), 0);
 		assert_int_equal(world_commit(&y, 0), 0);
 		assert_int_equal(world_synced(&y, 0), 0);
-		last = lane_durable(wal_lane(y.w, 0));
+		last = lane_durable(store_lane(y.w, 0));
 		assert_true(last > seq);
 		if (life == 2)
 			world_read(&y, &got);
@@ -1137,14 +1137,14 @@ static void test_torn_twice(void **state)
 	assert_int_equal(verdict_of(f), 1);
 	for (unsigned at = 0; more; at++) {
 		struct rec_tool t;
-		struct wal_report r;
+		struct report r;
 
 		more = cut_start(f, at, NULL, &y);
 		for (int life = 0; life < 2; life++) {
 			world_tool(&y, &t);
-			wal_check(&t, &r);
-			assert_in_range(wal_report_verdict(&r), 0, 1);
-			wal_report_fini(&r);
+			store_check(&t, &r);
+			assert_in_range(report_verdict(&r), 0, 1);
+			report_fini(&r);
 			assert_int_equal(world_open(&y, 1), 0);
 			assert_int_equal(world_close(&y), 0);
 		}
@@ -1182,16 +1182,16 @@ static void test_gap_frame_torn(void **state)
 	for (unsigned at = 0; more; at++)
 		for (uint64_t seed = 1; seed < 9; seed++) {
 			struct rec_tool t;
-			struct wal_report r;
+			struct report r;
 
 			sim_rng_init(&rng, seed);
 			more = cut_start(f, at, &rng, &y);
 			world_tool(&y, &t);
-			wal_check(&t, &r);
+			store_check(&t, &r);
 			for (unsigned i = 0; i < r.findings; i++)
 				assert_false(r.finding[i].place == RP_SEGMENT && r.finding[i].offset >= end &&
 					     r.finding[i].state != RF_EXPLAINED && rec_is_damage(&r.finding[i]));
-			wal_report_fini(&r);
+			report_fini(&r);
 			world_fini(&y);
 		}
 }
@@ -1222,13 +1222,13 @@ static void pass(uint64_t ms)
 	boot += ms;
 }
 
-static uint64_t oldest_of(struct wal *w)
+static uint64_t oldest_of(struct store *w)
 {
 	uint64_t oldest, newest;
 
-	while (wal_background(w, 1u << 20) > 0)
+	while (store_background(w, 1u << 20) > 0)
 		;
-	wal_read_bounds(w, 0, &oldest, &newest);
+	store_read_bounds(w, 0, &oldest, &newest);
 	return oldest;
 }
 
@@ -1236,13 +1236,13 @@ static uint64_t oldest_of(struct wal *w)
 static void test_clock_jumps(void **state)
 {
 	struct fixture *f = *state;
-	struct wal_options o = {
+	struct store_options o = {
 		.store_dir = WORLD_STORE, .class = WAL_FSYNC, .lanes = 1, .pool_bytes = 64 * 2048,
 		.buf_size = 2048, .segment_bytes = WORLD_SEGMENT, .record_bytes_max = 16384,
 		.retain_ms = 30 * DAY, .pm = pm_sim_ops(f->x.pm), .blk = blk_sim_ops(f->x.blk),
 		.now_ms = wall_now, .boot_ms = boot_now, .clock_synced = is_synced,
 	};
-	struct wal *w;
+	struct store *w;
 	char why[256];
 
 	wall = 1700000000000ull;
@@ -1255,42 +1255,42 @@ static void test_clock_jumps(void **state)
 	assert_int_equal(world_close(&f->x), 0);
 	/* The world's clock was the same.  Booted with another one: not synchronised yet. */
 	wall += 10 * 365 * DAY;
-	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
+	assert_int_equal(store_open(&w, &o, why, sizeof(why)), 0);
 	assert_int_equal(oldest_of(w), 1);
-	assert_int_equal(wal_clock_trust(w), CLOCK_UNSYNCED);
+	assert_int_equal(store_clock_trust(w), CLOCK_UNSYNCED);
 	wall -= 10 * 365 * DAY;
 	synced = true;
 	assert_int_equal(oldest_of(w), 1);
-	assert_int_equal(wal_clock_trust(w), CLOCK_TRUSTED);
+	assert_int_equal(store_clock_trust(w), CLOCK_TRUSTED);
 	wall += 10 * 365 * DAY;
 	assert_int_equal(oldest_of(w), 1);
-	assert_int_equal(wal_clock_trust(w), CLOCK_AHEAD);
+	assert_int_equal(store_clock_trust(w), CLOCK_AHEAD);
 	wall -= 10 * 365 * DAY;
 	assert_int_equal(oldest_of(w), 1);
-	assert_int_equal(wal_clock_trust(w), CLOCK_TRUSTED);
+	assert_int_equal(store_clock_trust(w), CLOCK_TRUSTED);
 	pass(20 * DAY);
 	assert_int_equal(oldest_of(w), 1);
 	pass(20 * DAY);
 	assert_true(oldest_of(w) > 6);
-	wal_close(w);
+	store_close(w);
 	/* An hour after boot it is believed. */
 	synced = false;
 	boot = 3000 * 1000;
-	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
+	assert_int_equal(store_open(&w, &o, why, sizeof(why)), 0);
 	oldest_of(w);
-	assert_int_equal(wal_clock_trust(w), CLOCK_UNSYNCED);
+	assert_int_equal(store_clock_trust(w), CLOCK_UNSYNCED);
 	boot += 700 * 1000;
 	oldest_of(w);
-	assert_int_equal(wal_clock_trust(w), CLOCK_TRUSTED);
-	wal_close(w);
+	assert_int_equal(store_clock_trust(w), CLOCK_TRUSTED);
+	store_close(w);
 	/* It jumps between the opening and the first look at what is old. */
 	synced = true;
-	assert_int_equal(wal_open(&w, &o, why, sizeof(why)), 0);
+	assert_int_equal(store_open(&w, &o, why, sizeof(why)), 0);
 	wall += 10 * 365 * DAY;
 	oldest_of(w);
-	assert_int_equal(wal_clock_trust(w), CLOCK_AHEAD);
+	assert_int_equal(store_clock_trust(w), CLOCK_AHEAD);
 	wall -= 10 * 365 * DAY;
-	wal_close(w);
+	store_close(w);
 }
 
 /* What a lane that failed has stays, and no file is made for it. */
@@ -1307,11 +1307,11 @@ static void test_failed_lane_is_left_alone(void **state)
 	assert_int_equal(world_record(&f->x, 0, 100, false), 0);
 	world_commit(&f->x, 0);
 	world_synced(&f->x, 0);
-	assert_int_not_equal(lane_failed(wal_lane(f->x.w, 0)), 0);
-	wal_read_bounds(f->x.w, 0, &oldest, &newest);
+	assert_int_not_equal(lane_failed(store_lane(f->x.w, 0)), 0);
+	store_read_bounds(f->x.w, 0, &oldest, &newest);
 	calls = blk_sim_count(f->x.blk);
 	for (int i = 0; i < 50; i++)
-		wal_background(f->x.w, 1u << 20);
+		store_background(f->x.w, 1u << 20);
 	assert_int_equal(blk_sim_count(f->x.blk), calls);
 }
 
@@ -1388,7 +1388,7 @@ static void test_damaged_wal(void **state)
 static void test_unreadable_lines(void **state)
 {
 	struct fixture *f = *state;
-	struct wal_lane_stats s;
+	struct store_lane_stats s;
 
 	f->x.cls = WAL_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
@@ -1409,7 +1409,7 @@ static void test_unreadable_lines(void **state)
 	all_there(f);
 	assert_int_equal(f->got.n, 5);
 	assert_int_equal(world_open(&f->x, 1), 0);
-	assert_int_equal(wal_stats(f->x.w, 0, &s), 0);
+	assert_int_equal(store_stats(f->x.w, 0, &s), 0);
 	assert_true(s.durable_seq >= 8);		/* no number is given again */
 	for (int i = 0; i < 30; i++) {
 		put(f, 0, 3000);			/* round the ring, over that line */
@@ -1447,8 +1447,8 @@ static void test_unreadable_block_of_the_store(void **state)
 		off += off == 0 ? SIM_BLOCK : 0;	/* copy B is there */
 	}
 	assert_int_equal(verdict_of(f), 2);
-	assert_int_equal(f->rep.finding[0].reason, WAL_UNREADABLE);
-	assert_int_equal(f->rep.finding[1].reason, WAL_UNREADABLE);
+	assert_int_equal(f->rep.finding[0].reason, ABSENT_UNREADABLE);
+	assert_int_equal(f->rep.finding[1].reason, ABSENT_UNREADABLE);
 	assert_int_equal(f->rep.finding[0].place, RP_STORE);
 	all_there(f);
 }
@@ -1543,7 +1543,7 @@ static void says_nothing(struct fixture *f, void (*damage)(struct fixture *f), i
 
 static void test_zeroed_magics(void **state)
 {
-	says_nothing(*state, zero_magics, WAL_EFORMAT, "wal damaged");
+	says_nothing(*state, zero_magics, STORE_EFORMAT, "wal damaged");
 }
 
 /* ---- a volatile wal in an ordinary file, and a power cut ---- */
@@ -1609,7 +1609,7 @@ static void test_volatile_wal_is_old(void **state)
 	f->x.boot++;
 	assert_int_equal(verdict_of(f), 0);
 	assert_int_equal(world_open(&f->x, 2), 0);
-	assert_int_equal(lane_durable(wal_lane(f->x.w, 0)), 3 + REC_LOST_SKIP);
+	assert_int_equal(lane_durable(store_lane(f->x.w, 0)), 3 + REC_LOST_SKIP);
 }
 
 static void no_heads(struct fixture *f)
@@ -1649,7 +1649,7 @@ static void test_volatile_wal_is_cut(void **state)
 		damage[c >> 2](f);
 		if (cls == WAL_NVMM || same) {
 			assert_int_equal(verdict_of(f), 3);
-			assert_int_equal(world_open(&f->x, 2), WAL_EFORMAT);
+			assert_int_equal(world_open(&f->x, 2), STORE_EFORMAT);
 			assert_non_null(strstr(f->x.why, "--give-up-wal"));
 			continue;
 		}
@@ -1688,7 +1688,7 @@ static void test_wal_of_zeros(void **state)
 static void test_zeroed_magics_of_another(void **state)
 {
 	struct fixture *f = *state;
-	struct wal_options o = fine;
+	struct store_options o = fine;
 	char why[512];
 
 	f->x.cls = WAL_NVMM;
@@ -1697,7 +1697,7 @@ static void test_zeroed_magics_of_another(void **state)
 	die(f);
 	zero_magics(f);
 	o.store_dir = "/second";
-	assert_int_equal(open_with(f, &o, why, sizeof(why)), WAL_EMISMATCH);
+	assert_int_equal(open_with(f, &o, why, sizeof(why)), STORE_EMISMATCH);
 	assert_non_null(strstr(why, "another store"));
 }
 
@@ -1795,43 +1795,43 @@ static void test_holes(void **state)
 static void test_time_of_a_batch(void **state)
 {
 	struct fixture *f = *state;
-	struct wal_record r;
-	struct wal_cursor *c;
+	struct store_record r;
+	struct store_cursor *c;
 
 	f->x.cls = WAL_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	for (unsigned batch = 1; batch <= 2; batch++) {
 		for (int i = 0; i < 3; i++)
 			assert_int_equal(world_record(&f->x, 0, 500, false), 0);
-		assert_int_equal(lane_commit(wal_lane(f->x.w, 0), 1700000000000 + batch * 1000), 0);
+		assert_int_equal(lane_commit(store_lane(f->x.w, 0), 1700000000000 + batch * 1000), 0);
 	}
 	assert_int_equal(world_background(&f->x, 1), 0);
-	assert_int_equal(wal_read_open(f->x.w, 0, 1, &c), 0);
+	assert_int_equal(store_read_open(f->x.w, 0, 1, &c), 0);
 	for (unsigned i = 0; i < 6; i++) {
-		assert_int_equal(wal_read_next(c, &r), 1);
+		assert_int_equal(store_read_next(c, &r), 1);
 		assert_int_equal(r.time_ms, 1700000000000 + (i / 3 + 1) * 1000);
 	}
-	wal_read_close(c);
+	store_read_close(c);
 }
 
 static void test_background_goes_on(void **state)
 {
 	struct fixture *f = *state;
-	struct wal_lane_stats s;
+	struct store_lane_stats s;
 
 	f->x.cls = WAL_NVMM;
 	assert_int_equal(world_open(&f->x, 3), 0);
 	assert_int_equal(world_background(&f->x, 1 << 20), 0);
 	for (unsigned i = 0; i < 3; i++)
 		put(f, i, 100);
-	assert_true(wal_unsettled(f->x.w, 1, 1));
+	assert_true(store_unsettled(f->x.w, 1, 1));
 	blk_sim_fault(f->x.blk, SIM_SYNC, 1, 1, EIO);
-	assert_int_equal(wal_background(f->x.w, 1 << 20), -EIO);
-	assert_int_equal(wal_stats(f->x.w, 0, &s), 0);
+	assert_int_equal(store_background(f->x.w, 1 << 20), -EIO);
+	assert_int_equal(store_stats(f->x.w, 0, &s), 0);
 	assert_int_equal(s.failed, -EIO);
-	assert_true(wal_unsettled(f->x.w, 0, 1));
-	assert_false(wal_unsettled(f->x.w, 1, 1));
-	assert_false(wal_unsettled(f->x.w, 2, 1));
+	assert_true(store_unsettled(f->x.w, 0, 1));
+	assert_false(store_unsettled(f->x.w, 1, 1));
+	assert_false(store_unsettled(f->x.w, 2, 1));
 	assert_int_equal(world_close(&f->x), -EIO);	/* and the flags stay */
 	die(f);
 	assert_int_equal(verdict_of(f), 1);
@@ -1848,15 +1848,15 @@ static void test_bounds_and_old_lanes(void **state)
 	assert_int_equal(world_open(&f->x, 3), 0);
 	put(f, 2, 100);
 	put(f, 2, 100);
-	assert_int_equal(wal_read_bounds(f->x.w, 2, &oldest, &newest), 0);
+	assert_int_equal(store_read_bounds(f->x.w, 2, &oldest, &newest), 0);
 	assert_int_equal(oldest, 1);
 	assert_int_equal(newest, 2);		/* durable, if not settled yet */
 	die(f);
 	assert_int_equal(world_open(&f->x, 1), 0);
-	assert_int_equal(wal_lanes(f->x.w), 3);
-	assert_int_equal(wal_read_bounds(f->x.w, 2, &oldest, &newest), 0);
+	assert_int_equal(store_lanes(f->x.w), 3);
+	assert_int_equal(store_read_bounds(f->x.w, 2, &oldest, &newest), 0);
 	assert_int_equal(newest, 2);
-	assert_int_equal(wal_read_bounds(f->x.w, 3, &oldest, &newest), -ENOENT);
+	assert_int_equal(store_read_bounds(f->x.w, 3, &oldest, &newest), -ENOENT);
 	world_read(&f->x, &f->got);
 	assert_int_equal(f->got.n, 2);
 }
@@ -1956,7 +1956,7 @@ static void test_floor_of_an_old_lane(void **state)
 {
 	struct fixture *f = *state;
 	struct floor floor = { 0 };
-	struct wal_lane_stats s;
+	struct store_lane_stats s;
 
 	assert_int_equal(world_open(&f->x, 3), 0);
 	for (int i = 0; i < 30; i++) {
@@ -1970,15 +1970,15 @@ static void test_floor_of_an_old_lane(void **state)
 	assert_int_equal(wal_floor(f->x.w, 2, 13, &floor), 0);
 	world_clock_set(world_clock() + 1000000);
 	world_background(&f->x, 1u << 20);
-	assert_int_equal(wal_stats(f->x.w, 2, &s), 0);
+	assert_int_equal(store_stats(f->x.w, 2, &s), 0);
 	assert_in_range(s.oldest_seq, 2, 13);
 	assert_int_equal(s.floor_seq, 13);
 	assert_true(s.held_segments > 1);
-	assert_int_equal(wal_stats(f->x.w, 0, &s), 0);
+	assert_int_equal(store_stats(f->x.w, 0, &s), 0);
 	assert_int_equal(s.floor_seq, 0);
 	wal_floor_drop(f->x.w, &floor);
 	world_background(&f->x, 1u << 20);
-	assert_int_equal(wal_stats(f->x.w, 2, &s), 0);
+	assert_int_equal(store_stats(f->x.w, 2, &s), 0);
 	assert_true(s.oldest_seq > 13);
 	assert_int_equal(s.floor_seq, 0);
 	assert_int_equal(s.held_segments, 0);
@@ -2020,24 +2020,24 @@ static void test_full_disk_is_no_reason_not_to_start(void **state)
 
 	assert_int_equal(world_open(&f->x, 1), 0);
 	fill_up(f);
-	assert_int_equal(wal_read_bounds(f->x.w, 0, &oldest, &before), 0);
+	assert_int_equal(store_read_bounds(f->x.w, 0, &oldest, &before), 0);
 	for (int i = 0; i < 2; i++) {
 		die_full(f);
 		assert_int_equal(world_open(&f->x, 1), 0);
 		assert_int_equal(world_record(&f->x, 0, 4000, false), -EAGAIN);
-		assert_int_equal(lane_admit(wal_lane(f->x.w, 0), 4000), -ENOSPC);
-		assert_int_equal(wal_read_bounds(f->x.w, 0, &oldest, &newest), 0);
+		assert_int_equal(lane_admit(store_lane(f->x.w, 0), 4000), -ENOSPC);
+		assert_int_equal(store_read_bounds(f->x.w, 0, &oldest, &newest), 0);
 		assert_int_equal(newest, before);
 	}
 	die_full(f);
 	all_there(f);
 	assert_int_equal(world_open(&f->x, 2), 0);	/* no segment at all for the second */
-	assert_int_equal(lane_admit(wal_lane(f->x.w, 1), 4000), -ENOSPC);
+	assert_int_equal(lane_admit(store_lane(f->x.w, 1), 4000), -ENOSPC);
 	blk_sim_capacity(f->x.blk, 0);
 	world_background(&f->x, 1u << 20);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(world_commit(&f->x, i), 0);
-		assert_int_equal(lane_admit(wal_lane(f->x.w, i), 4000), 0);
+		assert_int_equal(lane_admit(store_lane(f->x.w, i), 4000), 0);
 	}
 	put(f, 0, 4000);
 	put(f, 1, 4000);
@@ -2054,7 +2054,7 @@ static void test_recovery_without_room(void **state)
 	fill_up(f);
 	die_full(f);
 	assert_int_equal(verdict_of(f), 1);
-	assert_int_equal(world_open(&f->x, 1), WAL_ENOROOM);
+	assert_int_equal(world_open(&f->x, 1), STORE_ENOROOM);
 	assert_non_null(strstr(f->x.why, "make room"));
 	all_there(f);
 	blk_sim_capacity(f->x.blk, 0);
@@ -2075,7 +2075,7 @@ static void test_recovery_keeps_to_the_retention(void **state)
 	die_full(f);
 	f->x.retain_bytes = 4 * WORLD_SEGMENT;
 	assert_int_equal(world_open(&f->x, 1), 0);
-	assert_int_equal(wal_read_bounds(f->x.w, 0, &oldest, &newest), 0);
+	assert_int_equal(store_read_bounds(f->x.w, 0, &oldest, &newest), 0);
 	assert_true(oldest > 1);
 	assert_int_equal(newest, f->model.lane[0].v[f->model.lane[0].n - 1].seq);
 	assert_true(blk_sim_used(f->x.blk) <= 5 * WORLD_SEGMENT);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * wal.c - a store opened for work: recovery, then the lanes; the checkpointer's
+ * store.c - a store opened for work: recovery, then the lanes; the checkpointer's
  * pass; a clean close.
  *
  * Opening, in this order, each step durable before the next:
@@ -26,7 +26,7 @@
 #include "bond.h"
 #include "mutant.h"
 #include "rec_priv.h"
-#include "wal_priv.h"
+#include "store_priv.h"
 
 #define ENTRIES_MIN	64u
 #define ENTRIES_PER_BUF	4u	/* so the buffers run out before the words */
@@ -35,8 +35,8 @@
 /* ---- what was asked for ---- */
 
 struct opening {
-	struct wal *w;
-	const struct wal_options *o;
+	struct store *s;
+	const struct store_options *o;
 	char	*why;
 	size_t	 why_len;
 	uint32_t share;		/* buffers per lane */
@@ -58,7 +58,7 @@ static int refuse(struct opening *p, int err, const char *fmt, ...)
 
 static int check_shape(struct opening *p)
 {
-	const struct wal_options *o = p->o;
+	const struct store_options *o = p->o;
 	uint64_t frags = o->record_bytes_max / (o->buf_size / 2) + 8;
 
 	if (o->lanes < 1 || o->lanes > LANES_MAX)
@@ -89,7 +89,7 @@ static int check_shape(struct opening *p)
 
 static int check_segments(struct opening *p)
 {
-	const struct wal_options *o = p->o;
+	const struct store_options *o = p->o;
 
 	if (o->segment_bytes < SEG_BYTES_MIN || o->segment_bytes > SEG_BYTES_MAX ||
 	    o->segment_bytes % WAL_PAGE)
@@ -133,9 +133,9 @@ static int probe(const char *path, enum wal_class *found, char *why, size_t n)
 static int check_lasts(struct opening *p, const char *dir, int err, enum wal_class found, const char *why)
 {
 	if (err)
-		return refuse(p, err, "%s: %s", dir, *why ? why : wal_strerror(err));
+		return refuse(p, err, "%s: %s", dir, *why ? why : store_strerror(err));
 	if (!class_lasts(found))
-		return refuse(p, WAL_EWEAK, "%s: %s, so the store would not survive a reboot, and "
+		return refuse(p, STORE_EWEAK, "%s: %s, so the store would not survive a reboot, and "
 			      "class %s cannot be had; give a store on a disk, or ask for class "
 			      "volatile", dir, why, wal_class_name(p->o->class));
 	return 0;
@@ -143,7 +143,7 @@ static int check_lasts(struct opening *p, const char *dir, int err, enum wal_cla
 
 static int check_place(struct opening *p)
 {
-	const struct wal_options *o = p->o;
+	const struct store_options *o = p->o;
 	enum wal_class found;
 	char why[256] = "";
 	int err;
@@ -173,9 +173,9 @@ static int check_place(struct opening *p)
 	if (o->pm == NULL && class_needs_nvmm(o->class)) {
 		err = pm_probe(o->nvmm_path, &found, why, sizeof(why));
 		if (err)
-			return refuse(p, err, "%s: %s", o->nvmm_path, why[0] ? why : wal_strerror(err));
+			return refuse(p, err, "%s: %s", o->nvmm_path, why[0] ? why : store_strerror(err));
 		if (class_weaker(found, o->class))
-			return refuse(p, WAL_EWEAK, "%s: %s, so it gives class %s, not %s", o->nvmm_path,
+			return refuse(p, STORE_EWEAK, "%s: %s, so it gives class %s, not %s", o->nvmm_path,
 				      why, wal_class_name(found), wal_class_name(o->class));
 	}
 	return 0;
@@ -185,11 +185,11 @@ static int check_place(struct opening *p)
 
 static bool same_shape(const struct opening *p, const struct rec *r)
 {
-	const struct wal_super *s = &r->wal->super;
+	const struct wal_super *st = &r->wal->super;
 
-	return !strcmp(r->wal_path, r->nvmm_path) && s->lanes == p->o->lanes &&
-	       s->buf_size == p->o->buf_size && s->entries == p->entries &&
-	       s->bufs == (uint64_t)p->share * p->o->lanes && s->wal_class == p->o->class;
+	return !strcmp(r->wal_path, r->nvmm_path) && st->lanes == p->o->lanes &&
+	       st->buf_size == p->o->buf_size && st->entries == p->entries &&
+	       st->bufs == (uint64_t)p->share * p->o->lanes && st->wal_class == p->o->class;
 }
 
 static int new_wal(struct opening *p, struct rec *r, const struct wal_bond *me)
@@ -199,7 +199,7 @@ static int new_wal(struct opening *p, struct rec *r, const struct wal_bond *me)
 	struct walfile_want want = {
 		.lanes = p->o->lanes, .buf_size = p->o->buf_size, .entries = p->entries,
 		.bufs = (uint64_t)p->share * p->o->lanes, .cls = p->o->class,
-		.now_ms = p->w->now_ms(), .next_seq = next, .bond = me,
+		.now_ms = p->s->now_ms(), .next_seq = next, .bond = me,
 	};
 	int err;
 
@@ -220,10 +220,10 @@ static int new_wal(struct opening *p, struct rec *r, const struct wal_bond *me)
 	free(r->wal);
 	r->wal = NULL;
 	if (err == -EWOULDBLOCK)
-		err = WAL_EBUSY;
+		err = STORE_EBUSY;
 	return refuse(p, err, "%s: the wal cannot be made: %s", r->nvmm_path,
 		      err == -EOPNOTSUPP ? "no MAP_SYNC there: it is not persistent memory"
-					 : wal_strerror(err));
+					 : store_strerror(err));
 }
 
 /* Recovery only read it. */
@@ -240,7 +240,7 @@ static int open_wal(struct rec *r)
 	if (blk_nospace(err))
 		return rec_fail(r, err, "%s: the wal or its buffers have holes, as a sparse copy has, and there "
 				"is no room to fill them: make room there", r->wal_path);
-	return rec_fail(r, err, "%s: the wal cannot be opened for writing: %s%s", r->wal_path, wal_strerror(err),
+	return rec_fail(r, err, "%s: the wal cannot be opened for writing: %s%s", r->wal_path, store_strerror(err),
 			err == -EHWPOISON || err == -EIO ? "; if some of its memory is bad and stays so, `ndctl "
 			"clear-errors`, or another place (--nvmm), helps: nothing in it is needed any more" : "");
 }
@@ -295,13 +295,13 @@ static int attach(struct opening *p, struct rec *r)
 
 static struct rec *rec_for(const struct opening *p)
 {
-	const struct wal_options *o = p->o;
+	const struct store_options *o = p->o;
 	struct rec *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
-	r->pm = p->w->pm;
-	r->blk = p->w->blk;
+	r->pm = p->s->pm;
+	r->blk = p->s->blk;
 	r->pm_custom = o->pm != NULL;
 	r->store_dir = o->store_dir;
 	r->nvmm_path = o->nvmm_path;
@@ -313,17 +313,17 @@ static struct rec *rec_for(const struct opening *p)
 	r->segment_bytes = o->segment_bytes;
 	r->retain_bytes = o->retain_bytes;
 	r->cls = o->class;
-	r->now_ms = p->w->now_ms;
+	r->now_ms = p->s->now_ms;
 	r->boot = o->boot || o->pm ? o->boot : clock_boot();
 	r->progress = o->progress;
 	r->progress_arg = o->progress_arg;
-	r->rep = &p->w->report;
+	r->rep = &p->s->report;
 	return r;
 }
 
 static int recover(struct opening *p)
 {
-	struct wal *w = p->w;
+	struct store *s = p->s;
 	struct rec *r = rec_for(p);
 	int err;
 
@@ -333,28 +333,28 @@ static int recover(struct opening *p)
 	if (!err)
 		err = rec_act(r);
 	if (err)
-		refuse(p, err, "%s", w->report.why);
+		refuse(p, err, "%s", s->report.why);
 	else
 		err = attach(p, r);
 	if (!err) {
-		w->store = r->storefile;
-		w->storefile_open = true;
+		s->file = r->storefile;
+		s->file_open = true;
 		r->storefile_open = false;
-		w->wal = r->wal;
+		s->wal = r->wal;
 		r->wal = NULL;
-		if (w->wal) {
+		if (s->wal) {
 			struct pm_hold **h = r->target ? &r->target : &r->hold;
 
-			w->hold = *h;
+			s->hold = *h;
 			*h = NULL;
 		}
-		w->known = r->lanes;
+		s->known = r->lanes;
 		for (unsigned i = 0; i < r->lanes; i++) {
-			w->log[i] = r->lane[i].log;
+			s->log[i] = r->lane[i].log;
 			r->lane[i].log = NULL;
-			if (w->log[i])
-				seglog_note_to(w->log[i], &w->store);
-			w->logs += w->log[i] != NULL;
+			if (s->log[i])
+				seglog_note_to(s->log[i], &s->file);
+			s->logs += s->log[i] != NULL;
 		}
 	}
 	rec_end(r);
@@ -364,102 +364,102 @@ static int recover(struct opening *p)
 
 static int open_pool(struct opening *p)
 {
-	struct wal *w = p->w;
+	struct store *s = p->s;
 	int err;
 
-	if (w->wal) {
-		w->base = w->wal->bufs.addr;
-		w->base_len = (size_t)w->wal->super.bufs * w->wal->super.buf_size;
-		if (w->pm->populate) {
-			w->pm->populate(w->pm->ctx, &w->wal->wal);
-			w->pm->populate(w->pm->ctx, &w->wal->bufs);
+	if (s->wal) {
+		s->base = s->wal->bufs.addr;
+		s->base_len = (size_t)s->wal->super.bufs * s->wal->super.buf_size;
+		if (s->pm->populate) {
+			s->pm->populate(s->pm->ctx, &s->wal->wal);
+			s->pm->populate(s->pm->ctx, &s->wal->bufs);
 		}
 		return 0;
 	}
-	w->base_len = (size_t)p->share * p->o->lanes * p->o->buf_size;
-	err = w->pm->map(w->pm->ctx, NULL, 0, w->base_len, 0, &w->memory);
-	w->base = w->memory.addr;
+	s->base_len = (size_t)p->share * p->o->lanes * p->o->buf_size;
+	err = s->pm->map(s->pm->ctx, NULL, 0, s->base_len, 0, &s->memory);
+	s->base = s->memory.addr;
 	return err;
 }
 
 static int open_lanes(struct opening *p)
 {
-	const struct wal_options *o = p->o;
-	struct wal *w = p->w;
+	const struct store_options *o = p->o;
+	struct store *s = p->s;
 	int err;
 
-	w->pool = calloc(o->lanes, sizeof(*w->pool));
-	w->lane = aligned_alloc(_Alignof(struct lane), o->lanes * sizeof(*w->lane));
-	if (!w->pool || !w->lane)
+	s->pool = calloc(o->lanes, sizeof(*s->pool));
+	s->lane = aligned_alloc(_Alignof(struct lane), o->lanes * sizeof(*s->lane));
+	if (!s->pool || !s->lane)
 		return -ENOMEM;
-	for (unsigned i = 0; i < o->lanes; i++, w->nlanes++) {
+	for (unsigned i = 0; i < o->lanes; i++, s->nlanes++) {
 		struct lane_params lp = {
-			.id = i, .cls = w->cls, .pm = w->pm, .blk = w->blk, .pool = &w->pool[i],
-			.seg = w->log[i], .wal = w->wal, .record_bytes_max = o->record_bytes_max,
+			.id = i, .cls = s->cls, .pm = s->pm, .blk = s->blk, .pool = &s->pool[i],
+			.seg = s->log[i], .wal = s->wal, .record_bytes_max = o->record_bytes_max,
 			.segment_bytes = o->segment_bytes,
-			.next_seq = w->log[i] ? seglog_next_seq(w->log[i]) : 1,
+			.next_seq = s->log[i] ? seglog_next_seq(s->log[i]) : 1,
 		};
 
-		err = pool_init(&w->pool[i], w->base, o->buf_size, i * p->share, p->share);
+		err = pool_init(&s->pool[i], s->base, o->buf_size, i * p->share, p->share);
 		if (err)
 			return err;
-		err = lane_init(&w->lane[i], &lp);
+		err = lane_init(&s->lane[i], &lp);
 		if (err) {
-			pool_fini(&w->pool[i]);
+			pool_fini(&s->pool[i]);
 			return err;
 		}
 	}
 	return 0;
 }
 
-static void release(struct wal *w)
+static void release(struct store *s)
 {
-	for (unsigned i = 0; i < w->nlanes; i++) {
-		lane_fini(&w->lane[i]);
-		pool_fini(&w->pool[i]);
+	for (unsigned i = 0; i < s->nlanes; i++) {
+		lane_fini(&s->lane[i]);
+		pool_fini(&s->pool[i]);
 	}
-	free(w->lane);
-	free(w->pool);
-	if (w->settle)
-		settle_free(w->settle);
+	free(s->lane);
+	free(s->pool);
+	if (s->settle)
+		settle_free(s->settle);
 	for (unsigned i = 0; i < LANES_MAX; i++)
-		if (w->log[i])
-			seglog_close(w->log[i]);
-	if (w->memory.addr)
-		w->pm->unmap(w->pm->ctx, &w->memory);
-	if (w->wal)
-		walfile_close(w->wal);
-	free(w->wal);
-	if (w->hold)
-		w->pm->release(w->pm->ctx, w->hold);
-	if (w->storefile_open)
-		storefile_close(&w->store);
-	wal_report_fini(&w->report);
-	free(w);
+		if (s->log[i])
+			seglog_close(s->log[i]);
+	if (s->memory.addr)
+		s->pm->unmap(s->pm->ctx, &s->memory);
+	if (s->wal)
+		walfile_close(s->wal);
+	free(s->wal);
+	if (s->hold)
+		s->pm->release(s->pm->ctx, s->hold);
+	if (s->file_open)
+		storefile_close(&s->file);
+	report_fini(&s->report);
+	free(s);
 }
 
-int wal_open(struct wal **out, const struct wal_options *o, char *why, size_t why_len)
+int store_open(struct store **out, const struct store_options *o, char *why, size_t why_len)
 {
 	struct opening p = { .o = o, .why = why, .why_len = why_len };
-	struct wal *w = calloc(1, sizeof(*w));
+	struct store *s = calloc(1, sizeof(*s));
 	int err;
 
 	*out = NULL;
 	if (why && why_len)
 		*why = '\0';
-	if (!w)
+	if (!s)
 		return -ENOMEM;
-	p.w = w;
-	w->cls = o->class;
-	w->pm = o->pm ? o->pm : &pm_nvmm;
-	w->blk = o->blk ? o->blk : &blk_file_ops;
-	w->now_ms = o->now_ms ? o->now_ms : clock_wall_ms;
-	clock_watch_init(&w->clock, w->now_ms, o->boot_ms, o->clock_synced, o->retain_ms);
-	w->segment_bytes = o->segment_bytes;
-	w->retain_bytes = o->retain_bytes;
-	w->retain_ms = o->retain_ms;
+	p.s = s;
+	s->cls = o->class;
+	s->pm = o->pm ? o->pm : &pm_nvmm;
+	s->blk = o->blk ? o->blk : &blk_file_ops;
+	s->now_ms = o->now_ms ? o->now_ms : clock_wall_ms;
+	clock_watch_init(&s->clock, s->now_ms, o->boot_ms, o->clock_synced, o->retain_ms);
+	s->segment_bytes = o->segment_bytes;
+	s->retain_bytes = o->retain_bytes;
+	s->retain_ms = o->retain_ms;
 	err = check_shape(&p);
-	if (!err && class_stores(w->cls)) {
+	if (!err && class_stores(s->cls)) {
 		if (!(err = check_segments(&p)) && !(err = check_place(&p)))
 			err = recover(&p);
 	}
@@ -467,15 +467,15 @@ int wal_open(struct wal **out, const struct wal_options *o, char *why, size_t wh
 		err = open_pool(&p);
 	if (!err)
 		err = open_lanes(&p);
-	if (!err && w->wal)
-		err = settle_new(&w->settle);
+	if (!err && s->wal)
+		err = settle_new(&s->settle);
 	if (err) {
 		if (why && why_len && !*why)
-			refuse(&p, err, "%s: %s", o->store_dir ? o->store_dir : "", wal_strerror(err));
-		release(w);
+			refuse(&p, err, "%s: %s", o->store_dir ? o->store_dir : "", store_strerror(err));
+		release(s);
 		return err;
 	}
-	*out = w;
+	*out = s;
 	return 0;
 }
 
@@ -483,71 +483,71 @@ int wal_open(struct wal **out, const struct wal_options *o, char *why, size_t wh
 
 /* 0 nothing left, 1 more, -EAGAIN or -ENOSPC the next segment comes first, else -errno final
  * for the lane. */
-static int settle_lane(struct wal *w, unsigned i, uint64_t slice_bytes)
+static int settle_lane(struct store *s, unsigned i, uint64_t slice_bytes)
 {
-	struct lane *l = &w->lane[i];
-	if (!w->wal || lane_failed(l))
+	struct lane *l = &s->lane[i];
+	if (!s->wal || lane_failed(l))
 		return 0;
-	return settle_slice(l, w->settle, slice_bytes);
+	return settle_slice(l, s->settle, slice_bytes);
 }
 
 /* A segment is added to for a quarter of the time that its records are kept, a second at
  * least (or all of that time, which only tests make less): so much longer may the oldest of
  * them stay. */
-static uint64_t turn_ms(const struct wal *w)
+static uint64_t turn_ms(const struct store *s)
 {
-	uint64_t least = w->retain_ms < 1000 ? w->retain_ms : 1000;
+	uint64_t least = s->retain_ms < 1000 ? s->retain_ms : 1000;
 
-	return w->retain_ms / 4 > least ? w->retain_ms / 4 : least;
+	return s->retain_ms / 4 > least ? s->retain_ms / 4 : least;
 }
 
-enum clock_trust wal_clock_trust(const struct wal *w)
+enum clock_trust store_clock_trust(const struct store *s)
 {
-	return (enum clock_trust)atomic_load_explicit(&w->clock_trust, memory_order_relaxed);
+	return (enum clock_trust)atomic_load_explicit(&s->clock_trust, memory_order_relaxed);
 }
 
 /* The time by which records are old; 0: the clock is not trusted to say. */
-static uint64_t now_for_age(struct wal *w)
+static uint64_t now_for_age(struct store *s)
 {
 	enum clock_trust trust = CLOCK_TRUSTED;
 	uint64_t now = 0;
 
-	if (w->retain_ms)
-		trust = clock_watch(&w->clock, &now);
-	atomic_store_explicit(&w->clock_trust, (int)trust, memory_order_relaxed);
+	if (s->retain_ms)
+		trust = clock_watch(&s->clock, &now);
+	atomic_store_explicit(&s->clock_trust, (int)trust, memory_order_relaxed);
 	return trust == CLOCK_TRUSTED ? now : 0;
 }
 
 /* 1: there is more to do.  now: 0, nothing is old. */
-static int retain_lane(struct wal *w, unsigned i, uint64_t now)
+static int retain_lane(struct store *s, unsigned i, uint64_t now)
 {
-	bool writer = w->wal || i >= w->nlanes;
+	bool writer = s->wal || i >= s->nlanes;
 	int more = 0;
-	uint64_t bytes = wal_retain_share(w->retain_bytes, w->logs);
+	uint64_t bytes = store_retain_share(s->retain_bytes, s->logs);
 
-	if (w->retain_ms && now > w->retain_ms)
-		more = seglog_turn(w->log[i], now - turn_ms(w), writer);
-	if (w->retain_bytes || w->retain_ms)
-		seglog_retain(w->log[i], bytes, w->retain_ms && now > w->retain_ms ?
-			      now - w->retain_ms : 0);
+	if (s->retain_ms && now > s->retain_ms)
+		more = seglog_turn(s->log[i], now - turn_ms(s), writer);
+	if (s->retain_bytes || s->retain_ms)
+		seglog_retain(s->log[i], bytes, s->retain_ms && now > s->retain_ms ?
+			      now - s->retain_ms : 0);
 	return more > 0;
 }
 
-int wal_background(struct wal *w, uint64_t slice_bytes)
+int store_background(struct store *s, uint64_t slice_bytes)
 {
 	int more = 0, failed = 0;
-	uint64_t now = now_for_age(w);
+	uint64_t now = now_for_age(s);
 
-	for (unsigned i = 0; i < w->known; i++) {
+	for (unsigned i = 0; i < s->known; i++) {
 		/* Of a lane that failed nobody knows what is durable any more: it stays. */
-		if (!w->log[i] || (i < w->nlanes && lane_failed(&w->lane[i]) &&
+		if (!s->log[i] || (i < s->nlanes && lane_failed(&s->lane[i]) &&
 				   !MUTANT(background_failed)))
 			continue;
-		if (i < w->nlanes) {
-			int r = settle_lane(w, i, slice_bytes);
+		if (i < s->nlanes) {
+			int r = settle_lane(s, i, slice_bytes);
 			/* At most a slice of it.  A failure means that there is none for now:
 			 * the lane pushes back, nothing that was promised is touched. */
-			int p = seglog_prepare(w->log[i]);
+			int p = seglog_prepare(s->log[i]);
 
 			/* The segment that it waited for is there, or will be: once more. */
 			if (r == -EAGAIN || r == -ENOSPC)
@@ -556,21 +556,21 @@ int wal_background(struct wal *w, uint64_t slice_bytes)
 				failed = r;
 			more |= r > 0 || p > 0;
 		}
-		more |= retain_lane(w, i, now);
+		more |= retain_lane(s, i, now);
 	}
 	return failed ? failed : more;
 }
 
-unsigned wal_passed(struct wal *w)
+unsigned wal_passed(struct store *s)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < w->nlanes; i++) {
-		struct lane *l = &w->lane[i];
+	for (unsigned i = 0; i < s->nlanes; i++) {
+		struct lane *l = &s->lane[i];
 
 		relaxed_add(l->passes, 1);
 		n += follow_moved(&l->mark[FOLLOW_PASS]);
-		if (!w->log[i] || !seglog_wants_turn(w->log[i]))
+		if (!s->log[i] || !seglog_wants_turn(s->log[i]))
 			continue;
 		relaxed_add(l->turns, 1);
 		n += follow_moved(&l->mark[FOLLOW_TURN]);
@@ -581,27 +581,27 @@ unsigned wal_passed(struct wal *w)
 /* ---- close ---- */
 
 /* Everything into the segments.  0 or why not. */
-static int drain(struct wal *w)
+static int drain(struct store *s)
 {
 	int err = 0;
 
-	for (unsigned i = 0; i < w->nlanes; i++) {
-		int r = lane_failed(&w->lane[i]);
+	for (unsigned i = 0; i < s->nlanes; i++) {
+		int r = lane_failed(&s->lane[i]);
 		bool asked = false;
 
 		/* What a write without room left must not look like something that was synced. */
-		if (!r && w->log[i] && seglog_spoiled(w->log[i]) && !MUTANT(close_spoiled)) {
-			seglog_prepare(w->log[i]);
-			r = seglog_spoiled(w->log[i]);
+		if (!r && s->log[i] && seglog_spoiled(s->log[i]) && !MUTANT(close_spoiled)) {
+			seglog_prepare(s->log[i]);
+			r = seglog_spoiled(s->log[i]);
 		}
-		while (!r && w->wal) {
-			r = settle_slice(&w->lane[i], w->settle, CLOSE_SLICE);
+		while (!r && s->wal) {
+			r = settle_slice(&s->lane[i], s->settle, CLOSE_SLICE);
 			/* The next segment comes first.  Where there was no room it is asked once
 			 * whether there is now. */
 			if (r == -EAGAIN || (r == -ENOSPC && !asked)) {
 				asked = r == -ENOSPC;
 				do
-					r = seglog_prepare(w->log[i]);
+					r = seglog_prepare(s->log[i]);
 				while (r > 0);
 			} else if (r == 0) {
 				break;
@@ -609,7 +609,7 @@ static int drain(struct wal *w)
 				r = asked = 0;
 			}
 		}
-		if (!r && class_syncs(w->cls) && lane_pending(&w->lane[i]) && !MUTANT(close_pending))
+		if (!r && class_syncs(s->cls) && lane_pending(&s->lane[i]) && !MUTANT(close_pending))
 			r = -EIO;	/* never acknowledged, perhaps half written */
 		if (r && !err)
 			err = r;
@@ -617,68 +617,68 @@ static int drain(struct wal *w)
 	return err;
 }
 
-int wal_close(struct wal *w)
+int store_close(struct store *s)
 {
 	int err = 0;
 
-	if (!w)
+	if (!s)
 		return 0;
-	if (class_stores(w->cls)) {
-		err = MUTANT(close_drain) ? 0 : drain(w);
-		w->store.b.wal_id = 0;
-		for (unsigned i = 0; i < w->known && !err; i++)
-			if (w->log[i])
-				err = seglog_note_end(w->log[i]);
+	if (class_stores(s->cls)) {
+		err = MUTANT(close_drain) ? 0 : drain(s);
+		s->file.b.wal_id = 0;
+		for (unsigned i = 0; i < s->known && !err; i++)
+			if (s->log[i])
+				err = seglog_note_end(s->log[i]);
 		if (!err || MUTANT(close_drain_result))
-			err = storefile_update(&w->store, 0, w->cls, "", w->segment_bytes);
-		if (!err && w->wal)
-			walfile_bond_clear(w->wal);	/* nothing in it is needed: any store may have it */
+			err = storefile_update(&s->file, 0, s->cls, "", s->segment_bytes);
+		if (!err && s->wal)
+			walfile_bond_clear(s->wal);	/* nothing in it is needed: any store may have it */
 	}
-	release(w);
+	release(s);
 	return err;
 }
 
 /* ---- parts ---- */
 
-const struct wal_report *wal_open_report(const struct wal *w)
+const struct report *store_open_report(const struct store *s)
 {
-	return &w->report;
+	return &s->report;
 }
 
-enum wal_class wal_class(const struct wal *w)
+enum wal_class store_class(const struct store *s)
 {
-	return w->cls;
+	return s->cls;
 }
 
-struct lane *wal_lane(struct wal *w, unsigned i)
+struct lane *store_lane(struct store *s, unsigned i)
 {
-	return i < w->nlanes ? &w->lane[i] : NULL;
+	return i < s->nlanes ? &s->lane[i] : NULL;
 }
 
-struct pool *wal_pool(struct wal *w, unsigned i)
+struct pool *store_pool(struct store *s, unsigned i)
 {
-	return i < w->nlanes ? &w->pool[i] : NULL;
+	return i < s->nlanes ? &s->pool[i] : NULL;
 }
 
-uint8_t *wal_pool_base(const struct wal *w, size_t *len)
+uint8_t *store_pool_base(const struct store *s, size_t *len)
 {
-	*len = w->base_len;
-	return w->base;
+	*len = s->base_len;
+	return s->base;
 }
 
-unsigned wal_memory(const struct wal *w, struct wal_memory m[WAL_MEMORIES])
+unsigned store_memory(const struct store *s, struct store_memory m[STORE_MEMORIES])
 {
-	const char *at = w->store.b.nvmm_path;
+	const char *at = s->file.b.nvmm_path;
 
-	if (!w->wal)
+	if (!s->wal)
 		return 0;
-	m[0] = (struct wal_memory){ .addr = w->wal->wal.addr, .len = w->wal->wal.len };
-	m[1] = (struct wal_memory){ .addr = w->wal->bufs.addr, .len = w->wal->bufs.len };
-	walfile_parts(at, w->wal, m[0].path, m[1].path, sizeof(m[0].path), &m[1].off);
+	m[0] = (struct store_memory){ .addr = s->wal->wal.addr, .len = s->wal->wal.len };
+	m[1] = (struct store_memory){ .addr = s->wal->bufs.addr, .len = s->wal->bufs.len };
+	walfile_parts(at, s->wal, m[0].path, m[1].path, sizeof(m[0].path), &m[1].off);
 	return 2;
 }
 
-void wal_lane_aio(struct wal *w, unsigned i, struct blk_aio *aio)
+void store_lane_aio(struct store *s, unsigned i, struct blk_aio *aio)
 {
-	w->lane[i].aio = aio;
+	s->lane[i].aio = aio;
 }

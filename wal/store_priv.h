@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * wal_priv.h - what an open store is made of; for wal.c, wal_read.c and wal_watch.c only.
+ * store_priv.h - what an open store is made of; for store.c, store_read.c and store_watch.c only.
  *
  * Everything but what is the checkpointer's, and the atomics here and inside lanes and logs,
- * is set in wal_open and not changed until wal_close, so any thread may look at it.
+ * is set in store_open and not changed until store_close, so any thread may look at it.
  */
-#ifndef WAL_WAL_PRIV_H
-#define WAL_WAL_PRIV_H
+#ifndef WAL_STORE_PRIV_H
+#define WAL_STORE_PRIV_H
 
 #include "clock.h"
 #include "lane_priv.h"
 #include "recover.h"
 #include "settle.h"
 #include "storefile.h"
-#include "wal.h"
+#include "store.h"
 
-struct wal {
+struct store {
 	enum wal_class cls;
 	const struct pm_ops  *pm;
 	const struct blk_ops *blk;
@@ -23,8 +23,8 @@ struct wal {
 	struct clock_watch clock;		/* the checkpointer's: whether things grow old */
 	_Atomic int clock_trust;		/* enum clock_trust, as it was seen last */
 	uint64_t segment_bytes, retain_bytes, retain_ms;
-	struct storefile	 store;
-	bool		 storefile_open;
+	struct storefile file;
+	bool		 file_open;
 	struct walfile	*wal;			/* nvmm classes */
 	struct pm_hold	*hold;			/* its lock */
 	struct pm_map	 memory;		/* the pool of the others */
@@ -37,7 +37,7 @@ struct wal {
 	struct seglog	*log[LANES_MAX];	/* NULL: no such lane */
 	unsigned	 logs;
 	struct settle	*settle;		/* the checkpointer's scratch */
-	struct wal_report report;
+	struct report report;
 };
 
 #endif

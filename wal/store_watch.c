@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * wal_watch.c - files that vanish under a running server (wal.h).
+ * store_watch.c - files that vanish under a running server (store.h).
  *
  * A file without a name can be written and synced for as long as it is open, and is gone
  * with the process.  So the names are looked up now and then, and compared with what is
@@ -25,74 +25,74 @@
 #include <string.h>
 
 #include "mutant.h"
-#include "wal_priv.h"
+#include "store_priv.h"
 
 static void fail_lane(struct lane *l)
 {
 	if (!lane_failed(l))
-		relaxed_store(l->settle_failed, WAL_EGONE);
+		relaxed_store(l->settle_failed, STORE_EGONE);
 }
 
-static void watch_lane(struct wal *w, unsigned i, struct wal_watch *x)
+static void watch_lane(struct store *s, unsigned i, struct store_watch *x)
 {
 	uint64_t first = 0;
 	unsigned missing;
-	int err = seglog_watch(w->log[i], &missing, &first);
+	int err = seglog_watch(s->log[i], &missing, &first);
 
 	if (missing && !x->missing) {
 		x->lane = i;
 		x->segno = first;
 	}
 	x->missing += missing;
-	if (!err || i >= w->nlanes)
+	if (!err || i >= s->nlanes)
 		return;
-	fail_lane(&w->lane[i]);
+	fail_lane(&s->lane[i]);
 	x->gone = true;
 	if (!x->what[0])
 		snprintf(x->what, sizeof(x->what), "lane %u's folder or active segment", i);
 }
 
-static bool wal_gone(struct wal *w, const char **what)
+static bool wal_gone(struct store *s, const char **what)
 {
 	*what = "the wal or its buffers";
-	return !w->pm->there(w->pm->ctx, w->hold);
+	return !s->pm->there(s->pm->ctx, s->hold);
 }
 
-static void watch_links(struct wal *w, struct wal_watch *x)
+static void watch_links(struct store *s, struct store_watch *x)
 {
 	char *what = x->linked;
 	uint64_t segno;
 
-	if (storefile_linked(&w->store))
+	if (storefile_linked(&s->file))
 		snprintf(what, sizeof(x->linked), "the file `store`");
-	else if (w->hold && w->pm->linked(w->pm->ctx, w->hold))
+	else if (s->hold && s->pm->linked(s->pm->ctx, s->hold))
 		snprintf(what, sizeof(x->linked), "the write-ahead log or its buffers");
-	for (unsigned i = 0; i < w->known && !*what; i++) {
-		segno = w->log[i] ? seglog_linked(w->log[i]) : 0;
+	for (unsigned i = 0; i < s->known && !*what; i++) {
+		segno = s->log[i] ? seglog_linked(s->log[i]) : 0;
 		if (segno)
 			snprintf(what, sizeof(x->linked), "log/%03u/%08" PRIx64 ".seg", i, segno);
 	}
 }
 
-void wal_watch(struct wal *w, struct wal_watch *x)
+void store_watch(struct store *s, struct store_watch *x)
 {
 	const char *what;
 
 	memset(x, 0, sizeof(*x));
-	if (!w->storefile_open)
+	if (!s->file_open)
 		return;
-	x->moved = storefile_moved(&w->store);
-	if (w->hold)
-		x->wal_moved = !w->pm->leads(w->pm->ctx, w->hold, w->store.b.nvmm_path);
+	x->moved = storefile_moved(&s->file);
+	if (s->hold)
+		x->wal_moved = !s->pm->leads(s->pm->ctx, s->hold, s->file.b.nvmm_path);
 	what = NULL;
-	if (storefile_watch(&w->store, &what) || (w->hold && !MUTANT(watch_wal) && wal_gone(w, &what))) {
+	if (storefile_watch(&s->file, &what) || (s->hold && !MUTANT(watch_wal) && wal_gone(s, &what))) {
 		x->gone = true;
 		snprintf(x->what, sizeof(x->what), "%s", what);
-		for (unsigned i = 0; i < w->nlanes; i++)
-			fail_lane(&w->lane[i]);
+		for (unsigned i = 0; i < s->nlanes; i++)
+			fail_lane(&s->lane[i]);
 	}
-	for (unsigned i = 0; i < w->known; i++)
-		if (w->log[i])
-			watch_lane(w, i, x);
-	watch_links(w, x);
+	for (unsigned i = 0; i < s->known; i++)
+		if (s->log[i])
+			watch_lane(s, i, x);
+	watch_links(s, x);
 }

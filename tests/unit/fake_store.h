@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fake_wal.h - a store in memory behind the reading half of wal.h, for tests of
+ * fake_store.h - a store in memory behind the reading half of store.h, for tests of
  * what reads it.  Every record that a cursor shows is a fresh copy that dies with
  * the next call, so that a pointer kept too long is found by the sanitizer.
  *
- * It defines all of wal.h's symbols that src/ reads with, so the linker takes
+ * It defines all of store.h's symbols that src/ reads with, so the linker takes
  * none of them from the library.
  */
-#ifndef FAKE_WAL_H
-#define FAKE_WAL_H
+#ifndef FAKE_STORE_H
+#define FAKE_STORE_H
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "wal.h"
+#include "store.h"
 
 #define FAKE_LANES	2u
 #define FAKE_SEQS	64u
@@ -24,7 +24,7 @@ struct fake_rec {
 	char  *data;		/* NULL: the number was skipped */
 	size_t len;
 	bool   damaged;
-	enum wal_reason skipped;	/* why there is none; 0: a crash tore it */
+	enum absent_reason skipped;	/* why there is none; 0: a crash tore it */
 };
 
 static struct fake {
@@ -45,7 +45,7 @@ static struct fake {
 } fake;
 static struct follow_mark fake_settled[FAKE_LANES];	/* of fake.settled */
 
-struct wal_cursor {
+struct store_cursor {
 	unsigned lane;
 	uint64_t seq, damaged, found;
 	size_t at;
@@ -88,12 +88,12 @@ static uint64_t fake_add(unsigned lane, const char *headers, const char *body)
 	return fake_add_bytes(lane, b, (size_t)n);
 }
 
-const char *wal_strerror(int err)
+const char *store_strerror(int err)
 {
 	return strerror(-err);
 }
 
-int wal_read_open(struct wal *w, unsigned lane, uint64_t seq, struct wal_cursor **c)
+int store_read_open(struct store *w, unsigned lane, uint64_t seq, struct store_cursor **c)
 {
 	(void)w;
 	*c = calloc(1, sizeof **c);
@@ -104,7 +104,7 @@ int wal_read_open(struct wal *w, unsigned lane, uint64_t seq, struct wal_cursor 
 	return 0;
 }
 
-int wal_read_find(struct wal_cursor *c, struct wal_record *r)
+int store_read_find(struct store_cursor *c, struct store_record *r)
 {
 	size_t have = fake.have ? fake.have : 4096;
 
@@ -122,20 +122,20 @@ int wal_read_find(struct wal_cursor *c, struct wal_record *r)
 		if (!f->data || f->damaged)
 			continue;
 		if (f->len > have && c->slice++ < fake.slices)
-			return WAL_READ_AGAIN;
+			return STORE_READ_AGAIN;
 		c->slice = 0;
 		c->at = have < f->len ? have : f->len;
 		c->copy = malloc(c->at + 1);
 		memcpy(c->copy, f->data, c->at);
 		c->found = c->seq++;
-		*r = (struct wal_record){ c->lane, c->found, 1700000000000u, (uint8_t *)c->copy,
+		*r = (struct store_record){ c->lane, c->found, 1700000000000u, (uint8_t *)c->copy,
 					  (uint32_t)f->len, (uint32_t)c->at };
 		return 1;
 	}
 	return 0;
 }
 
-int wal_read_more(struct wal_cursor *c, void *to, uint32_t n)
+int store_read_more(struct store_cursor *c, void *to, uint32_t n)
 {
 	struct fake_rec *f = &fake.rec[c->lane][c->found];
 
@@ -155,7 +155,7 @@ static bool fake_like(unsigned lane, uint64_t a, uint64_t b)
 	       !x->data == !y->data && x->damaged == y->damaged;
 }
 
-int wal_read_absent(struct wal *w, unsigned lane, uint64_t seq, struct wal_absent *a)
+int store_read_absent(struct store *w, unsigned lane, uint64_t seq, struct absence *a)
 {
 	const struct fake_rec *f;
 
@@ -164,16 +164,16 @@ int wal_read_absent(struct wal *w, unsigned lane, uint64_t seq, struct wal_absen
 		return -ENOENT;
 	if (fake.expires)
 		fake.oldest[lane] = fake.expires + 1;
-	*a = (struct wal_absent){ WAL_NEVER, 0, seq, seq };
+	*a = (struct absence){ ABSENT_NEVER, 0, seq, seq };
 	if (!seq || seq > fake.newest[lane])
 		return 0;
 	f = &fake.rec[lane][seq];
-	a->reason = f->damaged ? WAL_DAMAGE : f->data ? WAL_IS_THERE : f->skipped ? f->skipped : WAL_TORN;
+	a->reason = f->damaged ? ABSENT_DAMAGE : f->data ? ABSENT_NOT : f->skipped ? f->skipped : ABSENT_TORN;
 	if (seq < fake.oldest[lane])
-		*a = (struct wal_absent){ fake.gone ? WAL_GONE : WAL_EXPIRED, 0, 1, fake.oldest[lane] - 1 };
+		*a = (struct absence){ fake.gone ? ABSENT_GONE : ABSENT_EXPIRED, 0, 1, fake.oldest[lane] - 1 };
 	else if (seq == fake.break_at)
-		*a = (struct wal_absent){ WAL_UNREADABLE, fake.break_err ? fake.break_err : -EIO, seq, seq };
-	else if (a->reason != WAL_IS_THERE) {
+		*a = (struct absence){ ABSENT_UNREADABLE, fake.break_err ? fake.break_err : -EIO, seq, seq };
+	else if (a->reason != ABSENT_NOT) {
 		while (fake_like(lane, seq, a->from - 1))
 			a->from--;
 		while (fake_like(lane, seq, a->to + 1))
@@ -182,14 +182,14 @@ int wal_read_absent(struct wal *w, unsigned lane, uint64_t seq, struct wal_absen
 	return 0;
 }
 
-void wal_read_close(struct wal_cursor *c)
+void store_read_close(struct store_cursor *c)
 {
 	fake.cursors--;
 	free(c->copy);
 	free(c);
 }
 
-int wal_read_bounds(struct wal *w, unsigned lane, uint64_t *oldest, uint64_t *newest)
+int store_read_bounds(struct store *w, unsigned lane, uint64_t *oldest, uint64_t *newest)
 {
 	(void)w;
 	if (lane >= FAKE_LANES)
@@ -201,14 +201,14 @@ int wal_read_bounds(struct wal *w, unsigned lane, uint64_t *oldest, uint64_t *ne
 	return 0;
 }
 
-bool wal_unsettled(const struct wal *w, unsigned lane, uint64_t seq)
+bool store_unsettled(const struct store *w, unsigned lane, uint64_t seq)
 {
 	(void)w;
 	return lane < FAKE_LANES && seq <= fake.newest[lane] &&
 	       seq > fake.settled[lane];
 }
 
-int wal_follow(struct wal *w, unsigned lane, enum follow_level level, uint64_t seq, struct follower *f)
+int wal_follow(struct store *w, unsigned lane, enum follow_level level, uint64_t seq, struct follower *f)
 {
 	(void)w;
 	if (level != FOLLOW_SETTLED || lane >= FAKE_LANES)
@@ -216,16 +216,16 @@ int wal_follow(struct wal *w, unsigned lane, enum follow_level level, uint64_t s
 	return follow(&fake_settled[lane], seq, f);
 }
 
-unsigned wal_lanes(const struct wal *w)
+unsigned store_lanes(const struct store *w)
 {
 	(void)w;
 	return FAKE_LANES;
 }
 
-int wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s)
+int store_stats(struct store *w, unsigned lane, struct store_lane_stats *s)
 {
 	(void)w;
-	*s = (struct wal_lane_stats){
+	*s = (struct store_lane_stats){
 		.bytes = 101 + lane, .commits = 201 + lane, .checkpoints = 301 + lane, .checkpoint_bytes = 401 + lane,
 		.segments = 501 + lane, .segment_bytes = 601 + lane, .oldest_ms = 701 + lane,
 		.gathered_bytes = 801 + lane, .expired_records = 901 + lane, .nospace = (int)lane,
@@ -240,6 +240,6 @@ int wal_stats(struct wal *w, unsigned lane, struct wal_lane_stats *s)
 }
 
 /* The store: never looked into. */
-#define FAKE_WAL ((struct wal *)&fake)
+#define FAKE_STORE ((struct store *)&fake)
 
 #endif
