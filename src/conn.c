@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-#include "ask.h"
+#include "admin_slots.h"
 #include "counters.h"
 #include "must.h"
 #include "mutant.h"
-#include "service.h"
+#include "admin.h"
 #include "worker.h"
 
 void conn_open(struct worker *w, uint32_t handle, unsigned listener)
@@ -104,7 +104,7 @@ void conn_unwait(struct conn *c)
 	if (c->waits_in)
 		TAILQ_REMOVE(c->waits_in, c, waitq);
 	c->waits_in = NULL;
-	ask_leave(&c->asking);
+	admin_slots_leave(&c->claim);
 }
 
 /* ---- output ---- */
@@ -144,20 +144,20 @@ void conn_said(struct worker *w, struct conn *c)
 
 void conn_send_piece(struct worker *w, struct conn *c)
 {
-	c->sending = c->service_sending = c->on_pieceq = true;
+	c->sending = c->admin_sending = c->on_pieceq = true;
 	c->out_ns = w->fair_ns;
-	ask_leave(&c->asking);
+	admin_slots_leave(&c->claim);
 	TAILQ_INSERT_TAIL(&w->pieceq, c, sendq);
 }
 
 void conn_flush_piece(struct worker *w, struct conn *c)
 {
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)c->service->data, .iov_len = c->service->len };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)c->admin->data, .iov_len = c->admin->len };
 
 	TAILQ_REMOVE(&w->pieceq, c, sendq);
 	c->on_pieceq = false;
 	c->out_ns = w->fair_ns;
-	ask_piece_there(&w->ask, &c->asking, w->fair_ns);
+	admin_slots_piece_there(&w->admin_slots, &c->claim, w->fair_ns);
 	conn_due(w, c);
 	w->ops->send(w->ring, c->handle, &iov, 1);
 }
@@ -167,16 +167,16 @@ void conn_sent(struct worker *w, struct conn *c, int res)
 	c->sending = false;
 	c->out_ns = w->fair_ns;
 	if (res < 0) {
-		c->service_sending = false;
+		c->admin_sending = false;
 		conn_kill(w, c);
 		return;
 	}
-	if (!c->service_sending) {
+	if (!c->admin_sending) {
 		reply_sent(&w->replies, &c->out, c->out_flight);
 		/* A request that waits had found room for its reply before.  If that was in a block
 		 * which has left by now, another is taken: a connection can always have one. */
 		if (c->state == CONN_PIECE || c->state == CONN_ADMIT || c->state == CONN_APPEND ||
-		    c->state == CONN_ASK)
+		    c->state == CONN_SLOT)
 			must(reply_room(&w->replies, &c->out));
 		if (c->out.ready > c->out.sent)
 			conn_sendable(w, c);

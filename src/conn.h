@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "ask.h"
+#include "admin_slots.h"
 #include "http.h"
 #include "pool.h"
 #include "reply.h"
@@ -26,7 +26,7 @@
 
 struct worker;
 struct worker_env;
-struct service_req;
+struct admin_req;
 struct endpoint;
 
 enum conn_state {
@@ -51,7 +51,7 @@ struct conn {
 	bool eof : 1;			/* the client has sent its last byte */
 	bool paused : 1;		/* the ring was told not to read */
 	bool sending : 1;		/* a send is in flight .. */
-	bool service_sending : 1;	/* .. and what it sends is a piece of the service's answer */
+	bool admin_sending : 1;	/* .. and what it sends is a piece of the admin thread's answer */
 	bool fin : 1;			/* our side is shut down */
 	bool closing : 1;		/* the ring's close_conn was called */
 	bool record : 1;		/* the request is being recorded */
@@ -61,8 +61,8 @@ struct conn {
 	bool expect : 1;		/* the client may wait for 100 Continue */
 	bool in_body : 1;		/* the head was read: between HTTP_HEADERS and HTTP_DONE */
 	bool append_wait : 1;		/* the wait in APPEND has begun: wait_ns is set */
-	bool service_ready : 1;		/* a piece of the answer is there, to be sent */
-	bool status_counted : 1;	/* the status of the service's answer was counted */
+	bool admin_ready : 1;		/* a piece of the answer is there, to be sent */
+	bool status_counted : 1;	/* the status of the admin thread's answer was counted */
 	bool late : 1;			/* the client came while draining, and is told to go elsewhere */
 
 	TAILQ_ENTRY(conn) sendq, waitq;
@@ -81,9 +81,9 @@ struct conn {
 	struct reply_out out;
 	uint64_t out_flight;
 	uint32_t npending;		/* replies that wait to be durable */
-	struct service_req *service;
-	const struct endpoint *asks;	/* what is asked of the service */
-	struct asking asking;		/* for a slot of the service's, or with one (ask.h) */
+	struct admin_req *admin;
+	const struct endpoint *endpoint;	/* what is asked of the admin thread */
+	struct admin_claim claim;		/* for a slot of the admin thread's, or with one (admin_slots.h) */
 
 	/* All on the clients' clock (worker.h: fair_ns). */
 	uint64_t since_ns;		/* since when the client owes us a request, the rest of a head,
@@ -106,9 +106,9 @@ static inline struct conn *conn_of_timer(struct timer *n)
 }
 
 /* The connection that asks for a slot, or has one. */
-static inline struct conn *conn_of_asking(struct asking *g)
+static inline struct conn *conn_of_claim(struct admin_claim *g)
 {
-	return (struct conn *)((char *)g - offsetof(struct conn, asking));
+	return (struct conn *)((char *)g - offsetof(struct conn, claim));
 }
 
 /* Events of the ring. */
@@ -121,11 +121,11 @@ void conn_sent(struct worker *w, struct conn *c, int res);
 void conn_closed(struct worker *w, struct conn *c);
 void conn_timeout(struct worker *w, struct conn *c);
 
-/* The service thread has made the next piece of the answer. */
+/* The admin thread has made the next piece of the answer. */
 void conn_service_ready(struct worker *w, struct conn *c);
 /* Whether the connection has requests in our buffers, and the client has taken none of its replies
- * for ns.  false while a piece of the service's answer is on its way: on a slow link that takes
- * longer, and of such connections there are no more than the service has slots. */
+ * for ns.  false while a piece of the admin thread's answer is on its way: on a slow link that takes
+ * longer, and of such connections there are no more than the admin thread has slots. */
 bool conn_hoards(const struct worker *w, const struct conn *c, uint64_t ns);
 /* The server stops: an idle connection lingers, any other gets its last reply first. */
 void conn_drain(struct worker *w, struct conn *c);
@@ -135,12 +135,12 @@ void conn_cut(struct worker *w, struct conn *c);
 void conn_kill(struct worker *w, struct conn *c);
 /* Append the connection to one of the worker's lists; it stays where it is if it is in one. */
 void conn_wait(struct conn *c, struct conn_list *list);
-void conn_unwait(struct conn *c);	/* also for a slot of the service's */
+void conn_unwait(struct conn *c);	/* also for a slot of the admin thread's */
 /* Some output may leave: it is handed to the ring at the end of the batch. */
 void conn_sendable(struct worker *w, struct conn *c);
 /* Hand the output to the ring; called for each connection of w->sendq. */
 void conn_flush(struct worker *w, struct conn *c);
-/* Hand the piece of the service's answer to the ring; called for some connections of w->pieceq. */
+/* Hand the piece of the admin thread's answer to the ring; called for some connections of w->pieceq. */
 void conn_flush_piece(struct worker *w, struct conn *c);
 /* Take back the replies that were not ready (the lane failed, or had no room): the last reply has
  * this status. */

@@ -6,7 +6,7 @@
  * The one rule: output that may leave has to move within write-timeout.  When the client owes
  * the server something, it has the time for that; when it waits for room of the server's, it is
  * refused after pushback-timeout in which the log made no progress; when the server owes it
- * something (a commit, a piece of the service's) there is no deadline.  The connection's timer
+ * something (a commit, a piece of the admin thread's) there is no deadline.  The connection's timer
  * is for the earlier of the first and one of the others.
  */
 #include "conn_priv.h"
@@ -27,7 +27,7 @@ static uint64_t out_due(const struct worker *w, const struct conn *c)
 
 bool conn_hoards(const struct worker *w, const struct conn *c, uint64_t ns)
 {
-	return !c->closing && c->in_first != FRAG_NIL && out_pending(c) && !c->service_sending &&
+	return !c->closing && c->in_first != FRAG_NIL && out_pending(c) && !c->admin_sending &&
 	       w->fair_ns - c->out_ns >= ns;
 }
 

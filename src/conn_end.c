@@ -13,7 +13,7 @@
 #include "ingest.h"
 #include "must.h"
 #include "mutant.h"
-#include "service.h"
+#include "admin.h"
 #include "worker.h"
 
 #define LINGER_MS	2000u		/* after FIN, for the client's own */
@@ -140,9 +140,9 @@ void conn_kill(struct worker *w, struct conn *c)
 		TAILQ_REMOVE(&w->pieceq, c, sendq);
 	c->on_sendq = c->on_pieceq = false;
 	conn_unwait(c);
-	if (c->service && !c->service_sending) {
-		service_end(c->service);
-		c->service = NULL;
+	if (c->admin && !c->admin_sending) {
+		admin_end(c->admin);
+		c->admin = NULL;
 	}
 	w->ops->close_conn(w->ring, c->handle);
 }
@@ -164,8 +164,8 @@ bool conn_step_CLOSED(struct worker *w, struct conn *c)
 void conn_closed(struct worker *w, struct conn *c)
 {
 	must(c->closing);
-	if (c->service)
-		service_end(c->service);
+	if (c->admin)
+		admin_end(c->admin);
 	reply_free(&w->replies, &c->out);
 	c->magic = 0;
 	w->late -= c->late;

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ask.h"
+#include "admin_slots.h"
 #include "conn_priv.h"
 #include "counters.h"
 #include "endpoint.h"
@@ -14,7 +14,7 @@
 #include "ingest.h"
 #include "must.h"
 #include "mutant.h"
-#include "service.h"
+#include "admin.h"
 #include "worker.h"
 
 /* So many bytes of a refused request are read and thrown away, for the connection to be kept. */
@@ -131,10 +131,10 @@ static void answer_read(struct worker *w, struct conn *c)
 		if (c->state != CONN_LINGER)
 			next_request(w, c);
 	} else {
-		c->state = CONN_ASK;
-		c->asks = e;
+		c->state = CONN_SLOT;
+		c->endpoint = e;
 		c->wait_ns = w->fair_ns;
-		ask_begin(&c->asking);
+		admin_slots_begin(&c->claim);
 	}
 }
 
@@ -510,23 +510,23 @@ bool conn_step_REPLY(struct worker *w, struct conn *c)
 	return true;
 }
 
-bool conn_step_ASK(struct worker *w, struct conn *c)
+bool conn_step_SLOT(struct worker *w, struct conn *c)
 {
 	const struct http_req *q = &c->http.req;
-	struct service *s = c->asks->by == ENDPOINT_RECORDS ? w->env->records : w->env->pages;
-	struct asking *cut;
+	struct admin *s = c->endpoint->by == ENDPOINT_RECORDS ? w->env->records : w->env->pages;
+	struct admin_claim *cut;
 
-	c->service = service_ask(s, w->index, c->handle, c->gen, c->asks, q->target,
-				 q->method == HTTP_HEAD_METHOD, q->minor > 0, q->keep_alive && !w->draining);
-	if (!c->service) {
-		cut = ask_wait(&w->ask, &c->asking, w->fair_ns);
+	c->admin = admin_ask(s, w->index, c->handle, c->gen, c->endpoint, q->target,
+			     q->method == HTTP_HEAD_METHOD, q->minor > 0, q->keep_alive && !w->draining);
+	if (!c->admin) {
+		cut = admin_slots_wait(&w->admin_slots, &c->claim, w->fair_ns);
 		if (cut)
-			conn_cut(w, conn_of_asking(cut));
+			conn_cut(w, conn_of_claim(cut));
 		return false;
 	}
-	ask_leave(&c->asking);
+	admin_slots_leave(&c->claim);
 	c->status_counted = false;
-	c->state = CONN_SERVICE;
+	c->state = CONN_ADMIN;
 	return true;
 }
 
@@ -538,33 +538,33 @@ bool conn_passed_no_slot(struct worker *w, struct conn *c)
 }
 
 /* The pieces of an answer leave one at a time, behind the replies to earlier requests. */
-bool conn_step_SERVICE(struct worker *w, struct conn *c)
+bool conn_step_ADMIN(struct worker *w, struct conn *c)
 {
-	struct service_req *r = c->service;
+	struct admin_req *r = c->admin;
 
-	if (c->service_sending && !c->sending) {	/* a piece has left */
+	if (c->admin_sending && !c->sending) {	/* a piece has left */
 		bool last = r->last, close = r->close_after;
 
-		c->service_sending = false;
-		ask_leave(&c->asking);
+		c->admin_sending = false;
+		admin_slots_leave(&c->claim);
 		if (!last) {
-			c->service_ready = false;
-			service_next(r);
+			c->admin_ready = false;
+			admin_next(r);
 			return false;
 		}
-		c->service_ready = false;
+		c->admin_ready = false;
 		if (r->truncated) {
 			conn_kill(w, c);
 			return false;
 		}
-		service_end(r);
-		c->service = NULL;
+		admin_end(r);
+		c->admin = NULL;
 		next_request(w, c);
 		if (close)
 			conn_linger(c);
 		return true;
 	}
-	if (c->service_ready && !c->sending && c->out.sent == c->out.end) {
+	if (c->admin_ready && !c->sending && c->out.sent == c->out.end) {
 		if (r->len)
 			conn_send_piece(w, c);
 		else			/* it broke off between two pieces */
@@ -576,10 +576,10 @@ bool conn_step_SERVICE(struct worker *w, struct conn *c)
 void conn_service_ready(struct worker *w, struct conn *c)
 {
 	if (!c->status_counted)
-		count_status(w->count, c->service->status);
+		count_status(w->count, c->admin->status);
 	c->status_counted = true;
-	c->service_ready = true;
-	ask_piece_there(&w->ask, &c->asking, w->fair_ns);
+	c->admin_ready = true;
+	admin_slots_piece_there(&w->admin_slots, &c->claim, w->fair_ns);
 	conn_run(w, c);
 }
 

@@ -24,7 +24,7 @@
 void conn_pop_slot(struct worker *w, struct conn *c);
 /* What was made and promises nothing may leave. */
 void conn_said(struct worker *w, struct conn *c);
-/* The piece of the service's that is ready is queued for the ring. */
+/* The piece of the admin thread's that is ready is queued for the ring. */
 void conn_send_piece(struct worker *w, struct conn *c);
 
 /* conn_fsm.c.  A reply that promises nothing; close: it is the last one. */

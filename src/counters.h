@@ -4,7 +4,7 @@
  * names in /-/metrics, their help and their types.
  *
  * One struct counters per worker, written by that worker only: a count is a plain
- * addition and a relaxed store, so that the service thread, which reads them at
+ * addition and a relaxed store, so that the admin thread, which reads them at
  * any time, never sees half a number.  Relaxed, because no count orders anything
  * else: a reader may see two of them a moment apart.
  *

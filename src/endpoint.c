@@ -8,7 +8,7 @@
 #include "health.h"
 #include "must.h"
 
-/* Who answers at once is known here; the makers of pages are service.c's. */
+/* Who answers at once is known here; the makers of pages are admin.c's. */
 #define ROW_AT_ONCE(make)	make
 #define ROW_PAGES(make)		NULL
 #define ROW_RECORDS(make)	NULL

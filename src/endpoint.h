@@ -3,7 +3,7 @@
  * endpoint.h - the one table of what is answered where: which methods a path takes, who answers,
  * and with what.
  *
- * The workers (conn_fsm.c), the service threads (service.c) and the door (waiting.c) look requests
+ * The workers (conn_fsm.c), the admin threads (admin.c) and the door (startup.c) look requests
  * up here; 404, 405 and Allow follow from the row.  A POST, PUT, PATCH or DELETE that is not under
  * /-/ is not looked up, for it is the hot path: it is recorded, as the row OTHERS says.
  */
@@ -19,8 +19,8 @@ struct health;
 
 enum endpoint_by {
 	ENDPOINT_AT_ONCE,	/* by the worker itself, and by the door before the server is ready */
-	ENDPOINT_PAGES,		/* by a service thread that never waits */
-	ENDPOINT_RECORDS,	/* by the service thread that reads the log, and may wait for the disk */
+	ENDPOINT_PAGES,		/* by a admin thread that never waits */
+	ENDPOINT_RECORDS,	/* by the admin thread that reads the log, and may wait for the disk */
 	ENDPOINT_NOWHERE,	/* 404, by the thread of the pages */
 	ENDPOINT_OTHERS,	/* recorded where the method is one of those; else 404, by the worker */
 };
@@ -46,7 +46,7 @@ enum endpoint_by {
  * under: the row is also for what follows behind path and a slash.  A query is no part of a path.
  * methods: one of the sets above.  by: enum endpoint_by.  type: the Content-Type of a page.  fields:
  * more fields of its head, each with its CRLF.  make: what makes the body: by AT_ONCE it is an
- * endpoint_at_once, by PAGES a service_page, which service.h declares.
+ * endpoint_at_once, by PAGES a admin_page, which admin.h declares.
  *
  * The first row that fits a path is the one that counts, and the last one fits all.  There are no
  * rights yet: whoever can reach a path may ask for it.  They would be a column here.
@@ -58,8 +58,8 @@ enum endpoint_by {
 	X(METRICS, "/-/metrics", false, READ, PAGES, \
 	  "text/plain; version=0.0.4; charset=utf-8", NULL, metrics_text) \
 	X(STATS, "/-/stats", false, READ, PAGES, "application/json", NULL, stats_json) \
-	X(HTML, "/-/", false, READ, PAGES, "text/html; charset=utf-8", ENDPOINT_HTML_FIELDS, service_html) \
-	X(HTML_TOO, "/-", false, READ, PAGES, "text/html; charset=utf-8", ENDPOINT_HTML_FIELDS, service_html) \
+	X(HTML, "/-/", false, READ, PAGES, "text/html; charset=utf-8", ENDPOINT_HTML_FIELDS, admin_html) \
+	X(HTML_TOO, "/-", false, READ, PAGES, "text/html; charset=utf-8", ENDPOINT_HTML_FIELDS, admin_html) \
 	X(NOWHERE, "/-", true, READ, NOWHERE, NULL, NULL, NULL) \
 	X(OTHERS, "", true, ALL, OTHERS, NULL, NULL, NULL)
 

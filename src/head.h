@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * head.h - the one writer of the heads of replies: for workers (reply.h), for the service threads
- * (answer.h) and for the door (waiting.h).
+ * head.h - the one writer of the heads of replies: for workers (reply.h), for the admin threads
+ * (admin_reply.h) and for the door (startup.h).
  *
  * A head is written to plain memory: who wants one makes room for head_room() bytes first.  A field
  * that every reply is to have goes into struct head_common, and nowhere else.

@@ -28,7 +28,7 @@
 	X(FILES_MISSING, "files-missing", "files of the log were removed, renamed or cut short", \
 	  "put them back: the next start will not find what they hold")	/* the checkpointer */ \
 	X(UNREADABLE, "unreadable", "records of the log cannot be read", \
-	  "look at the storage; it is tried again")	/* the service thread */ \
+	  "look at the storage; it is tried again")	/* the admin thread */ \
 	X(STORE_MOVED, "store-moved", "the store or its log is no longer at its path; it is worked on where it is", \
 	  "give the new path at the next start")	/* the checkpointer */ \
 	X(LINKED, "store-linked", "a file of the store has another name", \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * http_adapter.h - between http.c and the parser library: http_llhttp.c or, with
- * -DPASTED_HTTP_PARSER, http_parser2.c.
+ * http_adapter.h - between http.c and the parser library: http_llhttp_adapter.c or, with
+ * -DPASTED_HTTP_PARSER, http_parser_adapter.c.
  *
  * The library finds the fields, decides the framing and reads the chunks; http.c
  * holds what they mean.  An adapter calls http_on_*() in stream order, at the byte

@@ -55,12 +55,12 @@ static uint64_t row_value(const struct counters *c, size_t row)
 	return __atomic_load_n((const uint64_t *)c + row, __ATOMIC_RELAXED);
 }
 
-static unsigned lanes(const struct service_env *env)
+static unsigned lanes(const struct admin_env *env)
 {
 	return env->store ? store_lanes(env->store) : 0;
 }
 
-static void latency_sum(const struct service_env *env, uint64_t bucket[LATENCY_BUCKETS])
+static void latency_sum(const struct admin_env *env, uint64_t bucket[LATENCY_BUCKETS])
 {
 	memset(bucket, 0, LATENCY_BUCKETS * sizeof *bucket);
 	for (unsigned w = 0; w < env->nworkers; w++)
@@ -92,7 +92,7 @@ struct process {
 	bool	 store_known;
 };
 
-static void process_read(struct process *p, const struct service_env *env)
+static void process_read(struct process *p, const struct admin_env *env)
 {
 	struct rusage u;
 	struct statvfs v;
@@ -128,7 +128,7 @@ static void label(struct text *t, const char *name, const char *value)
 	text_json(t, value ? value : "");
 }
 
-static void facts(struct text *t, const struct service_env *env)
+static void facts(struct text *t, const struct admin_env *env)
 {
 	struct process p;
 
@@ -167,7 +167,7 @@ static void facts(struct text *t, const struct service_env *env)
 	text_f(t, "pasted_buffer_bytes %u\n", env->buf_size);
 }
 
-static void worker_rows(struct text *t, const struct service_env *env)
+static void worker_rows(struct text *t, const struct admin_env *env)
 {
 	for (size_t i = 0; i < ROWS; i++) {
 		if (!strcmp(rows[i].type, "internal"))
@@ -187,7 +187,7 @@ static void worker_rows(struct text *t, const struct service_env *env)
 }
 
 /* A bucket per power of two: enough for a graph, a quarter of the series. */
-static void histogram(struct text *t, const struct service_env *env)
+static void histogram(struct text *t, const struct admin_env *env)
 {
 	uint64_t bucket[LATENCY_BUCKETS], n = 0, sum = 0;
 
@@ -212,7 +212,7 @@ static int64_t positive(int64_t v)
 	return v < 0 ? -v : v;
 }
 
-static void lane_rows(struct text *t, const struct service_env *env)
+static void lane_rows(struct text *t, const struct admin_env *env)
 {
 	struct store_lane_stats st[LANES_MAX];
 	bool there[LANES_MAX];
@@ -230,7 +230,7 @@ static void lane_rows(struct text *t, const struct service_env *env)
 #undef X
 }
 
-static void absent_rows(struct text *t, const struct service_env *env)
+static void absent_rows(struct text *t, const struct admin_env *env)
 {
 	family(t, "records_absent_total", "counter",
 	       "Records asked for that could not be given, by the reason that pasted-recover gives too.");
@@ -239,7 +239,7 @@ static void absent_rows(struct text *t, const struct service_env *env)
 		       __atomic_load_n(&env->absent[i], __ATOMIC_RELAXED));
 }
 
-void metrics_text(struct text *t, const struct service_env *env)
+void metrics_text(struct text *t, const struct admin_env *env)
 {
 	facts(t, env);
 	absent_rows(t, env);
@@ -283,7 +283,7 @@ static void json_health(struct text *t, const struct health *h)
 	text_str(t, "],");
 }
 
-static void json_counters(struct text *t, const struct service_env *env)
+static void json_counters(struct text *t, const struct admin_env *env)
 {
 	text_str(t, "\"counters\":{");
 	for (size_t i = 0; i < ROWS; i++) {
@@ -305,7 +305,7 @@ static void json_counters(struct text *t, const struct service_env *env)
 }
 
 /* Buckets as [index, count], the empty ones left out; counters.h has their bounds. */
-static void json_latency(struct text *t, const struct service_env *env)
+static void json_latency(struct text *t, const struct admin_env *env)
 {
 	uint64_t bucket[LATENCY_BUCKETS];
 	const char *comma = "";
@@ -321,7 +321,7 @@ static void json_latency(struct text *t, const struct service_env *env)
 	text_str(t, "]},");
 }
 
-static void json_lanes(struct text *t, const struct service_env *env)
+static void json_lanes(struct text *t, const struct admin_env *env)
 {
 	struct store_lane_stats s;
 	const char *comma = "";
@@ -340,7 +340,7 @@ static void json_lanes(struct text *t, const struct service_env *env)
 	text_str(t, "]");
 }
 
-void stats_json(struct text *t, const struct service_env *env)
+void stats_json(struct text *t, const struct admin_env *env)
 {
 	struct process p;
 

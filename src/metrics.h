@@ -9,10 +9,10 @@
 #ifndef METRICS_H
 #define METRICS_H
 
-#include "answer.h"
-#include "service.h"
+#include "admin_reply.h"
+#include "admin.h"
 
-/* metrics_text() and stats_json() are declared by service.h, which takes them from endpoint.h. */
+/* metrics_text() and stats_json() are declared by admin.h, which takes them from endpoint.h. */
 
 /* The latency below which q (0..1) of all in the histogram are, in microseconds,
  * interpolated within its bucket; 0 when it is empty. */

@@ -30,9 +30,9 @@
 #include "head.h"
 #include "parting.h"
 #include "recover.h"
-#include "service.h"
+#include "admin.h"
 #include "std.h"
-#include "waiting.h"
+#include "startup.h"
 #include "watch.h"
 #include "store.h"
 #include "worker.h"
@@ -63,13 +63,13 @@ struct server {
 	struct health health;
 	struct listeners listeners;
 	char	 addresses[LISTEN_MAX * LISTEN_TEXT_MAX];
-	struct waiting *waiting;
+	struct startup *waiting;
 	struct store *store;
 	struct checkpoint *checkpoint;
 	struct counters *counters;		/* [workers] */
 	uint64_t absent[ABSENT_REASONS];		/* what read-back could not give */
 	const struct counters *counters_of[LANES_MAX];
-	struct service *records, *pages;
+	struct admin *records, *pages;
 	struct head_common common;		/* what every reply says */
 	struct worker_env env;
 	atomic_uint serving;			/* lanes that have not failed */
@@ -180,7 +180,7 @@ static void stop_listeners(struct server *s)
 static void end_waiting(struct server *s)
 {
 	if (s->waiting)
-		waiting_stop(s->waiting);
+		startup_stop(s->waiting);
 	s->waiting = NULL;
 }
 
@@ -197,7 +197,7 @@ static struct http_limits limits_of(const struct config *c)
 
 static int start_waiting(struct server *s)
 {
-	const struct waiting_env env = {
+	const struct startup_env env = {
 		.listeners = &s->listeners, .health = &s->health,
 		.common = &s->common, .limits = limits_of(&s->config),
 		.header_timeout_ms = s->config.header_timeout_ms,
@@ -205,7 +205,7 @@ static int start_waiting(struct server *s)
 	int err;
 
 	head_common_init(&s->common, wal_class_name(s->choice.class), s->config.idle_timeout_ms);
-	err = waiting_start(&s->waiting, &env);
+	err = startup_start(&s->waiting, &env);
 	if (err)
 		diag(DIAG_ERR, "cannot start a thread: %s", strerror(-err));
 	return err ? EXIT_FAILURE : 0;
@@ -380,7 +380,7 @@ static void kick_checkpoint(void *arg)
 static int start_service(struct server *s)
 {
 	bool stores = class_stores(s->choice.class);
-	const struct service_env env = {
+	const struct admin_env env = {
 		.store = stores ? s->store : NULL, .class = s->choice.class,
 		.nworkers = s->config.workers, .counters = s->counters_of, .health = &s->health,
 		.version = PACKAGE_VERSION, .class_why = s->choice.why, .ring = s->ring->name,
@@ -400,14 +400,14 @@ static int start_service(struct server *s)
 	memset(s->counters, 0, bytes);
 	for (unsigned i = 0; i < s->config.workers; i++)
 		s->counters_of[i] = &s->counters[i];
-	err = service_start(&s->records, &env);
+	err = admin_start(&s->records, &env);
 	if (!err) {
-		err = service_start(&s->pages, &env);
+		err = admin_start(&s->pages, &env);
 		if (err)
-			service_stop(s->records);
+			admin_stop(s->records);
 	}
 	if (err) {
-		diag(DIAG_ERR, "cannot start the service thread: %s", strerror(-err));
+		diag(DIAG_ERR, "cannot start the admin thread: %s", strerror(-err));
 		free(s->counters);
 	}
 	return err ? EXIT_FAILURE : 0;
@@ -415,8 +415,8 @@ static int start_service(struct server *s)
 
 static void stop_service(struct server *s)
 {
-	service_stop(s->records);
-	service_stop(s->pages);
+	admin_stop(s->records);
+	admin_stop(s->pages);
 	/* Not before: until here it may wake a worker that has ended. */
 	while (s->started)
 		worker_free(s->workers[--s->started]);
@@ -479,7 +479,7 @@ static int start_workers(struct server *s)
 	int cpu[LANES_MAX], err;
 	char why[256] = "";
 
-	waiting_leave(s->waiting);
+	startup_leave(s->waiting);
 	fill_env(s);
 	atomic_init(&s->serving, s->config.workers);
 	s->env.pin = cpu_list(s->config.workers, cpu);

@@ -90,7 +90,7 @@ static int look(struct readback *r, uint64_t seq)
 static void error(struct readback *r, struct text *t, int status, const char *why)
 {
 	r->status = status;
-	answer_error(t, status, why, NULL, &r->ask, &r->close_after);
+	admin_reply_error(t, status, why, NULL, &r->ask, &r->close_after);
 }
 
 /* A header of ours with a value of the client's: only if it is safe to send. */
@@ -107,7 +107,7 @@ static bool add_value(struct text *t, const char *name, const char *p, size_t n)
 
 static void one_head(struct readback *r, struct text *t, const struct record_view *v)
 {
-	struct answer a = { .status = 200, .len = r->body_have + r->body_rest };
+	struct admin_reply a = { .status = 200, .len = r->body_have + r->body_rest };
 	struct text h = { 0 };
 	struct record_header x;
 	char buf[64];
@@ -130,7 +130,7 @@ static void one_head(struct readback *r, struct text *t, const struct record_vie
 	text_add(&h, "", 1);
 	r->status = 200;
 	a.headers = h.p;
-	answer_head(t, &a, &r->ask, &r->close_after);
+	admin_reply_head(t, &a, &r->ask, &r->close_after);
 	t->failed |= h.failed;
 	text_free(&h);
 }
@@ -455,9 +455,9 @@ static void chunk_size(char *p, size_t n)
 
 static enum readback_step range(struct readback *r, struct text *t, size_t room)
 {
-	static const struct answer lines = {
+	static const struct admin_reply lines = {
 		200, "application/x-ndjson",
-		"Content-Security-Policy: sandbox; default-src 'none'\r\n", ANSWER_STREAM
+		"Content-Security-Policy: sandbox; default-src 'none'\r\n", ADMIN_REPLY_STREAM
 	};
 	enum readback_step step;
 	size_t chunk, start;
@@ -469,24 +469,24 @@ static enum readback_step range(struct readback *r, struct text *t, size_t room)
 		}
 		r->status = 200;
 		r->begun = true;
-		r->framing = answer_head(t, &lines, &r->ask, &r->close_after);
+		r->framing = admin_reply_head(t, &lines, &r->ask, &r->close_after);
 		if (r->ask.head)
 			return READBACK_LAST;
 	}
 	chunk = t->n;
-	if (r->framing == ANSWER_CHUNKS)
+	if (r->framing == ADMIN_REPLY_CHUNKS)
 		text_add(t, "........", CHUNK_HEAD);	/* its size: below */
 	start = t->n;
 	step = range_lines(r, t, room - CHUNK_END);
 	if (t->failed)
 		return READBACK_LAST;
-	if (r->framing == ANSWER_CHUNKS && t->n == start)
+	if (r->framing == ADMIN_REPLY_CHUNKS && t->n == start)
 		t->n = chunk;
-	else if (r->framing == ANSWER_CHUNKS) {
+	else if (r->framing == ADMIN_REPLY_CHUNKS) {
 		chunk_size(t->p + chunk, t->n - start);
 		text_str(t, "\r\n");
 	}
-	if (step == READBACK_LAST && !r->truncated && r->framing == ANSWER_CHUNKS)
+	if (step == READBACK_LAST && !r->truncated && r->framing == ADMIN_REPLY_CHUNKS)
 		text_str(t, "0\r\n\r\n");
 	return step == READBACK_AGAIN && t->n ? READBACK_MORE : step;
 }
@@ -506,7 +506,7 @@ static bool bounds_json(struct readback *r, struct text *t, unsigned lane)
 static enum readback_step bounds(struct readback *r, struct text *t)
 {
 	struct text b = { 0 };
-	struct answer a = { .status = 200, .type = "application/json" };
+	struct admin_reply a = { .status = 200, .type = "application/json" };
 	unsigned i, n = store_lanes(r->shared->store), shown = 0;
 
 	if (r->name.kind == READ_LANE) {
@@ -532,7 +532,7 @@ static enum readback_step bounds(struct readback *r, struct text *t)
 	}
 	r->status = 200;
 	a.len = b.n;
-	answer_head(t, &a, &r->ask, &r->close_after);
+	admin_reply_head(t, &a, &r->ask, &r->close_after);
 	if (!r->ask.head)
 		text_add(t, b.p, b.n);
 	t->failed |= b.failed;
@@ -543,7 +543,7 @@ static enum readback_step bounds(struct readback *r, struct text *t)
 /* ---- */
 
 void readback_open(struct readback *r, struct readback_shared *shared,
-		   const struct read_name *name, const struct asker *ask)
+		   const struct read_name *name, const struct admin_client *ask)
 {
 	memset(r, 0, sizeof *r);
 	r->shared = shared;

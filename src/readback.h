@@ -29,7 +29,7 @@
 #ifndef READBACK_H
 #define READBACK_H
 
-#include "answer.h"
+#include "admin_reply.h"
 #include "json.h"
 #include "store.h"
 
@@ -61,10 +61,10 @@ struct readback_shared {	/* one for all, used by one thread */
 
 struct readback {
 	struct readback_shared *shared;
-	struct asker ask;
+	struct admin_client ask;
 	struct read_name name;
 	bool	 begun;		/* the head is out */
-	enum answer_framing framing;
+	enum admin_reply_framing framing;
 	struct store_cursor *cursor;
 	struct store_record rec;	/* its data: valid until the cursor moves on */
 	int	 got;		/* a range: what the cursor said last */
@@ -88,7 +88,7 @@ struct readback {
 enum readback_step { READBACK_MORE, READBACK_LAST, READBACK_WAIT, READBACK_AGAIN };
 
 void readback_open(struct readback *r, struct readback_shared *shared,
-		   const struct read_name *name, const struct asker *ask);
+		   const struct read_name *name, const struct admin_client *ask);
 /* Appends the next piece, at most `room` bytes (>= 16384), to the empty t.
  * Nothing was written, READBACK_WAIT: a checkpoint must come first, see awaits; READBACK_AGAIN: it was
  * busy for long enough, and is to be called again when others had their turn. */

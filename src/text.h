@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* text.h - text that grows: the bodies and heads that the service threads make. */
+/* text.h - text that grows: the bodies and heads that the admin threads make. */
 #ifndef TEXT_H
 #define TEXT_H
 

@@ -24,7 +24,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "ask.h"
+#include "admin_slots.h"
 #include "checkpoint.h"
 #include "diag.h"
 #include "fault.h"
@@ -32,11 +32,11 @@
 #include "ingest.h"
 #include "must.h"
 #include "now.h"
-#include "service.h"
+#include "admin.h"
 
 #define EVENTS_MAX	512u
 #define RESERVE_MAX	32u
-#define PIECES_TURN	4u	/* so many pieces of the service's answers leave in a turn */
+#define PIECES_TURN	4u	/* so many pieces of the admin thread's answers leave in a turn */
 #define SHED_MS		100u	/* how often clients that do not read are looked for */
 #define DOOR_TURNS	64u		/* the most turns in which the last of the backlog are accepted */
 #define AWAY_NS		50000000u	/* a wait that took so much longer than asked: the loop was away */
@@ -106,7 +106,7 @@ static bool is_dry(const struct worker *w)
 
 static void shed(struct worker *w)
 {
-	unsigned ms = w->env->pushback_ms / 2 < ASK_STALL_MS ? w->env->pushback_ms / 2 : ASK_STALL_MS;
+	unsigned ms = w->env->pushback_ms / 2 < ADMIN_STALL_MS ? w->env->pushback_ms / 2 : ADMIN_STALL_MS;
 
 	if (w->fair_ns < w->shed_ns)
 		return;
@@ -153,14 +153,14 @@ static void watch_pool(struct worker *w)
 
 /* ---- events ---- */
 
-static void service_pieces(struct worker *w, struct service *s)
+static void admin_pieces(struct worker *w, struct admin *s)
 {
-	struct service_req *r;
+	struct admin_req *r;
 
-	while (s && (r = service_ready(s, w->index))) {
+	while (s && (r = admin_ready(s, w->index))) {
 		struct conn *c = &w->conns[r->conn];
 
-		must(c->magic == CONN_MAGIC && c->gen == r->conn_gen && c->service == r);
+		must(c->magic == CONN_MAGIC && c->gen == r->conn_gen && c->admin == r);
 		conn_service_ready(w, c);
 	}
 }
@@ -196,8 +196,8 @@ static void event(struct worker *w, const struct ring_event *e)
 		break;
 	case RING_WOKEN:
 		follow_turn(w);
-		service_pieces(w, w->env->records);
-		service_pieces(w, w->env->pages);
+		admin_pieces(w, w->env->records);
+		admin_pieces(w, w->env->pages);
 		break;
 	}
 }
@@ -218,14 +218,14 @@ static void retry_waiters(struct worker *w)
 }
 
 /* Once per batch. */
-static void run_asking(struct worker *w)
+static void run_claims(struct worker *w)
 {
-	struct asking *g, *next;
+	struct admin_claim *g, *next;
 
-	ask_again(&w->ask);
-	for (g = TAILQ_FIRST(&w->ask.waiting); g; g = next) {
+	admin_slots_again(&w->admin_slots);
+	for (g = TAILQ_FIRST(&w->admin_slots.waiting); g; g = next) {
 		next = TAILQ_NEXT(g, entry);
-		conn_run(w, conn_of_asking(g));
+		conn_run(w, conn_of_claim(g));
 	}
 }
 
@@ -345,7 +345,7 @@ static int sooner(int ms, uint64_t at_ns, uint64_t now_ns)
 
 /* How long to wait: until something is due.  Whatever else is waited for wakes the worker: what
  * clients send, and replies and buffers that come back, by the ring; segments by the checkpointer;
- * slots of the service by the service. */
+ * slots of the admin thread by the admin thread. */
 static int wait_ms(struct worker *w)
 {
 	int ms = timers_wait_ms(&w->timers, w->fair_ns);
@@ -364,8 +364,8 @@ static int wait_ms(struct worker *w)
 		ms = sooner(ms, w->shed_ns, w->fair_ns);
 	if (w->dry_since_ns)
 		ms = sooner(ms, worker_refuse_ns(w, w->dry_since_ns), w->fair_ns);
-	if (w->ask.due_ns)
-		ms = sooner(ms, w->ask.due_ns, w->fair_ns);
+	if (w->admin_slots.due_ns)
+		ms = sooner(ms, w->admin_slots.due_ns, w->fair_ns);
 	return ms;
 }
 
@@ -424,7 +424,7 @@ static int loop(struct worker *w)
 			ingest_commit(w);
 			ingest_release(w);
 		}
-		run_asking(w);
+		run_claims(w);
 		watch_log(w);
 		run_timers(w, n < (int)EVENTS_MAX);
 		flush_sends(w);
@@ -575,13 +575,13 @@ int worker_start(struct worker **out, const struct worker_env *env, unsigned ind
 	TAILQ_INIT(&w->sendq);
 	TAILQ_INIT(&w->pieceq);
 	TAILQ_INIT(&w->waitq);
-	ask_init(&w->ask);
+	admin_slots_init(&w->admin_slots);
 	pthread_mutex_init(&w->start_lock, NULL);
 	pthread_cond_init(&w->start_cond, NULL);
 	err = worker_alloc(w);
 	if (err)
 		goto fail;
-	/* It may have handed something to the service, who looks for it there to wake it,
+	/* It may have handed something to the admin thread, who looks for it there to wake it,
 	 * before this returns. */
 	*out = w;
 	err = -pthread_create(&w->thread, NULL, run, w);

@@ -31,7 +31,7 @@
 #include "timers.h"
 #include "store.h"
 
-struct service;
+struct admin;
 struct health;
 struct checkpoint;
 
@@ -39,12 +39,12 @@ struct worker_env {			/* the same for all workers; must outlive them */
 	const struct ring_ops *ring;
 	struct store *store;
 	const struct head_common *common;	/* what every reply says */
-	struct service *records;	/* reads the log, and may have to wait for the disk */
-	struct service *pages;		/* the other answers: it never waits */
+	struct admin *records;	/* reads the log, and may have to wait for the disk */
+	struct admin *pages;		/* the other answers: it never waits */
 	struct health *health;
 	struct checkpoint *checkpoint;
 	struct http_limits limits;
-	struct counters *counters;	/* [workers], zeroed; the service reads them too */
+	struct counters *counters;	/* [workers], zeroed; the admin thread reads them too */
 	unsigned conns_max;		/* per worker */
 	unsigned header_timeout_ms;	/* first byte of a request to the end of its head */
 	unsigned body_timeout_ms;	/* for body_step more bytes of a body */
@@ -95,9 +95,9 @@ struct worker {
 	struct conn *conns;		/* [conns_max], by handle */
 	unsigned open;			/* connections */
 	struct conn_list sendq;		/* have output that may leave */
-	struct conn_list pieceq;	/* have a piece of the service's to send */
+	struct conn_list pieceq;	/* have a piece of the admin thread's to send */
 	struct conn_list waitq;		/* wait for room in lane or pool */
-	struct ask ask;			/* who waits for a slot of the service's */
+	struct admin_slots admin_slots;			/* who waits for a slot of the admin thread's */
 	struct timers timers;
 	struct reply_pool replies;
 	struct slot_node *slots;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * lane_priv.h - what a lane is made of; for lane.c, lane_wal.c, lane_fsync.c, lane_none.c,
- * settle.c and store_priv.h only.
+ * lane_checkpoint.c and store_priv.h only.
  *
  * nvmm classes.  The ring of words, by absolute position:
  *

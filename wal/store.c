@@ -421,7 +421,7 @@ static void release(struct store *s)
 	free(s->lane);
 	free(s->pool);
 	if (s->settle)
-		settle_free(s->settle);
+		lane_checkpoint_free(s->settle);
 	for (unsigned i = 0; i < LANES_MAX; i++)
 		if (s->log[i])
 			seglog_close(s->log[i]);
@@ -468,7 +468,7 @@ int store_open(struct store **out, const struct store_options *o, char *why, siz
 	if (!err)
 		err = open_lanes(&p);
 	if (!err && s->wal)
-		err = settle_new(&s->settle);
+		err = lane_checkpoint_new(&s->settle);
 	if (err) {
 		if (why && why_len && !*why)
 			refuse(&p, err, "%s: %s", o->store_dir ? o->store_dir : "", store_strerror(err));
@@ -488,7 +488,7 @@ static int settle_lane(struct store *s, unsigned i, uint64_t slice_bytes)
 	struct lane *l = &s->lane[i];
 	if (!s->wal || lane_failed(l))
 		return 0;
-	return settle_slice(l, s->settle, slice_bytes);
+	return lane_checkpoint_slice(l, s->settle, slice_bytes);
 }
 
 /* A segment is added to for a quarter of the time that its records are kept, a second at
@@ -595,7 +595,7 @@ static int drain(struct store *s)
 			r = seglog_spoiled(s->log[i]);
 		}
 		while (!r && s->wal) {
-			r = settle_slice(&s->lane[i], s->settle, CLOSE_SLICE);
+			r = lane_checkpoint_slice(&s->lane[i], s->settle, CLOSE_SLICE);
 			/* The next segment comes first.  Where there was no room it is asked once
 			 * whether there is now. */
 			if (r == -EAGAIN || (r == -ENOSPC && !asked)) {

@@ -11,7 +11,7 @@
 #include "clock.h"
 #include "lane_priv.h"
 #include "recover.h"
-#include "settle.h"
+#include "lane_checkpoint.h"
 #include "storefile.h"
 #include "store.h"
 
@@ -36,7 +36,7 @@ struct store {
 	struct pool	*pool;			/* [nlanes] */
 	struct seglog	*log[LANES_MAX];	/* NULL: no such lane */
 	unsigned	 logs;
-	struct settle	*settle;		/* the checkpointer's scratch */
+	struct lane_checkpoint	*settle;		/* the checkpointer's scratch */
 	struct report report;
 };
 

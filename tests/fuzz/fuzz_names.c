@@ -97,7 +97,7 @@ static const struct head_common common = {
 	.class = "fsync", .fields = "Pasted-Class: fsync\r\n", .fields_len = sizeof("Pasted-Class: fsync\r\n") - 1,
 };
 
-static void check_answer(struct text *t, const struct asker *ask, const struct readback *r)
+static void check_answer(struct text *t, const struct admin_client *ask, const struct readback *r)
 {
 	char *empty, *body, *end = t->p + t->n;
 	const char *v;
@@ -128,7 +128,7 @@ static void answer(const struct read_name *name, uint8_t how)
 {
 	uint64_t absent[ABSENT_REASONS] = { 0 };
 	struct readback_shared shared = { .store = FAKE_STORE, .class = WAL_FSYNC, .absent = absent };
-	struct asker ask = { .http11 = how & 1, .keep_alive = how & 2, .head = how & 4,
+	struct admin_client ask = { .http11 = how & 1, .keep_alive = how & 2, .head = how & 4,
 			     .common = &common };
 	size_t room = 16384 + (how >> 3) * 1000u;
 	struct text all = { 0 }, t = { 0 };

@@ -80,8 +80,8 @@ only() {
 }
 only liburing.h src/ring_uring.c
 only '.*uapi/paste\.h' src/ring_paste.c
-only llhttp.h src/http_llhttp.c
-only http_parser.h src/http_parser2.c
+only llhttp.h src/http_llhttp_adapter.c
+only http_parser.h src/http_parser_adapter.c
 only libpmem.h wal/pm_nvmm.c
 only bsd/stdlib.h wal/dice.c
 only bsd/libutil.h src/daemon.c

@@ -13,8 +13,8 @@ tests_unit_test_health_SOURCES = %D%/test_health.c %D%/fake_store.h
 UNIT_TESTS += %D%/test_metrics
 tests_unit_test_metrics_SOURCES = %D%/test_metrics.c %D%/fake_store.h
 tests_unit_test_metrics_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=disk_waits_ms,--wrap=std_lost,--wrap=now_wall_ms
-UNIT_TESTS += %D%/test_service
-tests_unit_test_service_SOURCES = %D%/test_service.c %D%/fake_store.h
+UNIT_TESTS += %D%/test_admin
+tests_unit_test_admin_SOURCES = %D%/test_admin.c %D%/fake_store.h
 UNIT_TESTS += %D%/test_http
 %C%_test_http_SOURCES = %D%/test_http.c %D%/http_table.h %D%/http_outcome.h
 SCRIPT_TESTS += %D%/http_parser.sh
@@ -29,8 +29,8 @@ UNIT_TESTS += %D%/test_ring_socket %D%/test_ring_uring %D%/test_ring_paste
 %C%_test_ring_paste_SOURCES = $(%C%_test_ring_socket_SOURCES)
 %C%_test_ring_paste_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_RING=ring_paste
 %C%_test_ring_paste_LDADD = $(UNIT_LIBS)
-UNIT_TESTS += %D%/test_answer
-%C%_test_answer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
+UNIT_TESTS += %D%/test_admin_reply
+%C%_test_admin_reply_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 UNIT_TESTS += %D%/test_pool %D%/test_pm_sim %D%/test_walfile
 UNIT_TESTS += %D%/test_scan
 UNIT_TESTS += %D%/test_lane %D%/test_follow
@@ -64,8 +64,8 @@ UNIT_TESTS += %D%/test_worker
 UNIT_TESTS += %D%/test_seg_faults
 %C%_test_seg_faults_SOURCES = %D%/test_seg_faults.c tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
-UNIT_TESTS += %D%/test_ask
-%C%_test_ask_SOURCES = %D%/test_ask.c %D%/worker_world.h
+UNIT_TESTS += %D%/test_admin_slots
+%C%_test_admin_slots_SOURCES = %D%/test_admin_slots.c %D%/worker_world.h
 UNIT_TESTS += %D%/test_parting %D%/test_std
 UNIT_TESTS += %D%/test_checkpoint %D%/test_report %D%/test_diag %D%/test_disk %D%/test_watch
 UNIT_TESTS += %D%/test_listen
@@ -77,4 +77,4 @@ UNIT_TESTS += %D%/test_ring_open
 UNIT_TESTS += %D%/test_doctor
 %C%_test_doctor_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fopen,--wrap=opendir,--wrap=realpath,--wrap=readlink,--wrap=stat,--wrap=statvfs,--wrap=uname,--wrap=getrlimit,--wrap=choose_probe,--wrap=choose_ring,--wrap=choose_try_ring
 UNIT_TESTS += %D%/test_choose %D%/test_fault %D%/test_now
-UNIT_TESTS += %D%/test_main %D%/test_waiting
+UNIT_TESTS += %D%/test_main %D%/test_startup

@@ -21,7 +21,7 @@
 #include "scan.h"
 #include "seg_read.h"
 #include "seg_scan.h"
-#include "settle.h"
+#include "lane_checkpoint.h"
 #include "store.h"
 
 #define LOG_DIR "/log"
@@ -39,7 +39,7 @@ static struct world {
 	struct pool pool;
 	struct seglog *seg;
 	struct sim_aio aio;
-	struct settle *settle;
+	struct lane_checkpoint *settle;
 	struct lane lane;
 	uint64_t now;
 } w;
@@ -107,7 +107,7 @@ static void setup(enum wal_class cls, uint64_t entries, uint32_t bufs)
 		base = w.memory.addr;
 	}
 	assert_int_equal(pool_init(&w.pool, base, BUF, 0, bufs), 0);
-	assert_int_equal(settle_new(&w.settle), 0);
+	assert_int_equal(lane_checkpoint_new(&w.settle), 0);
 	assert_int_equal(lane_init(l, &p), 0);
 }
 
@@ -120,7 +120,7 @@ static void teardown(bool all_back)
 	}
 	lane_fini(l);
 	pool_fini(&w.pool);
-	settle_free(w.settle);
+	lane_checkpoint_free(w.settle);
 	seglog_close(w.seg);
 	if (w.wal.wal.addr)
 		walfile_close(&w.wal);
@@ -219,7 +219,7 @@ static void checkpoint(uint64_t slice)
 	int r;
 
 	do {
-		r = settle_slice(l, w.settle, slice);
+		r = lane_checkpoint_slice(l, w.settle, slice);
 		if (r == -EAGAIN) {
 			prepare();
 			r = 1;
@@ -660,7 +660,7 @@ static void a_ring_to_the_last_word(void **state)
 		}
 		assert_int_equal(scan_next(&s, &it), SCAN_END);
 		prepare();
-		assert_int_equal(settle_slice(l, w.settle, 1), 1);
+		assert_int_equal(lane_checkpoint_slice(l, w.settle, 1), 1);
 		assert_int_equal(lane_fill_pct(l), 100);
 		assert_int_equal(lane_reclaim(l), 1);
 		assert_int_equal(lane_fill_pct(l), 48);		/* 31 of 64 */
@@ -732,12 +732,12 @@ static void counters(void **state)
 			if (none)
 				continue;
 			assert_int_equal(atomic_load(&l->checkpoint_bytes), moved);
-			assert_int_equal(settle_slice(l, w.settle, 600 + turn + 1), 1);	/* two */
+			assert_int_equal(lane_checkpoint_slice(l, w.settle, 600 + turn + 1), 1);	/* two */
 			assert_int_equal(atomic_load(&l->checkpoints), 2 * turn - 1);
 			assert_int_equal(atomic_load(&l->checkpoint_bytes), moved + 2 * (600 + turn));
 			assert_int_equal(atomic_load(&l->settled_seq), 4 * turn - 2);
-			assert_int_equal(settle_slice(l, w.settle, 1 << 20), 0);
-			assert_int_equal(settle_slice(l, w.settle, 1 << 20), 0);	/* nothing to do */
+			assert_int_equal(lane_checkpoint_slice(l, w.settle, 1 << 20), 0);
+			assert_int_equal(lane_checkpoint_slice(l, w.settle, 1 << 20), 0);	/* nothing to do */
 			moved += 4 * (600 + turn);
 			assert_int_equal(atomic_load(&l->checkpoints), 2 * turn);
 			assert_int_equal(atomic_load(&l->checkpoint_bytes), moved);
@@ -762,13 +762,13 @@ static void a_slice_has_its_bytes(void **state)
 		assert_int_not_equal(lane_append(l, &r), 0);
 	}
 	assert_int_equal(lane_commit(l, 1), 0);
-	assert_int_equal(settle_slice(l, w.settle, 0), 1);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 0), 1);
 	assert_int_equal(atomic_load(&l->settled_seq), 1);
-	assert_int_equal(settle_slice(l, w.settle, 1000), 1);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 1000), 1);
 	assert_int_equal(atomic_load(&l->settled_seq), 2);
-	assert_int_equal(settle_slice(l, w.settle, 1001), 1);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 1001), 1);
 	assert_int_equal(atomic_load(&l->settled_seq), 4);
-	assert_int_equal(settle_slice(l, w.settle, 2000), 0);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 2000), 0);
 	assert_int_equal(atomic_load(&l->settled_seq), 6);
 	assert_int_equal(lane_reclaim(l), 6);
 	teardown(true);
@@ -847,10 +847,10 @@ static void the_background_is_asked(void **state)
 		assert_true(append());
 		assert_int_equal(lane_commit(l, 1), 0);
 		assert_false(lane_asks(l, true));		/* it has something to do yet */
-		assert_int_equal(settle_slice(l, w.settle, 1), 1);
+		assert_int_equal(lane_checkpoint_slice(l, w.settle, 1), 1);
 		assert_true(lane_asks(l, true));		/* and has done it */
 		assert_false(lane_asks(l, true));
-		assert_int_equal(settle_slice(l, w.settle, 1), 0);
+		assert_int_equal(lane_checkpoint_slice(l, w.settle, 1), 0);
 		assert_false(lane_asks(l, true));
 		assert_false(lane_pending(l));
 		assert_true(lane_owes(l));
@@ -1190,12 +1190,12 @@ static void *checkpointer(void *arg)
 
 		last = atomic_load(&stop);
 		do {
-			r = settle_slice(l, w.settle, 5000);
+			r = lane_checkpoint_slice(l, w.settle, 5000);
 			while (seglog_prepare(w.seg) > 0)
 				;
 		} while (r == 1 || r == -EAGAIN);
 		if (r)
-			return "settle_slice failed";
+			return "lane_checkpoint_slice failed";
 	}
 	return NULL;
 }
@@ -1247,10 +1247,10 @@ static void not_now_is_final_too(void **state)
 		assert_true(append());
 		assert_int_equal(lane_commit(l, 1), 0);
 		blk_sim_fault(w.disk, rows[i].op, 1, 1, rows[i].err);
-		assert_int_equal(settle_slice(l, w.settle, 1000), -EIO);
+		assert_int_equal(lane_checkpoint_slice(l, w.settle, 1000), -EIO);
 		assert_int_equal(lane_failed(l), -EIO);
 		assert_int_equal(w.wal.lane[0].seq, 1);
-		assert_int_equal(settle_slice(l, w.settle, 1000), -EIO);
+		assert_int_equal(lane_checkpoint_slice(l, w.settle, 1000), -EIO);
 		teardown(false);
 	}
 }
@@ -1270,9 +1270,9 @@ static void a_checkpoint_without_room(void **state)
 	assert_int_equal(lane_commit(l, 2), 0);
 	syncs = blk_sim_calls(w.disk, SIM_SYNC);
 	blk_sim_fault(w.disk, SIM_WRITE, 1, 1, EDQUOT);
-	assert_int_equal(settle_slice(l, w.settle, 100000), -ENOSPC);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 100000), -ENOSPC);
 	writes = blk_sim_calls(w.disk, SIM_WRITE);
-	assert_int_equal(settle_slice(l, w.settle, 100000), -ENOSPC);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 100000), -ENOSPC);
 	assert_int_equal(blk_sim_calls(w.disk, SIM_WRITE), writes);
 	assert_int_equal(blk_sim_calls(w.disk, SIM_SYNC), syncs);
 	assert_int_equal(lane_nospace(l), -EDQUOT);
@@ -1280,7 +1280,7 @@ static void a_checkpoint_without_room(void **state)
 	assert_int_equal(w.wal.lane[0].seq, 2);		/* the head has not moved */
 	blk_sim_fault(w.disk, SIM_WRITE, 1, 1, ENOSPC);
 	assert_int_equal(seglog_prepare(w.seg), -ENOSPC);	/* nor do zeros find any */
-	assert_int_equal(settle_slice(l, w.settle, 100000), -ENOSPC);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 100000), -ENOSPC);
 	prepare();
 	checkpoint(100000);
 	assert_int_equal(lane_nospace(l), 0);
@@ -1298,12 +1298,12 @@ static void a_failed_sync_is_final(void **state)
 	assert_true(append());
 	assert_int_equal(lane_commit(l, 1), 0);
 	blk_sim_fault(w.disk, SIM_SYNC, 1, 1, EIO);
-	assert_int_equal(settle_slice(l, w.settle, 1000), -EIO);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 1000), -EIO);
 	assert_int_equal(lane_failed(l), -EIO);
 	assert_int_equal(w.wal.lane[0].seq, 1);		/* the head has not moved */
 	syncs = blk_sim_calls(w.disk, SIM_SYNC);
 	writes = blk_sim_calls(w.disk, SIM_WRITE);
-	assert_int_equal(settle_slice(l, w.settle, 1000), -EIO);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 1000), -EIO);
 	assert_int_equal(blk_sim_calls(w.disk, SIM_SYNC), syncs);
 	assert_int_equal(blk_sim_calls(w.disk, SIM_WRITE), writes);
 	assert_int_equal(lane_reclaim(l), 0);
@@ -1322,7 +1322,7 @@ static void a_damaged_word_ends_the_checkpoint(void **state)
 	assert_true(append() && append());
 	assert_int_equal(lane_commit(l, 1), 0);
 	l->ring[1] ^= 2;
-	assert_int_equal(settle_slice(l, w.settle, 1), -EBADMSG);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 1), -EBADMSG);
 	assert_int_equal(lane_failed(l), -EBADMSG);
 	teardown(false);
 }
@@ -1341,7 +1341,7 @@ static void no_room_for_a_segment(void **state)
 		assert_int_equal(lane_commit(l, 1), 0);
 		do {
 			seglog_prepare(w.seg);
-			r = settle_slice(l, w.settle, 10000);
+			r = lane_checkpoint_slice(l, w.settle, 10000);
 		} while (r == 1);
 		if (r == -ENOSPC)
 			break;
@@ -1713,7 +1713,7 @@ static void larger_than_a_segment(void **state)
 	prepare();
 	assert_int_equal(append_bytes(SEG_BYTES - SEG_DATA), 1);
 	assert_int_equal(lane_commit(l, 1), 0);
-	assert_int_equal(settle_slice(l, w.settle, 1), -EFBIG);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 1), -EFBIG);
 	assert_int_equal(lane_failed(l), -EFBIG);
 	teardown(false);
 }
@@ -1990,7 +1990,7 @@ static void the_first_failure_stays(void **state)
 	assert_true(append());
 	assert_int_equal(lane_commit(l, 1), 0);
 	atomic_store(&l->failed, STORE_EGONE);
-	assert_int_equal(settle_slice(l, w.settle, 1), STORE_EGONE);
+	assert_int_equal(lane_checkpoint_slice(l, w.settle, 1), STORE_EGONE);
 	assert_int_equal(lane_commit(l, 1), STORE_EGONE);
 	assert_int_equal(atomic_load(&l->settle_failed), 0);
 	teardown(false);

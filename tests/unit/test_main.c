@@ -33,7 +33,7 @@ static struct script {
 	unsigned long files;		/* that may be open */
 	int store[WAITS];		/* store_open, one after the other */
 	int close;			/* store_close */
-	unsigned service_fails, worker_fails;	/* which, from 1 */
+	unsigned admin_fails, worker_fails;	/* which, from 1 */
 	struct { enum daemon_event got; bool woken; } wait[WAITS];	/* woken: not before daemon_wake() */
 	bool hang;			/* workers end only when they are told: now */
 	unsigned progress;		/* calls, 7 ms apart */
@@ -268,9 +268,9 @@ void listeners_close(struct listeners *ls)
 	t("-listen ");
 }
 
-#define WAITING ((struct waiting *)0x10)
+#define WAITING ((struct startup *)0x10)
 
-int waiting_start(struct waiting **w, const struct waiting_env *env)
+int startup_start(struct startup **w, const struct startup_env *env)
 {
 	CHECK(env->listeners->n && env->health == health && env->limits.body_bytes == script.config.body_bytes_max);
 	t("waiting(%s,%u) ", env->common->class, env->header_timeout_ms);
@@ -278,13 +278,13 @@ int waiting_start(struct waiting **w, const struct waiting_env *env)
 	return script.waiting;
 }
 
-void waiting_leave(struct waiting *w)
+void startup_leave(struct startup *w)
 {
 	CHECK(w == WAITING);
 	t("leave ");
 }
 
-void waiting_stop(struct waiting *w)
+void startup_stop(struct startup *w)
 {
 	CHECK(w == WAITING);
 	t("-waiting ");
@@ -400,19 +400,19 @@ void checkpoint_stop(struct checkpoint *c)
 	t("-checkpoint ");
 }
 
-static struct service_env senv;
+static struct admin_env senv;
 
-int service_start(struct service **s, const struct service_env *env)
+int admin_start(struct admin **s, const struct admin_env *env)
 {
 	static unsigned n;
 
 	senv = *env;
-	*s = (struct service *)(uintptr_t)(0x50 + n++);
+	*s = (struct admin *)(uintptr_t)(0x50 + n++);
 	t("service%u ", n);
-	return n == script.service_fails ? -ENOMEM : 0;
+	return n == script.admin_fails ? -ENOMEM : 0;
 }
 
-void service_stop(struct service *s)
+void admin_stop(struct admin *s)
 {
 	t("-service%u ", (unsigned)((uintptr_t)s - 0x50 + 1));
 }
@@ -630,11 +630,11 @@ static void test_no_threads(void **state)
 	expect(1, STORE "checkpoint(11) ERR[cannot start the checkpointer: Resource temporarily unavailable] "
 	       DOWN_FROM_STORE);
 	script.checkpoint = 0;
-	script.service_fails = 1;
-	expect(1, STORE "checkpoint(11) service1 ERR[cannot start the service thread: Cannot allocate memory] "
+	script.admin_fails = 1;
+	expect(1, STORE "checkpoint(11) service1 ERR[cannot start the admin thread: Cannot allocate memory] "
 	       "-checkpoint " DOWN_FROM_STORE);
-	script.service_fails = 2;
-	expect(1, STORE "checkpoint(11) service1 service2 -service1 ERR[cannot start the service thread: Cannot "
+	script.admin_fails = 2;
+	expect(1, STORE "checkpoint(11) service1 service2 -service1 ERR[cannot start the admin thread: Cannot "
 	       "allocate memory] -checkpoint " DOWN_FROM_STORE);
 }
 

@@ -18,7 +18,7 @@
 static struct counters count[2];
 static const struct counters *const counters[] = { &count[0], &count[1] };
 static struct health health;
-static struct service_env env = {
+static struct admin_env env = {
 	.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 2, .counters = counters,
 	.health = &health, .version = "1.2.3", .class_why = "it \"is\"\tso \xff\xc3\xa9",
 	.ring = "uring", .store_dir = "/", .listen = "127.0.0.1:1", .buf_size = 2048, .started_ms = 1700000000000u,
@@ -41,7 +41,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static char *text_of(service_page *make)
+static char *text_of(admin_page *make)
 {
 	struct text t = { 0 };
 

@@ -20,7 +20,7 @@ static uint64_t absent[ABSENT_REASONS];
 static const struct head_common common = {
 	.class = "fsync", .fields = "Pasted-Class: fsync\r\n", .fields_len = sizeof("Pasted-Class: fsync\r\n") - 1,
 };
-static struct asker ask;
+static struct admin_client ask;
 
 static int setup(void **state)
 {
@@ -28,7 +28,7 @@ static int setup(void **state)
 	fake_reset();
 	memset(absent, 0, sizeof absent);
 	shared = (struct readback_shared){ .store = FAKE_STORE, .class = WAL_FSYNC, .absent = absent };
-	ask = (struct asker){ .http11 = true, .keep_alive = true, .common = &common };
+	ask = (struct admin_client){ .http11 = true, .keep_alive = true, .common = &common };
 	return 0;
 }
 
@@ -207,7 +207,7 @@ static void test_one(void **state)
 	assert_non_null(strstr(g.all, "\r\nContent-Length: 5\r\n"));
 	free(g.all);
 
-	ask = (struct asker){ .http11 = false, .keep_alive = false, .common = &common };
+	ask = (struct admin_client){ .http11 = false, .keep_alive = false, .common = &common };
 	g = get("/0-1");
 	assert_true(g.close);
 	assert_non_null(strstr(g.all, "\r\nConnection: close\r\n"));
@@ -541,7 +541,7 @@ static void test_range(void **state)
 	assert_false(g.close);
 	free(g.all);
 
-	ask = (struct asker){ .http11 = false, .keep_alive = true, .common = &common };
+	ask = (struct admin_client){ .http11 = false, .keep_alive = true, .common = &common };
 	g = get("/0-1..2");
 	assert_string_equal(g.body, LINE(1, "YQ==") LINE(2, "Yg=="));
 	assert_true(g.close);

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "ask.h"
+#include "admin_slots.h"
 #include "checkpoint.h"
 #include "diag.h"
 #include "fault.h"
@@ -1128,12 +1128,12 @@ static void test_pool_hoard(void **state)
 	the.line[last].hold = true;
 	while (the.nwindow)
 		say(last, GET_LIVE);
-	pass(ASK_STALL_MS - LATE);
-	the.w->conns[last].service_sending = true;
+	pass(ADMIN_STALL_MS - LATE);
+	the.w->conns[last].admin_sending = true;
 	pass(3 * LATE);
 	settle();
 	assert_false(gone_by_now(last));
-	the.w->conns[last].service_sending = false;
+	the.w->conns[last].admin_sending = false;
 	pass(3 * LATE);
 	settle();
 	assert_true(gone_by_now(last) && the.line[last].forgotten);
@@ -1158,7 +1158,7 @@ static void test_pool_hoarders(void **state)
 {
 	(void)state;
 	for (unsigned round = 0; round < 2; round++) {
-		const unsigned ms = round ? 200 : ASK_STALL_MS;
+		const unsigned ms = round ? 200 : ADMIN_STALL_MS;
 		unsigned gone = 0;
 
 		the.env.pushback_ms = round ? 400 : 4 * PUSHBACK_MS;

@@ -359,7 +359,7 @@ static void end(void)
 	worker_join(the.w);
 	assert_int_equal(the.w->open, 0);
 	assert_int_equal(the.count.conns_accepted, the.count.conns_closed);
-	assert_true(TAILQ_EMPTY(&the.w->waitq) && TAILQ_EMPTY(&the.w->ask.waiting) && TAILQ_EMPTY(&the.w->ask.stalled) &&
+	assert_true(TAILQ_EMPTY(&the.w->waitq) && TAILQ_EMPTY(&the.w->admin_slots.waiting) && TAILQ_EMPTY(&the.w->admin_slots.stalled) &&
 		    TAILQ_EMPTY(&the.w->sendq) && TAILQ_EMPTY(&the.w->pieceq));
 	worker_free(the.w);
 	store_close(the.store);

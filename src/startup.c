@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * waiting.c - the door until the workers take over (waiting.h).
+ * startup.c - the door until the workers take over (startup.h).
  *
  * A client is served in three steps, in each of which it may stop for as long as its deadline
  * lets it, beside all others:
@@ -10,7 +10,7 @@
  *	what still comes is thrown away, until it closes: a close before that would be a reset,
  *				which may take the answer from it
  */
-#include "waiting.h"
+#include "startup.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "answer.h"
+#include "admin_reply.h"
 #include "endpoint.h"
 #include "must.h"
 #include "now.h"
@@ -48,9 +48,9 @@ struct client {
 	uint64_t deadline_ms, end_ms;
 };
 
-struct waiting {
+struct startup {
 	pthread_t thread;
-	struct waiting_env env;
+	struct startup_env env;
 	int	 epoll, bell;		/* the bell: stop has changed */
 	atomic_int stop;		/* 1: accept no more; 2: end */
 	bool	 deaf;			/* the listeners are left */
@@ -60,7 +60,7 @@ struct waiting {
 	uint8_t	 buf[READ_BYTES];
 };
 
-static void drop(struct waiting *w, struct client *c)
+static void drop(struct startup *w, struct client *c)
 {
 	TAILQ_REMOVE(&w->clients, c, entry);
 	w->n--;
@@ -69,7 +69,7 @@ static void drop(struct waiting *w, struct client *c)
 	free(c);
 }
 
-static bool watch(struct waiting *w, int fd, uint32_t events, void *who, int op)
+static bool watch(struct startup *w, int fd, uint32_t events, void *who, int op)
 {
 	struct epoll_event e = { .events = events, .data.ptr = who };
 
@@ -78,18 +78,18 @@ static bool watch(struct waiting *w, int fd, uint32_t events, void *who, int op)
 
 /* ---- the answer ---- */
 
-static void answer_text(struct client *c, const struct asker *k, int status, const char *text, size_t len)
+static void answer_text(struct client *c, const struct admin_client *k, int status, const char *text, size_t len)
 {
-	struct answer a = { .status = status, .type = "text/plain", .len = len };
+	struct admin_reply a = { .status = status, .type = "text/plain", .len = len };
 	bool close;
 
-	answer_head(&c->out, &a, k, &close);
+	admin_reply_head(&c->out, &a, k, &close);
 	if (!k->head)
 		text_add(&c->out, text, len);
 }
 
-static void answer_at_once(const struct waiting *w, struct client *c, const struct endpoint *e,
-			   const struct asker *k)
+static void answer_at_once(const struct startup *w, struct client *c, const struct endpoint *e,
+			   const struct admin_client *k)
 {
 	char text[HEALTH_TEXT];
 	size_t len;
@@ -104,36 +104,36 @@ static void answer_at_once(const struct waiting *w, struct client *c, const stru
 }
 
 /* The head is read, or is none. */
-static void answer(const struct waiting *w, struct client *c)
+static void answer(const struct startup *w, struct client *c)
 {
 	const struct http_req *q = &c->http.req;
 	const struct endpoint *e = endpoint_find(q);
 	char allow[ENDPOINT_ALLOW], why[128];
-	const struct answer none = { .status = 204, .headers = endpoint_allow(e, allow) };
-	const struct asker k = { .http11 = q->minor || q->method == HTTP_NONE,
+	const struct admin_reply none = { .status = 204, .headers = endpoint_allow(e, allow) };
+	const struct admin_client k = { .http11 = q->minor || q->method == HTTP_NONE,
 				 .head = q->method == HTTP_HEAD_METHOD, .common = w->env.common };
 	bool close;
 
 	c->answered = true;
 	if (c->http.err.status)
-		answer_error(&c->out, c->http.err.status, c->http.err.reason, NULL, &k, &close);
+		admin_reply_error(&c->out, c->http.err.status, c->http.err.reason, NULL, &k, &close);
 	else if (q->method == HTTP_OPTIONS)
-		answer_head(&c->out, &none, &k, &close);
+		admin_reply_head(&c->out, &none, &k, &close);
 	else if (!endpoint_takes(e, q->method))
-		answer_error(&c->out, 405, ENDPOINT_405, allow, &k, &close);
+		admin_reply_error(&c->out, 405, ENDPOINT_405, allow, &k, &close);
 	else if (e->by == ENDPOINT_AT_ONCE)
 		answer_at_once(w, c, e, &k);
 	else if (e->by == ENDPOINT_OTHERS && !q->recorded)
-		answer_error(&c->out, 404, ENDPOINT_404, NULL, &k, &close);
+		admin_reply_error(&c->out, 404, ENDPOINT_404, NULL, &k, &close);
 	else {
 		snprintf(why, sizeof(why), "the server is %s; try again", health_word(w->env.health));
-		answer_error(&c->out, 503, why, NULL, &k, &close);
+		admin_reply_error(&c->out, 503, why, NULL, &k, &close);
 	}
 }
 
 /* ---- a client's steps; false: it is over ---- */
 
-static bool send_some(struct waiting *w, struct client *c, uint64_t now)
+static bool send_some(struct startup *w, struct client *c, uint64_t now)
 {
 	ssize_t n;
 
@@ -154,14 +154,14 @@ static bool send_some(struct waiting *w, struct client *c, uint64_t now)
 	return watch(w, c->fd, EPOLLIN, c, EPOLL_CTL_MOD);
 }
 
-static bool reply(struct waiting *w, struct client *c, uint64_t now)
+static bool reply(struct startup *w, struct client *c, uint64_t now)
 {
 	answer(w, c);
 	c->deadline_ms = c->end_ms = now + ANSWER_MS;
 	return !c->out.failed && send_some(w, c, now);
 }
 
-static bool parse(struct waiting *w, struct client *c, size_t n, uint64_t now)
+static bool parse(struct startup *w, struct client *c, size_t n, uint64_t now)
 {
 	struct http_span sp;
 	size_t used;
@@ -175,7 +175,7 @@ static bool parse(struct waiting *w, struct client *c, size_t n, uint64_t now)
 	}
 }
 
-static bool read_some(struct waiting *w, struct client *c, uint64_t now)
+static bool read_some(struct startup *w, struct client *c, uint64_t now)
 {
 	ssize_t n = recv(c->fd, w->buf, sizeof(w->buf), MSG_DONTWAIT);
 
@@ -190,7 +190,7 @@ static bool read_some(struct waiting *w, struct client *c, uint64_t now)
 	return true;
 }
 
-static bool late(struct waiting *w, struct client *c, uint64_t now)
+static bool late(struct startup *w, struct client *c, uint64_t now)
 {
 	if (c->answered || http_idle(&c->http))
 		return false;
@@ -201,7 +201,7 @@ static bool late(struct waiting *w, struct client *c, uint64_t now)
 
 /* ---- all of them ---- */
 
-static bool add(struct waiting *w, int fd, uint64_t now)
+static bool add(struct startup *w, int fd, uint64_t now)
 {
 	struct client *c = calloc(1, sizeof(*c));
 
@@ -219,7 +219,7 @@ static bool add(struct waiting *w, int fd, uint64_t now)
 
 /* Without a descriptor nobody can see whether there is one to be accepted: who makes room does so
  * for one, and who else is there is an event again. */
-static void accept_some(struct waiting *w, int listener, uint64_t now)
+static void accept_some(struct startup *w, int listener, uint64_t now)
 {
 	const struct timespec pause = { .tv_nsec = FULL_MS * 1000000l };
 	bool made_room = false;
@@ -230,7 +230,7 @@ static void accept_some(struct waiting *w, int listener, uint64_t now)
 		if (fd >= 0) {
 			if (!add(w, fd, now))
 				close(fd);
-			if (w->n > WAITING_CLIENTS)
+			if (w->n > STARTUP_CLIENTS)
 				drop(w, TAILQ_FIRST(&w->clients));
 			if (made_room)
 				return;
@@ -247,7 +247,7 @@ static void accept_some(struct waiting *w, int listener, uint64_t now)
 }
 
 /* The listeners of all workers; a shared one is there more than once, and EEXIST. */
-static int watch_listeners(struct waiting *w, int op)
+static int watch_listeners(struct startup *w, int op)
 {
 	const struct listeners *ls = w->env.listeners;
 
@@ -258,14 +258,14 @@ static int watch_listeners(struct waiting *w, int op)
 	return 0;
 }
 
-static bool is_listener(const struct waiting *w, const void *who)
+static bool is_listener(const struct startup *w, const void *who)
 {
 	const struct listeners *ls = w->env.listeners;
 
 	return (const int *)who >= ls->table && (const int *)who < ls->table + ls->n * ls->workers;
 }
 
-static void leave(struct waiting *w)
+static void leave(struct startup *w)
 {
 	w->deaf = true;
 	watch_listeners(w, EPOLL_CTL_DEL);
@@ -273,7 +273,7 @@ static void leave(struct waiting *w)
 }
 
 /* Those whose time is over; how long until the next one's is, -1: for ever. */
-static int timeouts(struct waiting *w, uint64_t now)
+static int timeouts(struct startup *w, uint64_t now)
 {
 	struct client *c, *next;
 	uint64_t first = UINT64_MAX;
@@ -292,7 +292,7 @@ static int timeouts(struct waiting *w, uint64_t now)
 	return first == UINT64_MAX ? -1 : first <= now ? 0 : (int)(first - now) + 1;
 }
 
-static void event(struct waiting *w, const struct epoll_event *e, uint64_t now)
+static void event(struct startup *w, const struct epoll_event *e, uint64_t now)
 {
 	struct client *c = e->data.ptr;
 	bool on = true;
@@ -306,7 +306,7 @@ static void event(struct waiting *w, const struct epoll_event *e, uint64_t now)
 }
 
 /* Clients first: accepting may drop one that has an event. */
-static void events(struct waiting *w, const struct epoll_event *e, int n)
+static void events(struct startup *w, const struct epoll_event *e, int n)
 {
 	uint64_t now = now_ms();
 
@@ -320,7 +320,7 @@ static void events(struct waiting *w, const struct epoll_event *e, int n)
 
 static void *run(void *arg)
 {
-	struct waiting *w = arg;
+	struct startup *w = arg;
 	struct epoll_event e[EVENTS];
 	int stop, n;
 
@@ -340,9 +340,9 @@ static void *run(void *arg)
 
 /* ---- start and stop ---- */
 
-int waiting_start(struct waiting **out, const struct waiting_env *env)
+int startup_start(struct startup **out, const struct startup_env *env)
 {
-	struct waiting *w = calloc(1, sizeof(*w));
+	struct startup *w = calloc(1, sizeof(*w));
 	int err;
 
 	if (!w)
@@ -370,7 +370,7 @@ int waiting_start(struct waiting **out, const struct waiting_env *env)
 	return err;
 }
 
-static void tell(struct waiting *w, int stop)
+static void tell(struct startup *w, int stop)
 {
 	const uint64_t one = 1;
 
@@ -378,14 +378,14 @@ static void tell(struct waiting *w, int stop)
 	must(write(w->bell, &one, sizeof(one)) == sizeof(one));
 }
 
-void waiting_leave(struct waiting *w)
+void startup_leave(struct startup *w)
 {
 	tell(w, 1);
 	while (sem_wait(&w->left))
 		;
 }
 
-void waiting_stop(struct waiting *w)
+void startup_stop(struct startup *w)
 {
 	tell(w, 2);
 	pthread_join(w->thread, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * service.c - see service.h.
+ * admin.c - see admin.h.
  *
  * Per worker there are two queues of messages, one in each direction, and a fixed
  * set of requests.  A message is a request's index and what to do:
@@ -14,7 +14,7 @@
  * worker has seen `freed`, which comes after every piece of it: a piece of an
  * earlier life is never taken for one of this.
  */
-#include "service.h"
+#include "admin.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -27,7 +27,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "answer.h"
+#include "admin_reply.h"
 #include "diag.h"
 #include "must.h"
 #include "now.h"
@@ -44,14 +44,14 @@ enum message { ASK, NEXT, END, PIECE = 0, FREED };
 enum source { BLOB, RECORDS };
 
 struct req {
-	struct service_req pub;	/* first: the worker's handle */
-	struct service *s;
+	struct admin_req pub;	/* first: the worker's handle */
+	struct admin *s;
 	uint32_t index;
 	bool ended;		/* the worker's: deliver no more of it */
-	/* Written by service_ask. */
+	/* Written by admin_ask. */
 	const struct endpoint *endpoint;
-	char target[SERVICE_TARGET];
-	struct asker ask;
+	char target[ADMIN_TARGET];
+	struct admin_client ask;
 	/* The thread's. */
 	enum source source;
 	struct text out;	/* the piece */
@@ -76,8 +76,8 @@ struct port {			/* of one worker */
 	bool short_of;		/* the worker waits for a free one: to be woken */
 };
 
-struct service {
-	struct service_env env;
+struct admin {
+	struct admin_env env;
 	struct readback_shared shared;
 	uint64_t absent[ABSENT_REASONS];	/* where the others do not want to know */
 	unsigned per_worker;
@@ -95,7 +95,7 @@ struct service {
 };
 
 /* Never blocks: the counter of the eventfd saturates, and then it has rung. */
-static void ring_bell(struct service *s)
+static void ring_bell(struct admin *s)
 {
 	uint64_t one = 1;
 	ssize_t n = write(s->bell, &one, sizeof one);
@@ -108,14 +108,14 @@ static void ring_bell(struct service *s)
 static void blob(struct req *r, int status, const char *type, const char *headers,
 		 const void *p, size_t n)
 {
-	const struct answer a = { status, type, headers, n };
+	const struct admin_reply a = { status, type, headers, n };
 
 	r->source = BLOB;
 	r->blob = p;
 	r->blob_len = r->ask.head ? 0 : n;
 	r->blob_at = 0;
 	r->pub.status = status;
-	answer_head(&r->out, &a, &r->ask, &r->pub.close_after);
+	admin_reply_head(&r->out, &a, &r->ask, &r->pub.close_after);
 }
 
 static void refuse(struct req *r, int status, const char *why)
@@ -123,10 +123,10 @@ static void refuse(struct req *r, int status, const char *why)
 	r->source = BLOB;
 	r->blob_len = r->blob_at = 0;
 	r->pub.status = status;
-	answer_error(&r->out, status, why, NULL, &r->ask, &r->pub.close_after);
+	admin_reply_error(&r->out, status, why, NULL, &r->ask, &r->pub.close_after);
 }
 
-void service_html(struct text *t, const struct service_env *env)
+void admin_html(struct text *t, const struct admin_env *env)
 {
 	(void)env;
 	text_add(t, page_html, page_html_len);
@@ -137,7 +137,7 @@ void service_html(struct text *t, const struct service_env *env)
 #define MAKES_RECORDS(make)	NULL
 #define MAKES_NOWHERE(make)	NULL
 #define MAKES_OTHERS(make)	NULL
-static service_page *const makes[ENDPOINT_IDS] = {
+static admin_page *const makes[ENDPOINT_IDS] = {
 #define X(name, path, under, methods, by, type, fields, make) MAKES_##by(make),
 	ENDPOINT_TABLE(X)
 #undef X
@@ -183,8 +183,8 @@ static void make_blob(struct req *r)
 {
 	size_t n = r->blob_len - r->blob_at;
 
-	if (n > SERVICE_PIECE - r->out.n)
-		n = SERVICE_PIECE - r->out.n;
+	if (n > ADMIN_PIECE - r->out.n)
+		n = ADMIN_PIECE - r->out.n;
 	if (n)
 		text_add(&r->out, r->blob + r->blob_at, n);
 	r->blob_at += n;
@@ -195,7 +195,7 @@ static void make_blob(struct req *r)
  * service has looked.  What is settled shows in each follower before. */
 static void wake_settled(struct follower *f)
 {
-	struct service *s = f->arg;
+	struct admin *s = f->arg;
 
 	if (!__atomic_exchange_n(&s->settled, true, __ATOMIC_SEQ_CST))
 		ring_bell(s);
@@ -204,7 +204,7 @@ static void wake_settled(struct follower *f)
 /* On the list of those that wait for a checkpoint, from now on or as before. */
 static void wait_for_checkpoint(struct req *r)
 {
-	struct service *s = r->s;
+	struct admin *s = r->s;
 
 	if (r->waiting)
 		return;
@@ -252,7 +252,7 @@ static void busy(struct req *r, bool yes)
 
 static void deliver(struct req *r)
 {
-	struct service *s = r->s;
+	struct admin *s = r->s;
 
 	unwait(r);
 	if (r->out.failed || r->owned.failed) {	/* no memory: nothing sane can be sent */
@@ -270,7 +270,7 @@ static enum readback_step read_step(struct req *r)
 	enum readback_step step;
 
 	do
-		step = readback_step(&r->read, &r->out, SERVICE_PIECE);
+		step = readback_step(&r->read, &r->out, ADMIN_PIECE);
 	while (step == READBACK_WAIT && !follow_settled(r));
 	return step;
 }
@@ -340,7 +340,7 @@ static void handle(struct port *p, uint32_t index, enum message m)
 /* ---- the thread: the loop ---- */
 
 /* A message of each worker in turn; true: there were some. */
-static bool round_of_messages(struct service *s)
+static bool round_of_messages(struct admin *s)
 {
 	bool any = false;
 	uint32_t m;
@@ -354,7 +354,7 @@ static bool round_of_messages(struct service *s)
 }
 
 /* One of those that are in the middle of a piece goes on; true: there was one. */
-static bool slice(struct service *s)
+static bool slice(struct admin *s)
 {
 	struct req *r = TAILQ_FIRST(&s->busy);
 
@@ -366,7 +366,7 @@ static bool slice(struct service *s)
 }
 
 /* Those that have waited for long enough, or for what has been settled. */
-static void look_again(struct service *s)
+static void look_again(struct admin *s)
 {
 	bool settled = __atomic_exchange_n(&s->settled, false, __ATOMIC_SEQ_CST);
 	uint64_t now = s->waiting ? now_ms() : 0;
@@ -385,7 +385,7 @@ static void look_again(struct service *s)
 }
 
 /* At once for the first that waits, and not too often for those that come then. */
-static void kick(struct service *s)
+static void kick(struct admin *s)
 {
 	uint64_t now;
 
@@ -404,7 +404,7 @@ static void kick(struct service *s)
 		s->env.kick_checkpoint(s->env.arg);
 }
 
-static void tell_trouble(struct service *s)
+static void tell_trouble(struct admin *s)
 {
 	const struct read_trouble *x = &s->shared.trouble;
 
@@ -414,7 +414,7 @@ static void tell_trouble(struct service *s)
 
 /* Tells that something cannot be read, tries it again now and then, and tells that it can, or that
  * there is another reason by now why not. */
-static void watch_trouble(struct service *s)
+static void watch_trouble(struct admin *s)
 {
 	struct read_trouble *x = &s->shared.trouble;
 	uint64_t now = x->now ? now_ms() : 0;
@@ -442,7 +442,7 @@ static void watch_trouble(struct service *s)
 }
 
 /* Until something is due; all else rings the bell. */
-static int wait_ms(const struct service *s)
+static int wait_ms(const struct admin *s)
 {
 	uint64_t due = s->wait_due_ms, now, left = s->shared.trouble.now ? TROUBLE_MS : INT_MAX;
 
@@ -458,7 +458,7 @@ static int wait_ms(const struct service *s)
 
 static void *run(void *arg)
 {
-	struct service *s = arg;
+	struct admin *s = arg;
 	struct pollfd p = { .fd = s->bell, .events = POLLIN };
 	uint64_t n;
 
@@ -481,7 +481,7 @@ static void *run(void *arg)
 
 /* ---- start and stop ---- */
 
-static int port_init(struct service *s, unsigned w)
+static int port_init(struct admin *s, unsigned w)
 {
 	struct port *p = &s->ports[w];
 	uint32_t n = s->per_worker;
@@ -503,7 +503,7 @@ static int port_init(struct service *s, unsigned w)
 	return 0;
 }
 
-static void service_free(struct service *s)
+static void admin_free(struct admin *s)
 {
 	for (unsigned w = 0; s->ports && w < s->env.nworkers; w++) {
 		struct port *p = &s->ports[w];
@@ -521,7 +521,7 @@ static void service_free(struct service *s)
 	free(s);
 }
 
-static int start_thread(struct service *s)
+static int start_thread(struct admin *s)
 {
 	sigset_t all, old;
 	int e;
@@ -535,9 +535,9 @@ static int start_thread(struct service *s)
 	return e;
 }
 
-int service_start(struct service **out, const struct service_env *env)
+int admin_start(struct admin **out, const struct admin_env *env)
 {
-	struct service *s = calloc(1, sizeof *s);
+	struct admin *s = calloc(1, sizeof *s);
 	int e = 0;
 
 	must(env->nworkers > 0);
@@ -552,7 +552,7 @@ int service_start(struct service **out, const struct service_env *env)
 	s->shared.absent = env->absent ? env->absent : s->absent;
 	if (!s->env.started_ms)
 		s->env.started_ms = now_wall_ms();
-	s->per_worker = SERVICE_REQS / env->nworkers;
+	s->per_worker = ADMIN_REQS / env->nworkers;
 	if (s->per_worker < 4)
 		s->per_worker = 4;
 	s->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -568,18 +568,18 @@ int service_start(struct service **out, const struct service_env *env)
 	if (!e)
 		e = start_thread(s);
 	if (e)
-		service_free(s);
+		admin_free(s);
 	else
 		*out = s;
 	return e;
 }
 
-void service_stop(struct service *s)
+void admin_stop(struct admin *s)
 {
 	__atomic_store_n(&s->stop, 1, __ATOMIC_RELEASE);
 	ring_bell(s);
 	pthread_join(s->thread, NULL);
-	service_free(s);
+	admin_free(s);
 }
 
 /* ---- the worker's side ---- */
@@ -599,7 +599,7 @@ static struct req *take(struct port *p)
 	return NULL;
 }
 
-struct service_req *service_ready(struct service *s, unsigned worker)
+struct admin_req *admin_ready(struct admin *s, unsigned worker)
 {
 	struct port *p = &s->ports[worker];
 	struct req *r;
@@ -636,7 +636,7 @@ static void unstash(struct port *p, uint32_t index)
 
 /* Readers may be many and slow: a range, which may be long, leaves slots for records by
  * their names, and all of them leave some for the metrics. */
-static uint32_t reserve_of(const struct service *s, const struct endpoint *e, const char *target)
+static uint32_t reserve_of(const struct admin *s, const struct endpoint *e, const char *target)
 {
 	if (e->by != ENDPOINT_RECORDS)
 		return 0;
@@ -646,9 +646,9 @@ static uint32_t reserve_of(const struct service *s, const struct endpoint *e, co
 	return s->per_worker / 16 > 1 ? s->per_worker / 16 : 1;
 }
 
-struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn,
-				uint32_t conn_gen, const struct endpoint *e, const char *target,
-				bool head, bool http11, bool keep_alive)
+struct admin_req *admin_ask(struct admin *s, unsigned worker, uint32_t conn,
+			    uint32_t conn_gen, const struct endpoint *e, const char *target,
+			    bool head, bool http11, bool keep_alive)
 {
 	uint32_t reserve = reserve_of(s, e, target);
 	struct port *p = &s->ports[worker];
@@ -665,20 +665,20 @@ struct service_req *service_ask(struct service *s, unsigned worker, uint32_t con
 	if (p->nfree <= reserve)
 		return NULL;
 	r = &p->reqs[p->free[--p->nfree]];
-	r->pub = (struct service_req){ .conn = conn, .conn_gen = conn_gen, .worker = worker };
+	r->pub = (struct admin_req){ .conn = conn, .conn_gen = conn_gen, .worker = worker };
 	r->ended = false;
 	r->endpoint = e;
 	n = strlen(target) + 1;
 	must(n <= sizeof r->target);
 	memcpy(r->target, target, n);
-	r->ask = (struct asker){ .head = head, .http11 = http11, .keep_alive = keep_alive,
+	r->ask = (struct admin_client){ .head = head, .http11 = http11, .keep_alive = keep_alive,
 				 .common = s->env.common };
 	queue_push(&p->in, r->index << 2 | ASK);
 	ring_bell(s);
 	return &r->pub;
 }
 
-static void tell(struct service_req *pub, enum message m)
+static void tell(struct admin_req *pub, enum message m)
 {
 	struct req *r = (struct req *)pub;
 
@@ -686,12 +686,12 @@ static void tell(struct service_req *pub, enum message m)
 	ring_bell(r->s);
 }
 
-void service_next(struct service_req *r)
+void admin_next(struct admin_req *r)
 {
 	tell(r, NEXT);
 }
 
-void service_end(struct service_req *pub)
+void admin_end(struct admin_req *pub)
 {
 	struct req *r = (struct req *)pub;
 

@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_ask.c - what the worker does with the service's answers, turn by turn, with a service
+ * test_admin_slots.c - what the worker does with the service's answers, turn by turn, with a service
  * that is the test's: pieces in order and behind what was asked before, who waits for a slot
  * and for how long, whose slot is taken, and that each request is ended once.
  */
-#include "ask.h"
+#include "admin_slots.h"
 #include "endpoint.h"
-#include "service.h"
+#include "admin.h"
 #include "worker_world.h"
 
 #define SLOTS 6u
 
 static struct {
-	struct service_req req[SLOTS];
+	struct admin_req req[SLOTS];
 	bool	 used[SLOTS], ready[SLOTS];
 	unsigned room;			/* slots there are */
 	unsigned asked, nexts, ends;
 	char	 target[64];
 	const struct endpoint *at;
 	bool	 keep, http11, head;
-	struct service *of;
+	struct admin *of;
 } svc;
 
-struct service_req *service_ask(struct service *s, unsigned worker, uint32_t conn, uint32_t conn_gen,
-				const struct endpoint *e, const char *target, bool head, bool http11,
-				bool keep_alive)
+struct admin_req *admin_ask(struct admin *s, unsigned worker, uint32_t conn, uint32_t conn_gen,
+			    const struct endpoint *e, const char *target, bool head, bool http11,
+			    bool keep_alive)
 {
 	for (unsigned i = 0; i < svc.room; i++) {
 		if (svc.used[i])
 			continue;
 		svc.used[i] = true;
-		svc.req[i] = (struct service_req){ .conn = conn, .conn_gen = conn_gen, .worker = worker };
+		svc.req[i] = (struct admin_req){ .conn = conn, .conn_gen = conn_gen, .worker = worker };
 		svc.asked++;
 		svc.of = s;
 		svc.at = e;
@@ -43,10 +43,10 @@ struct service_req *service_ask(struct service *s, unsigned worker, uint32_t con
 	return NULL;
 }
 
-struct service_req *service_ready(struct service *s, unsigned worker)
+struct admin_req *admin_ready(struct admin *s, unsigned worker)
 {
 	assert_int_equal(worker, 0);
-	if (s != (struct service *)&svc)
+	if (s != (struct admin *)&svc)
 		return NULL;
 	for (unsigned i = 0; i < SLOTS; i++)
 		if (svc.ready[i]) {
@@ -56,7 +56,7 @@ struct service_req *service_ready(struct service *s, unsigned worker)
 	return NULL;
 }
 
-void service_next(struct service_req *r)
+void admin_next(struct admin_req *r)
 {
 	assert_true(svc.used[r - svc.req]);
 	assert_false(r->last);
@@ -64,7 +64,7 @@ void service_next(struct service_req *r)
 	svc.nexts++;
 }
 
-void service_end(struct service_req *r)
+void admin_end(struct admin_req *r)
 {
 	assert_true(svc.used[r - svc.req]);
 	svc.used[r - svc.req] = svc.ready[r - svc.req] = false;
@@ -77,8 +77,8 @@ static int setup(void **state)
 	begin(WAL_FSYNC);
 	memset(&svc, 0, sizeof(svc));
 	svc.room = SLOTS;
-	the.env.records = (struct service *)&svc;
-	the.env.pages = (struct service *)&the;
+	the.env.records = (struct admin *)&svc;
+	the.env.pages = (struct admin *)&the;
 	return 0;
 }
 
@@ -107,7 +107,7 @@ static unsigned slot_of(uint32_t h)
 /* The service has made a piece for it. */
 static void piece(uint32_t h, const char *text, bool last)
 {
-	struct service_req *r = &svc.req[slot_of(h)];
+	struct admin_req *r = &svc.req[slot_of(h)];
 
 	r->data = text;
 	r->len = strlen(text);
@@ -175,8 +175,8 @@ static void test_pieces(void **state)
 	assert_false(svc.keep || svc.http11);
 	svc.req[slot_of(0)].close_after = true;
 	svc.ready[slot_of(0)] = true;
-	the.env.records = (struct service *)&the;
-	the.env.pages = (struct service *)&svc;
+	the.env.records = (struct admin *)&the;
+	the.env.pages = (struct admin *)&svc;
 	piece(0, "page", true);
 	settle();
 	assert_string_equal(got(0), "page");
@@ -243,7 +243,7 @@ static void test_busy(void **state)
 		pass(3 * LATE);
 		assert_true(strstr(got(1), "too many read-backs at once") != NULL);
 		assert_int_equal(the.count.refused_busy, k);
-		assert_true(TAILQ_EMPTY(&the.w->ask.waiting) && !the.w->conns[1].asking.in);
+		assert_true(TAILQ_EMPTY(&the.w->admin_slots.waiting) && !the.w->conns[1].claim.in);
 		assert_int_equal(the.count.status[COUNTER_STATUS_503], k);
 		get(1);
 		pass(PUSHBACK_MS - 4 * LATE);
@@ -349,7 +349,7 @@ static void test_stalled(void **state)
 		piece(1, "z", false);
 		client(4 + k % 2);
 		get(4 + k % 2);
-		pass(ASK_STALL_MS - LATE);
+		pass(ADMIN_STALL_MS - LATE);
 		assert_false(gone_by_now(1) || gone_by_now(3));
 		leave(4 + k % 2);
 		the.line[1].hold = false;
@@ -360,7 +360,7 @@ static void test_stalled(void **state)
 	piece(1, "z", false);
 	client(4);
 	get(4);
-	pass(ASK_STALL_MS - 10);
+	pass(ADMIN_STALL_MS - 10);
 	assert_false(gone_by_now(1));
 	pass(LATE);
 	settle();
@@ -418,13 +418,13 @@ static void test_gone_in_flight(void **state)
 	(void)state;
 	for (unsigned k = 0; k < 2; k++) {
 		for (uint32_t h = 0; h < 2; h++) {
-			struct service_req *r;
+			struct admin_req *r;
 
 			client(h);
 			get(h);
 			the.line[h].hold = true;
 			r = &svc.req[slot_of(h)];
-			*r = (struct service_req){ .conn = r->conn, .conn_gen = r->conn_gen, .data = "x", .len = 1,
+			*r = (struct admin_req){ .conn = r->conn, .conn_gen = r->conn_gen, .data = "x", .len = 1,
 				.status = 200 };
 			svc.ready[r - svc.req] = true;
 		}
@@ -455,9 +455,9 @@ static void test_few_a_turn(void **state)
 		get(h);
 	}
 	for (uint32_t h = 0; h < SLOTS; h++) {
-		struct service_req *r = &svc.req[slot_of(h)];
+		struct admin_req *r = &svc.req[slot_of(h)];
 
-		*r = (struct service_req){ .conn = r->conn, .conn_gen = r->conn_gen, .data = "x", .len = 1,
+		*r = (struct admin_req){ .conn = r->conn, .conn_gen = r->conn_gen, .data = "x", .len = 1,
 			.last = true, .status = 200 };
 		svc.ready[r - svc.req] = true;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * settle.c - from the wal to the segment log, a slice at a time (settle.h).
+ * lane_checkpoint.c - from the wal to the segment log, a slice at a time (lane_checkpoint.h).
  *
  * A slice is one batch of frames in one segment: copied out of the packet buffers,
  * written, one sync, then the head.  The data are not looked at: each frame's
@@ -17,9 +17,9 @@
 
 #include "lane_priv.h"
 #include "mutant.h"
-#include "settle.h"
+#include "lane_checkpoint.h"
 
-struct settle {
+struct lane_checkpoint {
 	struct seg_batch *to;
 
 	/* the slice */
@@ -31,7 +31,7 @@ struct settle {
 	unsigned records;
 };
 
-int settle_new(struct settle **st)
+int lane_checkpoint_new(struct lane_checkpoint **st)
 {
 	int err = -ENOMEM;
 
@@ -45,7 +45,7 @@ int settle_new(struct settle **st)
 	return err;
 }
 
-void settle_free(struct settle *st)
+void lane_checkpoint_free(struct lane_checkpoint *st)
 {
 	if (st)
 		seg_batch_free(st->to);
@@ -54,7 +54,7 @@ void settle_free(struct settle *st)
 
 /* ---- one record ---- */
 
-struct waiting {		/* a record in the wal */
+struct pending {		/* a record in the wal */
 	struct place first;	/* its first FRAG */
 	uint32_t nfrags, data_crc;
 	uint64_t bytes;
@@ -75,12 +75,12 @@ static bool good(uint64_t w, struct place at)
 
 /* CLOCKs and FRAGs of the next record of what is committed below `to`, and its SEAL: 0 or
  * -EBADMSG. */
-static int next_words(struct lane *l, struct settle *st, uint64_t to, struct waiting *r, uint64_t *seal)
+static int next_words(struct lane *l, struct lane_checkpoint *st, uint64_t to, struct pending *r, uint64_t *seal)
 {
 	struct place at = st->at;
 	uint64_t w;
 
-	*r = (struct waiting){ 0 };
+	*r = (struct pending){ 0 };
 	for (uint64_t pos = st->pos; pos < to && good(w = l->ring[at.slot], at); pos++) {
 		struct frag f = ent_frag_get(w);
 
@@ -102,7 +102,7 @@ static int next_words(struct lane *l, struct settle *st, uint64_t to, struct wai
 	return -EBADMSG;
 }
 
-static int next_record(struct lane *l, struct settle *st, uint64_t to, struct waiting *r)
+static int next_record(struct lane *l, struct lane_checkpoint *st, uint64_t to, struct pending *r)
 {
 	struct place at;
 	uint64_t seal;
@@ -125,7 +125,7 @@ static int written(int err)
 
 /* A write of the slice that found no room left something there, and nothing was synced: the
  * records are in the wal as before, the next slice begins with them. */
-static int put_result(struct settle *st, int err)
+static int put_result(struct lane_checkpoint *st, int err)
 {
 	err = written(err);
 	if (!blk_nospace(err))
@@ -134,13 +134,13 @@ static int put_result(struct settle *st, int err)
 	return -EDQUOT;		/* -ENOSPC is a segment's end */
 }
 
-static int put(struct settle *st, const void *p, size_t n)
+static int put(struct lane_checkpoint *st, const void *p, size_t n)
 {
 	return put_result(st, seg_batch_put(st->to, p, n));
 }
 
 /* Its frame behind those of the slice.  -ENOSPC: not in this segment. */
-static int put_record(struct lane *l, struct settle *st, const struct waiting *r)
+static int put_record(struct lane *l, struct lane_checkpoint *st, const struct pending *r)
 {
 	struct frame_header h;
 	struct place at = r->first;
@@ -170,7 +170,7 @@ static int put_record(struct lane *l, struct settle *st, const struct waiting *r
 
 /* ---- the slice ---- */
 
-static void begin(struct lane *l, struct settle *st)
+static void begin(struct lane *l, struct lane_checkpoint *st)
 {
 	st->records = 0;
 	st->bytes = 0;
@@ -183,11 +183,11 @@ static void begin(struct lane *l, struct settle *st)
 
 /* Frames for what is committed, up to the slice's size or the segment's end.  0;
  * -ENOSPC: not even one record goes into this segment. */
-static int fill(struct lane *l, struct settle *st, uint64_t to, uint64_t slice_bytes)
+static int fill(struct lane *l, struct lane_checkpoint *st, uint64_t to, uint64_t slice_bytes)
 {
 	seg_batch_begin(st->to, l->seg);
 	while (st->pos < to && (!st->records || st->bytes < slice_bytes)) {
-		struct waiting r;
+		struct pending r;
 		uint64_t time_ms = st->time_ms;
 		int err = next_record(l, st, to, &r);
 
@@ -203,7 +203,7 @@ static int fill(struct lane *l, struct settle *st, uint64_t to, uint64_t slice_b
 	return 0;
 }
 
-static int write_and_sync(struct lane *l, struct settle *st)
+static int write_and_sync(struct lane *l, struct lane_checkpoint *st)
 {
 	int err = put_result(st, seg_batch_end(st->to));
 
@@ -213,7 +213,7 @@ static int write_and_sync(struct lane *l, struct settle *st)
 	return MUTANT(settle_result) ? 0 : err;
 }
 
-static void publish(struct lane *l, struct settle *st)
+static void publish(struct lane *l, struct lane_checkpoint *st)
 {
 	relaxed_store(l->settled_seq, st->seq - 1);
 	/* release: whoever sees it may reuse what is before it */
@@ -221,7 +221,7 @@ static void publish(struct lane *l, struct settle *st)
 	follow_moved(&l->mark[FOLLOW_SETTLED]);
 }
 
-static int finish(struct lane *l, struct settle *st)
+static int finish(struct lane *l, struct lane_checkpoint *st)
 {
 	int err;
 
@@ -262,7 +262,7 @@ static int fail(struct lane *l, int err)
 	return err;
 }
 
-int settle_slice(struct lane *l, struct settle *st, uint64_t slice_bytes)
+int lane_checkpoint_slice(struct lane *l, struct lane_checkpoint *st, uint64_t slice_bytes)
 {
 	/* acquire: the words below it are the worker's no more */
 	uint64_t to = atomic_load_explicit(&l->committed_pos, memory_order_acquire);

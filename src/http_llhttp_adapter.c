@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * http_llhttp.c - llhttp behind http_adapter.h: its callbacks are ours.
+ * http_llhttp_adapter.c - llhttp behind http_adapter.h: its callbacks are ours.
  */
 #ifndef PASTED_HTTP_PARSER
 #include "http_adapter.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * http_parser2.c - http_parser, the ancestor of llhttp, behind http_adapter.h: for
+ * http_parser_adapter.c - http_parser, the ancestor of llhttp, behind http_adapter.h: for
  * systems that have no llhttp.
  *
  * Its differences end here:

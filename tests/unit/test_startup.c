@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_waiting.c - waiting.h: the door until the workers are there.  What is answered, how long a
+ * test_startup.c - startup.h: the door until the workers are there.  What is answered, how long a
  * client may take for each of its steps, and who makes room for whom.
  *
  * The clock is the test's own and stands still until it is told to go; so are send() and recv() of
  * the door's thread, as far as they may do less than they were asked to.
  */
-#include "waiting.h"
+#include "startup.h"
 #include "head.h"
 
 #include <dirent.h>
@@ -103,12 +103,12 @@ ssize_t recv(int fd, void *p, size_t n, int flags)
 
 static struct health health;
 static struct listeners listeners;
-static struct waiting *w;
+static struct startup *w;
 
 static const struct head_common common = {
 	.class = "fsync", .fields = "Pasted-Class: fsync\r\n", .fields_len = sizeof("Pasted-Class: fsync\r\n") - 1,
 };
-static const struct waiting_env env = {
+static const struct startup_env env = {
 	.listeners = &listeners, .health = &health, .common = &common,
 	.limits = { .head_bytes = 1000, .target_bytes = 100, .headers = 10, .trailer_bytes = 1000,
 		    .body_bytes = 1000000 },
@@ -125,7 +125,7 @@ static int begin(void **state)
 	assert_int_equal(listeners_open(&listeners, &a, 1, 3, 0600, why, sizeof(why)), 0);
 	health = (struct health){ .set = 0 };
 	health_set(&health, HEALTH_RECOVERING, 0);
-	assert_int_equal(waiting_start(&w, &env), 0);
+	assert_int_equal(startup_start(&w, &env), 0);
 	alarm(40);		/* to give up */
 	return 0;
 }
@@ -133,7 +133,7 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
-	waiting_stop(w);
+	startup_stop(w);
 	listeners_close(&listeners);
 	alarm(0);
 	return 0;
@@ -307,11 +307,11 @@ static void test_by_bytes(void **state)
 /* Clients that say nothing, or a byte now and then, or do not go. */
 static void test_many(void **state)
 {
-	int fd[2 * WAITING_CLIENTS], late = connect_door();
+	int fd[2 * STARTUP_CLIENTS], late = connect_door();
 
 	(void)state;
 	say(late, "GET /-/li");
-	for (unsigned i = 0; i < WAITING_CLIENTS / 2; i++) {
+	for (unsigned i = 0; i < STARTUP_CLIENTS / 2; i++) {
 		fd[i] = connect_door();
 		if (i % 3)
 			say(fd[i], i % 3 == 1 ? "G" : "GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -321,10 +321,10 @@ static void test_many(void **state)
 	expect("GET /-/readyz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 ", "recovering");
 	say(late, "st: x\r\n\r\n");
 	assert_memory_equal(hear(late), "HTTP/1.1 200 ", 13);
-	for (unsigned i = WAITING_CLIENTS / 2; i < 2 * WAITING_CLIENTS; i++)
+	for (unsigned i = STARTUP_CLIENTS / 2; i < 2 * STARTUP_CLIENTS; i++)
 		fd[i] = connect_door();
 	alive();
-	for (unsigned i = 0; i < 2 * WAITING_CLIENTS; i++)
+	for (unsigned i = 0; i < 2 * STARTUP_CLIENTS; i++)
 		close(fd[i]);
 	close(late);
 }
@@ -344,29 +344,29 @@ static unsigned open_files(void)
 /* When there are as many as may be, the one that came first goes, and no other. */
 static void test_oldest(void **state)
 {
-	int fd[WAITING_CLIENTS + 1];
+	int fd[STARTUP_CLIENTS + 1];
 	unsigned files = open_files();
 
 	(void)state;
-	for (unsigned i = 0; i < WAITING_CLIENTS - 2; i++) {
+	for (unsigned i = 0; i < STARTUP_CLIENTS - 2; i++) {
 		fd[i] = connect_door();
 		if (!i)
 			alive();	/* so it came first */
 	}
 	for (unsigned i = 0; i < 3; i++)
 		alive();		/* one more, for a moment, and perhaps the one before it */
-	for (unsigned i = 0; i < WAITING_CLIENTS - 2; i++)
+	for (unsigned i = 0; i < STARTUP_CLIENTS - 2; i++)
 		expect_silent(fd[i]);
-	while (open_files() != files + 2 * (WAITING_CLIENTS - 2))	/* who was served has been forgotten */
+	while (open_files() != files + 2 * (STARTUP_CLIENTS - 2))	/* who was served has been forgotten */
 		sched_yield();
-	for (unsigned i = WAITING_CLIENTS - 2; i <= WAITING_CLIENTS; i++)
+	for (unsigned i = STARTUP_CLIENTS - 2; i <= STARTUP_CLIENTS; i++)
 		fd[i] = connect_door();
 	assert_string_equal(hear(fd[0]), "");
-	say(fd[WAITING_CLIENTS], "GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n");
-	assert_memory_equal(hear(fd[WAITING_CLIENTS]), "HTTP/1.1 200 ", 13);
-	for (unsigned i = 1; i < WAITING_CLIENTS; i++)
+	say(fd[STARTUP_CLIENTS], "GET /-/livez HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_memory_equal(hear(fd[STARTUP_CLIENTS]), "HTTP/1.1 200 ", 13);
+	for (unsigned i = 1; i < STARTUP_CLIENTS; i++)
 		expect_silent(fd[i]);
-	for (unsigned i = 0; i <= WAITING_CLIENTS; i++)
+	for (unsigned i = 0; i <= STARTUP_CLIENTS; i++)
 		close(fd[i]);
 }
 
@@ -592,7 +592,7 @@ static void test_leaves(void **state)
 	(void)state;
 	say(before, "GET /-/readyz ");
 	alive();				/* so it has come to it */
-	waiting_leave(w);
+	startup_leave(w);
 	after = connect_door();
 	for (unsigned i = 0; (fd = accept(listeners.table[i % 3], NULL, NULL)) < 0; i++)
 		assert_int_equal(errno, EAGAIN);
@@ -632,7 +632,7 @@ static void test_leaves_nobody(void **state)
 	(void)state;
 	alive();
 	assert_int_equal(threads(), 1);
-	waiting_leave(w);
+	startup_leave(w);
 	while (threads())
 		sched_yield();
 }
@@ -640,13 +640,13 @@ static void test_leaves_nobody(void **state)
 /* What cannot be watched is refused, and leaves nothing. */
 static void test_no_start(void **state)
 {
-	struct waiting *other;
+	struct startup *other;
 	int keep = listeners.table[1];
 	unsigned before = open_files();
 
 	(void)state;
 	listeners.table[1] = -1;
-	assert_int_equal(waiting_start(&other, &env), -EBADF);
+	assert_int_equal(startup_start(&other, &env), -EBADF);
 	listeners.table[1] = keep;
 	assert_int_equal(open_files(), before);
 }

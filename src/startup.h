@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * waiting.h - who answers the door while the log is being replayed.
+ * startup.h - who answers the door while the log is being replayed.
  *
  * The sockets listen before the store is opened, so that a port that is taken is
  * found before anything is touched, and nobody is refused during a recovery.
  * Until the workers take over, one thread serves all who come, with the same parser
  * and the same statuses: livez and readyz as ever, 503 and Retry-After for what needs the
  * store, one request a connection.  None waits for another one: nothing here blocks, and
- * when WAITING_CLIENTS are there the one that came first makes room.
+ * when STARTUP_CLIENTS are there the one that came first makes room.
  */
-#ifndef WAITING_H
-#define WAITING_H
+#ifndef STARTUP_H
+#define STARTUP_H
 
 #include "health.h"
 #include "http.h"
 #include "listen.h"
 
-#define WAITING_CLIENTS 256u
+#define STARTUP_CLIENTS 256u
 
-struct waiting;
+struct startup;
 
-struct waiting_env {			/* all of it must outlive it */
+struct startup_env {			/* all of it must outlive it */
 	const struct listeners *listeners;
 	const struct health *health;
 	const struct head_common *common;	/* what every reply says */
@@ -28,9 +28,9 @@ struct waiting_env {			/* all of it must outlive it */
 	unsigned header_timeout_ms;
 };
 /* 0 or -errno. */
-int  waiting_start(struct waiting **w, const struct waiting_env *env);
+int  startup_start(struct startup **w, const struct startup_env *env);
 /* Accepts no more, from when this returns; whom it has accepted, it serves. */
-void waiting_leave(struct waiting *w);
-void waiting_stop(struct waiting *w);	/* at once; frees */
+void startup_leave(struct startup *w);
+void startup_stop(struct startup *w);	/* at once; frees */
 
 #endif

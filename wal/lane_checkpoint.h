@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * settle.h - one slice of the checkpoint of a lane (nvmm classes): committed records
+ * lane_checkpoint.h - one slice of the checkpoint of a lane (nvmm classes): committed records
  * are copied from the packet buffers into one batch of the segment log (struct seg_batch),
  * it is synced, and the lane's head moves.
  *
@@ -12,19 +12,19 @@
  * for the lane: nothing of it is settled any more, and the worker sees it in
  * lane_failed().
  */
-#ifndef WAL_SETTLE_H
-#define WAL_SETTLE_H
+#ifndef WAL_LANE_CHECKPOINT_H
+#define WAL_LANE_CHECKPOINT_H
 
 #include "lane.h"
 
-struct settle;			/* scratch memory, one per checkpointing thread */
-int  settle_new(struct settle **st);	/* 0, -ENOMEM */
-void settle_free(struct settle *st);
+struct lane_checkpoint;			/* scratch memory, one per checkpointing thread */
+int  lane_checkpoint_new(struct lane_checkpoint **st);	/* 0, -ENOMEM */
+void lane_checkpoint_free(struct lane_checkpoint *st);
 
 /* At most about slice_bytes (but at least one record).  0: nothing is left (of what
  * was committed when it looked); 1: call again now; -EAGAIN: the next segment is not
  * prepared yet (seglog_prepare, then again); -ENOSPC: there is no room for it (the
  * lane pushes back until there is); any other -errno: final for the lane. */
-int  settle_slice(struct lane *l, struct settle *st, uint64_t slice_bytes);
+int  lane_checkpoint_slice(struct lane *l, struct lane_checkpoint *st, uint64_t slice_bytes);
 
 #endif

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ask.c - see ask.h. */
-#include "ask.h"
+/* admin_slots.c - see admin_slots.h. */
+#include "admin_slots.h"
 
 #include <stddef.h>
 
 #include "must.h"
 
-void ask_init(struct ask *a)
+void admin_slots_init(struct admin_slots *a)
 {
 	TAILQ_INIT(&a->waiting);
 	TAILQ_INIT(&a->stalled);
 	a->due_ns = 0;
 }
 
-void ask_begin(struct asking *g)
+void admin_slots_begin(struct admin_claim *g)
 {
 	g->took = false;
 }
 
 /* From then on it may be cut off for another. */
-static uint64_t stalled_ns(const struct asking *g)
+static uint64_t stalled_ns(const struct admin_claim *g)
 {
-	return g->since_ns + ASK_STALL_MS * 1000000ull;
+	return g->since_ns + ADMIN_STALL_MS * 1000000ull;
 }
 
-struct asking *ask_wait(struct ask *a, struct asking *g, uint64_t now_ns)
+struct admin_claim *admin_slots_wait(struct admin_slots *a, struct admin_claim *g, uint64_t now_ns)
 {
-	struct asking *oldest = TAILQ_FIRST(&a->stalled), *cut = NULL;
+	struct admin_claim *oldest = TAILQ_FIRST(&a->stalled), *cut = NULL;
 
 	if (!g->took && oldest && now_ns >= stalled_ns(oldest)) {
 		g->took = true;
@@ -41,12 +41,12 @@ struct asking *ask_wait(struct ask *a, struct asking *g, uint64_t now_ns)
 	return cut;
 }
 
-void ask_again(struct ask *a)
+void admin_slots_again(struct admin_slots *a)
 {
 	a->due_ns = 0;
 }
 
-void ask_piece_there(struct ask *a, struct asking *g, uint64_t now_ns)
+void admin_slots_piece_there(struct admin_slots *a, struct admin_claim *g, uint64_t now_ns)
 {
 	must(!g->in);
 	g->since_ns = now_ns;
@@ -54,7 +54,7 @@ void ask_piece_there(struct ask *a, struct asking *g, uint64_t now_ns)
 	TAILQ_INSERT_TAIL(&a->stalled, g, entry);
 }
 
-void ask_leave(struct asking *g)
+void admin_slots_leave(struct admin_claim *g)
 {
 	if (g->in)
 		TAILQ_REMOVE(g->in, g, entry);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_answer.c - text that grows, JSON strings of any bytes, heads and framing. */
-#include "answer.h"
+/* test_admin_reply.c - text that grows, JSON strings of any bytes, heads and framing. */
+#include "admin_reply.h"
 #include "head.h"
 
 #include <setjmp.h>
@@ -30,7 +30,7 @@ void *__wrap_realloc(void *p, size_t n)
 /* No memory: it stays as it was from there on, and says so; whatever of an answer was lost. */
 static void test_no_memory(void **state)
 {
-	struct asker k = { true, true, false, &nvmm };
+	struct admin_client k = { true, true, false, &nvmm };
 	struct text x = { 0 };
 	char why[3000];
 	bool close;
@@ -41,7 +41,7 @@ static void test_no_memory(void **state)
 	why[sizeof(why) - 1] = '\0';
 	for (fails_at = 1;; fails_at++) {
 		grown = 0;
-		answer_error(&x, 404, why, NULL, &k, &close);
+		admin_reply_error(&x, 404, why, NULL, &k, &close);
 		if (grown < fails_at)
 			break;
 		assert_true(x.failed);
@@ -138,27 +138,27 @@ static void test_json(void **state)
 static void test_framing(void **state)
 {
 	static const struct {
-		struct asker k;
+		struct admin_client k;
 		uint64_t len;
-		enum answer_framing framing;
+		enum admin_reply_framing framing;
 		bool close;
 		const char *has, *hasnt;
 	} t[] = {
 		/*  1.1    keep   head                                                            */
-		{ { true,  true,  false, &nvmm }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
-		{ { true,  false, false, &nvmm }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "chunked" },
-		{ { false, true,  false, &nvmm }, 9, ANSWER_PLAIN, false, "Connection: keep-alive\r\n", "close" },
-		{ { false, false, false, &nvmm }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "keep-alive" },
-		{ { true,  true,  false, &keeps }, 9, ANSWER_PLAIN, false, "\r\nKeep: it\r\n", "Connection:" },
-		{ { true,  false, false, &keeps }, 9, ANSWER_PLAIN, true, "Connection: close\r\n", "Keep:" },
-		{ { true,  true,  true, &nvmm }, 9, ANSWER_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
-		{ { true,  true,  false, &nvmm }, ANSWER_STREAM, ANSWER_CHUNKS, false,
+		{ { true,  true,  false, &nvmm }, 9, ADMIN_REPLY_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
+		{ { true,  false, false, &nvmm }, 9, ADMIN_REPLY_PLAIN, true, "Connection: close\r\n", "chunked" },
+		{ { false, true,  false, &nvmm }, 9, ADMIN_REPLY_PLAIN, false, "Connection: keep-alive\r\n", "close" },
+		{ { false, false, false, &nvmm }, 9, ADMIN_REPLY_PLAIN, true, "Connection: close\r\n", "keep-alive" },
+		{ { true,  true,  false, &keeps }, 9, ADMIN_REPLY_PLAIN, false, "\r\nKeep: it\r\n", "Connection:" },
+		{ { true,  false, false, &keeps }, 9, ADMIN_REPLY_PLAIN, true, "Connection: close\r\n", "Keep:" },
+		{ { true,  true,  true, &nvmm }, 9, ADMIN_REPLY_PLAIN, false, "Content-Length: 9\r\n", "Connection:" },
+		{ { true,  true,  false, &nvmm }, ADMIN_REPLY_STREAM, ADMIN_REPLY_CHUNKS, false,
 		  "Transfer-Encoding: chunked\r\n", "Content-Length" },
-		{ { true,  false, false, &nvmm }, ANSWER_STREAM, ANSWER_CHUNKS, true, "Connection: close\r\n", "Content-Length" },
-		{ { false, true,  false, &nvmm }, ANSWER_STREAM, ANSWER_UNTIL_CLOSE, true,
+		{ { true,  false, false, &nvmm }, ADMIN_REPLY_STREAM, ADMIN_REPLY_CHUNKS, true, "Connection: close\r\n", "Content-Length" },
+		{ { false, true,  false, &nvmm }, ADMIN_REPLY_STREAM, ADMIN_REPLY_UNTIL_CLOSE, true,
 		  "Connection: close\r\n", "Transfer-Encoding" },
-		{ { true,  true,  true, &nvmm }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Transfer-Encoding" },
-		{ { false, true,  true, &nvmm }, ANSWER_STREAM, ANSWER_PLAIN, false, "Date: ", "Content-Length" },
+		{ { true,  true,  true, &nvmm }, ADMIN_REPLY_STREAM, ADMIN_REPLY_PLAIN, false, "Date: ", "Transfer-Encoding" },
+		{ { false, true,  true, &nvmm }, ADMIN_REPLY_STREAM, ADMIN_REPLY_PLAIN, false, "Date: ", "Content-Length" },
 	};
 	struct text x = { 0 };
 	bool close;
@@ -166,8 +166,8 @@ static void test_framing(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
 		x.n = 0;
-		assert_int_equal(answer_head(&x, &(struct answer){ 200, "a/b", "X: y\r\n", t[i].len },
-					     &t[i].k, &close), t[i].framing);
+		assert_int_equal(admin_reply_head(&x, &(struct admin_reply){ 200, "a/b", "X: y\r\n", t[i].len },
+						  &t[i].k, &close), t[i].framing);
 		text_add(&x, "", 1);
 		assert_int_equal(close, t[i].close);
 		assert_memory_equal(x.p, "HTTP/1.1 200 OK\r\nDate: ", 23);
@@ -190,14 +190,14 @@ static void test_statuses(void **state)
 		{ 404, "HTTP/1.1 404 Not Found\r\n" }, { 408, "HTTP/1.1 408 Request Timeout\r\n" },
 		{ 410, "HTTP/1.1 410 Gone\r\n" }, { 503, "HTTP/1.1 503 Service Unavailable\r\n" },
 	};
-	struct asker k = { true, true, false, &nvmm };
+	struct admin_client k = { true, true, false, &nvmm };
 	struct text x = { 0 };
 	bool close;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
 		x.n = 0;
-		answer_head(&x, &(struct answer){ t[i].status, NULL, NULL, 0 }, &k, &close);
+		admin_reply_head(&x, &(struct admin_reply){ t[i].status, NULL, NULL, 0 }, &k, &close);
 		text_add(&x, "", 1);
 		assert_memory_equal(x.p, t[i].line, strlen(t[i].line));
 		assert_int_equal(strstr(x.p, "\r\nContent-Length: 0\r\n") != NULL, t[i].status != 204);
@@ -210,18 +210,18 @@ static void test_statuses(void **state)
 
 static void test_error(void **state)
 {
-	struct asker k = { true, true, false, &nvmm };
+	struct admin_client k = { true, true, false, &nvmm };
 	struct text x = { 0 };
 	bool close;
 
 	(void)state;
-	answer_error(&x, 404, "no \"x\"", NULL, &k, &close);
+	admin_reply_error(&x, 404, "no \"x\"", NULL, &k, &close);
 	text_add(&x, "", 1);
 	assert_string_equal(strstr(x.p, "\r\n\r\n") + 4, "{\"status\":404,\"error\":\"no \\\"x\\\"\"}\n");
 	assert_non_null(strstr(x.p, "\r\nContent-Length: 34\r\n"));
 	x.n = 0;
 	k.head = true;
-	answer_error(&x, 404, "no \"x\"", NULL, &k, &close);
+	admin_reply_error(&x, 404, "no \"x\"", NULL, &k, &close);
 	text_add(&x, "", 1);
 	assert_string_equal(strstr(x.p, "\r\n\r\n") + 4, "");
 	assert_non_null(strstr(x.p, "\r\nContent-Length: 34\r\n"));

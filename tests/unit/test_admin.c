@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_service.c - the thread and its queues: routing, pieces, waiting for a
+ * test_admin.c - the thread and its queues: routing, pieces, waiting for a
  * checkpoint, ends in every state, and more requests than there is room for.  The
  * test is the workers; it waits for wake-ups, never for a time.
  */
-#include "service.h"
+#include "admin.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ static const struct head_common common = {
 static struct counters count[2];
 static const struct counters *const counters[] = { &count[0], &count[1] };
 static struct health health;
-static struct service *s;
+static struct admin *s;
 static sem_t woken[2];
 static int kicks;
 
@@ -119,18 +119,18 @@ void must_fail(const char *expr, const char *file, int line, const char *func)
 	abort();
 }
 
-static void start_with(const struct service_env *env)
+static void start_with(const struct admin_env *env)
 {
 	sem_init(&woken[0], 0, 0);
 	sem_init(&woken[1], 0, 0);
 	__atomic_store_n(&kicks, 0, __ATOMIC_RELAXED);
 	fake_reset();
-	assert_int_equal(service_start(&s, env), 0);
+	assert_int_equal(admin_start(&s, env), 0);
 }
 
 static void start(unsigned settle_ms)
 {
-	const struct service_env env = {
+	const struct admin_env env = {
 		.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 2, .counters = counters,
 		.health = &health, .common = &common, .version = "1", .ring = "uring", .store_dir = "/", .listen = "x",
 		.buf_size = 2048, .settle_ms = settle_ms, .wake = wake, .kick_checkpoint = kick,
@@ -149,7 +149,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	service_stop(s);
+	admin_stop(s);
 	assert_int_equal(fake.cursors, 0);
 	fake_reset();
 	clock_ms = 0;
@@ -164,17 +164,17 @@ static const struct endpoint *row_of(const char *target)
 	return endpoint_find(&q);
 }
 
-static struct service_req *ask(unsigned w, const char *method, const char *target)
+static struct admin_req *ask(unsigned w, const char *method, const char *target)
 {
-	return service_ask(s, w, 7, 9, row_of(target), target, !strcmp(method, "HEAD"), true, true);
+	return admin_ask(s, w, 7, 9, row_of(target), target, !strcmp(method, "HEAD"), true, true);
 }
 
 /* The next piece of worker w, however long it takes. */
-static struct service_req *piece(unsigned w)
+static struct admin_req *piece(unsigned w)
 {
-	struct service_req *r;
+	struct admin_req *r;
 
-	while (!(r = service_ready(s, w)))
+	while (!(r = admin_ready(s, w)))
 		sem_wait(&woken[w]);
 	return r;
 }
@@ -186,35 +186,35 @@ struct got {
 	bool close;
 };
 
-static struct got collect(struct service_req *want, unsigned w)
+static struct got collect(struct admin_req *want, unsigned w)
 {
 	struct got g = { .all = calloc(1, 4u << 20) };
-	struct service_req *r;
+	struct admin_req *r;
 
 	for (;;) {
 		r = piece(w);
 		assert_ptr_equal(r, want);
 		assert_int_equal(r->conn, 7);
 		assert_int_equal(r->conn_gen, 9);
-		assert_true(r->len > 0 && r->len <= SERVICE_PIECE);
+		assert_true(r->len > 0 && r->len <= ADMIN_PIECE);
 		memcpy(g.all + g.n, r->data, r->len);
 		g.n += r->len;
 		g.pieces++;
 		if (r->last)
 			break;
-		service_next(r);
+		admin_next(r);
 	}
 	g.status = r->status;
 	g.close = r->close_after;
 	assert_false(r->truncated);
-	service_end(r);
+	admin_end(r);
 	g.body = strstr(g.all, "\r\n\r\n") + 4;
 	return g;
 }
 
 static struct got get(unsigned w, const char *method, const char *target)
 {
-	struct service_req *r = ask(w, method, target);
+	struct admin_req *r = ask(w, method, target);
 
 	assert_non_null(r);
 	return collect(r, w);
@@ -280,7 +280,7 @@ static void test_head(void **state)
 /* The longest target that a worker has kept whole. */
 static void test_long_target(void **state)
 {
-	char t[SERVICE_TARGET];
+	char t[ADMIN_TARGET];
 	struct got g;
 
 	(void)state;
@@ -308,7 +308,7 @@ static void test_pieces(void **state)
 		rec[h + i] = (char)(i * 13 + i / 255);
 	fake_add_bytes(1, rec, h + n);
 	g = get(0, "GET", "/-/records/1-1");
-	assert_true(g.pieces >= (int)(n / SERVICE_PIECE));
+	assert_true(g.pieces >= (int)(n / ADMIN_PIECE));
 	assert_memory_equal(g.body, rec + h, n);
 	free(g.all);
 	g = get(1, "GET", "/-/records/1?tail=9");
@@ -329,7 +329,7 @@ static void settle(unsigned lane, uint64_t seq)
 /* One that waits for a checkpoint holds up nobody, and goes on when it came. */
 static void test_wait(void **state)
 {
-	struct service_req *r;
+	struct admin_req *r;
 	struct got g;
 
 	(void)state;
@@ -342,7 +342,7 @@ static void test_wait(void **state)
 	free(g.all);
 	while (!__atomic_load_n(&kicks, __ATOMIC_RELAXED))
 		sched_yield();
-	assert_null(service_ready(s, 0));
+	assert_null(admin_ready(s, 0));
 	settle(0, 2);
 	g = collect(r, 0);
 	assert_int_equal(g.status, 200);
@@ -354,7 +354,7 @@ static void test_wait(void **state)
 static void test_wait_and_slices(void **state)
 {
 	char *rec = calloc(1, 100000);
-	struct service_req *r;
+	struct admin_req *r;
 	struct got g;
 
 	(void)state;
@@ -379,7 +379,7 @@ static void test_wait_and_slices(void **state)
 static void test_busy(void **state)
 {
 	char *rec = calloc(1, 100000);
-	struct service_req *r, *other;
+	struct admin_req *r, *other;
 	struct got g;
 
 	(void)state;
@@ -391,14 +391,14 @@ static void test_busy(void **state)
 	other = ask(0, "GET", "/-/records/0-1..2");
 	assert_true(r && other);
 	assert_ptr_equal(piece(0), other);	/* its head; nothing follows it */
-	service_next(other);
+	admin_next(other);
 	for (int i = 0; i < 3; i++) {
 		g = get(1, "GET", i % 2 ? "/-/records/0-2" : "/-/metrics");
 		assert_int_equal(g.status, 200);
 		free(g.all);
 	}
-	assert_null(service_ready(s, 0));
-	service_end(r);
+	assert_null(admin_ready(s, 0));
+	admin_end(r);
 	g = get(1, "GET", "/-/");
 	assert_int_equal(g.status, 200);
 	free(g.all);
@@ -421,7 +421,7 @@ static void test_wait_in_vain(void **state)
 /* As many as there may be, then no more; after an end there is room again. */
 static void test_full(void **state)
 {
-	struct service_req *r[SERVICE_REQS + 1];
+	struct admin_req *r[ADMIN_REQS + 1];
 	unsigned n = 0, i;
 	struct got g;
 
@@ -429,11 +429,11 @@ static void test_full(void **state)
 	fake_add(0, "", "one");
 	settle(0, 0);
 	while ((r[n] = ask(0, "GET", n % 2 ? "/-/records/0-1..1" : "/-/records/0?tail=1")))
-		assert_true(++n <= SERVICE_REQS);
-	assert_int_equal(n, SERVICE_REQS / 2 - SERVICE_REQS / 8);	/* the rest is for records by name */
+		assert_true(++n <= ADMIN_REQS);
+	assert_int_equal(n, ADMIN_REQS / 2 - ADMIN_REQS / 8);	/* the rest is for records by name */
 	while ((r[n] = ask(0, "GET", "/-/records/0-1")))
-		assert_true(++n <= SERVICE_REQS);
-	assert_int_equal(n, SERVICE_REQS / 2 - SERVICE_REQS / 32);
+		assert_true(++n <= ADMIN_REQS);
+	assert_int_equal(n, ADMIN_REQS / 2 - ADMIN_REQS / 32);
 	g = get(0, "GET", "/-/metrics");	/* what is not a record has a reserve */
 	assert_int_equal(g.status, 200);
 	free(g.all);
@@ -441,12 +441,12 @@ static void test_full(void **state)
 	assert_int_equal(g.status, 200);
 	free(g.all);
 	for (i = 0; i < n; i += 2)	/* these die waiting */
-		service_end(r[i]);
+		admin_end(r[i]);
 	settle(0, 1);
 	for (i = 1; i < n; i += 2)
 		assert_true(piece(0)->last);
 	for (i = 1; i < n; i += 2)
-		service_end(r[i]);
+		admin_end(r[i]);
 	while (!(r[0] = ask(0, "GET", "/-/")))
 		sched_yield();
 	g = collect(r[0], 0);
@@ -459,7 +459,7 @@ static void test_full(void **state)
 static void test_ends(void **state)
 {
 	char *rec = calloc(1, 500000), body[32], target[64];
-	struct service_req *r;
+	struct admin_req *r;
 	struct got g;
 
 	(void)state;
@@ -477,11 +477,11 @@ static void test_ends(void **state)
 		if (i % 4 >= 2) {
 			assert_ptr_equal(piece(0), r);
 			assert_false(r->last);
-			service_next(r);
+			admin_next(r);
 		}
 		if (i % 4 == 3)
 			assert_ptr_equal(piece(0), r);
-		service_end(r);
+		admin_end(r);
 		snprintf(target, sizeof target, "/-/records/1-%d", i % 20 + 1);
 		while (!(r = ask(0, "GET", target)))
 			sched_yield();
@@ -496,7 +496,7 @@ static void test_ends(void **state)
  * nor delivered twice, nor after their end. */
 static void test_stash(void **state)
 {
-	struct service_req *r[SERVICE_REQS], *more;
+	struct admin_req *r[ADMIN_REQS], *more;
 	unsigned n = 0, got = 0, i;
 
 	(void)state;
@@ -506,24 +506,24 @@ static void test_stash(void **state)
 	for (i = 0; i < n; i++)		/* all pieces are in the queue now */
 		sem_wait(&woken[0]);
 	assert_null(ask(0, "GET", "/-/records/0-1"));	/* moves them all to the stash */
-	service_end(r[0]);
-	service_end(r[5]);
+	admin_end(r[0]);
+	admin_end(r[5]);
 	while (!(more = ask(0, "GET", "/-/records/0-9")))
 		sched_yield();
 	assert_true(more == r[0] || more == r[5]);
 	for (i = 0; i < n - 2; i++) {
-		struct service_req *p = piece(0);
+		struct admin_req *p = piece(0);
 
 		assert_ptr_not_equal(p, r[0]);
 		assert_ptr_not_equal(p, r[5]);
 		assert_int_equal(p->status, 200);
-		service_end(p);
+		admin_end(p);
 		got++;
 	}
 	assert_ptr_equal(piece(0), more);
 	assert_int_equal(more->status, 404);
-	service_end(more);
-	assert_null(service_ready(s, 0));
+	admin_end(more);
+	assert_null(admin_ready(s, 0));
 	assert_int_equal(got, n - 2);
 }
 
@@ -537,7 +537,7 @@ static void test_stop(void **state)
 	ask(0, "GET", "/-/records/0-1..1");
 	ask(1, "GET", "/-/metrics");
 	piece(1);
-	service_end(ask(1, "GET", "/-/"));
+	admin_end(ask(1, "GET", "/-/"));
 }
 
 /* The thread has been round once more since all that was said to it before. */
@@ -630,7 +630,7 @@ static void test_trouble_changes(void **state)
  * come while it does.  Nothing is looked at meanwhile, and what is settled wakes the thread. */
 static void test_kicks(void **state)
 {
-	struct service_req *r, *other;
+	struct admin_req *r, *other;
 	struct got g;
 
 	(void)state;
@@ -665,7 +665,7 @@ static void test_kicks(void **state)
 		g = collect(r, 0);
 		assert_int_equal(g.status, 200);
 		free(g.all);
-		assert_null(service_ready(s, 0));	/* what it waits for is not */
+		assert_null(admin_ready(s, 0));	/* what it waits for is not */
 		settle(0, seq + 1);
 		g = collect(other, 0);
 		assert_int_equal(g.status, 200);
@@ -679,12 +679,12 @@ static void test_kicks(void **state)
 static void test_default_patience(void **state)
 {
 	static uint64_t absent[ABSENT_REASONS];
-	const struct service_env env = {
+	const struct admin_env env = {
 		.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 2, .counters = counters, .absent = absent,
 		.health = &health, .common = &common, .version = "1", .ring = "uring", .store_dir = "/", .listen = "x",
 		.buf_size = 2048, .wake = wake,
 	};
-	struct service_req *r;
+	struct admin_req *r;
 	struct got g;
 
 	(void)state;
@@ -698,7 +698,7 @@ static void test_default_patience(void **state)
 	round_trip();
 	clock_ms += 5;			/* 4999 ms since it was asked for */
 	round_trip();
-	assert_null(service_ready(s, 0));
+	assert_null(admin_ready(s, 0));
 	clock_ms += 5;
 	g = collect(r, 0);
 	assert_int_equal(g.status, 503);
@@ -714,7 +714,7 @@ static void test_default_patience(void **state)
 static void test_breaks_off(void **state)
 {
 	char *rec = calloc(1, 200000);
-	struct service_req *r;
+	struct admin_req *r;
 
 	(void)state;
 	fake_add_bytes(0, rec, 200000);
@@ -724,10 +724,10 @@ static void test_breaks_off(void **state)
 	while (assert_ptr_equal(piece(0), r), !r->last) {
 		assert_false(r->truncated || r->close_after);
 		assert_int_equal(r->status, 200);
-		service_next(r);
+		admin_next(r);
 	}
 	assert_true(r->truncated && r->close_after);
-	service_end(r);
+	admin_end(r);
 	round_trip();
 	assert_true(health_is(&health, HEALTH_UNREADABLE));
 	health_clear(&health, HEALTH_UNREADABLE);
@@ -735,7 +735,7 @@ static void test_breaks_off(void **state)
 
 static int how_it_ends(bool http11, bool keep_alive, const char *target, const char *has)
 {
-	struct service_req *r = service_ask(s, 0, 7, 9, row_of(target), target, false, http11, keep_alive);
+	struct admin_req *r = admin_ask(s, 0, 7, 9, row_of(target), target, false, http11, keep_alive);
 	struct got g;
 
 	g = collect(r, 0);
@@ -749,7 +749,7 @@ static int how_it_ends(bool http11, bool keep_alive, const char *target, const c
 static void test_keep_alive(void **state)
 {
 	static const char *const t[] = { "/-/", "/-/records", "/-/records/0-1", "/-/nowhere", "/-/records/0-9" };
-	const struct service_env env = {
+	const struct admin_env env = {
 		.store = FAKE_STORE, .class = WAL_FSYNC, .nworkers = 1, .counters = counters, .health = &health, .common = &common,
 		.version = "1", .ring = "uring", .store_dir = "/", .listen = "x",
 		.buf_size = 2048, .wake = wake,
@@ -768,9 +768,9 @@ static void test_keep_alive(void **state)
 	assert_true(how_it_ends(false, true, "/-/records/0-1..", "\"record\":\"0-1\""));	/* till the end */
 }
 
-static struct service_req *ask_until(const char *target)
+static struct admin_req *ask_until(const char *target)
 {
-	struct service_req *r;
+	struct admin_req *r;
 
 	while (!(r = ask(0, "GET", target)))
 		sched_yield();
@@ -780,12 +780,12 @@ static struct service_req *ask_until(const char *target)
 /* Many workers have four each: the last is for what is no record, the last two are for no range. */
 static void test_few_each(void **state)
 {
-	const struct service_env env = {
+	const struct admin_env env = {
 		.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 200, .counters = counters, .health = &health, .common = &common,
 		.version = "1", .ring = "uring", .store_dir = "/", .listen = "x", .buf_size = 2048, .wake = wake,
 		.settle_ms = 3600000,
 	};
-	struct service_req *r[4];
+	struct admin_req *r[4];
 
 	(void)state;
 	start_with(&env);
@@ -805,20 +805,20 @@ static void test_few_each(void **state)
 		assert_int_equal(r[3]->status, 404);
 		while (!sem_trywait(&woken[0]))
 			;
-		service_end(r[3]);
+		admin_end(r[3]);
 		while (sem_wait(&woken[0]))	/* who was told that there is no room hears that there is */
 			;
 		r[3] = ask(0, "GET", "/-/options");
 		assert_non_null(r[3]);
 		for (int k = 0; k < 4; k++)
-			service_end(r[k]);
+			admin_end(r[k]);
 		for (int k = 0; k < 4; k++)	/* all four come back, and what they had is not theirs */
 			r[k] = ask_until("/-/x");
 		for (int k = 0; k < 4; k++)
 			assert_int_equal(piece(0)->status, 404);
-		assert_null(service_ready(s, 0));
+		assert_null(admin_ready(s, 0));
 		for (int k = 0; k < 4; k++)
-			service_end(r[k]);
+			admin_end(r[k]);
 	}
 }
 
@@ -859,7 +859,7 @@ static void test_descriptor_0(void **state)
 	g = get(0, "GET", "/-/");
 	assert_int_equal(g.status, 200);
 	free(g.all);
-	service_stop(s);
+	admin_stop(s);
 	assert_int_equal(dup2(keep, STDIN_FILENO), keep < 0 ? -1 : STDIN_FILENO);
 	close(keep);
 }
