@@ -62,7 +62,7 @@ struct admin_req {		/* what the worker may look at */
  * until admin_stop; strings are UTF-8. */
 struct admin_env {
 	struct store	*store;		/* NULL: class none */
-	enum wal_class	 class;
+	enum durability_class	 class;
 	unsigned	 nworkers;
 	const struct counters *const *counters;	/* [nworkers] */
 	struct health	*health;	/* the thread sets and clears HEALTH_UNREADABLE */

@@ -36,7 +36,7 @@ void choose_probe(const struct config *c, struct findings *f)
 		f->nvmm_err = pm_probe(c->nvmm, &f->nvmm, f->nvmm_why, sizeof(f->nvmm_why));
 }
 
-static int decide(struct choice *out, enum wal_class class, const char *nvmm,
+static int decide(struct choice *out, enum durability_class class, const char *nvmm,
 		  const char *why)
 {
 	out->class = class;
@@ -55,14 +55,14 @@ static int choose_by_memory(const struct config *c, const struct findings *f, st
 {
 	const char *place = c->nvmm ? c->nvmm : c->store;
 	int err = c->nvmm ? f->nvmm_err : f->store_err;
-	enum wal_class found = c->nvmm ? f->nvmm : f->store;
+	enum durability_class found = c->nvmm ? f->nvmm : f->store;
 	const char *why = words(err, c->nvmm ? f->nvmm_why : f->store_why);
 	char at[CHOOSE_WHY / 2];
 
 	if (!err && class_needs_nvmm(found) && (c->class != CONFIG_CLASS_AUTO || class_automatic(found)))
 		return decide(out, found, place, why);
 	if (c->class == CONFIG_CLASS_AUTO && !(c->nvmm && err))
-		return decide(out, WAL_FSYNC, NULL, why);
+		return decide(out, CLASS_FSYNC, NULL, why);
 	if (c->class == CONFIG_CLASS_AUTO)
 		snprintf(out->why, sizeof(out->why), "%s %s cannot be used: %s: accepted is "
 			 "another folder or device, or no --nvmm; pasted --doctor says more",

@@ -31,7 +31,7 @@
 #define CHOOSE_WHY 1024u
 
 struct choice {
-	enum wal_class class;
+	enum durability_class class;
 	const char *nvmm;		/* where wal and pktbufs go; NULL: nowhere */
 	char	 why[CHOOSE_WHY];	/* of the class, or of the refusal */
 };
@@ -39,7 +39,7 @@ struct choice {
 /* What was found, so that the decision is a function of it. */
 struct findings {
 	int	 store_err, nvmm_err;	/* pm_probe's */
-	enum wal_class store, nvmm;
+	enum durability_class store, nvmm;
 	char	 store_why[CHOOSE_WHY / 2], nvmm_why[CHOOSE_WHY / 2];
 };
 void choose_probe(const struct config *c, struct findings *f);

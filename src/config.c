@@ -69,7 +69,7 @@ static const struct setting settings[] = {
 	  "where the segment log lives; made if it is not there" },
 	{ "nvmm", PATH, AT(nvmm), NULL, 0, 0, NULL, "DIR|/dev/daxX.Y",
 	  "persistent memory for the write-ahead log and the buffers" },
-	{ "class", CHOICE, AT(class), "auto", 0, 0, "auto" WAL_CLASS_WORDS, NULL,
+	{ "class", CHOICE, AT(class), "auto", 0, 0, "auto" CLASS_WORDS, NULL,
 	  "durability; auto takes the strongest found, volatile and none only by name" },
 	{ "ring", CHOICE, AT(ring), "auto", 0, 0, "auto|uring|socket|paste", NULL,
 	  "how requests come in; auto takes what the kernel allows" },

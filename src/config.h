@@ -19,7 +19,7 @@
 #include "listen.h"
 
 #define CONFIG_SETTINGS_MAX 64u
-#define CONFIG_CLASS_AUTO 0		/* else an enum wal_class */
+#define CONFIG_CLASS_AUTO 0		/* else an enum durability_class */
 enum config_ring { CONFIG_RING_AUTO, CONFIG_RING_URING, CONFIG_RING_SOCKET, CONFIG_RING_PASTE };
 
 struct config {

@@ -358,7 +358,7 @@ static void tell_class(FILE *out, const struct config *c, const struct findings 
 	if (choose_class(c, f, &choice))
 		say(out, "class", "none can be had: %s", choice.why);
 	else
-		say(out, "class", "%s: %s", wal_class_name(choice.class), choice.why);
+		say(out, "class", "%s: %s", class_name(choice.class), choice.why);
 }
 
 int doctor_run(const struct config *c, FILE *out)

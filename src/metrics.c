@@ -136,7 +136,7 @@ static void facts(struct text *t, const struct admin_env *env)
 	text_str(t, "pasted_info{");
 	label(t, "version", env->version);
 	text_str(t, ",");
-	label(t, "class", wal_class_name(env->class));
+	label(t, "class", class_name(env->class));
 	text_str(t, ",");
 	label(t, "ring", env->ring);
 	text_str(t, ",");
@@ -346,7 +346,7 @@ void stats_json(struct text *t, const struct admin_env *env)
 
 	text_str(t, "{");
 	json_member(t, "version", env->version);
-	json_member(t, "class", wal_class_name(env->class));
+	json_member(t, "class", class_name(env->class));
 	json_member(t, "class_why", env->class_why);
 	json_member(t, "ring", env->ring);
 	json_member(t, "store", env->store_dir);

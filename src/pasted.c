@@ -204,7 +204,7 @@ static int start_waiting(struct server *s)
 	};
 	int err;
 
-	head_common_init(&s->common, wal_class_name(s->choice.class), s->config.idle_timeout_ms);
+	head_common_init(&s->common, class_name(s->choice.class), s->config.idle_timeout_ms);
 	err = startup_start(&s->waiting, &env);
 	if (err)
 		diag(DIAG_ERR, "cannot start a thread: %s", strerror(-err));
@@ -504,7 +504,7 @@ static void tell_ready(struct server *s)
 	const char *nvmm = s->choice.nvmm;
 
 	diag(DIAG_NOTE, "class=%s (%s) ring=%s workers=%u store=%s%s%s listening on %s",
-	     wal_class_name(s->choice.class), s->choice.why, s->ring->name, s->config.workers,
+	     class_name(s->choice.class), s->choice.why, s->ring->name, s->config.workers,
 	     class_stores(s->choice.class) ? s->config.store : "none",
 	     nvmm ? " nvmm=" : "", nvmm ? nvmm : "", s->addresses);
 	daemon_notify("READY=1\nSTATUS=ready");

@@ -517,7 +517,7 @@ static enum readback_step bounds(struct readback *r, struct text *t)
 		}
 		text_str(&b, "\n");
 	} else {
-		text_f(&b, "{\"class\":\"%s\",\"lanes\":[", wal_class_name(r->shared->class));
+		text_f(&b, "{\"class\":\"%s\",\"lanes\":[", class_name(r->shared->class));
 		for (i = 0; i < n; i++) {
 			size_t before = b.n;
 

@@ -52,7 +52,7 @@ struct read_trouble {		/* the first number that the device did not give */
 
 struct readback_shared {	/* one for all, used by one thread */
 	struct store *store;
-	enum wal_class class;
+	enum durability_class class;
 	uint64_t *absent;	/* [ABSENT_REASONS]: how often something could not be given, and why;
 				 * others read them */
 	struct read_trouble trouble;

@@ -541,7 +541,7 @@ void worker_free(struct worker *w)
 
 static int worker_alloc(struct worker *w)
 {
-	enum wal_class class = store_class(w->env->store);
+	enum durability_class class = store_class(w->env->store);
 
 	w->conns = lazy(w->env->conns_max * sizeof(*w->conns));
 	w->slots = lazy(nslots(w) * sizeof(*w->slots));

@@ -17,14 +17,14 @@ enum { NAMED, AUTO };
 enum {				/* the order of the rows */
 	PLACE_BEFORE_ALL,
 #define CLASS_PLACE(constant, ...) PLACE_##constant,
-	WAL_CLASS_TABLE(CLASS_PLACE)
+	CLASS_TABLE(CLASS_PLACE)
 #undef CLASS_PLACE
 };
 
 static const struct class_row rows[] = {		/* by number */
 #define CLASS_ROW(constant, number, name, lane, needs, wal, asked, automatic, promise) \
-	[number] = { name, promise, CLASS_##needs, wal, automatic, PLACE_##constant },
-	WAL_CLASS_TABLE(CLASS_ROW)
+	[number] = { name, promise, NEEDS_##needs, wal, automatic, PLACE_##constant },
+	CLASS_TABLE(CLASS_ROW)
 #undef CLASS_ROW
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -41,63 +41,63 @@ bool class_known(unsigned c)
 	return row(c)->weakness;
 }
 
-const char *wal_class_name(enum wal_class c)
+const char *class_name(enum durability_class c)
 {
 	return row(c)->name;
 }
 
-const char *class_promise(enum wal_class c)
+const char *class_promise(enum durability_class c)
 {
 	return row(c)->promise;
 }
 
-bool class_stores(enum wal_class c)
+bool class_stores(enum durability_class c)
 {
-	return row(c)->needs != CLASS_NOTHING;
+	return row(c)->needs != NEEDS_NOTHING;
 }
 
-bool class_has_wal(enum wal_class c)
+bool class_has_wal(enum durability_class c)
 {
 	return row(c)->wal;
 }
 
-bool class_syncs(enum wal_class c)
+bool class_syncs(enum durability_class c)
 {
 	return class_stores(c) && !class_has_wal(c);
 }
 
-bool class_needs_nvmm(enum wal_class c)
+bool class_needs_nvmm(enum durability_class c)
 {
-	return row(c)->needs == CLASS_NVMM;
+	return row(c)->needs == NEEDS_NVMM;
 }
 
-bool class_lasts(enum wal_class c)
+bool class_lasts(enum durability_class c)
 {
-	return row(c)->needs == CLASS_DISK || class_needs_nvmm(c);
+	return row(c)->needs == NEEDS_DISK || class_needs_nvmm(c);
 }
 
-bool class_forgets(enum wal_class c)
+bool class_forgets(enum durability_class c)
 {
-	return row(c)->needs == CLASS_ANYTHING;
+	return row(c)->needs == NEEDS_ANYTHING;
 }
 
-bool class_automatic(enum wal_class c)
+bool class_automatic(enum durability_class c)
 {
 	return row(c)->automatic;
 }
 
-bool class_weaker(enum wal_class c, enum wal_class other)
+bool class_weaker(enum durability_class c, enum durability_class other)
 {
 	return row(c)->weakness > row(other)->weakness;
 }
 
-enum wal_class class_of_word(unsigned place)
+enum durability_class class_of_word(unsigned place)
 {
-	static const enum wal_class asked_for[] = {
+	static const enum durability_class asked_for[] = {
 #define CLASS_OF_WORD(constant, number, name, lane, needs, wal, asked, ...) CLASS_IF_##asked(constant)
 #define CLASS_IF_ASKED(constant) constant,
 #define CLASS_IF_FOUND(constant)
-		WAL_CLASS_TABLE(CLASS_OF_WORD)
+		CLASS_TABLE(CLASS_OF_WORD)
 	};
 
 	return asked_for[place];

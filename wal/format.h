@@ -152,7 +152,7 @@ struct wal_super {
 	uint64_t entries;		/* per lane */
 	uint64_t bufs;			/* all lanes; lane i owns an equal share */
 	uint64_t created_ms;
-	uint32_t wal_class;		/* enum wal_class of the creator */
+	uint32_t class;		/* enum durability_class of the creator */
 	uint32_t crc;			/* over all before, magic included as WAL_MAGIC */
 };
 static_assert(sizeof(struct wal_super) == 72, "wal_super");
@@ -208,7 +208,7 @@ struct storefile_block {
 	uint64_t created_ms;
 	uint64_t segment_bytes;	/* of segments created from now on */
 	uint32_t flags;
-	uint32_t wal_class;	/* enum wal_class of the last start */
+	uint32_t class;	/* enum durability_class of the last start */
 	char     nvmm_path[432];/* NUL-terminated; of the attached wal */
 	uint64_t boot;		/* of the machine that the attached wal is of, if it is of class
 				 * volatile: the first bytes of its boot id; 0 not known */
@@ -264,7 +264,7 @@ struct seg_header {
 	uint32_t byte_order;
 	uint8_t  store_uuid[16];
 	uint32_t lane;
-	uint32_t wal_class;	/* enum wal_class of the start that wrote it last; 0 unknown */
+	uint32_t class;	/* enum durability_class of the start that wrote it last; 0 unknown */
 	uint64_t segno;		/* rises by one in a lane; also the file's name */
 	uint64_t first_seq;	/* what the first frame would be called */
 	uint64_t first_batch;

@@ -306,11 +306,11 @@ unsigned lane_fill_pct(const struct lane *l)
 
 /* ---- open and close ---- */
 
-static const struct lane_ops *ops_of(enum wal_class c)
+static const struct lane_ops *ops_of(enum durability_class c)
 {
 	switch (c) {
 #define LANE_OPS(constant, number, name, lane, ...) case constant: return &lane_##lane;
-	WAL_CLASS_TABLE(LANE_OPS)
+	CLASS_TABLE(LANE_OPS)
 #undef LANE_OPS
 	}
 	return NULL;

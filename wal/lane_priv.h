@@ -61,7 +61,7 @@ struct lane_batch {
 
 struct lane_params {
 	unsigned	 id;
-	enum wal_class	 cls;
+	enum durability_class	 cls;
 	const struct pm_ops  *pm;	/* classes with a wal */
 	const struct blk_ops *blk;	/* classes that store */
 	struct blk_aio	*aio;		/* fsync; may be set later (l->aio) */

@@ -91,6 +91,6 @@ bool pm_hold_linked(void *ctx, const struct pm_hold *h);
  * or volatile (tmpfs, ramfs).  why: one sentence.  PMEM_IS_PMEM_FORCE in the
  * environment is refused (-EPERM) rather than honoured.  0 or -errno (why: "" where that
  * says it all). */
-int pm_probe(const char *path, enum wal_class *found, char *why, size_t why_len);
+int pm_probe(const char *path, enum durability_class *found, char *why, size_t why_len);
 
 #endif

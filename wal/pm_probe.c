@@ -29,20 +29,20 @@
 
 /* It can be flushed by stores alone; whether that outlasts a power cut is the platform's word. */
 static void found_memory(const char *path, const char *proof, enum dax_domain domain, const char *not,
-			 enum wal_class *found, char *why, size_t why_len)
+			 enum durability_class *found, char *why, size_t why_len)
 {
 	switch (domain) {
 	case DAX_CPU_CACHE:
-		*found = WAL_NVMM_EADR;
+		*found = CLASS_NVMM_EADR;
 		snprintf(why, why_len, "%s %s, and the platform flushes its caches at power loss",
 			 path, proof);
 		return;
 	case DAX_MEMORY_CONTROLLER:
-		*found = WAL_NVMM;
+		*found = CLASS_NVMM;
 		snprintf(why, why_len, "%s %s", path, proof);
 		return;
 	case DAX_FORGETS:
-		*found = WAL_VOLATILE;
+		*found = CLASS_VOLATILE;
 		snprintf(why, why_len, "%s %s, but %s", path, proof, not);
 	}
 }
@@ -127,7 +127,7 @@ static int probe_map_sync(const char *dir)
 	return err;
 }
 
-static int probe_dir(const char *path, enum wal_class *found, char *why, size_t why_len)
+static int probe_dir(const char *path, enum durability_class *found, char *why, size_t why_len)
 {
 	enum dax_domain domain;
 	struct statfs fs;
@@ -139,13 +139,13 @@ static int probe_dir(const char *path, enum wal_class *found, char *why, size_t 
 	if (statfs(path, &fs) || stat(path, &st))
 		return -errno;
 	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) {
-		*found = WAL_VOLATILE;
+		*found = CLASS_VOLATILE;
 		snprintf(why, why_len, "%s is in memory (%s)", path,
 			 fs.f_type == TMPFS_MAGIC ? "tmpfs" : "ramfs");
 		return 0;
 	}
 	if (place_forgets(path, below, sizeof(below))) {
-		*found = WAL_VOLATILE;
+		*found = CLASS_VOLATILE;
 		snprintf(why, why_len, "%s: %s", path, below);
 		return 0;
 	}
@@ -155,7 +155,7 @@ static int probe_dir(const char *path, enum wal_class *found, char *why, size_t 
 		found_memory(path, "maps with MAP_SYNC", domain, not, found, why, why_len);
 		return 0;
 	}
-	*found = WAL_FSYNC;
+	*found = CLASS_FSYNC;
 	if (err == -ENOSPC || err == -EDQUOT)
 		snprintf(why, why_len, "%s has no room for a file to try MAP_SYNC with (%s)", path,
 			 fs_name((long)fs.f_type));
@@ -174,7 +174,7 @@ static bool env_is_one(const char *name)
 	return v && atoi(v) == 1;
 }
 
-int pm_probe(const char *path, enum wal_class *found, char *why, size_t why_len)
+int pm_probe(const char *path, enum durability_class *found, char *why, size_t why_len)
 {
 	enum dax_domain domain;
 	char not[PATH_MAX + 128];

@@ -23,7 +23,7 @@
 /* Opens what rec_find looked at for writing. */
 static int open_store(struct rec *r)
 {
-	struct storefile_block b = { .segment_bytes = r->segment_bytes, .wal_class = r->cls,
+	struct storefile_block b = { .segment_bytes = r->segment_bytes, .class = r->cls,
 				 .created_ms = r->now_ms() };
 	char why[256] = "";
 	int err;
@@ -149,7 +149,7 @@ static int open_log(struct rec *r, unsigned lane, bool idle)
 	struct rec_lane *l = &r->lane[lane];
 	struct seglog_resume at;
 	char name[STOREFILE_LANE_NAME];
-	enum wal_class cls = r->cls ? r->cls : r->storefile.b.wal_class;
+	enum durability_class cls = r->cls ? r->cls : r->storefile.b.class;
 	struct seglog_options o = {
 		.blk = r->blk, .at = r->storefile.log, .dir = name, .lane = lane, .idle = idle,
 		.now_ms = r->now_ms, .tick = tick, .tick_arg = r,

@@ -71,7 +71,7 @@ struct rec {
 	uint64_t record_max;		/* of their records */
 	uint64_t segment_bytes;		/* 0: as the store says */
 	uint64_t retain_bytes;		/* of all lanes together, 0: no limit */
-	enum wal_class cls;		/* the class asked for */
+	enum durability_class cls;		/* the class asked for */
 	uint64_t (*now_ms)(void);
 	uint64_t boot;			/* of the machine; 0: not known */
 	void	(*progress)(void *arg, const char *what, uint64_t done, uint64_t total);

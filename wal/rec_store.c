@@ -98,10 +98,10 @@ static void vote(struct count *c, const struct seg_header *h)
 	if (h->lane < v->lanes)
 		return;
 	v->lanes = h->lane + 1;
-	if (!class_known(h->wal_class))
+	if (!class_known(h->class))
 		v->unknown = true;
-	else if (!v->cls || (!class_has_wal(v->cls) && class_has_wal(h->wal_class)))
-		v->cls = h->wal_class;
+	else if (!v->cls || (!class_has_wal(v->cls) && class_has_wal(h->class)))
+		v->cls = h->class;
 }
 
 static int count_lane(struct count *c, unsigned lane)
@@ -169,7 +169,7 @@ static int ask_wal(struct rec *r, struct storefile_block *b, bool known)
 	err = walfile_open_ro(w, r->pm_custom ? r->pm : NULL, r->nvmm_path, known ? b->uuid : NULL);
 	if (!err) {
 		memcpy(b->uuid, w->super.store_uuid, sizeof(b->uuid));
-		b->wal_class = w->super.wal_class;
+		b->class = w->super.class;
 		b->wal_id = w->super.crc;
 		if (!known)
 			b->created_ms = w->super.created_ms;
@@ -191,7 +191,7 @@ static bool make_block(struct rec *r, const struct count *c, struct storefile_bl
 	if (v) {
 		memcpy(b->uuid, v->uuid, sizeof(b->uuid));
 		b->created_ms = v->created_ms;
-		b->wal_class = v->cls;
+		b->class = v->cls;
 	}
 	if (len < sizeof(b->nvmm_path) && !ask_wal(r, b, v)) {
 		memcpy(b->nvmm_path, r->nvmm_path, len);
@@ -201,7 +201,7 @@ static bool make_block(struct rec *r, const struct count *c, struct storefile_bl
 	} else if ((v->unknown || class_has_wal(v->cls)) && !MUTANT(rebuild_asks_wal)) {
 		b->flags |= STOREFILE_WAL_ATTACHED;		/* somewhere */
 		if (!class_has_wal(v->cls)) {
-			b->wal_class = WAL_NVMM;
+			b->class = CLASS_NVMM;
 			r->class_unknown = true;
 		}
 	}
@@ -232,7 +232,7 @@ static int rebuild(struct rec *r, struct rec_facts *f, uint64_t gen, const char 
 	r->storefile.b = b;
 	r->rebuilt = true;
 	r->rep->unclean = true;
-	r->rep->wal_class = b.wal_class;
+	r->rep->class = b.class;
 	f->store = RS_GOOD;
 	return rec_note(r, &(struct rec_finding){ .from_seq = 1, .to_seq = 0, .place = RP_STORE,
 		.reason = GAP_DAMAGE, .state = RF_DAMAGE, .what = what });

@@ -201,7 +201,7 @@ int store_repair(const struct rec_tool *t, struct report *rep)
 			if (r->lane[i].log)
 				err = seglog_note_end(r->lane[i].log);
 		if (!err)
-			err = storefile_update(&r->storefile, 0, r->storefile.b.wal_class, "",
+			err = storefile_update(&r->storefile, 0, r->storefile.b.class, "",
 				   r->storefile.b.segment_bytes);
 		if (err)
 			rec_fail(r, err, "%s/store: cannot be written: %s", t->store_dir,

@@ -172,7 +172,7 @@ static int find_store(struct rec *r, struct rec_facts *f)
 	err = rec_store_names(r);
 	if (err)
 		return err;
-	r->rep->wal_class = r->storefile.b.wal_class;
+	r->rep->class = r->storefile.b.class;
 	r->rep->unclean = r->storefile.b.flags & STOREFILE_OPEN;
 	err = rec_store_owner(r, f);
 	if (err || r->rebuilt)
@@ -339,7 +339,7 @@ static int find_wal(struct rec *r, struct rec_facts *f)
 	if (f->store != RS_GOOD || !(b->flags & STOREFILE_WAL_ATTACHED))
 		return 0;
 	/* Of a block that was found again nobody knows that its wal is gone. */
-	f->attached = !class_forgets(b->wal_class) || r->rebuilt ? RA_LASTING :
+	f->attached = !class_forgets(b->class) || r->rebuilt ? RA_LASTING :
 		      b->boot && r->boot && b->boot != r->boot && !MUTANT(rec_boot) ? RA_FORGOTTEN : RA_VOLATILE;
 	snprintf(r->rep->nvmm_path, sizeof(r->rep->nvmm_path), "%s", b->nvmm_path);
 	err = try_wal(r, b->nvmm_path, &f->wal);
@@ -493,11 +493,11 @@ static int refuse(struct rec *r)
 					"is (%s); records may be in it: say --nvmm with its place; if there is "
 					"none, or it is gone for ever, `pasted-recover repair --give-up-wal` "
 					"goes on without it", dir, r->class_unknown ? "no segment says whether "
-					"there was one" : wal_class_name(r->storefile.b.wal_class));
+					"there was one" : class_name(r->storefile.b.class));
 		return rec_fail(r, row->error, "%s: records may be in the wal at %s (class %s), which "
 				"is not there; mount it, or say --nvmm with its new place; if it is "
 				"gone for ever, `pasted-recover repair --give-up-wal` goes on without it",
-				dir, wal, wal_class_name(r->storefile.b.wal_class));
+				dir, wal, class_name(r->storefile.b.class));
 	case STORE_EMISMATCH:
 		return rec_fail(r, row->error, "%s: has the wal of another store%s%s%s; give another place, "
 				"or remove the files wal and pktbufs there if nothing needs them",

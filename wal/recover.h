@@ -49,7 +49,7 @@ struct report {
 	int	 error;			/* of a refusal, or of what failed on the way */
 	char	 why[512];		/* in words, with the path and what to do */
 	char	 nvmm_path[440];	/* where the attached wal is (or should be) */
-	enum wal_class wal_class;	/* of the last start; 0: unknown */
+	enum durability_class class;	/* of the last start; 0: unknown */
 	unsigned lanes;
 	struct rec_lane_report *lane;	/* [lanes], by number; lanes not there have row NULL */
 	unsigned findings;

@@ -331,7 +331,7 @@ void report_json(FILE *f, const struct report *r, const char *store, bool did)
 	fprintf(f, ",\"found\":");
 	json_string(f, r->row ? r->row->label : "error");
 	fprintf(f, ",\"class\":");
-	json_string(f, r->wal_class ? wal_class_name(r->wal_class) : "unknown");
+	json_string(f, r->class ? class_name(r->class) : "unknown");
 	fprintf(f, ",\"nvmm\":");
 	json_string(f, r->nvmm_path);
 	fprintf(f, ",\"records\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"wal_records\":%" PRIu64

@@ -423,9 +423,9 @@ static int resume_tail(struct seglog *s, const struct seg_lane *found,
 		err = seg_write_zeros(s->o.blk, g->file, r->end, r->dirty_end - r->end);
 	/* With the class of this start: who finds a lost store file again asks it. */
 	if (s->o.cls && !MUTANT(seg_resume_class))
-		h.wal_class = s->o.cls;
+		h.class = s->o.cls;
 	if (!err && (r->batch_off == SEG_DATA || si->a_bad || si->b_bad ||
-		     h.wal_class != si->h.wal_class) && !MUTANT(seg_resume_header))
+		     h.class != si->h.class) && !MUTANT(seg_resume_header))
 		err = seg_header_write(s, g->file, &h);
 	if (!err && !MUTANT(seg_resume_rewrite))
 		err = write_again(s, g->file, r->batch_off, r->end);
@@ -648,7 +648,7 @@ int seglog_rotate(struct seglog *s)
 	g->created_ms = s->o.now_ms();
 	memcpy(h.store_uuid, s->o.uuid, sizeof(h.store_uuid));
 	h.lane = s->o.lane;
-	h.wal_class = s->o.cls;
+	h.class = s->o.cls;
 	h.segno = g->segno;
 	h.first_seq = g->first_seq;
 	h.first_batch = s->batch;

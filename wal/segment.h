@@ -47,7 +47,7 @@ struct seglog_options {
 	const char	*dir;		/* LLL; there, and synced in its parent */
 	uint8_t		 uuid[16];
 	uint32_t	 lane;
-	uint32_t	 cls;		/* enum wal_class, for the headers; 0: not known */
+	uint32_t	 cls;		/* enum durability_class, for the headers; 0: not known */
 	uint64_t	 segment_bytes;	/* of new files; SEG_BYTES_MIN..MAX, multiple of 4096 */
 	uint64_t	 first_bytes;	/* of the first one of all, less than that and likewise: made
 				 * by the open, which many lanes wait for; 0: as segment_bytes */

@@ -113,7 +113,7 @@ static int check_segments(struct opening *p)
 }
 
 /* What `path` gives, or its parent where it is still to be made. */
-static int probe(const char *path, enum wal_class *found, char *why, size_t n)
+static int probe(const char *path, enum durability_class *found, char *why, size_t n)
 {
 	int err = pm_probe(path, found, why, n);
 	char parent[3072], *slash;
@@ -130,27 +130,27 @@ static int probe(const char *path, enum wal_class *found, char *why, size_t n)
 }
 
 /* Whether a folder of the store is on something that lasts; err, found and why: of its probe. */
-static int check_lasts(struct opening *p, const char *dir, int err, enum wal_class found, const char *why)
+static int check_lasts(struct opening *p, const char *dir, int err, enum durability_class found, const char *why)
 {
 	if (err)
 		return refuse(p, err, "%s: %s", dir, *why ? why : store_strerror(err));
 	if (!class_lasts(found))
 		return refuse(p, STORE_EWEAK, "%s: %s, so the store would not survive a reboot, and "
 			      "class %s cannot be had; give a store on a disk, or ask for class "
-			      "volatile", dir, why, wal_class_name(p->o->class));
+			      "volatile", dir, why, class_name(p->o->class));
 	return 0;
 }
 
 static int check_place(struct opening *p)
 {
 	const struct store_options *o = p->o;
-	enum wal_class found;
+	enum durability_class found;
 	char why[256] = "";
 	int err;
 
 	if (class_has_wal(o->class) && (!o->nvmm_path || !*o->nvmm_path))
 		return refuse(p, -EINVAL, "class %s needs a place for the wal: give --nvmm",
-			      wal_class_name(o->class));
+			      class_name(o->class));
 	if (class_has_wal(o->class) &&
 	    strlen(o->nvmm_path) >= sizeof(((struct storefile_block *)0)->nvmm_path))
 		return refuse(p, -ENAMETOOLONG, "%s: a path this long does not fit the store file",
@@ -176,7 +176,7 @@ static int check_place(struct opening *p)
 			return refuse(p, err, "%s: %s", o->nvmm_path, why[0] ? why : store_strerror(err));
 		if (class_weaker(found, o->class))
 			return refuse(p, STORE_EWEAK, "%s: %s, so it gives class %s, not %s", o->nvmm_path,
-				      why, wal_class_name(found), wal_class_name(o->class));
+				      why, class_name(found), class_name(o->class));
 	}
 	return 0;
 }
@@ -189,7 +189,7 @@ static bool same_shape(const struct opening *p, const struct rec *r)
 
 	return !strcmp(r->wal_path, r->nvmm_path) && st->lanes == p->o->lanes &&
 	       st->buf_size == p->o->buf_size && st->entries == p->entries &&
-	       st->bufs == (uint64_t)p->share * p->o->lanes && st->wal_class == p->o->class;
+	       st->bufs == (uint64_t)p->share * p->o->lanes && st->class == p->o->class;
 }
 
 static int new_wal(struct opening *p, struct rec *r, const struct wal_bond *me)
@@ -263,7 +263,7 @@ static int attach(struct opening *p, struct rec *r)
 	/* Before a wal at the same place is overwritten; after a loss, too. */
 	if (!keep && r->storefile.b.flags & STOREFILE_WAL_ATTACHED && !MUTANT(open_detach)) {
 		err = storefile_update(&r->storefile, r->storefile.b.flags & ~STOREFILE_WAL_ATTACHED,
-				       r->storefile.b.wal_class, "", p->o->segment_bytes);
+				       r->storefile.b.class, "", p->o->segment_bytes);
 		if (err)
 			return err;
 	}
@@ -645,7 +645,7 @@ const struct report *store_open_report(const struct store *s)
 	return &s->report;
 }
 
-enum wal_class store_class(const struct store *s)
+enum durability_class store_class(const struct store *s)
 {
 	return s->cls;
 }

@@ -26,7 +26,7 @@ struct report;		/* recover.h: what was found and done */
 struct store_options {
 	const char	*store_dir;
 	const char	*nvmm_path;	/* directory or device-dax; NULL: none */
-	enum wal_class	 class;		/* resolved, never "auto" */
+	enum durability_class	 class;		/* resolved, never "auto" */
 	bool		 adopt;		/* take a wal over that belongs to a copy of the store */
 	unsigned	 lanes;		/* one per worker */
 	uint64_t	 pool_bytes;	/* all lanes together */
@@ -56,7 +56,7 @@ const struct report *store_open_report(const struct store *w);
 /* Checkpoints everything, detaches, closes.  The workers have stopped. */
 int  store_close(struct store *w);
 
-enum wal_class store_class(const struct store *w);
+enum durability_class store_class(const struct store *w);
 struct lane *store_lane(struct store *w, unsigned i);
 struct pool *store_pool(struct store *w, unsigned i);
 uint8_t *store_pool_base(const struct store *w, size_t *len);	/* to register with a ring */

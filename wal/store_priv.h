@@ -16,7 +16,7 @@
 #include "store.h"
 
 struct store {
-	enum wal_class cls;
+	enum durability_class cls;
 	const struct pm_ops  *pm;
 	const struct blk_ops *blk;
 	uint64_t (*now_ms)(void);

@@ -464,7 +464,7 @@ int storefile_create(struct storefile *s, const struct blk_ops *blk, const char 
 	/* Open from the start: a copy that a crash kept from being written is no damage. */
 	s->b = (struct storefile_block){ .gen = 1, .created_ms = b->created_ms,
 		.flags = MUTANT(store_create_open) ? 0 : STOREFILE_OPEN,
-		.segment_bytes = b->segment_bytes, .wal_class = b->wal_class };
+		.segment_bytes = b->segment_bytes, .class = b->class };
 	dice_bytes(s->b.uuid, sizeof(s->b.uuid));
 	err = make_file(s);
 	if (!err)
@@ -588,7 +588,7 @@ int storefile_write_again(struct storefile *s)
 	return err ? err : write_both(s);	/* the name is synced with those of the lanes */
 }
 
-int storefile_update(struct storefile *s, uint32_t flags, uint32_t wal_class, const char *nvmm_path,
+int storefile_update(struct storefile *s, uint32_t flags, uint32_t class, const char *nvmm_path,
 		     uint64_t segment_bytes)
 {
 	size_t n = nvmm_path ? strlen(nvmm_path) : 0;
@@ -599,7 +599,7 @@ int storefile_update(struct storefile *s, uint32_t flags, uint32_t wal_class, co
 		return -ENAMETOOLONG;
 	s->b.gen++;
 	s->b.flags = flags | (s->lanes_on ? STOREFILE_LANES : 0);
-	s->b.wal_class = wal_class;
+	s->b.class = class;
 	s->b.segment_bytes = segment_bytes;
 	memset(s->b.nvmm_path, 0, sizeof(s->b.nvmm_path));
 	if (n)

@@ -50,7 +50,7 @@ int  storefile_probe(const struct blk_ops *blk, const char *dir, enum storefile_
 
 /* A new store in dir, whose last component is made if it is not there.  The directory
  * may hold `lost+found`, `wal`, `pktbufs` and a BLANK store, nothing else
- * (STORE_EFORMAT).  b: segment_bytes, wal_class and created_ms as given; uuid and the rest
+ * (STORE_EFORMAT).  b: segment_bytes, class and created_ms as given; uuid and the rest
  * are filled in.  Locked and open afterwards. */
 int  storefile_create(struct storefile *s, const struct blk_ops *blk, const char *dir,
 		      const struct storefile_block *b, char *why, size_t why_len);
@@ -66,7 +66,7 @@ int  storefile_open_lost(struct storefile *s, const struct blk_ops *blk, const c
 /* The table as it is known, then s->b on both copies; the file made if need be. */
 int  storefile_write_again(struct storefile *s);
 /* The next generation with these contents, on both copies. */
-int  storefile_update(struct storefile *s, uint32_t flags, uint32_t wal_class, const char *nvmm_path,
+int  storefile_update(struct storefile *s, uint32_t flags, uint32_t class, const char *nvmm_path,
 		      uint64_t segment_bytes);
 /* What a wal of this store has to say of it; s->file NULL (lost): ino 0. */
 int  storefile_bond(const struct storefile *s, struct wal_bond *b);

@@ -467,7 +467,7 @@ static void fill_super(struct wal_super *s, const struct walfile_want *want)
 {
 	*s = (struct wal_super){
 		.lanes = want->lanes, .buf_size = want->buf_size, .entries = want->entries,
-		.bufs = want->bufs, .created_ms = want->now_ms, .wal_class = want->cls,
+		.bufs = want->bufs, .created_ms = want->now_ms, .class = want->cls,
 	};
 	memcpy(s->store_uuid, want->uuid, 16);
 	super_encode(s);

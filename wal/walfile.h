@@ -53,7 +53,7 @@ struct walfile_want {		/* what a new wal shall be */
 	uint32_t lanes, buf_size;
 	uint64_t entries;	/* per lane; multiple of 8, at least 64 */
 	uint64_t bufs;		/* all lanes */
-	enum wal_class cls;	/* class_needs_nvmm: MAP_SYNC must be proven */
+	enum durability_class cls;	/* class_needs_nvmm: MAP_SYNC must be proven */
 	uint64_t now_ms;
 	const uint64_t *next_seq;	/* [lanes], NULL: 1 each */
 	const struct wal_bond *bond;	/* NULL: nobody's */

@@ -343,7 +343,7 @@ static void do_step(struct explore *e, const struct step *s)
 		world_full(x, s->lane, s->arg, s->op == FULL_BUFS);
 		break;
 	case CLASS:
-		e->cls = x->cls = (enum wal_class)s->arg;
+		e->cls = x->cls = (enum durability_class)s->arg;
 		break;
 	case RETAIN:
 		e->retain_bytes = x->retain_bytes = s->arg * (uint64_t)WORLD_SEGMENT;
@@ -398,7 +398,7 @@ static unsigned draw_restart(struct explore *e, struct sim_rng *r, struct step *
 
 	s[n++] = (struct step){ how[up_to(r, 2 + power(e))], 0, 0 };
 	if (power(e) && !up_to(r, 3))
-		s[n++] = (struct step){ CLASS, 0, up_to(r, 2) ? WAL_FSYNC : WAL_NVMM };
+		s[n++] = (struct step){ CLASS, 0, up_to(r, 2) ? CLASS_FSYNC : CLASS_NVMM };
 	*lanes = 1 + up_to(r, 3);
 	s[n++] = (struct step){ OPEN, 0, *lanes };
 	return n;

@@ -30,7 +30,7 @@ enum op {
 	CHUNKS,		/* a record of `arg` bytes that came in chunks */
 	FULL_WORDS,	/* records of `arg` bytes until no more is taken, behind each other */
 	FULL_BUFS,	/* the same, each in a buffer of its own */
-	CLASS,		/* enum wal_class `arg` from the next open on */
+	CLASS,		/* enum durability_class `arg` from the next open on */
 	RETAIN,		/* `arg` segments in all lanes together from the next open on */
 	END
 };
@@ -41,7 +41,7 @@ struct step {
 };
 struct workload {
 	const char *name;
-	enum wal_class cls;
+	enum durability_class cls;
 	const struct step *steps;
 	unsigned repeat;	/* how often the steps are done */
 	uint64_t retain_bytes, retain_ms;
@@ -60,7 +60,7 @@ struct explore {
 	uint64_t points, states, all_points, recoveries, again_states;
 	/* private */
 	const struct workload *load;
-	enum wal_class cls;
+	enum durability_class cls;
 	struct world *live;
 	struct model *model;
 	struct sim_rng rng;

@@ -37,18 +37,18 @@
 
 static const struct scenario {
 	const char *name;
-	enum wal_class cls;
+	enum durability_class cls;
 	int	 fault, err;
 } scenarios[] = {
-	{ "nvmm", WAL_NVMM, -1, 0 },
-	{ "fsync", WAL_FSYNC, -1, 0 },
-	{ "nvmm-write-fails", WAL_NVMM, SIM_WRITE, EIO },
-	{ "nvmm-sync-fails", WAL_NVMM, SIM_SYNC, EIO },
-	{ "fsync-write-fails", WAL_FSYNC, SIM_WRITE, EIO },
-	{ "fsync-sync-fails", WAL_FSYNC, SIM_SYNC, EIO },
-	{ "fsync-sync-full", WAL_FSYNC, SIM_SYNC, ENOSPC },
-	{ "fsync-no-room", WAL_FSYNC, SIM_WRITE, ENOSPC },
-	{ "nvmm-no-room", WAL_NVMM, SIM_WRITE, EDQUOT },
+	{ "nvmm", CLASS_NVMM, -1, 0 },
+	{ "fsync", CLASS_FSYNC, -1, 0 },
+	{ "nvmm-write-fails", CLASS_NVMM, SIM_WRITE, EIO },
+	{ "nvmm-sync-fails", CLASS_NVMM, SIM_SYNC, EIO },
+	{ "fsync-write-fails", CLASS_FSYNC, SIM_WRITE, EIO },
+	{ "fsync-sync-fails", CLASS_FSYNC, SIM_SYNC, EIO },
+	{ "fsync-sync-full", CLASS_FSYNC, SIM_SYNC, ENOSPC },
+	{ "fsync-no-room", CLASS_FSYNC, SIM_WRITE, ENOSPC },
+	{ "nvmm-no-room", CLASS_NVMM, SIM_WRITE, EDQUOT },
 };
 
 static struct {			/* one run at a time */
@@ -218,7 +218,7 @@ static void serve(struct rule *r, struct store *w, int fault)
 	struct worker *worker;
 	char why[256];
 
-	head_common_init(&common, wal_class_name(store_class(w)), NEVER);
+	head_common_init(&common, class_name(store_class(w)), NEVER);
 	rule_ring_set(r, &d);
 	for (unsigned i = 0; i < RULE_CLIENTS; i++)
 		r->client[i].conns_left = 1 + rule_draw(r, 4);
@@ -306,7 +306,7 @@ int main(void)
 		       PRIu64 " power cuts\n", s->name, the.acked - acked, the.refused - refused,
 		       the.not_ready - not_ready, the.cuts - cuts);
 		if (n > 4 && (the.acked == acked ||
-			      (s->fault >= 0 && !(s->cls == WAL_NVMM && no_room(s)) && (the.refused == refused || the.not_ready == not_ready)))) {
+			      (s->fault >= 0 && !(s->cls == CLASS_NVMM && no_room(s)) && (the.refused == refused || the.not_ready == not_ready)))) {
 			printf("FAILED: nothing was acknowledged, refused, not ready: nothing was shown\n");
 			return 1;
 		}

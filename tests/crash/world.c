@@ -60,7 +60,7 @@ static int blk_step(void *arg, enum sim_op op)
 	return x->dead;
 }
 
-void world_init(struct world *x, enum wal_class cls, struct pm_sim *pm, struct blk_sim *blk,
+void world_init(struct world *x, enum durability_class cls, struct pm_sim *pm, struct blk_sim *blk,
 		struct model *model)
 {
 	*x = (struct world){ .cls = cls, .nvmm = WORLD_NVMM, .pm = pm, .blk = blk,

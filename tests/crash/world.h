@@ -35,7 +35,7 @@ struct late_aio {
 };
 
 struct world {
-	enum wal_class cls;		/* of the next open; may be changed between */
+	enum durability_class cls;		/* of the next open; may be changed between */
 	const char *nvmm;
 	bool	 adopt;
 	uint64_t boot;			/* which one of the machine; 0: not known */
@@ -59,7 +59,7 @@ struct world {
 };
 
 /* Takes the simulators; model may be NULL for a look at a crash's remains. */
-void world_init(struct world *x, enum wal_class cls, struct pm_sim *pm, struct blk_sim *blk,
+void world_init(struct world *x, enum durability_class cls, struct pm_sim *pm, struct blk_sim *blk,
 		struct model *model);
 void world_fini(struct world *x);
 /* The wall clock of all worlds: it goes on by a millisecond each time that somebody looks. */

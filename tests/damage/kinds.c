@@ -116,7 +116,7 @@ static void reopen(struct world *x)
 	struct pm_sim *pm;
 	struct blk_sim *blk;
 	struct model *model = x->model;
-	enum wal_class cls = x->cls;
+	enum durability_class cls = x->cls;
 	unsigned lanes = x->lanes;
 
 	world_kill(x);
@@ -152,18 +152,18 @@ static void holed(struct world *x)
 }
 
 const struct kind kinds[] = {
-	{ "fsync-clean", WAL_FSYNC, 2, true, false, few },
-	{ "fsync-crash", WAL_FSYNC, 1, false, false, few },
-	{ "fsync-segments", WAL_FSYNC, 1, true, false, many },
-	{ "fsync-gap", WAL_FSYNC, 1, true, false, torn },
-	{ "fsync-gap-crash", WAL_FSYNC, 1, false, false, torn },
-	{ "nvmm-wal", WAL_NVMM, 2, false, false, few },
-	{ "nvmm-half", WAL_NVMM, 1, false, false, half },
-	{ "nvmm-mid-sync", WAL_NVMM, 1, false, false, mid_sync },
-	{ "nvmm-mid-head", WAL_NVMM, 1, false, false, mid_head },
-	{ "nvmm-segments", WAL_NVMM, 1, false, false, many },
-	{ "nvmm-gap", WAL_NVMM, 1, false, true, holed },
-	{ "nvmm-clean", WAL_NVMM, 1, true, false, half },
+	{ "fsync-clean", CLASS_FSYNC, 2, true, false, few },
+	{ "fsync-crash", CLASS_FSYNC, 1, false, false, few },
+	{ "fsync-segments", CLASS_FSYNC, 1, true, false, many },
+	{ "fsync-gap", CLASS_FSYNC, 1, true, false, torn },
+	{ "fsync-gap-crash", CLASS_FSYNC, 1, false, false, torn },
+	{ "nvmm-wal", CLASS_NVMM, 2, false, false, few },
+	{ "nvmm-half", CLASS_NVMM, 1, false, false, half },
+	{ "nvmm-mid-sync", CLASS_NVMM, 1, false, false, mid_sync },
+	{ "nvmm-mid-head", CLASS_NVMM, 1, false, false, mid_head },
+	{ "nvmm-segments", CLASS_NVMM, 1, false, false, many },
+	{ "nvmm-gap", CLASS_NVMM, 1, false, true, holed },
+	{ "nvmm-clean", CLASS_NVMM, 1, true, false, half },
 	{ NULL, 0, 0, false, false, NULL }
 };
 

@@ -17,7 +17,7 @@ void store_flip(struct storefile *s, bool pm, const char *path, uint64_t bit);
 
 struct kind {
 	const char *name;
-	enum wal_class cls;
+	enum durability_class cls;
 	unsigned lanes;
 	bool	 clean;		/* was closed */
 	bool	 damaged;	/* has damage (and lives with it) before the test begins */

@@ -127,7 +127,7 @@ static void check_answer(struct text *t, const struct admin_client *ask, const s
 static void answer(const struct read_name *name, uint8_t how)
 {
 	uint64_t absent[ABSENT_REASONS] = { 0 };
-	struct readback_shared shared = { .store = FAKE_STORE, .class = WAL_FSYNC, .absent = absent };
+	struct readback_shared shared = { .store = FAKE_STORE, .class = CLASS_FSYNC, .absent = absent };
 	struct admin_client ask = { .http11 = how & 1, .keep_alive = how & 2, .head = how & 4,
 			     .common = &common };
 	size_t room = 16384 + (how >> 3) * 1000u;

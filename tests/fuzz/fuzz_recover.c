@@ -40,7 +40,7 @@ static const struct { const char *path; bool pm; } files[FILES] = {
 };
 
 static struct base {
-	enum wal_class cls;
+	enum durability_class cls;
 	unsigned lanes;
 	struct model model;
 	struct pm_sim *pm;
@@ -76,7 +76,7 @@ static void finish(struct world *x)
 	fuzz_check(!world_close(x), "close");
 }
 
-static void make(struct base *b, enum wal_class cls, unsigned lanes, unsigned n, uint32_t len, bool close)
+static void make(struct base *b, enum durability_class cls, unsigned lanes, unsigned n, uint32_t len, bool close)
 {
 	struct world x;
 
@@ -103,12 +103,12 @@ static void make_all(void)
 {
 	if (bases[0].blk)
 		return;
-	make(&bases[0], WAL_FSYNC, 1, 12, 900, false);
-	make(&bases[1], WAL_NVMM, 1, 9, 900, false);
-	make(&bases[2], WAL_NVMM, 3, 24, 600, false);
-	make(&bases[3], WAL_FSYNC, 2, 40, 9000, true);
-	make(&bases[4], WAL_NVMM, 2, 40, 7000, false);
-	make(&bases[5], WAL_VOLATILE, 1, 8, 300, false);
+	make(&bases[0], CLASS_FSYNC, 1, 12, 900, false);
+	make(&bases[1], CLASS_NVMM, 1, 9, 900, false);
+	make(&bases[2], CLASS_NVMM, 3, 24, 600, false);
+	make(&bases[3], CLASS_FSYNC, 2, 40, 9000, true);
+	make(&bases[4], CLASS_NVMM, 2, 40, 7000, false);
+	make(&bases[5], CLASS_VOLATILE, 1, 8, 300, false);
 }
 
 /* ---- what happens to them ---- */

@@ -259,7 +259,7 @@ static void build(struct image *im, struct writer *w, struct taste *t)
 
 	*w = (struct writer){ .im = im, .t = t, .honest = true };
 	w->super = (struct wal_super){ .lanes = 1 + (shape & 3), .buf_size = BUF,
-		.entries = sizes[shape >> 2 & 3], .wal_class = 4 };
+		.entries = sizes[shape >> 2 & 3], .class = 4 };
 	w->super.bufs = w->super.lanes * BUFS;
 	super_encode(&w->super);
 	im->wal.n = walfile_bytes(w->super.lanes, w->super.entries);

@@ -72,12 +72,12 @@ static int submit(struct blk_aio *a, const struct blk_ops *blk, struct blk_file 
 
 /* ---- a worker's life ---- */
 
-static void start(enum wal_class cls, unsigned lanes)
+static void start(enum durability_class cls, unsigned lanes)
 {
 	static struct blk_aio aio = { .submit = submit };
 	char why[512] = "";
 	struct store_options o = {
-		.store_dir = "store", .nvmm_path = cls == WAL_FSYNC ? NULL : "nvmm",
+		.store_dir = "store", .nvmm_path = cls == CLASS_FSYNC ? NULL : "nvmm",
 		.class = cls, .lanes = lanes, .pool_bytes = lanes * 64 * BUF, .buf_size = BUF,
 		.segment_bytes = SEGMENT, .record_bytes_max = RECORD, .retain_bytes = retain_bytes,
 		.pm = &pm, .blk = &blk_file_ops, .now_ms = now_ms,
@@ -237,12 +237,12 @@ static void live(void (*life)(void))
 
 static void volatile_few(void)
 {
-	start(WAL_VOLATILE, 2);
+	start(CLASS_VOLATILE, 2);
 	few(0);
 	few(1);
 }
 
-static void half(enum wal_class cls)
+static void half(enum durability_class cls)
 {
 	start(cls, 2);
 	few(0);
@@ -256,28 +256,28 @@ static void half(enum wal_class cls)
 
 static void volatile_half(void)
 {
-	half(WAL_VOLATILE);
+	half(CLASS_VOLATILE);
 }
 
 static void nvmm_half(void)
 {
-	half(WAL_NVMM);
+	half(CLASS_NVMM);
 }
 
 static void nvmm_closed(void)
 {
-	half(WAL_NVMM);
+	half(CLASS_NVMM);
 	stop();
 }
 
 static void eadr_half(void)
 {
-	half(WAL_NVMM_EADR);
+	half(CLASS_NVMM_EADR);
 }
 
 static void fsync_few(void)
 {
-	start(WAL_FSYNC, 1);
+	start(CLASS_FSYNC, 1);
 	few(0);
 }
 
@@ -289,7 +289,7 @@ static void fsync_few_closed(void)
 
 static void fsync_two(void)
 {
-	start(WAL_FSYNC, 2);
+	start(CLASS_FSYNC, 2);
 	few(0);
 	many(1, 4);
 	few(1);
@@ -297,7 +297,7 @@ static void fsync_two(void)
 
 static void fsync_closed(void)
 {
-	start(WAL_FSYNC, 2);
+	start(CLASS_FSYNC, 2);
 	few(0);
 	many(0, 7);
 	few(1);
@@ -307,7 +307,7 @@ static void fsync_closed(void)
 static void fsync_expired(void)
 {
 	retain_bytes = 4 * SEGMENT;
-	start(WAL_FSYNC, 1);
+	start(CLASS_FSYNC, 1);
 	few(0);
 	many(0, 14);
 	stop();

@@ -35,10 +35,10 @@ BIN = os.path.join(BUILD, "tests/mutants")
 CMOCKA = r"^(?!#define).*?\b(?:cmocka_unit_test\w*|T)\(\s*(\w+)", "PASTED_TEST"
 PROGRAMS = {
     "codec": ("tests/unit/test_codec.c",) + CMOCKA,
-    "crash": ("tests/crash/crash.c", r'^\s*\{ "([a-z-]+)", WAL_', "LOAD"),
+    "crash": ("tests/crash/crash.c", r'^\s*\{ "([a-z-]+)", CLASS_', "LOAD"),
     "flushes": ("tests/unit/test_flushes.c",) + CMOCKA,
     "follow": ("tests/unit/test_follow.c",) + CMOCKA,
-    "gone": ("tests/damage/kinds.c", r'^\s*\{ "([a-z-]+)", WAL_', "KIND"),
+    "gone": ("tests/damage/kinds.c", r'^\s*\{ "([a-z-]+)", CLASS_', "KIND"),
     "http": ("tests/unit/test_http.c",) + CMOCKA,
     "identity": ("tests/unit/test_identity.c",) + CMOCKA,
     "lane": ("tests/unit/test_lane.c",) + CMOCKA,
@@ -49,7 +49,7 @@ PROGRAMS = {
     "seg_faults": ("tests/unit/test_seg_faults.c",) + CMOCKA,
     "seg_read": ("tests/unit/test_seg_read.c",) + CMOCKA,
     "seg_scan": ("tests/unit/test_seg_scan.c",) + CMOCKA,
-    "server_rule": ("tests/crash/server_rule.c", r'^\s*\{ "([a-z-]+)", WAL_', "RULE"),
+    "server_rule": ("tests/crash/server_rule.c", r'^\s*\{ "([a-z-]+)", CLASS_', "RULE"),
     "seams": ("tests/unit/test_seams.c",) + CMOCKA,
     "segment": ("tests/unit/test_segment.c",) + CMOCKA,
     "storefile": ("tests/unit/test_storefile.c",) + CMOCKA,

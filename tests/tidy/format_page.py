@@ -80,7 +80,7 @@ expect("gap reasons in format.h",
        re.findall(r"(GAP_\w+) = (\d)", header),
        [("GAP_TORN", "1"), ("GAP_DAMAGE", "2"), ("GAP_WAL_LOST", "3"), ("GAP_MISSING", "4"), ("GAP_SKIPPED", "5")])
 with open(os.path.join(top, "wal", "class.h")) as f:
-    rows = re.findall(r'X\(WAL_\w+, (\d+), "([\w-]+)", \w+, (\w+),', f.read())
+    rows = re.findall(r'X\(CLASS_\w+, (\d+), "([\w-]+)", \w+, (\w+),', f.read())
 stored = [f"{number} {name}" for number, name, needs in sorted(rows) if needs != "NOTHING"]
 expect("classes", re.search(r"class of the last start: (.*)", page).group(1), ", ".join(stored))
 expect("number of classes in class.h", len(stored) >= 4, True)

@@ -131,7 +131,7 @@ static void start_with(const struct admin_env *env)
 static void start(unsigned settle_ms)
 {
 	const struct admin_env env = {
-		.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 2, .counters = counters,
+		.store = FAKE_STORE, .class = CLASS_NVMM, .nworkers = 2, .counters = counters,
 		.health = &health, .common = &common, .version = "1", .ring = "uring", .store_dir = "/", .listen = "x",
 		.buf_size = 2048, .settle_ms = settle_ms, .wake = wake, .kick_checkpoint = kick,
 	};
@@ -680,7 +680,7 @@ static void test_default_patience(void **state)
 {
 	static uint64_t absent[ABSENT_REASONS];
 	const struct admin_env env = {
-		.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 2, .counters = counters, .absent = absent,
+		.store = FAKE_STORE, .class = CLASS_NVMM, .nworkers = 2, .counters = counters, .absent = absent,
 		.health = &health, .common = &common, .version = "1", .ring = "uring", .store_dir = "/", .listen = "x",
 		.buf_size = 2048, .wake = wake,
 	};
@@ -750,7 +750,7 @@ static void test_keep_alive(void **state)
 {
 	static const char *const t[] = { "/-/", "/-/records", "/-/records/0-1", "/-/nowhere", "/-/records/0-9" };
 	const struct admin_env env = {
-		.store = FAKE_STORE, .class = WAL_FSYNC, .nworkers = 1, .counters = counters, .health = &health, .common = &common,
+		.store = FAKE_STORE, .class = CLASS_FSYNC, .nworkers = 1, .counters = counters, .health = &health, .common = &common,
 		.version = "1", .ring = "uring", .store_dir = "/", .listen = "x",
 		.buf_size = 2048, .wake = wake,
 	};
@@ -781,7 +781,7 @@ static struct admin_req *ask_until(const char *target)
 static void test_few_each(void **state)
 {
 	const struct admin_env env = {
-		.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 200, .counters = counters, .health = &health, .common = &common,
+		.store = FAKE_STORE, .class = CLASS_NVMM, .nworkers = 200, .counters = counters, .health = &health, .common = &common,
 		.version = "1", .ring = "uring", .store_dir = "/", .listen = "x", .buf_size = 2048, .wake = wake,
 		.settle_ms = 3600000,
 	};

@@ -74,7 +74,7 @@ void admin_end(struct admin_req *r)
 static int setup(void **state)
 {
 	(void)state;
-	begin(WAL_FSYNC);
+	begin(CLASS_FSYNC);
 	memset(&svc, 0, sizeof(svc));
 	svc.room = SLOTS;
 	the.env.records = (struct admin *)&svc;

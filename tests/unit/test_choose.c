@@ -183,7 +183,7 @@ static char store_dir[] = "/srv/store", nvmm_dir[] = "/mnt/pmem";
 
 static struct choice choice;
 
-static int class(unsigned asked, bool nvmm, int store_err, enum wal_class store, int nvmm_err, enum wal_class memory)
+static int class(unsigned asked, bool nvmm, int store_err, enum durability_class store, int nvmm_err, enum durability_class memory)
 {
 	struct config c = { .class = asked, .store = store_dir, .nvmm = nvmm ? nvmm_dir : NULL };
 	struct findings f = { .store_err = store_err, .store = store, .nvmm_err = nvmm_err, .nvmm = memory,
@@ -202,47 +202,47 @@ static void test_class_table(void **state)
 		unsigned asked;
 		bool nvmm;
 		int store_err;
-		enum wal_class store;
+		enum durability_class store;
 		int nvmm_err;
-		enum wal_class memory, becomes;
+		enum durability_class memory, becomes;
 		const char *at, *why;
 	} rows[] = {
 		/* by name, whatever is there */
-		{ WAL_NONE, true, -EIO, 0, 0, WAL_NVMM, WAL_NONE, NULL, "asked for by name: nothing is stored" },
-		{ WAL_NONE, false, 0, WAL_VOLATILE, 0, 0, WAL_NONE, NULL, "asked for by name: nothing is stored" },
-		{ WAL_VOLATILE, false, 0, WAL_VOLATILE, 0, 0, WAL_VOLATILE, store_dir,
+		{ CLASS_NONE, true, -EIO, 0, 0, CLASS_NVMM, CLASS_NONE, NULL, "asked for by name: nothing is stored" },
+		{ CLASS_NONE, false, 0, CLASS_VOLATILE, 0, 0, CLASS_NONE, NULL, "asked for by name: nothing is stored" },
+		{ CLASS_VOLATILE, false, 0, CLASS_VOLATILE, 0, 0, CLASS_VOLATILE, store_dir,
 		  "asked for by name: survives a crash of the process, not of the machine" },
-		{ WAL_VOLATILE, true, 0, WAL_FSYNC, 0, WAL_NVMM, WAL_VOLATILE, nvmm_dir,
+		{ CLASS_VOLATILE, true, 0, CLASS_FSYNC, 0, CLASS_NVMM, CLASS_VOLATILE, nvmm_dir,
 		  "asked for by name: survives a crash of the process, not of the machine" },
-		{ WAL_FSYNC, false, 0, WAL_FSYNC, 0, 0, WAL_FSYNC, NULL, "asked for by name" },
-		{ WAL_FSYNC, false, 0, WAL_NVMM_EADR, 0, 0, WAL_FSYNC, NULL, "asked for by name" },
-		{ WAL_FSYNC, true, 0, WAL_FSYNC, 0, WAL_NVMM, WAL_FSYNC, NULL, "asked for by name; nothing "
+		{ CLASS_FSYNC, false, 0, CLASS_FSYNC, 0, 0, CLASS_FSYNC, NULL, "asked for by name" },
+		{ CLASS_FSYNC, false, 0, CLASS_NVMM_EADR, 0, 0, CLASS_FSYNC, NULL, "asked for by name" },
+		{ CLASS_FSYNC, true, 0, CLASS_FSYNC, 0, CLASS_NVMM, CLASS_FSYNC, NULL, "asked for by name; nothing "
 		  "goes to --nvmm, what an earlier start left there is taken" },
-		{ WAL_FSYNC, false, -EIO, 0, 0, 0, WAL_FSYNC, NULL, "asked for by name" },
+		{ CLASS_FSYNC, false, -EIO, 0, 0, 0, CLASS_FSYNC, NULL, "asked for by name" },
 		/* what is found */
-		{ AUTO, false, 0, WAL_FSYNC, 0, 0, WAL_FSYNC, NULL, "the store's why" },
-		{ AUTO, false, 0, WAL_NVMM, 0, 0, WAL_NVMM, store_dir, "the store's why" },
-		{ AUTO, false, 0, WAL_NVMM_EADR, 0, 0, WAL_NVMM_EADR, store_dir, "the store's why" },
-		{ AUTO, false, -EIO, WAL_NVMM, 0, 0, WAL_FSYNC, NULL, "the store's why" },
-		{ AUTO, true, 0, WAL_FSYNC, 0, WAL_NVMM, WAL_NVMM, nvmm_dir, "the memory's why" },
-		{ AUTO, true, 0, WAL_FSYNC, 0, WAL_NVMM_EADR, WAL_NVMM_EADR, nvmm_dir, "the memory's why" },
-		{ AUTO, true, 0, WAL_NVMM, 0, WAL_FSYNC, WAL_FSYNC, NULL, "the memory's why" },
-		{ AUTO, true, 0, WAL_FSYNC, 0, WAL_VOLATILE, WAL_FSYNC, NULL, "the memory's why" },
-		{ WAL_NVMM, false, 0, WAL_NVMM, 0, 0, WAL_NVMM, store_dir, "the store's why" },
-		{ WAL_NVMM, true, 0, WAL_FSYNC, 0, WAL_NVMM_EADR, WAL_NVMM_EADR, nvmm_dir, "the memory's why" },
+		{ AUTO, false, 0, CLASS_FSYNC, 0, 0, CLASS_FSYNC, NULL, "the store's why" },
+		{ AUTO, false, 0, CLASS_NVMM, 0, 0, CLASS_NVMM, store_dir, "the store's why" },
+		{ AUTO, false, 0, CLASS_NVMM_EADR, 0, 0, CLASS_NVMM_EADR, store_dir, "the store's why" },
+		{ AUTO, false, -EIO, CLASS_NVMM, 0, 0, CLASS_FSYNC, NULL, "the store's why" },
+		{ AUTO, true, 0, CLASS_FSYNC, 0, CLASS_NVMM, CLASS_NVMM, nvmm_dir, "the memory's why" },
+		{ AUTO, true, 0, CLASS_FSYNC, 0, CLASS_NVMM_EADR, CLASS_NVMM_EADR, nvmm_dir, "the memory's why" },
+		{ AUTO, true, 0, CLASS_NVMM, 0, CLASS_FSYNC, CLASS_FSYNC, NULL, "the memory's why" },
+		{ AUTO, true, 0, CLASS_FSYNC, 0, CLASS_VOLATILE, CLASS_FSYNC, NULL, "the memory's why" },
+		{ CLASS_NVMM, false, 0, CLASS_NVMM, 0, 0, CLASS_NVMM, store_dir, "the store's why" },
+		{ CLASS_NVMM, true, 0, CLASS_FSYNC, 0, CLASS_NVMM_EADR, CLASS_NVMM_EADR, nvmm_dir, "the memory's why" },
 		/* never weaker than what was asked for; nothing that forgets */
-		{ WAL_FSYNC, false, 0, WAL_VOLATILE, 0, 0, NO, NULL, "--store /srv/store forgets everything at a "
+		{ CLASS_FSYNC, false, 0, CLASS_VOLATILE, 0, 0, NO, NULL, "--store /srv/store forgets everything at a "
 		  "power cut: the store's why: accepted is a store on a disk, or --class volatile by name" },
-		{ AUTO, true, 0, WAL_VOLATILE, 0, WAL_NVMM, NO, NULL, "--store /srv/store forgets everything at a "
+		{ AUTO, true, 0, CLASS_VOLATILE, 0, CLASS_NVMM, NO, NULL, "--store /srv/store forgets everything at a "
 		  "power cut: the store's why: accepted is a store on a disk, or --class volatile by name" },
-		{ WAL_NVMM, true, 0, WAL_NONE, 0, WAL_NVMM, NO, NULL, "--store /srv/store forgets everything at a "
+		{ CLASS_NVMM, true, 0, CLASS_NONE, 0, CLASS_NVMM, NO, NULL, "--store /srv/store forgets everything at a "
 		  "power cut: the store's why: accepted is a store on a disk, or --class volatile by name" },
-		{ AUTO, true, 0, WAL_FSYNC, -ENOENT, 0, NO, NULL, "--nvmm /mnt/pmem cannot be used: the memory's "
+		{ AUTO, true, 0, CLASS_FSYNC, -ENOENT, 0, NO, NULL, "--nvmm /mnt/pmem cannot be used: the memory's "
 		  "why: accepted is another folder or device, or no --nvmm; pasted --doctor says more" },
-		{ WAL_NVMM, true, 0, WAL_NVMM, -ENOENT, WAL_NVMM, NO, NULL, "--class nvmm is more than /mnt/pmem can "
+		{ CLASS_NVMM, true, 0, CLASS_NVMM, -ENOENT, CLASS_NVMM, NO, NULL, "--class nvmm is more than /mnt/pmem can "
 		  "give: the memory's why: accepted is --class auto or fsync, or a --nvmm on a DAX file system or a "
 		  "device-dax; pasted --doctor says more" },
-		{ WAL_NVMM, false, 0, WAL_FSYNC, 0, WAL_NVMM, NO, NULL, "--class nvmm is more than /srv/store can "
+		{ CLASS_NVMM, false, 0, CLASS_FSYNC, 0, CLASS_NVMM, NO, NULL, "--class nvmm is more than /srv/store can "
 		  "give: the store's why: accepted is --class auto or fsync, or a --nvmm on a DAX file system or a "
 		  "device-dax; pasted --doctor says more" },
 	};
@@ -280,11 +280,11 @@ static char root[] = "/tmp/pasted-choose.XXXXXX";
 static char probed[2][4096];
 static unsigned probes;
 
-int pm_probe(const char *path, enum wal_class *c, char *words, size_t n)
+int pm_probe(const char *path, enum durability_class *c, char *words, size_t n)
 {
 	assert_true(probes < 2);
 	snprintf(probed[probes++], sizeof(probed[0]), "%s", path);
-	*c = probes == 1 ? WAL_FSYNC : WAL_NVMM;
+	*c = probes == 1 ? CLASS_FSYNC : CLASS_NVMM;
 	snprintf(words, n, "probe %u", probes);
 	return -(int)probes;
 }
@@ -303,7 +303,7 @@ static void test_probe(void **state)
 	assert_int_equal(probes, 1);
 	assert_string_equal(probed[0], root);	/* as the kernel names it, for the list of mounts */
 	assert_int_equal(f.store_err, -1);
-	assert_int_equal(f.store, WAL_FSYNC);
+	assert_int_equal(f.store, CLASS_FSYNC);
 	assert_string_equal(f.store_why, "probe 1");
 	assert_int_equal(f.nvmm_err, 0);
 	assert_int_equal(f.nvmm, 0);
@@ -318,7 +318,7 @@ static void test_probe(void **state)
 	assert_string_equal(probed[0], "/tmp");
 	assert_string_equal(probed[1], nvmm_dir);	/* as it was given: it may be a device */
 	assert_int_equal(f.nvmm_err, -2);
-	assert_int_equal(f.nvmm, WAL_NVMM);
+	assert_int_equal(f.nvmm, CLASS_NVMM);
 	assert_string_equal(f.nvmm_why, "probe 2");
 	unlink(at);
 }

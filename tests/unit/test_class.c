@@ -13,7 +13,7 @@
 
 #include "class.h"
 
-enum { STORES = 1, HAS_WAL = 2, SYNCS = 4, NEEDS_NVMM = 8, FORGETS = 16, AUTOMATIC = 32, LASTS = 64 };
+enum { STORES = 1, HAS_WAL = 2, SYNCS = 4, ON_NVMM = 8, FORGETS = 16, AUTOMATIC = 32, LASTS = 64 };
 
 /* Weakest first.  The numbers stand in files: none of them may ever mean another class. */
 static const struct {
@@ -23,15 +23,15 @@ static const struct {
 	{ "none", 1, 0 },
 	{ "volatile", 2, STORES | HAS_WAL | FORGETS },
 	{ "fsync", 3, STORES | LASTS | SYNCS | AUTOMATIC },
-	{ "nvmm", 4, STORES | LASTS | HAS_WAL | NEEDS_NVMM | AUTOMATIC },
-	{ "nvmm-eadr", 5, STORES | LASTS | HAS_WAL | NEEDS_NVMM | AUTOMATIC },
+	{ "nvmm", 4, STORES | LASTS | HAS_WAL | ON_NVMM | AUTOMATIC },
+	{ "nvmm-eadr", 5, STORES | LASTS | HAS_WAL | ON_NVMM | AUTOMATIC },
 };
 #define KNOWN (sizeof(known) / sizeof(known[0]))
 
-static unsigned properties(enum wal_class c)
+static unsigned properties(enum durability_class c)
 {
 	return (class_stores(c) ? STORES : 0) | (class_has_wal(c) ? HAS_WAL : 0) |
-	       (class_syncs(c) ? SYNCS : 0) | (class_needs_nvmm(c) ? NEEDS_NVMM : 0) |
+	       (class_syncs(c) ? SYNCS : 0) | (class_needs_nvmm(c) ? ON_NVMM : 0) |
 	       (class_forgets(c) ? FORGETS : 0) | (class_lasts(c) ? LASTS : 0) |
 	       (class_automatic(c) ? AUTOMATIC : 0);
 }
@@ -40,10 +40,10 @@ static void each_class_is_what_it_is(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < KNOWN; i++) {
-		enum wal_class c = known[i].number;
+		enum durability_class c = known[i].number;
 
 		assert_true(class_known(c));
-		assert_string_equal(wal_class_name(c), known[i].name);
+		assert_string_equal(class_name(c), known[i].name);
 		assert_int_equal(properties(c), known[i].properties);
 		assert_true(strlen(class_promise(c)) > 10);
 		for (size_t k = 0; k < KNOWN; k++)
@@ -57,7 +57,7 @@ static void a_test_knows_every_class(void **state)
 
 	(void)state;
 #define COUNT_ONE(...) n++;
-	WAL_CLASS_TABLE(COUNT_ONE)
+	CLASS_TABLE(COUNT_ONE)
 	assert_int_equal(n, KNOWN);
 }
 
@@ -69,7 +69,7 @@ static void of_no_other_number_anything_is_true(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		assert_false(class_known(others[i]));
-		assert_string_equal(wal_class_name(others[i]), "unknown");
+		assert_string_equal(class_name(others[i]), "unknown");
 		assert_int_equal(properties(others[i]), 0);
 		assert_non_null(class_promise(others[i]));
 	}
@@ -77,7 +77,7 @@ static void of_no_other_number_anything_is_true(void **state)
 
 static void the_words_of_a_setting_are_classes(void **state)
 {
-	const char *at = WAL_CLASS_WORDS;
+	const char *at = CLASS_WORDS;
 	unsigned n = 0;
 
 	(void)state;
@@ -86,8 +86,8 @@ static void the_words_of_a_setting_are_classes(void **state)
 	for (; *at; n++) {
 		size_t len = strcspn(++at, "|");
 
-		assert_int_equal(strlen(wal_class_name(class_of_word(n))), len);
-		assert_memory_equal(wal_class_name(class_of_word(n)), at, len);
+		assert_int_equal(strlen(class_name(class_of_word(n))), len);
+		assert_memory_equal(class_name(class_of_word(n)), at, len);
 		at += len;
 	}
 	assert_int_equal(n, KNOWN - 1);

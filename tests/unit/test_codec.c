@@ -102,7 +102,7 @@ static void seal(void **state)
 static void superblock(void **state)
 {
 	struct wal_super s = { .lanes = 3, .buf_size = 2048, .entries = 128, .bufs = 9,
-			       .created_ms = 12, .wal_class = WAL_NVMM }, t;
+			       .created_ms = 12, .class = CLASS_NVMM }, t;
 
 	(void)state;
 	assert_int_equal(super_decode(&s), SUPER_BLANK);

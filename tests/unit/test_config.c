@@ -156,7 +156,7 @@ static void command_line(void **state)
 			      "volatile", "--ring", "socket", "--workers", "3", "--pool-size=64M",
 			      "--buffer-size", "2048", "--body-max", "1M", "--doctor", NULL), CONFIG_RUN);
 	assert_int_equal(a.c.nlisten, 3);
-	assert_int_equal(a.c.class, WAL_VOLATILE);
+	assert_int_equal(a.c.class, CLASS_VOLATILE);
 	assert_int_equal(a.c.ring, CONFIG_RING_SOCKET);
 	assert_int_equal(a.c.workers, 3);
 	assert_int_equal(a.c.pool_bytes, 64 * MIB);
@@ -193,7 +193,7 @@ static void command_line_refused(void **state)
 	refused(W("not a number"), "--workers", "two");
 	refused(W("not a number"), "--workers", "-1");
 	refused(W("not a number"), "--workers", "");
-	refused(W("--class", "\"best\"", "auto" WAL_CLASS_WORDS), "--class", "best");
+	refused(W("--class", "\"best\"", "auto" CLASS_WORDS), "--class", "best");
 	refused(W("--class"), "--class", "nvm");
 	refused(W("--buffer-size", "2048|4096"), "--buffer-size", "1024");
 	refused(W("--store", "empty"), "--store", "");
@@ -277,7 +277,7 @@ static void file(void **state)
 	assert_string_equal(a.c.store, "/a b#c");
 	assert_int_equal(a.c.workers, 2);
 	assert_int_equal(a.c.retain_ms, 7ull * 86400000);
-	assert_int_equal(a.c.class, WAL_NONE);
+	assert_int_equal(a.c.class, CLASS_NONE);
 	assert_int_equal(a.c.pool_bytes, 512 * MIB);
 	done(&a);
 	/* The command line wins; its --listen replace the file's. */
@@ -297,7 +297,7 @@ static void file_is_refused(void **state)
 	file_refused(W(":1: ", "unknown key \"\""), " = 1\n");
 	file_refused(W(":3: workers: ", "twice", "line 1"), "workers = 1\n#\nworkers = 1\n");
 	file_refused(W(":1: workers: ", "out of range", "1 to 256"), "workers = 0\n");
-	file_refused(W(":1: class: ", "auto" WAL_CLASS_WORDS), "class = best\n");
+	file_refused(W(":1: class: ", "auto" CLASS_WORDS), "class = best\n");
 	file_refused(W(":1: doctor: ", "command line only"), "doctor = yes\n");
 	file_refused(W(":1: config: ", "command line only"), "config = x\n");
 	file_refused(W(":1: listen: ", "localhost:80", "127.0.0.1:8080"), "listen = localhost:80\n");
@@ -320,7 +320,7 @@ static void help_and_version(void **state)
 {
 	static const char *const words[] = {
 		"--listen ADDR:PORT", "--store DIR", "--nvmm DIR|/dev/daxX.Y",
-		"--class auto" WAL_CLASS_WORDS, "--ring auto|uring|socket|paste",
+		"--class auto" CLASS_WORDS, "--ring auto|uring|socket|paste",
 		"--nic vnet:IFNAME", "--busy-poll USEC",
 		"--workers N|auto", "--pool-size BYTES", "--buffer-size 2048|4096",
 		"--config FILE", "--doctor", "--version", "--help",
@@ -555,8 +555,8 @@ static void each_text(void **state)
 	assert_string_equal(config_ring_name(4), "?");
 	for (unsigned i = 0; i < 5; i++) {
 		static const struct { const char *name; unsigned class; } classes[] = {
-			{ "auto", CONFIG_CLASS_AUTO }, { "nvmm", WAL_NVMM }, { "fsync", WAL_FSYNC },
-			{ "volatile", WAL_VOLATILE }, { "none", WAL_NONE },
+			{ "auto", CONFIG_CLASS_AUTO }, { "nvmm", CLASS_NVMM }, { "fsync", CLASS_FSYNC },
+			{ "volatile", CLASS_VOLATILE }, { "none", CLASS_NONE },
 		};
 
 		assert_int_equal(load(&a, "--class", classes[i].name, NULL), CONFIG_RUN);
@@ -567,7 +567,7 @@ static void each_text(void **state)
 	refused(W("--nic: \"vnet:a b\""), "--nic", "vnet:a b");
 	refused(W("--nic: \"vnet:a\tb\""), "--nic", "vnet:a\tb");
 	refused(W("--pid-file: is empty: accepted is a path"), "--pid-file=");
-	refused(W("--class: \"\" is not one of them: accepted is auto" WAL_CLASS_WORDS), "--class=");
+	refused(W("--class: \"\" is not one of them: accepted is auto" CLASS_WORDS), "--class=");
 	refused(W("--class: \"fsync|volatile\" is not one of them"), "--class=fsync|volatile");
 	refused(W("--unix-mode: \"00777\""), "--unix-mode", "00777");
 	refused(W("--unix-mode: \"1000\""), "--unix-mode", "1000");
@@ -591,7 +591,7 @@ static void words(void **state)
 		{ "--12345678901234567890123456789012", "\"--12345678901234567890123456789012\" is not an option: "
 		  "pasted --help lists them" },
 		{ "--store", "--store: needs a value: DIR" }, { "--class", "--class: needs a value: "
-		  "auto" WAL_CLASS_WORDS }, { "--config", "--config: needs a value: FILE" },
+		  "auto" CLASS_WORDS }, { "--config", "--config: needs a value: FILE" },
 		{ "--help=", "--help: takes no value" }, { "--adopt=1", "--adopt: takes no value" },
 	};
 	struct attempt a;
@@ -617,7 +617,7 @@ static void words(void **state)
 	assert_non_null(strstr(a.out, "\n  --workers N|auto\n      threads, each with a lane of its own; auto: one per "
 			       "CPU it may use [auto]\n  --pool-size BYTES|auto\n"));
 	assert_non_null(strstr(a.out, "\n  --nvmm DIR|/dev/daxX.Y\n      persistent memory for the write-ahead log and "
-			       "the buffers\n  --class auto" WAL_CLASS_WORDS "\n"));
+			       "the buffers\n  --class auto" CLASS_WORDS "\n"));
 	assert_non_null(strstr(a.out, "\n  --help\n      print this and exit\n\nBYTES take K, M, G, T; TIME takes ms, "
 			       "s, m, h, d.  pasted(8), pasted.conf(5).\n"));
 	done(&a);

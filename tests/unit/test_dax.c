@@ -122,19 +122,19 @@ static void the_weakest_of_what_is_below(void **state)
 /* /dev/null stands for a device-dax: its number is in this sysfs. */
 static void what_is_probed(void **state)
 {
-	enum wal_class found;
+	enum durability_class found;
 	char why[512];
 
 	(void)state;
 	device("char", "1:3", "platform/hmem.0/dax9.0", NULL, NULL);
 	sh("echo 1073741824 > %s/dev/char/1:3/size", root);
 	assert_int_equal(pm_probe("/dev/null", &found, why, sizeof(why)), 0);
-	assert_int_equal(found, WAL_VOLATILE);
+	assert_int_equal(found, CLASS_VOLATILE);
 	assert_non_null(strstr(why, "no NVDIMM"));
 	device("char", "1:3", "ndbus7/region7/dax7.1/dax7.0", "ndbus7/region7", "memory_controller");
 	sh("echo 1073741824 > %s/dev/char/1:3/size", root);
 	assert_int_equal(pm_probe("/dev/null", &found, why, sizeof(why)), 0);
-	assert_int_equal(found, WAL_NVMM);
+	assert_int_equal(found, CLASS_NVMM);
 }
 
 static void buffers_are_where_they_can_be_mapped(void **state)
@@ -151,7 +151,7 @@ static void buffers_are_where_they_can_be_mapped(void **state)
 }
 
 /* In a process of its own: no file is made but with that error. */
-static int probe_without_room(int err, enum wal_class want, int want_err)
+static int probe_without_room(int err, enum durability_class want, int want_err)
 {
 	struct sock_filter f[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -162,7 +162,7 @@ static int probe_without_room(int err, enum wal_class want, int want_err)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog p = { sizeof(f) / sizeof(*f), f };
-	enum wal_class found = WAL_NONE;
+	enum durability_class found = CLASS_NONE;
 	char why[512] = "";
 	int res;
 
@@ -178,13 +178,13 @@ static int probe_without_room(int err, enum wal_class want, int want_err)
 static void no_room_to_probe(void **state)
 {
 	static const struct { int err, want; } row[] = { { ENOSPC, 0 }, { EDQUOT, 0 }, { EACCES, -EACCES } };
-	enum wal_class here;
+	enum durability_class here;
 	char why[512];
 	int res;
 
 	(void)state;
 	assert_int_equal(pm_probe(".", &here, why, sizeof(why)), 0);
-	if (here != WAL_FSYNC)
+	if (here != CLASS_FSYNC)
 		return;			/* memory is asked for by name, and never full for good */
 	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		pid_t pid = fork();
@@ -248,7 +248,7 @@ static void the_environment(void **state)
 {
 	static const char *const names[] = { "PMEM_IS_PMEM_FORCE", "PMEM_NO_FLUSH" };
 	static const char *const fine[] = { "", "0", "no", "2" };
-	enum wal_class found;
+	enum durability_class found;
 	char why[512], words[64];
 
 	(void)state;
@@ -268,7 +268,7 @@ static void the_environment(void **state)
 
 static void what_a_place_is(void **state)
 {
-	enum wal_class found = WAL_NVMM;
+	enum durability_class found = CLASS_NVMM;
 	char why[512] = "of before";
 
 	(void)state;
@@ -278,7 +278,7 @@ static void what_a_place_is(void **state)
 	assert_string_equal(why, "/proc/self/stat is neither a directory nor a device-dax");
 	assert_int_equal(pm_probe("/dev/full", &found, why, sizeof(why)), -ENOTDIR);
 	assert_int_equal(pm_probe("/dev/shm", &found, why, sizeof(why)), 0);
-	assert_int_equal(found, WAL_VOLATILE);
+	assert_int_equal(found, CLASS_VOLATILE);
 	assert_string_equal(why, "/dev/shm is in memory (tmpfs)");
 	device("char", "1:3", "pci0000:00/virtio3/ndbus6/region6/dax6.1/dax6.0", NULL, NULL);
 	sh("echo 1073741824 > %s/dev/char/1:3/size", root);
@@ -287,15 +287,15 @@ static void what_a_place_is(void **state)
 	device("char", "1:3", "ndbus5/region5/dax5.1/dax5.0", "ndbus5/region5", "cpu_cache");
 	sh("echo 1073741824 > %s/dev/char/1:3/size", root);
 	assert_int_equal(pm_probe("/dev/null", &found, why, sizeof(why)), 0);
-	assert_int_equal(found, WAL_NVMM_EADR);
+	assert_int_equal(found, CLASS_NVMM_EADR);
 	assert_string_equal(why, "/dev/null is a device-dax, and the platform flushes its caches at power loss");
 	sh("echo memory_controller > %s/devices/ndbus5/region5/persistence_domain", root);
 	assert_int_equal(pm_probe("/dev/null", &found, why, sizeof(why)), 0);
-	assert_int_equal(found, WAL_NVMM);
+	assert_int_equal(found, CLASS_NVMM);
 	assert_string_equal(why, "/dev/null is a device-dax");
 	sh("echo unknown > %s/devices/ndbus5/region5/persistence_domain", root);
 	assert_int_equal(pm_probe("/dev/null", &found, why, sizeof(why)), 0);
-	assert_int_equal(found, WAL_VOLATILE);
+	assert_int_equal(found, CLASS_VOLATILE);
 	assert_memory_equal(why, "/dev/null is a device-dax, but the platform does not say", 54);
 	sh("echo 0 > %s/dev/char/1:3/size", root);	/* no memory: it is no device-dax */
 	assert_int_equal(pm_probe("/dev/null", &found, why, sizeof(why)), -ENOTDIR);

@@ -197,7 +197,7 @@ static int machine_begin(void **state)
 {
 	(void)state;
 	memset(&machine, 0, sizeof(machine));
-	machine.found.store = WAL_FSYNC;
+	machine.found.store = CLASS_FSYNC;
 	strcpy(machine.found.store_why, "a disk");
 	machine.ring = &ring_uring;
 	machine.ring_why = "";
@@ -302,7 +302,7 @@ static void test_class(void **state)
 {
 	(void)state;
 	expect("class", "store", "class     fsync: a disk\n");
-	config.class = WAL_NVMM;
+	config.class = CLASS_NVMM;
 	expect("class", "store", "class     none can be had: --class nvmm is more than %s can give: a disk: accepted "
 	       "is --class auto or fsync, or a --nvmm on a DAX file system or a device-dax; pasted --doctor says "
 	       "more\n", config.store);
@@ -362,11 +362,11 @@ static void test_store_wrong(void **state)
 	machine.found.store_why[0] = '\0';
 	expect("store", "nvmm", "store     %s: %s\n" TO "Input/output error\n" SDA, config.store, mount);
 	machine.found.store_err = 0;
-	machine.found.store = WAL_VOLATILE;
+	machine.found.store = CLASS_VOLATILE;
 	strcpy(machine.found.store_why, "it is memory");
 	expect("store", "nvmm", "store     %s: %s\n          it is memory\n" TO "put --store on a disk; or ask for "
 	       "--class volatile, which survives a crash of the process only\n", config.store, mount);
-	machine.found.store = WAL_NVMM_EADR;
+	machine.found.store = CLASS_NVMM_EADR;
 	expect("store", "nvmm", "store     %s: %s\n          it is memory\n" SDA, config.store, mount);
 	strcpy(machine.found.store_why, "100%d of it");	/* words are no format */
 	expect("store", "nvmm", "store     %s: %s\n          100%%d of it\n" SDA, config.store, mount);
@@ -547,13 +547,13 @@ static void test_nvmm(void **state)
 	       TO "mount it with -o dax, if the device below is persistent memory\n", dir, mount);
 	machine.found.nvmm_err = 0;
 	strcpy(machine.found.nvmm_why, "so it is");
-	for (enum wal_class c = 0; c < 100; c++) {	/* proven: no more to say */
+	for (enum durability_class c = 0; c < 100; c++) {	/* proven: no more to say */
 		if (!class_needs_nvmm(c))
 			continue;
 		machine.found.nvmm = c;
 		expect("nvmm", "kernel", NONE_FOUND "nvmm      --nvmm %s: so it is\n", dir);
 	}
-	machine.found.nvmm = WAL_FSYNC;
+	machine.found.nvmm = CLASS_FSYNC;
 	put(ND "namespace0.0/mode", "fsdax");
 	machine.block = 1024;
 	put("proc/self/mountinfo", "22 1 8:1 / / rw - xfs /dev/pmem0 rw,dax=always\n");

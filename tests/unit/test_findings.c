@@ -27,7 +27,7 @@ static struct report rep;
 static int setup(void **state)
 {
 	(void)state;
-	world_init(&x, WAL_NVMM, pm_sim_new(), blk_sim_new(), &model);
+	world_init(&x, CLASS_NVMM, pm_sim_new(), blk_sim_new(), &model);
 	return 0;
 }
 
@@ -41,7 +41,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void again(enum wal_class cls)
+static void again(enum durability_class cls)
 {
 	teardown(NULL);
 	setup(NULL);
@@ -103,7 +103,7 @@ static void test_copies_in_the_store(void **state)
 {
 	(void)state;
 	for (int closed = 0; closed < 2; closed++) {
-		again(WAL_FSYNC);
+		again(CLASS_FSYNC);
 		assert_int_equal(world_open(&x, 2), 0);
 		put(0, 100);
 		put(1, 100);
@@ -277,7 +277,7 @@ static void test_missing_segments(void **state)
 
 	(void)state;
 	for (unsigned gone = 1; gone < 4; gone++) {
-		again(WAL_FSYNC);
+		again(CLASS_FSYNC);
 		assert_int_equal(world_open(&x, 2), 0);
 		put(0, 10);
 		grow(1, 3);
@@ -313,7 +313,7 @@ static void test_unknown_beginning(void **state)
 	uint64_t oldest, newest;
 
 	(void)state;
-	again(WAL_FSYNC);
+	again(CLASS_FSYNC);
 	x.retain_bytes = 4 * WORLD_SEGMENT;
 	assert_int_equal(world_open(&x, 1), 0);
 	do {
@@ -377,7 +377,7 @@ static void test_figures(void **state)
 	uint64_t end = SEG_DATA + frame(100) + frame(3001) + frame(55) + frame(56);
 
 	(void)state;
-	again(WAL_FSYNC);
+	again(CLASS_FSYNC);
 	assert_int_equal(world_open(&x, 2), 0);
 	put(1, 77);
 	put(0, 100);
@@ -419,7 +419,7 @@ static void test_figures(void **state)
 	assert_int_equal(rep.finding[0].reason, ABSENT_DAMAGE);
 	assert_int_equal(rep.lane[0].tail_bytes, 0);
 	/* In the wal: what is there only, and words that were never acknowledged. */
-	again(WAL_NVMM);
+	again(CLASS_NVMM);
 	assert_int_equal(world_open(&x, 2), 0);
 	put(1, 500);
 	put(1, 600);
@@ -445,7 +445,7 @@ static void test_expired_stays_expired(void **state)
 	uint64_t oldest, newest;
 
 	(void)state;
-	again(WAL_FSYNC);
+	again(CLASS_FSYNC);
 	x.retain_bytes = 8 * WORLD_SEGMENT;
 	assert_int_equal(world_open(&x, 2), 0);
 	put(0, 10);
@@ -508,7 +508,7 @@ static void test_progress(void **state)
 	struct rec_tool t;
 
 	(void)state;
-	again(WAL_FSYNC);
+	again(CLASS_FSYNC);
 	assert_int_equal(world_open(&x, 2), 0);
 	put(0, 10);
 	grow(1, 3);
@@ -530,7 +530,7 @@ static void test_progress(void **state)
 			assert_in_range(total, 4 * WORLD_SEGMENT, 6 * WORLD_SEGMENT);
 		assert_true(most > 0 && most <= total);
 	}
-	again(WAL_NVMM);
+	again(CLASS_NVMM);
 	assert_int_equal(world_open(&x, 1), 0);
 	for (unsigned i = 0; i < 4; i++)
 		put(0, 1000);

@@ -82,7 +82,7 @@ static int setup(void **state)
 {
 	static struct head_common common;
 	struct store_options o = {
-		.store_dir = "/store", .nvmm_path = "/nvmm", .class = WAL_NVMM, .lanes = 1,
+		.store_dir = "/store", .nvmm_path = "/nvmm", .class = CLASS_NVMM, .lanes = 1,
 		.pool_bytes = BUFS * BUF, .buf_size = BUF, .segment_bytes = SEG_BYTES_MIN,
 		.record_bytes_max = 16384,
 	};

@@ -28,7 +28,7 @@ static struct model model;
 static int setup(void **state)
 {
 	(void)state;
-	world_init(&x, WAL_FSYNC, pm_sim_new(), blk_sim_new(), &model);
+	world_init(&x, CLASS_FSYNC, pm_sim_new(), blk_sim_new(), &model);
 	return 0;
 }
 
@@ -45,7 +45,7 @@ static int teardown(void **state)
 static struct seg_header header(char who, uint32_t lane, uint64_t segno, uint32_t cls, uint64_t made)
 {
 	struct seg_header h = { .lane = lane, .segno = segno, .first_seq = 1, .first_batch = 1, .salt = 77,
-		.bytes = BYTES, .wal_class = cls, .created_ms = made };
+		.bytes = BYTES, .class = cls, .created_ms = made };
 
 	memset(h.store_uuid, who, sizeof(h.store_uuid));
 	seg_header_encode(&h);
@@ -126,20 +126,20 @@ static void test_of_the_segments(void **state)
 	struct seg_header h;
 
 	(void)state;
-	put('a', 0, 1, WAL_FSYNC, 5000);
-	put('a', 0, 2, WAL_FSYNC, 7000);
-	put('a', 1, 1, WAL_FSYNC, 4000);
-	h = header('a', 1, 2, WAL_FSYNC, 9000);		/* the newest says how large they are now */
+	put('a', 0, 1, CLASS_FSYNC, 5000);
+	put('a', 0, 2, CLASS_FSYNC, 7000);
+	put('a', 1, 1, CLASS_FSYNC, 4000);
+	h = header('a', 1, 2, CLASS_FSYNC, 9000);		/* the newest says how large they are now */
 	h.bytes = 128 << 10;
 	seg_header_encode(&h);
 	put_at(&h, 1, 2, 3);
-	put('a', 2, 1, WAL_FSYNC, 6000);
+	put('a', 2, 1, CLASS_FSYNC, 6000);
 	b = made(NULL, false);
 	assert_int_equal(b.uuid[0], 'a');
 	assert_int_equal(b.uuid[15], 'a');
 	assert_int_equal(b.created_ms, 4000);
 	assert_int_equal(b.segment_bytes, 128 << 10);
-	assert_int_equal(b.wal_class, WAL_FSYNC);
+	assert_int_equal(b.class, CLASS_FSYNC);
 	assert_int_equal(b.flags & STOREFILE_WAL_ATTACHED, 0);
 	assert_string_equal(b.nvmm_path, "");
 }
@@ -149,7 +149,7 @@ static void test_either_copy(void **state)
 {
 	(void)state;
 	for (unsigned copies = 1; copies < 3; copies++) {
-		struct seg_header h = header('a', 0, 1, WAL_FSYNC, 3000 + copies);
+		struct seg_header h = header('a', 0, 1, CLASS_FSYNC, 3000 + copies);
 
 		teardown(NULL);
 		setup(NULL);
@@ -165,24 +165,24 @@ static void test_the_most(void **state)
 	struct storefile_block b;
 
 	(void)state;
-	put('b', 0, 1, WAL_FSYNC, 100);
-	put('a', 0, 2, WAL_FSYNC, 5000);
-	put('a', 0, 3, WAL_FSYNC, 6000);
-	put('c', 0, 4, WAL_NVMM, 9000);
+	put('b', 0, 1, CLASS_FSYNC, 100);
+	put('a', 0, 2, CLASS_FSYNC, 5000);
+	put('a', 0, 3, CLASS_FSYNC, 6000);
+	put('c', 0, 4, CLASS_NVMM, 9000);
 	for (unsigned i = 5; i < 9; i++) {		/* of another lane, or another number */
-		h = header('d', i < 7 ? 1 : 0, i < 7 ? i : i + 1, WAL_NVMM, 1);
+		h = header('d', i < 7 ? 1 : 0, i < 7 ? i : i + 1, CLASS_NVMM, 1);
 		put_at(&h, 0, i, 3);
 	}
 	b = made(NULL, false);
 	assert_int_equal(b.uuid[3], 'a');
 	assert_int_equal(b.created_ms, 5000);
-	assert_int_equal(b.wal_class, WAL_FSYNC);
+	assert_int_equal(b.class, CLASS_FSYNC);
 	/* The last one that is its own says whether there was a wal. */
 	teardown(NULL);
 	setup(NULL);
-	put('a', 0, 1, WAL_FSYNC, 1000);
-	put('a', 0, 2, WAL_NVMM, 5000);
-	put('c', 0, 3, WAL_FSYNC, 9000);
+	put('a', 0, 1, CLASS_FSYNC, 1000);
+	put('a', 0, 2, CLASS_NVMM, 5000);
+	put('c', 0, 3, CLASS_FSYNC, 9000);
 	asks("where the wal is (nvmm)");
 }
 
@@ -190,10 +190,10 @@ static void test_the_most(void **state)
 static void test_a_tie(void **state)
 {
 	(void)state;
-	put('b', 0, 1, WAL_FSYNC, 9000);
-	put('a', 0, 2, WAL_FSYNC, 5000);
-	put('b', 1, 1, WAL_FSYNC, 9000);
-	put('a', 1, 2, WAL_FSYNC, 5000);
+	put('b', 0, 1, CLASS_FSYNC, 9000);
+	put('a', 0, 2, CLASS_FSYNC, 5000);
+	put('b', 1, 1, CLASS_FSYNC, 9000);
+	put('a', 1, 2, CLASS_FSYNC, 5000);
 	assert_int_equal(made(NULL, false).uuid[0], 'a');
 }
 
@@ -203,11 +203,11 @@ static void test_many(void **state)
 	struct storefile_block b;
 
 	(void)state;
-	put('A', 0, 60, WAL_FSYNC, 5000);
-	put('A', 0, 59, WAL_FSYNC, 4000);
+	put('A', 0, 60, CLASS_FSYNC, 5000);
+	put('A', 0, 59, CLASS_FSYNC, 4000);
 	for (unsigned i = 1; i < 20; i++)
-		put((char)('B' + i), 0, 59 - i, WAL_FSYNC, 6000 + i);
-	put('A', 0, 20, WAL_FSYNC, 3000);
+		put((char)('B' + i), 0, 59 - i, CLASS_FSYNC, 6000 + i);
+	put('A', 0, 20, CLASS_FSYNC, 3000);
 	b = made(NULL, false);
 	assert_int_equal(b.uuid[0], 'A');
 	assert_int_equal(b.created_ms, 3000);
@@ -219,27 +219,27 @@ static void test_the_last_of_each_lane(void **state)
 	struct storefile_block b;
 
 	(void)state;
-	put('a', 0, 1, WAL_NVMM, 1000);			/* it was changed since */
-	put('a', 0, 2, WAL_FSYNC, 2000);
+	put('a', 0, 1, CLASS_NVMM, 1000);			/* it was changed since */
+	put('a', 0, 2, CLASS_FSYNC, 2000);
 	asks(NULL);
 	teardown(NULL);
 	setup(NULL);
-	put('a', 0, 1, WAL_FSYNC, 1000);
-	put('a', 0, 2, WAL_NVMM_EADR, 2000);
-	put('a', 1, 1, WAL_FSYNC, 2000);
+	put('a', 0, 1, CLASS_FSYNC, 1000);
+	put('a', 0, 2, CLASS_NVMM_EADR, 2000);
+	put('a', 1, 1, CLASS_FSYNC, 2000);
 	asks("where the wal is (nvmm-eadr)");
 	b = made(NULL, true);
 	assert_int_equal(b.uuid[0], 'a');
 	teardown(NULL);
 	setup(NULL);
-	put('a', 0, 1, WAL_FSYNC, 1000);
-	put('a', 1, 1, WAL_VOLATILE, 2000);
-	put('a', 2, 1, WAL_NVMM, 2000);			/* the first that had one */
+	put('a', 0, 1, CLASS_FSYNC, 1000);
+	put('a', 1, 1, CLASS_VOLATILE, 2000);
+	put('a', 2, 1, CLASS_NVMM, 2000);			/* the first that had one */
 	asks("where the wal is (volatile)");
 	teardown(NULL);
 	setup(NULL);
-	put('a', 0, 1, WAL_NVMM, 1000);
-	put('a', 1, 1, WAL_FSYNC, 2000);
+	put('a', 0, 1, CLASS_NVMM, 1000);
+	put('a', 1, 1, CLASS_FSYNC, 2000);
 	asks("where the wal is (nvmm)");
 }
 
@@ -253,7 +253,7 @@ static void test_of_no_class(void **state)
 		teardown(NULL);
 		setup(NULL);
 		put('a', 0, 1, none[i], 1000);
-		put('a', 1, 1, WAL_FSYNC, 1000);
+		put('a', 1, 1, CLASS_FSYNC, 1000);
 		asks("where the wal is (no segment says whether there was one)");
 		/* What cannot be known is not made up for the next one. */
 		made(NULL, true);
@@ -261,16 +261,16 @@ static void test_of_no_class(void **state)
 	teardown(NULL);
 	setup(NULL);
 	put('a', 0, 1, 0, 1000);
-	put('a', 1, 1, WAL_VOLATILE, 1000);
+	put('a', 1, 1, CLASS_VOLATILE, 1000);
 	asks("where the wal is (volatile)");
 	teardown(NULL);
 	setup(NULL);
 	put('a', 0, 1, 0, 1000);			/* but a later one does */
-	put('a', 0, 2, WAL_FSYNC, 2000);
+	put('a', 0, 2, CLASS_FSYNC, 2000);
 	asks(NULL);
 	teardown(NULL);
 	setup(NULL);
-	put('a', 0, 1, WAL_NONE, 1000);
+	put('a', 0, 1, CLASS_NONE, 1000);
 	asks(NULL);
 }
 
@@ -281,11 +281,11 @@ static void test_other_formats(void **state)
 
 	(void)state;
 	for (unsigned what = 0; what < 4; what++) {
-		struct seg_header h = header('a', 0, 2, WAL_FSYNC, 1000);
+		struct seg_header h = header('a', 0, 2, CLASS_FSYNC, 1000);
 
 		teardown(NULL);
 		setup(NULL);
-		put('a', 0, 1, WAL_FSYNC, 1000);
+		put('a', 0, 1, CLASS_FSYNC, 1000);
 		if (what < 2)
 			h.version++;
 		else
@@ -311,7 +311,7 @@ static void test_of_the_wal(void **state)
 		teardown(NULL);
 		setup(NULL);
 		blk = blk_sim_ops(x.blk);
-		x.cls = WAL_NVMM;
+		x.cls = CLASS_NVMM;
 		assert_int_equal(world_open(&x, 1), 0);
 		assert_int_equal(world_record(&x, 0, 100, false), 0);
 		assert_int_equal(world_commit(&x, 0), 0);
@@ -322,7 +322,7 @@ static void test_of_the_wal(void **state)
 			struct pm_sim *pm = pm_sim_killed(x.pm);
 
 			world_fini(&x);
-			world_init(&x, WAL_NVMM, pm, after, &model);
+			world_init(&x, CLASS_NVMM, pm, after, &model);
 		}
 		blk = blk_sim_ops(x.blk);
 		assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/store"), 0);
@@ -335,7 +335,7 @@ static void test_of_the_wal(void **state)
 			world_tool(&x, &t);
 			t.nvmm_path = WORLD_NVMM;
 			assert_int_equal(store_check(&t, &rep), 0);
-			assert_int_equal(rep.wal_class, WAL_NVMM);
+			assert_int_equal(rep.class, CLASS_NVMM);
 			assert_string_equal(rep.nvmm_path, WORLD_NVMM);
 			assert_true(rep.unclean);
 			assert_int_equal(rep.lane[0].replay_records, 1);
@@ -352,7 +352,7 @@ static void test_of_the_wal(void **state)
 		assert_int_equal(found, STOREFILE_BAD);
 		b = made(WORLD_NVMM, false);
 		assert_memory_equal(b.uuid, was.uuid, sizeof(b.uuid));
-		assert_int_equal(b.wal_class, WAL_NVMM);
+		assert_int_equal(b.class, CLASS_NVMM);
 		assert_in_range(b.created_ms, was.created_ms, was.created_ms + 1000);
 		/* No wal is attached any more: it was moved into the segments. */
 		assert_int_equal(b.flags & (STOREFILE_WAL_ATTACHED | STOREFILE_OPEN), 0);
@@ -370,7 +370,7 @@ static void test_its_wal_is_there(void **state)
 	struct rec_tool t;
 
 	(void)state;
-	x.cls = WAL_NVMM;
+	x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&x, 1), 0);
 	assert_int_equal(world_record(&x, 0, 100, false), 0);
 	assert_int_equal(world_commit(&x, 0), 0);
@@ -379,12 +379,12 @@ static void test_its_wal_is_there(void **state)
 		struct pm_sim *pm = pm_sim_killed(x.pm);
 
 		world_fini(&x);
-		world_init(&x, WAL_NVMM, pm, after, &model);
+		world_init(&x, CLASS_NVMM, pm, after, &model);
 	}
 	blk = blk_sim_ops(x.blk);
 	assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/log/000/00000001.seg"), 0);
 	blk->unlink(blk->ctx, NULL, WORLD_STORE "/log/000/00000002.seg");
-	put('z', 0, 1, WAL_FSYNC, 1000);
+	put('z', 0, 1, CLASS_FSYNC, 1000);
 	for (unsigned i = 0; i < 3; i++) {
 		uint64_t n, m;
 		uint8_t *wal = pm_sim_bytes(x.pm, WORLD_NVMM "/wal", &n);
@@ -413,27 +413,27 @@ static void test_of_no_size(void **state)
 	const struct blk_ops *blk;
 
 	(void)state;
-	x.cls = WAL_VOLATILE;
+	x.cls = CLASS_VOLATILE;
 	assert_int_equal(world_open(&x, 1), 0);
 	{
 		struct blk_sim *after = blk_sim_killed(x.blk);
 		struct pm_sim *pm = pm_sim_killed(x.pm);
 
 		world_fini(&x);
-		world_init(&x, WAL_VOLATILE, pm, after, &model);
+		world_init(&x, CLASS_VOLATILE, pm, after, &model);
 	}
 	blk = blk_sim_ops(x.blk);
 	assert_int_equal(blk->unlink(blk->ctx, NULL, WORLD_STORE "/store"), 0);
 	blk->unlink(blk->ctx, NULL, WORLD_STORE "/log/000/00000001.seg");
 	b = made(WORLD_NVMM, false);
 	assert_int_equal(b.segment_bytes, 64u << 20);
-	assert_int_equal(b.wal_class, WAL_VOLATILE);
+	assert_int_equal(b.class, CLASS_VOLATILE);
 }
 
 /* A start does not make it again: it says who does. */
 static void test_a_start_asks(void **state)
 {
-	struct store_options o = { .store_dir = WORLD_STORE, .class = WAL_FSYNC, .lanes = 1, .buf_size = WORLD_BUF,
+	struct store_options o = { .store_dir = WORLD_STORE, .class = CLASS_FSYNC, .lanes = 1, .buf_size = WORLD_BUF,
 		.pool_bytes = WORLD_BUFS * WORLD_BUF, .segment_bytes = BYTES, .record_bytes_max = 4096,
 		.pm = pm_sim_ops(x.pm), .blk = blk_sim_ops(x.blk) };
 	enum storefile_found found;
@@ -441,7 +441,7 @@ static void test_a_start_asks(void **state)
 	struct store *w;
 
 	(void)state;
-	put('a', 0, 1, WAL_FSYNC, 1000);
+	put('a', 0, 1, CLASS_FSYNC, 1000);
 	assert_int_equal(store_open(&w, &o, why, sizeof(why)), STORE_EFORMAT);
 	assert_string_equal(why, WORLD_STORE ": its file `store` is lost, or damaged beyond use; the segments are "
 			    "there: `pasted-recover repair` makes it again from them");

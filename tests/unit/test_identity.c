@@ -37,7 +37,7 @@ static int teardown(void **state)
 
 /* ---- the store file ---- */
 
-static const struct storefile_block wanted = { .segment_bytes = 128 << 10, .wal_class = WAL_FSYNC };
+static const struct storefile_block wanted = { .segment_bytes = 128 << 10, .class = CLASS_FSYNC };
 
 static void create(struct blk_sim *s)
 {
@@ -186,9 +186,9 @@ static void test_one_copy_is_certain(void **state)
 	create(s);
 	assert_int_equal(storefile_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), 0);
 	blk_sim_step(s, one_is_certain, s);
-	assert_int_equal(storefile_update(&st, STOREFILE_OPEN, WAL_NVMM, "/n", 64 << 10), 0);
+	assert_int_equal(storefile_update(&st, STOREFILE_OPEN, CLASS_NVMM, "/n", 64 << 10), 0);
 	assert_int_equal(in_doubt(s), 0);
-	assert_int_equal(storefile_update(&st, 0, WAL_FSYNC, "", 64 << 10), 0);
+	assert_int_equal(storefile_update(&st, 0, CLASS_FSYNC, "", 64 << 10), 0);
 	assert_int_equal(in_doubt(s), 0);
 	blk_sim_step(s, NULL, NULL);
 	storefile_close(&st);
@@ -205,7 +205,7 @@ static void test_what_is_read_is_there(void **state)
 	create(s);
 	assert_int_equal(storefile_open(&st, blk_sim_ops(s), "/s", false, NULL, 0), 0);
 	blk_sim_fault(s, SIM_SYNC, 1, 1, EIO);
-	assert_int_equal(storefile_update(&st, STOREFILE_OPEN, WAL_NVMM, "/n", 64 << 10), -EIO);
+	assert_int_equal(storefile_update(&st, STOREFILE_OPEN, CLASS_NVMM, "/n", 64 << 10), -EIO);
 	storefile_close(&st);
 	dead = blk_sim_killed(s);
 	assert_int_equal(storefile_open(&st, blk_sim_ops(dead), "/s", false, NULL, 0), 0);

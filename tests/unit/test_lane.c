@@ -82,7 +82,7 @@ static void open_log(void)
 	seg_lane_free(&found);
 }
 
-static void setup(enum wal_class cls, uint64_t entries, uint32_t bufs)
+static void setup(enum durability_class cls, uint64_t entries, uint32_t bufs)
 {
 	struct walfile_want want = { .lanes = 1, .buf_size = BUF, .entries = entries, .bufs = bufs,
 				     .cls = cls };
@@ -255,7 +255,7 @@ static void adjacent_pieces_are_one(void **state)
 	uint32_t a, b;
 
 	(void)state;
-	setup(WAL_NVMM, 128, 16);
+	setup(CLASS_NVMM, 128, 16);
 	a = fill(1, 0, 0, 600);
 	b = fill(1, 600, 0, 300);
 	assert_int_equal(lane_add(l, &r, a, 0, 100), 0);
@@ -283,7 +283,7 @@ static void tiny_pieces_hold_no_buffers(void **state)
 	uint32_t at = 0;
 
 	(void)state;
-	setup(WAL_NVMM, 128, 16);
+	setup(CLASS_NVMM, 128, 16);
 	while (at < 5000) {
 		uint32_t n = at % 1000 == 400 ? 600 : 1 + at % 7;	/* now and then a large one */
 		uint32_t idx = fill(1, at, 9, n);
@@ -320,7 +320,7 @@ static void a_buffer_shared_by_two(void **state)
 	uint32_t a, b;
 
 	(void)state;
-	setup(WAL_NVMM, 128, 16);
+	setup(CLASS_NVMM, 128, 16);
 	a = fill(1, 0, 0, 1000);
 	b = fill(1, 0, 0, 1000);
 	assert_int_equal(lane_add(l, &r, a, 0, 500), 0);
@@ -357,7 +357,7 @@ static void small_pieces_without_a_free_buffer(void **state)
 	uint32_t a, b, last = FRAG_NIL, idx;
 
 	(void)state;
-	setup(WAL_NVMM, 128, 16);
+	setup(CLASS_NVMM, 128, 16);
 	a = fill(1, 0, 0, 1000);
 	b = fill(1, 0, 0, 1000);
 	while ((idx = pool_take(&w.pool)) != FRAG_NIL) {
@@ -408,7 +408,7 @@ static void too_large(void **state)
 	int err = 0;
 
 	(void)state;
-	setup(WAL_NVMM, 64, 64);
+	setup(CLASS_NVMM, 64, 64);
 	assert_int_equal(lane_admit(l, 40001), -EFBIG);
 	assert_int_equal(lane_admit(l, 1000), 0);
 	a = fill(1, 0, 0, BUF);
@@ -425,7 +425,7 @@ static void too_large(void **state)
  * as it was. */
 static void the_largest(void **state)
 {
-	static const enum wal_class classes[] = { WAL_NVMM, WAL_FSYNC };
+	static const enum durability_class classes[] = { CLASS_NVMM, CLASS_FSYNC };
 
 	(void)state;
 	for (unsigned k = 0; k < 2; k++) {
@@ -469,7 +469,7 @@ static void what_is_small(void **state)
 	uint32_t a, nfree;
 
 	(void)state;
-	setup(WAL_NVMM, 512, 16);
+	setup(CLASS_NVMM, 512, 16);
 	a = fill(1, 0, 0, BUF);
 	assert_int_equal(lane_add(l, &r, a, 0, 1), 0);
 	assert_int_equal(lane_add(l, &r, a, 1000, LANE_GATHER + 1), 0);
@@ -504,7 +504,7 @@ static void refused_pieces_keep_nothing(void **state)
 		struct frags r = FRAGS_INIT, was;
 		uint32_t a, nfree, nodes, holds;
 
-		setup(WAL_NVMM, 512, 16);
+		setup(CLASS_NVMM, 512, 16);
 		a = fill(1, 0, 0, BUF);
 		assert_int_equal(lane_add(l, &r, a, 0, 600), 0);
 		was = r;
@@ -544,7 +544,7 @@ static void words_left(uint64_t n)
 static void admission(void **state)
 {
 	(void)state;
-	setup(WAL_NVMM, 512, 64);
+	setup(CLASS_NVMM, 512, 64);
 	words_left(50);			/* 18 frags are guessed, and a sixteenth of the ring is left */
 	assert_int_equal(lane_admit(l, 10240), 0);
 	assert_int_equal(lane_admit(l, 11264), -EAGAIN);
@@ -584,15 +584,15 @@ static void admission(void **state)
 	w.pool.nodes_left = 2 * 64 + 1024;
 	teardown(true);
 
-	setup(WAL_NVMM, 512, 16);		/* half of the buffers for one record at most */
+	setup(CLASS_NVMM, 512, 16);		/* half of the buffers for one record at most */
 	assert_int_equal(lane_admit(l, 16384), 0);
 	assert_int_equal(lane_admit(l, 16385), -EFBIG);
 	teardown(true);
-	setup(WAL_NVMM, 64, 64);		/* half of the words */
+	setup(CLASS_NVMM, 64, 64);		/* half of the words */
 	assert_int_equal(lane_admit(l, 25599), 0);
 	assert_int_equal(lane_admit(l, 25600), -EFBIG);
 	teardown(true);
-	setup(WAL_FSYNC, 0, 64);
+	setup(CLASS_FSYNC, 0, 64);
 	assert_int_equal(lane_admit(l, 40000), 0);
 	l->batch[0].nrec = LANE_BATCH_RECS;	/* nothing can be gathered while the other is on its way */
 	assert_int_equal(lane_admit(l, 10), 0);
@@ -642,7 +642,7 @@ static void a_ring_to_the_last_word(void **state)
 	struct scan_item it;
 
 	(void)state;
-	setup(WAL_NVMM, 64, 64);
+	setup(CLASS_NVMM, 64, 64);
 	for (uint64_t seq = 1; seq < 9; seq += 2) {
 		assert_int_equal(append_frags(31), seq);	/* CLOCK, 31, SEAL */
 		assert_int_equal(append_frags(31), 0);
@@ -679,7 +679,7 @@ static void a_stage_to_the_last_word(void **state)
 	uint32_t a;
 
 	(void)state;
-	setup(WAL_NVMM, 1 << 17, 8);
+	setup(CLASS_NVMM, 1 << 17, 8);
 	assert_int_equal(l->frags_max, FRAGS_MAX);
 	a = fill(1, 0, 0, BUF);
 	for (int turn = 0; turn < 2; turn++) {
@@ -704,11 +704,11 @@ static void a_stage_to_the_last_word(void **state)
 /* Each counter, through two turns, in each class. */
 static void counters(void **state)
 {
-	static const enum wal_class classes[] = { WAL_NVMM, WAL_VOLATILE, WAL_NONE };
+	static const enum durability_class classes[] = { CLASS_NVMM, CLASS_VOLATILE, CLASS_NONE };
 
 	(void)state;
 	for (size_t k = 0; k < 3; k++) {
-		bool none = classes[k] == WAL_NONE;
+		bool none = classes[k] == CLASS_NONE;
 		uint64_t bytes = 0, moved = 0;
 
 		setup(classes[k], 512, 64);
@@ -752,7 +752,7 @@ static void counters(void **state)
 static void a_slice_has_its_bytes(void **state)
 {
 	(void)state;
-	setup(WAL_NVMM, 512, 64);
+	setup(CLASS_NVMM, 512, 64);
 	for (unsigned i = 0; i < 6; i++) {
 		struct frags r = FRAGS_INIT;
 		uint32_t a = fill(1, 0, 0, 1000);
@@ -784,7 +784,7 @@ static void times(void **state)
 		const uint8_t *data;
 		uint64_t last[8];
 
-		setup(WAL_NVMM, 512, 128);
+		setup(CLASS_NVMM, 512, 128);
 		for (unsigned batch = 0; batch < 8; batch++) {
 			for (unsigned i = 0; i < 5; i++)
 				assert_true(append());
@@ -816,7 +816,7 @@ static void reclaim_looks_at_its_words(void **state)
 
 	(void)state;
 	for (int how = 0; how < 2; how++) {
-		setup(WAL_NVMM, 128, 32);
+		setup(CLASS_NVMM, 128, 32);
 		assert_true(append() && append());	/* a frag each: CLOCK, FRAG, SEAL, FRAG, SEAL */
 		assert_int_equal(lane_commit(l, 1), 0);
 		checkpoint(1 << 20);
@@ -833,7 +833,7 @@ static void reclaim_looks_at_its_words(void **state)
 static void the_background_is_asked(void **state)
 {
 	(void)state;
-	setup(WAL_NVMM, 256, 32);
+	setup(CLASS_NVMM, 256, 32);
 	assert_false(lane_asks(l, false) || lane_asks(l, true));
 	for (int turn = 0; turn < 3; turn++) {
 		assert_false(lane_owes(l));
@@ -872,13 +872,13 @@ static void the_background_is_asked(void **state)
 static void nothing_is_pending_in_a_failed_lane(void **state)
 {
 	(void)state;
-	setup(WAL_NVMM, 128, 32);
+	setup(CLASS_NVMM, 128, 32);
 	assert_true(append());
 	assert_true(lane_pending(l));
 	atomic_store(&l->failed, -EIO);
 	assert_false(lane_pending(l));
 	teardown(false);
-	setup(WAL_FSYNC, 0, 32);
+	setup(CLASS_FSYNC, 0, 32);
 	assert_true(append());
 	assert_int_equal(lane_commit(l, 1), 0);
 	assert_true(append());
@@ -896,12 +896,12 @@ static void nothing_is_pending_in_a_failed_lane(void **state)
 /* A lane goes on where its head says, with a share of the pool that does not begin at nought. */
 static void opens_at_the_head(void **state)
 {
-	struct walfile_want want = { .lanes = 2, .buf_size = BUF, .entries = 64, .bufs = 16, .cls = WAL_NVMM };
-	struct lane_params p = { .id = 1, .cls = WAL_NVMM, .pool = &w.pool, .record_bytes_max = 1ull << 40 };
+	struct walfile_want want = { .lanes = 2, .buf_size = BUF, .entries = 64, .bufs = 16, .cls = CLASS_NVMM };
+	struct lane_params p = { .id = 1, .cls = CLASS_NVMM, .pool = &w.pool, .record_bytes_max = 1ull << 40 };
 	struct walfile wal;
 
 	(void)state;
-	setup(WAL_NVMM, 64, 16);
+	setup(CLASS_NVMM, 64, 16);
 	lane_fini(l);
 	p.pm = pm_sim_ops(w.sim);
 	p.wal = &wal;
@@ -933,11 +933,11 @@ static void opens_at_the_head(void **state)
  * by then, while there is one, only when it is needed. */
 static void full_at_the_start(void **state)
 {
-	struct lane_params p = { .cls = WAL_FSYNC, .pool = &w.pool, .next_seq = 5, .record_bytes_max = 100,
+	struct lane_params p = { .cls = CLASS_FSYNC, .pool = &w.pool, .next_seq = 5, .record_bytes_max = 100,
 				 .segment_bytes = SEG_BYTES };
 
 	(void)state;
-	setup(WAL_FSYNC, 0, 16);
+	setup(CLASS_FSYNC, 0, 16);
 	lane_fini(l);
 	p.blk = w.blk;
 	p.seg = w.seg;
@@ -969,7 +969,7 @@ static void full_at_the_start(void **state)
 static void durable_when_commit_returns(void **state)
 {
 	(void)state;
-	setup(WAL_NVMM, 256, 32);
+	setup(CLASS_NVMM, 256, 32);
 	assert_int_equal(lane_commit(l, 5), 0);
 	assert_int_equal(lane_durable(l), 0);
 	assert_true(append() && append());
@@ -993,7 +993,7 @@ static void laps(void **state)
 	unsigned pushed = 0;
 
 	(void)state;
-	setup(WAL_NVMM, 64, 24);
+	setup(CLASS_NVMM, 64, 24);
 	while (l->next_seq < 400) {
 		while (append())
 			if (rnd() % 4 == 0)
@@ -1015,7 +1015,7 @@ static void pushed_back_when_full(void **state)
 	struct frags r;
 
 	(void)state;
-	setup(WAL_NVMM, 64, 128);
+	setup(CLASS_NVMM, 64, 128);
 	while (lane_admit(l, 100) == 0)
 		assert_true(append());
 	assert_int_equal(lane_admit(l, 100), -EAGAIN);
@@ -1046,7 +1046,7 @@ static void many_frags(void **state)
 	uint32_t a, n = 0;
 
 	(void)state;
-	setup(WAL_NVMM, 8192, 24);
+	setup(CLASS_NVMM, 8192, 24);
 	a = fill(1, 0, 0, BUF);
 	for (; n < 2500; n++) {			/* the pool's nodes do not last longer */
 		uint32_t len = n % 2 ? 13 : 11;
@@ -1136,7 +1136,7 @@ static int at_step(void *arg, enum pm_sim_op op)
 static void every_crash(void **state)
 {
 	(void)state;
-	setup(WAL_NVMM, 64, 16);
+	setup(CLASS_NVMM, 64, 16);
 	looked = steps = 0;
 	pm_sim_step(w.sim, at_step, NULL);
 	while (l->next_seq < 50) {
@@ -1208,7 +1208,7 @@ static void worker_and_checkpointer(void **state)
 	void *failure;
 
 	(void)state;
-	setup(WAL_VOLATILE, 256, 64);
+	setup(CLASS_VOLATILE, 256, 64);
 	pm = *l->pm;
 	pm.store = plain_store;
 	pm.flush = no_flush;
@@ -1243,7 +1243,7 @@ static void not_now_is_final_too(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		setup(WAL_NVMM, 128, 32);
+		setup(CLASS_NVMM, 128, 32);
 		assert_true(append());
 		assert_int_equal(lane_commit(l, 1), 0);
 		blk_sim_fault(w.disk, rows[i].op, 1, 1, rows[i].err);
@@ -1262,7 +1262,7 @@ static void a_checkpoint_without_room(void **state)
 	uint64_t writes, syncs;
 
 	(void)state;
-	setup(WAL_NVMM, 128, 32);
+	setup(CLASS_NVMM, 128, 32);
 	assert_true(append());
 	assert_int_equal(lane_commit(l, 1), 0);
 	checkpoint(1000);
@@ -1294,7 +1294,7 @@ static void a_failed_sync_is_final(void **state)
 	uint64_t syncs, writes;
 
 	(void)state;
-	setup(WAL_NVMM, 128, 32);
+	setup(CLASS_NVMM, 128, 32);
 	assert_true(append());
 	assert_int_equal(lane_commit(l, 1), 0);
 	blk_sim_fault(w.disk, SIM_SYNC, 1, 1, EIO);
@@ -1318,7 +1318,7 @@ static void a_failed_sync_is_final(void **state)
 static void a_damaged_word_ends_the_checkpoint(void **state)
 {
 	(void)state;
-	setup(WAL_NVMM, 128, 32);
+	setup(CLASS_NVMM, 128, 32);
 	assert_true(append() && append());
 	assert_int_equal(lane_commit(l, 1), 0);
 	l->ring[1] ^= 2;
@@ -1332,7 +1332,7 @@ static void no_room_for_a_segment(void **state)
 	int r;
 
 	(void)state;
-	setup(WAL_NVMM, 1024, 256);
+	setup(CLASS_NVMM, 1024, 256);
 	blk_sim_capacity(w.disk, blk_sim_used(w.disk) + 4096);
 	for (;;) {
 		while (l->next_seq % 64 && append())
@@ -1376,7 +1376,7 @@ static int complete(void)
 static void durable_when_synced(void **state)
 {
 	(void)state;
-	setup(WAL_FSYNC, 0, 64);
+	setup(CLASS_FSYNC, 0, 64);
 	assert_true(append() && append());
 	assert_int_equal(lane_commit(l, 1), 0);
 	assert_int_equal(lane_durable(l), 0);
@@ -1400,7 +1400,7 @@ static void groups_and_segments(void **state)
 	unsigned groups = 0;
 
 	(void)state;
-	setup(WAL_FSYNC, 0, 64);
+	setup(CLASS_FSYNC, 0, 64);
 	while (l->next_seq < 600) {
 		while (rnd() % 6 && append())
 			;
@@ -1430,7 +1430,7 @@ static void groups_and_segments(void **state)
 static void old_without_another(void **state)
 {
 	(void)state;
-	setup(WAL_FSYNC, 0, 64);
+	setup(CLASS_FSYNC, 0, 64);
 	assert_true(append());
 	assert_int_equal(lane_commit(l, 1), 0);
 	assert_int_equal(complete(), 0);
@@ -1451,7 +1451,7 @@ static void a_failed_commit_is_final(void **state)
 
 	(void)state;
 	for (int write = 0; write < 2; write++) {
-		setup(WAL_FSYNC, 0, 64);
+		setup(CLASS_FSYNC, 0, 64);
 		assert_true(append());
 		assert_int_equal(lane_commit(l, 1), 0);
 		assert_int_equal(complete(), 0);
@@ -1480,7 +1480,7 @@ static void a_commit_without_room(void **state)
 {
 	(void)state;
 	for (int again = 0; again < 2; again++) {
-		setup(WAL_FSYNC, 0, 64);
+		setup(CLASS_FSYNC, 0, 64);
 		assert_true(append());
 		assert_int_equal(lane_commit(l, 1), 0);
 		assert_int_equal(complete(), 0);
@@ -1519,7 +1519,7 @@ static void a_commit_without_room(void **state)
 static void zeros_that_are_not_synced(void **state)
 {
 	(void)state;
-	setup(WAL_FSYNC, 0, 64);
+	setup(CLASS_FSYNC, 0, 64);
 	assert_true(append());
 	blk_sim_fault(w.disk, SIM_WRITE, 1, 1, ENOSPC);
 	assert_int_equal(lane_commit(l, 2), 0);
@@ -1537,7 +1537,7 @@ static void no_room_on_the_disk(void **state)
 	struct frags r;
 
 	(void)state;
-	setup(WAL_FSYNC, 0, 64);
+	setup(CLASS_FSYNC, 0, 64);
 	blk_sim_capacity(w.disk, blk_sim_used(w.disk) + 4096);
 	seglog_prepare(w.seg);
 	for (;;) {
@@ -1608,7 +1608,7 @@ static uint64_t rotations(void)
  * next. */
 static void a_segment_to_the_last_byte(void **state)
 {
-	static const enum wal_class classes[] = { WAL_FSYNC, WAL_NVMM };
+	static const enum durability_class classes[] = { CLASS_FSYNC, CLASS_NVMM };
 	const uint32_t rest = SEG_BYTES - SEG_DATA - 2 * sizeof(struct frame_header) - 40000;
 
 	(void)state;
@@ -1653,7 +1653,7 @@ static void no_smaller_one_goes_first(void **state)
 	uint64_t sum;
 
 	(void)state;
-	setup(WAL_FSYNC, 0, 128);
+	setup(CLASS_FSYNC, 0, 128);
 	prepare();
 	for (uint64_t seq = 1; seq < 10; seq += 3) {
 		assert_int_equal(append_bytes(30000), seq);
@@ -1686,7 +1686,7 @@ static void room_behind_what_is_on_its_way(void **state)
 	for (uint32_t more = 0; more < 2; more++) {
 		uint64_t sum;
 
-		setup(WAL_FSYNC, 0, 128);
+		setup(CLASS_FSYNC, 0, 128);
 		assert_int_equal(append_bytes(30000), 1);
 		assert_int_equal(lane_commit(l, 1), 0);
 		assert_int_equal(append_bytes(rest + more), more ? 0 : 2);
@@ -1708,7 +1708,7 @@ static void room_behind_what_is_on_its_way(void **state)
 static void larger_than_a_segment(void **state)
 {
 	(void)state;
-	setup(WAL_NVMM, 512, 64);
+	setup(CLASS_NVMM, 512, 64);
 	l->record_max = 1 << 20;
 	prepare();
 	assert_int_equal(append_bytes(SEG_BYTES - SEG_DATA), 1);
@@ -1728,7 +1728,7 @@ static void what_a_batch_holds(void **state)
 
 	(void)state;
 	seg_bytes = 1 << 20;
-	setup(WAL_FSYNC, 0, 4200);
+	setup(CLASS_FSYNC, 0, 4200);
 	prepare();
 	a = fill(1, 0, 0, 1);
 	for (int batch = 0; batch < 2; batch++) {
@@ -1756,7 +1756,7 @@ static void what_a_batch_holds(void **state)
 
 	/* as if so many were in it */
 	seg_bytes = 16u << 20;
-	setup(WAL_FSYNC, 0, 64);
+	setup(CLASS_FSYNC, 0, 64);
 	assert_int_equal(l->batch_max, LANE_BATCH_BYTES);
 	b->niov = LANE_BATCH_IOVS - 2;
 	assert_int_equal(append_bytes(300), 0);
@@ -1770,7 +1770,7 @@ static void what_a_batch_holds(void **state)
 	assert_int_equal(b->bytes, LANE_BATCH_BYTES);
 	teardown(false);
 	seg_bytes = SEG_BYTES;
-	setup(WAL_FSYNC, 0, 64);
+	setup(CLASS_FSYNC, 0, 64);
 	assert_int_equal(l->batch_max, SEG_BYTES - SEG_DATA);
 	teardown(true);
 }
@@ -1806,7 +1806,7 @@ static void setup_beside(void)
 {
 	turn_err = 0;
 	turn_fn = NULL;
-	setup(WAL_FSYNC, 0, 128);
+	setup(CLASS_FSYNC, 0, 128);
 	w.aio.aio.call = call_later;
 	prepare();
 }
@@ -1976,7 +1976,7 @@ static void a_turn_that_fails(void **state)
 static void the_first_failure_stays(void **state)
 {
 	(void)state;
-	setup(WAL_FSYNC, 0, 64);
+	setup(CLASS_FSYNC, 0, 64);
 	assert_true(append());
 	blk_sim_fault(w.disk, SIM_SYNC, 1, 1, EIO);
 	assert_int_equal(lane_commit(l, 1), 0);
@@ -1986,7 +1986,7 @@ static void the_first_failure_stays(void **state)
 	assert_int_equal(lane_commit(l, 1), STORE_EGONE);
 	assert_int_equal(lane_durable(l), 0);
 	teardown(false);
-	setup(WAL_NVMM, 128, 32);
+	setup(CLASS_NVMM, 128, 32);
 	assert_true(append());
 	assert_int_equal(lane_commit(l, 1), 0);
 	atomic_store(&l->failed, STORE_EGONE);
@@ -2004,7 +2004,7 @@ static void none_names_nothing(void **state)
 	uint32_t a;
 
 	(void)state;
-	setup(WAL_NONE, 0, 16);
+	setup(CLASS_NONE, 0, 16);
 	a = fill(1, 0, 0, 500);
 	assert_int_equal(lane_admit(l, 500), 0);
 	assert_int_equal(lane_add(l, &r, a, 0, 500), 0);

@@ -220,7 +220,7 @@ int choose_class(const struct config *c, const struct findings *f, struct choice
 {
 	CHECK(f->store_err == 99);
 	out->class = script.class ? 0 : c->class;
-	out->nvmm = c->class == WAL_NVMM ? c->nvmm : NULL;
+	out->nvmm = c->class == CLASS_NVMM ? c->nvmm : NULL;
 	strcpy(out->why, "class why");
 	t("class ");
 	return script.class;
@@ -470,7 +470,7 @@ static int setup(void **state)
 	memset(&script, 0, sizeof(script));
 	script.config = (struct config){
 		.listen[0].len = 42, .nlisten = 1, .unix_mode = 0640, .store = (char *)"/store",
-		.class = WAL_FSYNC, .workers = 2, .pool_bytes = 1 << 20, .memory_bytes = UINT64_MAX,
+		.class = CLASS_FSYNC, .workers = 2, .pool_bytes = 1 << 20, .memory_bytes = UINT64_MAX,
 		.buf_size = 4096, .segment_bytes = 100, .head_bytes_max = 1000, .target_bytes_max = 2000,
 		.headers_max = 3, .body_bytes_max = 4000, .conns_max = 5000, .header_timeout_ms = 6,
 		.body_timeout_ms = 7000, .body_rate = 1024, .idle_timeout_ms = 8000, .write_timeout_ms = 9,
@@ -541,7 +541,7 @@ static void test_life(void **state)
 	(void)state;
 	expect(0, READY "wait(-1) " DRAIN "stopping(13,0) stop0 stop1 join0 join1 wait(-1) " DOWN);
 	script.config.pid_file = (char *)"/run/p";
-	script.config.class = WAL_NVMM;
+	script.config.class = CLASS_NVMM;
 	script.config.nvmm = (char *)"/pmem";
 	script.given = true;
 	assert_int_equal(run_main(NULL), 0);
@@ -554,7 +554,7 @@ static void test_life(void **state)
 static void test_class_none(void **state)
 {
 	(void)state;
-	script.config.class = WAL_NONE;
+	script.config.class = CLASS_NONE;
 	expect(0, LISTENING "waiting(none,6) open(recovering) fault service1 service2 leave +w0 +w1 NOTE[class=none "
 	       "(class why) ring=a-ring workers=2 store=none listening on addresses] notify[READY=1\nS] wait(-1) " DRAIN
 	       "stopping(13,0) stop0 stop1 join0 join1 wait(-1) " DOWN_SERVICE DOWN_STORE DOWN_DOOR DOWN_LISTEN
@@ -776,7 +776,7 @@ static void test_recovery_told(void **state)
 			       "of each lane, and 7 in the write-ahead log; 0 places damaged, 2 cannot be read now: "
 			       "pasted-recover check lists them] WARN[log/001/0000001f.seg, the last of its lane, cannot "
 			       "be read now: error -5; no worker writes there"));
-	script.config.class = WAL_NONE;				/* there is none */
+	script.config.class = CLASS_NONE;				/* there is none */
 	assert_int_equal(run_main(NULL), 0);
 	assert_non_null(strstr(shared->text, "open(recovering) fault "));
 	report = (struct report){ .lanes = 0 };
@@ -861,7 +861,7 @@ static void check_workers(void)
 
 static void check_service(void)
 {
-	CHECK(senv.store == A_STORE && senv.class == WAL_FSYNC && senv.nworkers == 2 && senv.health == health);
+	CHECK(senv.store == A_STORE && senv.class == CLASS_FSYNC && senv.nworkers == 2 && senv.health == health);
 	CHECK(!strcmp(senv.version, PACKAGE_VERSION) && !strcmp(senv.class_why, "class why"));
 	CHECK(!strcmp(senv.ring, "a-ring") && !strcmp(senv.store_dir, "/store") && !senv.nvmm);
 	CHECK(!strcmp(senv.listen, "addresses") && strstr(senv.common->keep, "timeout=7\r\n") && senv.buf_size == 4096);
@@ -873,14 +873,14 @@ static void check_service(void)
 
 static void check_none(void)
 {
-	CHECK(!senv.store && senv.class == WAL_NONE && !senv.store_dir && !senv.common->keep_len && !wenv->checkpoint);
+	CHECK(!senv.store && senv.class == CLASS_NONE && !senv.store_dir && !senv.common->keep_len && !wenv->checkpoint);
 	senv.kick_checkpoint(senv.arg);
 	t(" none");
 }
 
 static void check_store(void)
 {
-	CHECK(options.blk == disk_ops() && !strcmp(options.store_dir, "/store") && options.class == WAL_FSYNC);
+	CHECK(options.blk == disk_ops() && !strcmp(options.store_dir, "/store") && options.class == CLASS_FSYNC);
 	CHECK(options.adopt && !strcmp(options.nvmm_path, "/pmem") && options.lanes == 2);
 	CHECK(options.pool_bytes == 1 << 20 && options.buf_size == 4096 && options.segment_bytes == 100);
 	CHECK(options.retain_bytes == 15 && options.retain_ms == 16 && options.record_bytes_max == 5000);
@@ -909,7 +909,7 @@ static void test_given(void **state)
 	script.config.nvmm = (char *)"/pmem";	/* what an earlier start left there */
 	expect_end(check_store, "free store");
 	script.config.nvmm = NULL;
-	script.config.class = WAL_NONE;
+	script.config.class = CLASS_NONE;
 	script.config.idle_timeout_ms = 1000;
 	expect_end(check_none, "free none");
 }

@@ -19,7 +19,7 @@ static struct counters count[2];
 static const struct counters *const counters[] = { &count[0], &count[1] };
 static struct health health;
 static struct admin_env env = {
-	.store = FAKE_STORE, .class = WAL_NVMM, .nworkers = 2, .counters = counters,
+	.store = FAKE_STORE, .class = CLASS_NVMM, .nworkers = 2, .counters = counters,
 	.health = &health, .version = "1.2.3", .class_why = "it \"is\"\tso \xff\xc3\xa9",
 	.ring = "uring", .store_dir = "/", .listen = "127.0.0.1:1", .buf_size = 2048, .started_ms = 1700000000000u,
 };

@@ -30,7 +30,7 @@ static char why[1024];
 static int setup(void **state)
 {
 	(void)state;
-	world_init(&x, WAL_NVMM, pm_sim_new(), blk_sim_new(), &model);
+	world_init(&x, CLASS_NVMM, pm_sim_new(), blk_sim_new(), &model);
 	return 0;
 }
 
@@ -49,7 +49,7 @@ static void put(unsigned lane, uint32_t len)
 }
 
 static const struct store_options fine = {
-	.store_dir = WORLD_STORE, .nvmm_path = WORLD_NVMM, .class = WAL_NVMM, .lanes = 2,
+	.store_dir = WORLD_STORE, .nvmm_path = WORLD_NVMM, .class = CLASS_NVMM, .lanes = 2,
 	.pool_bytes = 2 * 64 * 2048, .buf_size = 2048, .segment_bytes = 128 << 10,
 	.record_bytes_max = 32768,
 };
@@ -104,7 +104,7 @@ static void test_edges(void **state)
 	   "of 32768 bytes: make it at least 196608, or the records smaller");
 	AT(o.record_bytes_max = 65536, 0, "");
 	AT(o.record_bytes_max = 65537, -EINVAL, "too small for records of 65537 bytes");
-	AT((o.record_bytes_max = 65537, o.class = WAL_FSYNC), -EINVAL, "too small");
+	AT((o.record_bytes_max = 65537, o.class = CLASS_FSYNC), -EINVAL, "too small");
 	/* A segment holds one. */
 	AT((o.segment_bytes = 64 << 10, o.record_bytes_max = seg_record_max(64 << 10)), 0, "");
 	AT((o.segment_bytes = 64 << 10, o.record_bytes_max = seg_record_max(64 << 10) + 1), -EINVAL, "segments of "
@@ -121,15 +121,15 @@ static void test_edges(void **state)
 	/* Numbers of buffers and of pieces that a word can name. */
 	AT(o.pool_bytes = ((1ull << 24) + 1) * 2048, -EINVAL, "a pool of 34359740416 bytes: at most 34359738368 are "
 	   "possible with buffers of 2048");
-	AT((o.class = WAL_FSYNC, o.segment_bytes = 1u << 30, o.record_bytes_max = 65528ull * 1024,
+	AT((o.class = CLASS_FSYNC, o.segment_bytes = 1u << 30, o.record_bytes_max = 65528ull * 1024,
 	    o.pool_bytes = 1u << 30), -EINVAL, "records of 67100672 bytes: at most 67099648 are possible with buffers "
 	   "of 2048");
 	/* A place for the wal. */
 	AT(o.nvmm_path = NULL, -EINVAL, "class nvmm needs a place for the wal: give --nvmm");
 	AT(o.nvmm_path = "", -EINVAL, "class nvmm needs a place");
-	AT((o.nvmm_path = NULL, o.class = WAL_VOLATILE), -EINVAL, "class volatile needs a place");
-	AT((o.nvmm_path = NULL, o.class = WAL_FSYNC), 0, "");
-	AT((o.nvmm_path = NULL, o.class = WAL_NONE, o.segment_bytes = 1), 0, "");
+	AT((o.nvmm_path = NULL, o.class = CLASS_VOLATILE), -EINVAL, "class volatile needs a place");
+	AT((o.nvmm_path = NULL, o.class = CLASS_FSYNC), 0, "");
+	AT((o.nvmm_path = NULL, o.class = CLASS_NONE, o.segment_bytes = 1), 0, "");
 	{
 		char path[441];
 
@@ -140,7 +140,7 @@ static void test_edges(void **state)
 		path[431] = 'x';
 		path[432] = '\0';
 		AT(o.nvmm_path = path, -ENAMETOOLONG, "xxx: a path this long does not fit the store file");
-		AT((o.nvmm_path = path, o.class = WAL_FSYNC), 0, "");
+		AT((o.nvmm_path = path, o.class = CLASS_FSYNC), 0, "");
 	}
 #undef AT
 	/* Nobody wants the words, or has room for them. */
@@ -185,7 +185,7 @@ static void test_errors_in_words(void **state)
 
 /* ---- places, as the kernel has them ---- */
 
-static int place(const char *store, const char *nvmm, enum wal_class cls)
+static int place(const char *store, const char *nvmm, enum durability_class cls)
 {
 	struct store_options o = fine;
 	struct store *w;
@@ -204,30 +204,30 @@ static int place(const char *store, const char *nvmm, enum wal_class cls)
 static void test_places(void **state)
 {
 	char memory[] = "/dev/shm/test_open.XXXXXX", disk[] = "test_open.XXXXXX", path[128], cwd[1024];
-	enum wal_class found;
+	enum durability_class found;
 
 	(void)state;
 	assert_non_null(getcwd(cwd, sizeof(cwd)));
 	assert_non_null(mkdtemp(memory));
 	/* What is still to be made is on what its folder is on. */
 	snprintf(path, sizeof(path), "%s/new", memory);
-	assert_int_equal(place(path, NULL, WAL_FSYNC), STORE_EWEAK);
+	assert_int_equal(place(path, NULL, CLASS_FSYNC), STORE_EWEAK);
 	told("/new: ");
 	told("is in memory (tmpfs), so the store would not survive a reboot, and class fsync cannot be had");
 	strcat(path, "///");
-	assert_int_equal(place(path, NULL, WAL_FSYNC), STORE_EWEAK);
+	assert_int_equal(place(path, NULL, CLASS_FSYNC), STORE_EWEAK);
 	assert_int_equal(chdir(memory), 0);
-	assert_int_equal(place("new", NULL, WAL_FSYNC), STORE_EWEAK);
-	assert_int_equal(place("new/", NULL, WAL_NVMM), -EINVAL);
-	assert_int_equal(place("new/x", NULL, WAL_FSYNC), -ENOENT);
+	assert_int_equal(place("new", NULL, CLASS_FSYNC), STORE_EWEAK);
+	assert_int_equal(place("new/", NULL, CLASS_NVMM), -EINVAL);
+	assert_int_equal(place("new/x", NULL, CLASS_FSYNC), -ENOENT);
 	told("new/x: the directory that it is to be made in does not exist: make it first");
 	assert_int_equal(close(open("file", O_CREAT | O_WRONLY, 0600)), 0);
-	assert_int_equal(place("file", NULL, WAL_FSYNC), STORE_ENOTDIR);
+	assert_int_equal(place("file", NULL, CLASS_FSYNC), STORE_ENOTDIR);
 	told("file is neither a folder nor a link to one");
 	assert_int_equal(unlink("file"), 0);
 	/* By name it may be there. */
-	assert_int_equal(place("new", memory, WAL_VOLATILE), 0);
-	assert_int_equal(place("new", memory, WAL_FSYNC), STORE_EWEAK);
+	assert_int_equal(place("new", memory, CLASS_VOLATILE), 0);
+	assert_int_equal(place("new", memory, CLASS_FSYNC), STORE_EWEAK);
 	/* Its wal in the folder that is made for it: held all the same, with its files. */
 	{
 		struct store_options o = fine;
@@ -235,7 +235,7 @@ static void test_places(void **state)
 		struct store *w;
 
 		o.store_dir = o.nvmm_path = "both";
-		o.class = WAL_VOLATILE;
+		o.class = CLASS_VOLATILE;
 		assert_int_equal(store_open(&w, &o, why, sizeof(why)), 0);
 		assert_int_equal(pm_nvmm.hold(NULL, "both", &h), -EWOULDBLOCK);
 		assert_int_equal(store_close(w), 0);
@@ -243,20 +243,20 @@ static void test_places(void **state)
 		pm_nvmm.release(NULL, h);
 	}
 	assert_int_equal(chdir(cwd), 0);
-	if (pm_probe(".", &found, why, sizeof(why)) || found != WAL_FSYNC)
+	if (pm_probe(".", &found, why, sizeof(why)) || found != CLASS_FSYNC)
 		goto out;		/* no disk here */
 	assert_non_null(mkdtemp(disk));
 	snprintf(path, sizeof(path), "%s/store", disk);
-	assert_int_equal(place(path, NULL, WAL_FSYNC), 0);
-	assert_int_equal(place(path, disk, WAL_NVMM), STORE_EWEAK);
+	assert_int_equal(place(path, NULL, CLASS_FSYNC), 0);
+	assert_int_equal(place(path, disk, CLASS_NVMM), STORE_EWEAK);
 	told("so it gives class fsync, not nvmm");
-	assert_int_equal(place(path, memory, WAL_NVMM_EADR), STORE_EWEAK);
+	assert_int_equal(place(path, memory, CLASS_NVMM_EADR), STORE_EWEAK);
 	told("so it gives class volatile, not nvmm-eadr");
-	assert_int_equal(place(path, "/nowhere/at/all", WAL_NVMM), -ENOENT);
+	assert_int_equal(place(path, "/nowhere/at/all", CLASS_NVMM), -ENOENT);
 	told("/nowhere/at/all: No such file or directory");
 	/* The records' own folder leads to memory. */
 	sh("rm -rf %s/log && ln -s %s/new/log %s/log", path, memory, path);
-	assert_int_equal(place(path, NULL, WAL_FSYNC), STORE_EWEAK);
+	assert_int_equal(place(path, NULL, CLASS_FSYNC), STORE_EWEAK);
 	told("/store/log: ");
 	sh("rm -rf %s", disk);
 out:
@@ -282,7 +282,7 @@ static void test_refusals_of_the_store(void **state)
 	uint64_t n;
 
 	(void)state;
-	x.cls = WAL_FSYNC;
+	x.cls = CLASS_FSYNC;
 	blk = blk_sim_ops(x.blk);
 	assert_int_equal(world_open(&x, 1), 0);
 	put(0, 100);
@@ -452,7 +452,7 @@ static void test_links(void **state)
 	assert_non_null(mkdtemp(dir));
 	snprintf(other, sizeof(other), "%s.other", dir);
 	o.store_dir = dir;
-	o.class = WAL_FSYNC;
+	o.class = CLASS_FSYNC;
 	o.lanes = 1;
 	o.pm = pm_sim_ops(x.pm);		/* asks nothing of the place */
 	t.store_dir = dir;
@@ -637,7 +637,7 @@ static void test_no_room_for_the_table(void **state)
 	struct storefile s;
 
 	(void)state;
-	x.cls = WAL_FSYNC;
+	x.cls = CLASS_FSYNC;
 	blk = blk_sim_ops(x.blk);
 	assert_int_equal(world_open(&x, 2), 0);
 	put(0, 100);
@@ -645,7 +645,7 @@ static void test_no_room_for_the_table(void **state)
 	assert_int_equal(world_close(&x), 0);
 	assert_int_equal(storefile_open(&s, blk, WORLD_STORE, false, NULL, 0), 0);
 	s.lanes_on = false;
-	assert_int_equal(storefile_update(&s, 0, WAL_FSYNC, "", s.b.segment_bytes), 0);
+	assert_int_equal(storefile_update(&s, 0, CLASS_FSYNC, "", s.b.segment_bytes), 0);
 	storefile_close(&s);
 	blk_sim_truncate(x.blk, WORLD_STORE "/store", 8192);
 	for (unsigned full = 2; full--; ) {
@@ -675,7 +675,7 @@ static void test_parts(void **state)
 
 	(void)state;
 	assert_int_equal(world_open(&x, 2), 0);
-	assert_int_equal(store_class(x.w), WAL_NVMM);
+	assert_int_equal(store_class(x.w), CLASS_NVMM);
 	assert_non_null(store_lane(x.w, 0));
 	assert_non_null(store_lane(x.w, 1));
 	assert_null(store_lane(x.w, 2));
@@ -695,9 +695,9 @@ static void test_parts(void **state)
 	assert_int_equal(store_open_report(x.w)->row->action, REC_CREATE);
 	assert_int_equal(store_lanes(x.w), 2);
 	assert_int_equal(world_close(&x), 0);
-	x.cls = WAL_FSYNC;
+	x.cls = CLASS_FSYNC;
 	assert_int_equal(world_open(&x, 1), 0);
-	assert_int_equal(store_class(x.w), WAL_FSYNC);
+	assert_int_equal(store_class(x.w), CLASS_FSYNC);
 	assert_int_equal(store_memory(x.w, m), 0);
 	assert_non_null(store_pool_base(x.w, &len));
 	assert_int_equal(len, WORLD_BUFS * WORLD_BUF);
@@ -708,7 +708,7 @@ static void test_parts(void **state)
 
 static void test_figures(void **state)
 {
-	static const enum wal_class classes[] = { WAL_NVMM, WAL_FSYNC };
+	static const enum durability_class classes[] = { CLASS_NVMM, CLASS_FSYNC };
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
@@ -835,7 +835,7 @@ static void all_back(int verdict)
 /* The disk was full, and has room again only when the store is closed; or has not. */
 static void test_close_of_a_full_store(void **state)
 {
-	static const enum wal_class classes[] = { WAL_NVMM, WAL_FSYNC };
+	static const enum durability_class classes[] = { CLASS_NVMM, CLASS_FSYNC };
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
@@ -852,7 +852,7 @@ static void test_close_of_a_full_store(void **state)
 		err = world_close(&x);
 		if (room)
 			assert_int_equal(err, 0);
-		else if (x.cls == WAL_NVMM)
+		else if (x.cls == CLASS_NVMM)
 			assert_int_equal(err, -ENOSPC);
 		world_die(&x);
 		all_back(err ? 1 : 0);
@@ -889,7 +889,7 @@ static void test_lanes_without_a_worker(void **state)
 	struct store_lane_stats s, was;
 
 	(void)state;
-	x.cls = WAL_FSYNC;
+	x.cls = CLASS_FSYNC;
 	assert_int_equal(world_open(&x, 2), 0);
 	do {
 		put(1, 4000);
@@ -942,7 +942,7 @@ static void test_shape_of_the_wal(void **state)
 				o.pool_bytes = (life ? 16 : 8) * 2 * 2048;
 				o.record_bytes_max = 8192;
 			}
-			o.class = life && i == 4 ? WAL_VOLATILE : WAL_NVMM;
+			o.class = life && i == 4 ? CLASS_VOLATILE : CLASS_NVMM;
 			o.nvmm_path = life && i == 5 ? "/other" : WORLD_NVMM;
 			assert_int_equal(store_open(&x.w, &o, why, sizeof(why)), 0);
 			memcpy(life ? &is : &was, pm_sim_bytes(x.pm, life && i == 5 ? "/other/wal" :
@@ -952,7 +952,7 @@ static void test_shape_of_the_wal(void **state)
 		}
 		assert_int_equal(is.lanes, o.lanes);
 		assert_int_equal(is.buf_size, o.buf_size);
-		assert_int_equal(is.wal_class, o.class);
+		assert_int_equal(is.class, o.class);
 		assert_int_equal(is.bufs, o.pool_bytes / o.buf_size);
 		entries = o.pool_bytes / o.buf_size / o.lanes * 4;
 		assert_int_equal(is.entries, entries < 64 ? 64 : entries);
@@ -1000,7 +1000,7 @@ static void test_age_without_a_worker(void **state)
 	struct store_lane_stats s;
 
 	(void)state;
-	x.cls = WAL_FSYNC;
+	x.cls = CLASS_FSYNC;
 	assert_int_equal(world_open(&x, 2), 0);
 	put(1, 100);
 	put(1, 100);
@@ -1024,7 +1024,7 @@ static void test_segments_that_vanish(void **state)
 	struct store_watch v;
 
 	(void)state;
-	x.cls = WAL_FSYNC;
+	x.cls = CLASS_FSYNC;
 	blk = blk_sim_ops(x.blk);
 	assert_int_equal(world_open(&x, 2), 0);
 	do {
@@ -1071,7 +1071,7 @@ static void test_damaged_is_counted(void **state)
 	uint64_t n;
 
 	(void)state;
-	x.cls = WAL_FSYNC;
+	x.cls = CLASS_FSYNC;
 	assert_int_equal(world_open(&x, 1), 0);
 	for (unsigned i = 0; i < 3; i++)
 		put(0, 200);

@@ -27,7 +27,7 @@ static int setup(void **state)
 	(void)state;
 	fake_reset();
 	memset(absent, 0, sizeof absent);
-	shared = (struct readback_shared){ .store = FAKE_STORE, .class = WAL_FSYNC, .absent = absent };
+	shared = (struct readback_shared){ .store = FAKE_STORE, .class = CLASS_FSYNC, .absent = absent };
 	ask = (struct admin_client){ .http11 = true, .keep_alive = true, .common = &common };
 	return 0;
 }
@@ -341,7 +341,7 @@ static void test_one_not_there(void **state)
 	assert_int_equal(shared.absent[ABSENT_UNREADABLE], 1);
 	assert_true(shared.trouble.now && shared.trouble.lane == 0 && shared.trouble.seq == 6);
 	assert_int_equal(shared.trouble.err, -EIO);
-	shared.class = WAL_NONE;
+	shared.class = CLASS_NONE;
 	expect_status("/0-6", 404, "class none");
 	expect_status("", 404, "class none");
 }

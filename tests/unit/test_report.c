@@ -42,7 +42,7 @@ static struct rec_finding findings[] = {
 
 static struct report whole(void)
 {
-	return (struct report){ .row = &found, .nvmm_path = "/mnt/p\tmem", .wal_class = WAL_NVMM, .lanes = 4,
+	return (struct report){ .row = &found, .nvmm_path = "/mnt/p\tmem", .class = CLASS_NVMM, .lanes = 4,
 		.lane = lanes, .findings = 6, .finding = findings, .unclean = true };
 }
 
@@ -320,7 +320,7 @@ static void test_small(void **state)
 /* Refused: why, and nothing else. */
 static void test_refused(void **state)
 {
-	struct report r = { .row = &found, .error = STORE_EBUSY, .why = "\001in use", .wal_class = WAL_FSYNC, .unclean = true };
+	struct report r = { .row = &found, .error = STORE_EBUSY, .why = "\001in use", .class = CLASS_FSYNC, .unclean = true };
 
 	(void)state;
 	is(report_people, &r, true,

@@ -31,7 +31,7 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
-	world_init(&f->x, WAL_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
+	world_init(&f->x, CLASS_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
 	*state = f;
 	return 0;
 }
@@ -100,7 +100,7 @@ static const enum sim_op ops[] = { SIM_WRITE, SIM_SYNC, SIM_SYNC_DIR, SIM_RENAME
 #define NOPS (sizeof(ops) / sizeof(ops[0]))
 
 /* A start: it fails, or what it has built stands on the disk. */
-static void a_start_tells(enum wal_class cls, unsigned lanes_then)
+static void a_start_tells(enum durability_class cls, unsigned lanes_then)
 {
 	struct model model = { 0 };
 	struct world base, x, y;
@@ -147,19 +147,19 @@ static void a_start_tells(enum wal_class cls, unsigned lanes_then)
 static void test_starts_fsync(void **state)
 {
 	(void)state;
-	a_start_tells(WAL_FSYNC, 2);
-	a_start_tells(WAL_FSYNC, 3);
+	a_start_tells(CLASS_FSYNC, 2);
+	a_start_tells(CLASS_FSYNC, 3);
 }
 
 static void test_starts_nvmm(void **state)
 {
 	(void)state;
-	a_start_tells(WAL_NVMM, 2);
-	a_start_tells(WAL_NVMM, 1);
+	a_start_tells(CLASS_NVMM, 2);
+	a_start_tells(CLASS_NVMM, 1);
 }
 
 /* A stop: it fails, and the next start finds everything. */
-static void a_stop_tells(enum wal_class cls)
+static void a_stop_tells(enum durability_class cls)
 {
 	for (size_t i = 0; i < NOPS; i++)
 		for (unsigned nth = 1; nth < 100; nth++) {
@@ -189,8 +189,8 @@ static void a_stop_tells(enum wal_class cls)
 static void test_stops(void **state)
 {
 	(void)state;
-	a_stop_tells(WAL_FSYNC);
-	a_stop_tells(WAL_NVMM);
+	a_stop_tells(CLASS_FSYNC);
+	a_stop_tells(CLASS_NVMM);
 }
 
 /* A batch is on its way, half of it on the disk: that is no clean end. */
@@ -289,7 +289,7 @@ static uint64_t first_frag(struct world *x, unsigned *lap, struct frag *fr)
 
 static void checkpoint_world(struct fixture *f, uint64_t *at, unsigned *lap, struct frag *fr)
 {
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 2), 0);
 	put(&f->x, 0, 500);
 	*at = first_frag(&f->x, lap, fr);
@@ -343,7 +343,7 @@ static void test_published_after_the_head(void **state)
 {
 	struct fixture *f = *state;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(&f->x, 0, 500);
 	put(&f->x, 0, 50);
@@ -364,7 +364,7 @@ static void test_the_newer_head(void **state)
 	uint64_t n;
 	uint8_t *wal;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	world_kill(&f->x);
 	wal = pm_sim_bytes(f->x.pm, WORLD_NVMM "/wal", &n);
@@ -406,7 +406,7 @@ static void test_a_head_with_one_good_copy(void **state)
 	struct fixture *f = *state;
 	struct walfile w;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	world_kill(&f->x);
 	for (int copy = 0; copy < 2; copy++) {

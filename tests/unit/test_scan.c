@@ -39,7 +39,7 @@ static void setup_at(uint64_t head)
 {
 	static const uint64_t next[2] = { 1, FIRST_SEQ };
 	const struct walfile_want want = { .lanes = 2, .buf_size = 2048, .entries = ENTRIES,
-					   .bufs = 2 * BUFS, .cls = WAL_NVMM, .next_seq = next };
+					   .bufs = 2 * BUFS, .cls = CLASS_NVMM, .next_seq = next };
 
 	sim = pm_sim_new();
 	assert_int_equal(walfile_create(&w, pm_sim_ops(sim), "/pm", &want), 0);

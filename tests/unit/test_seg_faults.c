@@ -33,7 +33,7 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
-	world_init(&f->x, WAL_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
+	world_init(&f->x, CLASS_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
 	*state = f;
 	return 0;
 }
@@ -82,7 +82,7 @@ static void end_life(struct fixture *f, bool closed)
 }
 
 /* Empty again, of that class, and open. */
-static void begin(struct fixture *f, enum wal_class cls)
+static void begin(struct fixture *f, enum durability_class cls)
 {
 	world_fini(&f->x);
 	model_free(&f->model);
@@ -176,7 +176,7 @@ static void test_one_batch_without_a_header(void **state)
 {
 	struct fixture *f = *state;
 
-	begin(f, WAL_FSYNC);
+	begin(f, CLASS_FSYNC);
 	assert_int_equal(world_record(&f->x, 0, 300, false), 0);
 	put(f, 700);
 	die(f);
@@ -194,7 +194,7 @@ static void test_one_batch_without_a_header(void **state)
 /* The lane table, or the wal, says that it was durable: then it is damage. */
 static void test_a_used_segment_without_a_header(void **state)
 {
-	static const enum wal_class cls[] = { WAL_FSYNC, WAL_NVMM };
+	static const enum durability_class cls[] = { CLASS_FSYNC, CLASS_NVMM };
 	struct fixture *f = *state;
 
 	for (int i = 0; i < 2; i++) {
@@ -216,7 +216,7 @@ static void test_a_used_segment_without_a_header(void **state)
 /* And so it is where the first frame is damaged too: the one behind it is there. */
 static void test_a_used_segment_without_its_begin(void **state)
 {
-	static const enum wal_class cls[] = { WAL_FSYNC, WAL_NVMM };
+	static const enum durability_class cls[] = { CLASS_FSYNC, CLASS_NVMM };
 	struct fixture *f = *state;
 
 	for (int i = 0; i < 2; i++) {
@@ -338,7 +338,7 @@ static void test_cut_files(void **state)
 		bool closed = c / 3 % 2, nvmm = c / 6 % 2;
 		unsigned n = 0;
 
-		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		begin(f, nvmm ? CLASS_NVMM : CLASS_FSYNC);
 		many(f);
 		end_life(f, closed);
 		lose_end(f, segno == 3 ? last_used(f) : segno, bytes);
@@ -370,7 +370,7 @@ static void test_cut_while_open(void **state)
 	for (size_t c = 0; c < sizeof(cut) / sizeof(cut[0]); c++) {
 		size_t k = 0;
 
-		begin(f, WAL_FSYNC);
+		begin(f, CLASS_FSYNC);
 		many(f);
 		store_watch(f->x.w, &x);
 		assert_int_equal(x.missing, 0);
@@ -453,7 +453,7 @@ static void test_unreadable_segment(void **state)
 		bool closed = c & 1, nvmm = c & 2;
 		uint64_t segno = c & 4 ? 2 : 1;
 
-		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		begin(f, nvmm ? CLASS_NVMM : CLASS_FSYNC);
 		many(f);
 		end_life(f, closed);
 		spoil(f, segno, UINT64_MAX);
@@ -490,7 +490,7 @@ static void test_unreadable_segment(void **state)
 /* A store of many, whose second segment could not be read when it was opened. */
 static void start_without_second(struct fixture *f, uint64_t retain_bytes)
 {
-	begin(f, WAL_FSYNC);
+	begin(f, CLASS_FSYNC);
 	many(f);
 	die(f);
 	spoil(f, 2, UINT64_MAX);
@@ -607,7 +607,7 @@ static void test_unreadable_last_segment(void **state)
 		uint64_t last;
 		char where[128] = "";
 
-		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		begin(f, nvmm ? CLASS_NVMM : CLASS_FSYNC);
 		many(f);
 		end_life(f, closed);
 		last = last_used(f);
@@ -664,7 +664,7 @@ static uint64_t last_used1(struct fixture *f)
 
 /* Two lanes, of which the second has three segments, and ended so; the wal has nothing of it, or
  * its last record. */
-static void two_lanes(struct fixture *f, enum wal_class cls, bool closed, bool in_wal)
+static void two_lanes(struct fixture *f, enum durability_class cls, bool closed, bool in_wal)
 {
 	world_fini(&f->x);
 	model_free(&f->model);
@@ -777,7 +777,7 @@ static void test_unreadable_lane_without_worker(void **state)
 		struct storefile_lane was, is;
 		char why[256] = "";
 
-		two_lanes(f, nvmm ? WAL_NVMM : WAL_FSYNC, closed, false);
+		two_lanes(f, nvmm ? CLASS_NVMM : CLASS_FSYNC, closed, false);
 		spoil1(f, 3);
 		was = entry1(f);
 		assert_int_equal(world_open(&f->x, 2), -EIO);
@@ -820,7 +820,7 @@ static void test_unreadable_lane_and_its_last_batch(void **state)
 		uint64_t len, end;
 		uint8_t *file;
 
-		two_lanes(f, nvmm ? WAL_NVMM : WAL_FSYNC, closed, false);
+		two_lanes(f, nvmm ? CLASS_NVMM : CLASS_FSYNC, closed, false);
 		spoil1(f, 3);
 		life_without(f, closed || nvmm);
 		assert_int_equal(world_close(&f->x), 0);
@@ -845,7 +845,7 @@ static void test_unreadable_lane_and_the_wal(void **state)
 {
 	struct fixture *f = *state;
 
-	two_lanes(f, WAL_NVMM, false, true);
+	two_lanes(f, CLASS_NVMM, false, true);
 	spoil1(f, 3);
 	assert_int_equal(world_open(&f->x, 1), -EIO);
 	assert_int_equal(blk_sim_well(f->x.blk, path1(3)), 0);
@@ -865,7 +865,7 @@ static void test_unreadable_lane_without_entry(void **state)
 		struct rec_tool tool;
 		uint64_t top;
 
-		two_lanes(f, nvmm ? WAL_NVMM : WAL_FSYNC, !nvmm, false);
+		two_lanes(f, nvmm ? CLASS_NVMM : CLASS_FSYNC, !nvmm, false);
 		top = f->model.lane[1].top;
 		assert_int_equal(blk_sim_flip(f->x.blk, WORLD_STORE "/store", (STOREFILE_LANES_A + 64 + 20) * 8), 0);
 		assert_int_equal(blk_sim_flip(f->x.blk, WORLD_STORE "/store", (STOREFILE_LANES_B + 64 + 20) * 8), 0);
@@ -897,7 +897,7 @@ static void test_unreadable_lane_and_another_boot(void **state)
 	struct fixture *f = *state;
 
 	for (unsigned lanes = 1; lanes <= 2; lanes++) {
-		two_lanes(f, WAL_VOLATILE, true, false);
+		two_lanes(f, CLASS_VOLATILE, true, false);
 		f->x.boot = 7;
 		assert_int_equal(world_open(&f->x, lanes), 0);
 		die(f);
@@ -918,7 +918,7 @@ static void test_cut_lane_and_another_boot(void **state)
 	uint64_t len;
 	bool lost = false;
 
-	two_lanes(f, WAL_VOLATILE, true, false);
+	two_lanes(f, CLASS_VOLATILE, true, false);
 	f->x.boot = 7;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	die(f);
@@ -947,7 +947,7 @@ static void test_unreadable_lane_and_links(void **state)
 	struct rec_tool tool;
 	struct store_watch x;
 
-	two_lanes(f, WAL_FSYNC, true, false);
+	two_lanes(f, CLASS_FSYNC, true, false);
 	spoil1(f, 3);
 	assert_int_equal(blk_sim_link(f->x.blk, path1(2), true), 0);
 	world_tool(&f->x, &tool);
@@ -970,7 +970,7 @@ static void test_unreadable_block(void **state)
 	for (int c = 0; c < 8; c++) {
 		bool closed = c & 1, nvmm = c & 2, end = c & 4;
 
-		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		begin(f, nvmm ? CLASS_NVMM : CLASS_FSYNC);
 		put(f, 3900);
 		assert_int_equal(world_record(&f->x, 0, 100, false), 0);
 		assert_int_equal(world_record(&f->x, 0, 3800, false), 0);
@@ -1015,7 +1015,7 @@ static void test_unreadable_batches(void **state)
 	for (int c = 0; c < 8; c++) {
 		bool closed = c & 1, nvmm = c & 2, whole = c & 4;
 
-		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		begin(f, nvmm ? CLASS_NVMM : CLASS_FSYNC);
 		put(f, BLOCKFUL);
 		for (int i = 0; i < 20; i++) {
 			put(f, 350);
@@ -1049,7 +1049,7 @@ static void test_unreadable_batches(void **state)
  * written: it is not known how much was skipped, except from the lane table. */
 static void test_unreadable_twice(void **state)
 {
-	static const enum wal_class cls[] = { WAL_FSYNC, WAL_NVMM };
+	static const enum durability_class cls[] = { CLASS_FSYNC, CLASS_NVMM };
 	struct fixture *f = *state;
 
 	for (int c = 0; c < 4; c++) {
@@ -1098,7 +1098,7 @@ static void test_unreadable_in_part(void **state)
 	for (int c = 0; c < 16; c++) {
 		bool closed = c & 1;
 
-		begin(f, WAL_FSYNC);
+		begin(f, CLASS_FSYNC);
 		for (int i = 0; i < 4; i++)
 			put(f, BLOCKFUL);
 		background(f);
@@ -1147,7 +1147,7 @@ static void test_unreadable_and_cut(void **state)
 	for (unsigned c = 0; c < 2 * 3 * 36; c++) {
 		unsigned left = c / 6, bad = c % 3;
 
-		begin(f, c / 3 % 2 ? WAL_NVMM : WAL_FSYNC);
+		begin(f, c / 3 % 2 ? CLASS_NVMM : CLASS_FSYNC);
 		for (int i = 0; i < 3; i++) {
 			put(f, BLOCKFUL);
 			background(f);
@@ -1188,7 +1188,7 @@ static void test_unreadable_header_and_begin(void **state)
 		bool closed = c & 1, nvmm = c & 2, last = c & 4, lost = c & 8;
 		uint64_t segno;
 
-		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		begin(f, nvmm ? CLASS_NVMM : CLASS_FSYNC);
 		many(f);
 		segno = last ? last_used(f) : 2;
 		end_life(f, closed);
@@ -1224,7 +1224,7 @@ static void test_unreadable_header(void **state)
 		bool closed = c & 1, last = c & 2;
 		uint64_t segno;
 
-		begin(f, WAL_FSYNC);
+		begin(f, CLASS_FSYNC);
 		many(f);
 		segno = last ? last_used(f) : 2;
 		end_life(f, closed);
@@ -1267,7 +1267,7 @@ static void test_table_lost(void **state)
 		uint64_t last, top;
 		char path[64];
 
-		begin(f, nvmm ? WAL_NVMM : WAL_FSYNC);
+		begin(f, nvmm ? CLASS_NVMM : CLASS_FSYNC);
 		many(f);
 		end_life(f, closed);
 		blk = blk_sim_ops(f->x.blk);
@@ -1324,7 +1324,7 @@ static void test_begin_and_table_lost(void **state)
 		const struct blk_ops *blk;
 		char path[64];
 
-		begin(f, WAL_FSYNC);
+		begin(f, CLASS_FSYNC);
 		many(f);
 		die(f);
 		blk = blk_sim_ops(f->x.blk);
@@ -1387,7 +1387,7 @@ static void test_prepared_file_lost(void **state)
 		unsigned left = cut;
 		char path[64];
 
-		begin(f, WAL_FSYNC);
+		begin(f, CLASS_FSYNC);
 		put(f, 300);
 		put(f, 500);
 		background(f);
@@ -1429,7 +1429,7 @@ static void test_used_file_lost(void **state)
 	uint64_t segno, seq;
 	char path[64];
 
-	begin(f, WAL_FSYNC);
+	begin(f, CLASS_FSYNC);
 	segno = last_used(f);
 	for (unsigned i = 0; i < 130; i++)
 		put(f, 300);

@@ -1517,7 +1517,7 @@ static void test_senseless_resume(void **state)
 static void test_figures_and_headers(void **state)
 {
 	struct blk_sim *sim = blk_sim_new();
-	struct seglog_options o = { .segment_bytes = SEG_TEST_BYTES, .cls = WAL_FSYNC };
+	struct seglog_options o = { .segment_bytes = SEG_TEST_BYTES, .cls = CLASS_FSYNC };
 	struct seglog_stats a, b;
 	uint64_t seq = 1, created[64], first[64], batch[64], n = 0;
 	struct seg_lane l;
@@ -1553,7 +1553,7 @@ static void test_figures_and_headers(void **state)
 		assert_int_equal(l.segs[i].state, SEG_USED);
 		assert_int_equal(l.segs[i].h.segno, i + 1);
 		assert_int_equal(l.segs[i].h.lane, LANE);
-		assert_int_equal(l.segs[i].h.wal_class, WAL_FSYNC);
+		assert_int_equal(l.segs[i].h.class, CLASS_FSYNC);
 		assert_int_equal(l.segs[i].h.created_ms, created[i]);
 		assert_int_equal(l.segs[i].h.first_seq, first[i]);
 		assert_int_equal(l.segs[i].h.first_batch, batch[i]);
@@ -1567,7 +1567,7 @@ static void test_figures_and_headers(void **state)
 		struct seglog_resume r;
 		uint64_t opened, written;
 
-		o.cls = WAL_NVMM;
+		o.cls = CLASS_NVMM;
 		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
 		seg_lane_resume(&l, &r);
 		opened = blk_sim_calls(sim, SIM_OPEN);
@@ -1583,8 +1583,8 @@ static void test_figures_and_headers(void **state)
 		assert_memory_equal(&a, &b, sizeof(a));
 		seglog_close(s);
 		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
-		assert_int_equal(l.segs[38].h.wal_class, WAL_FSYNC);
-		assert_int_equal(l.segs[39].h.wal_class, WAL_NVMM);	/* the one that is gone on with */
+		assert_int_equal(l.segs[38].h.class, CLASS_FSYNC);
+		assert_int_equal(l.segs[39].h.class, CLASS_NVMM);	/* the one that is gone on with */
 		seg_lane_free(&l);
 	}
 	blk_sim_free(sim);

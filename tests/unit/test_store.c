@@ -39,7 +39,7 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
-	world_init(&f->x, WAL_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
+	world_init(&f->x, CLASS_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
 	*state = f;
 	return 0;
 }
@@ -124,7 +124,7 @@ static int open_with(struct fixture *f, struct store_options *o, char *why, size
 }
 
 static const struct store_options fine = {
-	.store_dir = WORLD_STORE, .nvmm_path = WORLD_NVMM, .class = WAL_NVMM, .lanes = 2,
+	.store_dir = WORLD_STORE, .nvmm_path = WORLD_NVMM, .class = CLASS_NVMM, .lanes = 2,
 	.pool_bytes = 2 * 64 * 2048, .buf_size = 2048, .segment_bytes = 128 << 10,
 	.record_bytes_max = 32768,
 };
@@ -166,10 +166,10 @@ static void test_weak_places(void **state)
 		return;		/* no tmpfs here: nothing to refuse */
 	o.store_dir = dir;
 	o.nvmm_path = dir;
-	o.class = WAL_FSYNC;
+	o.class = CLASS_FSYNC;
 	assert_int_equal(store_open(&w, &o, why, sizeof(why)), STORE_EWEAK);
 	assert_non_null(strstr(why, "volatile"));
-	o.class = WAL_NVMM;
+	o.class = CLASS_NVMM;
 	assert_int_equal(store_open(&w, &o, why, sizeof(why)), STORE_EWEAK);
 	assert_int_equal(rmdir(dir), 0);	/* nothing was made */
 }
@@ -182,7 +182,7 @@ static void test_none_stores_nothing(void **state)
 	uint64_t n;
 	struct store *w;
 
-	o.class = WAL_NONE;
+	o.class = CLASS_NONE;
 	o.nvmm_path = NULL;
 	o.pm = pm_sim_ops(f->x.pm);
 	o.blk = blk_sim_ops(f->x.blk);
@@ -236,7 +236,7 @@ static void test_vanished(void **state)
 		world_fini(&f->x);
 		model_free(&f->model);
 		f->model = (struct model){ 0 };
-		world_init(&f->x, WAL_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
+		world_init(&f->x, CLASS_FSYNC, pm_sim_new(), blk_sim_new(), &f->model);
 	}
 }
 
@@ -245,7 +245,7 @@ static void test_vanished_wal(void **state)
 	struct fixture *f = *state;
 	struct store_watch x;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	store_watch(f->x.w, &x);
 	assert_false(x.gone || x.moved || x.wal_moved);
@@ -269,7 +269,7 @@ static void test_linked(void **state)
 	struct fixture *f = *state;
 	struct store_watch x;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 2), 0);
 	for (int i = 0; i < 60; i++) {
 		put(f, 0, 1300);
@@ -303,7 +303,7 @@ static void test_nothing_there(void **state)
 
 /* ---- verdicts over a life ---- */
 
-static void life(struct fixture *f, enum wal_class cls)
+static void life(struct fixture *f, enum durability_class cls)
 {
 	struct blk_sim *before;
 	char where[256];
@@ -334,12 +334,12 @@ static void life(struct fixture *f, enum wal_class cls)
 
 static void test_life_fsync(void **state)
 {
-	life(*state, WAL_FSYNC);
+	life(*state, CLASS_FSYNC);
 }
 
 static void test_life_nvmm(void **state)
 {
-	life(*state, WAL_NVMM);
+	life(*state, CLASS_NVMM);
 }
 
 /* A start in class fsync takes what the wal still has, whatever was asked for. */
@@ -347,12 +347,12 @@ static void test_class_changes(void **state)
 {
 	struct fixture *f = *state;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 2), 0);
 	put(f, 0, 100);
 	put(f, 1, 200);
 	die(f);
-	f->x.cls = WAL_FSYNC;
+	f->x.cls = CLASS_FSYNC;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	world_read(&f->x, &f->got);
 	assert_int_equal(f->got.n, 2);
@@ -360,7 +360,7 @@ static void test_class_changes(void **state)
 	die(f);
 	assert_int_equal(verdict_of(f), 1);
 	assert_string_equal(f->rep.nvmm_path, "");	/* detached */
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 3), 0);
 	put(f, 2, 60);
 	put(f, 0, 70);
@@ -376,7 +376,7 @@ static void test_wal_moves(void **state)
 	uint64_t n, m;
 	uint8_t *wal, *bufs;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	die(f);
@@ -460,7 +460,7 @@ static int repaired(struct fixture *f, const char *nvmm, bool give_up)
 	return store_repair(&f->tool, &f->rep);
 }
 
-static void store_lost(struct fixture *f, enum wal_class cls)
+static void store_lost(struct fixture *f, enum durability_class cls)
 {
 	bool more = true;
 
@@ -504,17 +504,17 @@ static void store_lost(struct fixture *f, enum wal_class cls)
 
 static void test_store_lost_fsync(void **state)
 {
-	store_lost(*state, WAL_FSYNC);
+	store_lost(*state, CLASS_FSYNC);
 }
 
 static void test_store_lost_nvmm(void **state)
 {
-	store_lost(*state, WAL_NVMM);
+	store_lost(*state, CLASS_NVMM);
 }
 
 static void test_store_lost_volatile(void **state)
 {
-	store_lost(*state, WAL_VOLATILE);
+	store_lost(*state, CLASS_VOLATILE);
 }
 
 /* The file of another store has a table, too: it says nothing of these lanes. */
@@ -574,7 +574,7 @@ static void test_segment_of_another_in_a_new_store(void **state)
 	uint64_t n;
 
 	assert_non_null(seg);
-	world_init(&g.x, WAL_FSYNC, pm_sim_new(), blk_sim_new(), &g.model);
+	world_init(&g.x, CLASS_FSYNC, pm_sim_new(), blk_sim_new(), &g.model);
 	assert_int_equal(world_open(&g.x, 1), 0);
 	put(&g, 0, 100);
 	assert_int_equal(world_close(&g.x), 0);
@@ -641,7 +641,7 @@ static void test_table_of_an_older_time(void **state)
 	assert_int_equal(storefile_open(&s, blk_sim_ops(f->x.blk), WORLD_STORE, false, NULL, 0), 0);
 	assert_int_equal(storefile_lane_write(&s, &stale), 0);
 	s.lanes_on = false;
-	assert_int_equal(storefile_update(&s, 0, WAL_FSYNC, "", s.b.segment_bytes), 0);
+	assert_int_equal(storefile_update(&s, 0, CLASS_FSYNC, "", s.b.segment_bytes), 0);
 	storefile_close(&s);
 	assert_int_equal(verdict_of(f), 0);
 	blk_sim_step(f->x.blk, table_is_not_believed, f);
@@ -661,7 +661,7 @@ static void test_store_lost_after_a_change(void **state)
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	assert_int_equal(world_close(&f->x), 0);
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	die(f);
@@ -720,7 +720,7 @@ static void test_wal_of_another_store(void **state)
 	struct store_options o = fine;
 	char why[256], junk[16384];
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	die(f);
@@ -780,7 +780,7 @@ static void test_wal_is_bonded(void **state)
 	struct pm_hold *h;
 	uint8_t *wal;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	die(f);
@@ -828,7 +828,7 @@ static void test_old_wal_gets_its_bond(void **state)
 	struct blk_sim *other;
 	uint8_t *wal;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	die(f);
@@ -852,7 +852,7 @@ static void test_place_of_a_copy(void **state)
 	struct fixture *f = *state;
 	struct blk_sim *other;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	assert_int_equal(world_close(&f->x), 0);
@@ -882,7 +882,7 @@ static int adopting(void *arg)
 	for (uint64_t seed = 1; seed < 6; seed++) {
 		sim_rng_init(&rng, seed);
 		pm = pm_sim_cut(f->x.pm, &rng.p);
-		world_init(&g.x, WAL_NVMM, pm, blk_sim_killed(f->first), &f->model);
+		world_init(&g.x, CLASS_NVMM, pm, blk_sim_killed(f->first), &f->model);
 		g.model = f->model;		/* the store that it was taken from */
 		err = world_open(&g.x, 1);
 		if (!err) {
@@ -906,7 +906,7 @@ static void test_adopting_is_one_step(void **state)
 	struct fixture *f = *state;
 	struct blk_sim *other;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	die(f);
@@ -927,7 +927,7 @@ static void test_volatile_wal_lost(void **state)
 {
 	struct fixture *f = *state;
 
-	f->x.cls = WAL_VOLATILE;
+	f->x.cls = CLASS_VOLATILE;
 	assert_int_equal(world_open(&f->x, 2), 0);
 	put(f, 0, 100);
 	put(f, 1, 100);
@@ -956,7 +956,7 @@ static void test_lasting_wal_given_up(void **state)
 {
 	struct fixture *f = *state;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	assert_int_equal(world_background(&f->x, 1 << 20), 0);
@@ -1237,7 +1237,7 @@ static void test_clock_jumps(void **state)
 {
 	struct fixture *f = *state;
 	struct store_options o = {
-		.store_dir = WORLD_STORE, .class = WAL_FSYNC, .lanes = 1, .pool_bytes = 64 * 2048,
+		.store_dir = WORLD_STORE, .class = CLASS_FSYNC, .lanes = 1, .pool_bytes = 64 * 2048,
 		.buf_size = 2048, .segment_bytes = WORLD_SEGMENT, .record_bytes_max = 16384,
 		.retain_ms = 30 * DAY, .pm = pm_sim_ops(f->x.pm), .blk = blk_sim_ops(f->x.blk),
 		.now_ms = wall_now, .boot_ms = boot_now, .clock_synced = is_synced,
@@ -1354,7 +1354,7 @@ static void test_damaged_wal(void **state)
 	const uint8_t *bufs, *at;
 	uint64_t n;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	for (int i = 0; i < 3; i++)
 		put(f, 0, 300);
@@ -1390,7 +1390,7 @@ static void test_unreadable_lines(void **state)
 	struct fixture *f = *state;
 	struct store_lane_stats s;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	for (int i = 0; i < 8; i++)
 		put(f, 0, 100);
@@ -1509,7 +1509,7 @@ static void bad_supers(struct fixture *f)
 /* It was used, so what is in it is not dropped without a word; of no class. */
 static void says_nothing(struct fixture *f, void (*damage)(struct fixture *f), int err, const char *label)
 {
-	static const enum wal_class classes[] = { WAL_VOLATILE, WAL_NVMM };
+	static const enum durability_class classes[] = { CLASS_VOLATILE, CLASS_NVMM };
 	char where[64];
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -1560,7 +1560,7 @@ static void boot_again(struct fixture *f, struct pm_sim *then)
 	f->x.boot = old.boot + 1;
 }
 
-static void volatile_store(struct fixture *f, enum wal_class cls)
+static void volatile_store(struct fixture *f, enum durability_class cls)
 {
 	world_fini(&f->x);
 	model_free(&f->model);
@@ -1580,7 +1580,7 @@ static void test_volatile_wal_is_old(void **state)
 	struct fixture *f = *state;
 	struct pm_sim *then;
 
-	volatile_store(f, WAL_VOLATILE);
+	volatile_store(f, CLASS_VOLATILE);
 	then = pm_sim_killed(f->x.pm);
 	put(f, 0, 300);
 	boot_again(f, then);
@@ -1640,14 +1640,14 @@ static void test_volatile_wal_is_cut(void **state)
 	struct fixture *f = *state;
 
 	for (unsigned c = 0; c < 16; c++) {
-		enum wal_class cls = c & 1 ? WAL_NVMM : WAL_VOLATILE;
+		enum durability_class cls = c & 1 ? CLASS_NVMM : CLASS_VOLATILE;
 		bool same = c & 2, heads = c >> 2 == 1;
 
 		volatile_store(f, cls);
 		boot_again(f, pm_sim_killed(f->x.pm));
 		f->x.boot -= same;
 		damage[c >> 2](f);
-		if (cls == WAL_NVMM || same) {
+		if (cls == CLASS_NVMM || same) {
 			assert_int_equal(verdict_of(f), 3);
 			assert_int_equal(world_open(&f->x, 2), STORE_EFORMAT);
 			assert_non_null(strstr(f->x.why, "--give-up-wal"));
@@ -1674,7 +1674,7 @@ static void test_wal_of_zeros(void **state)
 	static const uint8_t zeros[65536];
 	struct fixture *f = *state;
 
-	f->x.cls = WAL_VOLATILE;
+	f->x.cls = CLASS_VOLATILE;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	die(f);
@@ -1691,7 +1691,7 @@ static void test_zeroed_magics_of_another(void **state)
 	struct store_options o = fine;
 	char why[512];
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	die(f);
@@ -1744,7 +1744,7 @@ static void test_unreadable_beside_the_superblock(void **state)
 {
 	struct fixture *f = *state;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	die(f);
@@ -1765,7 +1765,7 @@ static void test_holes(void **state)
 	static const char *const file[] = { WORLD_NVMM "/wal", WORLD_NVMM "/pktbufs" };
 	struct fixture *f = *state;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	for (int i = 0; i < 2; i++) {
 		uint64_t n;
 
@@ -1798,7 +1798,7 @@ static void test_time_of_a_batch(void **state)
 	struct store_record r;
 	struct store_cursor *c;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	for (unsigned batch = 1; batch <= 2; batch++) {
 		for (int i = 0; i < 3; i++)
@@ -1819,7 +1819,7 @@ static void test_background_goes_on(void **state)
 	struct fixture *f = *state;
 	struct store_lane_stats s;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 3), 0);
 	assert_int_equal(world_background(&f->x, 1 << 20), 0);
 	for (unsigned i = 0; i < 3; i++)
@@ -1844,7 +1844,7 @@ static void test_bounds_and_old_lanes(void **state)
 	struct fixture *f = *state;
 	uint64_t oldest, newest;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 3), 0);
 	put(f, 2, 100);
 	put(f, 2, 100);
@@ -1869,9 +1869,9 @@ static void count_wake(struct follower *f)
 }
 
 /* Each level is moved by whom it belongs to, of its own lane. */
-static void followers(struct fixture *f, enum wal_class cls)
+static void followers(struct fixture *f, enum durability_class cls)
 {
-	bool fsync = cls == WAL_FSYNC;
+	bool fsync = cls == CLASS_FSYNC;
 	unsigned woken[2][FOLLOW_LEVELS] = { 0 };
 	struct follower fo[2][FOLLOW_LEVELS] = { 0 };
 
@@ -1912,17 +1912,17 @@ static void followers(struct fixture *f, enum wal_class cls)
 
 static void test_followers_fsync(void **state)
 {
-	followers(*state, WAL_FSYNC);
+	followers(*state, CLASS_FSYNC);
 }
 
 static void test_followers_nvmm(void **state)
 {
-	followers(*state, WAL_NVMM);
+	followers(*state, CLASS_NVMM);
 }
 
 static void test_followers_volatile(void **state)
 {
-	followers(*state, WAL_VOLATILE);
+	followers(*state, CLASS_VOLATILE);
 }
 
 /* A writer to whom nothing comes is told each time, until it has looked at its segment's age. */
@@ -2049,7 +2049,7 @@ static void test_recovery_without_room(void **state)
 {
 	struct fixture *f = *state;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	fill_up(f);
 	die_full(f);
@@ -2069,7 +2069,7 @@ static void test_recovery_keeps_to_the_retention(void **state)
 	struct fixture *f = *state;
 	uint64_t oldest, newest;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	fill_up(f);
 	die_full(f);
@@ -2090,7 +2090,7 @@ static void test_report_words(void **state)
 	size_t n = 0;
 	FILE *out;
 
-	f->x.cls = WAL_NVMM;
+	f->x.cls = CLASS_NVMM;
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	die(f);

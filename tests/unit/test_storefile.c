@@ -24,7 +24,7 @@
 #include "storefile.h"
 #include "store.h"
 
-static const struct storefile_block fresh = { .segment_bytes = 64u << 20, .wal_class = WAL_FSYNC,
+static const struct storefile_block fresh = { .segment_bytes = 64u << 20, .class = CLASS_FSYNC,
 	.created_ms = 12345 };
 static char why[512];
 
@@ -73,16 +73,16 @@ static void test_create_open_update(void **state)
 	memcpy(uuid, s.b.uuid, 16);
 	assert_int_equal(open_it(sim, &t, false), STORE_EBUSY);
 	assert_int_equal(open_it(sim, &t, true), STORE_EBUSY);
-	assert_int_equal(storefile_update(&s, STOREFILE_WAL_ATTACHED, WAL_NVMM, "/mnt/x", 1u << 20), 0);
+	assert_int_equal(storefile_update(&s, STOREFILE_WAL_ATTACHED, CLASS_NVMM, "/mnt/x", 1u << 20), 0);
 	storefile_close(&s);
 	assert_int_equal(create(sim, &s), STORE_EFORMAT);
 	assert_int_equal(open_it(sim, &s, true), 0);
-	assert_int_equal(storefile_update(&s, 0, WAL_NVMM, "", 1u << 20), -EROFS);
+	assert_int_equal(storefile_update(&s, 0, CLASS_NVMM, "", 1u << 20), -EROFS);
 	storefile_close(&s);
 	assert_int_equal(open_it(sim, &s, false), 0);
 	assert_memory_equal(s.b.uuid, uuid, 16);
 	assert_int_equal(s.b.flags, STOREFILE_WAL_ATTACHED);
-	assert_int_equal(s.b.wal_class, WAL_NVMM);
+	assert_int_equal(s.b.class, CLASS_NVMM);
 	assert_int_equal(s.b.segment_bytes, 1u << 20);
 	assert_string_equal(s.b.nvmm_path, "/mnt/x");
 	assert_int_equal(probe(sim, &b), STOREFILE_GOOD);
@@ -272,7 +272,7 @@ static void test_every_crash_of_an_update(void **state)
 	old = s.b;
 	c.old = &old;
 	blk_sim_step(c.sim, crash_step, &c);
-	assert_int_equal(storefile_update(&s, 1, WAL_NVMM, "/mnt/x", 1u << 20), 0);
+	assert_int_equal(storefile_update(&s, 1, CLASS_NVMM, "/mnt/x", 1u << 20), 0);
 	c.done = true;
 	crash_step(&c, SIM_OPEN);
 	blk_sim_step(c.sim, NULL, NULL);
@@ -326,7 +326,7 @@ static void with_table(struct blk_sim *sim, struct storefile *s)
 	assert_int_equal(storefile_lane_write(s, &entry), 0);
 	assert_null(storefile_lane(s, 3));		/* not before the block says so */
 	s->lanes_on = true;
-	assert_int_equal(storefile_update(s, STOREFILE_OPEN, WAL_FSYNC, "", 1u << 20), 0);
+	assert_int_equal(storefile_update(s, STOREFILE_OPEN, CLASS_FSYNC, "", 1u << 20), 0);
 	assert_true(is_entry(storefile_lane(s, 3), 500));
 }
 
@@ -368,7 +368,7 @@ static void test_lane_table(void **state)
 	/* A program that does not know of the table writes the block without the flag. */
 	assert_int_equal(open_it(sim, &s, false), 0);
 	s.lanes_on = false;
-	assert_int_equal(storefile_update(&s, 0, WAL_FSYNC, "", 1u << 20), 0);
+	assert_int_equal(storefile_update(&s, 0, CLASS_FSYNC, "", 1u << 20), 0);
 	storefile_close(&s);
 	assert_int_equal(open_it(sim, &s, true), 0);
 	assert_null(storefile_lane(&s, 3));
@@ -912,7 +912,7 @@ static void test_mark_open(void **state)
 
 	(void)state;
 	with_table(sim, &s);
-	assert_int_equal(storefile_update(&s, STOREFILE_WAL_ATTACHED, WAL_NVMM, "/mnt/x", 1u << 20), 0);
+	assert_int_equal(storefile_update(&s, STOREFILE_WAL_ATTACHED, CLASS_NVMM, "/mnt/x", 1u << 20), 0);
 	was = s.b;
 	assert_int_equal(was.flags, STOREFILE_WAL_ATTACHED | STOREFILE_LANES);
 	assert_int_equal(storefile_mark_open(&s), 0);

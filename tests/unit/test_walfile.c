@@ -27,7 +27,7 @@
 static const uint64_t first_seq[2] = { 11, 22 };
 static const struct walfile_want want = {
 	.uuid = "0123456789abcdef", .lanes = 2, .buf_size = 2048, .entries = ENTRIES, .bufs = 8,
-	.cls = WAL_NVMM, .now_ms = 99, .next_seq = first_seq,
+	.cls = CLASS_NVMM, .now_ms = 99, .next_seq = first_seq,
 };
 
 static struct walfile w, v;
@@ -55,7 +55,7 @@ static void what_was_made_is_found(void **state)
 	assert_int_equal(reopen(s), 0);
 	assert_int_equal(v.super.lanes, 2);
 	assert_int_equal(v.super.entries, ENTRIES);
-	assert_int_equal(v.super.wal_class, WAL_NVMM);
+	assert_int_equal(v.super.class, CLASS_NVMM);
 	assert_int_equal(walfile_share(&v), 4);
 	assert_int_equal(v.lane[0].seq, 11);
 	assert_int_equal(v.lane[1].seq, 22);
@@ -432,7 +432,7 @@ static void all_that_was_wanted(void **state)
 	(void)state;
 	assert_int_equal(walfile_bytes(2, ENTRIES), 40960 + 2 * 8 * ENTRIES);
 	plain.next_seq = NULL;
-	plain.cls = WAL_VOLATILE;
+	plain.cls = CLASS_VOLATILE;
 	pm_sim_refuse_sync(s, true);		/* that class does not ask for it */
 	assert_int_equal(walfile_create(&w, pm_sim_ops(s), DIR_NAME, &plain), 0);
 	for (unsigned i = 0; i < 2; i++) {
@@ -452,7 +452,7 @@ static void all_that_was_wanted(void **state)
 	assert_int_equal(v.super.buf_size, 2048);
 	assert_int_equal(v.super.bufs, 8);
 	assert_int_equal(v.super.created_ms, 99);
-	assert_int_equal(v.super.wal_class, WAL_VOLATILE);
+	assert_int_equal(v.super.class, CLASS_VOLATILE);
 	assert_int_equal(v.wal.len, walfile_bytes(2, ENTRIES));
 	assert_int_equal(v.bufs.len, 8 * 2048);
 	assert_int_equal(v.lane[0].gen, 1);
@@ -833,7 +833,7 @@ static void on_real_files(void **state)
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
-	real.cls = WAL_VOLATILE;
+	real.cls = CLASS_VOLATILE;
 	assert_int_equal(walfile_open(&v, &pm_nvmm, dir, false, NULL), -ENOENT);
 	assert_int_equal(walfile_create(&w, &pm_nvmm, dir, &real), 0);
 	memset(w.bufs.addr, 1, w.bufs.len);
@@ -860,7 +860,7 @@ static void on_real_files(void **state)
 
 static void a_place_and_its_class(void **state)
 {
-	enum wal_class c = 0;
+	enum durability_class c = 0;
 	char why[256] = "";
 
 	(void)state;
@@ -870,7 +870,7 @@ static void a_place_and_its_class(void **state)
 	assert_non_null(strstr(why, "PMEM_IS_PMEM_FORCE"));
 	unsetenv("PMEM_IS_PMEM_FORCE");
 	assert_int_equal(pm_probe("/tmp", &c, why, sizeof(why)), 0);
-	assert_in_range(c, WAL_VOLATILE, WAL_NVMM_EADR);
+	assert_in_range(c, CLASS_VOLATILE, CLASS_NVMM_EADR);
 	assert_int_equal(pm_probe("/dev/null", &c, why, sizeof(why)), -ENOTDIR);
 	assert_int_equal(pm_probe("/nowhere/at/all", &c, why, sizeof(why)), -ENOENT);
 }

@@ -22,14 +22,14 @@ static char told[4096];		/* messages, with their level */
 static int nvmm(void **state)
 {
 	(void)state;
-	begin(WAL_NVMM);
+	begin(CLASS_NVMM);
 	return 0;
 }
 
 static int fsync_class(void **state)
 {
 	(void)state;
-	begin(WAL_FSYNC);
+	begin(CLASS_FSYNC);
 	return 0;
 }
 
@@ -152,7 +152,7 @@ static void test_shortest(void **state)
 		other.body_ms = i == 1 ? ms : slow;
 		other.idle_ms = i == 2 ? ms : slow;
 		other.write_ms = i == 3 ? ms : slow;
-		begin(WAL_NVMM);
+		begin(CLASS_NVMM);
 		client(0);
 		pass(i == 2 ? ms / 2 : 5000);
 		the.line[0].hold = i == 3;
@@ -711,7 +711,7 @@ static void test_doors(void **state)
 		other.listeners[0] = listener(AF_INET);
 		other.listeners[1] = listener(AF_UNIX);
 		other.nlisteners = 2;
-		begin(WAL_FSYNC);
+		begin(CLASS_FSYNC);
 		the.env.given = given;
 		the.serving = 2;
 		if (fail) {
@@ -1025,7 +1025,7 @@ static void test_reserve(void **state)
 		size_t before = mapped;
 
 		other.bufs = row[i].bufs;
-		begin(WAL_NVMM);
+		begin(CLASS_NVMM);
 		assert_true(mapped > before);
 		assert_int_equal(the.w->pool->n, row[i].bufs);
 		assert_int_equal(the.nwindow, row[i].bufs - row[i].kept);
@@ -1552,7 +1552,7 @@ static void test_thread(void **state)
 		if (cpu >= 0 && !CPU_ISSET((unsigned)cpu, &all))
 			continue;
 		other.cpu = cpu + 1;
-		begin(WAL_NVMM);
+		begin(CLASS_NVMM);
 		assert_int_equal(pthread_getname_np(the.w->thread, name, sizeof(name)), 0);
 		assert_string_equal(name, "pasted-0");
 		assert_int_equal(pthread_getaffinity_np(the.w->thread, sizeof(set), &set), 0);
@@ -1564,7 +1564,7 @@ static void test_thread(void **state)
 		end();
 	}
 	other.cpu = CPU_SETSIZE;		/* there is no such one: it goes without */
-	begin(WAL_NVMM);
+	begin(CLASS_NVMM);
 	was_told("4 worker 0: cannot be pinned to CPU 1023: Invalid argument");
 	client(0);
 	post(0, 1);
@@ -1637,7 +1637,7 @@ static void test_old(void **state)
 	(void)state;
 	for (unsigned idle = 0; idle < 2; idle++) {
 		other.idle_ms = idle ? 0 : 900;
-		begin(WAL_NVMM);
+		begin(CLASS_NVMM);
 		client(0);
 		for (unsigned k = 0; k < 2 * KINDS; k++) {
 			bool old = k % 2;

@@ -307,7 +307,7 @@ static void world_gone(void *arg)
 	the.gone = true;
 }
 
-static void begin(enum wal_class class)
+static void begin(enum durability_class class)
 {
 	static struct head_common common;
 	struct store_options o = {
@@ -318,7 +318,7 @@ static void begin(enum wal_class class)
 	char why[256] = "";
 
 	memset(&the, 0, sizeof(the));
-	head_common_init(&common, wal_class_name(class), other.idle_ms ? other.idle_ms : IDLE_MS);
+	head_common_init(&common, class_name(class), other.idle_ms ? other.idle_ms : IDLE_MS);
 	room_taken = 0;
 	atomic_store(&the.ns, 77000000000u);
 	sem_init(&the.go, 0, 0);
