@@ -118,7 +118,7 @@ static void blob(struct req *r, int status, const char *type, const char *header
 	admin_reply_head(&r->out, &a, &r->ask, &r->pub.close_after);
 }
 
-static void refuse(struct req *r, int status, const char *why)
+static void admin_refuse(struct req *r, int status, const char *why)
 {
 	r->source = BLOB;
 	r->blob_len = r->blob_at = 0;
@@ -156,8 +156,8 @@ static void records(struct req *r)
 	struct read_name name;
 
 	if (read_name_parse(&name, r->target + r->endpoint->path_len)) {
-		refuse(r, 400, "a record is <lane>-<number>, a range <lane>-<from>..<to>, "
-		       "the newest are <lane>?tail=<count>");
+		admin_refuse(r, 400, "a record is <lane>-<number>, a range <lane>-<from>..<to>, "
+			     "the newest are <lane>?tail=<count>");
 		return;
 	}
 	r->source = RECORDS;
@@ -175,7 +175,7 @@ static void route(struct req *r)
 		records(r);
 		break;
 	default:
-		refuse(r, 404, "no such page; /-/ has one");
+		admin_refuse(r, 404, "no such page; /-/ has one");
 	}
 }
 
@@ -442,7 +442,7 @@ static void watch_trouble(struct admin *s)
 }
 
 /* Until something is due; all else rings the bell. */
-static int wait_ms(const struct admin *s)
+static int admin_wait_ms(const struct admin *s)
 {
 	uint64_t due = s->wait_due_ms, now, left = s->shared.trouble.now ? TROUBLE_MS : INT_MAX;
 
@@ -456,7 +456,7 @@ static int wait_ms(const struct admin *s)
 	return left < INT_MAX ? (int)left : -1;
 }
 
-static void *run(void *arg)
+static void *admin_run(void *arg)
 {
 	struct admin *s = arg;
 	struct pollfd p = { .fd = s->bell, .events = POLLIN };
@@ -472,7 +472,7 @@ static void *run(void *arg)
 		/* The bell is emptied before the queues are looked at again, so a
 		 * message that came in between rings it once more. */
 		watch_trouble(s);
-		if (!any && poll(&p, 1, wait_ms(s)) > 0 &&
+		if (!any && poll(&p, 1, admin_wait_ms(s)) > 0 &&
 		    read(s->bell, &n, sizeof n) < 0)
 			must(errno == EAGAIN || errno == EINTR);
 	}
@@ -528,7 +528,7 @@ static int start_thread(struct admin *s)
 
 	sigfillset(&all);	/* signals are main's */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	e = -pthread_create(&s->thread, NULL, run, s);
+	e = -pthread_create(&s->thread, NULL, admin_run, s);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!e)
 		pthread_setname_np(s->thread, "service");
@@ -586,7 +586,7 @@ void admin_stop(struct admin *s)
 
 /* The next piece from the queue that is still wanted; freed requests go to the
  * stack on the way. */
-static struct req *take(struct port *p)
+static struct req *admin_take(struct port *p)
 {
 	uint32_t m;
 
@@ -607,7 +607,7 @@ struct admin_req *admin_ready(struct admin *s, unsigned worker)
 	if (p->stash_at < p->nstash)
 		return &p->reqs[p->stash[p->stash_at++]].pub;
 	p->nstash = p->stash_at = 0;
-	r = take(p);
+	r = admin_take(p);
 	return r ? &r->pub : NULL;
 }
 
@@ -620,7 +620,7 @@ static void look_for_free(struct port *p, uint32_t reserve)
 	memmove(p->stash, p->stash + p->stash_at, (p->nstash - p->stash_at) * sizeof *p->stash);
 	p->nstash -= p->stash_at;
 	p->stash_at = 0;
-	while (p->nfree <= reserve && (r = take(p)))
+	while (p->nfree <= reserve && (r = admin_take(p)))
 		p->stash[p->nstash++] = r->index;
 }
 
@@ -678,7 +678,7 @@ struct admin_req *admin_ask(struct admin *s, unsigned worker, uint32_t conn,
 	return &r->pub;
 }
 
-static void tell(struct admin_req *pub, enum message m)
+static void admin_tell(struct admin_req *pub, enum message m)
 {
 	struct req *r = (struct req *)pub;
 
@@ -688,7 +688,7 @@ static void tell(struct admin_req *pub, enum message m)
 
 void admin_next(struct admin_req *r)
 {
-	tell(r, NEXT);
+	admin_tell(r, NEXT);
 }
 
 void admin_end(struct admin_req *pub)
@@ -697,5 +697,5 @@ void admin_end(struct admin_req *pub)
 
 	r->ended = true;
 	unstash(&r->s->ports[pub->worker], r->index);
-	tell(pub, END);
+	admin_tell(pub, END);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* The first line of dir/name, which may be a file of two numbers. */
-static bool read_line(const char *dir, const char *name, char *buf, int n)
+static bool cgroup_read_line(const char *dir, const char *name, char *buf, int n)
 {
 	char path[PATH_MAX];
 	bool ok = false;
@@ -27,7 +27,7 @@ static bool read_line(const char *dir, const char *name, char *buf, int n)
 }
 
 /* A positive number, or none: "max", -1. */
-static bool number(const char *text, uint64_t *v)
+static bool cgroup_number(const char *text, uint64_t *v)
 {
 	return sscanf(text, "%" SCNu64, v) == 1 && *v && *v <= INT64_MAX && *text != '-';
 }
@@ -36,7 +36,7 @@ static void limit_memory(struct cgroup *g, const char *text)
 {
 	uint64_t v;
 
-	if (number(text, &v) && v < g->memory_bytes)
+	if (cgroup_number(text, &v) && v < g->memory_bytes)
 		g->memory_bytes = v;
 }
 
@@ -44,7 +44,7 @@ static void limit_cpus(struct cgroup *g, const char *quota_text, const char *per
 {
 	uint64_t quota, period, n;
 
-	if (!number(quota_text, &quota) || !number(period_text, &period))
+	if (!cgroup_number(quota_text, &quota) || !cgroup_number(period_text, &period))
 		return;
 	n = quota / period + (quota % period > 0);
 	if (n < g->cpus)
@@ -55,7 +55,7 @@ static void memory_2(struct cgroup *g, const char *dir)
 {
 	char text[64];
 
-	if (read_line(dir, "memory.max", text, sizeof(text)))
+	if (cgroup_read_line(dir, "memory.max", text, sizeof(text)))
 		limit_memory(g, text);
 }
 
@@ -63,7 +63,7 @@ static void cpu_2(struct cgroup *g, const char *dir)
 {
 	char text[64], *period;
 
-	if (read_line(dir, "cpu.max", text, sizeof(text)) && (period = strchr(text, ' ')))
+	if (cgroup_read_line(dir, "cpu.max", text, sizeof(text)) && (period = strchr(text, ' ')))
 		limit_cpus(g, text, period + 1);
 }
 
@@ -78,7 +78,7 @@ static void memory_1(struct cgroup *g, const char *dir)
 {
 	char text[64];
 
-	if (read_line(dir, "memory.limit_in_bytes", text, sizeof(text)))
+	if (cgroup_read_line(dir, "memory.limit_in_bytes", text, sizeof(text)))
 		limit_memory(g, text);
 }
 
@@ -86,8 +86,8 @@ static void cpu_1(struct cgroup *g, const char *dir)
 {
 	char quota[64], period[64];
 
-	if (read_line(dir, "cpu.cfs_quota_us", quota, sizeof(quota)) &&
-	    read_line(dir, "cpu.cfs_period_us", period, sizeof(period)))
+	if (cgroup_read_line(dir, "cpu.cfs_quota_us", quota, sizeof(quota)) &&
+	    cgroup_read_line(dir, "cpu.cfs_period_us", period, sizeof(period)))
 		limit_cpus(g, quota, period);
 }
 

@@ -172,7 +172,7 @@ static void tell_gone(struct checkpoint *c, const struct store_watch *x)
 }
 
 /* Whether the files are still there, once in WATCH_MS. */
-static void watch(struct checkpoint *c, uint64_t now)
+static void checkpointer_watch(struct checkpoint *c, uint64_t now)
 {
 	struct store_watch x;
 
@@ -187,7 +187,7 @@ static void watch(struct checkpoint *c, uint64_t now)
 }
 
 /* What the lanes say of the disk, for readyz. */
-static void look(struct checkpoint *c)
+static void checkpointer_look(struct checkpoint *c)
 {
 	struct store_lane_stats s;
 	int nospace_err = 0, prepare_err = 0, retain_err = 0;
@@ -216,14 +216,14 @@ static void look(struct checkpoint *c)
 	tell_nospace(c, nospace_err);
 }
 
-static void *run(void *arg)
+static void *checkpointer_run(void *arg)
 {
 	struct checkpoint *c = arg;
 	struct pollfd p = { .fd = c->efd, .events = POLLIN };
 	uint64_t n;
 	int r;
 
-	look(c);				/* what the start met, before a pass mends it */
+	checkpointer_look(c);				/* what the start met, before a pass mends it */
 	c->pass_ms = now_ms();		/* the first at once */
 	while (!atomic_load(&c->stop)) {
 		uint64_t now = now_ms();
@@ -233,13 +233,13 @@ static void *run(void *arg)
 		if (kicked && read(c->efd, &n, sizeof(n)) < 0)
 			diag(DIAG_WARN, "checkpointer: eventfd: %s", strerror(errno));
 		now = now_ms();
-		watch(c, now);
+		checkpointer_watch(c, now);
 		if (!kicked && now < c->pass_ms)
 			continue;
 		atomic_store(&c->kicked, false);
 		do {
 			r = store_background(c->store, c->slice_bytes);
-			look(c);		/* the next one may succeed, and hide it */
+			checkpointer_look(c);		/* the next one may succeed, and hide it */
 			if (!wal_passed(c->store) && r > 0)
 				nap();
 		} while (r > 0 && !atomic_load(&c->stop));
@@ -266,7 +266,7 @@ int checkpoint_start(struct checkpoint **out, struct store *store, struct health
 		err = -errno;
 		goto err_free;
 	}
-	err = -pthread_create(&c->thread, NULL, run, c);
+	err = -pthread_create(&c->thread, NULL, checkpointer_run, c);
 	if (err)
 		goto err_efd;
 	pthread_setname_np(c->thread, "pasted-ckpt");

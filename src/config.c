@@ -151,7 +151,7 @@ struct place {
 	unsigned line;
 };
 
-static const struct setting *find(const char *name)
+static const struct setting *config_find(const char *name)
 {
 	for (size_t i = 0; i < NSETTINGS; i++)
 		if (!strcmp(settings[i].name, name))
@@ -161,8 +161,8 @@ static const struct setting *find(const char *name)
 
 /* Always false, so that a caller can return it. */
 __attribute__((format(printf, 4, 5)))
-static bool refuse(const struct loader *ld, const struct place *p, const char *name,
-		   const char *fmt, ...)
+static bool config_refuse(const struct loader *ld, const struct place *p, const char *name,
+			  const char *fmt, ...)
 {
 	va_list ap;
 
@@ -266,8 +266,8 @@ static void print_scaled(enum kind kind, uint64_t v, char *buf, size_t n)
 		 (time ? times : sizes)[i].u);
 }
 
-static bool refuse_number(const struct loader *ld, const struct place *p,
-			  const struct setting *s, const char *value, bool range)
+static bool config_refuse_number(const struct loader *ld, const struct place *p,
+				 const struct setting *s, const char *value, bool range)
 {
 	char min[32], max[32];
 	const char *unit = s->kind == SIZE ? ", with K, M, G or T for powers of 1024" :
@@ -275,9 +275,9 @@ static bool refuse_number(const struct loader *ld, const struct place *p,
 
 	print_scaled(s->kind, s->min, min, sizeof(min));
 	print_scaled(s->kind, s->max, max, sizeof(max));
-	return refuse(ld, p, s->name, "\"%s\" is %s: accepted is %s to %s%s%s%s", value,
-		      range ? "out of range" : "not a number that is understood here",
-		      min, max, unit, s->words ? ", or " : "", s->words ? s->words : "");
+	return config_refuse(ld, p, s->name, "\"%s\" is %s: accepted is %s to %s%s%s%s", value,
+			     range ? "out of range" : "not a number that is understood here",
+			     min, max, unit, s->words ? ", or " : "", s->words ? s->words : "");
 }
 
 static bool set_number(const struct loader *ld, const struct place *p,
@@ -293,7 +293,7 @@ static bool set_number(const struct loader *ld, const struct place *p,
 			err = -ERANGE;
 	}
 	if (err)
-		return refuse_number(ld, p, s, value, err == -ERANGE);
+		return config_refuse_number(ld, p, s, value, err == -ERANGE);
 	if (s->kind == COUNT || s->kind == TIME32)
 		*(unsigned *)field(ld->c, s) = (unsigned)v;
 	else
@@ -307,8 +307,8 @@ static bool set_mode(const struct loader *ld, const struct place *p,
 	size_t n = strlen(value);
 
 	if (n < 3 || n > 4 || strspn(value, "01234567") != n || strtoul(value, NULL, 8) > s->max)
-		return refuse(ld, p, s->name, "\"%s\" is no mode: accepted is 000 to 777, as chmod has "
-			      "them", value);
+		return config_refuse(ld, p, s->name, "\"%s\" is no mode: accepted is 000 to 777, as chmod has "
+				     "them", value);
 	*(unsigned *)field(ld->c, s) = (unsigned)strtoul(value, NULL, 8);
 	return true;
 }
@@ -328,7 +328,7 @@ static bool set_choice(const struct loader *ld, const struct place *p,
 		}
 		w = w[n] ? w + n + 1 : NULL;
 	}
-	return refuse(ld, p, s->name, "\"%s\" is not one of them: accepted is %s", value, s->words);
+	return config_refuse(ld, p, s->name, "\"%s\" is not one of them: accepted is %s", value, s->words);
 }
 
 static bool set_listen(const struct loader *ld, const struct place *p,
@@ -337,9 +337,9 @@ static bool set_listen(const struct loader *ld, const struct place *p,
 	char why[256];
 
 	if (ld->c->nlisten == LISTEN_MAX)
-		return refuse(ld, p, s->name, "more than %u addresses", LISTEN_MAX);
+		return config_refuse(ld, p, s->name, "more than %u addresses", LISTEN_MAX);
 	if (listen_parse(value, &ld->c->listen[ld->c->nlisten], why, sizeof(why)))
-		return refuse(ld, p, s->name, "%s", why);
+		return config_refuse(ld, p, s->name, "%s", why);
 	ld->c->nlisten++;
 	return true;
 }
@@ -350,9 +350,9 @@ static bool set_path(const struct loader *ld, const struct place *p,
 	char **at = field(ld->c, s);
 
 	if (!*value)
-		return refuse(ld, p, s->name, "is empty: accepted is a path");
+		return config_refuse(ld, p, s->name, "is empty: accepted is a path");
 	*at = strdup(value);
-	return *at || refuse(ld, p, s->name, "out of memory");
+	return *at || config_refuse(ld, p, s->name, "out of memory");
 }
 
 static bool set_nic(const struct loader *ld, const struct place *p,
@@ -365,9 +365,9 @@ static bool set_nic(const struct loader *ld, const struct place *p,
 	/* what the kernel takes for a name */
 	if (strncmp(value, kind, sizeof(kind) - 1) || !*name || strlen(name) >= IF_NAMESIZE ||
 	    strpbrk(name, "/: \t"))
-		return refuse(ld, p, s->name, "\"%s\" is not understood: accepted is %sIFNAME", value, kind);
+		return config_refuse(ld, p, s->name, "\"%s\" is not understood: accepted is %sIFNAME", value, kind);
 	*at = strdup(name);
-	return *at || refuse(ld, p, s->name, "out of memory");
+	return *at || config_refuse(ld, p, s->name, "out of memory");
 }
 
 static bool set_value(const struct loader *ld, const struct place *p,
@@ -411,10 +411,10 @@ static bool give(struct loader *ld, const struct place *p, const struct setting 
 	size_t i = (size_t)(s - settings);
 
 	if (s->kind != LISTEN && p->from == FROM_FILE && ld->line[i])
-		return refuse(ld, p, s->name, "is there twice, first in line %u: leave one",
-			      ld->line[i]);
+		return config_refuse(ld, p, s->name, "is there twice, first in line %u: leave one",
+				     ld->line[i]);
 	if (s->kind != LISTEN && p->from == ld->from[i])
-		return refuse(ld, p, s->name, "is there twice: give it once");
+		return config_refuse(ld, p, s->name, "is there twice: give it once");
 	ld->line[i] = p->line;
 	if (ld->from[i] != FROM_NOBODY && ld->from[i] != p->from)
 		return check_only(ld, p, s, value);
@@ -447,7 +447,7 @@ static bool act(struct loader *ld, const struct place *p, const struct setting *
 {
 	if (!strcmp(s->name, "config")) {
 		if (ld->file)
-			return refuse(ld, p, s->name, "is there twice: give it once");
+			return config_refuse(ld, p, s->name, "is there twice: give it once");
 		ld->file = value;
 	} else if (!strcmp(s->name, "doctor")) {
 		ld->c->doctor = true;
@@ -476,24 +476,24 @@ static bool read_command_line(struct loader *ld, int argc, char *const *argv, FI
 		bool takes;
 
 		if (n < 2 || n - 2 >= sizeof(name) || memcmp(argv[i], "--", 2))
-			return refuse(ld, NULL, "", "\"%s\" is not an option: pasted --help lists them",
-				      argv[i]);
+			return config_refuse(ld, NULL, "", "\"%s\" is not an option: pasted --help lists them",
+					     argv[i]);
 		memcpy(name, argv[i] + 2, n - 2);
 		name[n - 2] = '\0';
-		s = find(name);
+		s = config_find(name);
 		if (!s)
-			return refuse(ld, NULL, "", "unknown option --%s: pasted --help lists them",
-				      name);
+			return config_refuse(ld, NULL, "", "unknown option --%s: pasted --help lists them",
+					     name);
 		takes = s->arg || s->kind != ACTION;
 		if (value && !takes)
-			return refuse(ld, &p, name, "takes no value");
+			return config_refuse(ld, &p, name, "takes no value");
 		if (value)
 			value++;
 		else if (takes && i + 1 < argc)
 			value = argv[++i];
 		if (takes && !value)
-			return refuse(ld, &p, name, "needs a value: %s",
-				      s->arg ? s->arg : s->words);
+			return config_refuse(ld, &p, name, "needs a value: %s",
+					     s->arg ? s->arg : s->words);
 		if (s->kind == ACTION ? !act(ld, &p, s, value, out, done) : !give(ld, &p, s, value))
 			return false;
 	}
@@ -526,7 +526,7 @@ static void cut_comment(char *s)
 	}
 }
 
-static bool read_line(struct loader *ld, const struct place *p, char *line)
+static bool config_read_line(struct loader *ld, const struct place *p, char *line)
 {
 	const struct setting *s;
 	char *key, *value;
@@ -537,16 +537,16 @@ static bool read_line(struct loader *ld, const struct place *p, char *line)
 		return true;
 	value = strchr(key, '=');
 	if (!value)
-		return refuse(ld, p, "", "\"%s\" is not a setting: accepted is key = value", key);
+		return config_refuse(ld, p, "", "\"%s\" is not a setting: accepted is key = value", key);
 	*value++ = '\0';
 	key = trim(key);
 	value = trim(value);
-	s = find(key);
+	s = config_find(key);
 	if (!s)
-		return refuse(ld, p, "", "unknown key \"%s\": accepted are the options that "
-			      "pasted --help lists, without the dashes", key);
+		return config_refuse(ld, p, "", "unknown key \"%s\": accepted are the options that "
+				     "pasted --help lists, without the dashes", key);
 	if (s->kind == ACTION)
-		return refuse(ld, p, key, "goes on the command line only");
+		return config_refuse(ld, p, key, "goes on the command line only");
 	return give(ld, p, s, value);
 }
 
@@ -560,7 +560,7 @@ static bool read_file(struct loader *ld)
 	FILE *f = fopen(ld->file, "re");
 
 	if (!f)
-		return refuse(ld, NULL, "config", "cannot read %s: %s", ld->file, strerror(errno));
+		return config_refuse(ld, NULL, "config", "cannot read %s: %s", ld->file, strerror(errno));
 	while (ok && (n = getline(&line, &cap, f)) >= 0) {
 		p.line++;
 		if (p.line == 1 && !strncmp(line, "\xef\xbb\xbf", 3)) {	/* a byte order mark */
@@ -568,12 +568,12 @@ static bool read_file(struct loader *ld)
 			memmove(line, line + 3, (size_t)n + 1);
 		}
 		if (strlen(line) != (size_t)n)
-			ok = refuse(ld, &p, "", "there is a NUL byte in the line: accepted is text");
+			ok = config_refuse(ld, &p, "", "there is a NUL byte in the line: accepted is text");
 		else
-			ok = read_line(ld, &p, line);
+			ok = config_read_line(ld, &p, line);
 	}
 	if (ok && ferror(f))
-		ok = refuse(ld, NULL, "config", "cannot read %s: %s", ld->file, strerror(errno));
+		ok = config_refuse(ld, NULL, "config", "cannot read %s: %s", ld->file, strerror(errno));
 	free(line);
 	fclose(f);
 	return ok;
@@ -648,20 +648,20 @@ static bool fits_together(const struct loader *ld)
 		const char *other = c->nic ? "nic" : c->busy_poll_us ? "busy-poll" : NULL;
 
 		if (other)
-			return refuse(ld, NULL, other, "is for the ring paste, not for %s: accepted is "
-				      "--ring paste or auto with it", config_ring_name(c->ring));
+			return config_refuse(ld, NULL, other, "is for the ring paste, not for %s: accepted is "
+					     "--ring paste or auto with it", config_ring_name(c->ring));
 	}
 	if (c->segment_bytes % WAL_PAGE)
-		return refuse(ld, NULL, "", "%s: %llu is not a multiple of %u: accepted is %llu",
-			      config_place(c, "segment-size", at, sizeof(at)), (unsigned long long)c->segment_bytes, WAL_PAGE,
-			      (unsigned long long)(c->segment_bytes / WAL_PAGE * WAL_PAGE));
+		return config_refuse(ld, NULL, "", "%s: %llu is not a multiple of %u: accepted is %llu",
+				     config_place(c, "segment-size", at, sizeof(at)), (unsigned long long)c->segment_bytes, WAL_PAGE,
+				     (unsigned long long)(c->segment_bytes / WAL_PAGE * WAL_PAGE));
 	if (c->retain_bytes && (c->class == CONFIG_CLASS_AUTO || class_stores(c->class)) &&
 	    c->retain_bytes / c->workers < RETAIN_SEGMENTS * c->segment_bytes) {
 		print_scaled(SIZE, RETAIN_SEGMENTS * c->segment_bytes * c->workers, most, sizeof(most));
-		return refuse(ld, NULL, "", "%s: each of %u workers needs room for %u segments: accepted "
-			      "are 0 (keep all) and %s or more; or smaller segments, or fewer workers",
-			      config_place(c, "retain-bytes", at, sizeof(at)), c->workers,
-			      RETAIN_SEGMENTS, most);
+		return config_refuse(ld, NULL, "", "%s: each of %u workers needs room for %u segments: accepted "
+				     "are 0 (keep all) and %s or more; or smaller segments, or fewer workers",
+				     config_place(c, "retain-bytes", at, sizeof(at)), c->workers,
+				     RETAIN_SEGMENTS, most);
 	}
 	if (!c->body_bytes_max && room > c->head_bytes_max) {
 		room -= c->head_bytes_max;
@@ -675,13 +675,13 @@ static bool fits_together(const struct loader *ld)
 	print_scaled(SIZE, c->head_bytes_max + c->body_bytes_max, record, sizeof(record));
 	print_scaled(SIZE, room, most, sizeof(most));
 	if (in_segment < in_pool)
-		return refuse(ld, NULL, "", "%s: a record of head-max + body-max = %s does "
-			      "not fit: accepted are records up to %s, or larger segments",
-			      config_place(c, "segment-size", at, sizeof(at)), record, most);
-	return refuse(ld, NULL, "", "%s: a record of head-max + body-max = %s does not fit "
-		      "twice into the share of each of %u workers: accepted are records up to %s, "
-		      "a larger pool, or fewer workers", config_place(c, "pool-size", at, sizeof(at)),
-		      record, c->workers, most);
+		return config_refuse(ld, NULL, "", "%s: a record of head-max + body-max = %s does "
+				     "not fit: accepted are records up to %s, or larger segments",
+				     config_place(c, "segment-size", at, sizeof(at)), record, most);
+	return config_refuse(ld, NULL, "", "%s: a record of head-max + body-max = %s does not fit "
+			     "twice into the share of each of %u workers: accepted are records up to %s, "
+			     "a larger pool, or fewer workers", config_place(c, "pool-size", at, sizeof(at)),
+			     record, c->workers, most);
 }
 
 enum config_verdict config_load(struct config *c, int argc, char *const *argv,
@@ -723,7 +723,7 @@ void config_free(struct config *c)
 
 const char *config_place(const struct config *c, const char *name, char *buf, size_t n)
 {
-	const struct setting *s = find(name);
+	const struct setting *s = config_find(name);
 	unsigned line = s ? c->line[s - settings] : 0;
 
 	if (line)

@@ -94,7 +94,7 @@ static void answered(struct worker *w, struct conn *c, int status)
 	next_request(w, c);
 }
 
-static void answer_at_once(struct worker *w, struct conn *c, const struct endpoint *e)
+static void conn_answer_at_once(struct worker *w, struct conn *c, const struct endpoint *e)
 {
 	char text[HEALTH_TEXT];
 	size_t len;
@@ -125,7 +125,7 @@ static void answer_read(struct worker *w, struct conn *c)
 	if (q->method == HTTP_OPTIONS) {
 		answer_options(w, c, e);
 	} else if (e->by == ENDPOINT_AT_ONCE) {
-		answer_at_once(w, c, e);
+		conn_answer_at_once(w, c, e);
 	} else if (e->by == ENDPOINT_OTHERS || q->target_len >= HTTP_TARGET_KEEP) {
 		conn_refuse(w, c, 404, ENDPOINT_404, !q->keep_alive || w->draining);
 		if (c->state != CONN_LINGER)

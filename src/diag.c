@@ -13,7 +13,7 @@
 #define LINE_BYTES STD_LINE
 #define TAIL_BYTES 64		/* kept free for the count of what was left out */
 
-static size_t add(char *line, size_t at, size_t cap, const char *fmt, va_list ap)
+static size_t diag_add(char *line, size_t at, size_t cap, const char *fmt, va_list ap)
 {
 	int n = vsnprintf(line + at, cap - at, fmt, ap);
 
@@ -30,7 +30,7 @@ static void put_line(enum diag_level level, uint64_t skipped, const char *fmt, v
 	if (getenv("JOURNAL_STREAM"))
 		n = (size_t)snprintf(line, sizeof(line), "<%d>", level);
 	n += (size_t)snprintf(line + n, sizeof(line) - n, "pasted: ");
-	n = add(line, n, sizeof(line) - TAIL_BYTES, fmt, ap);
+	n = diag_add(line, n, sizeof(line) - TAIL_BYTES, fmt, ap);
 	if (skipped)
 		n += (size_t)snprintf(line + n, sizeof(line) - n, " (%llu more not shown)",
 				      (unsigned long long)skipped);

@@ -26,7 +26,7 @@
 #define LINE_BYTES 4096
 
 __attribute__((format(printf, 3, 4)))
-static void say(FILE *out, const char *topic, const char *fmt, ...)
+static void doctor_say(FILE *out, const char *topic, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -147,7 +147,7 @@ static void tell_disk(FILE *out, const struct place *p)
 	char dir[PATH_MAX], cache[64] = "?", fua[16] = "?", turning[16] = "?";
 
 	if (!disk_folder(p->dev, dir, sizeof(dir))) {
-		say(out, "disk", "no single block device is behind it (%s)", p->type);
+		doctor_say(out, "disk", "no single block device is behind it (%s)", p->type);
 		if (!strcmp(p->type, "overlay"))
 			advise(out, "in a container, put the store on a volume: a sync is then the disk's own");
 		return;
@@ -155,8 +155,8 @@ static void tell_disk(FILE *out, const struct place *p)
 	read_word(cache, sizeof(cache), "%s/queue/write_cache", dir);
 	read_word(fua, sizeof(fua), "%s/queue/fua", dir);
 	read_word(turning, sizeof(turning), "%s/queue/rotational", dir);
-	say(out, "disk", "%s: write cache \"%s\", fua %s, rotational %s",
-	    strrchr(dir, '/') + 1, cache, fua, turning);
+	doctor_say(out, "disk", "%s: write cache \"%s\", fua %s, rotational %s",
+		   strrchr(dir, '/') + 1, cache, fua, turning);
 	if (!strcmp(cache, "write through"))
 		advise(out, "the kernel sends no flush to it: right if the drive has power-loss protection "
 		       "or no cache; if it has neither, echo \"write back\" > %s/queue/write_cache", dir);
@@ -191,15 +191,15 @@ static void tell_store(FILE *out, const struct config *c, const struct findings 
 	struct place p;
 
 	if (!find_place(c->store, &p)) {
-		say(out, "store", "%s: cannot be looked at: %s", c->store, strerror(errno));
+		doctor_say(out, "store", "%s: cannot be looked at: %s", c->store, strerror(errno));
 		return;
 	}
-	say(out, "store", "%s: %s on %s, mounted at %s (%s)", c->store, p.type, p.source, p.point,
-	    p.options);
+	doctor_say(out, "store", "%s: %s on %s, mounted at %s (%s)", c->store, p.type, p.source, p.point,
+		   p.options);
 	if (f->store_err)
 		advise(out, "%s", *f->store_why ? f->store_why : strerror(-f->store_err));
 	else
-		say(out, "", "%s", f->store_why);
+		doctor_say(out, "", "%s", f->store_why);
 	if (!f->store_err && !class_lasts(f->store)) {
 		advise(out, "put --store on a disk; or ask for --class volatile, which survives a crash "
 		       "of the process only");
@@ -218,7 +218,7 @@ static void tell_region(FILE *out, const char *name)
 	if (strncmp(name, "region", 6))
 		return;
 	read_word(domain, sizeof(domain), "/sys/bus/nd/devices/%s/persistence_domain", name);
-	say(out, "nvmm", "%s: persistence_domain %s", name, domain);
+	doctor_say(out, "nvmm", "%s: persistence_domain %s", name, domain);
 	if (strcmp(domain, "cpu_cache") && strcmp(domain, "memory_controller"))
 		advise(out, "the platform does not say that flushed stores survive a power cut: look at "
 		       "its firmware's settings");
@@ -231,7 +231,7 @@ static void tell_namespace(FILE *out, const char *name)
 	if (strncmp(name, "namespace", 9) || !read_word(mode, sizeof(mode),
 			"/sys/bus/nd/devices/%s/mode", name))
 		return;
-	say(out, "nvmm", "%s: mode %s", name, mode);
+	doctor_say(out, "nvmm", "%s: mode %s", name, mode);
 	if (!strcmp(mode, "raw") || !strcmp(mode, "sector") || !strcmp(mode, "safe"))
 		advise(out, "this mode has no DAX: ndctl create-namespace -f -e %s --mode=fsdax (all in "
 		       "it is lost), mkfs.ext4 -b 4096, mount -o dax", name + strlen("namespace"));
@@ -244,7 +244,7 @@ static void tell_dimm(FILE *out, const char *name)
 	if (strncmp(name, "nmem", 4) ||
 	    !read_word(flags, sizeof(flags), "/sys/bus/nd/devices/%s/nfit/flags", name) || !*flags)
 		return;
-	say(out, "nvmm", "%s: flags \"%s\"", name, flags);
+	doctor_say(out, "nvmm", "%s: flags \"%s\"", name, flags);
 	if (strstr(flags, "not_armed") || strstr(flags, "save_fail") || strstr(flags, "flush_fail"))
 		advise(out, "its power-fail protection is lost (battery, capacitor): do not use it");
 }
@@ -275,18 +275,18 @@ static void tell_nvmm(FILE *out, const struct config *c, const struct findings *
 	struct place p;
 
 	if (!devices)
-		say(out, "nvmm", "the kernel has found no persistent memory");
+		doctor_say(out, "nvmm", "the kernel has found no persistent memory");
 	if (!c->nvmm) {
 		if (devices)
 			advise(out, "give a folder on its DAX file system, or its device-dax, as --nvmm");
 		return;
 	}
-	say(out, "nvmm", "--nvmm %s: %s", c->nvmm, *f->nvmm_why ? f->nvmm_why :
-	    strerror(-f->nvmm_err));
+	doctor_say(out, "nvmm", "--nvmm %s: %s", c->nvmm, *f->nvmm_why ? f->nvmm_why :
+		   strerror(-f->nvmm_err));
 	if ((!f->nvmm_err && class_needs_nvmm(f->nvmm)) || !find_place(c->nvmm, &p) ||
 	    !strcmp(p.type, "devtmpfs"))
 		return;
-	say(out, "", "it is %s on %s, mounted at %s (%s)", p.type, p.source, p.point, p.options);
+	doctor_say(out, "", "it is %s on %s, mounted at %s (%s)", p.type, p.source, p.point, p.options);
 	if (strcmp(p.type, "ext4") && strcmp(p.type, "xfs"))
 		advise(out, "only ext4 and xfs have DAX");
 	else if (!strstr(p.options, "dax"))
@@ -304,16 +304,16 @@ static void tell_paste(FILE *out, const struct config *c)
 	ssize_t n;
 
 	if (choose_try_ring(&ring_paste, c, why, sizeof(why)))
-		say(out, "paste", "%s", why);
+		doctor_say(out, "paste", "%s", why);
 	else
-		say(out, "paste", "the kernel module is there and gives a ring%s%s", c->nic ? " with " : "",
-		    c->nic ? c->nic : "");
+		doctor_say(out, "paste", "the kernel module is there and gives a ring%s%s", c->nic ? " with " : "",
+			   c->nic ? c->nic : "");
 	if (!c->nic)
 		return;
 	snprintf(why, sizeof(why), "/sys/class/net/%s/device/driver", c->nic);
 	n = readlink(why, driver, sizeof(driver) - 1);
 	driver[n < 0 ? 0 : n] = '\0';
-	say(out, "nic", "%s: driver %s", c->nic, n > 0 ? strrchr(driver, '/') + 1 : "none");
+	doctor_say(out, "nic", "%s: driver %s", c->nic, n > 0 ? strrchr(driver, '/') + 1 : "none");
 }
 
 static void tell_ring(FILE *out, const struct config *c)
@@ -323,8 +323,8 @@ static void tell_ring(FILE *out, const struct config *c)
 	const struct ring_ops *ring = choose_ring(c, why, sizeof(why));
 
 	if (!uname(&u))
-		say(out, "kernel", "%s %s", u.sysname, u.release);
-	say(out, "ring", "%s%s%s", ring ? ring->name : "none", *why ? ": " : "", why);
+		doctor_say(out, "kernel", "%s %s", u.sysname, u.release);
+	doctor_say(out, "ring", "%s%s%s", ring ? ring->name : "none", *why ? ": " : "", why);
 	tell_paste(out, c);
 	if (read_word(word, sizeof(word), "/proc/sys/kernel/io_uring_disabled") && strcmp(word, "0"))
 		advise(out, "kernel.io_uring_disabled is %s: sysctl kernel.io_uring_disabled=0 allows it",
@@ -346,7 +346,7 @@ static void tell_limit(FILE *out, const char *name, int resource, unsigned long 
 		snprintf(soft, sizeof(soft), "%llu", (unsigned long long)r.rlim_cur);
 	if (r.rlim_max != RLIM_INFINITY)
 		snprintf(hard, sizeof(hard), "%llu", (unsigned long long)r.rlim_max);
-	say(out, "limits", "%s: %s, may be raised to %s", name, soft, hard);
+	doctor_say(out, "limits", "%s: %s, may be raised to %s", name, soft, hard);
 	if (r.rlim_max != RLIM_INFINITY && r.rlim_max < want)
 		advise(out, "%s", hint);
 }
@@ -356,9 +356,9 @@ static void tell_class(FILE *out, const struct config *c, const struct findings 
 	struct choice choice;
 
 	if (choose_class(c, f, &choice))
-		say(out, "class", "none can be had: %s", choice.why);
+		doctor_say(out, "class", "none can be had: %s", choice.why);
 	else
-		say(out, "class", "%s: %s", class_name(choice.class), choice.why);
+		doctor_say(out, "class", "%s: %s", class_name(choice.class), choice.why);
 }
 
 int doctor_run(const struct config *c, FILE *out)
@@ -375,6 +375,6 @@ int doctor_run(const struct config *c, FILE *out)
 		   "fewer than conns-max times workers: ulimit -n, or LimitNOFILE= in the unit");
 	tell_limit(out, "locked memory", RLIMIT_MEMLOCK, 0, "");
 	if (getenv("PMEM_IS_PMEM_FORCE"))
-		say(out, "warning", "PMEM_IS_PMEM_FORCE is set; it proves nothing and is not honoured");
+		doctor_say(out, "warning", "PMEM_IS_PMEM_FORCE is set; it proves nothing and is not honoured");
 	return fflush(out) ? EXIT_FAILURE : 0;
 }

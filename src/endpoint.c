@@ -23,7 +23,7 @@ static const struct endpoint rows[ENDPOINT_IDS] = {
 #undef X
 };
 
-static bool fits(const struct endpoint *e, const char *path, size_t n)
+static bool endpoint_fits(const struct endpoint *e, const char *path, size_t n)
 {
 	return n >= e->path_len && !memcmp(path, e->path, e->path_len) &&
 	       (n == e->path_len || (e->under && path[e->path_len] == '/'));
@@ -39,7 +39,7 @@ const struct endpoint *endpoint_find(const struct http_req *q)
 
 	if (query)
 		n = (size_t)(query - q->target);
-	while (e->id < ENDPOINT_IDS - 1 && !fits(e, q->target, n))
+	while (e->id < ENDPOINT_IDS - 1 && !endpoint_fits(e, q->target, n))
 		e++;
 	return e;
 }

@@ -10,7 +10,7 @@
 static struct store_memory watched[STORE_MEMORIES];
 static volatile sig_atomic_t nwatched;
 
-static char *add(char *at, const char *end, const char *text)
+static char *fault_add(char *at, const char *end, const char *text)
 {
 	while (*text && at < end)
 		*at++ = *text++;
@@ -26,18 +26,18 @@ static char *add_number(char *at, const char *end, uint64_t v)
 	do
 		digits[--n] = (char)('0' + v % 10);
 	while (v /= 10);
-	return add(at, end, digits + n);
+	return fault_add(at, end, digits + n);
 }
 
-static void tell(const struct store_memory *m, uint64_t off)
+static void fault_tell(const struct store_memory *m, uint64_t off)
 {
-	char text[1024], *end = text + sizeof(text), *at = add(text, end, "pasted: byte ");
+	char text[1024], *end = text + sizeof(text), *at = fault_add(text, end, "pasted: byte ");
 	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
 
 	at = add_number(at, end, off);
-	at = add(at, end, " of ");
-	at = add(at, end, m->path);
-	at = add(at, end, " cannot be reached any more: its memory is bad, or the file was cut short; the server "
+	at = fault_add(at, end, " of ");
+	at = fault_add(at, end, m->path);
+	at = fault_add(at, end, " cannot be reached any more: its memory is bad, or the file was cut short; the server "
 			  "ends here. Nothing is lost but what it held: the next start goes round a bad place, and says what to do about a file "
 			  "that is cut short\n");
 	/* Nobody may be reading. */
@@ -53,7 +53,7 @@ static void on_fault(int sig, siginfo_t *si, void *context)
 	for (int i = 0; i < nwatched; i++) {
 		if (at < watched[i].addr || at >= watched[i].addr + watched[i].len)
 			continue;
-		tell(&watched[i], watched[i].off + (uint64_t)(at - watched[i].addr));
+		fault_tell(&watched[i], watched[i].off + (uint64_t)(at - watched[i].addr));
 		_exit(FAULT_STATUS);
 	}
 	signal(sig, SIG_DFL);		/* it comes again, and does what it does */

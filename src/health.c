@@ -78,10 +78,10 @@ const char *health_word(const struct health *h)
 }
 
 /* Appends at *at, which never passes n - 1. */
-static void add(char *buf, size_t n, size_t *at, const char *fmt, ...)
+static void health_add(char *buf, size_t n, size_t *at, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-static void add(char *buf, size_t n, size_t *at, const char *fmt, ...)
+static void health_add(char *buf, size_t n, size_t *at, const char *fmt, ...)
 {
 	va_list ap;
 	int k;
@@ -101,22 +101,22 @@ int health_text(const struct health *h, char *buf, size_t n, size_t *len)
 
 	*len = 0;
 	if (!(set & ~HEALTH_NOTES))
-		add(buf, n, len, "ready\n");
+		health_add(buf, n, len, "ready\n");
 	for (unsigned c = 0; c < HEALTH_CONDITIONS; c++) {
 		if (!(set >> c & 1))
 			continue;
 		err = __atomic_load_n(&h->err[c], __ATOMIC_RELAXED);
-		add(buf, n, len, "%s: %s: %s", HEALTH_NOTES >> c & 1 ? "note" : "not ready",
-		    words[c].word, words[c].what);
+		health_add(buf, n, len, "%s: %s: %s", HEALTH_NOTES >> c & 1 ? "note" : "not ready",
+			   words[c].word, words[c].what);
 		if (err)
-			add(buf, n, len, " (%s)", store_strerror(err));
+			health_add(buf, n, len, " (%s)", store_strerror(err));
 		total = __atomic_load_n(&h->total, __ATOMIC_RELAXED);
 		done = __atomic_load_n(&h->done, __ATOMIC_RELAXED);
 		if (c == HEALTH_RECOVERING && total)
-			add(buf, n, len, " (%" PRIu64 " of %" PRIu64 " MiB)", done >> 20, total >> 20);
+			health_add(buf, n, len, " (%" PRIu64 " of %" PRIu64 " MiB)", done >> 20, total >> 20);
 		if (c == HEALTH_SILENT)
-			add(buf, n, len, " for %u s", __atomic_load_n(&h->silent_ms, __ATOMIC_RELAXED) / 1000);
-		add(buf, n, len, "; %s\n", words[c].todo);
+			health_add(buf, n, len, " for %u s", __atomic_load_n(&h->silent_ms, __ATOMIC_RELAXED) / 1000);
+		health_add(buf, n, len, "; %s\n", words[c].todo);
 	}
 	return set & ~HEALTH_NOTES ? 503 : 200;
 }
@@ -125,6 +125,6 @@ int health_alive(const struct health *h, char *buf, size_t n, size_t *len)
 {
 	(void)h;
 	*len = 0;
-	add(buf, n, len, "alive\n");
+	health_add(buf, n, len, "alive\n");
 	return 200;
 }

@@ -88,7 +88,7 @@ static size_t run_of_value(const uint8_t *p, size_t n)
 }
 
 /* The byte p[i] is refused: i bytes were right. */
-static size_t refuse(struct http *h, size_t i, unsigned status, const char *reason)
+static size_t http_check_refuse(struct http *h, size_t i, unsigned status, const char *reason)
 {
 	http_fail(h, status, reason);
 	return i;
@@ -133,17 +133,17 @@ size_t http_check_blanks(struct http *h, const uint8_t *p, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (h->state == ST_BLANK_LF) {
 			if (p[i] != '\n')
-				return refuse(h, i, 400, "CR without LF");
+				return http_check_refuse(h, i, 400, "CR without LF");
 			h->state = ST_BLANK;
 		} else if (p[i] != '\r') {
 			if (p[i] == '\0' && h->blanks == 2)	/* PROXY protocol, second version */
-				return refuse(h, i, 400, NO_PROXY);
+				return http_check_refuse(h, i, 400, NO_PROXY);
 			if (p[i] == 0x16 && !h->blanks)
-				return refuse(h, i, 400, "this is TLS, and the port speaks plain HTTP");
+				return http_check_refuse(h, i, 400, "this is TLS, and the port speaks plain HTTP");
 			h->state = ST_METHOD;
 			return i;
 		} else if (++h->blanks > HTTP_BLANKS_MAX) {
-			return refuse(h, i, 400, "too many empty lines");
+			return http_check_refuse(h, i, 400, "too many empty lines");
 		} else {
 			h->state = ST_BLANK_LF;
 		}
@@ -159,17 +159,17 @@ static size_t check_method(struct http *h, const uint8_t *p, size_t n)
 	h->name_len += i < room ? i : room;
 	if (i == n) {
 		if (is_prox(h))
-			return refuse(h, 3 - before, 501, NO_PROXY);
+			return http_check_refuse(h, 3 - before, 501, NO_PROXY);
 		if (!begins_method(h->name, h->name_len))
-			return refuse(h, n, 501, "method not supported");
+			return http_check_refuse(h, n, 501, "method not supported");
 		return n;
 	}
 	if (!h->name_len || (p[i] != ' ' && begins_method(h->name, h->name_len) && !is_prox(h)))
-		return refuse(h, i, 400, "malformed request line");
+		return http_check_refuse(h, i, 400, "malformed request line");
 	h->req.method = find_method(h->name, h->name_len);
 	if (h->req.method == HTTP_NONE)
-		return is_prox(h) ? refuse(h, 3 - before, 501, NO_PROXY) :
-		       refuse(h, i, 501, "method not supported");
+		return is_prox(h) ? http_check_refuse(h, 3 - before, 501, NO_PROXY) :
+		       http_check_refuse(h, i, 501, "method not supported");
 	h->req.recorded = h->req.method >= HTTP_POST && h->req.method <= HTTP_DELETE;
 	h->name_len = 0;
 	h->state = ST_TARGET;
@@ -361,19 +361,19 @@ static size_t check_target(struct http *h, const uint8_t *p, size_t n)
 		size_t took;
 
 		if (i == room)
-			return refuse(h, i, 414, "target too long");
+			return http_check_refuse(h, i, 414, "target too long");
 		took = check_form(h, p + i, (n < room ? n : room) - i);
 		if (!took && h->form == FORM_PATH && !h->word_pos && (p[i] == '\r' || p[i] == '\n'))
-			return refuse(h, i, 400, "no version: HTTP/0.9 is not spoken");
+			return http_check_refuse(h, i, 400, "no version: HTTP/0.9 is not spoken");
 		if (!took)
-			return refuse(h, i, 400, "malformed target");
+			return http_check_refuse(h, i, 400, "malformed target");
 		i += took;
 	}
 	h->raw_target_len += i;
 	if (i == n)
 		return n;
 	if (!target_done(h))
-		return refuse(h, i, 400, "malformed target");
+		return http_check_refuse(h, i, 400, "malformed target");
 	h->word_pos = 0;
 	h->state = ST_VERSION;
 	return i + 1;
@@ -393,11 +393,11 @@ static size_t check_version(struct http *h, const uint8_t *p, size_t n)
 		if (h->word_pos == MINOR && is(p[i], C_DIGIT)) {
 			h->req.minor = p[i] != '0';
 		} else if (h->word_pos == MAJOR && is(p[i], C_DIGIT) && p[i] != '1') {
-			return refuse(h, i, 505, "version not supported");
+			return http_check_refuse(h, i, 505, "version not supported");
 		} else if (h->word_pos == MINOR || p[i] != word[h->word_pos]) {
-			return refuse(h, i, 400, "malformed request line");
+			return http_check_refuse(h, i, 400, "malformed request line");
 		} else if (h->word_pos == MAJOR && h->req.method == METHOD_PRI) {
-			return refuse(h, i, 501, "method not supported");
+			return http_check_refuse(h, i, 501, "method not supported");
 		}
 		if (++h->word_pos == END) {
 			h->state = ST_LINE;
@@ -418,9 +418,9 @@ static size_t check_fields(struct http *h, const uint8_t *p, size_t n)
 				break;
 			}
 			if (!is(p[i], C_TOKEN))
-				return refuse(h, i, 400, "malformed field name or folded line");
+				return http_check_refuse(h, i, 400, "malformed field name or folded line");
 			if (h->headers == h->lim->headers)
-				return refuse(h, i, 431, "too many fields");
+				return http_check_refuse(h, i, 431, "too many fields");
 			h->headers++;
 			h->state = ST_NAME;
 			/* fall through */
@@ -429,7 +429,7 @@ static size_t check_fields(struct http *h, const uint8_t *p, size_t n)
 			if (i == n)
 				return n;
 			if (p[i] != ':')
-				return refuse(h, i, 400, "malformed field name");
+				return http_check_refuse(h, i, 400, "malformed field name");
 			h->state = ST_VALUE;
 			break;
 		case ST_VALUE:
@@ -438,7 +438,7 @@ static size_t check_fields(struct http *h, const uint8_t *p, size_t n)
 				return n;
 			if (p[i] != '\r') {
 				if (p[i] != '\t')
-					return refuse(h, i, 400, "malformed field value");
+					return http_check_refuse(h, i, 400, "malformed field value");
 				h->tabs = true;
 				break;
 			}
@@ -446,7 +446,7 @@ static size_t check_fields(struct http *h, const uint8_t *p, size_t n)
 			break;
 		default:
 			if (p[i] != '\n')
-				return refuse(h, i, 400, "CR without LF");
+				return http_check_refuse(h, i, 400, "CR without LF");
 			if (h->state == ST_END_LF) {
 				h->state = ST_HEAD_END;
 				return i + 1;
@@ -477,7 +477,7 @@ size_t http_check_head(struct http *h, const uint8_t *p, size_t n, size_t room)
 	return i;
 }
 
-static bool blank(uint8_t c)
+static bool http_check_blank(uint8_t c)
 {
 	return c == ' ' || c == '\t';
 }
@@ -507,7 +507,7 @@ void http_check_framing(struct http *h, uint8_t c)
 	case ST_SIZE_MORE:
 		if (is(c, C_HEX) && ++h->word_pos <= 16)
 			return;
-		if (c == '\r' || c == ';' || blank(c)) {
+		if (c == '\r' || c == ';' || http_check_blank(c)) {
 			h->state = c == ';' ? ST_EXT : c == '\r' ? ST_SIZE_LF : ST_EXT_GAP;
 			return;
 		}
@@ -518,7 +518,7 @@ void http_check_framing(struct http *h, uint8_t c)
 			h->state = ST_EXT_VALUE;
 		else if (c == ';')
 			h->state = ST_EXT;
-		else if (!blank(c))
+		else if (!http_check_blank(c))
 			break;
 		return;
 	case ST_SIZE_LF:
@@ -533,11 +533,11 @@ void http_check_framing(struct http *h, uint8_t c)
 			h->state = ST_EXT_NAME;
 			return;
 		}
-		if (h->state == ST_EXT && blank(c))
+		if (h->state == ST_EXT && http_check_blank(c))
 			return;
 		if (h->state == ST_EXT)
 			break;
-		if (c == '=' || blank(c)) {
+		if (c == '=' || http_check_blank(c)) {
 			h->state = c == '=' ? ST_EXT_VALUE : ST_EXT_NAME_GAP;
 			return;
 		}
@@ -547,7 +547,7 @@ void http_check_framing(struct http *h, uint8_t c)
 			h->state = c == '"' ? ST_EXT_QUOTED : ST_EXT_TOKEN;
 			return;
 		}
-		if (blank(c))
+		if (http_check_blank(c))
 			return;
 		break;
 	case ST_EXT_TOKEN:
@@ -569,7 +569,7 @@ void http_check_framing(struct http *h, uint8_t c)
 		return;
 	case ST_EXT_QUOTED_END:
 	ext_end:
-		if (c == '\r' || c == ';' || blank(c)) {
+		if (c == '\r' || c == ';' || http_check_blank(c)) {
 			h->state = c == ';' ? ST_EXT : c == '\r' ? ST_SIZE_LF : ST_EXT_GAP;
 			return;
 		}

@@ -35,7 +35,7 @@ static struct http *of_ll(llhttp_t *ll)
 	return (struct http *)((char *)ll - offsetof(struct http, lib));
 }
 
-static int on_name(llhttp_t *ll, const char *at, size_t len)
+static int http_llhttp_adapter_on_name(llhttp_t *ll, const char *at, size_t len)
 {
 	return http_on_name(of_ll(ll), at, len);
 }
@@ -45,7 +45,7 @@ static int on_name_end(llhttp_t *ll)
 	return http_on_name_end(of_ll(ll));
 }
 
-static int on_value(llhttp_t *ll, const char *at, size_t len)
+static int http_llhttp_adapter_on_value(llhttp_t *ll, const char *at, size_t len)
 {
 	return http_on_value(of_ll(ll), at, len);
 }
@@ -55,7 +55,7 @@ static int on_value_end(llhttp_t *ll)
 	return http_on_value_end(of_ll(ll));
 }
 
-static int on_head_end(llhttp_t *ll)
+static int http_llhttp_adapter_on_head_end(llhttp_t *ll)
 {
 	bool has_length = ll->flags & F_CONTENT_LENGTH;
 
@@ -64,24 +64,24 @@ static int on_head_end(llhttp_t *ll)
 				has_length ? ll->content_length : UINT64_MAX);
 }
 
-static int on_chunk_size(llhttp_t *ll)
+static int http_llhttp_adapter_on_chunk_size(llhttp_t *ll)
 {
 	return http_on_chunk_size(of_ll(ll), ll->content_length);
 }
 
-static int on_message_end(llhttp_t *ll)
+static int http_llhttp_adapter_on_message_end(llhttp_t *ll)
 {
 	return http_on_message_end(of_ll(ll));
 }
 
 static const llhttp_settings_t callbacks = {
-	.on_header_field = on_name,
+	.on_header_field = http_llhttp_adapter_on_name,
 	.on_header_field_complete = on_name_end,
-	.on_header_value = on_value,
+	.on_header_value = http_llhttp_adapter_on_value,
 	.on_header_value_complete = on_value_end,
-	.on_headers_complete = on_head_end,
-	.on_chunk_header = on_chunk_size,
-	.on_message_complete = on_message_end,
+	.on_headers_complete = http_llhttp_adapter_on_head_end,
+	.on_chunk_header = http_llhttp_adapter_on_chunk_size,
+	.on_message_complete = http_llhttp_adapter_on_message_end,
 };
 
 void http_lib_begin(struct http *h)

@@ -61,7 +61,7 @@ static struct adapter *adapter_of(struct http *h)
 	return (struct adapter *)h->lib;
 }
 
-static int refuse(struct http *h, unsigned status, const char *reason)
+static int http_parser_adapter_refuse(struct http *h, unsigned status, const char *reason)
 {
 	http_fail(h, status, reason);
 	return -1;
@@ -77,7 +77,7 @@ static int value_end(struct http *h)
 	return http_on_value_end(h);
 }
 
-static int on_name(http_parser *p, const char *at, size_t len)
+static int http_parser_adapter_on_name(http_parser *p, const char *at, size_t len)
 {
 	struct http *h = of(p);
 
@@ -100,11 +100,11 @@ static int on_coding(struct http *h, const char *at, size_t len)
 		return http_on_value(h, at, len);
 	http_on_value(h, at, (size_t)(comma - at));
 	if (h->val_len == 7 && memcmp(h->val, "chunked", 7) == 0)
-		return refuse(h, 400, "Invalid `Transfer-Encoding` header value");
+		return http_parser_adapter_refuse(h, 400, "Invalid `Transfer-Encoding` header value");
 	return http_on_value(h, comma, len - (size_t)(comma - at));
 }
 
-static int on_value(http_parser *p, const char *at, size_t len)
+static int http_parser_adapter_on_value(http_parser *p, const char *at, size_t len)
 {
 	struct http *h = of(p);
 	struct adapter *a = adapter_of(h);
@@ -117,7 +117,7 @@ static int on_value(http_parser *p, const char *at, size_t len)
 	return h->field == FIELD_CODING ? on_coding(h, at, len) : http_on_value(h, at, len);
 }
 
-static int on_head_end(http_parser *p)
+static int http_parser_adapter_on_head_end(http_parser *p)
 {
 	struct http *h = of(p);
 	bool has_length = p->flags & F_CONTENTLENGTH;
@@ -129,22 +129,22 @@ static int on_head_end(http_parser *p)
 				has_length ? p->content_length : UINT64_MAX);
 }
 
-static int on_chunk_size(http_parser *p)
+static int http_parser_adapter_on_chunk_size(http_parser *p)
 {
 	return http_on_chunk_size(of(p), p->content_length);
 }
 
-static int on_message_end(http_parser *p)
+static int http_parser_adapter_on_message_end(http_parser *p)
 {
 	return http_on_message_end(of(p));
 }
 
 static const http_parser_settings callbacks = {
-	.on_header_field = on_name,
-	.on_header_value = on_value,
-	.on_headers_complete = on_head_end,
-	.on_chunk_header = on_chunk_size,
-	.on_message_complete = on_message_end,
+	.on_header_field = http_parser_adapter_on_name,
+	.on_header_value = http_parser_adapter_on_value,
+	.on_headers_complete = http_parser_adapter_on_head_end,
+	.on_chunk_header = http_parser_adapter_on_chunk_size,
+	.on_message_complete = http_parser_adapter_on_message_end,
 };
 
 /* The library's own limit of a head, one for the process; ours are checked before. */
@@ -164,7 +164,7 @@ void http_lib_begin(struct http *h)
 }
 
 /* The library refuses a length, or a chunk size, at byte c behind byte b. */
-static void refuse_number(struct http *h, uint8_t b, uint8_t c)
+static void http_parser_adapter_refuse_number(struct http *h, uint8_t b, uint8_t c)
 {
 	uint64_t before = adapter_of(h)->p.content_length;
 	bool digit = c >= '0' && c <= '9';
@@ -209,7 +209,7 @@ void http_lib_feed(struct http *h, const uint8_t *p, size_t n)
 	} else if (h->err.status) {
 		return;		/* ours */
 	} else if (e == HPE_INVALID_CONTENT_LENGTH) {
-		refuse_number(h, took ? p[took - 1] : a->last, p[took]);
+		http_parser_adapter_refuse_number(h, took ? p[took - 1] : a->last, p[took]);
 	} else if (e == HPE_INVALID_TRANSFER_ENCODING) {
 		http_fail(h, 400, "Request has invalid `Transfer-Encoding`");
 	} else {

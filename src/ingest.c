@@ -27,7 +27,7 @@
 #include "worker.h"
 
 /* r: why the lane did not take it, or is not asked: -errno of lane_admit or lane_add. */
-static int refuse(struct worker *w, int r, const char **why)
+static int ingest_refuse(struct worker *w, int r, const char **why)
 {
 	bool unmade = lane_prepare_err(w->lane) != 0;
 	struct refusal_facts f = {
@@ -60,12 +60,12 @@ static int refuse(struct worker *w, int r, const char **why)
 
 int ingest_no_buffers(struct worker *w, const char **why)
 {
-	return refuse(w, -ENOBUFS, why);
+	return ingest_refuse(w, -ENOBUFS, why);
 }
 
 int ingest_log_full(struct worker *w, const char **why)
 {
-	return refuse(w, -EAGAIN, why);
+	return ingest_refuse(w, -EAGAIN, why);
 }
 
 int ingest_admit(struct worker *w, struct conn *c, const char **why)
@@ -76,7 +76,7 @@ int ingest_admit(struct worker *w, struct conn *c, const char **why)
 
 	if (!w->refusing && (!r || r == -EAGAIN))
 		return r;
-	return refuse(w, r, why);
+	return ingest_refuse(w, r, why);
 }
 
 int ingest_add(struct worker *w, struct conn *c, uint32_t buf, uint32_t off, uint32_t len, const char **why)
@@ -88,7 +88,7 @@ int ingest_add(struct worker *w, struct conn *c, uint32_t buf, uint32_t off, uin
 	if (r == -ENOBUFS && !w->refusing)
 		return -EAGAIN;
 	ingest_drop(w, c);
-	return refuse(w, r, why);
+	return ingest_refuse(w, r, why);
 }
 
 void ingest_drop(struct worker *w, struct conn *c)
@@ -135,7 +135,7 @@ static void take_back(struct worker *w, int status, const char *why)
 }
 
 /* The lane acknowledges nothing any more. */
-static void fail(struct worker *w)
+static void ingest_fail(struct worker *w)
 {
 	if (w->lane_dead)
 		return;
@@ -151,7 +151,7 @@ static void fail(struct worker *w)
 
 /* The write of a batch found no room, and nothing was synced (what was before it has left: each
  * turn ends with a release): the lane goes on by itself when there is some. */
-static void no_room(struct worker *w)
+static void ingest_no_room(struct worker *w)
 {
 	struct refusal_facts f = { .nospace = lane_nospace(w->lane) };
 	const char *why;
@@ -173,16 +173,16 @@ void ingest_commit(struct worker *w)
 	if (!w->lane_dead)
 		lane_commit(w->lane, w->wall_ms);
 	if (lane_failed(w->lane))
-		fail(w);
+		ingest_fail(w);
 }
 
 void ingest_synced(struct worker *w, int res)
 {
 	res = lane_synced(w->lane, MUTANT(ingest_result) ? 0 : res, w->wall_ms);
 	if (lane_failed(w->lane))
-		fail(w);
+		ingest_fail(w);
 	else if (res == -ENOSPC)
-		no_room(w);
+		ingest_no_room(w);
 }
 
 static void latency(struct worker *w, uint64_t t_ns, uint64_t now_ns, uint64_t n)

@@ -321,7 +321,7 @@ static void json_latency(struct text *t, const struct admin_env *env)
 	text_str(t, "]},");
 }
 
-static void json_lanes(struct text *t, const struct admin_env *env)
+static void metrics_json_lanes(struct text *t, const struct admin_env *env)
 {
 	struct store_lane_stats s;
 	const char *comma = "";
@@ -362,6 +362,6 @@ void stats_json(struct text *t, const struct admin_env *env)
 	json_health(t, env->health);
 	json_counters(t, env);
 	json_latency(t, env);
-	json_lanes(t, env);
+	metrics_json_lanes(t, env);
 	text_str(t, "}\n");
 }

@@ -267,7 +267,7 @@ static void tell_recovery(const struct report *r)
 }
 
 /* A full disk is no reason to give up: it is tried again until there is room. */
-static int open_store(struct server *s, const struct store_options *o, char *why, size_t why_len)
+static int pasted_open_store(struct server *s, const struct store_options *o, char *why, size_t why_len)
 {
 	int err = store_open(&s->store, o, why, why_len);
 
@@ -302,7 +302,7 @@ static int start_store(struct server *s)
 	int err;
 
 	health_set(&s->health, HEALTH_RECOVERING, 0);
-	err = open_store(s, &o, why, sizeof(why));
+	err = pasted_open_store(s, &o, why, sizeof(why));
 	watch_opened();
 	health_clear(&s->health, HEALTH_RECOVERING);
 	if (err) {
@@ -530,7 +530,7 @@ static bool delay(struct server *s)
 	       daemon_wait(&s->daemon, (int)s->config.drain_delay_ms) != DAEMON_STOP;
 }
 
-static void drain(struct server *s)
+static void pasted_drain(struct server *s)
 {
 	pthread_t joiner;
 	bool now = !delay(s);
@@ -558,7 +558,7 @@ static int serve(struct server *s)
 	 * serves helps no one. */
 	if (daemon_wait(&s->daemon, -1) == DAEMON_WOKEN)
 		s->status = EXIT_FAILURE;
-	drain(s);
+	pasted_drain(s);
 	return 0;
 }
 
@@ -578,7 +578,7 @@ static const struct step {
 	{ serve,		NULL },
 };
 
-static int run(struct server *s)
+static int pasted_run(struct server *s)
 {
 	const int n = sizeof(steps) / sizeof(steps[0]);
 	int i, err = 0;
@@ -602,7 +602,7 @@ static int run(struct server *s)
 }
 
 /* What is wrong with the settings is a message too: nothing waits for it. */
-static enum config_verdict load(struct config *c, int argc, char **argv)
+static enum config_verdict pasted_load(struct config *c, int argc, char **argv)
 {
 	enum config_verdict v;
 	char *text = NULL;
@@ -637,7 +637,7 @@ int main(int argc, char **argv)
 
 	std_open();
 	std_start("pasted");
-	switch (load(&s.config, argc, argv)) {
+	switch (pasted_load(&s.config, argc, argv)) {
 	case CONFIG_RUN:
 		break;
 	case CONFIG_DONE:
@@ -648,7 +648,7 @@ int main(int argc, char **argv)
 	if (s.config.doctor)
 		status = doctor(&s.config);
 	else
-		status = run(&s);
+		status = pasted_run(&s);
 	config_free(&s.config);
 	return status;
 }

@@ -15,7 +15,7 @@
 
 /* A decimal number without leading zeros; *p moves behind it.  One above max is max: there
  * is no such record or lane, which is another answer than that it is no name. */
-static int number(const char **p, uint64_t max, uint64_t *v)
+static int readback_number(const char **p, uint64_t max, uint64_t *v)
 {
 	const char *s = *p;
 	uint64_t x = 0;
@@ -43,7 +43,7 @@ int read_name_parse(struct read_name *n, const char *rest)
 	n->kind = READ_LANES;
 	if (!*rest || !strcmp(rest, "/"))
 		return 0;
-	if (*rest++ != '/' || number(&rest, LANES_MAX, &lane))
+	if (*rest++ != '/' || readback_number(&rest, LANES_MAX, &lane))
 		return -EINVAL;
 	n->lane = (unsigned)lane;
 	n->kind = READ_LANE;
@@ -52,9 +52,9 @@ int read_name_parse(struct read_name *n, const char *rest)
 	if (!strncmp(rest, "?tail=", 6)) {
 		rest += 6;
 		n->kind = READ_TAIL;
-		return number(&rest, SEQ_MAX, &n->from) || *rest ? -EINVAL : 0;
+		return readback_number(&rest, SEQ_MAX, &n->from) || *rest ? -EINVAL : 0;
 	}
-	if (*rest++ != '-' || number(&rest, SEQ_MAX, &n->from))
+	if (*rest++ != '-' || readback_number(&rest, SEQ_MAX, &n->from))
 		return -EINVAL;
 	n->kind = READ_ONE;
 	if (!*rest)
@@ -66,19 +66,19 @@ int read_name_parse(struct read_name *n, const char *rest)
 	rest += 2;
 	if (!*rest)
 		return 0;
-	return number(&rest, SEQ_MAX, &n->to) || *rest || n->to < n->from ? -EINVAL : 0;
+	return readback_number(&rest, SEQ_MAX, &n->to) || *rest || n->to < n->from ? -EINVAL : 0;
 }
 
 /* ---- the cursor ---- */
 
-static void let_go(struct readback *r)
+static void readback_let_go(struct readback *r)
 {
 	if (r->cursor)
 		store_read_close(r->cursor);
 	r->cursor = NULL;
 }
 
-static int look(struct readback *r, uint64_t seq)
+static int readback_look(struct readback *r, uint64_t seq)
 {
 	if (r->cursor)
 		return 0;
@@ -154,7 +154,7 @@ static void trouble(struct readback *r, uint64_t seq, int err)
 }
 
 /* Why there is no record of this number, in the words of the tools. */
-static void absent(struct readback *r, uint64_t seq, struct absence *a)
+static void readback_absent(struct readback *r, uint64_t seq, struct absence *a)
 {
 	int err = store_read_absent(r->shared->store, r->name.lane, seq, a);
 
@@ -198,10 +198,10 @@ static int one_absent(struct readback *r, const char **why)
 	struct absence a;
 	int status;
 
-	absent(r, r->name.from, &a);
+	readback_absent(r, r->name.from, &a);
 	if (a.reason == ABSENT_NOT && r->again != r->name.from) {	/* by now: look once more */
 		r->again = r->name.from;
-		let_go(r);
+		readback_let_go(r);
 		return -EAGAIN;
 	}
 	status = absent_status(a.reason);
@@ -250,7 +250,7 @@ static int one_find(struct readback *r, const char **why)
 
 	if (status)
 		return status;
-	e = look(r, r->name.from);
+	e = readback_look(r, r->name.from);
 	if (!e)
 		e = store_read_find(r->cursor, &r->rec);
 	if (e == STORE_READ_AGAIN)
@@ -338,7 +338,7 @@ static int range_bounds(struct readback *r, const char **why)
 	return store_read_absent(r->shared->store, r->name.lane, r->name.to, &a) || a.reason == ABSENT_EXPIRED ? 410 : 0;
 }
 
-static void gap(struct text *t, const struct readback *r, uint64_t to, const char *reason)
+static void readback_gap(struct text *t, const struct readback *r, uint64_t to, const char *reason)
 {
 	if (text_room(t, GAP_ROOM))
 		t->n += json_gap(t->p + t->n, GAP_ROOM, r->name.lane, r->next, to, reason);
@@ -350,20 +350,20 @@ static void range_gap(struct readback *r, struct text *t, uint64_t to)
 {
 	struct absence a;
 
-	absent(r, r->next, &a);
+	readback_absent(r, r->next, &a);
 	if (a.reason == ABSENT_NOT && r->again != r->next) {
 		r->again = r->next;
-		let_go(r);
+		readback_let_go(r);
 		return;
 	}
 	if (a.reason == ABSENT_NOT)
 		a.reason = ABSENT_UNREADABLE;
 	if (to > a.to)
 		to = a.to < r->next ? r->next : a.to;
-	gap(t, r, to, absent_name(a.reason));
+	readback_gap(t, r, to, absent_name(a.reason));
 	r->next = to + 1;
 	if (r->got < 0)			/* the cursor does not come past it */
-		let_go(r);
+		readback_let_go(r);
 }
 
 /* Goes to the next record, or writes a line for what is missing before it.  1: there it is;
@@ -373,7 +373,7 @@ static int range_next(struct readback *r, struct text *t)
 	uint64_t to = r->last;
 
 	if (!r->cursor || r->got == STORE_READ_AGAIN) {
-		r->got = look(r, r->next);
+		r->got = readback_look(r, r->next);
 		if (!r->got)
 			r->got = store_read_find(r->cursor, &r->rec);
 	}
@@ -582,7 +582,7 @@ enum readback_step readback_step(struct readback *r, struct text *t, size_t room
 		return bounds(r, t);
 	s = r->name.kind == READ_ONE ? one(r, t, room) : range(r, t, room);
 	if (s == READBACK_LAST)
-		let_go(r);
+		readback_let_go(r);
 	return s;
 }
 
@@ -593,5 +593,5 @@ void readback_give_up(struct readback *r, struct text *t)
 
 void readback_close(struct readback *r)
 {
-	let_go(r);
+	readback_let_go(r);
 }

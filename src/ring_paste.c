@@ -108,7 +108,7 @@ struct ring {
 };
 
 /* Counts a call that moves something; the few calls of open and close are not counted. */
-static void syscall_count(struct ring *r)
+static void paste_syscall_count(struct ring *r)
 {
 	count_add(&r->st.syscalls, 1);
 }
@@ -143,7 +143,7 @@ static struct paste_command *command(struct ring *r, uint16_t op, uint32_t conn)
 	return c;
 }
 
-static void release(struct ring *r, uint32_t buf)
+static void paste_release(struct ring *r, uint32_t buf)
 {
 	r->rel[r->rel_tail++ & r->rel_mask] = buf;
 }
@@ -159,7 +159,7 @@ static int sync_kernel(struct ring *r, int timeout_ms)
 	index_show(&r->sh->rel_tail, r->rel_tail);
 	index_show(&r->sh->cmd_tail, r->cmd_tail);
 	r->cmd_told = r->cmd_tail;
-	syscall_count(r);
+	paste_syscall_count(r);
 	if (ioctl(r->fd, PASTE_IOC_SYNC, &s) >= 0 || errno == EINTR)
 		return 0;
 	return -errno;
@@ -253,7 +253,7 @@ static void commands(struct ring *r)
 
 /* ---- accepting ---- */
 
-static void accept_update(struct ring *r)
+static void paste_accept_update(struct ring *r)
 {
 	bool on;
 
@@ -268,7 +268,7 @@ static void accept_update(struct ring *r)
 	}
 }
 
-static void conn_new(struct ring *r, int fd, unsigned listener, struct ring_event *ev)
+static void paste_conn_new(struct ring *r, int fd, unsigned listener, struct ring_event *ev)
 {
 	uint32_t conn = rtable_get(&r->t, fd, F_OPEN | F_NEW);
 
@@ -279,17 +279,17 @@ static void conn_new(struct ring *r, int fd, unsigned listener, struct ring_even
 	*ev = (struct ring_event){ .kind = RING_ACCEPT, .conn = conn, .res = (int)listener };
 }
 
-static unsigned accept_some(struct ring *r, unsigned i, struct ring_event *ev, unsigned max)
+static unsigned paste_accept_some(struct ring *r, unsigned i, struct ring_event *ev, unsigned max)
 {
 	unsigned n = 0;
 
 	for (unsigned k = 0; k < ACCEPT_ROUND && n < max && r->t.open < r->t.max; k++) {
 		int fd;
 
-		syscall_count(r);
+		paste_syscall_count(r);
 		fd = accept4(r->l[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			conn_new(r, fd, i, &ev[n++]);
+			paste_conn_new(r, fd, i, &ev[n++]);
 			continue;
 		}
 		if (errno == EAGAIN) {
@@ -313,7 +313,7 @@ static unsigned accept_all(struct ring *r, struct ring_event *ev, unsigned max)
 
 	for (unsigned i = 0; i < r->nl && !r->accept.backoff_ms; i++)
 		if (r->l[i].ready && r->l[i].on)
-			n += accept_some(r, i, &ev[n], max - n);
+			n += paste_accept_some(r, i, &ev[n], max - n);
 	return n;
 }
 
@@ -337,7 +337,7 @@ static bool on_data(struct ring *r, const struct paste_event *e, struct rconn *c
 	must(e->buf - r->p.first_buf < r->p.nbufs);
 	must(e->len && (uint32_t)e->off + e->len <= r->p.buf_size);
 	if (c->flags & F_CLOSING) {
-		release(r, e->buf);
+		paste_release(r, e->buf);
 		return false;
 	}
 	must(r->win > 0);
@@ -363,7 +363,7 @@ static bool read_end(struct rconn *c, enum ring_kind kind, uint32_t conn, int re
  * long away.  A connection has one shutdown in its life. */
 static void fin(struct ring *r, const struct rconn *c)
 {
-	syscall_count(r);
+	paste_syscall_count(r);
 	shutdown(c->fd, SHUT_WR);
 }
 
@@ -411,7 +411,7 @@ static bool on_detached(struct ring *r, uint32_t conn, struct ring_event *ev)
 	struct rconn *c = &r->t.c[conn];
 
 	must(c->flags & F_CLOSING);
-	syscall_count(r);
+	paste_syscall_count(r);
 	close(c->fd);
 	raccept_closed(&r->accept, r->t.open == r->t.max);
 	rlist_remove(&r->t, &r->todo, conn);
@@ -477,7 +477,7 @@ static bool on_event(struct ring *r, const struct paste_event *e, struct ring_ev
 	return false;
 }
 
-static unsigned take(struct ring *r, struct ring_event *ev, unsigned max)
+static unsigned paste_take(struct ring *r, struct ring_event *ev, unsigned max)
 {
 	uint32_t tail = kernel_index(&r->sh->ev_tail);
 	unsigned n = 0;
@@ -544,7 +544,7 @@ static int source_first(struct ring *r)
 /* ---- ring_wait ---- */
 
 /* Begin the commit that is queued; the replies queued before it leave first. */
-static int commit(struct ring *r)
+static int paste_commit(struct ring *r)
 {
 	int err = 0;
 
@@ -571,10 +571,10 @@ static int paste_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 		if (err)
 			return err;
 	}
-	accept_update(r);
+	paste_accept_update(r);
 	n = accept_all(r, ev, max);		/* clients whose events found no room in the last batch */
 	commands(r);
-	err = commit(r);
+	err = paste_commit(r);
 	if (err)
 		return err;
 	if (n < max)
@@ -588,7 +588,7 @@ static int paste_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 		if (err)
 			return n ? (int)n : err;
 	}
-	n += take(r, &ev[n], max - n);
+	n += paste_take(r, &ev[n], max - n);
 	if (n < max)			/* the wake-up may have come from the commit */
 		n += raio_take(&r->aio, &ev[n]);
 	n += accept_all(r, &ev[n], max - n);
@@ -597,7 +597,7 @@ static int paste_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 
 /* ---- calls on a connection ---- */
 
-static struct rconn *conn_of(struct ring *r, uint32_t conn)
+static struct rconn *paste_conn_of(struct ring *r, uint32_t conn)
 {
 	must(conn < r->t.fresh && (r->t.c[conn].flags & F_OPEN));
 	return &r->t.c[conn];
@@ -609,13 +609,13 @@ static bool paste_give(struct ring *r, uint32_t buf)
 		return false;
 	must(buf - r->p.first_buf < r->p.nbufs);
 	r->win++;
-	release(r, buf);
+	paste_release(r, buf);
 	return true;
 }
 
 static void paste_send(struct ring *r, uint32_t conn, const struct iovec *iov, unsigned n)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = paste_conn_of(r, conn);
 
 	must(!(c->flags & (F_SEND | F_CLOSING | F_FIN)));
 	rconn_send_set(c, iov, n);
@@ -626,7 +626,7 @@ static void paste_send(struct ring *r, uint32_t conn, const struct iovec *iov, u
 
 static void paste_pause(struct ring *r, uint32_t conn)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = paste_conn_of(r, conn);
 
 	c->flags |= F_PAUSED;
 	todo(r, c);
@@ -634,7 +634,7 @@ static void paste_pause(struct ring *r, uint32_t conn)
 
 static void paste_resume(struct ring *r, uint32_t conn)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = paste_conn_of(r, conn);
 
 	c->flags &= ~F_PAUSED;
 	todo(r, c);
@@ -642,7 +642,7 @@ static void paste_resume(struct ring *r, uint32_t conn)
 
 static void paste_shutdown(struct ring *r, uint32_t conn)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = paste_conn_of(r, conn);
 
 	if (c->flags & (F_FIN | F_CLOSING))
 		return;
@@ -653,7 +653,7 @@ static void paste_shutdown(struct ring *r, uint32_t conn)
 
 static void paste_close_conn(struct ring *r, uint32_t conn)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = paste_conn_of(r, conn);
 
 	if (c->flags & F_CLOSING)
 		return;
@@ -679,17 +679,17 @@ static void paste_wake(struct ring *r)
 
 static bool paste_unread(struct ring *r, uint32_t conn)
 {
-	return ring_unread(conn_of(r, conn)->fd);
+	return ring_unread(paste_conn_of(r, conn)->fd);
 }
 
 static void paste_forget(struct ring *r, uint32_t conn)
 {
-	ring_forget(conn_of(r, conn)->fd);
+	ring_forget(paste_conn_of(r, conn)->fd);
 }
 
 static void paste_ack(struct ring *r, uint32_t conn)
 {
-	ring_ack(conn_of(r, conn)->fd);
+	ring_ack(paste_conn_of(r, conn)->fd);
 }
 
 static struct blk_aio *paste_aio(struct ring *r)
@@ -704,7 +704,7 @@ static void paste_stats(struct ring *r, struct ring_stats *s)
 
 	/* Only the kernel knows when it stopped reading; that is not worth a call a batch. */
 	if (now - r->stats_ms >= STATS_MS && !ioctl(r->fd, PASTE_IOC_STATS, &k)) {
-		syscall_count(r);
+		paste_syscall_count(r);
 		r->stats_ms = now;
 		__atomic_store_n(&r->st.starved, k.no_buffer, __ATOMIC_RELAXED);
 	}
@@ -781,7 +781,7 @@ static bool may_lock(uint64_t bytes)
 	return l.rlim_cur >= bytes;
 }
 
-static int setup(struct ring *r, char *why, size_t why_len)
+static int paste_setup(struct ring *r, char *why, size_t why_len)
 {
 	const struct ring_params *p = &r->p;
 	struct paste_setup s = {
@@ -829,7 +829,7 @@ static int setup(struct ring *r, char *why, size_t why_len)
 	return 0;
 }
 
-static int listeners_open(struct ring *r, char *why, size_t why_len)
+static int paste_listeners_open(struct ring *r, char *why, size_t why_len)
 {
 	int err;
 
@@ -872,11 +872,11 @@ static int paste_open(struct ring **out, const struct ring_params *p, char *why,
 	why[0] = '\0';
 	err = device_open(r, why, why_len);
 	if (!err)
-		err = setup(r, why, why_len);
+		err = paste_setup(r, why, why_len);
 	if (!err && p->trial)
 		err = source(r, why, why_len);
 	if (!err)
-		err = listeners_open(r, why, why_len);
+		err = paste_listeners_open(r, why, why_len);
 	if (!err)
 		err = rtable_init(&r->t, p->conns_max);
 	if (err) {

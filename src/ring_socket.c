@@ -79,12 +79,12 @@ struct ring {
 	struct epoll_event ep[EPOLL_EVENTS];
 };
 
-static uint64_t tag(const struct ring *r, uint32_t conn)
+static uint64_t socket_tag(const struct ring *r, uint32_t conn)
 {
 	return (uint64_t)(r->t.c[conn].gen & 0xffffff) << 32 | conn;
 }
 
-static void syscall_count(struct ring *r)
+static void socket_syscall_count(struct ring *r)
 {
 	count_add(&r->st.syscalls, 1);
 }
@@ -97,7 +97,7 @@ static int send_try(struct ring *r, struct rconn *c)
 	for (;;) {
 		ssize_t n;
 
-		syscall_count(r);
+		socket_syscall_count(r);
 		if (c->iov_n - c->iov_at == 1) {
 			n = send(c->fd, c->iov[c->iov_at].iov_base, c->iov[c->iov_at].iov_len,
 				 MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -135,7 +135,7 @@ static unsigned do_sends(struct ring *r, struct ring_event *ev, unsigned max)
 		}
 		c->flags &= ~F_SEND;
 		if (c->flags & F_FIN) {
-			syscall_count(r);
+			socket_syscall_count(r);
 			shutdown(c->fd, SHUT_WR);
 		}
 		ev[n++] = (struct ring_event){ .kind = RING_SENT, .conn = conn, .res = res };
@@ -156,7 +156,7 @@ static void ready_update(struct ring *r, uint32_t conn)
 }
 
 /* Read into k buffers from the top of the window: bytes, 0 at the end, -errno. */
-static ssize_t read_some(struct ring *r, const struct rconn *c, unsigned k)
+static ssize_t socket_read_some(struct ring *r, const struct rconn *c, unsigned k)
 {
 	struct iovec iov[READ_IOV];
 	ssize_t got;
@@ -166,7 +166,7 @@ static ssize_t read_some(struct ring *r, const struct rconn *c, unsigned k)
 		iov[i].iov_len = r->p.buf_size;
 	}
 	do {
-		syscall_count(r);
+		socket_syscall_count(r);
 		got = k == 1 ? recv(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT)
 			     : readv(c->fd, iov, (int)k);
 	} while (got < 0 && errno == EINTR);
@@ -205,7 +205,7 @@ static unsigned read_conn(struct ring *r, uint32_t conn, struct ring_event *ev, 
 			k = max - n;
 		if (k > r->nwin)
 			k = r->nwin;
-		got = read_some(r, c, k);
+		got = socket_read_some(r, c, k);
 		if (got > 0) {
 			n += data_events(r, conn, (size_t)got, &ev[n]);
 			if ((size_t)got < (size_t)k * r->p.buf_size && !(c->flags & F_HUP))
@@ -247,7 +247,7 @@ static unsigned do_reads(struct ring *r, struct ring_event *ev, unsigned max)
 
 /* ---- accepting ---- */
 
-static void accept_update(struct ring *r)
+static void socket_accept_update(struct ring *r)
 {
 	bool on;
 
@@ -259,7 +259,7 @@ static void accept_update(struct ring *r)
 
 		if (r->l[i].on == on)
 			continue;
-		syscall_count(r);
+		socket_syscall_count(r);
 		/* Removed, not only silenced: epoll reports a listener that is shut down for ever. */
 		if (!epoll_ctl(r->epfd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, r->l[i].fd, &e))
 			r->l[i].on = on;
@@ -269,16 +269,16 @@ static void accept_update(struct ring *r)
 }
 
 /* Give fd a handle; false: it could not be registered and is closed. */
-static bool conn_new(struct ring *r, int fd, unsigned listener, struct ring_event *ev)
+static bool socket_conn_new(struct ring *r, int fd, unsigned listener, struct ring_event *ev)
 {
 	uint32_t conn = rtable_get(&r->t, fd, F_OPEN);
 	struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
 
 	must(conn != RCONN_NIL);
-	e.data.u64 = tag(r, conn);
-	syscall_count(r);
+	e.data.u64 = socket_tag(r, conn);
+	socket_syscall_count(r);
 	if (epoll_ctl(r->epfd, EPOLL_CTL_ADD, fd, &e)) {
-		syscall_count(r);
+		socket_syscall_count(r);
 		close(fd);
 		rtable_put(&r->t, conn);
 		return false;
@@ -296,10 +296,10 @@ static unsigned do_accepts(struct ring *r, unsigned i, struct ring_event *ev, un
 	for (unsigned k = 0; k < ACCEPT_ROUND && n < max && r->t.open < r->t.max; k++) {
 		int fd;
 
-		syscall_count(r);
+		socket_syscall_count(r);
 		fd = accept4(r->l[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			n += conn_new(r, fd, i, &ev[n]);
+			n += socket_conn_new(r, fd, i, &ev[n]);
 			continue;
 		}
 		if (errno == EAGAIN)
@@ -321,7 +321,7 @@ static void on_conn_event(struct ring *r, const struct epoll_event *e)
 	uint32_t conn = (uint32_t)e->data.u64;
 	struct rconn *c = &r->t.c[conn];
 
-	if (e->data.u64 != tag(r, conn) || !(c->flags & F_OPEN) || (c->flags & F_CLOSING))
+	if (e->data.u64 != socket_tag(r, conn) || !(c->flags & F_OPEN) || (c->flags & F_CLOSING))
 		return;
 	if (e->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
 		c->flags |= F_READABLE;
@@ -336,23 +336,23 @@ static void on_conn_event(struct ring *r, const struct epoll_event *e)
 }
 
 /* One epoll_wait.  Events of its own: a wake-up. */
-static int look(struct ring *r, int timeout_ms, struct ring_event *ev)
+static int socket_look(struct ring *r, int timeout_ms, struct ring_event *ev)
 {
 	int n, made = 0;
 	uint64_t word;
 
 	timeout_ms = raccept_timeout(&r->accept, timeout_ms);
-	syscall_count(r);
+	socket_syscall_count(r);
 	n = epoll_wait(r->epfd, r->ep, EPOLL_EVENTS, timeout_ms);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < n; i++) {
-		uint64_t tag = r->ep[i].data.u64;
+		uint64_t socket_tag = r->ep[i].data.u64;
 
-		if (tag & TAG_LISTENER) {
-			r->l[(uint32_t)tag].ready = true;
-		} else if (tag & TAG_WAKE) {
-			syscall_count(r);
+		if (socket_tag & TAG_LISTENER) {
+			r->l[(uint32_t)socket_tag].ready = true;
+		} else if (socket_tag & TAG_WAKE) {
+			socket_syscall_count(r);
 			if (read(r->wake.fd, &word, sizeof(word)) < 0)
 				continue;
 			rwake_taken(&r->wake);
@@ -372,7 +372,7 @@ static unsigned own_events(struct ring *r, struct ring_event *ev, unsigned max)
 	uint32_t conn;
 
 	if (r->aio.state == RAIO_QUEUED) {
-		syscall_count(r);
+		socket_syscall_count(r);
 		raio_go(&r->aio);
 	}
 	if (n < max)
@@ -392,12 +392,12 @@ static int socket_wait(struct ring *r, struct ring_event *ev, unsigned max, int 
 	must(max > 0);
 	count_add(&r->st.waits, 1);
 	n = own_events(r, ev, max);
-	accept_update(r);
+	socket_accept_update(r);
 	if (n == max)
 		return (int)n;
 	if (n || (r->ready.first != RCONN_NIL && r->nwin))
 		timeout_ms = 0;
-	got = look(r, timeout_ms, &ev[n]);
+	got = socket_look(r, timeout_ms, &ev[n]);
 	if (got < 0)
 		return n ? (int)n : got;
 	n += (unsigned)got;
@@ -416,7 +416,7 @@ static int socket_wait(struct ring *r, struct ring_event *ev, unsigned max, int 
 
 /* ---- calls on a connection ---- */
 
-static struct rconn *conn_of(struct ring *r, uint32_t conn)
+static struct rconn *socket_conn_of(struct ring *r, uint32_t conn)
 {
 	must(conn < r->t.fresh && (r->t.c[conn].flags & F_OPEN));
 	return &r->t.c[conn];
@@ -434,7 +434,7 @@ static bool socket_give(struct ring *r, uint32_t buf)
 
 static void socket_send(struct ring *r, uint32_t conn, const struct iovec *iov, unsigned n)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = socket_conn_of(r, conn);
 
 	must(!(c->flags & (F_SEND | F_CLOSING | F_FIN)));
 	rconn_send_set(c, iov, n);
@@ -445,39 +445,39 @@ static void socket_send(struct ring *r, uint32_t conn, const struct iovec *iov, 
 
 static void socket_pause(struct ring *r, uint32_t conn)
 {
-	conn_of(r, conn)->flags |= F_PAUSED;
+	socket_conn_of(r, conn)->flags |= F_PAUSED;
 	ready_update(r, conn);
 }
 
 static void socket_resume(struct ring *r, uint32_t conn)
 {
-	conn_of(r, conn)->flags &= ~F_PAUSED;
+	socket_conn_of(r, conn)->flags &= ~F_PAUSED;
 	ready_update(r, conn);
 }
 
 static void socket_shutdown(struct ring *r, uint32_t conn)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = socket_conn_of(r, conn);
 
 	if (c->flags & (F_FIN | F_CLOSING))
 		return;
 	c->flags |= F_FIN;
 	if (c->flags & F_SEND)
 		return;
-	syscall_count(r);
+	socket_syscall_count(r);
 	shutdown(c->fd, SHUT_WR);
 }
 
 static void socket_close_conn(struct ring *r, uint32_t conn)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = socket_conn_of(r, conn);
 
 	if (c->flags & F_CLOSING)
 		return;
 	c->flags |= F_CLOSING;
 	ready_update(r, conn);
 	rlist_remove(&r->t, &r->sendq, conn);
-	syscall_count(r);
+	socket_syscall_count(r);
 	close(c->fd);
 	rlist_push(&r->t, &r->closed, conn);
 	raccept_closed(&r->accept, r->t.open == r->t.max);
@@ -496,17 +496,17 @@ static void socket_wake(struct ring *r)
 
 static bool socket_unread(struct ring *r, uint32_t conn)
 {
-	return ring_unread(conn_of(r, conn)->fd);
+	return ring_unread(socket_conn_of(r, conn)->fd);
 }
 
 static void socket_forget(struct ring *r, uint32_t conn)
 {
-	ring_forget(conn_of(r, conn)->fd);
+	ring_forget(socket_conn_of(r, conn)->fd);
 }
 
 static void socket_ack(struct ring *r, uint32_t conn)
 {
-	ring_ack(conn_of(r, conn)->fd);
+	ring_ack(socket_conn_of(r, conn)->fd);
 }
 
 static struct blk_aio *socket_aio(struct ring *r)
@@ -545,7 +545,7 @@ static void socket_close(struct ring *r)
 	free(r);
 }
 
-static int listeners_open(struct ring *r)
+static int socket_listeners_open(struct ring *r)
 {
 	int err;
 
@@ -581,7 +581,7 @@ static int ring_init(struct ring *r)
 	r->win = malloc(r->win_max * sizeof(*r->win));
 	if (!r->win)
 		return -ENOMEM;
-	err = listeners_open(r);
+	err = socket_listeners_open(r);
 	if (err)
 		return err;
 	return rtable_init(&r->t, r->p.conns_max);

@@ -138,7 +138,7 @@ struct ring {
 };
 #define BUF_NONE UINT32_MAX
 
-static uint64_t tag(enum op op, uint32_t gen, uint32_t conn)
+static uint64_t uring_tag(enum op op, uint32_t gen, uint32_t conn)
 {
 	return (uint64_t)op << 56 | (uint64_t)(gen & 0xffffff) << 32 | conn;
 }
@@ -181,14 +181,14 @@ static struct io_uring_sqe *sqe_get(struct ring *r)
 static void conn_op(struct ring *r, struct io_uring_sqe *sqe, enum op op, struct rconn *c)
 {
 	c->ops++;
-	io_uring_sqe_set_data64(sqe, tag(op, c->gen, (uint32_t)(c - r->t.c)));
+	io_uring_sqe_set_data64(sqe, uring_tag(op, c->gen, (uint32_t)(c - r->t.c)));
 }
 
 static void cancel(struct ring *r, struct rconn *c, enum op op, enum op what)
 {
 	struct io_uring_sqe *sqe = sqe_get(r);
 
-	io_uring_prep_cancel64(sqe, tag(what, c->gen, (uint32_t)(c - r->t.c)), 0);
+	io_uring_prep_cancel64(sqe, uring_tag(what, c->gen, (uint32_t)(c - r->t.c)), 0);
 	conn_op(r, sqe, op, c);
 }
 
@@ -246,7 +246,7 @@ static void wake_start(struct ring *r)
 	struct io_uring_sqe *sqe = sqe_get(r);
 
 	io_uring_prep_read(sqe, r->wake.fd, &r->wake_word, sizeof(r->wake_word), 0);
-	io_uring_sqe_set_data64(sqe, tag(OP_WAKE, 0, 0));
+	io_uring_sqe_set_data64(sqe, uring_tag(OP_WAKE, 0, 0));
 }
 
 static void accept_start(struct ring *r, unsigned i)
@@ -254,7 +254,7 @@ static void accept_start(struct ring *r, unsigned i)
 	struct io_uring_sqe *sqe = sqe_get(r);
 
 	io_uring_prep_multishot_accept(sqe, r->l[i].fd, NULL, NULL, SOCK_CLOEXEC);
-	io_uring_sqe_set_data64(sqe, tag(OP_ACCEPT, 0, i));
+	io_uring_sqe_set_data64(sqe, uring_tag(OP_ACCEPT, 0, i));
 	r->l[i].armed = true;
 }
 
@@ -263,7 +263,7 @@ static void accept_one(struct ring *r, unsigned i)
 	struct io_uring_sqe *sqe = sqe_get(r);
 
 	io_uring_prep_accept(sqe, r->l[i].fd, NULL, NULL, SOCK_CLOEXEC);
-	io_uring_sqe_set_data64(sqe, tag(OP_ACCEPT_ONE, 0, i));
+	io_uring_sqe_set_data64(sqe, uring_tag(OP_ACCEPT_ONE, 0, i));
 	r->l[i].ones++;
 	r->ones++;
 }
@@ -272,8 +272,8 @@ static void accept_cancel(struct ring *r, unsigned i, enum op what)
 {
 	struct io_uring_sqe *sqe = sqe_get(r);
 
-	io_uring_prep_cancel64(sqe, tag(what, 0, i), IORING_ASYNC_CANCEL_ALL);
-	io_uring_sqe_set_data64(sqe, tag(OP_CANCEL_ACCEPT, 0, i));
+	io_uring_prep_cancel64(sqe, uring_tag(what, 0, i), IORING_ASYNC_CANCEL_ALL);
+	io_uring_sqe_set_data64(sqe, uring_tag(OP_CANCEL_ACCEPT, 0, i));
 }
 
 /* ---- starting what should be in the kernel and is not ---- */
@@ -327,7 +327,7 @@ static void accept_one_listener(struct ring *r, unsigned i, bool on, bool many)
 		accept_one(r, i);
 }
 
-static void accept_update(struct ring *r)
+static void uring_accept_update(struct ring *r)
 {
 	bool on, many;
 
@@ -379,7 +379,7 @@ static bool uring_give(struct ring *r, uint32_t buf)
 
 /* ---- completions: each makes at most one event; true if it did ---- */
 
-static bool conn_new(struct ring *r, int fd, uint32_t listener, struct ring_event *ev)
+static bool uring_conn_new(struct ring *r, int fd, uint32_t listener, struct ring_event *ev)
 {
 	uint32_t conn = rtable_get(&r->t, fd, F_OPEN);
 
@@ -418,7 +418,7 @@ static bool on_accept(struct ring *r, const struct io_uring_cqe *cqe, bool one, 
 		}
 		return false;
 	}
-	if (!r->stopping && conn_new(r, cqe->res, i, ev))
+	if (!r->stopping && uring_conn_new(r, cqe->res, i, ev))
 		return true;
 	if (!r->stopping && r->l[i].waits < 0) {
 		r->l[i].waits = cqe->res;
@@ -438,7 +438,7 @@ static unsigned accept_waiting(struct ring *r, struct ring_event *ev, unsigned m
 	unsigned n = 0;
 
 	for (unsigned i = 0; r->waiting && i < r->nl && n < max; i++) {
-		if (r->l[i].waits < 0 || !conn_new(r, r->l[i].waits, i, &ev[n]))
+		if (r->l[i].waits < 0 || !uring_conn_new(r, r->l[i].waits, i, &ev[n]))
 			continue;
 		n++;
 		r->l[i].waits = -1;
@@ -615,7 +615,7 @@ static unsigned reap(struct ring *r, struct ring_event *ev, unsigned max)
 /* ---- commits ---- */
 
 /* Starts the commit that is queued. */
-static void commit(struct ring *r)
+static void uring_commit(struct ring *r)
 {
 	if (r->aio.state != RAIO_QUEUED)
 		return;
@@ -631,7 +631,7 @@ static void commit(struct ring *r)
 
 /* Enter the kernel once, or not at all if there is no need.  have: there are events already, so it
  * does not wait. */
-static int enter(struct ring *r, int timeout_ms, bool have)
+static int uring_enter(struct ring *r, int timeout_ms, bool have)
 {
 	struct __kernel_timespec ts = { .tv_sec = timeout_ms / 1000,
 					.tv_nsec = (long long)(timeout_ms % 1000) * 1000000 };
@@ -664,12 +664,12 @@ static int uring_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 	n = accept_waiting(r, ev, max);
 	window_show(r);
 	rearm(r);
-	accept_update(r);
-	commit(r);
+	uring_accept_update(r);
+	uring_commit(r);
 	if (n < max)
 		n += raio_take(&r->aio, &ev[n]);
 	timeout_ms = raccept_timeout(&r->accept, timeout_ms);
-	err = enter(r, timeout_ms, n > 0);
+	err = uring_enter(r, timeout_ms, n > 0);
 	n += reap(r, ev + n, max - n);
 	if (n < max)			/* the wake-up may have come from the commit */
 		n += raio_take(&r->aio, &ev[n]);
@@ -678,7 +678,7 @@ static int uring_wait(struct ring *r, struct ring_event *ev, unsigned max, int t
 
 /* ---- calls on a connection ---- */
 
-static struct rconn *conn_of(struct ring *r, uint32_t conn)
+static struct rconn *uring_conn_of(struct ring *r, uint32_t conn)
 {
 	must(conn < r->t.fresh);
 	return &r->t.c[conn];
@@ -686,7 +686,7 @@ static struct rconn *conn_of(struct ring *r, uint32_t conn)
 
 static void uring_send(struct ring *r, uint32_t conn, const struct iovec *iov, unsigned n)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = uring_conn_of(r, conn);
 
 	must((c->flags & F_OPEN) && !(c->flags & (F_SEND | F_CLOSING | F_FIN)));
 	rconn_send_set(c, iov, n);
@@ -696,7 +696,7 @@ static void uring_send(struct ring *r, uint32_t conn, const struct iovec *iov, u
 
 static void uring_pause(struct ring *r, uint32_t conn)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = uring_conn_of(r, conn);
 
 	c->flags |= F_PAUSED;
 	if ((c->flags & F_RECV) && !(c->flags & (F_RECV_CANCEL | F_CLOSING)))
@@ -706,7 +706,7 @@ static void uring_pause(struct ring *r, uint32_t conn)
 
 static void uring_resume(struct ring *r, uint32_t conn)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = uring_conn_of(r, conn);
 
 	c->flags &= ~F_PAUSED;
 	read_update(r, c);
@@ -714,7 +714,7 @@ static void uring_resume(struct ring *r, uint32_t conn)
 
 static void uring_shutdown(struct ring *r, uint32_t conn)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = uring_conn_of(r, conn);
 
 	if (c->flags & (F_FIN | F_CLOSING))
 		return;
@@ -728,7 +728,7 @@ static void uring_shutdown(struct ring *r, uint32_t conn)
 
 static void uring_close_conn(struct ring *r, uint32_t conn)
 {
-	struct rconn *c = conn_of(r, conn);
+	struct rconn *c = uring_conn_of(r, conn);
 	struct io_uring_sqe *sqe;
 
 	must(c->flags & F_OPEN);
@@ -761,17 +761,17 @@ static void uring_wake(struct ring *r)
 
 static bool uring_unread(struct ring *r, uint32_t conn)
 {
-	return ring_unread(conn_of(r, conn)->fd);
+	return ring_unread(uring_conn_of(r, conn)->fd);
 }
 
 static void uring_forget(struct ring *r, uint32_t conn)
 {
-	ring_forget(conn_of(r, conn)->fd);
+	ring_forget(uring_conn_of(r, conn)->fd);
 }
 
 static void uring_ack(struct ring *r, uint32_t conn)
 {
-	ring_ack(conn_of(r, conn)->fd);
+	ring_ack(uring_conn_of(r, conn)->fd);
 }
 
 static struct blk_aio *uring_aio(struct ring *r)
@@ -795,7 +795,7 @@ static const unsigned setups[] = {
 	0,
 };
 
-static int setup(struct ring *r, char *why, size_t why_len)
+static int uring_setup(struct ring *r, char *why, size_t why_len)
 {
 	int err = -EINVAL;
 
@@ -816,7 +816,7 @@ static int setup(struct ring *r, char *why, size_t why_len)
 	return err;
 }
 
-static int probe(struct ring *r, char *why, size_t why_len)
+static int uring_probe(struct ring *r, char *why, size_t why_len)
 {
 	static const int need[] = {
 		IORING_OP_ACCEPT, IORING_OP_RECV, IORING_OP_SEND, IORING_OP_SENDMSG,
@@ -874,7 +874,7 @@ static int window_open(struct ring *r, char *why, size_t why_len)
 	return err;
 }
 
-static int listeners_open(struct ring *r, char *why, size_t why_len)
+static int uring_listeners_open(struct ring *r, char *why, size_t why_len)
 {
 	int err = 0;
 
@@ -897,7 +897,7 @@ static int listeners_open(struct ring *r, char *why, size_t why_len)
 
 /* End every operation in the kernel and wait for them: after this the kernel writes into no buffer
  * any more. */
-static void drain(struct ring *r)
+static void uring_drain(struct ring *r)
 {
 	uint64_t end = now_coarse_ms() + CLOSE_MS;
 	struct ring_event ev[64];
@@ -910,9 +910,9 @@ static void drain(struct ring *r)
 			uring_close_conn(r, i);
 	sqe = sqe_get(r);
 	io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
-	io_uring_sqe_set_data64(sqe, tag(OP_CANCEL_ALL, 0, 0));
+	io_uring_sqe_set_data64(sqe, uring_tag(OP_CANCEL_ALL, 0, 0));
 	do {
-		if (enter(r, 10, false))
+		if (uring_enter(r, 10, false))
 			break;
 		reap(r, ev, 64);
 	} while (r->inflight && now_coarse_ms() < end);
@@ -922,7 +922,7 @@ static void uring_end(struct ring *r)
 {
 	raio_stop(&r->aio);
 	if (r->up)
-		drain(r);
+		uring_drain(r);
 	r->up = false;
 	for (unsigned i = 0; i < r->nl; i++)
 		if (r->l[i].waits >= 0)
@@ -960,13 +960,13 @@ static int uring_open(struct ring **out, const struct ring_params *p, char *why,
 	r->rearm = RLIST_INIT(LINK_READ);
 	raio_init(&r->aio);
 	why[0] = '\0';
-	err = setup(r, why, why_len);
+	err = uring_setup(r, why, why_len);
 	if (!err)
-		err = probe(r, why, why_len);
+		err = uring_probe(r, why, why_len);
 	if (!err)
 		err = window_open(r, why, why_len);
 	if (!err)
-		err = listeners_open(r, why, why_len);
+		err = uring_listeners_open(r, why, why_len);
 	if (!err)
 		err = rtable_init(&r->t, p->conns_max);
 	if (!err)

@@ -69,7 +69,7 @@ static void drop(struct startup *w, struct client *c)
 	free(c);
 }
 
-static bool watch(struct startup *w, int fd, uint32_t events, void *who, int op)
+static bool startup_watch(struct startup *w, int fd, uint32_t events, void *who, int op)
 {
 	struct epoll_event e = { .events = events, .data.ptr = who };
 
@@ -88,8 +88,8 @@ static void answer_text(struct client *c, const struct admin_client *k, int stat
 		text_add(&c->out, text, len);
 }
 
-static void answer_at_once(const struct startup *w, struct client *c, const struct endpoint *e,
-			   const struct admin_client *k)
+static void startup_answer_at_once(const struct startup *w, struct client *c, const struct endpoint *e,
+				   const struct admin_client *k)
 {
 	char text[HEALTH_TEXT];
 	size_t len;
@@ -104,7 +104,7 @@ static void answer_at_once(const struct startup *w, struct client *c, const stru
 }
 
 /* The head is read, or is none. */
-static void answer(const struct startup *w, struct client *c)
+static void startup_answer(const struct startup *w, struct client *c)
 {
 	const struct http_req *q = &c->http.req;
 	const struct endpoint *e = endpoint_find(q);
@@ -122,7 +122,7 @@ static void answer(const struct startup *w, struct client *c)
 	else if (!endpoint_takes(e, q->method))
 		admin_reply_error(&c->out, 405, ENDPOINT_405, allow, &k, &close);
 	else if (e->by == ENDPOINT_AT_ONCE)
-		answer_at_once(w, c, e, &k);
+		startup_answer_at_once(w, c, e, &k);
 	else if (e->by == ENDPOINT_OTHERS && !q->recorded)
 		admin_reply_error(&c->out, 404, ENDPOINT_404, NULL, &k, &close);
 	else {
@@ -142,7 +142,7 @@ static bool send_some(struct startup *w, struct client *c, uint64_t now)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
-			return watch(w, c->fd, EPOLLIN | EPOLLOUT, c, EPOLL_CTL_MOD);
+			return startup_watch(w, c->fd, EPOLLIN | EPOLLOUT, c, EPOLL_CTL_MOD);
 		if (n < 0)
 			return false;
 		c->out_at += (size_t)n;
@@ -151,17 +151,17 @@ static bool send_some(struct startup *w, struct client *c, uint64_t now)
 	c->deadline_ms = now + QUIET_MS;
 	c->end_ms = now + LINGER_MS;
 	shutdown(c->fd, SHUT_WR);
-	return watch(w, c->fd, EPOLLIN, c, EPOLL_CTL_MOD);
+	return startup_watch(w, c->fd, EPOLLIN, c, EPOLL_CTL_MOD);
 }
 
 static bool reply(struct startup *w, struct client *c, uint64_t now)
 {
-	answer(w, c);
+	startup_answer(w, c);
 	c->deadline_ms = c->end_ms = now + ANSWER_MS;
 	return !c->out.failed && send_some(w, c, now);
 }
 
-static bool parse(struct startup *w, struct client *c, size_t n, uint64_t now)
+static bool startup_parse(struct startup *w, struct client *c, size_t n, uint64_t now)
 {
 	struct http_span sp;
 	size_t used;
@@ -175,16 +175,16 @@ static bool parse(struct startup *w, struct client *c, size_t n, uint64_t now)
 	}
 }
 
-static bool read_some(struct startup *w, struct client *c, uint64_t now)
+static bool startup_read_some(struct startup *w, struct client *c, uint64_t now)
 {
 	ssize_t n = recv(c->fd, w->buf, sizeof(w->buf), MSG_DONTWAIT);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	if (n == 0)			/* nothing of it is unread: no reset */
-		return c->answered && !c->sent && watch(w, c->fd, EPOLLOUT, c, EPOLL_CTL_MOD);
+		return c->answered && !c->sent && startup_watch(w, c->fd, EPOLLOUT, c, EPOLL_CTL_MOD);
 	if (!c->answered)
-		return parse(w, c, (size_t)n, now);
+		return startup_parse(w, c, (size_t)n, now);
 	if (c->sent)
 		c->deadline_ms = now + QUIET_MS;
 	return true;
@@ -201,11 +201,11 @@ static bool late(struct startup *w, struct client *c, uint64_t now)
 
 /* ---- all of them ---- */
 
-static bool add(struct startup *w, int fd, uint64_t now)
+static bool startup_add(struct startup *w, int fd, uint64_t now)
 {
 	struct client *c = calloc(1, sizeof(*c));
 
-	if (!c || !watch(w, fd, EPOLLIN, c, EPOLL_CTL_ADD)) {
+	if (!c || !startup_watch(w, fd, EPOLLIN, c, EPOLL_CTL_ADD)) {
 		free(c);
 		return false;
 	}
@@ -219,7 +219,7 @@ static bool add(struct startup *w, int fd, uint64_t now)
 
 /* Without a descriptor nobody can see whether there is one to be accepted: who makes room does so
  * for one, and who else is there is an event again. */
-static void accept_some(struct startup *w, int listener, uint64_t now)
+static void startup_accept_some(struct startup *w, int listener, uint64_t now)
 {
 	const struct timespec pause = { .tv_nsec = FULL_MS * 1000000l };
 	bool made_room = false;
@@ -228,7 +228,7 @@ static void accept_some(struct startup *w, int listener, uint64_t now)
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {
-			if (!add(w, fd, now))
+			if (!startup_add(w, fd, now))
 				close(fd);
 			if (w->n > STARTUP_CLIENTS)
 				drop(w, TAILQ_FIRST(&w->clients));
@@ -252,7 +252,7 @@ static int watch_listeners(struct startup *w, int op)
 	const struct listeners *ls = w->env.listeners;
 
 	for (unsigned i = 0; i < ls->n * ls->workers; i++)
-		if (!watch(w, ls->table[i], EPOLLIN, (void *)(uintptr_t)&ls->table[i], op) &&
+		if (!startup_watch(w, ls->table[i], EPOLLIN, (void *)(uintptr_t)&ls->table[i], op) &&
 		    errno != EEXIST && errno != ENOENT)
 			return -errno;
 	return 0;
@@ -265,7 +265,7 @@ static bool is_listener(const struct startup *w, const void *who)
 	return (const int *)who >= ls->table && (const int *)who < ls->table + ls->n * ls->workers;
 }
 
-static void leave(struct startup *w)
+static void startup_let_go(struct startup *w)
 {
 	w->deaf = true;
 	watch_listeners(w, EPOLL_CTL_DEL);
@@ -292,13 +292,13 @@ static int timeouts(struct startup *w, uint64_t now)
 	return first == UINT64_MAX ? -1 : first <= now ? 0 : (int)(first - now) + 1;
 }
 
-static void event(struct startup *w, const struct epoll_event *e, uint64_t now)
+static void startup_event(struct startup *w, const struct epoll_event *e, uint64_t now)
 {
 	struct client *c = e->data.ptr;
 	bool on = true;
 
 	if (e->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		on = read_some(w, c, now);
+		on = startup_read_some(w, c, now);
 	if (on && (e->events & EPOLLOUT) && c->answered && !c->sent)	/* else an end would be an event each turn */
 		on = send_some(w, c, now);
 	if (!on || (e->events & (EPOLLHUP | EPOLLERR)))
@@ -312,13 +312,13 @@ static void events(struct startup *w, const struct epoll_event *e, int n)
 
 	for (int i = 0; i < n; i++)
 		if (e[i].data.ptr != w && !is_listener(w, e[i].data.ptr))
-			event(w, &e[i], now);
+			startup_event(w, &e[i], now);
 	for (int i = 0; i < n && !w->deaf; i++)
 		if (is_listener(w, e[i].data.ptr))
-			accept_some(w, *(const int *)e[i].data.ptr, now);
+			startup_accept_some(w, *(const int *)e[i].data.ptr, now);
 }
 
-static void *run(void *arg)
+static void *startup_run(void *arg)
 {
 	struct startup *w = arg;
 	struct epoll_event e[EVENTS];
@@ -327,7 +327,7 @@ static void *run(void *arg)
 	pthread_setname_np(pthread_self(), "pasted-waiting");
 	while ((stop = atomic_load(&w->stop)) < 2) {
 		if (stop && !w->deaf)
-			leave(w);
+			startup_let_go(w);
 		if (w->deaf && !w->n)
 			break;
 		n = epoll_wait(w->epoll, e, EVENTS, timeouts(w, now_ms()));
@@ -352,12 +352,12 @@ int startup_start(struct startup **out, const struct startup_env *env)
 	sem_init(&w->left, 0, 0);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->bell = eventfd(0, EFD_CLOEXEC);
-	if (w->epoll < 0 || w->bell < 0 || !watch(w, w->bell, EPOLLIN | EPOLLET, w, EPOLL_CTL_ADD))
+	if (w->epoll < 0 || w->bell < 0 || !startup_watch(w, w->bell, EPOLLIN | EPOLLET, w, EPOLL_CTL_ADD))
 		err = -errno;
 	else
 		err = watch_listeners(w, EPOLL_CTL_ADD);
 	if (!err)
-		err = -pthread_create(&w->thread, NULL, run, w);
+		err = -pthread_create(&w->thread, NULL, startup_run, w);
 	if (!err) {
 		*out = w;
 		return 0;
@@ -370,7 +370,7 @@ int startup_start(struct startup **out, const struct startup_env *env)
 	return err;
 }
 
-static void tell(struct startup *w, int stop)
+static void startup_tell(struct startup *w, int stop)
 {
 	const uint64_t one = 1;
 
@@ -380,14 +380,14 @@ static void tell(struct startup *w, int stop)
 
 void startup_leave(struct startup *w)
 {
-	tell(w, 1);
+	startup_tell(w, 1);
 	while (sem_wait(&w->left))
 		;
 }
 
 void startup_stop(struct startup *w)
 {
-	tell(w, 2);
+	startup_tell(w, 2);
 	pthread_join(w->thread, NULL);
 	close(w->epoll);
 	close(w->bell);

@@ -23,7 +23,7 @@ void timers_del(struct timers *t, struct timer *n)
 }
 
 /* The bucket whose turn comes at or after the deadline, at most one round away. */
-static void put(struct timers *t, struct timer *n)
+static void timers_put(struct timers *t, struct timer *n)
 {
 	uint64_t tick = n->deadline_ns / TICK_NS + 1, from = t->tick + t->running;
 
@@ -48,7 +48,7 @@ void timers_set(struct timers *t, struct timer *n, uint64_t deadline_ns)
 			return;
 		timers_del(t, n);
 	}
-	put(t, n);
+	timers_put(t, n);
 }
 
 struct timer *timers_expired(struct timers *t, uint64_t now_ns)
@@ -75,7 +75,7 @@ struct timer *timers_expired(struct timers *t, uint64_t now_ns)
 				n->deadline_ns = 0;
 				return n;
 			}
-			put(t, n);
+			timers_put(t, n);
 		}
 		t->running = false;
 		t->tick++;

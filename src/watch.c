@@ -59,7 +59,7 @@ static void end_process(void)
 	_exit(EXIT_FAILURE);
 }
 
-static void tell(struct health *h, unsigned waits_ms, unsigned *longest_ms)
+static void watch_tell(struct health *h, unsigned waits_ms, unsigned *longest_ms)
 {
 	bool silent = waits_ms >= DISK_SILENT_MS;
 
@@ -99,7 +99,7 @@ static bool signal_waits(void)
 	return !sigpending(&s) && (sigismember(&s, SIGTERM) || sigismember(&s, SIGINT) || sigismember(&s, SIGHUP));
 }
 
-static void *run(void *arg)
+static void *watch_run(void *arg)
 {
 	static const struct timespec look = { .tv_nsec = LOOK_MS * 1000000 };
 	unsigned longest_ms = 0, unheard_ms = 0;
@@ -109,7 +109,7 @@ static void *run(void *arg)
 		unsigned limit = atomic_load(&give_up_ms), opening = atomic_load(&opening_ms);
 		unsigned waits = disk_waits_ms();
 
-		tell(arg, waits, &longest_ms);
+		watch_tell(arg, waits, &longest_ms);
 		if (limit && waits >= limit && waits >= DISK_SILENT_MS)
 			end_stop(waits);
 		if (opening && unheard_ms >= opening && unheard_ms >= DISK_SILENT_MS)
@@ -123,7 +123,7 @@ static void *run(void *arg)
 int watch_start(struct health *h)
 {
 	pthread_t t;
-	int err = -pthread_create(&t, NULL, run, h);
+	int err = -pthread_create(&t, NULL, watch_run, h);
 
 	if (!err)
 		pthread_detach(t);

@@ -165,7 +165,7 @@ static void admin_pieces(struct worker *w, struct admin *s)
 	}
 }
 
-static void event(struct worker *w, const struct ring_event *e)
+static void worker_event(struct worker *w, const struct ring_event *e)
 {
 	struct conn *c = &w->conns[e->conn];
 
@@ -346,7 +346,7 @@ static int sooner(int ms, uint64_t at_ns, uint64_t now_ns)
 /* How long to wait: until something is due.  Whatever else is waited for wakes the worker: what
  * clients send, and replies and buffers that come back, by the ring; segments by the checkpointer;
  * slots of the admin thread by the admin thread. */
-static int wait_ms(struct worker *w)
+static int worker_wait_ms(struct worker *w)
 {
 	int ms = timers_wait_ms(&w->timers, w->fair_ns);
 
@@ -403,7 +403,7 @@ static int loop(struct worker *w)
 
 	for (;;) {
 		refill(w);
-		ms = wait_ms(w);
+		ms = worker_wait_ms(w);
 		n = w->ops->wait(w->ring, ev, EVENTS_MAX, ms);
 		if (n < 0)
 			return n;
@@ -413,7 +413,7 @@ static int loop(struct worker *w)
 		for (int i = 0; i < n; i++) {
 			came |= ev[i].kind == RING_ACCEPT;
 			progress |= ev[i].kind == RING_SYNCED;
-			event(w, &ev[i]);
+			worker_event(w, &ev[i]);
 		}
 		mind_door(w, came);
 		progress |= lane_reclaim(w->lane) > 0;
@@ -464,7 +464,7 @@ static void pin(struct worker *w)
 		diag(DIAG_WARN, "worker %u: cannot be pinned to CPU %d: %s", w->index, w->cpu, strerror(errno));
 }
 
-static void *run(void *arg)
+static void *worker_run(void *arg)
 {
 	struct worker *w = arg;
 	struct ring_params p = {
@@ -584,7 +584,7 @@ int worker_start(struct worker **out, const struct worker_env *env, unsigned ind
 	/* It may have handed something to the admin thread, who looks for it there to wake it,
 	 * before this returns. */
 	*out = w;
-	err = -pthread_create(&w->thread, NULL, run, w);
+	err = -pthread_create(&w->thread, NULL, worker_run, w);
 	if (err)
 		goto fail;
 	pthread_mutex_lock(&w->start_lock);

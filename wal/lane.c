@@ -101,7 +101,7 @@ static int name(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uin
 
 /* Whether a small piece that cannot be copied may be named where it lies.  Half of the
  * frags and of the nodes are left for what is no matter of choice. */
-static bool may_stay(const struct lane *l, const struct frags *r, uint32_t idx)
+static bool lane_may_stay(const struct lane *l, const struct frags *r, uint32_t idx)
 {
 	const struct pool *p = l->pool;
 
@@ -153,7 +153,7 @@ int lane_add(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uint32
 	assert(off + len <= l->pool->buf_size);
 	if (len <= LANE_GATHER && r->n && !adjacent(l, r, idx, off)) {
 		err = gather_piece(l, r, pool_addr(l->pool, idx) + off, len);
-		if (err != -ENOBUFS || !may_stay(l, r, idx))
+		if (err != -ENOBUFS || !lane_may_stay(l, r, idx))
 			return err;
 	}
 	err = name(l, r, idx, off, len);

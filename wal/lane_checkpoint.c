@@ -62,7 +62,7 @@ struct pending {		/* a record in the wal */
 	struct place end_at;
 };
 
-static bool mine(const struct lane *l, struct frag f)
+static bool lane_checkpoint_mine(const struct lane *l, struct frag f)
 {
 	return (f.idx - l->pool->first < l->pool->n &&
 		(uint32_t)f.off + f.len <= l->pool->buf_size) || MUTANT(settle_name_check);
@@ -86,7 +86,7 @@ static int next_words(struct lane *l, struct lane_checkpoint *st, uint64_t to, s
 
 		if (ent_kind(w) == ENT_CLOCK && !r->nfrags) {
 			st->time_ms = ent_clock_ms(w);
-		} else if (ent_kind(w) == ENT_FRAG && mine(l, f)) {
+		} else if (ent_kind(w) == ENT_FRAG && lane_checkpoint_mine(l, f)) {
 			if (!r->nfrags++)
 				r->first = at;
 			r->bytes += f.len;
@@ -134,7 +134,7 @@ static int put_result(struct lane_checkpoint *st, int err)
 	return -EDQUOT;		/* -ENOSPC is a segment's end */
 }
 
-static int put(struct lane_checkpoint *st, const void *p, size_t n)
+static int lane_checkpoint_put(struct lane_checkpoint *st, const void *p, size_t n)
 {
 	return put_result(st, seg_batch_put(st->to, p, n));
 }
@@ -151,14 +151,14 @@ static int put_record(struct lane *l, struct lane_checkpoint *st, const struct p
 
 	if (err)
 		return err;
-	err = put(st, &h, sizeof(h));
+	err = lane_checkpoint_put(st, &h, sizeof(h));
 	for (uint32_t i = 0; !err && i < r->nfrags; i++, place_next(l, &at)) {
 		struct frag g = ent_frag_get(l->ring[at.slot]);
 
-		err = put(st, pool_addr(l->pool, g.idx) + g.off, g.len);
+		err = lane_checkpoint_put(st, pool_addr(l->pool, g.idx) + g.off, g.len);
 	}
 	if (!err)
-		err = put(st, NULL, pad);
+		err = lane_checkpoint_put(st, NULL, pad);
 	st->off = off;
 	st->pos = r->end;
 	st->at = r->end_at;
@@ -221,7 +221,7 @@ static void publish(struct lane *l, struct lane_checkpoint *st)
 	follow_moved(&l->mark[FOLLOW_SETTLED]);
 }
 
-static int finish(struct lane *l, struct lane_checkpoint *st)
+static int lane_checkpoint_finish(struct lane *l, struct lane_checkpoint *st)
 {
 	int err;
 
@@ -242,7 +242,7 @@ static int finish(struct lane *l, struct lane_checkpoint *st)
 	return 0;
 }
 
-static int rotate(struct lane *l)
+static int lane_checkpoint_rotate(struct lane *l)
 {
 	int err = seglog_rotate(l->seg);
 
@@ -252,7 +252,7 @@ static int rotate(struct lane *l)
 
 /* Final for the lane: what is in the wal stays there, for the next start.  But where there
  * was no room, this one goes on with it. */
-static int fail(struct lane *l, int err)
+static int lane_checkpoint_fail(struct lane *l, int err)
 {
 	if (blk_nospace(err)) {
 		relaxed_store(l->nospace, err);
@@ -275,10 +275,10 @@ int lane_checkpoint_slice(struct lane *l, struct lane_checkpoint *st, uint64_t s
 		return 0;
 	err = seglog_spoiled(l->seg);
 	if (err)
-		return fail(l, err);
+		return lane_checkpoint_fail(l, err);
 	err = fill(l, st, to, slice_bytes);
 	if (err == -ENOSPC) {
-		err = rotate(l);
+		err = lane_checkpoint_rotate(l);
 		if (err == -EAGAIN || err == -ENOSPC)
 			return err;
 		if (!err) {
@@ -289,6 +289,6 @@ int lane_checkpoint_slice(struct lane *l, struct lane_checkpoint *st, uint64_t s
 		}
 	}
 	if (!err)
-		err = finish(l, st);
-	return err ? fail(l, err) : st->pos < to;
+		err = lane_checkpoint_finish(l, st);
+	return err ? lane_checkpoint_fail(l, err) : st->pos < to;
 }

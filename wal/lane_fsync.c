@@ -26,7 +26,7 @@ static const uint8_t zeros[FRAME_ALIGN];
 
 /* ---- append ---- */
 
-static int fail(struct lane *l, int err)
+static int fsync_fail(struct lane *l, int err)
 {
 	if (!relaxed(l->failed))
 		relaxed_store(l->failed, err);
@@ -44,14 +44,14 @@ static int turned(struct lane *l, int err)
 	l->took |= err != -EAGAIN;
 	if (err == -EAGAIN || err == -ENOSPC)
 		return err;
-	return err && !MUTANT(lane_rotate_result) ? fail(l, err) : 0;
+	return err && !MUTANT(lane_rotate_result) ? fsync_fail(l, err) : 0;
 }
 
 /* To the next segment, which can be done between batches only.  0: it was.  Where there is
  * one it is done beside the worker, for it writes to the disk: -EAGAIN, and lane_synced goes
  * on; until then the log is not the worker's.  Where its header finds no room, what tells so
  * wakes the worker: that turn does not try it again, or it would go round and round. */
-static int rotate(struct lane *l)
+static int fsync_rotate(struct lane *l)
 {
 	int err;
 
@@ -62,13 +62,13 @@ static int rotate(struct lane *l)
 		return turned(l, seglog_rotate(l->seg));
 	err = l->aio->call(l->aio, turn, l->seg);
 	if (err)
-		return fail(l, err);
+		return fsync_fail(l, err);
 	l->turning = true;
 	return -EAGAIN;
 }
 
 /* Whether `size` more bytes go into the active segment, behind what is on its way. */
-static bool fits(const struct lane *l, uint64_t size)
+static bool fsync_fits(const struct lane *l, uint64_t size)
 {
 	uint64_t ahead = l->batch[l->gather].bytes;
 
@@ -87,19 +87,19 @@ static bool gather_room(struct lane *l, const struct frags *r, uint64_t size)
 		return false;
 	if (b->nrec && b->bytes + size > l->batch_max)
 		return false;
-	if (!l->full && !l->turning && fits(l, size))
+	if (!l->full && !l->turning && fsync_fits(l, size))
 		return true;
 	/* Full stays set until the segment is changed, or smaller records would go
 	 * past a large one for ever; not while the disk has no room for another. */
 	l->full = true;
 	if (b->nrec || l->turning || (l->flight && !MUTANT(lane_rotate_wait)))
 		return false;
-	if (rotate(l)) {
+	if (fsync_rotate(l)) {
 		l->full = !relaxed(l->nospace);
 		return false;
 	}
 	l->full = false;
-	return fits(l, size);
+	return fsync_fits(l, size);
 }
 
 /* Adds a frame: the zeros of the frame before it and its header lie side by side, so
@@ -186,7 +186,7 @@ static int batch_start(struct lane *l, uint64_t now_ms)
 	int err = batch_headers(l, b, now_ms);
 
 	if (err == -ENOSPC) {
-		err = rotate(l);
+		err = fsync_rotate(l);
 		if (l->turning)
 			return 0;
 		if (!err || err == -EAGAIN || err == -ENOSPC)	/* it was only wished for? */
@@ -195,13 +195,13 @@ static int batch_start(struct lane *l, uint64_t now_ms)
 			return 0;	/* the next commit tries again */
 	}
 	if (err)
-		return fail(l, err);
+		return fsync_fail(l, err);
 	if (pad)
 		b->iov[niov++] = (struct iovec){ (void *)zeros, pad };
 	at = seglog_place(l->seg);
 	err = l->aio->submit(l->aio, l->blk, at.file, b->iov, niov, at.off);
 	if (err && !MUTANT(lane_submit_result))
-		return fail(l, err);
+		return fsync_fail(l, err);
 	l->flight = true;
 	l->gather = !l->gather;
 	if (MUTANT(lane_sync_wait))
@@ -213,7 +213,7 @@ static int batch_start(struct lane *l, uint64_t now_ms)
 	return 0;
 }
 
-static int commit(struct lane *l, uint64_t now_ms)
+static int fsync_commit(struct lane *l, uint64_t now_ms)
 {
 	if (lane_failed(l) && !MUTANT(lane_failed_final))
 		return lane_failed(l);
@@ -223,21 +223,21 @@ static int commit(struct lane *l, uint64_t now_ms)
 		int err = seglog_spoiled(l->seg);
 
 		if (err)
-			return blk_nospace(err) ? 0 : fail(l, err);
+			return blk_nospace(err) ? 0 : fsync_fail(l, err);
 		relaxed_store(l->nospace, 0);
 	}
 	l->spoiled = false;
 	if (l->batch[l->gather].nrec)
 		return batch_start(l, now_ms);
 	/* The next segment may be there by now; or the active one is old enough. */
-	if ((l->full || relaxed(l->nospace) || seglog_wants_turn(l->seg)) && seglog_ready(l->seg) && !rotate(l))
+	if ((l->full || relaxed(l->nospace) || seglog_wants_turn(l->seg)) && seglog_ready(l->seg) && !fsync_rotate(l))
 		l->full = false;
 	return lane_failed(l);
 }
 
 static int lane_fsync_commit(struct lane *l, uint64_t now_ms)
 {
-	int err = commit(l, now_ms);
+	int err = fsync_commit(l, now_ms);
 
 	l->rests = false;
 	return err;
@@ -245,7 +245,7 @@ static int lane_fsync_commit(struct lane *l, uint64_t now_ms)
 
 /* Both batches are given up: nobody was promised anything of either, and their numbers
  * are given again. */
-static int no_room(struct lane *l, int err)
+static int fsync_no_room(struct lane *l, int err)
 {
 	seglog_spoil(l->seg, l->batch[!l->gather].end_off, err);
 	for (int i = 0; i < 2; i++) {
@@ -268,15 +268,15 @@ static int lane_fsync_synced(struct lane *l, int res, uint64_t now_ms)
 		l->turning = false;
 		l->full = turned(l, res) && !relaxed(l->nospace);
 		l->rests = relaxed(l->nospace) && !MUTANT(lane_rests);
-		return commit(l, now_ms);
+		return fsync_commit(l, now_ms);
 	}
 	assert(l->flight);
 	l->flight = false;
 	last = b->recs[b->nrec - 1].seq;
 	if (blk_nospace(res))
-		return no_room(l, res);
+		return fsync_no_room(l, res);
 	if (res < 0 && !MUTANT(lane_sync_result))
-		return fail(l, res);	/* its buffers stay: nobody knows what the disk has */
+		return fsync_fail(l, res);	/* its buffers stay: nobody knows what the disk has */
 	seglog_synced(l->seg, b->end_off, last);
 	relaxed_store(l->durable_seq, last);
 	relaxed_store(l->settled_seq, last);
@@ -285,7 +285,7 @@ static int lane_fsync_synced(struct lane *l, int res, uint64_t now_ms)
 	batch_reset(b);
 	follow_moved(&l->mark[FOLLOW_DURABLE]);
 	follow_moved(&l->mark[FOLLOW_SETTLED]);
-	return commit(l, now_ms);
+	return fsync_commit(l, now_ms);
 }
 
 /* ---- open and close ---- */

@@ -71,7 +71,7 @@ static void unescape(char *s)
 	*to = '\0';
 }
 
-static bool parse(const char *line, long want, struct mounted *m)
+static bool place_parse(const char *line, long want, struct mounted *m)
 {
 	const char *dash = strstr(line, " - ");
 	unsigned maj, min;
@@ -99,7 +99,7 @@ static bool find_mount(const char *path, struct mounted *m)
 	snprintf(mounts, sizeof(mounts), "%s/self/mountinfo", place_proc);
 	f = fopen(mounts, "re");
 	while (f && !found && getline(&line, &cap, f) > 0)
-		found = parse(line, id, m);
+		found = place_parse(line, id, m);
 	if (f)
 		fclose(f);
 	free(line);

@@ -44,7 +44,7 @@
 
 /* ---- files and devices ---- */
 
-static int sync_parent(const char *path)
+static int pm_nvmm_sync_parent(const char *path)
 {
 	char dir[PATH_MAX];
 	char *slash;
@@ -80,7 +80,7 @@ static int make_sure(int fd, const char *path, uint64_t end)
 		return -err;
 	if (!MUTANT(nvmm_create_sync) && fsync(fd))
 		return -errno;
-	return sync_parent(path);
+	return pm_nvmm_sync_parent(path);
 }
 
 /* A device-dax may be reached by a link, a file may not: it would be somebody else's. */

@@ -21,7 +21,7 @@
 #define FIRST_ALL (512u << 20)
 
 /* Opens what rec_find looked at for writing. */
-static int open_store(struct rec *r)
+static int rec_act_open_store(struct rec *r)
 {
 	struct storefile_block b = { .segment_bytes = r->segment_bytes, .class = r->cls,
 				 .created_ms = r->now_ms() };
@@ -144,7 +144,7 @@ static void tick(void *arg)
 		r->progress(r->progress_arg, r->what, r->done, r->total);
 }
 
-static int open_log(struct rec *r, unsigned lane, bool idle)
+static int rec_act_open_log(struct rec *r, unsigned lane, bool idle)
 {
 	struct rec_lane *l = &r->lane[lane];
 	struct seglog_resume at;
@@ -217,7 +217,7 @@ static int act_lane(struct rec *r, unsigned lane)
 	int err = note_lane(r, lane);
 
 	if (!err)
-		err = open_log(r, lane, idle || l->aside);
+		err = rec_act_open_log(r, lane, idle || l->aside);
 	if (!err && l->aside) {
 		l->next_seq = seglog_next_seq(l->log);
 		return 0;
@@ -265,7 +265,7 @@ static int blank_entries(struct rec *r)
 
 int rec_act(struct rec *r)
 {
-	int err = open_store(r);
+	int err = rec_act_open_store(r);
 
 	/* Before a frame is written, or one that is torn now is told as damage of what was
 	 * acknowledged.  Without the table nothing else would say that all of it was. */

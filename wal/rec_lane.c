@@ -428,7 +428,7 @@ static int note_begin_gone(struct rec *r, unsigned lane)
 }
 
 /* The first of the segments behind the last used one, up to `high`, that has no file; 0: none. */
-static uint64_t absent(const struct seg_lane *s, uint64_t low, uint64_t high)
+static uint64_t rec_lane_absent(const struct seg_lane *s, uint64_t low, uint64_t high)
 {
 	uint64_t next = low;
 
@@ -462,7 +462,7 @@ static bool has_room(const struct seg_lane *s, uint64_t file)
 static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 {
 	struct rec_lane *l = &r->lane[lane];
-	uint64_t file = absent(&l->segs, l->had.low_segno, l->had.high_segno);
+	uint64_t file = rec_lane_absent(&l->segs, l->had.low_segno, l->had.high_segno);
 	bool files = file || l->had.flags & LANE_MISSING;
 
 	l->gone_reason = l->segs.unread_last ? ABSENT_UNREADABLE : files ? ABSENT_MISSING :
@@ -646,7 +646,7 @@ static int find_segs(struct rec *r, unsigned lane)
 /* Whoever goes on without the last segment gives its numbers again, or skips numbers for ever for
  * what may be there the next time.  Only a start that does not write there can leave the lane as it
  * is: repair closes every lane. */
-static bool may_stay(const struct rec *r, unsigned lane)
+static bool rec_lane_may_stay(const struct rec *r, unsigned lane)
 {
 	return r->read_only || (r->lanes_wanted && (lane >= r->lanes_wanted || MUTANT(rec_aside_worker)));
 }
@@ -695,7 +695,7 @@ int rec_lane_find(struct rec *r, unsigned lane)
 		rep->unread_segno = last_unread(&l->segs)->segno;
 		rep->unread_err = last_unread(&l->segs)->err;
 	}
-	if (l->aside && !may_stay(r, lane))
+	if (l->aside && !rec_lane_may_stay(r, lane))
 		return refuse_unread(r, lane);
 	/* Records that were durable and are not in what counts as used: then it is more. */
 	if (!err && l->segs.in_doubt && l->segs.next_seq < durable_below(l) && !MUTANT(rec_again_used)) {

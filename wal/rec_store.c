@@ -47,7 +47,7 @@ struct count {
 };
 
 /* 0 and *h; else what is wrong with both copies. */
-static int read_header(struct count *c, struct blk_dir *dir, uint64_t segno, struct seg_header *h)
+static int rec_store_read_header(struct count *c, struct blk_dir *dir, uint64_t segno, struct seg_header *h)
 {
 	static const uint64_t at[2] = { SEG_HDR_A, SEG_HDR_B };
 	const struct blk_ops *blk = c->r->blk;
@@ -121,7 +121,7 @@ static int count_lane(struct count *c, unsigned lane)
 	err = seg_list(blk, dir, &no, &n);
 	for (size_t i = n; i-- > 0 && !err && !(c->one_is_enough && c->mine); ) {
 		rec_progress(c->r, 0);
-		if (read_header(c, dir, no[i], &h) || h.lane != lane || h.segno != no[i])
+		if (rec_store_read_header(c, dir, no[i], &h) || h.lane != lane || h.segno != no[i])
 			continue;
 		vote(c, &h);
 		c->mine |= !memcmp(h.store_uuid, c->s->b.uuid, sizeof(h.store_uuid));

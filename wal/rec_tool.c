@@ -88,7 +88,7 @@ static int tell_gaps(struct dump *d, uint64_t seq)
 	return err;
 }
 
-static int tell(struct dump *d, uint64_t seq, const uint8_t *data, uint32_t len)
+static int tool_tell(struct dump *d, uint64_t seq, const uint8_t *data, uint32_t len)
 {
 	int err = tell_gaps(d, seq);
 
@@ -103,7 +103,7 @@ static int dump_frame(void *arg, const struct seg_info *seg, const struct seg_fr
 	d->time_ms = fr->h.time_ms;
 	if (fr->h.seq >= d->until)
 		return 0;
-	return tell(d, fr->h.seq, fr->data, fr->h.len);
+	return tool_tell(d, fr->h.seq, fr->data, fr->h.len);
 }
 
 static int dump_item(void *arg, const struct rec_item *x)
@@ -130,7 +130,7 @@ static int dump_item(void *arg, const struct rec_item *x)
 	if (x->time_ms)
 		d->time_ms = x->time_ms;
 	walfile_drop(d->r->wal);
-	return tell(d, x->seq, d->buf, x->len);
+	return tool_tell(d, x->seq, d->buf, x->len);
 }
 
 static int dump_lane(struct dump *d)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *find(const char *p, const char *end, const char *what, size_t n)
+static const char *record_find(const char *p, const char *end, const char *what, size_t n)
 {
 	return p < end ? memmem(p, (size_t)(end - p), what, n) : NULL;
 }
@@ -30,8 +30,8 @@ static bool request_line(struct record_view *v, const char *p, const char *end)
 void record_view(struct record_view *v, const uint8_t *data, size_t len)
 {
 	const char *p = (const char *)data, *end = p + len;
-	const char *line = find(p, end, "\r\n", 2);
-	const char *empty = line ? find(line, end, "\r\n\r\n", 4) : NULL;
+	const char *line = record_find(p, end, "\r\n", 2);
+	const char *empty = line ? record_find(line, end, "\r\n\r\n", 4) : NULL;
 
 	memset(v, 0, sizeof *v);
 	v->body = data;
@@ -44,7 +44,7 @@ void record_view(struct record_view *v, const uint8_t *data, size_t len)
 	v->body_len = (size_t)(end - empty - 4);
 }
 
-static bool blank(char c)
+static bool record_blank(char c)
 {
 	return c == ' ' || c == '\t';
 }
@@ -56,7 +56,7 @@ bool record_header_next(const struct record_view *v, size_t *at, struct record_h
 	while (v->headers && *at < v->headers_len) {
 		p = v->headers + *at;
 		end = v->headers + v->headers_len;
-		eol = find(p, end, "\r\n", 2);
+		eol = record_find(p, end, "\r\n", 2);
 		if (!eol)
 			return false;
 		*at = (size_t)(eol + 2 - v->headers);
@@ -66,9 +66,9 @@ bool record_header_next(const struct record_view *v, size_t *at, struct record_h
 		h->name = p;
 		h->name_len = (size_t)((colon ? colon : eol) - p);
 		h->value = colon ? colon + 1 : eol;
-		while (h->value < eol && blank(*h->value))
+		while (h->value < eol && record_blank(*h->value))
 			h->value++;
-		while (eol > h->value && blank(eol[-1]))
+		while (eol > h->value && record_blank(eol[-1]))
 			eol--;
 		h->value_len = (size_t)(eol - h->value);
 		return true;

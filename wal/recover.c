@@ -229,7 +229,7 @@ static int hold_wal(struct rec *r, const char *path, uint8_t *verdict)
 			      store_strerror(err)) : 0;
 }
 
-static void let_go(struct rec *r, struct pm_hold **h)
+static void recover_let_go(struct rec *r, struct pm_hold **h)
 {
 	if (*h)
 		r->pm->release(r->pm->ctx, *h);
@@ -266,7 +266,7 @@ static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 		snprintf(r->wal_path, sizeof(r->wal_path), "%s", path);
 		return 0;
 	}
-	let_go(r, &r->hold);
+	recover_let_go(r, &r->hold);
 	if (!err)
 		walfile_close(w);
 	free(w);
@@ -432,7 +432,7 @@ static int find_target(struct rec *r, struct rec_facts *f)
 
 /* ---- words ---- */
 
-static int refuse(struct rec *r)
+static int recover_refuse(struct rec *r)
 {
 	const struct rec_facts *f = &r->rep->facts;
 	const struct rec_row *row = r->rep->row;
@@ -588,7 +588,7 @@ int rec_find(struct rec *r)
 		goto out;
 	r->rep->row = rec_decide(f);
 	if (r->rep->row->action == REC_REFUSE)
-		return refuse(r);
+		return recover_refuse(r);
 	if ((err = lanes_there(r)))
 		goto out;
 	estimate(r);
@@ -614,8 +614,8 @@ void rec_end(struct rec *r)
 		free(r->wal);
 		r->wal = NULL;
 	}
-	let_go(r, &r->hold);
-	let_go(r, &r->target);
+	recover_let_go(r, &r->hold);
+	recover_let_go(r, &r->target);
 	if (r->storefile_open)
 		storefile_close(&r->storefile);
 	r->storefile_open = false;

@@ -53,7 +53,7 @@ static const char usage_text[] =
 /* A message on standard error, for which nothing waits: a store that is locked meanwhile
  * would be kept from its server. */
 __attribute__((format(printf, 1, 2)))
-static void tell(const char *fmt, ...)
+static void main_tell(const char *fmt, ...)
 {
 	char text[4 * STD_LINE] = "pasted-recover: ";
 	size_t at = strlen(text);
@@ -69,7 +69,7 @@ static void tell(const char *fmt, ...)
 
 static int usage(const char *problem, const char *what)
 {
-	tell("%s%s\n\n%s", problem, what, usage_text);
+	main_tell("%s%s\n\n%s", problem, what, usage_text);
 	return EXIT_USAGE;
 }
 
@@ -90,7 +90,7 @@ static int parse_command(struct options *o, int argc, char **argv)
 }
 
 /* 0: go on; else the exit code, negative for 0. */
-static int parse(struct options *o, int argc, char **argv)
+static int main_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "store", required_argument, NULL, 's' },
@@ -190,13 +190,13 @@ static int run_dump(const struct options *o, const struct rec_tool *t, struct re
 		err = errno ? -errno : -EIO;
 	progress_end(t->progress_arg);
 	if (err) {
-		tell("%s\n", r->error ? r->why : store_strerror(err));
+		main_tell("%s\n", r->error ? r->why : store_strerror(err));
 		return EXIT_UNUSABLE;
 	}
 	verdict = report_verdict(r);
 	if (verdict == 2)
-		tell("%" PRIu64 " places %s: see `pasted-recover check`\n", report_damaged(r),
-		     report_unread(r) == report_damaged(r) ? "cannot be read now" : "are damaged or lost");
+		main_tell("%" PRIu64 " places %s: see `pasted-recover check`\n", report_damaged(r),
+			  report_unread(r) == report_damaged(r) ? "cannot be read now" : "are damaged or lost");
 	return verdict;
 }
 
@@ -214,13 +214,13 @@ static int run_report(const struct options *o, const struct rec_tool *t, struct 
 	progress_end(t->progress_arg);
 	verdict = report_verdict(r);
 	if (verdict == EXIT_UNUSABLE)
-		tell("%s\n", r->why[0] ? r->why : store_strerror(r->error));
+		main_tell("%s\n", r->why[0] ? r->why : store_strerror(r->error));
 	if (o->json)
 		report_json(stdout, r, o->store, did);
 	else if (verdict != EXIT_UNUSABLE)
 		report_people(stdout, r, o->store, did);
 	if (fflush(stdout) || ferror(stdout)) {
-		tell("the report could not be written\n");
+		main_tell("the report could not be written\n");
 		return EXIT_UNUSABLE;
 	}
 	return did && verdict == 1 ? 0 : verdict;
@@ -236,7 +236,7 @@ int main(int argc, char **argv)
 
 	std_open();
 	std_start("pasted-recover");
-	code = parse(&o, argc, argv);
+	code = main_parse(&o, argc, argv);
 	if (code < 0)
 		return fflush(stdout) ? EXIT_UNUSABLE : 0;
 	if (code)

@@ -50,7 +50,7 @@ static const char *state_name(unsigned state, bool did)
 }
 
 /* Where a finding is, as "log/000/00000001.seg offset 8192, 512 bytes". */
-static void place(char *buf, size_t n, const struct rec_finding *f)
+static void report_place(char *buf, size_t n, const struct rec_finding *f)
 {
 	switch (f->place) {
 	case RP_STORE:
@@ -83,7 +83,7 @@ static void what(char *buf, size_t n, const struct rec_finding *f)
 
 /* ---- what a start does ---- */
 
-static void step(FILE *f, bool json, unsigned *n, const char *text)
+static void report_step(FILE *f, bool json, unsigned *n, const char *text)
 {
 	if (json)
 		fprintf(f, "%s\"%s\"", *n ? "," : "", text);
@@ -105,26 +105,26 @@ static void lane_steps(FILE *f, const struct rec_lane_report *l, bool json, unsi
 	if (l->unread_segno) {
 		snprintf(text, sizeof(text), "lane %u: leave it as it is, for its last segment cannot be read now; or "
 			 "refuse, where it has a worker", l->lane);
-		step(f, json, n, text);
+		report_step(f, json, n, text);
 		return;
 	}
 	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (!(l->row->actions & words[i].action))
 			continue;
 		snprintf(text, sizeof(text), "lane %u: %s", l->lane, words[i].text);
-		step(f, json, n, text);
+		report_step(f, json, n, text);
 	}
 	if (l->replay_records) {
 		snprintf(text, sizeof(text), "lane %u: move %" PRIu64 " records (%" PRIu64
 			 " bytes) from the wal into the segments", l->lane, l->replay_records,
 			 l->replay_bytes);
-		step(f, json, n, text);
+		report_step(f, json, n, text);
 	}
 	if (l->tail_bytes || l->tail_words) {
 		snprintf(text, sizeof(text), "lane %u: cut what was never acknowledged: %" PRIu64
 			 " bytes of segments, %" PRIu64 " words of the wal", l->lane,
 			 l->tail_bytes, l->tail_words);
-		step(f, json, n, text);
+		report_step(f, json, n, text);
 	}
 }
 
@@ -135,9 +135,9 @@ static unsigned steps(FILE *f, const struct report *r, bool json)
 	if (r->error)
 		return 0;
 	if (r->row->action == REC_CREATE)
-		step(f, json, &n, "create the store");
+		report_step(f, json, &n, "create the store");
 	if (r->unclean)
-		step(f, json, &n, "write the last batch of each lane again and sync it");
+		report_step(f, json, &n, "write the last batch of each lane again and sync it");
 	for (unsigned i = 0; i < r->lanes; i++)
 		if (r->lane[i].row)
 			lane_steps(f, &r->lane[i], json, &n);
@@ -173,7 +173,7 @@ static void people_findings(FILE *f, const struct report *r, bool damage, bool d
 			continue;
 		if (!n++)
 			fprintf(f, "%s:\n", damage ? "damage" : "gaps");
-		place(at, sizeof(at), g);
+		report_place(at, sizeof(at), g);
 		what(is, sizeof(is), g);
 		if (g->from_seq <= g->to_seq)
 			fprintf(f, "  %s %u-%" PRIu64 "..%" PRIu64, g->to_seq - g->from_seq < REC_LOST_SKIP - 1 ?
@@ -251,7 +251,7 @@ static void json_string(FILE *f, const char *s)
 	fputc('"', f);
 }
 
-static void json_lanes(FILE *f, const struct report *r)
+static void report_json_lanes(FILE *f, const struct report *r)
 {
 	const char *sep = "";
 
@@ -278,7 +278,7 @@ static void json_finding(FILE *f, const struct rec_finding *g, bool did, const c
 {
 	char at[128], is[256];
 
-	place(at, sizeof(at), g);
+	report_place(at, sizeof(at), g);
 	what(is, sizeof(is), g);
 	fprintf(f, "%s{\"lane\":%u", sep, g->lane);
 	if (g->from_seq <= g->to_seq)
@@ -337,7 +337,7 @@ void report_json(FILE *f, const struct report *r, const char *store, bool did)
 	fprintf(f, ",\"records\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"wal_records\":%" PRIu64
 		",\"wal_bytes\":%" PRIu64 ",", t.records + t.replay_records,
 		t.bytes + t.replay_bytes, t.replay_records, t.replay_bytes);
-	json_lanes(f, r);
+	report_json_lanes(f, r);
 	json_findings(f, r, did);
 	fprintf(f, "\"%s\":[", did ? "done" : "start");
 	steps(f, r, true);

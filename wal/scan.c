@@ -131,7 +131,7 @@ struct frag scan_frag(const struct scan *s, const struct scan_item *it, uint32_t
 	return ent_frag_get(word_at(s, it->pos + i));
 }
 
-static bool mine(const struct scan *s, uint64_t w)
+static bool scan_mine(const struct scan *s, uint64_t w)
 {
 	struct frag f = ent_frag_get(w);
 
@@ -196,7 +196,7 @@ static uint64_t sealed_among(struct scan *s, const struct scan_item *it, uint32_
 }
 
 /* The record's number, or 0. */
-static uint64_t number(struct scan *s, const struct scan_item *it, uint32_t seal)
+static uint64_t scan_number(struct scan *s, const struct scan_item *it, uint32_t seal)
 {
 	uint64_t natural = s->seq + s->bad_seals, seq;
 
@@ -219,7 +219,7 @@ static enum scan_why judge(const struct scan *s, uint64_t pos, uint64_t w, bool 
 		return SCAN_WORD;
 	if (!of_lap(s, pos, w))
 		return SCAN_HOLE;
-	if (ent_kind(w) == ENT_FRAG && !mine(s, w)) {
+	if (ent_kind(w) == ENT_FRAG && !scan_mine(s, w)) {
 		*may_seal = false;
 		return SCAN_NAME;
 	}
@@ -252,7 +252,7 @@ static bool seal(struct scan *s, uint64_t w, struct scan_item *it)
 		if (rec.pos > s->start)		/* frags in front that no SEAL closes */
 			damage(s, s->start, SCAN_ORDER);
 		read = sum_data(s, &rec);
-		rec.seq = number(s, &rec, ent_seal_crc(w));
+		rec.seq = scan_number(s, &rec, ent_seal_crc(w));
 	}
 	if (!rec.seq) {
 		damage(s, s->start, !read ? SCAN_UNREAD : whole ? SCAN_CRC : SCAN_ORDER);
@@ -287,8 +287,8 @@ static void bad_word(struct scan *s, enum scan_why why, bool may_seal)
 }
 
 /* One word.  True: *it is to be reported. */
-static bool step(struct scan *s, uint64_t w, enum scan_why why, bool may_seal,
-		 struct scan_item *it)
+static bool scan_step(struct scan *s, uint64_t w, enum scan_why why, bool may_seal,
+		      struct scan_item *it)
 {
 	bool report = false;
 
@@ -305,7 +305,7 @@ static bool step(struct scan *s, uint64_t w, enum scan_why why, bool may_seal,
 	return report;
 }
 
-static enum scan_kind finish(struct scan *s, struct scan_item *it)
+static enum scan_kind scan_finish(struct scan *s, struct scan_item *it)
 {
 	uint64_t most;
 
@@ -343,11 +343,11 @@ enum scan_kind scan_next(struct scan *s, struct scan_item *it)
 		/* Nothing proves that there ever was a word here. */
 		if (why == SCAN_HOLE && (s->pos >= s->clock_end || MUTANT(scan_hole_check)))
 			break;
-		if (step(s, w, why, may_seal, it))
+		if (scan_step(s, w, why, may_seal, it))
 			return it->kind;
 	}
 	if (!s->ended)
-		return finish(s, it);
+		return scan_finish(s, it);
 	*it = (struct scan_item){ .kind = SCAN_END };
 	return SCAN_END;
 }

@@ -52,7 +52,7 @@ static uint64_t salt_of(uint32_t key)
 	return (uint64_t)(low ^ crc32c_rewind(key, zeros, 4)) << 32;
 }
 
-static int add(struct search *s, uint32_t key, uint64_t bytes)
+static int seg_again_add(struct search *s, uint32_t key, uint64_t bytes)
 {
 	struct key *more;
 
@@ -143,7 +143,7 @@ static int find_key(struct search *s, uint32_t *key, bool *first)
 	}
 	while (!err && (off = next_magic(s, off)) < s->w.limit) {
 		if (frame_there(s, off, &h)) {
-			err = add(s, key_of(&h), frame_bytes(h.len));
+			err = seg_again_add(s, key_of(&h), frame_bytes(h.len));
 			off += MUTANT(seg_again_outermost) ? FRAME_ALIGN : frame_bytes(h.len);
 		} else {
 			off += FRAME_ALIGN;

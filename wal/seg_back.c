@@ -651,7 +651,7 @@ int seglog_prepare(struct seglog *s)
 
 /* Whether the file that the segment's name leads to is another, or none, or has less than
  * that many bytes.  What cannot be found out is taken for well. */
-static bool lost_name(struct seglog *s, uint64_t segno, const struct blk_id *want, uint64_t bytes)
+static bool seg_back_lost_name(struct seglog *s, uint64_t segno, const struct blk_id *want, uint64_t bytes)
 {
 	char name[SEG_NAME_MAX];
 	struct blk_id id;
@@ -672,7 +672,7 @@ static void watch_prepared(struct seglog *s)
 	struct blk_id id;
 
 	/* The background alone frees it, so it may be looked at though the writer has it. */
-	if (!g || !lost_name(s, g->segno, &g->id, g->there) ||
+	if (!g || !seg_back_lost_name(s, g->segno, &g->id, g->there) ||
 	    !atomic_compare_exchange_strong(&s->prepared, &g, NULL))
 		return;
 	seg_name(name, g->segno);
@@ -729,7 +729,7 @@ int seglog_watch(struct seglog *s, unsigned *missing, uint64_t *first)
 	if (!l)
 		return gone ? -ENOENT : 0;
 	for (size_t i = 0; i < n; i++) {
-		l[i].missing = lost_name(s, l[i].segno, l[i].segno == active ? &id : NULL, l[i].there);
+		l[i].missing = seg_back_lost_name(s, l[i].segno, l[i].segno == active ? &id : NULL, l[i].there);
 		if (l[i].missing && l[i].segno == active)
 			gone = true;
 		else if (l[i].missing && !(*missing)++)

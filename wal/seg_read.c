@@ -173,7 +173,7 @@ int seg_locate(struct seglog *s, struct seg *g, uint64_t seq, struct seg_entry *
 
 /* ---- cursor ---- */
 
-static void leave(struct seg_cursor *c)
+static void seg_read_leave(struct seg_cursor *c)
 {
 	if (!c->g)
 		return;
@@ -186,7 +186,7 @@ static void leave(struct seg_cursor *c)
 
 /* The last segment that starts at or before `want` (the oldest, if all start behind it), but
  * only one behind segment number `behind`; NULL: none.  Referred to. */
-static struct seg *find(struct seglog *s, uint64_t want, uint64_t behind)
+static struct seg *seg_read_segment(struct seglog *s, uint64_t want, uint64_t behind)
 {
 	struct seg *g = NULL;
 
@@ -212,7 +212,7 @@ static int hold(struct seg_cursor *c, uint64_t behind)
 	int err;
 
 	do {
-		g = find(s, c->want, behind);
+		g = seg_read_segment(s, c->want, behind);
 		if (!g)
 			return 0;
 		err = seg_file(s, g);
@@ -228,7 +228,7 @@ static int hold(struct seg_cursor *c, uint64_t behind)
 	return 1;
 }
 
-static int enter(struct seg_cursor *c, uint64_t behind)
+static int seg_read_enter(struct seg_cursor *c, uint64_t behind)
 {
 	struct seg_entry at;
 	int err = hold(c, behind);
@@ -241,7 +241,7 @@ static int enter(struct seg_cursor *c, uint64_t behind)
 	if (!err)
 		return 1;
 	c->w.buf = NULL;
-	leave(c);
+	seg_read_leave(c);
 	return err;
 }
 
@@ -263,10 +263,10 @@ static int go_on(struct seg_cursor *c)
 	/* hold the next one before this one is let go: only then is it known */
 	struct seg_cursor next = { .s = c->s, .want = c->want };
 
-	err = enter(&next, segno);
+	err = seg_read_enter(&next, segno);
 	if (err <= 0)
 		return err;
-	leave(c);
+	seg_read_leave(c);
 	c->g = next.g;
 	c->w = next.w;
 	return 1;
@@ -279,7 +279,7 @@ static int next_wanted(struct seg_cursor *c)
 	int err;
 
 	if (!c->g) {
-		err = enter(c, 0);
+		err = seg_read_enter(c, 0);
 		if (err <= 0)
 			return err;
 	}
@@ -400,7 +400,7 @@ int seg_read_open(struct seglog *s, uint64_t seq, struct seg_cursor **out)
 
 int seg_read_seek(struct seg_cursor *c, uint64_t seq)
 {
-	leave(c);
+	seg_read_leave(c);
 	c->checking = false;
 	c->want = seq ? seq : 1;
 	return 0;
@@ -415,7 +415,7 @@ void seg_read_close(struct seg_cursor *c)
 {
 	if (!c)
 		return;
-	leave(c);
+	seg_read_leave(c);
 	free(c);
 }
 

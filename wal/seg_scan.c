@@ -67,8 +67,8 @@ static int with_file(struct scan *sc, struct seg_info *si,
 
 /* One copy: 0, -ENODATA all zero, WAL_E*; one that the file is too short for, or that cannot
  * be read, is STORE_EFORMAT, and *refused is why it cannot. */
-static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
-		     struct seg_header *h, int *refused)
+static int seg_scan_read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
+			      struct seg_header *h, int *refused)
 {
 	int err = blk->read(f, h, sizeof(*h), off);
 
@@ -79,7 +79,7 @@ static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off
 	return err ? STORE_EFORMAT : seg_header_check(h);
 }
 
-static bool of_another_format(int err)
+static bool seg_scan_of_another_format(int err)
 {
 	return err == STORE_EVERSION || err == STORE_EBYTEORDER;
 }
@@ -144,7 +144,7 @@ static int header_again(struct scan *sc, struct seg_info *si, struct blk_file *f
 	return 0;
 }
 
-static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
+static int seg_scan_read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
 {
 	struct seg_header a, b;
 	int ea, eb, refused = 0, err = sc->o->blk->size(f, &si->bytes);
@@ -152,13 +152,13 @@ static int read_header(struct scan *sc, struct seg_info *si, struct blk_file *f)
 	/* Whoever takes it for an empty file gives its numbers again. */
 	if (err)
 		return err;
-	ea = read_copy(sc->o->blk, f, SEG_HDR_A, &a, &refused);
-	eb = read_copy(sc->o->blk, f, SEG_HDR_B, &b, &refused);
+	ea = seg_scan_read_copy(sc->o->blk, f, SEG_HDR_A, &a, &refused);
+	eb = seg_scan_read_copy(sc->o->blk, f, SEG_HDR_B, &b, &refused);
 	if (ea == -ENODATA && si->bytes < SEG_HDR_B + sizeof(b))
 		eb = ea;		/* cut: what was used would have had copy A */
 	/* Beside one of ours, too: it is no damage that may be written over. */
-	if ((of_another_format(ea) || of_another_format(eb)) && !MUTANT(seg_newer_check))
-		return of_another_format(ea) ? ea : eb;
+	if ((seg_scan_of_another_format(ea) || seg_scan_of_another_format(eb)) && !MUTANT(seg_newer_check))
+		return seg_scan_of_another_format(ea) ? ea : eb;
 	if (ea && eb) {
 		if (own_trouble(ea) || own_trouble(eb))
 			return own_trouble(ea) ? ea : eb;
@@ -206,7 +206,7 @@ static int find_segments(struct scan *sc)
 		}
 		if (err)
 			break;
-		err = read_header(sc, si, f);
+		err = seg_scan_read_header(sc, si, f);
 		sc->o->blk->close(f);
 		tell_progress(sc, 0);
 		if (si->state == SEG_USED)
@@ -667,7 +667,7 @@ static void give_verdict(struct scan *sc)
 	}
 }
 
-static int look(struct scan *sc)
+static int seg_scan_look(struct scan *sc)
 {
 	const struct blk_ops *blk = sc->o->blk;
 	int err = blk->dir_open(blk->ctx, sc->o->at, sc->o->dir, &sc->dir);
@@ -687,7 +687,7 @@ int seg_scan_lane(const struct seg_scan_options *o, struct seg_lane *l)
 
 	*l = (struct seg_lane){ .lane = o->lane, .next_seq = 1, .next_batch = 1,
 		.tail = SIZE_MAX };
-	err = look(&sc);
+	err = seg_scan_look(&sc);
 	if (sc.expect > l->next_seq)
 		l->next_seq = sc.expect;
 	l->next_batch = l->last_batch + 1 > sc.begun_batch ? l->last_batch + 1 : sc.begun_batch;

@@ -24,7 +24,7 @@ struct why {
 	bool	 done;		/* nothing that comes can change the answer */
 };
 
-static void answer(struct why *y, enum absent_reason reason, int err)
+static void seg_why_answer(struct why *y, enum absent_reason reason, int err)
 {
 	y->a->reason = reason;
 	y->a->err = err;
@@ -34,12 +34,12 @@ static void answer(struct why *y, enum absent_reason reason, int err)
 static void lost(struct why *y, bool unreadable, int err)
 {
 	if (unreadable)
-		answer(y, ABSENT_UNREADABLE, err);
+		seg_why_answer(y, ABSENT_UNREADABLE, err);
 	else if (y->a->reason != ABSENT_UNREADABLE)
-		answer(y, ABSENT_DAMAGE, 0);
+		seg_why_answer(y, ABSENT_DAMAGE, 0);
 }
 
-static void gap(struct why *y, const struct seg_frame *fr)
+static void seg_why_gap(struct why *y, const struct seg_frame *fr)
 {
 	struct gap_data g;
 
@@ -48,7 +48,7 @@ static void gap(struct why *y, const struct seg_frame *fr)
 	memcpy(&g, fr->data, sizeof(g));
 	if (g.from_seq <= y->seq && y->seq <= g.to_seq) {
 		if (g.reason != GAP_SKIPPED || y->a->reason != ABSENT_UNREADABLE)
-			answer(y, g.reason < ABSENT_EXPIRED ? g.reason : ABSENT_DAMAGE, 0);
+			seg_why_answer(y, g.reason < ABSENT_EXPIRED ? g.reason : ABSENT_DAMAGE, 0);
 		y->a->from = g.from_seq;
 		y->a->to = g.to_seq;
 		y->done = true;
@@ -66,9 +66,9 @@ static void own(struct why *y, struct seg_walk *w, struct seg_frame *fr)
 	y->batch = fr->h.batch;
 	y->a->from = y->a->to = y->seq;
 	if (err)
-		answer(y, ABSENT_UNREADABLE, err);
+		seg_why_answer(y, ABSENT_UNREADABLE, err);
 	else if (frame_data_check(&fr->h, crc32c(p, fr->h.len)))
-		answer(y, ABSENT_NOT, 0);
+		seg_why_answer(y, ABSENT_NOT, 0);
 	else
 		lost(y, seg_walk_unreadable(w, fr->off, frame_bytes(fr->h.len)), w->bad_err);
 	y->done = y->a->reason == ABSENT_NOT;
@@ -81,11 +81,11 @@ static void frame(struct why *y, struct seg_walk *w, struct seg_frame *fr)
 	if (fr->hole_bytes && !y->passed)
 		lost(y, fr->hole_unreadable, w->bad_err);
 	if (fr->h.kind == FRAME_GAP) {
-		gap(y, fr);
+		seg_why_gap(y, fr);
 	} else if (y->passed) {
 		y->done = fr->h.batch > y->batch;
 	} else if (seq < y->seq) {
-		answer(y, ABSENT_DAMAGE, 0);	/* what stood in front of it had other numbers */
+		seg_why_answer(y, ABSENT_DAMAGE, 0);	/* what stood in front of it had other numbers */
 		y->a->from = seq + 1;
 	} else if (seq == y->seq) {
 		own(y, w, fr);
@@ -165,7 +165,7 @@ static void hold_both(struct why *y, struct seg **g, struct seg **next, bool *wh
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void let_go(struct seglog *s, struct seg **g)
+static void seg_why_let_go(struct seglog *s, struct seg **g)
 {
 	pthread_mutex_lock(&s->lock);
 	if (*g)
@@ -183,7 +183,7 @@ static int open_both(struct seglog *s, struct seg *g, struct seg **next)
 		return err;
 	err = seg_file(s, *next);
 	if (err && err != -ESTALE) {
-		let_go(s, next);		/* the other one tells what it can */
+		seg_why_let_go(s, next);		/* the other one tells what it can */
 		err = 0;
 	}
 	return err;
@@ -198,28 +198,28 @@ static int unread(struct why *y, const struct seg *g, const struct seg *next)
 	if (err > 0)
 		return -ESTALE;
 	if (err == -ENOENT)		/* it was taken away meanwhile */
-		answer(y, ABSENT_MISSING, 0);
+		seg_why_answer(y, ABSENT_MISSING, 0);
 	else if (err == -EBADMSG)	/* what can be read is no header of it */
-		answer(y, ABSENT_DAMAGE, 0);
+		seg_why_answer(y, ABSENT_DAMAGE, 0);
 	else
-		answer(y, ABSENT_UNREADABLE, err ? err : y->unread);
+		seg_why_answer(y, ABSENT_UNREADABLE, err ? err : y->unread);
 	return 0;
 }
 
-static int look(struct why *y, struct seg *g, struct seg *next, bool whole)
+static int seg_why_look(struct why *y, struct seg *g, struct seg *next, bool whole)
 {
 	struct seg_entry at = { 0 };
 	int err = 0;
 
 	if (g) {
-		answer(y, whole ? ABSENT_DAMAGE : ABSENT_MISSING, 0);
+		seg_why_answer(y, whole ? ABSENT_DAMAGE : ABSENT_MISSING, 0);
 		err = seg_locate(y->s, g, y->seq, &at);
 		if (!err)
 			err = walk(y, g, at);
 		if (!err && !y->passed && !y->done && !whole && y->a->reason == ABSENT_DAMAGE)
-			answer(y, ABSENT_MISSING, 0);
+			seg_why_answer(y, ABSENT_MISSING, 0);
 	} else {
-		answer(y, whole ? ABSENT_DAMAGE : ABSENT_MISSING, 0);
+		seg_why_answer(y, whole ? ABSENT_DAMAGE : ABSENT_MISSING, 0);
 	}
 	if (!err && y->unread && !y->done && (!g || !y->passed))
 		err = unread(y, g, next);
@@ -255,13 +255,13 @@ static int why_now(struct seglog *s, uint64_t seq, struct absence *a)
 	hold_both(&y, &g, &next, &whole);
 	err = open_both(s, g, &next);
 	if (!err)
-		err = look(&y, g, next, whole);
-	let_go(s, &g);
-	let_go(s, &next);
+		err = seg_why_look(&y, g, next, whole);
+	seg_why_let_go(s, &g);
+	seg_why_let_go(s, &next);
 	if (err == -EIO)			/* a file that cannot even be opened */
-		answer(&y, ABSENT_UNREADABLE, err);
+		seg_why_answer(&y, ABSENT_UNREADABLE, err);
 	else if (err == -ENOENT)		/* or was removed meanwhile */
-		answer(&y, ABSENT_MISSING, 0);
+		seg_why_answer(&y, ABSENT_MISSING, 0);
 	else
 		return err;
 	return 0;

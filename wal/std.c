@@ -49,7 +49,7 @@ void std_open(void)
 }
 
 /* All of it, however long it takes; false: standard error takes no more. */
-static bool put(const char *p, size_t n)
+static bool std_put(const char *p, size_t n)
 {
 	struct pollfd wait = { .fd = STDERR_FILENO, .events = POLLOUT };
 	const char *from = p;
@@ -93,7 +93,7 @@ static uint64_t next_line(char *to, size_t *n)
 	return told;
 }
 
-static void *run(void *arg)
+static void *std_run(void *arg)
 {
 	char line[STD_LINE];
 	uint64_t told;
@@ -109,7 +109,7 @@ static void *run(void *arg)
 		told = next_line(line, &n);
 		q.writing = true;
 		pthread_mutex_unlock(&q.lock);
-		well = put(line, n);
+		well = std_put(line, n);
 		pthread_mutex_lock(&q.lock);
 		q.writing = false;
 		q.failed = !well;
@@ -134,7 +134,7 @@ void std_start(const char *name)
 	q.name = name;
 	sigfillset(&all);		/* signals are for others */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	q.running = !pthread_create(&thread, NULL, run, NULL);
+	q.running = !pthread_create(&thread, NULL, std_run, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!q.running)
 		return;
@@ -162,11 +162,11 @@ static void push(const char *text, size_t n)
 	}
 }
 
-static void say(const char *text, size_t n, bool only_if_idle)
+static void std_put_line(const char *text, size_t n, bool only_if_idle)
 {
 	pthread_mutex_lock(&q.lock);
 	if (!q.running) {
-		put(text, n);
+		std_put(text, n);
 	} else if (!only_if_idle || (!q.n && !q.writing)) {
 		push(text, n);
 		pthread_cond_signal(&q.more);
@@ -176,12 +176,12 @@ static void say(const char *text, size_t n, bool only_if_idle)
 
 void std_say(const char *text, size_t n)
 {
-	say(text, n, false);
+	std_put_line(text, n, false);
 }
 
 void std_show(const char *text, size_t n)
 {
-	say(text, n, true);
+	std_put_line(text, n, true);
 }
 
 void std_flush(unsigned ms)

@@ -43,9 +43,9 @@ struct opening {
 	uint64_t entries;	/* words per lane */
 };
 
-static int refuse(struct opening *p, int err, const char *fmt, ...)
+static int store_refuse(struct opening *p, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-static int refuse(struct opening *p, int err, const char *fmt, ...)
+static int store_refuse(struct opening *p, int err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -62,28 +62,28 @@ static int check_shape(struct opening *p)
 	uint64_t frags = o->record_bytes_max / (o->buf_size / 2) + 8;
 
 	if (o->lanes < 1 || o->lanes > LANES_MAX)
-		return refuse(p, -EINVAL, "%u lanes: 1 to %u are possible", o->lanes, LANES_MAX);
+		return store_refuse(p, -EINVAL, "%u lanes: 1 to %u are possible", o->lanes, LANES_MAX);
 	if (o->buf_size != 2048 && o->buf_size != 4096)
-		return refuse(p, -EINVAL, "buffers of %u bytes: 2048 or 4096 are possible", o->buf_size);
+		return store_refuse(p, -EINVAL, "buffers of %u bytes: 2048 or 4096 are possible", o->buf_size);
 	if (o->pool_bytes / o->buf_size > BUFS_MAX)
-		return refuse(p, -EINVAL, "a pool of %llu bytes: at most %llu are possible with buffers "
-			      "of %u", (unsigned long long)o->pool_bytes,
-			      (unsigned long long)BUFS_MAX * o->buf_size, o->buf_size);
+		return store_refuse(p, -EINVAL, "a pool of %llu bytes: at most %llu are possible with buffers "
+				    "of %u", (unsigned long long)o->pool_bytes,
+				    (unsigned long long)BUFS_MAX * o->buf_size, o->buf_size);
 	p->share = (uint32_t)(o->pool_bytes / o->buf_size / o->lanes);
 	p->entries = (uint64_t)p->share * ENTRIES_PER_BUF;
 	p->entries = p->entries < ENTRIES_MIN ? ENTRIES_MIN : (p->entries + 7) & ~7ull;
 	if ((uint64_t)p->share * o->buf_size / 2 < o->record_bytes_max ||
 	    (class_has_wal(o->class) && frags > p->entries / 2))
-		return refuse(p, -EINVAL, "a pool of %llu bytes for %u workers is too small for records "
-			      "of %llu bytes: make it at least %llu, or the records smaller",
-			      (unsigned long long)o->pool_bytes, o->lanes,
-			      (unsigned long long)o->record_bytes_max,
-			      (unsigned long long)(2 * o->record_bytes_max + 16ull * o->buf_size) *
-			      o->lanes);
+		return store_refuse(p, -EINVAL, "a pool of %llu bytes for %u workers is too small for records "
+				    "of %llu bytes: make it at least %llu, or the records smaller",
+				    (unsigned long long)o->pool_bytes, o->lanes,
+				    (unsigned long long)o->record_bytes_max,
+				    (unsigned long long)(2 * o->record_bytes_max + 16ull * o->buf_size) *
+				    o->lanes);
 	if (frags > FRAGS_MAX)
-		return refuse(p, -EINVAL, "records of %llu bytes: at most %llu are possible with buffers "
-			      "of %u", (unsigned long long)o->record_bytes_max,
-			      (unsigned long long)(FRAGS_MAX - 8ull) * (o->buf_size / 2), o->buf_size);
+		return store_refuse(p, -EINVAL, "records of %llu bytes: at most %llu are possible with buffers "
+				    "of %u", (unsigned long long)o->record_bytes_max,
+				    (unsigned long long)(FRAGS_MAX - 8ull) * (o->buf_size / 2), o->buf_size);
 	return 0;
 }
 
@@ -93,27 +93,27 @@ static int check_segments(struct opening *p)
 
 	if (o->segment_bytes < SEG_BYTES_MIN || o->segment_bytes > SEG_BYTES_MAX ||
 	    o->segment_bytes % WAL_PAGE)
-		return refuse(p, -EINVAL, "segments of %llu bytes: %llu to %llu are possible, multiples "
-			      "of %u", (unsigned long long)o->segment_bytes,
-			      (unsigned long long)SEG_BYTES_MIN, (unsigned long long)SEG_BYTES_MAX,
-			      WAL_PAGE);
+		return store_refuse(p, -EINVAL, "segments of %llu bytes: %llu to %llu are possible, multiples "
+				    "of %u", (unsigned long long)o->segment_bytes,
+				    (unsigned long long)SEG_BYTES_MIN, (unsigned long long)SEG_BYTES_MAX,
+				    WAL_PAGE);
 	if (seg_record_max(o->segment_bytes) < o->record_bytes_max)
-		return refuse(p, -EINVAL, "segments of %llu bytes hold records of at most %llu, and %llu "
-			      "were asked for: make the segments larger or the records smaller",
-			      (unsigned long long)o->segment_bytes,
-			      (unsigned long long)seg_record_max(o->segment_bytes),
-			      (unsigned long long)o->record_bytes_max);
+		return store_refuse(p, -EINVAL, "segments of %llu bytes hold records of at most %llu, and %llu "
+				    "were asked for: make the segments larger or the records smaller",
+				    (unsigned long long)o->segment_bytes,
+				    (unsigned long long)seg_record_max(o->segment_bytes),
+				    (unsigned long long)o->record_bytes_max);
 	if (o->retain_bytes && o->retain_bytes / o->lanes < RETAIN_SEGMENTS * o->segment_bytes)
-		return refuse(p, -EINVAL, "a log of %llu bytes is too small for %u lanes with segments "
-			      "of %llu: keep at least %llu, or make the segments smaller",
-			      (unsigned long long)o->retain_bytes, o->lanes,
-			      (unsigned long long)o->segment_bytes,
-			      (unsigned long long)RETAIN_SEGMENTS * o->segment_bytes * o->lanes);
+		return store_refuse(p, -EINVAL, "a log of %llu bytes is too small for %u lanes with segments "
+				    "of %llu: keep at least %llu, or make the segments smaller",
+				    (unsigned long long)o->retain_bytes, o->lanes,
+				    (unsigned long long)o->segment_bytes,
+				    (unsigned long long)RETAIN_SEGMENTS * o->segment_bytes * o->lanes);
 	return 0;
 }
 
 /* What `path` gives, or its parent where it is still to be made. */
-static int probe(const char *path, enum durability_class *found, char *why, size_t n)
+static int store_probe(const char *path, enum durability_class *found, char *why, size_t n)
 {
 	int err = pm_probe(path, found, why, n);
 	char parent[3072], *slash;
@@ -133,11 +133,11 @@ static int probe(const char *path, enum durability_class *found, char *why, size
 static int check_lasts(struct opening *p, const char *dir, int err, enum durability_class found, const char *why)
 {
 	if (err)
-		return refuse(p, err, "%s: %s", dir, *why ? why : store_strerror(err));
+		return store_refuse(p, err, "%s: %s", dir, *why ? why : store_strerror(err));
 	if (!class_lasts(found))
-		return refuse(p, STORE_EWEAK, "%s: %s, so the store would not survive a reboot, and "
-			      "class %s cannot be had; give a store on a disk, or ask for class "
-			      "volatile", dir, why, class_name(p->o->class));
+		return store_refuse(p, STORE_EWEAK, "%s: %s, so the store would not survive a reboot, and "
+				    "class %s cannot be had; give a store on a disk, or ask for class "
+				    "volatile", dir, why, class_name(p->o->class));
 	return 0;
 }
 
@@ -149,19 +149,19 @@ static int check_place(struct opening *p)
 	int err;
 
 	if (class_has_wal(o->class) && (!o->nvmm_path || !*o->nvmm_path))
-		return refuse(p, -EINVAL, "class %s needs a place for the wal: give --nvmm",
-			      class_name(o->class));
+		return store_refuse(p, -EINVAL, "class %s needs a place for the wal: give --nvmm",
+				    class_name(o->class));
 	if (class_has_wal(o->class) &&
 	    strlen(o->nvmm_path) >= sizeof(((struct storefile_block *)0)->nvmm_path))
-		return refuse(p, -ENAMETOOLONG, "%s: a path this long does not fit the store file",
-			      o->nvmm_path);
+		return store_refuse(p, -ENAMETOOLONG, "%s: a path this long does not fit the store file",
+				    o->nvmm_path);
 	if (o->pm == NULL && !class_forgets(o->class)) {	/* else simulators */
 		char log[SEG_PATH_MAX];
 
-		err = probe(o->store_dir, &found, why, sizeof(why));
+		err = store_probe(o->store_dir, &found, why, sizeof(why));
 		if (err == -ENOENT)
-			return refuse(p, err, "%s: the directory that it is to be made in does not exist: "
-				      "make it first", o->store_dir);
+			return store_refuse(p, err, "%s: the directory that it is to be made in does not exist: "
+					    "make it first", o->store_dir);
 		err = check_lasts(p, o->store_dir, err, found, why);
 		/* The records' own folder may be a link, or something else be mounted there. */
 		if (!err && snprintf(log, sizeof(log), "%s/log", o->store_dir) < (int)sizeof(log) &&
@@ -173,10 +173,10 @@ static int check_place(struct opening *p)
 	if (o->pm == NULL && class_needs_nvmm(o->class)) {
 		err = pm_probe(o->nvmm_path, &found, why, sizeof(why));
 		if (err)
-			return refuse(p, err, "%s: %s", o->nvmm_path, why[0] ? why : store_strerror(err));
+			return store_refuse(p, err, "%s: %s", o->nvmm_path, why[0] ? why : store_strerror(err));
 		if (class_weaker(found, o->class))
-			return refuse(p, STORE_EWEAK, "%s: %s, so it gives class %s, not %s", o->nvmm_path,
-				      why, class_name(found), class_name(o->class));
+			return store_refuse(p, STORE_EWEAK, "%s: %s, so it gives class %s, not %s", o->nvmm_path,
+					    why, class_name(found), class_name(o->class));
 	}
 	return 0;
 }
@@ -221,8 +221,8 @@ static int new_wal(struct opening *p, struct rec *r, const struct wal_bond *me)
 	r->wal = NULL;
 	if (err == -EWOULDBLOCK)
 		err = STORE_EBUSY;
-	return refuse(p, err, "%s: the wal cannot be made: %s", r->nvmm_path,
-		      err == -EOPNOTSUPP ? "no MAP_SYNC there: it is not persistent memory"
+	return store_refuse(p, err, "%s: the wal cannot be made: %s", r->nvmm_path,
+			    err == -EOPNOTSUPP ? "no MAP_SYNC there: it is not persistent memory"
 					 : store_strerror(err));
 }
 
@@ -259,7 +259,7 @@ static int attach(struct opening *p, struct rec *r)
 	if (err)
 		return err;
 	if (opened)
-		return refuse(p, opened, "%s", r->rep->why);
+		return store_refuse(p, opened, "%s", r->rep->why);
 	/* Before a wal at the same place is overwritten; after a loss, too. */
 	if (!keep && r->storefile.b.flags & STOREFILE_WAL_ATTACHED && !MUTANT(open_detach)) {
 		err = storefile_update(&r->storefile, r->storefile.b.flags & ~STOREFILE_WAL_ATTACHED,
@@ -333,7 +333,7 @@ static int recover(struct opening *p)
 	if (!err)
 		err = rec_act(r);
 	if (err)
-		refuse(p, err, "%s", s->report.why);
+		store_refuse(p, err, "%s", s->report.why);
 	else
 		err = attach(p, r);
 	if (!err) {
@@ -412,7 +412,7 @@ static int open_lanes(struct opening *p)
 	return 0;
 }
 
-static void release(struct store *s)
+static void store_release(struct store *s)
 {
 	for (unsigned i = 0; i < s->nlanes; i++) {
 		lane_fini(&s->lane[i]);
@@ -471,8 +471,8 @@ int store_open(struct store **out, const struct store_options *o, char *why, siz
 		err = lane_checkpoint_new(&s->settle);
 	if (err) {
 		if (why && why_len && !*why)
-			refuse(&p, err, "%s: %s", o->store_dir ? o->store_dir : "", store_strerror(err));
-		release(s);
+			store_refuse(&p, err, "%s: %s", o->store_dir ? o->store_dir : "", store_strerror(err));
+		store_release(s);
 		return err;
 	}
 	*out = s;
@@ -581,7 +581,7 @@ unsigned wal_passed(struct store *s)
 /* ---- close ---- */
 
 /* Everything into the segments.  0 or why not. */
-static int drain(struct store *s)
+static int store_drain(struct store *s)
 {
 	int err = 0;
 
@@ -624,7 +624,7 @@ int store_close(struct store *s)
 	if (!s)
 		return 0;
 	if (class_stores(s->cls)) {
-		err = MUTANT(close_drain) ? 0 : drain(s);
+		err = MUTANT(close_drain) ? 0 : store_drain(s);
 		s->file.b.wal_id = 0;
 		for (unsigned i = 0; i < s->known && !err; i++)
 			if (s->log[i])
@@ -634,7 +634,7 @@ int store_close(struct store *s)
 		if (!err && s->wal)
 			walfile_bond_clear(s->wal);	/* nothing in it is needed: any store may have it */
 	}
-	release(s);
+	store_release(s);
 	return err;
 }
 

@@ -26,7 +26,7 @@
 #define COPY_B 4096u
 
 __attribute__((format(printf, 4, 5)))
-static int say(char *why, size_t n, int err, const char *fmt, ...)
+static int storefile_say(char *why, size_t n, int err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -84,8 +84,8 @@ struct copies {
 	int	 ea, eb;	/* 0, -ENODATA zero or not there, -EIO, WAL_E* */
 };
 
-static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
-		     struct storefile_block *b)
+static int storefile_read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
+			       struct storefile_block *b)
 {
 	int err = blk->read(f, b, sizeof(*b), off);
 
@@ -94,7 +94,7 @@ static int read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off
 	return err ? err : storefile_block_check(b);
 }
 
-static bool of_another_format(int err)
+static bool storefile_of_another_format(int err)
 {
 	return err == STORE_EVERSION || err == STORE_EBYTEORDER;
 }
@@ -105,10 +105,10 @@ static bool of_another_format(int err)
 static int pick_copy(const struct blk_ops *blk, struct blk_file *f, struct copies *c,
 		     struct storefile_block *best)
 {
-	c->ea = read_copy(blk, f, COPY_A, &c->a);
-	c->eb = read_copy(blk, f, COPY_B, &c->b);
-	if ((of_another_format(c->ea) || of_another_format(c->eb)) && !MUTANT(store_newer_check))
-		return of_another_format(c->ea) ? c->ea : c->eb;
+	c->ea = storefile_read_copy(blk, f, COPY_A, &c->a);
+	c->eb = storefile_read_copy(blk, f, COPY_B, &c->b);
+	if ((storefile_of_another_format(c->ea) || storefile_of_another_format(c->eb)) && !MUTANT(store_newer_check))
+		return storefile_of_another_format(c->ea) ? c->ea : c->eb;
 	if (!c->ea && (c->eb || c->a.gen >= c->b.gen || MUTANT(store_gen_check)))
 		*best = c->a;
 	else if (!c->eb)
@@ -222,7 +222,7 @@ void storefile_lane_name(char name[STOREFILE_LANE_NAME], unsigned lane)
 
 /* ---- folders ---- */
 
-static int open_log(const struct blk_ops *blk, struct blk_dir *root, struct blk_dir **log)
+static int storefile_open_log(const struct blk_ops *blk, struct blk_dir *root, struct blk_dir **log)
 {
 	int err = blk->dir_open(blk->ctx, root, "log/.", log);	/* on another disk, perhaps */
 
@@ -230,7 +230,7 @@ static int open_log(const struct blk_ops *blk, struct blk_dir *root, struct blk_
 }
 
 /* The folder that the store's is in, wherever that was moved to. */
-static int sync_parent(const struct storefile *s)
+static int storefile_sync_parent(const struct storefile *s)
 {
 	struct blk_dir *up;
 	int err = s->blk->dir_open(s->blk->ctx, s->root, "..", &up);
@@ -256,7 +256,7 @@ int storefile_lanes_make(struct storefile *s, unsigned n)
 	if (!err)
 		err = s->blk->mkdir(s->blk->ctx, s->root, "log");
 	if (!err && !s->log)
-		err = open_log(s->blk, s->root, &s->log);
+		err = storefile_open_log(s->blk, s->root, &s->log);
 	if (!err && !MUTANT(store_dir_sync))
 		err = s->blk->sync_dir(s->root);
 	for (unsigned i = 0; i < n && !err; i++) {
@@ -267,7 +267,7 @@ int storefile_lanes_make(struct storefile *s, unsigned n)
 		err = s->blk->sync_dir(s->log);
 	if (MUTANT(store_lanes_result))
 		err = 0;
-	return err ? err : sync_parent(s);
+	return err ? err : storefile_sync_parent(s);
 }
 
 /* ---- looking ---- */
@@ -298,7 +298,7 @@ static int probe_in(const struct blk_ops *blk, struct blk_dir *root, enum storef
 	struct blk_file *f;
 	struct copies c;
 	unsigned lanes = 0;
-	int err = open_log(blk, root, &log);
+	int err = storefile_open_log(blk, root, &log);
 
 	if (err == STORE_ENOTDIR) {
 		*found = STOREFILE_BAD;
@@ -365,25 +365,25 @@ static int make_dir(struct storefile *s, char *why, size_t why_len)
 	if (err == -ENOENT) {
 		err = blk->mkdir(blk->ctx, NULL, s->dir);
 		if (err == -ENOENT)
-			return say(why, why_len, err, "%s: the directory that it is to be made in does not "
-				   "exist: make it first", s->dir);
+			return storefile_say(why, why_len, err, "%s: the directory that it is to be made in does not "
+					     "exist: make it first", s->dir);
 		if (err)
-			return say(why, why_len, err, "cannot make the directory %s: %s", s->dir,
-				   strerror(-err));
+			return storefile_say(why, why_len, err, "cannot make the directory %s: %s", s->dir,
+					     strerror(-err));
 		err = blk->dir_open(blk->ctx, NULL, s->dir, &s->root);
 	}
 	if (!err)
 		err = blk->list(s->root, list_foreign, name);
 	if (err == STORE_EFORMAT)
-		return say(why, why_len, err, "%s is not empty and not a store (there is %s in it): "
-			   "name an empty or a new directory", s->dir, name);
+		return storefile_say(why, why_len, err, "%s is not empty and not a store (there is %s in it): "
+				     "name an empty or a new directory", s->dir, name);
 	if (err)
-		return say(why, why_len, err, "cannot read the directory %s: %s", s->dir,
-			   strerror(-err));
+		return storefile_say(why, why_len, err, "cannot read the directory %s: %s", s->dir,
+				     strerror(-err));
 	/* also when it was there: its maker may have crashed */
-	err = sync_parent(s);
-	return err ? say(why, why_len, err, "cannot sync the directory of %s: %s", s->dir,
-			 strerror(-err)) : 0;
+	err = storefile_sync_parent(s);
+	return err ? storefile_say(why, why_len, err, "cannot sync the directory of %s: %s", s->dir,
+				   strerror(-err)) : 0;
 }
 
 /* Who found the folder empty may have waited while another process made a store in it, and
@@ -407,7 +407,7 @@ static int make_file(struct storefile *s)
 	int err = blk->mkdir(blk->ctx, s->root, "log");
 
 	if (!err)
-		err = open_log(blk, s->root, &s->log);
+		err = storefile_open_log(blk, s->root, &s->log);
 	if (!err)
 		err = blk->open(blk->ctx, s->root, "store", BLK_RDWR | BLK_CREATE, &s->file);
 	if (err == -EEXIST)
@@ -452,10 +452,10 @@ int storefile_create(struct storefile *s, const struct blk_ops *blk, const char 
 	if (!err)
 		err = storefile_probe(blk, s->dir, &found, NULL);
 	if (err)
-		return say(why, why_len, err, "cannot look at %s: %s", dir, store_strerror(err));
+		return storefile_say(why, why_len, err, "cannot look at %s: %s", dir, store_strerror(err));
 	if (found != STOREFILE_NONE && found != STOREFILE_BLANK)
-		return say(why, why_len, STORE_EFORMAT, "%s holds a store (or what is left of one) "
-			   "already: nothing was changed", dir);
+		return storefile_say(why, why_len, STORE_EFORMAT, "%s holds a store (or what is left of one) "
+				     "already: nothing was changed", dir);
 	err = make_dir(s, why, why_len);
 	if (err) {
 		storefile_close(s);
@@ -470,7 +470,7 @@ int storefile_create(struct storefile *s, const struct blk_ops *blk, const char 
 	if (!err)
 		return 0;
 	storefile_close(s);
-	return say(why, why_len, err, "cannot create a store in %s: %s", dir, store_strerror(err));
+	return storefile_say(why, why_len, err, "cannot create a store in %s: %s", dir, store_strerror(err));
 }
 
 /* ---- opening ---- */
@@ -480,29 +480,29 @@ static int complain(const struct storefile *s, int err, char *why, size_t n)
 	switch (err) {
 	case -ENOENT:
 	case -ENOTDIR:
-		return say(why, n, STORE_ENODIR, "there is no store in %s", s->dir);
+		return storefile_say(why, n, STORE_ENODIR, "there is no store in %s", s->dir);
 	case -EWOULDBLOCK:
-		return say(why, n, STORE_EBUSY, "another process has the store %s open", s->dir);
+		return storefile_say(why, n, STORE_EBUSY, "another process has the store %s open", s->dir);
 	case -ENODATA:
 	case STORE_EFORMAT:
-		return say(why, n, STORE_EFORMAT, "%s/store has no valid copy of its block: it is "
-			   "not a store, or damaged beyond use", s->dir);
+		return storefile_say(why, n, STORE_EFORMAT, "%s/store has no valid copy of its block: it is "
+				     "not a store, or damaged beyond use", s->dir);
 	case STORE_EVERSION:
-		return say(why, n, err, "the store %s is of another format version than this "
-			   "program's (%u)", s->dir, WAL_VERSION);
+		return storefile_say(why, n, err, "the store %s is of another format version than this "
+				     "program's (%u)", s->dir, WAL_VERSION);
 	case STORE_EBYTEORDER:
-		return say(why, n, err, "the store %s was written on a machine of the other byte "
-			   "order", s->dir);
+		return storefile_say(why, n, err, "the store %s was written on a machine of the other byte "
+				     "order", s->dir);
 	case STORE_ENOTDIR:
-		return say(why, n, err, "%s/log is neither a folder nor a link to one, but a file, a pipe, a socket or "
-			   "a device, so it is left alone: put the folder there that has the store's segments",
-			   s->dir);
+		return storefile_say(why, n, err, "%s/log is neither a folder nor a link to one, but a file, a pipe, a socket or "
+				     "a device, so it is left alone: put the folder there that has the store's segments",
+				     s->dir);
 	case -EROFS:
-		return say(why, n, err, "%s is on a file system that is mounted read-only, and has to be "
-			   "written: mount it for writing (`pasted-recover check` and `dump` only read)",
-			   s->dir);
+		return storefile_say(why, n, err, "%s is on a file system that is mounted read-only, and has to be "
+				     "written: mount it for writing (`pasted-recover check` and `dump` only read)",
+				     s->dir);
 	default:
-		return say(why, n, err, "cannot open %s/store: %s", s->dir, store_strerror(err));
+		return storefile_say(why, n, err, "cannot open %s/store: %s", s->dir, store_strerror(err));
 	}
 }
 
@@ -524,7 +524,7 @@ int storefile_open(struct storefile *s, const struct blk_ops *blk, const char *d
 	if (!err)
 		err = storefile_lanes_read(s);
 	if (!err)
-		err = open_log(blk, s->root, &s->log);
+		err = storefile_open_log(blk, s->root, &s->log);
 	if (!err) {
 		s->a_bad = c.ea;
 		s->b_bad = c.eb;
@@ -556,7 +556,7 @@ int storefile_open_lost(struct storefile *s, const struct blk_ops *blk, const ch
 	if (!err)
 		err = blk->dir_open(blk->ctx, NULL, s->dir, &s->root);
 	if (!err)
-		err = open_log(blk, s->root, &s->log);
+		err = storefile_open_log(blk, s->root, &s->log);
 	if (!err)
 		err = blk->open(blk->ctx, s->root, "store", readonly ? BLK_RDONLY : BLK_RDWR, &s->file);
 	if (err == -ENOENT && s->root)
@@ -654,8 +654,8 @@ bool storefile_moved(const struct storefile *s)
 }
 
 /* want: -errno of finding out what is held; what cannot be found out is taken for well. */
-static bool lost_name(const struct storefile *s, struct blk_dir *at, const char *name, int held,
-		      const struct blk_id *want)
+static bool storefile_lost_name(const struct storefile *s, struct blk_dir *at, const char *name, int held,
+				const struct blk_id *want)
 {
 	struct blk_id id;
 	int err = held ? held : s->blk->id_at(s->blk->ctx, at, name, &id);
@@ -680,9 +680,9 @@ int storefile_watch(const struct storefile *s, const char **what)
 		return err;
 	*what = "the file `store`";
 	err = s->blk->id(s->file, &id);
-	if (lost_name(s, s->root, "store", err, &id) && !MUTANT(watch_store))
+	if (storefile_lost_name(s, s->root, "store", err, &id) && !MUTANT(watch_store))
 		return -ENOENT;
 	*what = "the folder `log`";
 	err = s->blk->id_at(s->blk->ctx, s->log, ".", &id);
-	return lost_name(s, s->root, "log", err, &id) ? -ENOENT : 0;
+	return storefile_lost_name(s, s->root, "log", err, &id) ? -ENOENT : 0;
 }

@@ -41,19 +41,19 @@ static bool entry_blank(const struct storefile_lane *e)
 	return !memcmp(e, &zeros, sizeof(zeros));
 }
 
-static uint64_t place(unsigned copy, unsigned lane)
+static uint64_t lanes_place(unsigned copy, unsigned lane)
 {
 	return (copy ? STOREFILE_LANES_B : STOREFILE_LANES_A) + lane * sizeof(struct storefile_lane);
 }
 
 /* One copy of all entries.  What the file is too short for is blank; what cannot be read is
  * not valid: the other copy counts. */
-static int read_copy(struct storefile *s, unsigned copy, struct storefile_lane *all)
+static int lanes_read_copy(struct storefile *s, unsigned copy, struct storefile_lane *all)
 {
-	int err = s->blk->read(s->file, all, LANES_MAX * sizeof(*all), place(copy, 0));
+	int err = s->blk->read(s->file, all, LANES_MAX * sizeof(*all), lanes_place(copy, 0));
 
 	for (unsigned i = 0; i < LANES_MAX && (err == -EIO || err == -ENODATA); i++) {
-		int one = s->blk->read(s->file, &all[i], sizeof(*all), place(copy, i));
+		int one = s->blk->read(s->file, &all[i], sizeof(*all), lanes_place(copy, i));
 
 		if (one)
 			memset(&all[i], 0, sizeof(*all));
@@ -73,10 +73,10 @@ int storefile_lanes_read(struct storefile *s)
 	int err;
 
 	memset(s->lane_unread, 0, sizeof(s->lane_unread));
-	err = read_copy(s, 0, s->lane);
+	err = lanes_read_copy(s, 0, s->lane);
 
 	if (!err)
-		err = read_copy(s, 1, b);
+		err = lanes_read_copy(s, 1, b);
 	for (unsigned i = 0; i < LANES_MAX && !err; i++) {
 		bool blank = entry_blank(&s->lane[i]) && entry_blank(&b[i]);
 		bool a_ok = entry_ok(&s->lane[i], i), b_ok = entry_ok(&b[i], i);
@@ -100,7 +100,7 @@ static int write_entry(struct storefile *s, unsigned copy, unsigned lane)
 {
 	struct iovec iov = { &s->lane[lane], sizeof(s->lane[lane]) };
 
-	return s->blk->write(s->file, &iov, 1, place(copy, lane));
+	return s->blk->write(s->file, &iov, 1, lanes_place(copy, lane));
 }
 
 int storefile_lane_write(struct storefile *s, const struct storefile_lane *want)

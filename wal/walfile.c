@@ -373,7 +373,7 @@ static void load_head(struct walfile *w, unsigned lane)
 }
 
 /* Which wal it is: the superblock, by reading. */
-static int look(struct walfile *w, const struct place *p, const uint8_t *uuid)
+static int walfile_look(struct walfile *w, const struct place *p, const uint8_t *uuid)
 {
 	struct pm_image peek;
 	int err = pm_image_open(&peek, w->pm, p->wal, 0, SUPERS_BYTES);
@@ -418,7 +418,7 @@ bool walfile_remains(const struct pm_ops *pm, const char *path, struct wal_bond 
 	return any;
 }
 
-static int load(struct walfile *w, int err)
+static int walfile_load(struct walfile *w, int err)
 {
 	if (err)	/* cut short, or the buffers are gone */
 		return err == -EFBIG || err == -ENOENT ? STORE_EFORMAT : err;
@@ -436,10 +436,10 @@ int walfile_open(struct walfile *w, const struct pm_ops *pm, const char *path,
 
 	*w = (struct walfile){ .pm = pm };
 	if (!err)
-		err = look(w, &p, uuid);
+		err = walfile_look(w, &p, uuid);
 	if (err)
 		return err;
-	err = load(w, map_both(w, &p, want_sync ? PM_SYNC : 0));
+	err = walfile_load(w, map_both(w, &p, want_sync ? PM_SYNC : 0));
 	if (err)
 		return err;
 	/* As they are now: what cures a line makes its whole page zeros. */
@@ -457,8 +457,8 @@ int walfile_open_ro(struct walfile *w, const struct pm_ops *pm, const char *path
 
 	*w = (struct walfile){ .pm = pm ? pm : &pm_nvmm, .read_only = true };
 	if (!err)
-		err = look(w, &p, uuid);
-	return err ? err : load(w, show_both(w, &p));
+		err = walfile_look(w, &p, uuid);
+	return err ? err : walfile_load(w, show_both(w, &p));
 }
 
 /* ---- creation ---- */
