@@ -18,7 +18,7 @@
 
 #include "compat.h"
 #include "paste.h"
-#include "ring.h"
+#include "ring/ring.h"
 
 /* Pages on a user's account. */
 struct paste_charge {

@@ -25,8 +25,8 @@
 #include <stddef.h>
 
 #include "config.h"
-#include "pm.h"
-#include "ring.h"
+#include "media/pm.h"
+#include "ring/ring.h"
 
 #define CHOOSE_WHY 1024u
 

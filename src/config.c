@@ -19,9 +19,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cgroup.h"
-#include "format.h"
-#include "segment.h"
+#include "base/cgroup.h"
+#include "format/format.h"
+#include "segment/segment.h"
 
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)

@@ -15,8 +15,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "class.h"
-#include "listen.h"
+#include "format/class.h"
+#include "ring/listen.h"
 
 #define CONFIG_SETTINGS_MAX 64u
 #define CONFIG_CLASS_AUTO 0		/* else an enum durability_class */

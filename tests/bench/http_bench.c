@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "http.h"
+#include "http/http.h"
 
 static const struct http_limits limits = { 16384, 8192, 100, 8192, 1 << 20 };
 

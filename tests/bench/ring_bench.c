@@ -25,8 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "must.h"
-#include "ring.h"
+#include "base/must.h"
+#include "ring/ring.h"
 
 #define BUFS		8192u
 #define BUF_SIZE	2048u

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "../sim/blk_sim.h"
-#include "ring.h"
+#include "ring/ring.h"
 
 #define RULE_CLIENTS	4u
 #define RULE_CONNS	6u	/* handles */

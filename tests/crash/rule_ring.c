@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lane.h"
-#include "ring_conn.h"
+#include "lane/lane.h"
+#include "ring/ring_conn.h"
 #include "rule.h"
-#include "store.h"
-#include "worker.h"
+#include "store/store.h"
+#include "server/worker.h"
 
 #define STUCK 20000u		/* turns without an end */
 

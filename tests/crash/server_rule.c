@@ -20,15 +20,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "counters.h"
-#include "health.h"
+#include "admin/counters.h"
+#include "admin/health.h"
 #include "model.h"
 #include "../sim/pm_sim.h"
-#include "rec_tool.h"
+#include "tool/rec_tool.h"
 #include "rule.h"
-#include "segment.h"
-#include "store.h"
-#include "worker.h"
+#include "segment/segment.h"
+#include "store/store.h"
+#include "server/worker.h"
 
 #define BUFS	64u
 #define BUF	2048u

@@ -12,8 +12,8 @@
 #include "../sim/blk_sim.h"
 #include "model.h"
 #include "../sim/pm_sim.h"
-#include "rec_tool.h"
-#include "store.h"
+#include "tool/rec_tool.h"
+#include "store/store.h"
 
 #define WORLD_STORE	"/store"
 #define WORLD_NVMM	"/nvmm"

@@ -28,11 +28,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "codec.h"
+#include "format/codec.h"
 #include "kinds.h"
-#include "scan.h"
-#include "seg_scan.h"
-#include "walfile.h"
+#include "lane/scan.h"
+#include "segment/seg_scan.h"
+#include "files/walfile.h"
 
 #define PLACES_MAX 1024
 

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "kinds.h"
-#include "seg_scan.h"
+#include "segment/seg_scan.h"
 
 #define CUT_EVERY 5	/* operations of a start */
 

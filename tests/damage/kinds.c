@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "kinds.h"
-#include "seg_scan.h"
+#include "segment/seg_scan.h"
 
 struct storefile store_copy(const struct storefile *s)
 {

@@ -21,8 +21,8 @@
 #include <time.h>
 
 #include "kinds.h"
-#include "scan.h"
-#include "walfile.h"
+#include "lane/scan.h"
+#include "files/walfile.h"
 
 #define LINE		64u
 #define WAL_PATH	WORLD_NVMM "/wal"

@@ -105,7 +105,7 @@ def class_table():
     In a virtual machine the table lies beside this file."""
     here = os.path.dirname(os.path.abspath(__file__))
     path = os.path.join(here, "class.h")
-    with open(path if os.path.exists(path) else os.path.join(here, "../../wal/class.h")) as f:
+    with open(path if os.path.exists(path) else os.path.join(here, "../../wal/format/class.h")) as f:
         rows = re.findall(r'^\tX\(\w+, \d+, "([\w-]+)", (\w+), (\w+), (\w+), (\w+), (\w+),', f.read(), re.M)
     return {name: ClassRow(*row) for name, *row in reversed(rows)}
 

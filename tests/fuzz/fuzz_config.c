@@ -11,7 +11,7 @@
 
 #include "config.h"
 #include "fuzz.h"
-#include "segment.h"
+#include "segment/segment.h"
 
 #define ARGS_MAX 16
 

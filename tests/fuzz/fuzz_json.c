@@ -7,7 +7,7 @@
  * of the pieces, nor on whether the body is there at first or comes in parts.
  */
 #include "fuzz.h"
-#include "json.h"
+#include "format/json.h"
 
 struct line {
 	char  *p;

@@ -10,8 +10,8 @@
 
 #include "fake_store.h"
 #include "fuzz.h"
-#include "head.h"
-#include "readback.h"
+#include "http/head.h"
+#include "admin/readback.h"
 
 static void check_name(const struct read_name *n, const char *rest)
 {

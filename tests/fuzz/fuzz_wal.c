@@ -13,10 +13,10 @@
  */
 #include <errno.h>
 
-#include "codec.h"
+#include "format/codec.h"
 #include "fuzz.h"
-#include "scan.h"
-#include "store.h"
+#include "lane/scan.h"
+#include "store/store.h"
 
 #define BUF	2048u
 #define BUFS	8u		/* of a lane, as written here */

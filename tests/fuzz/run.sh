@@ -17,7 +17,7 @@ flags="-std=gnu11 -g -O1 -pthread -fsanitize=address,undefined -fno-sanitize-rec
 mkdir -p fuzzing/obj
 failed=
 
-for c in "$top"/wal/*.c "$top"/src/*.c "$top"/tests/sim/*.c "$top"/tests/crash/world.c "$top"/tests/crash/model.c; do
+for c in "$top"/wal/*/*.c "$top"/src/*.c "$top"/src/*/*.c "$top"/tests/sim/*.c "$top"/tests/crash/world.c "$top"/tests/crash/model.c; do
 	obj=fuzzing/obj/$(basename "$c" .c).o
 	case $c in
 	*/pasted.c | */recover_main.c) continue ;;

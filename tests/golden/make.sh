@@ -16,7 +16,7 @@ store=/var/tmp/pasted-golden		# a wal names its store by the path: it is the sam
 trap 'git -C "$here" worktree remove -f "$tmp/src" 2>/dev/null; rm -rf "$tmp" "$store"' EXIT
 git -C "$here" worktree add -q --detach "$tmp/src" "$commit"
 (cd "$tmp/src" && autoreconf -fi >/dev/null 2>&1 && ./configure -q --with-kmod=no && make -s libwal.a) >&2
-${CC:-gcc} -std=gnu11 -D_GNU_SOURCE -pthread -I"$tmp/src/wal" -o "$tmp/write" "$here/write.c" \
+${CC:-gcc} -std=gnu11 -D_GNU_SOURCE -pthread -I"$tmp/src/wal" -I"$tmp/src" -o "$tmp/write" "$here/write.c" \
 	"$tmp/src/libwal.a" -lpmem -lbsd
 mkdir -p "$here/$commit"
 for kind in ${*:-$("$tmp/write")}; do

@@ -17,7 +17,7 @@ from harness import (KIB, SLOW, Skip, bytes_of, case, check, connect_socket, equ
 
 # What a client that does not read may cost: so many bytes in the kernel; and all of them
 # together, so many in one turn of the loop, which whoever writes has to wait for.  (Without
-# PIECES_TURN of src/worker.c `crowd` saw 4 MiB in a turn, over the ring socket.)
+# PIECES_TURN of src/server/worker.c `crowd` saw 4 MiB in a turn, over the ring socket.)
 UNSENT_MAX = 512 * KIB
 TURN_MAX = 1024 * KIB
 

@@ -72,9 +72,10 @@ KINDS = {"flush", "fence", "sync", "order", "result", "crc", "lap", "identity", 
 
 def sources():
     for folder in ("wal", "src"):
-        for name in sorted(os.listdir(os.path.join(TOP, folder))):
-            if name.endswith((".c", ".h")) and name != "mutant.h":
-                yield os.path.join(folder, name)
+        for at, _, found in sorted(os.walk(os.path.join(TOP, folder))):
+            for name in sorted(found):
+                if name.endswith((".c", ".h")) and name != "mutant.h":
+                    yield os.path.relpath(os.path.join(at, name), TOP)
 
 
 def names():

@@ -7,7 +7,7 @@ chose (edits.py).  An edit that does not compile, that leaves the object file as
 that equivalent.txt has with a reason, is thrown away, and another is drawn: COUNT remain,
 one in eight of them in kmod/ and the others half in wal/ and half in src/, at most one to a
 function.  Where the build folder was configured without the kernel module there are none in
-kmod/ nor in src/ring_paste.c, which nothing but the module's machines can judge.
+kmod/ nor in src/ring/ring_paste.c, which nothing but the module's machines can judge.
 
 For each, the tests of make check run until one fails, fast layers first.  Before that each
 test has run on the tree as it is, with its time; one that fails there or is skipped kills
@@ -21,7 +21,7 @@ as the sources are the same; a test that has been changed is run again.
 
 Not run: run.py, which has the same tests, and powercut.py and faults.py, whose machines take
 minutes for what the crash and the fault layers ask of the same code.  The other machines of
-tests/vm are asked about kmod/ and src/ring_paste.c only, one machine at a time: all else of
+tests/vm are asked about kmod/ and src/ring/ring_paste.c only, one machine at a time: all else of
 wal/ and src/ runs outside of them over the other rings.  A guest that hangs or panics is a
 test that fails.
 
@@ -63,9 +63,9 @@ SLOTS = int(os.environ.get("WILD_SLOTS", 2))
 FLAGS = "WARN_CFLAGS=-w"
 TYPES = "WARN_CFLAGS=-Werror=incompatible-pointer-types -Werror=int-conversion"
 # Random bytes are right as long as they differ.
-NOT_EDITED = re.compile(r"wal/dice")
+NOT_EDITED = re.compile(r"wal/util/dice")
 FOLDERS = ("wal", "src", "kmod")
-IN_MACHINES = re.compile(r"kmod/|src/ring_paste")
+IN_MACHINES = re.compile(r"kmod/|src/ring/ring_paste")
 LAYERS = (
     ("unit", r"tests/unit/"),
     ("crash", r"tests/crash/(?!states)"),
@@ -270,9 +270,15 @@ def equivalents():
     return known
 
 
+def sources(tree, folder):
+    """Every C file of a folder and of those in it."""
+    return [os.path.relpath(os.path.join(at, n), tree) for at, _, names in sorted(os.walk(os.path.join(tree, folder)))
+            for n in sorted(names) if n.endswith((".c", ".h"))]
+
+
 def files(tree, only):
     """{folder: sources that may be edited}."""
-    return {folder: [path for path in (os.path.join(folder, n) for n in sorted(os.listdir(os.path.join(tree, folder))))
+    return {folder: [path for path in sources(tree, folder)
                      if path.endswith(".c") and re.match(only, path) and not NOT_EDITED.match(path)
                      and (KERNEL or not IN_MACHINES.match(path))]
             for folder in FOLDERS}
@@ -690,7 +696,7 @@ def main():
     helpers += os.environ.get("WILD_HELPERS", "").split() + sorted({p for t in names for p in RUNS.get(t, ())})
     module = any(IN_MACHINES.match(path) for path in sources)
     if not KERNEL:
-        print("no edits of kmod/ and src/ring_paste.c: configured without the kernel module")
+        print("no edits of kmod/ and src/ring/ring_paste.c: configured without the kernel module")
     for copy in [CLEAN] + COPIES:
         print("building %s" % copy.dir, flush=True)
         copy.set_up(programs + helpers, module)
@@ -702,8 +708,8 @@ def main():
     slots = [Slot(c) for c in COPIES]
 
     # The edits: the same ones as long as the sources are.
-    version = sha(*(os.path.join(CLEAN.tree, d, n) for d in (FOLDERS if module else FOLDERS[:2])
-                    for n in sorted(os.listdir(os.path.join(CLEAN.tree, d))) if n.endswith((".c", ".h"))),
+    version = sha(*(os.path.join(CLEAN.tree, path) for d in (FOLDERS if module else FOLDERS[:2])
+                    for path in sources(CLEAN.tree, d)),
                   os.path.join(CLEAN.tree, "tests/mutants/edits.py"))
     if log.get("sources") != version:
         log = {"sources": version, "edits": []}

@@ -28,7 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "blk.h"
+#include "media/blk.h"
 
 #define SIM_SECTOR 512u
 

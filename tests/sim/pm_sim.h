@@ -39,7 +39,7 @@
 #include <stdint.h>
 
 #include "blk_sim.h"
-#include "pm.h"
+#include "media/pm.h"
 
 struct pm_sim;
 

@@ -7,7 +7,7 @@ printed.  What remains until a time limit, and a clock beyond one, are for givin
 and elsewhere where it is right, a comment says what the clock is for: "clock: printed".
 Measurements (make bench) are no tests.
 
-The programs ask for the time in one place each, src/now.c and wal/clock.c, so that tests can
+The programs ask for the time in one place each, src/base/now.c and wal/util/clock.c, so that tests can
 let it go (tests/edges/clock.c)."""
 import ast
 import glob
@@ -72,9 +72,9 @@ for path in sorted(glob.glob("tests/**/*.[pch]*", recursive=True)):
     for number in (passed if path.endswith(".py") else c_clocks)(path, text, lines):
         if not REASON.search("\n".join(lines[max(0, number - 4):number])):
             wrong.append(f"{path}:{number}: a measured time, not for printing: {lines[number - 1].strip()}")
-SEAMS = {"src/now.c", "wal/clock.c"}
+SEAMS = {"src/base/now.c", "wal/util/clock.c"}
 asked = set()
-for path in sorted(glob.glob("src/*.[ch]") + glob.glob("wal/*.[ch]")):
+for path in sorted(glob.glob("src/**/*.[ch]", recursive=True) + glob.glob("wal/**/*.[ch]", recursive=True)):
     with open(path) as f:
         text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m[0].count("\n"), f.read(), flags=re.S)
     for number in (n for n, line in enumerate(text.splitlines(), 1) if ASKS.search(line)):

@@ -30,7 +30,7 @@ def owner(path):
 
 def needs(folder):
     """{file without its ending: those that it needs}"""
-    paths = glob.glob(folder + "/*.[ch]")
+    paths = glob.glob(folder + "/**/*.[ch]", recursive=True)
     defined = {}
     for path in paths:
         if path.endswith(".h"):

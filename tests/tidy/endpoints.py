@@ -9,7 +9,7 @@ import re
 import sys
 
 os.chdir(os.environ["top_srcdir"])
-TABLE = "src/endpoint.h"
+TABLE = "src/admin/endpoint.h"
 
 
 def read(path):
@@ -32,7 +32,7 @@ wrong = [f'{name} has no line ".It GET Pa {name}" in pasted(8)' for name in sort
 wrong += [f"pasted(8) tells of {name}, which is no row of endpoint.h" for name in sorted(set(told) - served)]
 wrong += [f"pasted(8) tells of {' '.join(sorted(told[n] - {'GET'}))} for {n}, which only reads"
           for n in sorted(told) if methods.get(n) == "READ" and told[n] != {"GET"}]
-for path in sorted(glob.glob("src/*.[ch]")):
+for path in sorted(glob.glob("src/**/*.[ch]", recursive=True)):
     if path != TABLE:
         wrong += [f"{path} knows the path {name}: that is endpoint.h's"
                   for name in re.findall(r'"(/-[\w/-]*)"', bare(path))]

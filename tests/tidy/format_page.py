@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""pasted-wal(5) says what wal/format.h says: every field's offset and size, every
+"""pasted-wal(5) says what wal/format/format.h says: every field's offset and size, every
 struct's size, the places in the files, the magics, the reasons and flags; the numbers of the
-classes are those of wal/pm.h."""
+classes are those of wal/media/pm.h."""
 import os
 import re
 import sys
 
 SIZES = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "uint64_t": 8, "char": 1}
 top = os.environ.get("top_srcdir") or os.path.join(os.path.dirname(__file__), "..", "..")
-header = open(os.path.join(top, "wal", "format.h")).read()
+header = open(os.path.join(top, "wal", "format", "format.h")).read()
 page = open(os.path.join(top, "man", "pasted-wal.5")).read()
 wrong = []
 
@@ -79,7 +79,7 @@ expect("gap reasons", reasons, "1 torn, 2 damage, 3 wal lost, 4 missing, 5 skipp
 expect("gap reasons in format.h",
        re.findall(r"(GAP_\w+) = (\d)", header),
        [("GAP_TORN", "1"), ("GAP_DAMAGE", "2"), ("GAP_WAL_LOST", "3"), ("GAP_MISSING", "4"), ("GAP_SKIPPED", "5")])
-with open(os.path.join(top, "wal", "class.h")) as f:
+with open(os.path.join(top, "wal", "format", "class.h")) as f:
     rows = re.findall(r'X\(CLASS_\w+, (\d+), "([\w-]+)", \w+, (\w+),', f.read())
 stored = [f"{number} {name}" for number, name, needs in sorted(rows) if needs != "NOTHING"]
 expect("classes", re.search(r"class of the last start: (.*)", page).group(1), ", ".join(stored))

@@ -35,7 +35,7 @@ sed -n 's/^\.It Cm \(.*\) No = /\1 /p' "$conf" | sed 's/ \(Ar\|Cm\) / /g; s/ | /
 [ "$(wc -l <"$tmp/choices")" -ge 20 ] || { echo "--help lists too few choices:"; cat "$tmp/choices"; exit 1; }
 diff -u "$tmp/choices" "$tmp/told" || { echo "what --help (-) and pasted.conf.5 (+) let choose differs"; bad=1; }
 # Every class has its words in pasted(8), also the one that only "auto" finds.
-classes=$(sed -n 's/^\tX(CLASS_[A-Z_]*, [0-9]*, "\([a-z-]*\)",.*/\1/p' "$top_srcdir/wal/class.h")
+classes=$(sed -n 's/^\tX(CLASS_[A-Z_]*, [0-9]*, "\([a-z-]*\)",.*/\1/p' "$top_srcdir/wal/format/class.h")
 [ "$(echo "$classes" | wc -w)" -ge 5 ] || { echo "too few classes in class.h: $classes"; bad=1; }
 for class in $classes; do
 	grep -q "^| \`$class\` | " "$top_srcdir/README.md" || { echo "class $class is not in README's table"; bad=1; }

@@ -20,9 +20,9 @@ def bare(path):
     return re.sub(r'"(?:\\.|[^"\\])*"', '""', re.sub(r"/\*.*?\*/", "", read(path), flags=re.S))
 
 
-rows = [int(code) for code in re.findall(r'^\tX\((\d+), "', read("src/status.h"), re.M)]
+rows = [int(code) for code in re.findall(r'^\tX\((\d+), "', read("src/base/status.h"), re.M)]
 sent = {}
-for path in sorted(glob.glob("src/*.c")):
+for path in sorted(glob.glob("src/**/*.c", recursive=True)):
     for code in re.findall(r"(?<![\w.])([45]\d\d)(?![\w.])", bare(path)):
         sent.setdefault(int(code), path)
 sent.pop(512, None)

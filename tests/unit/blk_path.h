@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * blk_path.h - folders of the seam (wal/blk.h) by their paths, for tests: opened, used
+ * blk_path.h - folders of the seam (wal/media/blk.h) by their paths, for tests: opened, used
  * once, closed.
  */
 #ifndef TESTS_BLK_PATH_H
 #define TESTS_BLK_PATH_H
 
-#include "blk.h"
+#include "media/blk.h"
 
 static inline int path_sync_dir(const struct blk_ops *blk, const char *path)
 {

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store.h"
+#include "store/store.h"
 
 #define FAKE_LANES	2u
 #define FAKE_SEQS	64u

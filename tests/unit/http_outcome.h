@@ -18,7 +18,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "http.h"
+#include "http/http.h"
 
 struct outcome {
 	char *text;

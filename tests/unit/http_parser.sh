@@ -40,7 +40,7 @@ int main(void)
 }
 END
 
-set -- "$top_srcdir/src/http.c" "$top_srcdir/src/http_check.c" "$top_srcdir/src/http_parser_adapter.c"
+set -- "$top_srcdir/src/http/http.c" "$top_srcdir/src/http/http_check.c" "$top_srcdir/src/http/http_parser_adapter.c"
 build test_http "$unit/test_http.c" "$@" -lhttp_parser -lcmocka
 build replay_http -DFUZZ_NAME='"http"' -DFUZZ_VARIANTS=4 "$fuzz/fuzz_http.c" "$fuzz/replay.c" "$@" -lhttp_parser
 "$dir/test_http"

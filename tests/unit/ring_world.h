@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "ring.h"
+#include "ring/ring.h"
 
 extern const struct ring_ops *ring_ops;		/* the one under test */
 

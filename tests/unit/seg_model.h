@@ -20,10 +20,10 @@
 
 #include "blk_path.h"
 #include "../sim/blk_sim.h"
-#include "crc32c.h"
-#include "seg_scan.h"
-#include "segment.h"
-#include "store.h"
+#include "util/crc32c.h"
+#include "segment/seg_scan.h"
+#include "segment/segment.h"
+#include "store/store.h"
 
 #define LANE_DIR "/s/log/007"
 #define LANE 7

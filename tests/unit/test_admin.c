@@ -4,7 +4,7 @@
  * checkpoint, ends in every state, and more requests than there is room for.  The
  * test is the workers; it waits for wake-ups, never for a time.
  */
-#include "admin.h"
+#include "admin/admin.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -20,12 +20,12 @@
 
 #include <cmocka.h>
 
-#include "diag.h"
-#include "endpoint.h"
+#include "base/diag.h"
+#include "admin/endpoint.h"
 #include "fake_store.h"
-#include "head.h"
-#include "must.h"
-#include "now.h"
+#include "http/head.h"
+#include "base/must.h"
+#include "base/now.h"
 #include "../../www/page.h"
 
 static const struct head_common common = {

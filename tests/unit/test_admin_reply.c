@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_admin_reply.c - text that grows, JSON strings of any bytes, heads and framing. */
-#include "admin_reply.h"
-#include "head.h"
+#include "admin/admin_reply.h"
+#include "http/head.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

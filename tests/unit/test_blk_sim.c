@@ -18,7 +18,7 @@
 
 #include "blk_path.h"
 #include "../sim/blk_sim.h"
-#include "store.h"
+#include "store/store.h"
 
 static int put(const struct blk_ops *blk, struct blk_file *f, const void *p, size_t n, uint64_t off)
 {

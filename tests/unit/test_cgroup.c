@@ -3,7 +3,7 @@
  * test_cgroup.c - cgroup.h: limits of both versions, of the groups above, in a container
  * that sees its host's path, and of no group at all; from folders made for it.
  */
-#include "cgroup.h"
+#include "base/cgroup.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
  * when it passes and when it looks, when it wakes, and what it tells of what the lanes say,
  * in one episode after the other.
  */
-#include "checkpoint.h"
+#include "server/checkpoint.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,9 +24,9 @@
 
 #include <cmocka.h>
 
-#include "diag.h"
-#include "health.h"
-#include "store.h"
+#include "base/diag.h"
+#include "admin/health.h"
+#include "store/store.h"
 
 #define BEGIN_MS 1000000u
 #define LANES	 3u

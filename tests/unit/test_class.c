@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "class.h"
+#include "format/class.h"
 
 enum { STORES = 1, HAS_WAL = 2, SYNCS = 4, ON_NVMM = 8, FORGETS = 16, AUTOMATIC = 32, LASTS = 64 };
 

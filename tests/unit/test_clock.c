@@ -3,7 +3,7 @@
  * test_clock.c - what the clocks say, and when the wall clock is trusted to say that something
  * is old.
  */
-#include "clock.h"
+#include "util/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

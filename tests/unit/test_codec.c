@@ -9,8 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "codec.h"
-#include "pm.h"
+#include "format/codec.h"
+#include "media/pm.h"
 
 static uint64_t rnd(void)
 {

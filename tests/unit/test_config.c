@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
-#include "cgroup.h"
+#include "base/cgroup.h"
 #include "config.h"
-#include "format.h"
-#include "segment.h"
+#include "format/format.h"
+#include "segment/segment.h"
 
 #define MIB ((uint64_t)1 << 20)
 

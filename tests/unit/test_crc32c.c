@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "crc32c.h"
+#include "util/crc32c.h"
 
 static uint8_t bytes[9000];
 

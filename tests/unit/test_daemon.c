@@ -19,8 +19,8 @@
 
 #include <cmocka.h>
 
-#include "daemon.h"
-#include "diag.h"
+#include "base/daemon.h"
+#include "base/diag.h"
 
 static void signals(void **state)
 {

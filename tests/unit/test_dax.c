@@ -3,7 +3,7 @@
  * test_dax.c - which memory is persistent, and in which units it maps, over a sysfs of the
  * test's own.
  */
-#include "dax.h"
+#include "media/dax.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,11 +23,11 @@
 
 #include <cmocka.h>
 
-#include "format.h"
-#include "pm.h"
+#include "format/format.h"
+#include "media/pm.h"
 #include "sh.h"
-#include "store.h"
-#include "walfile.h"
+#include "store/store.h"
+#include "files/walfile.h"
 
 static char root[] = "/tmp/test_dax.XXXXXX";
 

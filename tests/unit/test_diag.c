@@ -3,7 +3,7 @@
  * test_diag.c - a message is one line, as it was meant; what comes over and over is said once a
  * second, with how often it was not.
  */
-#include "diag.h"
+#include "base/diag.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -19,8 +19,8 @@
 
 #include <cmocka.h>
 
-#include "must.h"
-#include "std.h"
+#include "base/must.h"
+#include "util/std.h"
 
 static uint64_t clock_ms = 5000;
 static char said[4 * STD_LINE];

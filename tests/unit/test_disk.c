@@ -3,7 +3,7 @@
  * test_disk.c - how long the disk has not answered, over files that are the test's own: each
  * operation is timed, passed on as it is, and over when it is over.
  */
-#include "disk.h"
+#include "base/disk.h"
 
 #include <pthread.h>
 #include <semaphore.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_endpoint.c - which row of the table a request has, and what follows from the row. */
-#include "endpoint.h"
+#include "admin/endpoint.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "health.h"
+#include "admin/health.h"
 
 static const struct endpoint *find(const char *target)
 {

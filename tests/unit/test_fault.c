@@ -3,7 +3,7 @@
  * test_fault.c - fault.h: memory that cannot be touched ends the process with its status, and says
  * which byte of which file it was; any other address ends it as ever.
  */
-#include "fault.h"
+#include "base/fault.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

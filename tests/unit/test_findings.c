@@ -16,9 +16,9 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
-#include "crc32c.h"
-#include "segment.h"
-#include "storefile.h"
+#include "util/crc32c.h"
+#include "segment/segment.h"
+#include "files/storefile.h"
 
 static struct world x;
 static struct model model;

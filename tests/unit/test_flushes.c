@@ -19,13 +19,13 @@
 #include <cmocka.h>
 
 #include "../sim/blk_sim.h"
-#include "counters.h"
-#include "health.h"
+#include "admin/counters.h"
+#include "admin/health.h"
 #include "../sim/pm_sim.h"
-#include "ring.h"
-#include "segment.h"
-#include "store.h"
-#include "worker.h"
+#include "ring/ring.h"
+#include "segment/segment.h"
+#include "store/store.h"
+#include "server/worker.h"
 
 #define BUFS	64u
 #define BUF	2048u

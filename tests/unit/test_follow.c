@@ -5,7 +5,7 @@
  * the mover does a read-modify-write it can see only where both really run at once: on a busy
  * machine such a mistake goes unseen.
  */
-#include "follow.h"
+#include "lane/follow.h"
 
 #include <dlfcn.h>
 #include <errno.h>

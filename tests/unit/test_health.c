@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_health.c - the words and the status of every condition. */
-#include "health.h"
+#include "admin/health.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "http.h"
+#include "http/http.h"
 #include "http_outcome.h"
 
 static const struct http_limits limits = {

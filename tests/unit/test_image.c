@@ -3,7 +3,7 @@
  * test_image.c - files of persistent memory that are read, not mapped: what is fetched, which
  * lines cannot be, and that what was dropped comes back.
  */
-#include "pm_image.h"
+#include "media/pm_image.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -3,7 +3,7 @@
  * test_json.c - a record as a line of JSON: the exact line, the same line in
  * however small pieces, and odd records.
  */
-#include "json.h"
+#include "format/json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

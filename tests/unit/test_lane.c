@@ -3,8 +3,8 @@
  * test_lane.c - append, commit, checkpoint and reclaim over simulated memory and
  * storage: what is durable when, through every crash, and who gets which buffer back.
  */
-#include "lane_priv.h"
-#include "segment_priv.h"
+#include "lane/lane_priv.h"
+#include "segment/segment_priv.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -16,13 +16,13 @@
 #include <cmocka.h>
 
 #include "../sim/blk_sim.h"
-#include "codec.h"
+#include "format/codec.h"
 #include "../sim/pm_sim.h"
-#include "scan.h"
-#include "seg_read.h"
-#include "seg_scan.h"
-#include "lane_checkpoint.h"
-#include "store.h"
+#include "lane/scan.h"
+#include "segment/seg_read.h"
+#include "segment/seg_scan.h"
+#include "lane/lane_checkpoint.h"
+#include "store/store.h"
 
 #define LOG_DIR "/log"
 #define BUF 2048u

@@ -5,7 +5,7 @@
  *
  * The naps of the wait for an address are the test's, and let go by at once.
  */
-#include "listen.h"
+#include "ring/listen.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -26,7 +26,7 @@
 
 #include <cmocka.h>
 
-#include "diag.h"
+#include "base/diag.h"
 
 #define PATH	"test_listen.sock"
 #define WORKERS	3u

@@ -3,7 +3,7 @@
  * test_metrics.c - the histogram's arithmetic, every counter in the text, the form
  * of the text, and the page's JSON.
  */
-#include "metrics.h"
+#include "admin/metrics.h"
 
 #include <ctype.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_now.c - now.h: each function asks the clock that it names, and converts it exactly. */
-#include "now.h"
+#include "base/now.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -18,10 +18,10 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
-#include "crc32c.h"
-#include "segment.h"
+#include "util/crc32c.h"
+#include "segment/segment.h"
 #include "sh.h"
-#include "storefile.h"
+#include "files/storefile.h"
 
 static struct world x;
 static struct model model;

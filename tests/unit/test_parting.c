@@ -3,7 +3,7 @@
  * test_parting.c - what a server says at its end of what it leaves behind, over a store that
  * is the test's.
  */
-#include "parting.h"
+#include "admin/parting.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "rec_tool.h"
+#include "tool/rec_tool.h"
 
 static unsigned lanes, freed;
 static struct store_lane_stats stats[4];

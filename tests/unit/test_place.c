@@ -6,7 +6,7 @@
  * The folders that are asked about are the machine's: /proc, which is no tmpfs anywhere, and
  * for memory /dev/shm.  What their mounts are is what the test's mountinfo says.
  */
-#include "place.h"
+#include "media/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@
 
 #include <cmocka.h>
 
-#include "dax.h"
+#include "media/dax.h"
 #include "sh.h"
 
 static char root[] = "/tmp/test_place.XXXXXX", memory[] = "/dev/shm/test_place.XXXXXX";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_pool.c - who holds a buffer, and when it is free again. */
-#include "pool.h"
+#include "lane/pool.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,8 +3,8 @@
  * test_readback.c - names of records, one record with every outcome, ranges with
  * every kind of hole, and the same bytes in pieces of any size.
  */
-#include "readback.h"
-#include "head.h"
+#include "admin/readback.h"
+#include "http/head.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

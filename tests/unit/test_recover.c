@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
-#include "progress.h"
-#include "recover.h"
-#include "report.h"
-#include "store.h"
+#include "tool/progress.h"
+#include "recovery/recover.h"
+#include "tool/report.h"
+#include "store/store.h"
 
 static bool possible(const struct rec_facts *f)
 {

@@ -12,12 +12,12 @@
 
 #include <cmocka.h>
 
-#include "conn.h"
-#include "counters.h"
-#include "ingest.h"
-#include "lane.h"
-#include "refusal.h"
-#include "worker.h"
+#include "server/conn.h"
+#include "admin/counters.h"
+#include "server/ingest.h"
+#include "lane/lane.h"
+#include "server/refusal.h"
+#include "server/worker.h"
 
 /* ---- the order ---- */
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "reply.h"
+#include "http/reply.h"
 
 static struct reply_pool p;
 static struct reply_out c;

@@ -3,7 +3,7 @@
  * test_report.c - what pasted-recover says of a report, for people and as JSON, to the last
  * byte: every number in its place, each kind of place, state and step.
  */
-#include "report.h"
+#include "tool/report.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "format.h"
-#include "store.h"
+#include "format/format.h"
+#include "store/store.h"
 
 static const struct rec_row found = { .label = "replay", .words = "the wal is there", .action = REC_REPLAY };
 static const struct rec_row made = { .label = "create", .words = "nothing there", .action = REC_CREATE };

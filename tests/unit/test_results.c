@@ -15,11 +15,11 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
-#include "codec.h"
-#include "crc32c.h"
-#include "lane_priv.h"
-#include "seg_scan.h"
-#include "storefile.h"
+#include "format/codec.h"
+#include "util/crc32c.h"
+#include "lane/lane_priv.h"
+#include "segment/seg_scan.h"
+#include "files/storefile.h"
 
 struct fixture {
 	struct world x;

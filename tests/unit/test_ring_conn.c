@@ -4,7 +4,7 @@
  * lists against plain arrays, sends taken off piece by piece, the wake-up, commits and what they
  * say, and what is asked of sockets.
  */
-#include "ring_conn.h"
+#include "ring/ring_conn.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -30,8 +30,8 @@
 
 #include <cmocka.h>
 
-#include "ring.h"
-#include "ring_conn.h"
+#include "ring/ring.h"
+#include "ring/ring_conn.h"
 
 #define BUFS	64u
 #define BUF	2048u

@@ -3,7 +3,7 @@
  * test_scan.c - whole, torn and damaged rings, word by word and bit by bit, and
  * rings full of anything.
  */
-#include "scan.h"
+#include "lane/scan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "codec.h"
-#include "rec_priv.h"
+#include "format/codec.h"
+#include "recovery/rec_priv.h"
 #include "../sim/pm_sim.h"
 
 #define ENTRIES 64u

@@ -22,10 +22,10 @@
 
 #include <cmocka.h>
 
-#include "blk.h"
+#include "media/blk.h"
 #include "blk_path.h"
-#include "pm.h"
-#include "store.h"
+#include "media/pm.h"
+#include "store/store.h"
 
 /* ---- the calls, ours instead of the libraries' ---- */
 

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
-#include "seg_scan.h"
+#include "segment/seg_scan.h"
 
 #define LANE0 WORLD_STORE "/log/000"
 

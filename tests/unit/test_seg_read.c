@@ -10,8 +10,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "seg_read.h"
-#include "segment_priv.h"
+#include "segment/seg_read.h"
+#include "segment/segment_priv.h"
 
 static void expect_from(struct seglog *s, uint64_t from, uint64_t first, uint64_t last)
 {

@@ -10,7 +10,7 @@
 #include "seg_model.h"
 
 #include "../sim/pm_sim.h"
-#include "seg_read.h"
+#include "segment/seg_read.h"
 
 /* ---- plain life ---- */
 

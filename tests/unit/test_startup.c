@@ -6,8 +6,8 @@
  * The clock is the test's own and stands still until it is told to go; so are send() and recv() of
  * the door's thread, as far as they may do less than they were asked to.
  */
-#include "startup.h"
-#include "head.h"
+#include "admin/startup.h"
+#include "http/head.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
  * never: in order, whole, and what was lost is counted and told, each time.  Each life is a
  * process of its own, whose messages the test reads.
  */
-#include "std.h"
+#include "util/std.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -16,11 +16,11 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
-#include "crc32c.h"
-#include "report.h"
-#include "seg_scan.h"
-#include "segment.h"
-#include "storefile.h"
+#include "util/crc32c.h"
+#include "tool/report.h"
+#include "segment/seg_scan.h"
+#include "segment/segment.h"
+#include "files/storefile.h"
 
 struct fixture {
 	struct world x;

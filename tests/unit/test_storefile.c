@@ -19,10 +19,10 @@
 
 #include "blk_path.h"
 #include "../sim/blk_sim.h"
-#include "crc32c.h"
-#include "segment.h"
-#include "storefile.h"
-#include "store.h"
+#include "util/crc32c.h"
+#include "segment/segment.h"
+#include "files/storefile.h"
+#include "store/store.h"
 
 static const struct storefile_block fresh = { .segment_bytes = 64u << 20, .class = CLASS_FSYNC,
 	.created_ms = 12345 };

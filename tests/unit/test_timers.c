@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "timers.h"
+#include "base/timers.h"
 
 #define MS 1000000ull
 #define N 500

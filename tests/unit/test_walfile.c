@@ -3,7 +3,7 @@
  * test_walfile.c - creation, heads and restart through every crash, and every bit of
  * what decides flipped.
  */
-#include "walfile.h"
+#include "files/walfile.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -16,10 +16,10 @@
 
 #include <cmocka.h>
 
-#include "bond.h"
-#include "codec.h"
+#include "files/bond.h"
+#include "format/codec.h"
 #include "../sim/pm_sim.h"
-#include "store.h"
+#include "store/store.h"
 
 #define DIR_NAME "/pm"
 #define ENTRIES 64

@@ -3,7 +3,7 @@
  * test_watch.c - what is told of a disk that does not answer, in one episode after the other,
  * and the end of a server that does not wait for it: after its time, and for its clients to see.
  */
-#include "watch.h"
+#include "admin/watch.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,10 +25,10 @@
 
 #include <cmocka.h>
 
-#include "diag.h"
-#include "disk.h"
-#include "health.h"
-#include "std.h"
+#include "base/diag.h"
+#include "base/disk.h"
+#include "admin/health.h"
+#include "util/std.h"
 
 static sem_t go, back;
 static atomic_uint waits_ms;

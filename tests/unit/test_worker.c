@@ -9,10 +9,10 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "admin_slots.h"
-#include "checkpoint.h"
-#include "diag.h"
-#include "fault.h"
+#include "admin/admin_slots.h"
+#include "server/checkpoint.h"
+#include "base/diag.h"
+#include "base/fault.h"
 #include "worker_world.h"
 
 #define GET_LIVE "GET /-/livez HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -27,12 +27,12 @@
 #include <unistd.h>
 
 #include "../sim/blk_sim.h"
-#include "health.h"
+#include "admin/health.h"
 #include "../sim/pm_sim.h"
-#include "ring_conn.h"
-#include "segment.h"
-#include "store.h"
-#include "worker.h"
+#include "ring/ring_conn.h"
+#include "segment/segment.h"
+#include "store/store.h"
+#include "server/worker.h"
 
 #define BUFS	64u
 #define WINDOW	512u	/* the most that a life has */

@@ -33,7 +33,7 @@ def machine(t, disk_mib=3072, memory="1536M", more=()):
                      "/sbin/mkfs.ext4": program("mkfs.ext4", "e2fsprogs")}, **dict(more))
     for path in glob.glob(os.path.join(TOP, "tests", "e2e", "*.py")) + [os.path.join(TOP, "tests", "vm", "bodies_guest.py")]:
         files["/e2e/" + os.path.basename(path)] = path
-    files["/e2e/class.h"] = os.path.join(TOP, "wal", "class.h")
+    files["/e2e/class.h"] = os.path.join(TOP, "wal", "format", "class.h")
     files["/kmod/paste.ko"] = paste_ko(kernel)
     image = Image(kernel, ["ext4", "loop", "/kmod/paste.ko"], programs, files)
     path = os.path.join(t.dir, "disk")

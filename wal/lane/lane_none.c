@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lane_none.c - a lane of a class that stores nothing (lane.h): requests are counted, and nothing
+ * is named.  No record may have a frag (frags_max is 0), so no buffer is held for one.
+ */
+#include "lane/lane_priv.h"
+
+static uint64_t lane_none_append(struct lane *l, struct frags *r)
+{
+	(void)l;
+	(void)r;
+	return LANE_UNNAMED;
+}
+
+static int lane_none_commit(struct lane *l, uint64_t now_ms)
+{
+	(void)l;
+	(void)now_ms;
+	return 0;
+}
+
+const struct lane_ops lane_none = { .append = lane_none_append, .commit = lane_none_commit };

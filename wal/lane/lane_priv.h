@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lane_priv.h - what a lane is made of; for lane.c, lane_wal.c, lane_fsync.c, lane_none.c,
+ * lane_checkpoint.c and store_priv.h only.
+ *
+ * nvmm classes.  The ring of words, by absolute position:
+ *
+ *	reclaimed_pos <= settled_pos <= committed_pos <= committed_pos + nstaged
+ *	|               |               |                |
+ *	words free      in segments,    in the wal,      staged in memory
+ *	before this     holds dropped   durable
+ *	                at reclaim
+ *
+ *	committed_pos + nstaged - reclaimed_pos <= entries
+ *
+ * The worker writes reclaimed_pos and committed_pos, the checkpointer settled_pos.
+ *
+ * fsync.  Two batches: one gathers while the other (if `flight`) is being written
+ * and synced.  Frames get their headers when their batch starts, since they carry
+ * its number and time.
+ */
+#ifndef LANE_LANE_PRIV_H
+#define LANE_LANE_PRIV_H
+
+#include <stdatomic.h>
+#include <sys/uio.h>
+
+#include "format/codec.h"
+#include "lane/follow.h"
+#include "format/format.h"
+#include "lane/lane.h"
+#include "media/pm.h"
+#include "segment/segment.h"
+#include "files/walfile.h"
+
+#define LANE_BATCH_RECS	4096u
+#define LANE_BATCH_BYTES (8u << 20)
+/* A record of FRAGS_MAX always fits (untouched memory costs nothing). */
+#define LANE_BATCH_IOVS	(FRAGS_MAX + 8193u)
+
+struct lane_frame {		/* zeros that end the frame before, and the header */
+	uint8_t  pad[FRAME_ALIGN];
+	struct frame_header h;
+};
+static_assert(sizeof(struct lane_frame) == 56, "lane_frame");
+
+struct lane_rec {
+	uint64_t seq;
+	uint32_t len, data_crc;
+};
+
+struct lane_batch {
+	struct lane_frame *frames;	/* [LANE_BATCH_RECS] */
+	struct lane_rec *recs;		/* [LANE_BATCH_RECS] */
+	struct iovec *iov;		/* [LANE_BATCH_IOVS] */
+	unsigned nrec, niov;
+	uint64_t bytes;			/* as frames */
+	uint32_t first, last;		/* frag nodes of all its records: holds to be dropped */
+	uint64_t end_off;		/* in the segment, once started */
+};
+
+struct lane_params {
+	unsigned	 id;
+	enum durability_class	 cls;
+	const struct pm_ops  *pm;	/* classes with a wal */
+	const struct blk_ops *blk;	/* classes that store */
+	struct blk_aio	*aio;		/* fsync; may be set later (l->aio) */
+	struct pool	*pool;
+	struct seglog	*seg;
+	struct walfile	*wal;		/* nvmm classes: after walfile_restart or walfile_create */
+	uint64_t	 next_seq;	/* fsync; the nvmm classes take the head's */
+	uint64_t	 record_bytes_max;
+	uint64_t	 segment_bytes;
+};
+
+/* What the lanes of a class do their own way.  Each is the function of lane.h of that name, after
+ * what all lanes have in common; the table of classes says which one a class has. */
+struct lane_ops {
+	int  (*init)(struct lane *l, const struct lane_params *p);	/* NULL: nothing */
+	void (*fini)(struct lane *l);	/* also of an init that failed; NULL: nothing */
+	/* frags: more than such a request has.  Not called where nothing is stored. */
+	int  (*admit)(const struct lane *l, uint64_t bytes, uint64_t frags);
+	/* Takes the frags of *r, and next_seq further; or returns LANE_UNNAMED. */
+	uint64_t (*append)(struct lane *l, struct frags *r);
+	int  (*commit)(struct lane *l, uint64_t now_ms);
+	/* NULL: nothing is ever on its way. */
+	int  (*synced)(struct lane *l, int res, uint64_t now_ms);
+	/* NULL: no buffer is held beyond a commit. */
+	unsigned (*reclaim)(struct lane *l);
+};
+extern const struct lane_ops lane_wal, lane_fsync, lane_none;
+
+struct lane {
+	/* set at open */
+	unsigned	 id;
+	const struct lane_ops *ops;
+	const struct pm_ops  *pm;
+	const struct blk_ops *blk;
+	struct blk_aio	*aio;		/* fsync: before the first append */
+	struct pool	*pool;
+	struct seglog	*seg;
+	struct walfile	*wal;		/* nvmm classes */
+	uint64_t	*ring;		/* written through pm only; NULL: the class has no wal */
+	uint64_t	 entries;
+	uint64_t	 record_max;	/* bytes */
+	uint64_t	 batch_max;	/* fsync: bytes gathered at most; fits an empty segment */
+	uint32_t	 frags_max;	/* of a record; 0: nothing is stored */
+
+	/* the worker's */
+	uint64_t	 next_seq;
+	uint64_t	*stage;		/* [stage_max]; [0] is the CLOCK's place */
+	uint32_t	 nstaged, stage_max;	/* nstaged 0: nothing, else the CLOCK is counted */
+	struct lane_batch batch[2];
+	unsigned	 gather;	/* which batch gathers */
+	bool		 flight;	/* the other one is on its way */
+	bool		 spoiled;	/* fsync: bytes of a write without room are in the way */
+	bool		 full;		/* the active segment does not take what comes next */
+	bool		 turning;	/* fsync: to the next segment, beside the worker */
+	bool		 rests;		/* .. found no room: not again before the next commit but one */
+	bool		 took;		/* the background has something to do, and was not asked yet */
+	uint64_t	 asked_pos;	/* up to here the background was asked to move the words */
+
+	/* the worker writes, others read */
+	_Atomic int	 failed;	/* -errno, for good */
+	_Atomic uint64_t reclaimed_pos;
+	_Atomic uint64_t committed_pos;	/* release after the words are durable */
+	_Atomic uint64_t durable_seq;
+	_Atomic uint64_t records, bytes, commits;
+
+	/* the checkpointer writes (fsync: the worker), others read */
+	_Alignas(64)
+	_Atomic uint64_t settled_pos;	/* release after both copies of the head are durable */
+	_Atomic uint64_t settled_seq;	/* highest sequence in synced segments */
+	_Atomic uint64_t checkpoints, checkpoint_bytes;
+	_Atomic int	 settle_failed;	/* -errno, for good */
+	_Atomic int	 nospace;	/* -ENOSPC, -EDQUOT: there is no room for the next segment */
+	uint64_t	 settle_time_ms;	/* of the batch that settled_pos is in */
+	_Atomic uint64_t passes, turns;	/* FOLLOW_PASS, FOLLOW_TURN */
+
+	struct follow_mark mark[FOLLOW_LEVELS];	/* of durable_seq, settled_seq, passes, turns */
+};
+
+int  lane_init(struct lane *l, const struct lane_params *p);	/* 0, -ENOMEM, -EINVAL */
+void lane_fini(struct lane *l);
+
+/* lane.c for the others: frag nodes back to the pool, with the holds they have or not. */
+void lane_nodes_free(struct pool *p, uint32_t first, bool drop);
+
+#define relaxed(v)		atomic_load_explicit(&(v), memory_order_relaxed)
+#define relaxed_store(v, x)	atomic_store_explicit(&(v), (x), memory_order_relaxed)
+/* One writer: no read-modify-write is needed. */
+#define relaxed_add(v, x)	relaxed_store(v, relaxed(v) + (x))
+
+/* A position as the ring has it: divided once, then counted. */
+struct place { uint64_t slot; unsigned lap; };
+
+static inline struct place place_of(const struct lane *l, uint64_t pos)
+{
+	return (struct place){ pos % l->entries, ent_lap_of(pos, l->entries) };
+}
+
+static inline void place_next(const struct lane *l, struct place *at)
+{
+	if (++at->slot < l->entries)
+		return;
+	at->slot = 0;
+	at->lap = (at->lap + 1) % ENT_LAPS;
+}
+
+static inline bool lane_has_wal(const struct lane *l)
+{
+	return l->ring;
+}
+
+static inline bool lane_stores(const struct lane *l)
+{
+	return l->frags_max;
+}
+
+#endif

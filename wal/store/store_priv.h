@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store_priv.h - what an open store is made of; for store.c, store_read.c and store_watch.c only.
+ *
+ * Everything but what is the checkpointer's, and the atomics here and inside lanes and logs,
+ * is set in store_open and not changed until store_close, so any thread may look at it.
+ */
+#ifndef STORE_STORE_PRIV_H
+#define STORE_STORE_PRIV_H
+
+#include "util/clock.h"
+#include "lane/lane_priv.h"
+#include "recovery/recover.h"
+#include "lane/lane_checkpoint.h"
+#include "files/storefile.h"
+#include "store/store.h"
+
+struct store {
+	enum durability_class cls;
+	const struct pm_ops  *pm;
+	const struct blk_ops *blk;
+	uint64_t (*now_ms)(void);
+	struct clock_watch clock;		/* the checkpointer's: whether things grow old */
+	_Atomic int clock_trust;		/* enum clock_trust, as it was seen last */
+	uint64_t segment_bytes, retain_bytes, retain_ms;
+	struct storefile file;
+	bool		 file_open;
+	struct walfile	*wal;			/* nvmm classes */
+	struct pm_hold	*hold;			/* its lock */
+	struct pm_map	 memory;		/* the pool of the others */
+	uint8_t		*base;			/* the pool */
+	size_t		 base_len;
+	unsigned	 nlanes;		/* with a worker */
+	unsigned	 known;			/* with a log, highest + 1; >= nlanes */
+	struct lane	*lane;			/* [nlanes] */
+	struct pool	*pool;			/* [nlanes] */
+	struct seglog	*log[LANES_MAX];	/* NULL: no such lane */
+	unsigned	 logs;
+	struct lane_checkpoint	*settle;		/* the checkpointer's scratch */
+	struct report report;
+};
+
+#endif

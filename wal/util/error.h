@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * error.h - the errors of our own, beside the system's: the one table of them, with their words.
+ * Functions of wal/ return 0, -errno or one of these; store_strerror() turns any of them into words.
+ *
+ * Damage is no error: it is found, and told in a report (recover.h).
+ */
+#ifndef UTIL_ERROR_H
+#define UTIL_ERROR_H
+
+/* X(name, number, words): the number is below every -errno of the system and stays what it is;
+ * the words stand behind a path and a colon. */
+#define WAL_ERROR_TABLE(X) \
+	X(STORE_EFORMAT, -2001, "not a store, or damaged beyond use") \
+	X(STORE_EVERSION, -2002, "made by a version with another format") \
+	X(STORE_EBYTEORDER, -2003, "made on a machine with another byte order") \
+	X(STORE_EBUSY, -2004, "in use by another process") \
+	/* the store has a WAL attached that was not given or not found */ \
+	X(STORE_EWALMISSING, -2005, "the attached wal is missing") \
+	X(STORE_EMISMATCH, -2006, "belongs to another store") \
+	/* of a folder that is opened for reading only */ \
+	X(STORE_ENODIR, -2007, "no store there") \
+	X(STORE_EWEAK, -2008, "the place cannot give the class asked for") \
+	/* recovery needs that room; it may be tried again */ \
+	X(STORE_ENOROOM, -2009, "no room on the disk for what recovery has to write") \
+	X(STORE_EGONE, -2010, "its file was removed or replaced while it was in use") \
+	/* something else has the file's name */ \
+	X(STORE_ENOTFILE, -2011, \
+	  "not a regular file (but a link, a folder, a pipe or a device), so it is left alone") \
+	X(STORE_ELINKED, -2012, \
+	  "the file has another name (a hard link), under which it would be written too: " \
+	  "remove that name, or copy the file and put the copy in its place") \
+	/* something else has the folder's name: a file, or a link to a folder */ \
+	X(STORE_ENOTDIR, -2013, "not a folder (a link to one is not followed here)") \
+	/* the segment can be read by now, but only a start looks where the lane ends */ \
+	X(STORE_EASIDE, -2014, \
+	  "it could not be read when the server was started, and where it ends only a start finds " \
+	  "out: start it again")
+
+enum {
+#define WAL_ERROR_NUMBER(name, number, words) name = (number),
+	WAL_ERROR_TABLE(WAL_ERROR_NUMBER)
+#undef WAL_ERROR_NUMBER
+};
+
+/* The words of one of these or of a -errno; never NULL.  Of a -errno they are strerror()'s: valid
+ * until the thread's next call. */
+const char *store_strerror(int err);
+
+#endif
