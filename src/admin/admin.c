@@ -28,11 +28,11 @@
 #include <unistd.h>
 
 #include "admin/admin_reply.h"
+#include "admin/readback.h"
 #include "base/diag.h"
 #include "base/must.h"
 #include "base/now.h"
 #include "base/queue.h"
-#include "admin/readback.h"
 #include "www/page.h"
 
 #define TROUBLE_MS	5000	/* what could not be read is tried again */

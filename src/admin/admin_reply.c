@@ -2,9 +2,9 @@
 /* admin_reply.c - see admin_reply.h. */
 #include "admin/admin_reply.h"
 
-#include "http/head.h"
 #include "base/now.h"
 #include "base/status.h"
+#include "http/head.h"
 
 enum admin_reply_framing admin_reply_head(struct text *t, const struct admin_reply *a,
 					  const struct admin_client *k, bool *close)

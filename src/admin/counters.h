@@ -17,8 +17,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "ring/ring.h"
 #include "base/status.h"
+#include "ring/ring.h"
 
 /*
  * X(field, metric, labels, type, help).  Rows with the same metric name stand

@@ -11,8 +11,8 @@
 
 #include "base/disk.h"
 #include "base/now.h"
-#include "util/std.h"
 #include "store/store.h"
+#include "util/std.h"
 
 /* X(field of struct store_lane_stats, metric, type, help) */
 #define LANE_TABLE(X) \

@@ -9,8 +9,8 @@
 #ifndef ADMIN_METRICS_H
 #define ADMIN_METRICS_H
 
-#include "admin/admin_reply.h"
 #include "admin/admin.h"
+#include "admin/admin_reply.h"
 
 /* metrics_text() and stats_json() are declared by admin.h, which takes them from endpoint.h. */
 

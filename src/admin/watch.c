@@ -13,9 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "admin/health.h"
 #include "base/diag.h"
 #include "base/disk.h"
-#include "admin/health.h"
 #include "util/std.h"
 
 #define LOOK_MS 250u

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "format/json.h"
 #include "base/must.h"
 #include "base/status.h"
+#include "format/json.h"
 
 static char *head_put(char *o, const char *s, size_t n)
 {

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "base/must.h"
-#include "util/mutant.h"
 #include "ring/ring_conn.h"
+#include "util/mutant.h"
 
 int rtable_init(struct rtable *t, uint32_t max)
 {

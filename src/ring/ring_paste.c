@@ -42,10 +42,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kmod/uapi/paste.h"
 #include "base/diag.h"
 #include "base/must.h"
 #include "base/now.h"
+#include "kmod/uapi/paste.h"
 #include "ring/ring_conn.h"
 
 #define WINDOW		1024u

@@ -58,9 +58,9 @@
 #include <unistd.h>
 
 #include "base/must.h"
-#include "util/mutant.h"
 #include "base/now.h"
 #include "ring/ring_conn.h"
+#include "util/mutant.h"
 
 #define SQ_ENTRIES	1024u
 #define CQ_ENTRIES	8192u

@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/diag.h"
 #include "admin/health.h"
+#include "base/diag.h"
 #include "base/now.h"
 #include "store/store.h"
 

@@ -7,12 +7,12 @@
 
 #include <string.h>
 
+#include "admin/admin.h"
 #include "admin/admin_slots.h"
 #include "admin/counters.h"
 #include "base/must.h"
-#include "util/mutant.h"
-#include "admin/admin.h"
 #include "server/worker.h"
+#include "util/mutant.h"
 
 void conn_open(struct worker *w, uint32_t handle, unsigned listener)
 {

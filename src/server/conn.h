@@ -19,10 +19,10 @@
 #include <sys/queue.h>
 
 #include "admin/admin_slots.h"
-#include "http/http.h"
-#include "lane/pool.h"
-#include "http/reply.h"
 #include "base/timers.h"
+#include "http/http.h"
+#include "http/reply.h"
+#include "lane/pool.h"
 
 struct worker;
 struct worker_env;

@@ -9,8 +9,8 @@
  * something (a commit, a piece of the admin thread's) there is no deadline.  The connection's timer
  * is for the earlier of the first and one of the others.
  */
-#include "server/conn_priv.h"
 #include "base/must.h"
+#include "server/conn_priv.h"
 #include "server/worker.h"
 
 /* ---- of the output ---- */

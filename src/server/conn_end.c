@@ -8,13 +8,13 @@
  *	conn_cut	the same, for a client that does not take its replies: a reset
  *	conn_closed	the ring has let go of it: the last that is done for a connection
  */
-#include "server/conn_priv.h"
-#include "admin/counters.h"
-#include "server/ingest.h"
-#include "base/must.h"
-#include "util/mutant.h"
 #include "admin/admin.h"
+#include "admin/counters.h"
+#include "base/must.h"
+#include "server/conn_priv.h"
+#include "server/ingest.h"
 #include "server/worker.h"
+#include "util/mutant.h"
 
 #define LINGER_MS	2000u		/* after FIN, for the client's own */
 #define LINGER_MORE_MS	5000u		/* when it is still sending: for so much of it as body-rate wants */

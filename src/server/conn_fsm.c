@@ -6,16 +6,16 @@
 #include <errno.h>
 #include <string.h>
 
+#include "admin/admin.h"
 #include "admin/admin_slots.h"
-#include "server/conn_priv.h"
 #include "admin/counters.h"
 #include "admin/endpoint.h"
 #include "admin/health.h"
-#include "server/ingest.h"
 #include "base/must.h"
-#include "util/mutant.h"
-#include "admin/admin.h"
+#include "server/conn_priv.h"
+#include "server/ingest.h"
 #include "server/worker.h"
+#include "util/mutant.h"
 
 /* So many bytes of a refused request are read and thrown away, for the connection to be kept. */
 #define DISCARD_MAX	(256u << 10)

@@ -16,15 +16,15 @@
 
 #include <errno.h>
 
-#include "server/conn.h"
 #include "admin/counters.h"
-#include "base/diag.h"
 #include "admin/health.h"
+#include "base/diag.h"
 #include "base/must.h"
-#include "util/mutant.h"
 #include "base/now.h"
+#include "server/conn.h"
 #include "server/refusal.h"
 #include "server/worker.h"
+#include "util/mutant.h"
 
 /* r: why the lane did not take it, or is not asked: -errno of lane_admit or lane_add. */
 static int ingest_refuse(struct worker *w, int r, const char **why)

@@ -24,15 +24,15 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "admin/admin.h"
 #include "admin/admin_slots.h"
-#include "server/checkpoint.h"
+#include "admin/health.h"
 #include "base/diag.h"
 #include "base/fault.h"
-#include "admin/health.h"
-#include "server/ingest.h"
 #include "base/must.h"
 #include "base/now.h"
-#include "admin/admin.h"
+#include "server/checkpoint.h"
+#include "server/ingest.h"
 
 #define EVENTS_MAX	512u
 #define RESERVE_MAX	32u

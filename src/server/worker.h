@@ -23,12 +23,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server/conn.h"
 #include "admin/counters.h"
+#include "base/timers.h"
 #include "http/http.h"
 #include "http/reply.h"
 #include "ring/ring.h"
-#include "base/timers.h"
+#include "server/conn.h"
 #include "store/store.h"
 
 struct admin;

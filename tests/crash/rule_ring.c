@@ -16,8 +16,8 @@
 #include "lane/lane.h"
 #include "ring/ring_conn.h"
 #include "rule.h"
-#include "store/store.h"
 #include "server/worker.h"
+#include "store/store.h"
 
 #define STUCK 20000u		/* turns without an end */
 

@@ -20,15 +20,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../sim/pm_sim.h"
 #include "admin/counters.h"
 #include "admin/health.h"
 #include "model.h"
-#include "../sim/pm_sim.h"
-#include "tool/rec_tool.h"
 #include "rule.h"
 #include "segment/segment.h"
-#include "store/store.h"
 #include "server/worker.h"
+#include "store/store.h"
+#include "tool/rec_tool.h"
 
 #define BUFS	64u
 #define BUF	2048u

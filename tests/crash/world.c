@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "../unit/blk_path.h"
-#include "world.h"
 #include "segment/segment.h"
+#include "world.h"
 
 static uint64_t clock_ms;	/* a test has one thread, and the clock only has to rise */
 

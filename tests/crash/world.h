@@ -10,10 +10,10 @@
 #define CRASH_WORLD_H
 
 #include "../sim/blk_sim.h"
-#include "model.h"
 #include "../sim/pm_sim.h"
-#include "tool/rec_tool.h"
+#include "model.h"
 #include "store/store.h"
+#include "tool/rec_tool.h"
 
 #define WORLD_STORE	"/store"
 #define WORLD_NVMM	"/nvmm"

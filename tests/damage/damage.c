@@ -28,11 +28,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "files/walfile.h"
 #include "format/codec.h"
 #include "kinds.h"
 #include "lane/scan.h"
 #include "segment/seg_scan.h"
-#include "files/walfile.h"
 
 #define PLACES_MAX 1024
 

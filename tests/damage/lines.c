@@ -20,9 +20,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "files/walfile.h"
 #include "kinds.h"
 #include "lane/scan.h"
-#include "files/walfile.h"
 
 #define LINE		64u
 #define WAL_PATH	WORLD_NVMM "/wal"

@@ -6,8 +6,8 @@
  * that the record was taken apart into, byte for byte; it must not depend on the sizes
  * of the pieces, nor on whether the body is there at first or comes in parts.
  */
-#include "fuzz.h"
 #include "format/json.h"
+#include "fuzz.h"
 
 struct line {
 	char  *p;

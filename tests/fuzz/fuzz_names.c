@@ -8,10 +8,10 @@
  */
 #include <inttypes.h>
 
+#include "admin/readback.h"
 #include "fake_store.h"
 #include "fuzz.h"
 #include "http/head.h"
-#include "admin/readback.h"
 
 static void check_name(const struct read_name *n, const char *rest)
 {

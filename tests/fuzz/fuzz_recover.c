@@ -16,12 +16,12 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "files/storefile.h"
 #include "format/codec.h"
 #include "fuzz.h"
+#include "segment/seg_scan.h"
 #include "tool/rec_tool.h"
 #include "tool/report.h"
-#include "segment/seg_scan.h"
-#include "files/storefile.h"
 #include "world.h"
 
 #define BASES	6u

@@ -10,8 +10,8 @@
  */
 #include <stddef.h>
 
-#include "fuzz.h"
 #include "../../kmod/ring.h"
+#include "fuzz.h"
 
 struct world {
 	struct paste_shared *s;

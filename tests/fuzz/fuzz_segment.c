@@ -12,11 +12,11 @@
 #include <errno.h>
 
 #include "../sim/blk_sim.h"
-#include "util/crc32c.h"
 #include "fuzz.h"
 #include "segment/seg_read.h"
 #include "segment/seg_scan.h"
 #include "store/store.h"
+#include "util/crc32c.h"
 
 #define DIR	"/l"
 #define LANE	7u

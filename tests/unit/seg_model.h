@@ -18,12 +18,12 @@
 
 #include <cmocka.h>
 
-#include "blk_path.h"
 #include "../sim/blk_sim.h"
-#include "util/crc32c.h"
+#include "blk_path.h"
 #include "segment/seg_scan.h"
 #include "segment/segment.h"
 #include "store/store.h"
+#include "util/crc32c.h"
 
 #define LANE_DIR "/s/log/007"
 #define LANE 7

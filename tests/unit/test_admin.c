@@ -20,13 +20,13 @@
 
 #include <cmocka.h>
 
-#include "base/diag.h"
+#include "../../www/page.h"
 #include "admin/endpoint.h"
-#include "fake_store.h"
-#include "http/head.h"
+#include "base/diag.h"
 #include "base/must.h"
 #include "base/now.h"
-#include "../../www/page.h"
+#include "fake_store.h"
+#include "http/head.h"
 
 static const struct head_common common = {
 	.class = "fsync", .fields = "Pasted-Class: fsync\r\n", .fields_len = sizeof("Pasted-Class: fsync\r\n") - 1,

@@ -4,9 +4,9 @@
  * that is the test's: pieces in order and behind what was asked before, who waits for a slot
  * and for how long, whose slot is taken, and that each request is ended once.
  */
+#include "admin/admin.h"
 #include "admin/admin_slots.h"
 #include "admin/endpoint.h"
-#include "admin/admin.h"
 #include "worker_world.h"
 
 #define SLOTS 6u

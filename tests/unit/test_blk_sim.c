@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "blk_path.h"
 #include "../sim/blk_sim.h"
+#include "blk_path.h"
 #include "store/store.h"
 
 static int put(const struct blk_ops *blk, struct blk_file *f, const void *p, size_t n, uint64_t off)

@@ -24,8 +24,8 @@
 
 #include <cmocka.h>
 
-#include "base/diag.h"
 #include "admin/health.h"
+#include "base/diag.h"
 #include "store/store.h"
 
 #define BEGIN_MS 1000000u

@@ -23,11 +23,11 @@
 
 #include <cmocka.h>
 
+#include "files/walfile.h"
 #include "format/format.h"
 #include "media/pm.h"
 #include "sh.h"
 #include "store/store.h"
-#include "files/walfile.h"
 
 static char root[] = "/tmp/test_dax.XXXXXX";
 

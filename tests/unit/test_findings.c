@@ -16,9 +16,9 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
-#include "util/crc32c.h"
-#include "segment/segment.h"
 #include "files/storefile.h"
+#include "segment/segment.h"
+#include "util/crc32c.h"
 
 static struct world x;
 static struct model model;

@@ -19,13 +19,13 @@
 #include <cmocka.h>
 
 #include "../sim/blk_sim.h"
+#include "../sim/pm_sim.h"
 #include "admin/counters.h"
 #include "admin/health.h"
-#include "../sim/pm_sim.h"
 #include "ring/ring.h"
 #include "segment/segment.h"
-#include "store/store.h"
 #include "server/worker.h"
+#include "store/store.h"
 
 #define BUFS	64u
 #define BUF	2048u

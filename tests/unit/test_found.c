@@ -15,10 +15,10 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
-#include "util/crc32c.h"
+#include "files/storefile.h"
 #include "segment/seg_scan.h"
 #include "segment/segment.h"
-#include "files/storefile.h"
+#include "util/crc32c.h"
 
 #define BYTES (64u << 10)
 

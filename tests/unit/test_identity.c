@@ -14,12 +14,12 @@
 #include <cmocka.h>
 
 #include "../sim/blk_sim.h"
-#include "util/crc32c.h"
 #include "../sim/pm_sim.h"
+#include "files/storefile.h"
 #include "segment/seg_scan.h"
 #include "segment/segment.h"
-#include "files/storefile.h"
 #include "store/store.h"
+#include "util/crc32c.h"
 
 #define FILE_PATH "/s/store"
 

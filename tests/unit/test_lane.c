@@ -16,12 +16,12 @@
 #include <cmocka.h>
 
 #include "../sim/blk_sim.h"
-#include "format/codec.h"
 #include "../sim/pm_sim.h"
+#include "format/codec.h"
+#include "lane/lane_checkpoint.h"
 #include "lane/scan.h"
 #include "segment/seg_read.h"
 #include "segment/seg_scan.h"
-#include "lane/lane_checkpoint.h"
 #include "store/store.h"
 
 #define LOG_DIR "/log"

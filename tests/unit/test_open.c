@@ -18,10 +18,10 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
-#include "util/crc32c.h"
+#include "files/storefile.h"
 #include "segment/segment.h"
 #include "sh.h"
-#include "files/storefile.h"
+#include "util/crc32c.h"
 
 static struct world x;
 static struct model model;

@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
-#include "tool/progress.h"
 #include "recovery/recover.h"
-#include "tool/report.h"
 #include "store/store.h"
+#include "tool/progress.h"
+#include "tool/report.h"
 
 static bool possible(const struct rec_facts *f)
 {

@@ -12,10 +12,10 @@
 
 #include <cmocka.h>
 
-#include "server/conn.h"
 #include "admin/counters.h"
-#include "server/ingest.h"
 #include "lane/lane.h"
+#include "server/conn.h"
+#include "server/ingest.h"
 #include "server/refusal.h"
 #include "server/worker.h"
 

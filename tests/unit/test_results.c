@@ -15,11 +15,11 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
+#include "files/storefile.h"
 #include "format/codec.h"
-#include "util/crc32c.h"
 #include "lane/lane_priv.h"
 #include "segment/seg_scan.h"
-#include "files/storefile.h"
+#include "util/crc32c.h"
 
 struct fixture {
 	struct world x;

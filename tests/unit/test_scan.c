@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
+#include "../sim/pm_sim.h"
 #include "format/codec.h"
 #include "recovery/rec_priv.h"
-#include "../sim/pm_sim.h"
 
 #define ENTRIES 64u
 #define LANE 1u

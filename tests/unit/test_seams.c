@@ -22,8 +22,8 @@
 
 #include <cmocka.h>
 
-#include "media/blk.h"
 #include "blk_path.h"
+#include "media/blk.h"
 #include "media/pm.h"
 #include "store/store.h"
 

@@ -16,11 +16,11 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
-#include "util/crc32c.h"
-#include "tool/report.h"
+#include "files/storefile.h"
 #include "segment/seg_scan.h"
 #include "segment/segment.h"
-#include "files/storefile.h"
+#include "tool/report.h"
+#include "util/crc32c.h"
 
 struct fixture {
 	struct world x;

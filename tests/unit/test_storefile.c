@@ -17,12 +17,12 @@
 
 #include <cmocka.h>
 
-#include "blk_path.h"
 #include "../sim/blk_sim.h"
-#include "util/crc32c.h"
-#include "segment/segment.h"
+#include "blk_path.h"
 #include "files/storefile.h"
+#include "segment/segment.h"
 #include "store/store.h"
+#include "util/crc32c.h"
 
 static const struct storefile_block fresh = { .segment_bytes = 64u << 20, .class = CLASS_FSYNC,
 	.created_ms = 12345 };

@@ -16,9 +16,9 @@
 
 #include <cmocka.h>
 
+#include "../sim/pm_sim.h"
 #include "files/bond.h"
 #include "format/codec.h"
-#include "../sim/pm_sim.h"
 #include "store/store.h"
 
 #define DIR_NAME "/pm"

@@ -25,9 +25,9 @@
 
 #include <cmocka.h>
 
+#include "admin/health.h"
 #include "base/diag.h"
 #include "base/disk.h"
-#include "admin/health.h"
 #include "util/std.h"
 
 static sem_t go, back;

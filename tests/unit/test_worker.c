@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 
 #include "admin/admin_slots.h"
-#include "server/checkpoint.h"
 #include "base/diag.h"
 #include "base/fault.h"
+#include "server/checkpoint.h"
 #include "worker_world.h"
 
 #define GET_LIVE "GET /-/livez HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -27,12 +27,12 @@
 #include <unistd.h>
 
 #include "../sim/blk_sim.h"
-#include "admin/health.h"
 #include "../sim/pm_sim.h"
+#include "admin/health.h"
 #include "ring/ring_conn.h"
 #include "segment/segment.h"
-#include "store/store.h"
 #include "server/worker.h"
+#include "store/store.h"
 
 #define BUFS	64u
 #define WINDOW	512u	/* the most that a life has */

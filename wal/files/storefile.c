@@ -16,11 +16,11 @@
 #include <string.h>
 
 #include "files/bond.h"
-#include "util/dice.h"
+#include "segment/seg_scan.h"
 #include "util/crc32c.h"
+#include "util/dice.h"
 #include "util/error.h"
 #include "util/mutant.h"
-#include "segment/seg_scan.h"
 
 #define COPY_A 0u
 #define COPY_B 4096u

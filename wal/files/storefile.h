@@ -13,8 +13,8 @@
 
 #include <stdbool.h>
 
-#include "media/blk.h"
 #include "format/format.h"
+#include "media/blk.h"
 
 struct storefile {
 	const struct blk_ops *blk;

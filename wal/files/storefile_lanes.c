@@ -15,9 +15,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "files/storefile.h"
 #include "util/crc32c.h"
 #include "util/mutant.h"
-#include "files/storefile.h"
 
 #define NUMBER_MAX (1ull << 62)
 

@@ -12,11 +12,11 @@
 #include <sys/stat.h>
 
 #include "files/bond.h"
+#include "files/walfile.h"
 #include "format/codec.h"
 #include "media/dax.h"
 #include "util/error.h"
 #include "util/mutant.h"
-#include "files/walfile.h"
 
 #define SUPERS_BYTES (2 * WAL_PAGE)
 #define WAL_LINE 64u

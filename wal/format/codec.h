@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "util/crc32c.h"
 #include "format/format.h"
+#include "util/crc32c.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the durable formats are little-endian and are used in place"

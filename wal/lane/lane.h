@@ -32,8 +32,8 @@
 #ifndef LANE_LANE_H
 #define LANE_LANE_H
 
-#include "media/blk.h"
 #include "lane/pool.h"
+#include "media/blk.h"
 
 struct lane;
 

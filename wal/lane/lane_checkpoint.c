@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lane/lane_checkpoint.h"
 #include "lane/lane_priv.h"
 #include "util/mutant.h"
-#include "lane/lane_checkpoint.h"
 
 struct lane_checkpoint {
 	struct seg_batch *to;

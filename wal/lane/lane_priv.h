@@ -25,13 +25,13 @@
 #include <stdatomic.h>
 #include <sys/uio.h>
 
+#include "files/walfile.h"
 #include "format/codec.h"
-#include "lane/follow.h"
 #include "format/format.h"
+#include "lane/follow.h"
 #include "lane/lane.h"
 #include "media/pm.h"
 #include "segment/segment.h"
-#include "files/walfile.h"
 
 #define LANE_BATCH_RECS	4096u
 #define LANE_BATCH_BYTES (8u << 20)

@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "format/codec.h"
-#include "util/mutant.h"
 #include "lane/scan.h"
+#include "util/mutant.h"
 
 #define NOWHERE	UINT64_MAX
 /* Candidate numbers tried in all, so that no image can make a scan take for ever. */

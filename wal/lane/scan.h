@@ -16,8 +16,8 @@
 #ifndef LANE_SCAN_H
 #define LANE_SCAN_H
 
-#include "lane/pool.h"
 #include "files/walfile.h"
+#include "lane/pool.h"
 
 enum scan_kind { SCAN_END, SCAN_RECORD, SCAN_DAMAGE };
 

@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "media/pm.h"
 #include "util/error.h"
 #include "util/mutant.h"
-#include "media/pm.h"
 
 struct pm_hold {
 	int at;			/* the folder or the node */

@@ -26,11 +26,11 @@
 
 #include <libpmem.h>
 
-#include "media/dax.h"
-#include "util/error.h"
 #include "format/format.h"
-#include "util/mutant.h"
+#include "media/dax.h"
 #include "media/pm.h"
+#include "util/error.h"
+#include "util/mutant.h"
 
 #ifndef MAP_SHARED_VALIDATE
 #define MAP_SHARED_VALIDATE 0x03

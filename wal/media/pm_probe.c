@@ -15,8 +15,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "media/dax.h"
 #include "format/format.h"
+#include "media/dax.h"
 #include "media/place.h"
 #include "media/pm.h"
 

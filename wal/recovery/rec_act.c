@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/crc32c.h"
-#include "util/mutant.h"
 #include "recovery/rec_priv.h"
 #include "segment/seg_read.h"
+#include "util/crc32c.h"
+#include "util/mutant.h"
 
 /* What the first segments of all lanes take together, where records are small enough. */
 #define FIRST_ALL (512u << 20)

@@ -13,8 +13,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "util/mutant.h"
 #include "recovery/rec_priv.h"
+#include "util/mutant.h"
 
 /* The numbers of the hole, and whether it explains itself: a header is written again at open
  * and needs no frame. */

@@ -16,13 +16,13 @@
 #ifndef RECOVERY_REC_PRIV_H
 #define RECOVERY_REC_PRIV_H
 
-#include "util/error.h"
-#include "recovery/recover.h"
-#include "lane/scan.h"
-#include "segment/seg_scan.h"
-#include "segment/segment.h"
 #include "files/storefile.h"
 #include "files/walfile.h"
+#include "lane/scan.h"
+#include "recovery/recover.h"
+#include "segment/seg_scan.h"
+#include "segment/segment.h"
+#include "util/error.h"
 
 #define REC_NO_CUT	SIZE_MAX
 

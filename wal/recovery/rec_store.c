@@ -22,8 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/mutant.h"
 #include "recovery/rec_priv.h"
+#include "util/mutant.h"
 
 #define REC_SEGMENT_BYTES (64ull << 20)	/* where no segment says how large they are */
 #define VOTES 16u		/* identities that are counted; more are as good as none */

@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "util/error.h"
 #include "recovery/rec_table.h"
+#include "util/error.h"
 
 #define M(n)	(1u << (n))
 #define ANY	0xffu

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 
 #include "files/bond.h"
+#include "recovery/rec_priv.h"
 #include "util/crc32c.h"
 #include "util/mutant.h"
-#include "recovery/rec_priv.h"
 
 #define BATCH_BYTES	(4u << 20)
 #define BATCH_RECS	4096u

@@ -16,8 +16,8 @@
 #include <string.h>
 
 #include "files/bond.h"
-#include "util/mutant.h"
 #include "recovery/rec_priv.h"
+#include "util/mutant.h"
 
 int rec_fail(struct rec *r, int err, const char *fmt, ...)
 {

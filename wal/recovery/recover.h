@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "format/absent.h"
 #include "media/pm.h"
 #include "recovery/rec_table.h"
-#include "format/absent.h"
 
 enum rec_place { RP_NOWHERE, RP_STORE, RP_SEGMENT, RP_WAL_SUPER, RP_WAL_HEAD, RP_WAL_RING };
 enum rec_state {

@@ -18,9 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "segment/seg_scan.h"
 #include "util/crc32c.h"
 #include "util/mutant.h"
-#include "segment/seg_scan.h"
 
 #define PIECE (64u << 10)
 

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/mutant.h"
 #include "segment/segment_priv.h"
+#include "util/mutant.h"
 
 int seg_batch_new(struct seg_batch **b)
 {

@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "segment/segment_priv.h"
 #include "util/crc32c.h"
 #include "util/mutant.h"
-#include "segment/segment_priv.h"
 
 /* A window holds a frame's header and SEG_READ_HAVE bytes. */
 #define READ_BYTES (68u << 10)

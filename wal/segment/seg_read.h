@@ -15,8 +15,8 @@
 
 #include <stdint.h>
 
-#include "format/format.h"
 #include "format/absent.h"
+#include "format/format.h"
 #include "segment/segment.h"
 
 #define SEG_INDEX_EVERY	64u

@@ -34,8 +34,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "media/blk.h"
 #include "format/format.h"
+#include "media/blk.h"
 
 /* ---- codec: all checks of a header, none of its place among others ---- */
 void seg_header_encode(struct seg_header *h);		/* fills magic, version, crc .. */

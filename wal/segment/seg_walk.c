@@ -8,8 +8,8 @@
  * and nothing else; and so is what a file that was cut while it is in use does not have any
  * more.
  */
-#include "util/error.h"
 #include "segment/seg_scan.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "util/crc32c.h"
 #include "segment/seg_read.h"
 #include "segment/segment_priv.h"
+#include "util/crc32c.h"
 
 struct why {
 	struct seglog *s;

@@ -17,12 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "segment/segment_priv.h"
 #include "util/clock.h"
 #include "util/crc32c.h"
 #include "util/dice.h"
 #include "util/error.h"
 #include "util/mutant.h"
-#include "segment/segment_priv.h"
 
 #define COPY_BYTES (1u << 20)
 

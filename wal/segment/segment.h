@@ -26,9 +26,9 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "format/format.h"
 #include "media/blk.h"
 #include "segment/floor.h"
-#include "format/format.h"
 
 struct seglog;
 struct seg_lane;		/* seg_scan.h, as is */

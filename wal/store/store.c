@@ -24,9 +24,9 @@
 #include <string.h>
 
 #include "files/bond.h"
-#include "util/mutant.h"
 #include "recovery/rec_priv.h"
 #include "store/store_priv.h"
+#include "util/mutant.h"
 
 #define ENTRIES_MIN	64u
 #define ENTRIES_PER_BUF	4u	/* so the buffers run out before the words */

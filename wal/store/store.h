@@ -10,16 +10,16 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include "format/absent.h"
+#include "format/format.h"
+#include "lane/follow.h"
+#include "lane/lane.h"
+#include "lane/pool.h"
 #include "media/blk.h"
+#include "media/pm.h"
+#include "segment/floor.h"
 #include "util/clock.h"
 #include "util/error.h"
-#include "segment/floor.h"
-#include "lane/follow.h"
-#include "format/format.h"
-#include "lane/lane.h"
-#include "media/pm.h"
-#include "lane/pool.h"
-#include "format/absent.h"
 
 struct report;		/* recover.h: what was found and done */
 

@@ -8,12 +8,12 @@
 #ifndef STORE_STORE_PRIV_H
 #define STORE_STORE_PRIV_H
 
-#include "util/clock.h"
+#include "files/storefile.h"
+#include "lane/lane_checkpoint.h"
 #include "lane/lane_priv.h"
 #include "recovery/recover.h"
-#include "lane/lane_checkpoint.h"
-#include "files/storefile.h"
 #include "store/store.h"
+#include "util/clock.h"
 
 struct store {
 	enum durability_class cls;

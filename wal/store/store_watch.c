@@ -24,8 +24,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "util/mutant.h"
 #include "store/store_priv.h"
+#include "util/mutant.h"
 
 static void fail_lane(struct lane *l)
 {

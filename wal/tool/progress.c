@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "util/clock.h"
 #include "tool/progress.h"
+#include "util/clock.h"
 #include "util/std.h"
 
 #define QUIET_MS	1000u	/* shorter work shows nothing */

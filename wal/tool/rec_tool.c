@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/clock.h"
 #include "recovery/rec_priv.h"
 #include "tool/rec_tool.h"
+#include "util/clock.h"
 
 static struct rec *rec_of(const struct rec_tool *t, struct report *rep, bool read_only)
 {

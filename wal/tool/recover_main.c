@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 #include "format/json.h"
+#include "store/store.h"
 #include "tool/progress.h"
 #include "tool/rec_tool.h"
 #include "tool/report.h"
 #include "util/std.h"
-#include "store/store.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "0"

@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "util/error.h"
 #include "format/json.h"
 #include "tool/report.h"
+#include "util/error.h"
 
 struct total {
 	uint64_t lanes, records, bytes, replay_records, replay_bytes;
