@@ -224,7 +224,7 @@ static bool follow_settled(struct req *r)
 		return true;
 	r->settled.wake = wake_settled;
 	r->settled.arg = r->s;
-	return wal_follow(r->s->env.store, r->read.name.lane, FOLLOW_SETTLED, r->read.awaits,
+	return store_follow(r->s->env.store, r->read.name.lane, FOLLOW_SETTLED, r->read.awaits,
 			  &r->settled) != 0;
 }
 

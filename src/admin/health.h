@@ -48,7 +48,7 @@ enum health_condition {
 
 struct health {				/* all zero: ready */
 	uint32_t set;			/* bit per condition */
-	int32_t  err[HEALTH_CONDITIONS];	/* 0 or -errno (or WAL_E*) */
+	int32_t  err[HEALTH_CONDITIONS];	/* 0 or -errno (or STORE_E*) */
 	uint64_t done, total;		/* of recovery, bytes; total 0: unknown */
 	unsigned silent_ms;		/* how long the disk has not answered */
 };

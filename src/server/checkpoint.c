@@ -240,7 +240,7 @@ static void *checkpointer_run(void *arg)
 		do {
 			r = store_background(c->store, c->slice_bytes);
 			checkpointer_look(c);		/* the next one may succeed, and hide it */
-			if (!wal_passed(c->store) && r > 0)
+			if (!store_passed(c->store) && r > 0)
 				nap();
 		} while (r > 0 && !atomic_load(&c->stop));
 		c->failing |= r < 0;		/* other lanes may have been left in the middle */

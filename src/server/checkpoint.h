@@ -8,7 +8,7 @@
  * runs low or has begun to use the segment that was prepared, or for a reader who waits.
  * Nothing but the promise of checkpoint-interval itself waits for the interval; what failed
  * is tried again each second.  It never makes a worker wait: what it has done shows in the
- * lane (lane_reclaim, lane_commit), and whoever follows the lane is woken (wal_follow).
+ * lane (lane_reclaim, lane_commit), and whoever follows the lane is woken (store_follow).
  */
 #ifndef SERVER_CHECKPOINT_H
 #define SERVER_CHECKPOINT_H

@@ -122,7 +122,7 @@ void conn_closed(struct worker *w, struct conn *c);
 void conn_timeout(struct worker *w, struct conn *c);
 
 /* The admin thread has made the next piece of the answer. */
-void conn_service_ready(struct worker *w, struct conn *c);
+void conn_admin_ready(struct worker *w, struct conn *c);
 /* Whether the connection has requests in our buffers, and the client has taken none of its replies
  * for ns.  false while a piece of the admin thread's answer is on its way: on a slow link that takes
  * longer, and of such connections there are no more than the admin thread has slots. */

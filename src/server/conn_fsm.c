@@ -573,7 +573,7 @@ bool conn_step_ADMIN(struct worker *w, struct conn *c)
 	return false;
 }
 
-void conn_service_ready(struct worker *w, struct conn *c)
+void conn_admin_ready(struct worker *w, struct conn *c)
 {
 	if (!c->status_counted)
 		count_status(w->count, c->admin->status);

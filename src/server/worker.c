@@ -84,11 +84,11 @@ static void log_moved(struct follower *f)
 /* Waits until the lane's level has moved.  True: it has, meanwhile. */
 static bool follow_next(struct worker *w, enum follow_level level, struct follower *f)
 {
-	uint64_t next = wal_reached(w->env->store, w->index, level) + 1;
+	uint64_t next = store_reached(w->env->store, w->index, level) + 1;
 
 	f->wake = log_moved;
 	f->arg = w;
-	return !wal_follow(w->env->store, w->index, level, next, f);
+	return !store_follow(w->env->store, w->index, level, next, f);
 }
 
 /* Before the commit of this turn, which looks at the age of the segment. */
@@ -161,7 +161,7 @@ static void admin_pieces(struct worker *w, struct admin *s)
 		struct conn *c = &w->conns[r->conn];
 
 		must(c->magic == CONN_MAGIC && c->gen == r->conn_gen && c->admin == r);
-		conn_service_ready(w, c);
+		conn_admin_ready(w, c);
 	}
 }
 

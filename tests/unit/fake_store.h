@@ -208,7 +208,7 @@ bool store_unsettled(const struct store *w, unsigned lane, uint64_t seq)
 	       seq > fake.settled[lane];
 }
 
-int wal_follow(struct store *w, unsigned lane, enum follow_level level, uint64_t seq, struct follower *f)
+int store_follow(struct store *w, unsigned lane, enum follow_level level, uint64_t seq, struct follower *f)
 {
 	(void)w;
 	if (level != FOLLOW_SETTLED || lane >= FAKE_LANES)

@@ -190,7 +190,7 @@ void store_watch(struct store *w, struct store_watch *x)
 	*x = the.files;
 }
 
-unsigned wal_passed(struct store *w)
+unsigned store_passed(struct store *w)
 {
 	unsigned n = the.followers;
 

@@ -1880,16 +1880,16 @@ static void followers(struct fixture *f, enum durability_class cls)
 	put(f, 1, 100);
 	for (unsigned i = 0; i < 2; i++)
 		for (enum follow_level l = 0; l < FOLLOW_LEVELS; l++) {
-			uint64_t at = wal_reached(f->x.w, i, l);
+			uint64_t at = store_reached(f->x.w, i, l);
 
 			fo[i][l].wake = count_wake;
 			fo[i][l].arg = &woken[i][l];
 			assert_int_equal(at, i == 1 && (l == FOLLOW_DURABLE || (l == FOLLOW_SETTLED && fsync)));
-			assert_int_equal(wal_follow(f->x.w, i, l, at, &fo[i][l]), 0);
-			assert_int_equal(wal_follow(f->x.w, i, l, at + 2 - (l == FOLLOW_PASS), &fo[i][l]), 1);
+			assert_int_equal(store_follow(f->x.w, i, l, at, &fo[i][l]), 0);
+			assert_int_equal(store_follow(f->x.w, i, l, at + 2 - (l == FOLLOW_PASS), &fo[i][l]), 1);
 		}
-	assert_int_equal(wal_follow(f->x.w, 2, FOLLOW_DURABLE, 1, &fo[0][0]), -ENOENT);
-	assert_int_equal(wal_reached(f->x.w, 2, FOLLOW_DURABLE), 0);
+	assert_int_equal(store_follow(f->x.w, 2, FOLLOW_DURABLE, 1, &fo[0][0]), -ENOENT);
+	assert_int_equal(store_reached(f->x.w, 2, FOLLOW_DURABLE), 0);
 	put(f, 1, 100);
 	assert_int_equal(woken[1][FOLLOW_DURABLE], 0);
 	put(f, 1, 100);
@@ -1898,9 +1898,9 @@ static void followers(struct fixture *f, enum durability_class cls)
 	world_background(&f->x, 1u << 20);
 	assert_int_equal(woken[1][FOLLOW_SETTLED], 1);
 	assert_int_equal(woken[1][FOLLOW_PASS], 0);		/* not before what it came to is told */
-	assert_int_equal(wal_passed(f->x.w), 2);
-	assert_int_equal(wal_passed(f->x.w), 0);
-	assert_int_equal(wal_reached(f->x.w, 1, FOLLOW_PASS), 2);
+	assert_int_equal(store_passed(f->x.w), 2);
+	assert_int_equal(store_passed(f->x.w), 0);
+	assert_int_equal(store_reached(f->x.w, 1, FOLLOW_PASS), 2);
 	put(f, 0, 100);
 	world_background(&f->x, 1u << 20);
 	for (unsigned i = 0; i < 2; i++)
@@ -1936,18 +1936,18 @@ static void test_followers_of_a_turn(void **state)
 	assert_int_equal(world_open(&f->x, 1), 0);
 	put(f, 0, 100);
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(wal_follow(f->x.w, 0, FOLLOW_TURN, wal_reached(f->x.w, 0, FOLLOW_TURN) + 1, &fo), 1);
+		assert_int_equal(store_follow(f->x.w, 0, FOLLOW_TURN, store_reached(f->x.w, 0, FOLLOW_TURN) + 1, &fo), 1);
 		world_background(&f->x, 1u << 20);
-		assert_int_equal(wal_passed(f->x.w), i > 0);
+		assert_int_equal(store_passed(f->x.w), i > 0);
 		assert_int_equal(woken, i);
 		unfollow(&fo);
 		if (!i)
 			world_clock_set(world_clock() + 50000);
 	}
-	assert_int_equal(wal_follow(f->x.w, 0, FOLLOW_TURN, wal_reached(f->x.w, 0, FOLLOW_TURN) + 1, &fo), 1);
+	assert_int_equal(store_follow(f->x.w, 0, FOLLOW_TURN, store_reached(f->x.w, 0, FOLLOW_TURN) + 1, &fo), 1);
 	put(f, 0, 100);
 	world_background(&f->x, 1u << 20);
-	assert_int_equal(wal_passed(f->x.w), 0);
+	assert_int_equal(store_passed(f->x.w), 0);
 	unfollow(&fo);
 }
 
@@ -1966,8 +1966,8 @@ static void test_floor_of_an_old_lane(void **state)
 	assert_int_equal(world_close(&f->x), 0);
 	f->x.retain_ms = 1000;
 	assert_int_equal(world_open(&f->x, 1), 0);
-	assert_int_equal(wal_floor(f->x.w, 3, 1, &floor), -ENOENT);
-	assert_int_equal(wal_floor(f->x.w, 2, 13, &floor), 0);
+	assert_int_equal(store_floor(f->x.w, 3, 1, &floor), -ENOENT);
+	assert_int_equal(store_floor(f->x.w, 2, 13, &floor), 0);
 	world_clock_set(world_clock() + 1000000);
 	world_background(&f->x, 1u << 20);
 	assert_int_equal(store_stats(f->x.w, 2, &s), 0);
@@ -1976,7 +1976,7 @@ static void test_floor_of_an_old_lane(void **state)
 	assert_true(s.held_segments > 1);
 	assert_int_equal(store_stats(f->x.w, 0, &s), 0);
 	assert_int_equal(s.floor_seq, 0);
-	wal_floor_drop(f->x.w, &floor);
+	store_floor_drop(f->x.w, &floor);
 	world_background(&f->x, 1u << 20);
 	assert_int_equal(store_stats(f->x.w, 2, &s), 0);
 	assert_true(s.oldest_seq > 13);

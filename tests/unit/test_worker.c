@@ -1212,7 +1212,7 @@ static void test_hungry(void **state)
 			assert_int_not_equal(the.asked_ms, 0);
 			assert_int_equal(status(0), 200);
 		}
-		assert_int_equal(wal_passed(the.store), 1);	/* as the checkpointer does */
+		assert_int_equal(store_passed(the.store), 1);	/* as the checkpointer does */
 		empty_pool();
 		assert_false(follower_waits(&the.w->pass));
 		take_room(0);
@@ -1221,7 +1221,7 @@ static void test_hungry(void **state)
 		give_room();
 		settle();
 		assert_int_equal(status(0), 200);
-		assert_int_equal(wal_passed(the.store), 1);
+		assert_int_equal(store_passed(the.store), 1);
 		empty_pool();
 		kicks = round;
 	}

@@ -81,7 +81,7 @@ int storefile_block_check(const struct storefile_block *b)
 
 struct copies {
 	struct storefile_block a, b;
-	int	 ea, eb;	/* 0, -ENODATA zero or not there, -EIO, WAL_E* */
+	int	 ea, eb;	/* 0, -ENODATA zero or not there, -EIO, STORE_E* */
 };
 
 static int storefile_read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,

@@ -46,7 +46,7 @@ int  storefile_probe(const struct blk_ops *blk, const char *dir, enum storefile_
 		     struct storefile_block *b);
 
 /* why: at most why_len bytes of words with path and advice on failure (may be NULL).
- * All return 0, -errno, or WAL_E*. */
+ * All return 0, -errno, or STORE_E*. */
 
 /* A new store in dir, whose last component is made if it is not there.  The directory
  * may hold `lost+found`, `wal`, `pktbufs` and a BLANK store, nothing else
@@ -103,6 +103,6 @@ int  storefile_lanes_make(struct storefile *s, unsigned n);
 int  storefile_lanes_list(const struct storefile *s, bool *set, unsigned *n);
 
 void storefile_block_encode(struct storefile_block *b);		/* magic, version, byte order, crc */
-int  storefile_block_check(const struct storefile_block *b);	/* 0, -ENODATA all zero, WAL_E* */
+int  storefile_block_check(const struct storefile_block *b);	/* 0, -ENODATA all zero, STORE_E* */
 
 #endif

@@ -87,7 +87,7 @@ struct rec {
 	struct pm_hold *hold;		/* of the attached one */
 	struct pm_hold *target;		/* of nvmm_path, where that is another place */
 	char	 taken_by[sizeof(((struct wal_bond *)0)->path)];	/* the other store's path */
-	int	 wal_error;		/* why it cannot be read: WAL_E*, 0 */
+	int	 wal_error;		/* why it cannot be read: STORE_E*, 0 */
 	char	*nvmm_abs;		/* nvmm_path without links and relative parts, if it is there */
 	char	 wal_path[sizeof(((struct storefile_block *)0)->nvmm_path)];
 	unsigned lanes;			/* highest lane that is there, + 1 */

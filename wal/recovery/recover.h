@@ -28,7 +28,7 @@ struct rec_finding {		/* numbers without a record, or bytes that should be somet
 	uint64_t segno;			/* RP_SEGMENT */
 	uint64_t offset, bytes;		/* in the file; RP_WAL_RING: position and words */
 	const char *what;		/* a few words, static */
-	int	 err;			/* ABSENT_UNREADABLE: why not, if that is known: -errno or WAL_E* */
+	int	 err;			/* ABSENT_UNREADABLE: why not, if that is known: -errno or STORE_E* */
 };
 struct rec_lane_report {
 	unsigned lane;

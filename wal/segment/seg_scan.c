@@ -65,7 +65,7 @@ static int with_file(struct scan *sc, struct seg_info *si,
 	return err;
 }
 
-/* One copy: 0, -ENODATA all zero, WAL_E*; one that the file is too short for, or that cannot
+/* One copy: 0, -ENODATA all zero, STORE_E*; one that the file is too short for, or that cannot
  * be read, is STORE_EFORMAT, and *refused is why it cannot. */
 static int seg_scan_read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
 			      struct seg_header *h, int *refused)

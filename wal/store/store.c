@@ -561,7 +561,7 @@ int store_background(struct store *s, uint64_t slice_bytes)
 	return failed ? failed : more;
 }
 
-unsigned wal_passed(struct store *s)
+unsigned store_passed(struct store *s)
 {
 	unsigned n = 0;
 

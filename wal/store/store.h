@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * store.h - a store: open (which recovers), lanes, checkpoint, read-back, close.
- * The public header of wal/.  0 or -errno, or one of WAL_E* (error.h).
+ * The public header of wal/.  0 or -errno, or one of STORE_E* (error.h).
  *
  * Threads: store_open and store_close by one; each lane (lane.h) by its worker;
- * store_background by one thread of its own (the checkpointer); wal_read_*, wal_follow and
+ * store_background by one thread of its own (the checkpointer); store_read_*, store_follow and
  * store_stats by any.
  */
 #ifndef STORE_STORE_H
@@ -51,15 +51,15 @@ struct store;
 /* Creates the store where there is none, recovers, and is ready for appends.  *why
  * (may be NULL; at most why_len bytes) says in words what stopped it, with the
  * path and what to do. */
-int  store_open(struct store **w, const struct store_options *o, char *why, size_t why_len);
-const struct report *store_open_report(const struct store *w);
+int  store_open(struct store **s, const struct store_options *o, char *why, size_t why_len);
+const struct report *store_open_report(const struct store *s);
 /* Checkpoints everything, detaches, closes.  The workers have stopped. */
-int  store_close(struct store *w);
+int  store_close(struct store *s);
 
-enum durability_class store_class(const struct store *w);
-struct lane *store_lane(struct store *w, unsigned i);
-struct pool *store_pool(struct store *w, unsigned i);
-uint8_t *store_pool_base(const struct store *w, size_t *len);	/* to register with a ring */
+enum durability_class store_class(const struct store *s);
+struct lane *store_lane(struct store *s, unsigned i);
+struct pool *store_pool(struct store *s, unsigned i);
+uint8_t *store_pool_base(const struct store *s, size_t *len);	/* to register with a ring */
 /* The persistent memory that is mapped: which file of it is where. */
 #define STORE_MEMORIES 2u
 struct store_memory {
@@ -68,34 +68,34 @@ struct store_memory {
 	uint64_t off;			/* in the file, of addr */
 	char	 path[3072];
 };
-unsigned store_memory(const struct store *w, struct store_memory m[STORE_MEMORIES]);	/* how many */
+unsigned store_memory(const struct store *s, struct store_memory m[STORE_MEMORIES]);	/* how many */
 /* fsync: where the worker's commits go.  Before the first append. */
-void store_lane_aio(struct store *w, unsigned i, struct blk_aio *aio);
+void store_lane_aio(struct store *s, unsigned i, struct blk_aio *aio);
 
 /* One pass of the checkpointer over all lanes: moves committed records of the
  * nvmm classes into the segments (at most about `slice_bytes` written, then
  * sync, head, and so on); prepares the next segment of each lane; applies
  * retention.  Returns what is left to do: 0 nothing, 1 call again now, or
  * -errno for a failure that is final for a lane (the others go on). */
-int  store_background(struct store *w, uint64_t slice_bytes);
+int  store_background(struct store *s, uint64_t slice_bytes);
 /* Why nothing expires by age, as the last pass found it (clock.h).  Any thread. */
-enum clock_trust store_clock_trust(const struct store *w);
+enum clock_trust store_clock_trust(const struct store *s);
 
 /* After a pass, when what it came to has been told: moves FOLLOW_PASS of each lane, and
  * FOLLOW_TURN of those whose writer should look at the age of its segment.  How many followers
  * were woken.  By the thread of store_background. */
-unsigned wal_passed(struct store *w);
+unsigned store_passed(struct store *s);
 
 /* Waits until the level of the lane has reached seq (follow.h).  1: wake() will be called; 0: it
  * is reached, wake() is not called; -ENOENT: it has no worker in this run, so nothing moves it. */
-int  wal_follow(struct store *w, unsigned lane, enum follow_level level, uint64_t seq, struct follower *f);
+int  store_follow(struct store *s, unsigned lane, enum follow_level level, uint64_t seq, struct follower *f);
 /* How far it is; 0 where nothing moves it. */
-uint64_t wal_reached(const struct store *w, unsigned lane, enum follow_level level);
+uint64_t store_reached(const struct store *s, unsigned lane, enum follow_level level);
 
 /* Holds the floor at that number of the lane, or moves it there in the same lane (floor.h).  0; -ENOENT: the store
  * has no such lane.  Lanes of earlier starts with more workers have floors too. */
-int  wal_floor(struct store *w, unsigned lane, uint64_t seq, struct floor *f);
-void wal_floor_drop(struct store *w, struct floor *f);	/* also of one that is not held */
+int  store_floor(struct store *s, unsigned lane, uint64_t seq, struct floor *f);
+void store_floor_drop(struct store *s, struct floor *f);	/* also of one that is not held */
 
 /* Whether the files are still where another start would look for them, which a running
  * server does not notice by itself.  Called by the thread of store_background, every second
@@ -111,11 +111,11 @@ struct store_watch {
 	char	 what[64];	/* gone: which file or folder */
 	char	 linked[64];	/* a file with another name, for which the next start refuses all; "": none */
 };
-void store_watch(struct store *w, struct store_watch *x);
+void store_watch(struct store *s, struct store_watch *x);
 
 /* Read-back.  Only what is in synced segments is found; for the nvmm classes
  * store_unsettled() tells whether records of the lane still wait for a checkpoint. */
-bool store_unsettled(const struct store *w, unsigned lane, uint64_t seq);
+bool store_unsettled(const struct store *s, unsigned lane, uint64_t seq);
 struct store_record {
 	unsigned lane;
 	uint64_t seq, time_ms;
@@ -125,7 +125,7 @@ struct store_record {
 };
 struct store_cursor;
 /* A cursor at the first record of the lane with sequence >= seq. */
-int  store_read_open(struct store *w, unsigned lane, uint64_t seq, struct store_cursor **c);
+int  store_read_open(struct store *s, unsigned lane, uint64_t seq, struct store_cursor **c);
 /* 1: *r is the next record; 0: no more now; -EIO etc.  A record whose CRC fails is
  * skipped. */
 int  store_read_next(struct store_cursor *c, struct store_record *r);
@@ -139,11 +139,11 @@ void store_read_close(struct store_cursor *c);
 /* Bounds of a lane: the oldest sequence still held and the newest durable one
  * (oldest > newest: none).  Anything in [1, oldest) has expired.  -ENOENT: no such
  * lane.  Lanes of earlier starts with more workers are still there. */
-int  store_read_bounds(struct store *w, unsigned lane, uint64_t *oldest, uint64_t *newest);
+int  store_read_bounds(struct store *s, unsigned lane, uint64_t *oldest, uint64_t *newest);
 
 /* Why the lane has no record of this number; to be asked when a cursor has gone past it.
  * 0; -ENOENT: no such lane; -ENOMEM and so on: it could not be found out. */
-int  store_read_absent(struct store *w, unsigned lane, uint64_t seq, struct absence *a);
+int  store_read_absent(struct store *s, unsigned lane, uint64_t seq, struct absence *a);
 
 struct store_lane_stats {
 	uint64_t records, bytes;		/* appended since start */
@@ -163,7 +163,7 @@ struct store_lane_stats {
 	int	 retain_err;			/* why the last pass could not remove what has expired, 0 */
 	unsigned fill_pct;
 };
-unsigned store_lanes(const struct store *w);	/* lanes that the store knows, old ones too; at most LANES_MAX */
-int  store_stats(struct store *w, unsigned lane, struct store_lane_stats *s);
+unsigned store_lanes(const struct store *s);	/* lanes that the store knows, old ones too; at most LANES_MAX */
+int  store_stats(struct store *s, unsigned lane, struct store_lane_stats *s);
 
 #endif

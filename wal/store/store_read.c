@@ -33,17 +33,17 @@ bool store_unsettled(const struct store *s, unsigned lane, uint64_t seq)
 	return seq > relaxed(l->settled_seq) && seq <= lane_durable(l);
 }
 
-int wal_follow(struct store *s, unsigned lane, enum follow_level level, uint64_t seq, struct follower *f)
+int store_follow(struct store *s, unsigned lane, enum follow_level level, uint64_t seq, struct follower *f)
 {
 	return lane < s->nlanes ? follow(&s->lane[lane].mark[level], seq, f) : -ENOENT;
 }
 
-uint64_t wal_reached(const struct store *s, unsigned lane, enum follow_level level)
+uint64_t store_reached(const struct store *s, unsigned lane, enum follow_level level)
 {
 	return lane < s->nlanes ? relaxed(*s->lane[lane].mark[level].reached) : 0;
 }
 
-int wal_floor(struct store *s, unsigned lane, uint64_t seq, struct floor *f)
+int store_floor(struct store *s, unsigned lane, uint64_t seq, struct floor *f)
 {
 	struct seglog *log = log_of(s, lane);
 
@@ -54,7 +54,7 @@ int wal_floor(struct store *s, unsigned lane, uint64_t seq, struct floor *f)
 	return 0;
 }
 
-void wal_floor_drop(struct store *s, struct floor *f)
+void store_floor_drop(struct store *s, struct floor *f)
 {
 	if (f->held)
 		seglog_floor_drop(log_of(s, f->lane), f);

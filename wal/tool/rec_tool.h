@@ -27,7 +27,7 @@ struct rec_tool {
 	void	(*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
 	void	*progress_arg;
 };
-/* All fill *r (report_fini it), whatever they return; 0, -errno or WAL_E* (which
+/* All fill *r (report_fini it), whatever they return; 0, -errno or STORE_E* (which
  * is r->error too, and r->why has the words).
  *
  * Look only: nothing is written. */

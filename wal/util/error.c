@@ -7,9 +7,9 @@
 const char *store_strerror(int err)
 {
 	switch (err) {
-#define WAL_ERROR_WORDS(name, number, words) case name: return words;
-	WAL_ERROR_TABLE(WAL_ERROR_WORDS)
-#undef WAL_ERROR_WORDS
+#define STORE_ERROR_WORDS(name, number, words) case name: return words;
+	STORE_ERROR_TABLE(STORE_ERROR_WORDS)
+#undef STORE_ERROR_WORDS
 	}
 	return strerror(err < 0 ? -err : err);
 }

@@ -10,7 +10,7 @@
 
 /* X(name, number, words): the number is below every -errno of the system and stays what it is;
  * the words stand behind a path and a colon. */
-#define WAL_ERROR_TABLE(X) \
+#define STORE_ERROR_TABLE(X) \
 	X(STORE_EFORMAT, -2001, "not a store, or damaged beyond use") \
 	X(STORE_EVERSION, -2002, "made by a version with another format") \
 	X(STORE_EBYTEORDER, -2003, "made on a machine with another byte order") \
@@ -38,9 +38,9 @@
 	  "out: start it again")
 
 enum {
-#define WAL_ERROR_NUMBER(name, number, words) name = (number),
-	WAL_ERROR_TABLE(WAL_ERROR_NUMBER)
-#undef WAL_ERROR_NUMBER
+#define STORE_ERROR_NUMBER(name, number, words) name = (number),
+	STORE_ERROR_TABLE(STORE_ERROR_NUMBER)
+#undef STORE_ERROR_NUMBER
 };
 
 /* The words of one of these or of a -errno; never NULL.  Of a -errno they are strerror()'s: valid
