@@ -18,7 +18,7 @@
 
 #include "compat.h"
 #include "paste.h"
-#include "ring/ring.h"
+#include "ring.h"
 
 /* Pages on a user's account. */
 struct paste_charge {

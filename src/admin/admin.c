@@ -192,7 +192,7 @@ static void make_blob(struct req *r)
 }
 
 /* By the thread that settles, which must not wait: once for all that are woken until the
- * service has looked.  What is settled shows in each follower before. */
+ * admin thread has looked.  What is settled shows in each follower before. */
 static void wake_settled(struct follower *f)
 {
 	struct admin *s = f->arg;
@@ -531,7 +531,7 @@ static int start_thread(struct admin *s)
 	e = -pthread_create(&s->thread, NULL, admin_run, s);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!e)
-		pthread_setname_np(s->thread, "service");
+		pthread_setname_np(s->thread, "admin");
 	return e;
 }
 

@@ -103,7 +103,7 @@ void admin_stop(struct admin *s);
 /* ---- by the worker, without waiting ---- */
 
 /* e is none that is answered at once, or that is another's (endpoint.h); those that the log is
- * read for go to a service of their own, so that a reader that waits for the disk does not keep
+ * read for go to an admin thread of their own, so that a reader that waits for the disk does not keep
  * the metrics waiting.  target, NUL-terminated and in origin form, is copied; it is not longer
  * than ADMIN_TARGET.  head: the method is HEAD.  NULL: too many in being (503, refused_busy);
  * wake() is called when there is one less. */

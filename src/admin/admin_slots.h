@@ -13,7 +13,7 @@
  * with many connections at once waits behind who comes later with one.
  *
  * This keeps the two lists of a worker and says whose turn it is; the slots are the
- * service's, and the caller asks it, cuts off, and runs.  All times are of the clients'
+ * admin thread's, and the caller asks it, cuts off, and runs.  All times are of the clients'
  * clock (worker.h: fair_ns).
  */
 #ifndef ADMIN_ADMIN_SLOTS_H

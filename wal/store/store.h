@@ -164,6 +164,6 @@ struct store_lane_stats {
 	unsigned fill_pct;
 };
 unsigned store_lanes(const struct store *s);	/* lanes that the store knows, old ones too; at most LANES_MAX */
-int  store_stats(struct store *s, unsigned lane, struct store_lane_stats *s);
+int  store_stats(struct store *s, unsigned lane, struct store_lane_stats *st);
 
 #endif
