@@ -12,11 +12,14 @@ EXTRA_PROGRAMS += %D%/http_bench
 EXTRA_PROGRAMS += %D%/ring_bench
 %C%_ring_bench_SOURCES = %D%/ring_bench.c
 %C%_ring_bench_LDADD = libpasted.a libwal.a $(URING_LIBS)
-EXTRA_DIST += %D%/run.py %D%/loads.py %D%/post.lua
+EXTRA_DIST += %D%/run.py %D%/loads.py %D%/post.lua %D%/instructions.py
 CLEANFILES += $(EXTRA_PROGRAMS)
 
 bench: all $(EXTRA_PROGRAMS)
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/run.py $(BENCH)
 bench-quick: all $(EXTRA_PROGRAMS)
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/run.py --quick $(BENCH)
-.PHONY: bench-quick
+# Also not a row: what does not depend on how quiet the machine is.
+bench-instructions: all
+	$(AM_V_at)$(PYTHON3) $(srcdir)/%D%/instructions.py ./pasted $(CLASS)
+.PHONY: bench-quick bench-instructions
