@@ -2,15 +2,15 @@
 /*
  * bond.c - which store a wal belongs to (struct wal_bond in format.h); walfile.c writes it.
  *
- * The uuid alone does not say it: a copy of a store has it too.  So the wal names the one
- * store by what a copy has not: the number of its file `store` in its file system.  The
- * file system is told by its id or by the path to the store, since either may change while
- * the store stays the same: a store that is renamed keeps the first, and some file systems
+ * The uuid alone does not say it: a copy of a store has the same.  So the bond names the
+ * store by what a copy does not share: the inode number of its file `store`.  The file system
+ * of that file is recognised by its id or by the path to the store, since either may change
+ * while the store stays the same: a store that is renamed keeps the id, and some file systems
  * get another id with the next mount.
  *
  * A bond is written before the first word of the wal is changed on behalf of its store, and
- * taken away when the store has been closed and needs the wal no more.  While it stands,
- * every other store is refused, and asked for --adopt.
+ * taken away when the store has been closed and needs the wal no more.  While the bond
+ * stands, every other store is refused, unless it is started with --adopt.
  */
 #include <stddef.h>
 #include <string.h>
@@ -41,7 +41,7 @@ bool bond_fits(const struct wal_bond *wal, const struct wal_bond *store)
 
 	if (memcmp(wal->uuid, store->uuid, sizeof(wal->uuid)))
 		return false;
-	if (!store->ino)		/* its file is lost: by both of the others */
+	if (!store->ino)		/* the file `store` is lost: both of the others must fit */
 		return path && fs;
 	return wal->ino == store->ino && (path || fs);
 }

@@ -3,7 +3,7 @@
  * storefile.c - the file STORE/store and the directories of the lanes (storefile.h).
  *
  * Creation, each step synced before the next: STORE, STORE/log, the file with both
- * copies, its name.  Before the last step nothing is built on it, so a store whose
+ * copies, the file's name.  No lane is made before the last step, so a store whose
  * creation was cut is BLANK or not there, and is created again.
  */
 #include "files/storefile.h"
@@ -70,7 +70,7 @@ int storefile_block_check(const struct storefile_block *b)
 	if (b->version != WAL_VERSION && !MUTANT(store_version_check))
 		return STORE_EVERSION;
 	if (!memchr(b->nvmm_path, 0, sizeof(b->nvmm_path)))
-		return STORE_EVERSION;	/* an older one's, where longer paths were possible */
+		return STORE_EVERSION;	/* by an older program, where paths could be longer */
 	if (b->segment_bytes < SEG_BYTES_MIN || b->segment_bytes > SEG_BYTES_MAX ||
 	    b->segment_bytes % WAL_PAGE)
 		return STORE_EFORMAT;
@@ -99,9 +99,9 @@ static bool storefile_of_another_format(int err)
 	return err == STORE_EVERSION || err == STORE_EBYTEORDER;
 }
 
-/* The copy that counts: 0 and *best, or what is wrong with both.  A copy of another format
- * beside one of ours is no damage that may be written over: a program that was killed while
- * it took the store over has left it. */
+/* Picks the copy that counts: 0 and *best, or what is wrong with both.  A copy of another
+ * format beside one of ours is no damage that may be written over: it was left by a program
+ * that was killed while it converted the store. */
 static int pick_copy(const struct blk_ops *blk, struct blk_file *f, struct copies *c,
 		     struct storefile_block *best)
 {
@@ -129,7 +129,7 @@ static int write_copy(struct storefile *s, uint64_t off)
 	return s->blk->write(s->file, &iov, 1, off);
 }
 
-/* Both copies, one after the other: at any moment one is whole on the disk. */
+/* Writes both copies, one after the other: at any moment one is whole on the disk. */
 static int write_both(struct storefile *s)
 {
 	int err;
@@ -147,8 +147,8 @@ static int write_both(struct storefile *s)
 	return MUTANT(store_write_result) ? 0 : err;
 }
 
-/* A block that the device refuses to read cannot be written in part: as it must be, whole.
- * What is looked at was not valid, so nothing that counts is there. */
+/* Writes every block of the file that the device refuses to read, as a whole: such a block
+ * cannot be written in part.  It held no valid copy, so nothing that counts is lost. */
 static int heal(struct storefile *s)
 {
 	uint8_t block[BLK_BLOCK];
@@ -224,18 +224,18 @@ void storefile_lane_name(char name[STOREFILE_LANE_NAME], unsigned lane)
 
 static int storefile_open_log(const struct blk_ops *blk, struct blk_dir *root, struct blk_dir **log)
 {
-	int err = blk->dir_open(blk->ctx, root, "log/.", log);	/* on another disk, perhaps */
+	int err = blk->dir_open(blk->ctx, root, "log/.", log);	/* "/.": log may be a link */
 
 	return err == -ENOENT ? 0 : err;
 }
 
-/* The folder that the store's is in, wherever that was moved to. */
+/* Syncs the folder that the store's folder is in now, wherever it was moved to. */
 static int storefile_sync_parent(const struct storefile *s)
 {
 	struct blk_dir *up;
 	int err = s->blk->dir_open(s->blk->ctx, s->root, "..", &up);
 
-	if (err == -EACCES)	/* not ours to open: the directory was given to us */
+	if (err == -EACCES)	/* we may not open it, so somebody else made the store's folder */
 		return 0;
 	if (err)
 		return err;
@@ -245,9 +245,9 @@ static int storefile_sync_parent(const struct storefile *s)
 	return err;
 }
 
-/* The names above the lanes first: who created the store may have been killed before it
- * came to them, and nothing may be built on a name that a power cut takes away.  A lane
- * without the file `store` would be a store that is lost. */
+/* Syncs the names above the lanes first: the process that created the store may have been
+ * killed before it did, and nothing may be built on a name that a power cut takes away.  Lanes
+ * without the file `store` would look like a store that is lost. */
 int storefile_lanes_make(struct storefile *s, unsigned n)
 {
 	char name[STOREFILE_LANE_NAME];
@@ -355,7 +355,7 @@ static int list_foreign(void *arg, const char *name)
 	return STORE_EFORMAT;
 }
 
-/* The directory, there, durable, and with nothing of anybody else's in it. */
+/* Makes the directory if need be, and its name durable; refuses one with foreign files. */
 static int make_dir(struct storefile *s, char *why, size_t why_len)
 {
 	const struct blk_ops *blk = s->blk;
@@ -380,14 +380,14 @@ static int make_dir(struct storefile *s, char *why, size_t why_len)
 	if (err)
 		return storefile_say(why, why_len, err, "cannot read the directory %s: %s", s->dir,
 				     strerror(-err));
-	/* also when it was there: its maker may have crashed */
+	/* Synced even if it was there: whoever made it may have crashed before the sync. */
 	err = storefile_sync_parent(s);
 	return err ? storefile_say(why, why_len, err, "cannot sync the directory of %s: %s", s->dir,
 				   strerror(-err)) : 0;
 }
 
-/* Who found the folder empty may have waited while another process made a store in it, and
- * ended: under the lock it is looked at again. */
+/* Looks again under the lock: since this process found the folder empty, another one may have
+ * made a store in it, and ended. */
 static int still_blank(struct storefile *s)
 {
 	struct storefile_block best;
@@ -398,7 +398,7 @@ static int still_blank(struct storefile *s)
 		return 0;
 	if (!err)
 		return STORE_EBUSY;
-	return err == STORE_EFORMAT ? -EIO : err;		/* it was blank, and is something else now */
+	return err == STORE_EFORMAT ? -EIO : err;		/* it is not blank any more */
 }
 
 static int make_file(struct storefile *s)
@@ -420,7 +420,7 @@ static int make_file(struct storefile *s)
 	err = still_blank(s);
 	if (!err)
 		err = write_both(s);
-	/* As long as it will be: no later write of the table needs room. */
+	/* The file gets its final length now, so no later write of the table needs room. */
 	if (!err)
 		err = seg_write_zeros(blk, s->file, STOREFILE_LANES_A, 2 * sizeof(s->lane));
 	if (!err && !MUTANT(store_table_sync))
@@ -461,7 +461,7 @@ int storefile_create(struct storefile *s, const struct blk_ops *blk, const char 
 		storefile_close(s);
 		return err;
 	}
-	/* Open from the start: a copy that a crash kept from being written is no damage. */
+	/* Flagged open from the start: a copy that a crash left unwritten is no damage then. */
 	s->b = (struct storefile_block){ .gen = 1, .created_ms = b->created_ms,
 		.flags = MUTANT(store_create_open) ? 0 : STOREFILE_OPEN,
 		.segment_bytes = b->segment_bytes, .class = b->class };
@@ -530,8 +530,8 @@ int storefile_open(struct storefile *s, const struct blk_ops *blk, const char *d
 		s->b_bad = c.eb;
 		s->a_unread = c.ea == -EIO;
 		s->b_unread = c.eb == -EIO;
-		/* Equal from here on: a copy that is behind or bad is written again, and
-		 * what is read is certainly on the disk. */
+		/* Writes both copies again: one may be behind or bad, and what was read may
+		 * not be on the disk yet. */
 		if (!readonly)
 			err = heal(s);
 		if (!err && !readonly && !MUTANT(store_open_rewrite))
@@ -564,7 +564,7 @@ int storefile_open_lost(struct storefile *s, const struct blk_ops *blk, const ch
 	if (!err && !MUTANT(store_lost_lock))
 		err = blk->lock(s->file);
 	if (!err)
-		err = storefile_lanes_read(s);	/* for the generations; the block said what it is worth */
+		err = storefile_lanes_read(s);	/* for the generations only, without a block */
 	if (!err)
 		return 0;
 	err = complain(s, err, why, why_len);
@@ -585,7 +585,7 @@ int storefile_write_again(struct storefile *s)
 		err = heal(s);
 	if (!err)
 		err = storefile_lanes_write(s);
-	return err ? err : write_both(s);	/* the name is synced with those of the lanes */
+	return err ? err : write_both(s);	/* storefile_lanes_make syncs the file's name */
 }
 
 int storefile_update(struct storefile *s, uint32_t flags, uint32_t class, const char *nvmm_path,
@@ -653,7 +653,8 @@ bool storefile_moved(const struct storefile *s)
 	return err == -ENOENT || err == -ENOTDIR || (!err && !blk_same(&is, &at_path));
 }
 
-/* want: -errno of finding out what is held; what cannot be found out is taken for well. */
+/* Whether `name` in `at` is not *want any more.  held: the result of finding out *want.  Where
+ * an error leaves it open, the name is taken to be there. */
 static bool storefile_lost_name(const struct storefile *s, struct blk_dir *at, const char *name, int held,
 				const struct blk_id *want)
 {

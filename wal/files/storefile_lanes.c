@@ -3,13 +3,13 @@
  * storefile_lanes.c - the table in the file `store` of what each lane once had (storefile.h).
  *
  * An entry is kept twice and written like the block: copy A, a sync, copy B, a sync, the valid
- * one with the higher generation counts.  (Copy B first where it alone is not valid: what is
- * written first is what a crash may tear.)  It is written by whoever opens or closes the store
- * and by the checkpointer's thread, never by a worker.
+ * one with the higher generation counts.  (Copy B comes first where it alone is not valid,
+ * since a crash may tear the copy that is written first.)  The table is written by the thread
+ * that opens or closes the store and by the checkpointer's, never by a worker.
  *
  * The flag STOREFILE_LANES in the block says that the table is true.  A program that does not
- * know of it writes the block without the flag, and the next one that does makes the table
- * anew from what it finds.
+ * know the table writes the block without the flag, and the next program that knows it makes
+ * the table anew from the files that it finds.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -46,8 +46,8 @@ static uint64_t lanes_place(unsigned copy, unsigned lane)
 	return (copy ? STOREFILE_LANES_B : STOREFILE_LANES_A) + lane * sizeof(struct storefile_lane);
 }
 
-/* One copy of all entries.  What the file is too short for is blank; what cannot be read is
- * not valid: the other copy counts. */
+/* Reads one copy of all entries.  An entry behind the end of the file is blank; one that cannot
+ * be read is not valid, so the other copy counts. */
 static int lanes_read_copy(struct storefile *s, unsigned copy, struct storefile_lane *all)
 {
 	int err = s->blk->read(s->file, all, LANES_MAX * sizeof(*all), lanes_place(copy, 0));
@@ -135,8 +135,8 @@ void storefile_lanes_forget(struct storefile *s)
 	s->lanes_on = false;
 }
 
-/* Where there is no room for it, it is done without.  (The block says that it is not true
- * until recovery is through; both copies at once do.) */
+/* Where the disk has no room for the table, the store goes without it.  (Both copies may be
+ * written at once, since the block says that the table is true only after this.) */
 int storefile_lanes_write(struct storefile *s)
 {
 	struct iovec a = { s->lane, sizeof(s->lane) }, b = a;
@@ -148,7 +148,8 @@ int storefile_lanes_write(struct storefile *s)
 		s->lanes_off = true;
 		return 0;
 	}
-	return err || MUTANT(store_lanes_sync) ? err : s->blk->sync(s->file);	/* before the block says so */
+	/* The table is synced before the block says that it is true. */
+	return err || MUTANT(store_lanes_sync) ? err : s->blk->sync(s->file);
 }
 
 int storefile_lane_note(void *store, const struct storefile_lane *want)

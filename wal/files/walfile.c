@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * walfile.c - the wal and its packet buffers: mapped, judged, created; heads.
+ * walfile.c - the wal and its packet buffers: maps, judges and creates them, writes heads.
  *
- * Two of everything that decides, and never both in doubt: a copy is stored, flushed
- * and fenced before the other is touched.
+ * Whatever decides is there twice, and one copy is certain at any moment: a copy is
+ * stored, flushed and fenced before the other is touched.
  */
 #include <errno.h>
 #include <limits.h>
@@ -75,7 +75,7 @@ void walfile_parts(const char *path, const struct walfile *w, char *wal, char *b
 
 /* ---- mapping ---- */
 
-/* Bad lines of a part that is not mapped become zeros that can be written. */
+/* Makes the bad lines of a part, which must not be mapped, zeros that can be written. */
 static int cure(struct walfile *w, const char *path, uint64_t off, size_t len)
 {
 	struct pm_image m;
@@ -95,7 +95,7 @@ static int cure(struct walfile *w, const char *path, uint64_t off, size_t len)
 	return err;
 }
 
-/* For writing: allocated, durable, mapped, and every page of it can be touched. */
+/* Maps a part for writing: allocated, durable, and every page of it can be touched. */
 static int map_part(struct walfile *w, const char *path, uint64_t off, size_t len, unsigned flags,
 		    struct pm_map *m)
 {
@@ -213,8 +213,8 @@ void walfile_head(struct walfile *w, unsigned lane, uint64_t pos, uint64_t seq)
 {
 	struct walfile_lane *l = &w->lane[lane];
 	const struct pm_ops *pm = w->pm;
-	/* The first one written is the one that a crash may tear: never the only good one
-	 * (a crash may have torn B, and this may be the first head since). */
+	/* A crash may tear the copy that is written first, so the only good one is never the
+	 * first (a crash may have torn B, and this may be the first head since). */
 	int first = l->bad_b && !MUTANT(head_bad_first);
 	uint8_t *a = w->wal.addr + head_off(first, lane);
 	uint8_t *b = w->wal.addr + head_off(!first, lane);
@@ -224,13 +224,13 @@ void walfile_head(struct walfile *w, unsigned lane, uint64_t pos, uint64_t seq)
 	pm->store(pm->ctx, a, &h, sizeof(h));
 	if (!MUTANT(head_a_flush))
 		pm->flush(pm->ctx, a, sizeof(h));
-	/* Before B changes, so that a torn A leaves B as it was. */
+	/* A is durable before B changes, so that a torn A leaves B as it was. */
 	if (!MUTANT(head_a_fence))
 		pm->fence(pm->ctx);
 	if (!MUTANT(head_b_store))
 		pm->store(pm->ctx, b, &h, sizeof(h));
-	/* Before words and buffers are used again: B alone must do if A is damaged, and
-	 * the next A may not be torn while B is older than what was freed. */
+	/* B is durable before words and buffers are used again: B alone must do if A is
+	 * damaged, and if the next A is torn, B may not be older than what was freed. */
 	if (!MUTANT(head_b_flush))
 		pm->flush(pm->ctx, b, sizeof(h));
 	if (!MUTANT(head_b_fence))
@@ -262,7 +262,7 @@ void walfile_restart(struct walfile *w, unsigned lane, uint64_t seq)
 		walfile_head(w, lane, 0, seq);
 		return;
 	}
-	/* Head first: until it has moved, the words are what recovery would need. */
+	/* The head comes first: until it has moved, recovery would need the words. */
 	if (MUTANT(restart_order))
 		zero_ring(w, lane);
 	walfile_head(w, lane, MUTANT(restart_lap) ? w->lane[lane].pos : lap * entries, seq);
@@ -285,14 +285,14 @@ static void bond_persist(struct walfile *w, uint64_t off, const void *src, size_
 	w->pm->store(w->pm->ctx, w->wal.addr + off, src, n);
 	if (!MUTANT(bond_flush))
 		w->pm->flush(w->pm->ctx, w->wal.addr + off, n);
-	/* One copy is whole at any moment; and the wal is changed only afterwards. */
+	/* So one copy is whole at any moment, and the wal is changed only afterwards. */
 	if (!MUTANT(bond_fence))
 		w->pm->fence(w->pm->ctx);
 }
 
 void walfile_bond_write(struct walfile *w, const struct wal_bond *b)
 {
-	/* First the one that is not the only good one: a crash may tear it. */
+	/* A crash may tear the copy that is written first: never the only good one. */
 	bool first = w->bond_bad_b && !MUTANT(bond_bad_first);
 
 	if (w->bond_twice && !memcmp(&w->bond, b, sizeof(*b)))
@@ -324,7 +324,7 @@ static int super_error(enum super_state a, enum super_state b)
 	return STORE_EFORMAT;
 }
 
-/* The table in walfile.h.  base: the first two pages. */
+/* Decides by the table in walfile.h.  base: the first two pages of the wal. */
 static int judge_supers(struct walfile *w, const uint8_t *base)
 {
 	struct wal_super s[2];
@@ -372,7 +372,7 @@ static void load_head(struct walfile *w, unsigned lane)
 	}
 }
 
-/* Which wal it is: the superblock, by reading. */
+/* Reads the superblock, to see which wal this is. */
 static int walfile_look(struct walfile *w, const struct place *p, const uint8_t *uuid)
 {
 	struct pm_image peek;
@@ -420,7 +420,7 @@ bool walfile_remains(const struct pm_ops *pm, const char *path, struct wal_bond 
 
 static int walfile_load(struct walfile *w, int err)
 {
-	if (err)	/* cut short, or the buffers are gone */
+	if (err)	/* -EFBIG: it was cut short; -ENOENT: the buffers are gone */
 		return err == -EFBIG || err == -ENOENT ? STORE_EFORMAT : err;
 	for (unsigned i = 0; i < w->super.lanes; i++)
 		load_head(w, i);
@@ -442,7 +442,7 @@ int walfile_open(struct walfile *w, const struct pm_ops *pm, const char *path,
 	err = walfile_load(w, map_both(w, &p, want_sync ? PM_SYNC : 0));
 	if (err)
 		return err;
-	/* As they are now: what cures a line makes its whole page zeros. */
+	/* Compared with what is mapped now: curing a bad line may have zeroed a copy's page. */
 	for (int i = 0; i < 2; i++)
 		if (memcmp(w->wal.addr + super_off[i], &w->super, sizeof(w->super)) && !MUTANT(super_repair))
 			persist(w, super_off[i], &w->super, sizeof(w->super));
@@ -473,7 +473,7 @@ static void fill_super(struct wal_super *s, const struct walfile_want *want)
 	super_encode(s);
 }
 
-/* Everything but the magics; no order in it, one fence at the end. */
+/* Writes everything but the magics, in any order, with one fence at the end. */
 static void write_body(struct walfile *w, const struct walfile_want *want)
 {
 	const struct pm_ops *pm = w->pm;
@@ -517,7 +517,7 @@ int walfile_create(struct walfile *w, const struct pm_ops *pm, const char *path,
 	for (int i = 0; i < 2; i++)
 		if (!MUTANT(create_magic_zero))
 			persist(w, super_off[i], &none, sizeof(none));
-	w->bonded = true;		/* what stands there, if anything, is not ours */
+	w->bonded = true;		/* a bond that may be there is another store's: clear it */
 	if (want->bond)
 		walfile_bond_write(w, want->bond);
 	else
