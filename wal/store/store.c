@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * store.c - a store opened for work: recovery, then the lanes; the checkpointer's
- * pass; a clean close.
+ * store.c - opens a store for work (recovery, then the lanes), runs the checkpointer's
+ * pass, and closes the store cleanly.
  *
  * Opening, in this order, each step durable before the next:
  *
  *	recovery		every record is in synced segments (rec_act.c)
- *	the wal			kept: heads to the next lap, rings zeroed.  New, or of
- *				another shape or place: detached in the store file, then
- *				created, its heads with the numbers that come next.  It is
- *				locked since it was looked at, and bonded to this store
- *				before anything in it changes
+ *	the wal			one that is kept: its heads move to the next lap, its rings
+ *				are zeroed.  A new one, or one of another shape or place:
+ *				the store file says that none is attached, then it is
+ *				created, its heads with the numbers that come next.  Either
+ *				is locked since recovery looked at it, and bonded to this
+ *				store before anything in it changes
  *	the store file		STOREFILE_OPEN, and where the wal is: before the first append
  *
- * Closing mirrors it: everything into the segments, then the store file says that no
- * wal is attached and that it was closed.  What fails on the way leaves the flags,
- * and the next start recovers.
+ * Closing is the reverse: everything goes into the segments, then the store file says that
+ * no wal is attached and that it was closed.  If a step fails, the flags stay, and the next
+ * start recovers.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -112,7 +113,7 @@ static int check_segments(struct opening *p)
 	return 0;
 }
 
-/* What `path` gives, or its parent where it is still to be made. */
+/* pm_probe of `path`, or of its parent if `path` is still to be made. */
 static int store_probe(const char *path, enum durability_class *found, char *why, size_t n)
 {
 	int err = pm_probe(path, found, why, n);
@@ -129,7 +130,7 @@ static int store_probe(const char *path, enum durability_class *found, char *why
 	return pm_probe(parent, found, why, n);
 }
 
-/* Whether a folder of the store is on something that lasts; err, found and why: of its probe. */
+/* Refuses a folder of the store on something that forgets.  err, found, why: what pm_probe said. */
 static int check_lasts(struct opening *p, const char *dir, int err, enum durability_class found, const char *why)
 {
 	if (err)
@@ -155,7 +156,7 @@ static int check_place(struct opening *p)
 	    strlen(o->nvmm_path) >= sizeof(((struct storefile_block *)0)->nvmm_path))
 		return store_refuse(p, -ENAMETOOLONG, "%s: a path this long does not fit the store file",
 				    o->nvmm_path);
-	if (o->pm == NULL && !class_forgets(o->class)) {	/* else simulators */
+	if (o->pm == NULL && !class_forgets(o->class)) {	/* a simulator is not probed */
 		char log[SEG_PATH_MAX];
 
 		err = store_probe(o->store_dir, &found, why, sizeof(why));
@@ -163,7 +164,7 @@ static int check_place(struct opening *p)
 			return store_refuse(p, err, "%s: the directory that it is to be made in does not exist: "
 					    "make it first", o->store_dir);
 		err = check_lasts(p, o->store_dir, err, found, why);
-		/* The records' own folder may be a link, or something else be mounted there. */
+		/* The folder log may be a link, or another file system be mounted on it. */
 		if (!err && snprintf(log, sizeof(log), "%s/log", o->store_dir) < (int)sizeof(log) &&
 		    (err = pm_probe(log, &found, strcpy(why, ""), sizeof(why))) != -ENOENT && err != -ENOTDIR)
 			err = check_lasts(p, log, err, found, why);
@@ -226,7 +227,7 @@ static int new_wal(struct opening *p, struct rec *r, const struct wal_bond *me)
 					 : store_strerror(err));
 }
 
-/* Recovery only read it. */
+/* Opens for writing the wal that recovery has only read. */
 static int open_wal(struct rec *r)
 {
 	int err;
@@ -245,7 +246,7 @@ static int open_wal(struct rec *r)
 			"clear-errors`, or another place (--nvmm), helps: nothing in it is needed any more" : "");
 }
 
-/* After recovery: everything is in the segments. */
+/* Attaches a wal after recovery, when everything is in the segments. */
 static int attach(struct opening *p, struct rec *r)
 {
 	bool keep = r->wal && class_has_wal(p->o->class) && same_shape(p, r) && !r->adopted &&
@@ -260,7 +261,7 @@ static int attach(struct opening *p, struct rec *r)
 		return err;
 	if (opened)
 		return store_refuse(p, opened, "%s", r->rep->why);
-	/* Before a wal at the same place is overwritten; after a loss, too. */
+	/* Detach the old wal before one at the same place is overwritten; a lost one, too. */
 	if (!keep && r->storefile.b.flags & STOREFILE_WAL_ATTACHED && !MUTANT(open_detach)) {
 		err = storefile_update(&r->storefile, r->storefile.b.flags & ~STOREFILE_WAL_ATTACHED,
 				       r->storefile.b.class, "", p->o->segment_bytes);
@@ -269,7 +270,7 @@ static int attach(struct opening *p, struct rec *r)
 	}
 	if (!keep && r->wal)
 		rec_wal_leave(r, *path && !strcmp(r->wal_path, r->nvmm_path));
-	/* Before it has a record that a copy of the store could take away. */
+	/* The bond comes before any new record, which a copy of the store could take away. */
 	if (keep && !MUTANT(open_bond))
 		walfile_bond_write(r->wal, &me);
 	for (unsigned i = 0; keep && i < r->wal->super.lanes && !MUTANT(open_restart); i++)
@@ -481,8 +482,8 @@ int store_open(struct store **out, const struct store_options *o, char *why, siz
 
 /* ---- the checkpointer ---- */
 
-/* 0 nothing left, 1 more, -EAGAIN or -ENOSPC the next segment comes first, else -errno final
- * for the lane. */
+/* 0: nothing is left; 1: more; -EAGAIN, -ENOSPC: the next segment has to be made first; another
+ * -errno is final for the lane. */
 static int settle_lane(struct store *s, unsigned i, uint64_t slice_bytes)
 {
 	struct lane *l = &s->lane[i];
@@ -491,9 +492,9 @@ static int settle_lane(struct store *s, unsigned i, uint64_t slice_bytes)
 	return lane_checkpoint_slice(l, s->settle, slice_bytes);
 }
 
-/* A segment is added to for a quarter of the time that its records are kept, a second at
- * least (or all of that time, which only tests make less): so much longer may the oldest of
- * them stay. */
+/* How long a segment is added to: a quarter of the time that its records are kept, but at least
+ * a second (or all of that time, if that is less, as in tests).  The oldest record of a segment
+ * may stay so much longer than it should. */
 static uint64_t turn_ms(const struct store *s)
 {
 	uint64_t least = s->retain_ms < 1000 ? s->retain_ms : 1000;
@@ -506,7 +507,7 @@ enum clock_trust store_clock_trust(const struct store *s)
 	return (enum clock_trust)atomic_load_explicit(&s->clock_trust, memory_order_relaxed);
 }
 
-/* The time by which records are old; 0: the clock is not trusted to say. */
+/* The time to judge the age of records by; 0: the clock is not to be trusted. */
 static uint64_t now_for_age(struct store *s)
 {
 	enum clock_trust trust = CLOCK_TRUSTED;
@@ -518,7 +519,7 @@ static uint64_t now_for_age(struct store *s)
 	return trust == CLOCK_TRUSTED ? now : 0;
 }
 
-/* 1: there is more to do.  now: 0, nothing is old. */
+/* Applies retention to a lane.  1: there is more to do.  now 0: nothing expires by age. */
 static int retain_lane(struct store *s, unsigned i, uint64_t now)
 {
 	bool writer = s->wal || i >= s->nlanes;
@@ -539,17 +540,17 @@ int store_background(struct store *s, uint64_t slice_bytes)
 	uint64_t now = now_for_age(s);
 
 	for (unsigned i = 0; i < s->known; i++) {
-		/* Of a lane that failed nobody knows what is durable any more: it stays. */
+		/* What is durable in a lane that failed is not known: all of it stays. */
 		if (!s->log[i] || (i < s->nlanes && lane_failed(&s->lane[i]) &&
 				   !MUTANT(background_failed)))
 			continue;
 		if (i < s->nlanes) {
 			int r = settle_lane(s, i, slice_bytes);
-			/* At most a slice of it.  A failure means that there is none for now:
-			 * the lane pushes back, nothing that was promised is touched. */
+			/* One slice of the next segment at most.  If that fails, there is none
+			 * for now: the lane pushes back, and what was promised is safe. */
 			int p = seglog_prepare(s->log[i]);
 
-			/* The segment that it waited for is there, or will be: once more. */
+			/* The segment that the lane waits for is or will be ready: call again. */
 			if (r == -EAGAIN || r == -ENOSPC)
 				r = p >= 0;
 			if (r < 0 && !failed)
@@ -580,7 +581,7 @@ unsigned store_passed(struct store *s)
 
 /* ---- close ---- */
 
-/* Everything into the segments.  0 or why not. */
+/* Moves everything into the segments.  0 or why it could not. */
 static int store_drain(struct store *s)
 {
 	int err = 0;
@@ -589,15 +590,15 @@ static int store_drain(struct store *s)
 		int r = lane_failed(&s->lane[i]);
 		bool asked = false;
 
-		/* What a write without room left must not look like something that was synced. */
+		/* A write that found no room left bytes that must not look like a synced batch. */
 		if (!r && s->log[i] && seglog_spoiled(s->log[i]) && !MUTANT(close_spoiled)) {
 			seglog_prepare(s->log[i]);
 			r = seglog_spoiled(s->log[i]);
 		}
 		while (!r && s->wal) {
 			r = lane_checkpoint_slice(&s->lane[i], s->settle, CLOSE_SLICE);
-			/* The next segment comes first.  Where there was no room it is asked once
-			 * whether there is now. */
+			/* The next segment has to be made first.  Where there was no room for it,
+			 * one more try shows whether there is now. */
 			if (r == -EAGAIN || (r == -ENOSPC && !asked)) {
 				asked = r == -ENOSPC;
 				do
@@ -610,7 +611,7 @@ static int store_drain(struct store *s)
 			}
 		}
 		if (!r && class_syncs(s->cls) && lane_pending(&s->lane[i]) && !MUTANT(close_pending))
-			r = -EIO;	/* never acknowledged, perhaps half written */
+			r = -EIO;	/* not acknowledged, but perhaps half written */
 		if (r && !err)
 			err = r;
 	}
@@ -632,7 +633,7 @@ int store_close(struct store *s)
 		if (!err || MUTANT(close_drain_result))
 			err = storefile_update(&s->file, 0, s->cls, "", s->segment_bytes);
 		if (!err && s->wal)
-			walfile_bond_clear(s->wal);	/* nothing in it is needed: any store may have it */
+			walfile_bond_clear(s->wal);	/* it is empty: any store may take it */
 	}
 	store_release(s);
 	return err;

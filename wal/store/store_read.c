@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * store_read.c - looking at an open store: read-back, who follows it, figures (store.h).  Any
- * thread.
+ * store_read.c - looking at an open store: read-back, followers, floors, figures (store.h).
+ * Any thread may call these functions.
  */
 #include <assert.h>
 #include <errno.h>
@@ -154,7 +154,7 @@ static void lane_stats(const struct store *s, unsigned i, struct store_lane_stat
 	st->settled_seq = relaxed(l->settled_seq);
 	st->checkpoints = relaxed(l->checkpoints);
 	st->checkpoint_bytes = relaxed(l->checkpoint_bytes);
-	/* The worker's plain counter: a figure, read as it happens to be. */
+	/* The worker counts this without synchronisation: the figure may lag behind. */
 	st->gathered_bytes = __atomic_load_n(&s->pool[i].gathered_bytes, __ATOMIC_RELAXED);
 	st->failed = lane_failed(l);
 	st->nospace |= relaxed(l->nospace) != 0;

@@ -3,21 +3,23 @@
  * store_watch.c - files that vanish under a running server (store.h).
  *
  * A file without a name can be written and synced for as long as it is open, and is gone
- * with the process.  So the names are looked up now and then, and compared with what is
- * held open:
+ * with the process.  So the names are looked up now and then, and compared with the files
+ * that are held open:
  *
- *	the store's path leads elsewhere	told; everything is made and found relative to
- *						folders that are held
- *	the wal's path does			told: it is mapped, and the next start asks for it
- *	the wal or its buffers are not in it	all lanes fail
+ *	the store's path leads elsewhere	told; files are made and found relative to
+ *						folders that are held open
+ *	the wal's path leads elsewhere		told: it stays mapped, the next start asks for it
+ *	the wal or its buffers lost their name	all lanes fail
  *	a sealed segment has no name, or is cut	told: what only it holds is lost to the next start
  *	the prepared one has none, or is cut	it is made again (seglog_watch)
- *	the active one (or cut), a folder	nothing that is acknowledged could come back: the
- *						lane fails, or all of them
- *	a file that a start writes to has	told: the next start refuses the store for it, lest
- *	another name				the other name's owner lose what he counts on
- *	the file `store`			all lanes fail: the lock, which keeps other
+ *	the active one has none, or is cut	the lane fails: what it acknowledges from now on
+ *						could not come back
+ *	the lane's folder has no name		the same
+ *	the store's folder or log/ has none	all lanes fail
+ *	the file `store` has none		all lanes fail: the lock, which keeps other
  *						processes away from the files, went with it
+ *	a file that a start writes to has	told: the next start refuses the store, since the
+ *	another name				file may be somebody else's, too
  */
 #include <errno.h>
 #include <inttypes.h>
