@@ -19,8 +19,8 @@ static void register_membarrier(void)
 	has_membarrier = !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 }
 
-/* A full barrier in every thread of the process.  Once registered it fails for want of memory
- * at most, and then it is tried again, for a wake-up may not be missed. */
+/* Puts a full barrier into every thread of the process.  Once registered, the call can fail only
+ * for lack of memory; then it is tried again, since no wake-up may be missed. */
 static void barrier_everywhere(void)
 {
 	while (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
@@ -44,10 +44,10 @@ void follow_fini(struct follow_mark *m)
 	pthread_mutex_destroy(&m->lock);
 }
 
-/* ---- with the lock ---- */
+/* ---- under the mark's lock ---- */
 
-/* What the first of the list waits for.  release, acquire: its place in the order that
- * follow.h tells of. */
+/* Sets `wanted` to what the first follower of the list waits for.  release, acquire: as part of
+ * the order that follow.h describes. */
 static void follow_want(struct follow_mark *m)
 {
 	const struct follower *first = TAILQ_FIRST(&m->followers);
@@ -58,7 +58,8 @@ static void follow_want(struct follow_mark *m)
 		barrier_everywhere();
 }
 
-/* Behind those that wait for as much or less: who waits for what comes next is the last. */
+/* Puts f behind all that wait for the same number or a lower one.  The search begins at the end,
+ * since most followers wait for the next number, which is the highest. */
 static void follow_put(struct follow_mark *m, struct follower *f)
 {
 	struct follower *at = TAILQ_LAST(&m->followers, follower_list);
@@ -75,7 +76,7 @@ static void follow_put(struct follow_mark *m, struct follower *f)
 static void follow_take(struct follow_mark *m, struct follower *f)
 {
 	TAILQ_REMOVE(&m->followers, f, entry);
-	/* release: who reads it sees what was done before */
+	/* release: a thread that reads false sees what was done before */
 	atomic_store_explicit(&f->waits, false, memory_order_release);
 }
 
@@ -117,7 +118,7 @@ void unfollow(struct follower *f)
 unsigned follow_wake(struct follow_mark *m)
 {
 	uint64_t reached = relaxed(*m->reached);
-	/* Not a load: see follow.h. */
+	/* A read-modify-write and not a load: see follow.h. */
 	uint64_t wanted = atomic_fetch_add_explicit(&m->wanted, 0, memory_order_acq_rel);
 	struct follower *f;
 	unsigned n = 0;

@@ -1,38 +1,37 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * follow.h - those who wait until a lane has come so far.
+ * follow.h - waiting until a lane has reached a sequence number (or another count).
  *
- * A mark is a number of a lane that only grows, and the followers that wait until it has
- * reached a number of theirs.  Each level of a lane (enum follow_level) is a mark:
+ * A mark is a number of a lane that only grows, and the list of the followers that wait until
+ * it has reached a value of theirs.  Each level of a lane (enum follow_level) is a mark:
  *
  *	the thread that moves it		a follower, any thread
  *	store the number			follow(): take its place in the list,
- *	follow_moved(): wake those				  look at the number again
- *	that wait for it or less		.. wake(), once, unless unfollow() comes first
+ *	follow_moved(): wake those that			  look at the number again
+ *	wait for that number or a lower one	.. wake(), once, unless unfollow() comes first
  *
- * wake() is called by the thread that moved the mark, under the mark's lock, so when
- * unfollow() has returned wake() is over, or is never called.  Hence wake() must not block,
- * and follows nothing and unfollows nothing: it sets a flag and rings whatever the follower's
+ * wake() is called by the thread that moved the mark, under the mark's lock.  So once
+ * unfollow() has returned, wake() is over or will never be called.  Hence wake() must not block,
+ * and must not call follow() or unfollow(): it sets a flag and wakes whatever the follower's
  * thread sleeps on.  A follower is memory of the caller, who uses it in one thread at a time.
- * When it does not wait any more (follower_waits) it may follow anew; its memory may go when
- * unfollow() has returned.
+ * A follower that does not wait any more (follower_waits) may follow anew; its memory may be
+ * freed when unfollow() has returned.
  *
- * Errors: there are none.  A lane that fails moves no more, and wakes nobody for that: who
- * waits for a sequence has a deadline, or looks at lane_failed() too.  That a number is
- * reached orders no other memory: the functions that read what it promises do.
+ * Errors: there are none.  The marks of a lane that failed stop, and nobody is woken for that:
+ * a thread that waits for a sequence sets a deadline, or looks at lane_failed() too.  Reaching a
+ * number orders no other memory; the functions that read the records order their own.
  *
- * No wake-up is missed.  Both sides do a read-modify-write of `wanted`, and these have one
- * order.  If the follower's is the first, the mover reads what it wants, and wakes it.  If the
- * mover's is the first, the follower's reads from it (release, acquire), and so sees the
- * number that was stored before it: it has been reached.
+ * No wake-up is missed.  Both sides do a read-modify-write of `wanted`, and all of these have
+ * one order.  If the follower's comes first, the mover reads the number that is wanted, and
+ * wakes the follower.  If the mover's comes first, the follower's reads from it (release,
+ * acquire), and so the follower sees the number that the mover stored: it has been reached.
  *
- * Where nobody has followed yet, moving a mark costs no read-modify-write, for this is on the
- * way of every request: the mover reads `wanted` (FOLLOW_NEVER) and is done.  That load may
- * be done before its store can be seen.  The first follower makes good for both sides:
- * it takes FOLLOW_NEVER away, and then membarrier(2) puts a full barrier into every thread
- * of the process.  What a mover has stored before its barrier the follower sees; what it
- * loads behind it is no longer FOLLOW_NEVER.  Where there is no membarrier(2) a mark never
- * is FOLLOW_NEVER.
+ * As long as nobody has followed, moving a mark costs no read-modify-write, because every
+ * request does it: the mover reads FOLLOW_NEVER in `wanted` and is done.  The CPU may do that
+ * load before others can see the mover's store.  The first follower pays for both sides: it
+ * takes FOLLOW_NEVER away, and then membarrier(2) puts a full barrier into every thread of the
+ * process.  What a mover stored before its barrier, the follower sees; what a mover loads after
+ * its barrier is no longer FOLLOW_NEVER.  Without membarrier(2) no mark ever is FOLLOW_NEVER.
  */
 #ifndef LANE_FOLLOW_H
 #define LANE_FOLLOW_H
@@ -45,22 +44,22 @@
 
 enum follow_level {
 	FOLLOW_DURABLE,		/* lane_durable(): moved by the worker */
-	FOLLOW_SETTLED,		/* the highest number in synced segments: by the checkpointer; class
-				 * fsync: by the worker */
-	FOLLOW_PASS,		/* passes of the background over the lane: it may have made room, the next
-				 * segment, or have failed to; by the checkpointer */
+	FOLLOW_SETTLED,		/* the highest sequence in synced segments: moved by the
+				 * checkpointer, in class fsync by the worker */
+	FOLLOW_PASS,		/* passes of the checkpointer over the lane, moved by it: a pass may
+				 * have made room or the next segment, or have failed to */
 	FOLLOW_TURN,		/* how often the writer was asked to look at the age of its segment
-				 * (lane_commit); by the checkpointer */
+				 * (lane_commit): moved by the checkpointer */
 	FOLLOW_LEVELS
 };
 
 struct follower {
-	/* the caller's, before follow() */
+	/* set by the caller before follow() */
 	void	(*wake)(struct follower *f);
 	void	*arg;
 
-	/* follow.c's */
-	struct follow_mark *mark;	/* of the last follow(); NULL: it never followed */
+	/* set by follow.c */
+	struct follow_mark *mark;	/* of the last follow(); NULL: there was none */
 	uint64_t seq;
 	_Atomic bool waits;		/* it is in the mark's list.  Written under its lock */
 	TAILQ_ENTRY(follower) entry;
@@ -68,39 +67,42 @@ struct follower {
 TAILQ_HEAD(follower_list, follower);
 
 #define FOLLOW_NEVER	UINT64_MAX		/* nobody has followed yet */
-#define FOLLOW_NOBODY	(UINT64_MAX - 1)	/* nobody does now */
+#define FOLLOW_NOBODY	(UINT64_MAX - 1)	/* nobody follows now */
 
 struct follow_mark {
-	_Atomic uint64_t wanted;	/* the lowest number that a follower waits for, or one of these.
-					 * Written under the lock */
+	_Atomic uint64_t wanted;	/* the lowest number that a follower waits for, FOLLOW_NEVER
+					 * or FOLLOW_NOBODY.  Changed under the lock only */
 	const _Atomic uint64_t *reached;
-	pthread_mutex_t lock;		/* held for a step in the list, and while followers are woken */
+	pthread_mutex_t lock;		/* held while the list is changed and followers are woken */
 	struct follower_list followers;	/* the lowest number first */
 };
 
-/* reached: the number, which is written by one thread at a time, and stays. */
+/* reached: the mark's number, which one thread at a time writes; its memory outlives the mark. */
 void follow_init(struct follow_mark *m, const _Atomic uint64_t *reached);
-/* Nobody follows any more. */
+/* To be called when nobody follows any more. */
 void follow_fini(struct follow_mark *m);
 
-/* true: wake() is called once, when seq is reached.  false: it is reached, wake() is not called. */
+/* true: wake() will be called once, when seq is reached.  false: seq is reached already, and
+ * wake() is not called. */
 bool follow(struct follow_mark *m, uint64_t seq, struct follower *f);
-/* At any time, also of one that is all zero or does not wait any more. */
+/* May be called at any time, also for a follower that is all zero or does not wait any more. */
 void unfollow(struct follower *f);
-/* Whether it still waits.  It does not when wake() is called; who reads that sees what the
- * mover did before. */
+/* Whether the follower still waits.  It does not any more when wake() is called; a thread that
+ * reads false sees what the mover did before. */
 static inline bool follower_waits(const struct follower *f)
 {
 	return atomic_load_explicit(&f->waits, memory_order_acquire);
 }
 
-/* follow.c for follow_moved. */
+/* The part of follow_moved() that is in follow.c. */
 unsigned follow_wake(struct follow_mark *m);
 
-/* The number has been stored (relaxed is enough).  How many were woken. */
+/* To be called after the number was stored (relaxed is enough).  Returns how many followers
+ * were woken. */
 static inline unsigned follow_moved(struct follow_mark *m)
 {
-	/* Only the compiler is kept from exchanging it with the store: see above. */
+	/* This keeps only the compiler from moving the load before the store; for the CPU see
+	 * above. */
 	atomic_signal_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&m->wanted, memory_order_relaxed) == FOLLOW_NEVER)
 		return 0;

@@ -3,9 +3,9 @@
  * lane.c - a lane (lane.h; the picture is in lane_priv.h): what all classes have in common.  What
  * a class does its own way is in its struct lane_ops: lane_wal.c, lane_fsync.c, lane_none.c.
  *
- * A hold on a buffer travels with the name: with the frag node while the record is
- * received, with the FRAG word once it is staged, until lane_reclaim; in class fsync
- * with the node until the batch is synced.
+ * A hold on a buffer belongs to whatever names its bytes: to the frag node while the
+ * record is received, to the FRAG word once that is staged, until lane_reclaim; in
+ * class fsync to the node until the batch is synced.
  */
 #include <assert.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ static void node_put(struct pool *p, uint32_t i)
 	p->nodes_left++;
 }
 
-/* The nodes of a list back to the pool, with or without the holds that they have. */
+/* Gives the nodes of a list back to the pool; drop: their holds, too. */
 void lane_nodes_free(struct pool *p, uint32_t i, bool drop)
 {
 	while (i != FRAG_NIL) {
@@ -86,8 +86,8 @@ static bool adjacent(const struct lane *l, const struct frags *r, uint32_t idx, 
 	return last->idx == idx && (uint32_t)last->off + last->len == off;
 }
 
-/* [off, off + len) of idx as bytes of the record: joined to the last frag if it ends
- * where these begin. */
+/* Makes [off, off + len) of buffer idx the record's next bytes, joined to its last frag if
+ * that ends where these begin. */
 static int name(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uint32_t len)
 {
 	struct frag *last;
@@ -100,7 +100,7 @@ static int name(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uin
 }
 
 /* Whether a small piece that cannot be copied may be named where it lies.  Half of the
- * frags and of the nodes are left for what is no matter of choice. */
+ * frags and of the nodes stay reserved for pieces that must be named in place. */
 static bool lane_may_stay(const struct lane *l, const struct frags *r, uint32_t idx)
 {
 	const struct pool *p = l->pool;
@@ -110,7 +110,7 @@ static bool lane_may_stay(const struct lane *l, const struct frags *r, uint32_t 
 	return p->nodes[r->last].f.idx == idx || p->lent > p->n / 4;
 }
 
-/* Copy a small piece into the record's own buffer; the one it came in is not held. */
+/* Copies a small piece into the record's own buffer; the buffer it came in is not held. */
 static int gather_piece(struct lane *l, struct frags *r, const uint8_t *bytes, uint32_t len)
 {
 	struct pool *p = l->pool;
@@ -146,7 +146,7 @@ int lane_add(struct lane *l, struct frags *r, uint32_t idx, uint32_t off, uint32
 		return 0;
 	if (r->bytes + len > l->record_max)
 		return -EFBIG;
-	if (!lane_stores(l)) {		/* counted, and that is all */
+	if (!lane_stores(l)) {		/* the bytes are only counted */
 		r->bytes += len;
 		return 0;
 	}
@@ -170,8 +170,8 @@ void lane_drop(struct lane *l, struct frags *r)
 
 /* ---- admission ---- */
 
-/* More frags than a request of that size has, but for a client that sends in pieces
- * on purpose: gather_piece and may_stay bound those. */
+/* More frags than a request of that size needs, unless its client sends small pieces on
+ * purpose: gather_piece and lane_may_stay bound the frags of those. */
 static uint64_t frags_guess(const struct lane *l, uint64_t bytes)
 {
 	return bytes / (l->pool->buf_size / 2) + 8;
@@ -181,7 +181,7 @@ int lane_admit(const struct lane *l, uint64_t bytes)
 {
 	uint64_t frags;
 
-	/* What can never be comes first, as everywhere (refusal.h of the server). */
+	/* What no waiting can change is refused first (the order of the server's refusal.h). */
 	if (bytes > l->record_max)
 		return -EFBIG;
 	if (!lane_stores(l))
@@ -248,7 +248,7 @@ int lane_nospace(const struct lane *l)
 
 bool lane_pending(const struct lane *l)
 {
-	if (lane_failed(l))		/* the rest never will be */
+	if (lane_failed(l))		/* what is not in flight never becomes durable */
 		return l->flight || l->turning;
 	return l->nstaged || l->flight || l->turning || l->batch[l->gather].nrec;
 }
@@ -264,7 +264,7 @@ bool lane_asks(struct lane *l, bool pressed)
 	if (!pressed || !lane_has_wal(l))
 		return false;
 	settled = relaxed(l->settled_pos);
-	/* What it was asked for before, it still has to do: it does not stop before that. */
+	/* The checkpointer is still busy with what it was woken for, and does not stop before. */
 	if (settled == to || settled < l->asked_pos)
 		return false;
 	l->asked_pos = to;
@@ -298,7 +298,7 @@ unsigned lane_fill_pct(const struct lane *l)
 
 	if (!lane_has_wal(l))
 		return 0;
-	/* reclaimed first: it may move meanwhile, but not past committed */
+	/* reclaimed_pos first: read last, it could have passed the committed_pos read before it */
 	used = relaxed(l->reclaimed_pos);
 	used = relaxed(l->committed_pos) - used;
 	return used < l->entries ? (unsigned)(used * 100 / l->entries) : 100;
@@ -344,7 +344,7 @@ int lane_init(struct lane *l, const struct lane_params *p)
 		lane_fini(l);
 	relaxed_store(l->durable_seq, l->next_seq - 1);
 	relaxed_store(l->settled_seq, l->next_seq - 1);
-	/* A disk that was full at the start already: nobody has to wait to be told. */
+	/* If the disk is full already at the start, the first request is told so. */
 	if (l->seg)
 		relaxed_store(l->nospace, seglog_room(l->seg) ? 0 : seglog_nospace(l->seg));
 	return err;

@@ -3,13 +3,13 @@
  * lane_checkpoint.c - from the wal to the segment log, a slice at a time (lane_checkpoint.h).
  *
  * A slice is one batch of frames in one segment: copied out of the packet buffers,
- * written, one sync, then the head.  The data are not looked at: each frame's
- * data_crc comes out of the record's SEAL (format.h), so bytes that went bad in the
- * buffer are found out by whoever reads the frame.
+ * written, synced once, then the head moves.  The data are not checked: each frame's
+ * data_crc is computed from the record's SEAL (format.h), so whoever reads the frame
+ * finds out if bytes went bad in the buffer.
  *
- * Words are written by the worker and are re-checked as they are read; one that does
- * not hold what it must is the end of the lane (-EBADMSG): the recovery of the next
- * start is there to judge such things, with all other words still in place.
+ * The worker wrote the words; here each is checked again as it is read.  A word that
+ * fails ends the lane (-EBADMSG): the recovery of the next start judges such damage,
+ * with all other words still in place.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static bool good(uint64_t w, struct place at)
 	return (ent_ok(w) || MUTANT(settle_word_check)) && (ent_lap(w) == at.lap || MUTANT(settle_lap_check));
 }
 
-/* CLOCKs and FRAGs of the next record of what is committed below `to`, and its SEAL: 0 or
+/* Reads the words of the next record, CLOCKs, FRAGs and SEAL, all below position `to`.  0 or
  * -EBADMSG. */
 static int next_words(struct lane *l, struct lane_checkpoint *st, uint64_t to, struct pending *r, uint64_t *seal)
 {
@@ -123,15 +123,16 @@ static int written(int err)
 	return MUTANT(settle_write_result) ? 0 : err;
 }
 
-/* A write of the slice that found no room left something there, and nothing was synced: the
- * records are in the wal as before, the next slice begins with them. */
+/* What a failed write of the slice returns.  If it found no room, nothing was synced, and what
+ * it left is marked for zeros; the records are still in the wal, and the next slice begins with
+ * them. */
 static int put_result(struct lane_checkpoint *st, int err)
 {
 	err = written(err);
 	if (!blk_nospace(err))
 		return seg_final(err);
 	seglog_spoil(st->to->s, st->to->off, err);
-	return -EDQUOT;		/* -ENOSPC is a segment's end */
+	return -EDQUOT;		/* for -ENOSPC means here that the segment is full */
 }
 
 static int lane_checkpoint_put(struct lane_checkpoint *st, const void *p, size_t n)
@@ -139,7 +140,7 @@ static int lane_checkpoint_put(struct lane_checkpoint *st, const void *p, size_t
 	return put_result(st, seg_batch_put(st->to, p, n));
 }
 
-/* Its frame behind those of the slice.  -ENOSPC: not in this segment. */
+/* Puts the record's frame behind those of the slice.  -ENOSPC: it does not fit this segment. */
 static int put_record(struct lane *l, struct lane_checkpoint *st, const struct pending *r)
 {
 	struct frame_header h;
@@ -181,8 +182,8 @@ static void begin(struct lane *l, struct lane_checkpoint *st)
 	st->time_ms = l->settle_time_ms;
 }
 
-/* Frames for what is committed, up to the slice's size or the segment's end.  0;
- * -ENOSPC: not even one record goes into this segment. */
+/* Puts frames of committed records, up to the slice's size or the segment's end.  0;
+ * -ENOSPC: not even one record fits this segment. */
 static int fill(struct lane *l, struct lane_checkpoint *st, uint64_t to, uint64_t slice_bytes)
 {
 	seg_batch_begin(st->to, l->seg);
@@ -194,7 +195,7 @@ static int fill(struct lane *l, struct lane_checkpoint *st, uint64_t to, uint64_
 		if (!err)
 			err = put_record(l, st, &r);
 		if (err == -ENOSPC) {
-			st->time_ms = time_ms;	/* its CLOCK is read again */
+			st->time_ms = time_ms;	/* the next slice reads the record's CLOCK again */
 			return st->records ? 0 : err;
 		}
 		if (err)
@@ -207,7 +208,7 @@ static int write_and_sync(struct lane *l, struct lane_checkpoint *st)
 {
 	int err = put_result(st, seg_batch_end(st->to));
 
-	/* Before the head says that the records are elsewhere. */
+	/* The sync comes before the head says that the records are in the segment. */
 	if (!err && !MUTANT(settle_sync))
 		err = seg_final(l->blk->sync(st->to->file));
 	return MUTANT(settle_result) ? 0 : err;
@@ -216,7 +217,7 @@ static int write_and_sync(struct lane *l, struct lane_checkpoint *st)
 static void publish(struct lane *l, struct lane_checkpoint *st)
 {
 	relaxed_store(l->settled_seq, st->seq - 1);
-	/* release: whoever sees it may reuse what is before it */
+	/* release: a thread that reads it may reuse the words and buffers before it */
 	atomic_store_explicit(&l->settled_pos, st->pos, memory_order_release);
 	follow_moved(&l->mark[FOLLOW_SETTLED]);
 }
@@ -250,8 +251,8 @@ static int lane_checkpoint_rotate(struct lane *l)
 	return err;
 }
 
-/* Final for the lane: what is in the wal stays there, for the next start.  But where there
- * was no room, this one goes on with it. */
+/* The failure is final for the lane: what is in the wal stays there for the next start.  But if
+ * there was no room, this process goes on when there is. */
 static int lane_checkpoint_fail(struct lane *l, int err)
 {
 	if (blk_nospace(err)) {
@@ -264,7 +265,7 @@ static int lane_checkpoint_fail(struct lane *l, int err)
 
 int lane_checkpoint_slice(struct lane *l, struct lane_checkpoint *st, uint64_t slice_bytes)
 {
-	/* acquire: the words below it are the worker's no more */
+	/* acquire: the worker has finished the words below it */
 	uint64_t to = atomic_load_explicit(&l->committed_pos, memory_order_acquire);
 	int err;
 
@@ -284,7 +285,7 @@ int lane_checkpoint_slice(struct lane *l, struct lane_checkpoint *st, uint64_t s
 		if (!err) {
 			begin(l, st);
 			err = fill(l, st, to, slice_bytes);
-			if (err == -ENOSPC)	/* not even in an empty one */
+			if (err == -ENOSPC)	/* it does not even fit an empty segment */
 				err = -EFBIG;
 		}
 	}

@@ -2,16 +2,17 @@
 /*
  * lane_fsync.c - class fsync of a lane: group commit to the segment log.
  *
- * Two batches of frames.  One gathers; the other is on its way, written and synced as
- * one chain by the ring.  When the chain completes, its records are durable, its
- * buffers are dropped, and what was gathered meanwhile starts.  Nothing is written
- * while a chain is on its way, so a batch goes into one segment, and the segment is
- * changed between batches only, beside the worker as well: it writes the new one's header.
+ * Two batches of frames.  One gathers records; the other is in flight: the ring writes and
+ * syncs it as one chain.  When the chain completes, its records are durable, its buffers are
+ * dropped, and the chain of what was gathered meanwhile starts.  Nothing else is written
+ * while a chain is in flight, so a batch goes into one segment, and the lane changes to the
+ * next segment between batches only.  That writes the new segment's header, so a thread
+ * beside the worker does it.
  *
  * A chain that fails ends the lane: what the disk holds is not known, and a second sync
- * would not tell.  But where the write found no room, nothing was synced:
- * nobody was promised anything, and zeros, written and synced, end what it left.  Until
- * then the lane takes nothing; then it goes on with the numbers behind the last durable one.
+ * would not tell.  But where the write found no room, nothing was synced and nobody was
+ * promised anything: what it left is overwritten with zeros, which are synced.  Until then
+ * the lane takes no record; then it goes on with the numbers after the last durable one.
  */
 #include <assert.h>
 #include <errno.h>
@@ -47,10 +48,11 @@ static int turned(struct lane *l, int err)
 	return err && !MUTANT(lane_rotate_result) ? fsync_fail(l, err) : 0;
 }
 
-/* To the next segment, which can be done between batches only.  0: it was.  Where there is
- * one it is done beside the worker, for it writes to the disk: -EAGAIN, and lane_synced goes
- * on; until then the log is not the worker's.  Where its header finds no room, what tells so
- * wakes the worker: that turn does not try it again, or it would go round and round. */
+/* Changes to the next segment, between batches only.  0: done.  If that segment is prepared,
+ * a thread beside the worker does it, since it writes to the disk: -EAGAIN, and lane_synced
+ * goes on; until then the worker may not touch the log.  If the segment's header finds no room,
+ * the completion wakes the worker; `rests` keeps that turn from trying again, or it would try
+ * for ever. */
 static int fsync_rotate(struct lane *l)
 {
 	int err;
@@ -67,7 +69,7 @@ static int fsync_rotate(struct lane *l)
 	return -EAGAIN;
 }
 
-/* Whether `size` more bytes go into the active segment, behind what is on its way. */
+/* Whether `size` more bytes fit the active segment, behind both batches. */
 static bool fsync_fits(const struct lane *l, uint64_t size)
 {
 	uint64_t ahead = l->batch[l->gather].bytes;
@@ -77,20 +79,20 @@ static bool fsync_fits(const struct lane *l, uint64_t size)
 	return ahead + size <= seglog_room(l->seg);
 }
 
-/* Room for one more record in the gathering batch, or make it. */
+/* Whether the gathering batch takes one more record; may change to the next segment first. */
 static bool gather_room(struct lane *l, const struct frags *r, uint64_t size)
 {
 	const struct lane_batch *b = &l->batch[l->gather];
 
-	/* its header, its frags, and the zeros at the end of all */
+	/* vectors for its header, its frags, and the zeros at the end of the batch */
 	if (b->nrec == LANE_BATCH_RECS || b->niov + r->n + 2 > LANE_BATCH_IOVS)
 		return false;
 	if (b->nrec && b->bytes + size > l->batch_max)
 		return false;
 	if (!l->full && !l->turning && fsync_fits(l, size))
 		return true;
-	/* Full stays set until the segment is changed, or smaller records would go
-	 * past a large one for ever; not while the disk has no room for another. */
+	/* `full` stays set until the segment is changed, or smaller records would overtake a
+	 * large one for ever; it is cleared when the disk has no room for another segment. */
 	l->full = true;
 	if (b->nrec || l->turning || (l->flight && !MUTANT(lane_rotate_wait)))
 		return false;
@@ -102,7 +104,7 @@ static bool gather_room(struct lane *l, const struct frags *r, uint64_t size)
 	return fsync_fits(l, size);
 }
 
-/* Adds a frame: the zeros of the frame before it and its header lie side by side, so
+/* Adds a frame.  The zeros of the frame before it and its header lie side by side, so
  * a record takes one vector more than it has frags. */
 static void gather_record(struct lane *l, struct frags *r, uint64_t seq)
 {
@@ -158,8 +160,8 @@ static void batch_reset(struct lane_batch *b)
 	b->first = b->last = FRAG_NIL;
 }
 
-/* Headers for all frames, from the segment's next batch on.  0; -ENOSPC: the segment
- * takes no more (too old, or too full). */
+/* Makes the headers of all frames, for where the segment's next batch goes.  0; -ENOSPC: the
+ * segment takes no more (it is too old, or too full). */
 static int batch_headers(struct lane *l, struct lane_batch *b, uint64_t now_ms)
 {
 	uint32_t pad;
@@ -176,7 +178,7 @@ static int batch_headers(struct lane *l, struct lane_batch *b, uint64_t now_ms)
 	return 0;
 }
 
-/* Writes and syncs what was gathered; the other batch gathers from now on. */
+/* Starts the write and sync of what was gathered; the other batch gathers from now on. */
 static int batch_start(struct lane *l, uint64_t now_ms)
 {
 	struct lane_batch *b = &l->batch[l->gather];
@@ -189,7 +191,9 @@ static int batch_start(struct lane *l, uint64_t now_ms)
 		err = fsync_rotate(l);
 		if (l->turning)
 			return 0;
-		if (!err || err == -EAGAIN || err == -ENOSPC)	/* it was only wished for? */
+		/* Rotation was asked for by age; if no segment is ready, the lane goes on with
+		 * this one. */
+		if (!err || err == -EAGAIN || err == -ENOSPC)
 			err = batch_headers(l, b, now_ms);
 		if (err == -ENOSPC)
 			return 0;	/* the next commit tries again */
@@ -229,7 +233,7 @@ static int fsync_commit(struct lane *l, uint64_t now_ms)
 	l->spoiled = false;
 	if (l->batch[l->gather].nrec)
 		return batch_start(l, now_ms);
-	/* The next segment may be there by now; or the active one is old enough. */
+	/* The next segment may be ready by now, or the active one too old to be added to. */
 	if ((l->full || relaxed(l->nospace) || seglog_wants_turn(l->seg)) && seglog_ready(l->seg) && !fsync_rotate(l))
 		l->full = false;
 	return lane_failed(l);
@@ -243,8 +247,8 @@ static int lane_fsync_commit(struct lane *l, uint64_t now_ms)
 	return err;
 }
 
-/* Both batches are given up: nobody was promised anything of either, and their numbers
- * are given again. */
+/* Gives up both batches: no record of either was acknowledged, and their numbers are used
+ * again. */
 static int fsync_no_room(struct lane *l, int err)
 {
 	seglog_spoil(l->seg, l->batch[!l->gather].end_off, err);
@@ -276,7 +280,7 @@ static int lane_fsync_synced(struct lane *l, int res, uint64_t now_ms)
 	if (blk_nospace(res))
 		return fsync_no_room(l, res);
 	if (res < 0 && !MUTANT(lane_sync_result))
-		return fsync_fail(l, res);	/* its buffers stay: nobody knows what the disk has */
+		return fsync_fail(l, res);	/* buffers stay: nobody knows what the disk has */
 	seglog_synced(l->seg, b->end_off, last);
 	relaxed_store(l->durable_seq, last);
 	relaxed_store(l->settled_seq, last);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * lane_none.c - a lane of a class that stores nothing (lane.h): requests are counted, and nothing
- * is named.  No record may have a frag (frags_max is 0), so no buffer is held for one.
+ * lane_none.c - a lane of a class that stores nothing (lane.h): requests are counted, and get no
+ * name.  No record has a frag (frags_max is 0), so no record holds a buffer.
  */
 #include "lane/lane_priv.h"
 

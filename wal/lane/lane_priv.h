@@ -38,7 +38,7 @@
 /* A record of FRAGS_MAX always fits (untouched memory costs nothing). */
 #define LANE_BATCH_IOVS	(FRAGS_MAX + 8193u)
 
-struct lane_frame {		/* zeros that end the frame before, and the header */
+struct lane_frame {		/* the zeros that end the frame before it, and its header */
 	uint8_t  pad[FRAME_ALIGN];
 	struct frame_header h;
 };
@@ -54,9 +54,9 @@ struct lane_batch {
 	struct lane_rec *recs;		/* [LANE_BATCH_RECS] */
 	struct iovec *iov;		/* [LANE_BATCH_IOVS] */
 	unsigned nrec, niov;
-	uint64_t bytes;			/* as frames */
-	uint32_t first, last;		/* frag nodes of all its records: holds to be dropped */
-	uint64_t end_off;		/* in the segment, once started */
+	uint64_t bytes;			/* of its frames */
+	uint32_t first, last;		/* frag nodes of all its records, whose holds it has */
+	uint64_t end_off;		/* its end in the segment; set when its write starts */
 };
 
 struct lane_params {
@@ -68,22 +68,23 @@ struct lane_params {
 	struct pool	*pool;
 	struct seglog	*seg;
 	struct walfile	*wal;		/* nvmm classes: after walfile_restart or walfile_create */
-	uint64_t	 next_seq;	/* fsync; the nvmm classes take the head's */
+	uint64_t	 next_seq;	/* fsync; the nvmm classes take it from the lane's head */
 	uint64_t	 record_bytes_max;
 	uint64_t	 segment_bytes;
 };
 
-/* What the lanes of a class do their own way.  Each is the function of lane.h of that name, after
- * what all lanes have in common; the table of classes says which one a class has. */
+/* What differs between the lanes of the classes.  Each operation is the class's part of the
+ * function of that name in lane.h, called after the part that all lanes share; CLASS_TABLE says
+ * which operations a class has. */
 struct lane_ops {
 	int  (*init)(struct lane *l, const struct lane_params *p);	/* NULL: nothing */
-	void (*fini)(struct lane *l);	/* also of an init that failed; NULL: nothing */
-	/* frags: more than such a request has.  Not called where nothing is stored. */
+	void (*fini)(struct lane *l);	/* called after a failed init, too; NULL: nothing */
+	/* frags: an upper estimate for such a request.  Not called if the class stores nothing. */
 	int  (*admit)(const struct lane *l, uint64_t bytes, uint64_t frags);
-	/* Takes the frags of *r, and next_seq further; or returns LANE_UNNAMED. */
+	/* Takes over the frags of *r and raises next_seq, or returns LANE_UNNAMED; 0: no room. */
 	uint64_t (*append)(struct lane *l, struct frags *r);
 	int  (*commit)(struct lane *l, uint64_t now_ms);
-	/* NULL: nothing is ever on its way. */
+	/* NULL: the class never has a write in flight. */
 	int  (*synced)(struct lane *l, int res, uint64_t now_ms);
 	/* NULL: no buffer is held beyond a commit. */
 	unsigned (*reclaim)(struct lane *l);
@@ -96,7 +97,7 @@ struct lane {
 	const struct lane_ops *ops;
 	const struct pm_ops  *pm;
 	const struct blk_ops *blk;
-	struct blk_aio	*aio;		/* fsync: before the first append */
+	struct blk_aio	*aio;		/* fsync: set before the first append */
 	struct pool	*pool;
 	struct seglog	*seg;
 	struct walfile	*wal;		/* nvmm classes */
@@ -109,32 +110,32 @@ struct lane {
 	/* the worker's */
 	uint64_t	 next_seq;
 	uint64_t	*stage;		/* [stage_max]; [0] is the CLOCK's place */
-	uint32_t	 nstaged, stage_max;	/* nstaged 0: nothing, else the CLOCK is counted */
+	uint32_t	 nstaged, stage_max;	/* nstaged: 0, or the CLOCK is counted too */
 	struct lane_batch batch[2];
 	unsigned	 gather;	/* which batch gathers */
-	bool		 flight;	/* the other one is on its way */
-	bool		 spoiled;	/* fsync: bytes of a write without room are in the way */
-	bool		 full;		/* the active segment does not take what comes next */
-	bool		 turning;	/* fsync: to the next segment, beside the worker */
-	bool		 rests;		/* .. found no room: not again before the next commit but one */
-	bool		 took;		/* the background has something to do, and was not asked yet */
-	uint64_t	 asked_pos;	/* up to here the background was asked to move the words */
+	bool		 flight;	/* the other one is being written and synced */
+	bool		 spoiled;	/* fsync: a write without room left bytes: zeros first */
+	bool		 full;		/* the active segment has no room for the next record */
+	bool		 turning;	/* fsync: another thread changes to the next segment */
+	bool		 rests;		/* that found no room: no new try in the next commit */
+	bool		 took;		/* the checkpointer has work and was not woken yet */
+	uint64_t	 asked_pos;	/* the checkpointer was woken to move words up to here */
 
 	/* the worker writes, others read */
 	_Atomic int	 failed;	/* -errno, for good */
 	_Atomic uint64_t reclaimed_pos;
-	_Atomic uint64_t committed_pos;	/* release after the words are durable */
+	_Atomic uint64_t committed_pos;	/* stored with release after the words are durable */
 	_Atomic uint64_t durable_seq;
 	_Atomic uint64_t records, bytes, commits;
 
 	/* the checkpointer writes (fsync: the worker), others read */
 	_Alignas(64)
-	_Atomic uint64_t settled_pos;	/* release after both copies of the head are durable */
+	_Atomic uint64_t settled_pos;	/* stored with release after both head copies are durable */
 	_Atomic uint64_t settled_seq;	/* highest sequence in synced segments */
 	_Atomic uint64_t checkpoints, checkpoint_bytes;
 	_Atomic int	 settle_failed;	/* -errno, for good */
-	_Atomic int	 nospace;	/* -ENOSPC, -EDQUOT: there is no room for the next segment */
-	uint64_t	 settle_time_ms;	/* of the batch that settled_pos is in */
+	_Atomic int	 nospace;	/* -ENOSPC, -EDQUOT: no room for the next segment */
+	uint64_t	 settle_time_ms;	/* the CLOCK of the batch that settled_pos is in */
 	_Atomic uint64_t passes, turns;	/* FOLLOW_PASS, FOLLOW_TURN */
 
 	struct follow_mark mark[FOLLOW_LEVELS];	/* of durable_seq, settled_seq, passes, turns */
@@ -143,15 +144,15 @@ struct lane {
 int  lane_init(struct lane *l, const struct lane_params *p);	/* 0, -ENOMEM, -EINVAL */
 void lane_fini(struct lane *l);
 
-/* lane.c for the others: frag nodes back to the pool, with the holds they have or not. */
+/* In lane.c: gives a list of frag nodes back to the pool; drop: their holds, too. */
 void lane_nodes_free(struct pool *p, uint32_t first, bool drop);
 
 #define relaxed(v)		atomic_load_explicit(&(v), memory_order_relaxed)
 #define relaxed_store(v, x)	atomic_store_explicit(&(v), (x), memory_order_relaxed)
-/* One writer: no read-modify-write is needed. */
+/* For a counter with one writer, which needs no read-modify-write. */
 #define relaxed_add(v, x)	relaxed_store(v, relaxed(v) + (x))
 
-/* A position as the ring has it: divided once, then counted. */
+/* A position as slot and lap of the ring: divided once (place_of), then counted (place_next). */
 struct place { uint64_t slot; unsigned lap; };
 
 static inline struct place place_of(const struct lane *l, uint64_t pos)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * lane_wal.c - a lane of a class with a wal: words into the ring in persistent memory
- * (lane.h; the picture is in lane_priv.h).
+ * lane_wal.c - a lane of a class with a wal, which writes words into the ring in persistent
+ * memory (lane.h; the picture is in lane_priv.h).
  *
  * The order that a reply rests on, each step named after the mutant that leaves it out:
  *
@@ -9,7 +9,7 @@
  *	lane_data_fence    before any word that names them
  *	                   CLOCK, FRAG.. SEAL, FRAG.. SEAL ...
  *	lane_words_flush
- *	lane_words_fence   before durable moves, and with it the replies
+ *	lane_words_fence   before lane_durable() grows and the replies leave
  */
 #include <assert.h>
 #include <errno.h>
@@ -66,7 +66,7 @@ static uint64_t lane_wal_append(struct lane *l, struct frags *r)
 
 /* ---- commit ---- */
 
-/* Staged words [from, from + n) to the ring from slot `to` on, which does not wrap in them. */
+/* Copies staged words [from, from + n) to the ring from slot `to` on; they do not wrap. */
 static void lane_wal_put(struct lane *l, uint64_t to, uint32_t from, uint32_t n)
 {
 	uint64_t *slot = l->ring + to;
@@ -88,15 +88,15 @@ static int lane_wal_commit(struct lane *l, uint64_t now_ms)
 	if (!n)
 		return 0;
 	/* A word may reach the medium as soon as it is stored: the bytes it names
-	 * must be there. */
+	 * must be there before. */
 	if (!MUTANT(lane_data_fence))
 		l->pm->fence(l->pm->ctx);
 	l->stage[0] = ent_clock(now_ms, at.lap);
 	lane_wal_put(l, at.slot, 0, head);
 	if (head < n)
 		lane_wal_put(l, 0, head, n - head);
-	/* Replies leave after this; and no word of the next batch may be there
-	 * without all of these. */
+	/* Replies leave after this fence, and no word of the next batch may reach the
+	 * medium before all of these. */
 	if (!MUTANT(lane_words_fence))
 		l->pm->fence(l->pm->ctx);
 	l->nstaged = 0;
@@ -110,11 +110,11 @@ static int lane_wal_commit(struct lane *l, uint64_t now_ms)
 
 /* ---- reclaim ---- */
 
-/* Every FRAG word that a checkpoint has passed gives its hold back.  One that went bad
- * in the memory keeps its buffer until the next start. */
+/* Drops the hold of every FRAG word that a checkpoint has moved.  A word that went bad in
+ * memory keeps its buffer until the next start. */
 static unsigned lane_wal_reclaim(struct lane *l)
 {
-	/* acquire: the head that says so is durable, and nobody reads the buffers */
+	/* acquire: the head with this position is durable, and nobody reads the buffers */
 	uint64_t to = atomic_load_explicit(&l->settled_pos, memory_order_acquire);
 	uint64_t pos = relaxed(l->reclaimed_pos);
 	struct place at = place_of(l, pos);
@@ -144,7 +144,7 @@ static int lane_wal_init(struct lane *l, const struct lane_params *p)
 	l->ring = walfile_ring(p->wal, p->id);
 	l->entries = p->wal->super.entries;
 	l->frags_max = l->entries / 2 < FRAGS_MAX ? (uint32_t)(l->entries / 2) : FRAGS_MAX;
-	/* The longest record and its CLOCK and SEAL, and then some. */
+	/* Room for the longest record with its CLOCK and SEAL, and some more. */
 	l->stage_max = (uint32_t)(l->entries < FRAGS_MAX + 1024u ? l->entries : FRAGS_MAX + 1024u);
 	l->stage = malloc(l->stage_max * sizeof(*l->stage));
 	l->next_seq = h->seq;

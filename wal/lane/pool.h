@@ -9,7 +9,7 @@
  *   free     on the free stack
  *   lent     given to the ring, for the kernel to fill
  *   held     by `holds` holders: an unparsed slot, the frags of a record that is
- *            being received, a record that is committed but not yet elsewhere
+ *            being received, a record that is committed but not yet in the segments
  *
  * and goes back to the free stack when its last hold is dropped.
  */
@@ -23,7 +23,7 @@
 
 #define FRAG_NIL UINT32_MAX
 
-struct frags {			/* a record on its way: a list of frag nodes of the pool */
+struct frags {			/* a record being received: a list of frag nodes of the pool */
 	uint32_t first, last;	/* FRAG_NIL when empty; initialise with FRAGS_INIT */
 	uint32_t n;
 	uint32_t crc;		/* running crc32c state of the bytes (see lane_add) */
@@ -39,7 +39,7 @@ struct frag_node {
 };
 
 struct pool {
-	uint8_t	 *base;		/* of buffer 0 of the whole pool, all workers */
+	uint8_t	 *base;		/* address of buffer 0 of the whole pool, of all workers */
 	uint32_t  buf_size;	/* 2048 or 4096 */
 	uint32_t  buf_shift;
 	uint32_t  first, n;
@@ -50,7 +50,7 @@ struct pool {
 	struct frag_node *nodes;
 	uint32_t  node_free;	/* head of the list of free nodes */
 	uint32_t  nodes_left;
-	uint64_t  gathered_bytes;	/* copied to keep a buffer from being held per tiny piece */
+	uint64_t  gathered_bytes;	/* copied, so that no tiny piece holds a whole buffer */
 };
 
 int  pool_init(struct pool *p, uint8_t *base, uint32_t buf_size, uint32_t first, uint32_t n);
@@ -61,12 +61,12 @@ static inline uint8_t *pool_addr(const struct pool *p, uint32_t idx)
 	return p->base + ((uint64_t)idx << p->buf_shift);
 }
 
-/* A free buffer (holds = 0, the caller's); FRAG_NIL when there is none. */
+/* Takes a free buffer, which then is the caller's, with no holds; FRAG_NIL: there is none. */
 uint32_t pool_take(struct pool *p);
 uint32_t pool_lend(struct pool *p);	/* the same, for the kernel */
-void pool_lent_back(struct pool *p);	/* one that was lent is the caller's again */
+void pool_lent_back(struct pool *p);	/* a buffer that was lent is the caller's again */
 void pool_hold(struct pool *p, uint32_t idx);	/* one more holder */
 void pool_drop(struct pool *p, uint32_t idx);	/* one less; the last frees it */
-void pool_put(struct pool *p, uint32_t idx);	/* taken, never held: back */
+void pool_put(struct pool *p, uint32_t idx);	/* gives back one that was taken and never held */
 
 #endif

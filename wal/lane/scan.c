@@ -7,8 +7,8 @@
  *	             start  run = pos              tail
  *
  * A damaged word opens a region of damage at the start of the record it stands in;
- * the next record that is whole closes it.  Within the region, `bad_seals` SEALs were
- * seen whose records are lost, and `bad_words` words may have been SEALs: so the next
+ * the next record that is whole closes the region.  In it, `bad_seals` SEALs were seen
+ * whose records are lost, and `bad_words` words may have been SEALs: so the next
  * record's number is seq + bad_seals, or up to bad_words more.
  */
 #include <string.h>
@@ -61,7 +61,7 @@ static bool is_clock(const struct scan *s, uint64_t pos)
 	return ent_kind(w) == ENT_CLOCK && intact(w) && of_lap(s, pos, w);
 }
 
-/* The head may stand within a batch: its CLOCK is in front, unless overwritten. */
+/* The time of the batch that the head is in, whose CLOCK is before the head; 0: overwritten. */
 static uint64_t time_before(const struct scan *s)
 {
 	uint64_t pos = s->pos, first = pos > s->entries ? pos - s->entries : 0;
@@ -111,7 +111,7 @@ static void damage(struct scan *s, uint64_t from, enum scan_why why)
 	s->bad_seals = s->bad_words = 0;
 }
 
-/* The region ends in front of `end`, with `records` lost. */
+/* Closes the region of damage in front of `end`; `records` were lost in it. */
 static struct scan_item damage_item(struct scan *s, uint64_t end, uint64_t records)
 {
 	struct scan_item it = {
@@ -150,7 +150,7 @@ const uint8_t *scan_addr(const struct scan *s, const struct frag *f)
 	return addr(s, f);
 }
 
-/* false: not all of the bytes can be read. */
+/* Adds up the record's bytes and their CRC.  false: not all of the bytes can be read. */
 static bool sum_data(const struct scan *s, struct scan_item *it)
 {
 	uint32_t crc = CRC32C_INIT;
@@ -178,7 +178,7 @@ static bool sealed_as(const struct scan *s, const struct scan_item *it, uint32_t
 }
 
 /* The number between from and to (inclusive) that the SEAL was made with; 0: none.
- * The words are taken out of its CRC once, so a candidate costs 16 bytes. */
+ * The words are taken out of its CRC once, so a candidate costs a CRC of 16 bytes. */
 static uint64_t sealed_among(struct scan *s, const struct scan_item *it, uint32_t seal,
 			     uint64_t from, uint64_t to)
 {
@@ -205,11 +205,11 @@ static uint64_t scan_number(struct scan *s, const struct scan_item *it, uint32_t
 	if (sealed_as(s, it, seal, natural))
 		return natural;
 	seq = sealed_among(s, it, seal, natural + 1, natural + s->bad_words);
-	/* A damaged word may have looked like an intact SEAL. */
+	/* A damaged word may have looked like an intact SEAL: then the number is lower. */
 	return seq || !s->bad_seals ? seq : sealed_among(s, it, seal, s->seq, natural - 1);
 }
 
-/* What stands at pos, if it is not what should.  may_seal: it may have been a SEAL. */
+/* What is wrong with the word at pos, if anything.  may_seal: it may have been a SEAL. */
 static enum scan_why judge(const struct scan *s, uint64_t pos, uint64_t w, bool *may_seal)
 {
 	*may_seal = true;
@@ -228,7 +228,8 @@ static enum scan_why judge(const struct scan *s, uint64_t pos, uint64_t w, bool 
 	return SCAN_FINE;
 }
 
-/* Damaged words in front of an intact SEAL that are frags by its count: no SEALs. */
+/* How many damaged words in front of an intact SEAL must have been frags by its count, so
+ * that none of them was a SEAL. */
 static uint64_t damaged_frags(const struct scan *s, uint32_t nfrags)
 {
 	uint64_t n = 0, from = s->pos - s->start < nfrags ? s->start : s->pos - nfrags;
@@ -239,7 +240,7 @@ static uint64_t damaged_frags(const struct scan *s, uint32_t nfrags)
 	return n;
 }
 
-/* The SEAL at pos.  True: *it is to be reported (a record, or the damage before it). */
+/* Takes the SEAL at pos.  True: *it is to be reported (a record, or the damage before it). */
 static bool seal(struct scan *s, uint64_t w, struct scan_item *it)
 {
 	uint32_t n = ent_seal_nfrags(w);
@@ -286,7 +287,7 @@ static void bad_word(struct scan *s, enum scan_why why, bool may_seal)
 	s->run = s->pos + 1;
 }
 
-/* One word.  True: *it is to be reported. */
+/* Takes the word at pos.  True: *it is to be reported. */
 static bool scan_step(struct scan *s, uint64_t w, enum scan_why why, bool may_seal,
 		      struct scan_item *it)
 {
@@ -313,7 +314,7 @@ static enum scan_kind scan_finish(struct scan *s, struct scan_item *it)
 	if (s->pos == s->limit && s->start < s->pos)	/* the ring is full: no tail to be torn */
 		damage(s, s->start, SCAN_ORDER);
 	if (s->bad_from == NOWHERE)
-		s->pos = s->start;		/* frags without a SEAL yet: torn */
+		s->pos = s->start;		/* frags without their SEAL are the torn tail */
 	for (uint64_t p = s->pos; p < s->limit; p++) {
 		uint64_t w = word_at(s, p);
 
@@ -340,7 +341,7 @@ enum scan_kind scan_next(struct scan *s, struct scan_item *it)
 		bool may_seal;
 		enum scan_why why = judge(s, s->pos, w, &may_seal);
 
-		/* Nothing proves that there ever was a word here. */
+		/* Nothing proves that there ever was a word here: the tail begins. */
 		if (why == SCAN_HOLE && (s->pos >= s->clock_end || MUTANT(scan_hole_check)))
 			break;
 		if (scan_step(s, w, why, may_seal, it))
