@@ -8,9 +8,9 @@
  * that failed, any of these for ever (the pages are clean: a retry writes
  * nothing, though reads still show the data).
  *
- * Names are relative to a folder that is held open.  A path is looked up once, for the
- * folder of the store: whoever moves the store, and makes another in its place, neither
- * takes files away from the program that has it open nor gets files from it.
+ * Names are relative to a folder that is held open.  A path is looked up only once, for
+ * the folder of the store: if the store is moved and another is made in its place, the
+ * program that has the first one open goes on with its files, and makes none in the other.
  */
 #ifndef MEDIA_BLK_H
 #define MEDIA_BLK_H
@@ -25,9 +25,9 @@
 struct blk_file;		/* an open file; defined by each provider */
 struct blk_dir;			/* an open folder; likewise */
 
-/* BLK_DIRECT: what is written in whole blocks (place, length and memory) goes around the
- * kernel's cache, where the file system can do that; it is as durable as any write, that
- * is, after the next sync. */
+/* BLK_DIRECT: a write of whole blocks (its offset, length and memory are multiples) goes around
+ * the kernel's cache, where the file system can do that; like any write it is durable after
+ * the next sync. */
 enum { BLK_RDONLY = 0, BLK_RDWR = 1, BLK_CREATE = 2 /* O_EXCL */, BLK_DIRECT = 4 };
 #define BLK_BLOCK 4096u
 
@@ -37,9 +37,9 @@ static inline bool blk_nospace(int err)
 	return err == -ENOSPC || err == -EDQUOT;
 }
 
-struct blk_id {			/* which file or folder it is */
+struct blk_id {			/* which file or folder this is */
 	uint64_t dev, ino;
-	unsigned names;		/* how many it has: hard links */
+	unsigned names;		/* how many names (hard links) it has */
 	uint64_t bytes;		/* its size */
 };
 static inline bool blk_same(const struct blk_id *a, const struct blk_id *b)
@@ -49,22 +49,22 @@ static inline bool blk_same(const struct blk_id *a, const struct blk_id *b)
 
 struct blk_ops {
 	void *ctx;
-	/* A folder; `name` is looked up in `at`, the name ".." too.  at NULL, here and below:
-	 * name is a path as the process sees it.  In `at` a link is followed only where the name
-	 * ends in "/.": STORE_ENOTDIR. */
+	/* Opens a folder; `name` is looked up in `at`, even "..".  at NULL, here and below: name
+	 * is a path as the process sees it.  In `at` a link is followed only if the name ends in
+	 * "/.", else it is STORE_ENOTDIR. */
 	int	(*dir_open)(void *ctx, struct blk_dir *at, const char *name, struct blk_dir **d);
 	void	(*dir_close)(struct blk_dir *d);
-	/* A regular file, or STORE_ENOTFILE: no link is followed, and nothing is waited for that
-	 * may stand there instead (a pipe).  BLK_RDWR: STORE_ELINKED where it has another name, for
-	 * somebody else may count on what is there. */
+	/* Opens a regular file, else STORE_ENOTFILE: it follows no link, and does not wait if a
+	 * pipe has the name.  BLK_RDWR: STORE_ELINKED if the file has another name, since it may be
+	 * somebody else's, too. */
 	int	(*open)(void *ctx, struct blk_dir *at, const char *name, int flags,
 			struct blk_file **f);
 	void	(*close)(struct blk_file *f);
 	int	(*id)(struct blk_file *f, struct blk_id *id);
-	/* Of what the name leads to now; "." is the folder itself, -ENOENT when that has no name
-	 * any more. */
+	/* The id of what the name leads to now; "." is the folder itself, -ENOENT when that has no
+	 * name any more. */
 	int	(*id_at)(void *ctx, struct blk_dir *at, const char *name, struct blk_id *id);
-	/* The folder's absolute path as it is now ("" if that is not to be had; cut if it is too
+	/* The folder's absolute path as it is now ("" if it cannot be found out; cut if it is too
 	 * long), and the id of its file system. */
 	int	(*where)(struct blk_dir *d, char *path, size_t n, uint64_t *fsid);
 	int	(*size)(struct blk_file *f, uint64_t *bytes);
@@ -74,16 +74,17 @@ struct blk_ops {
 	 * continued).  0 or -errno.  iov may be modified. */
 	int	(*write)(struct blk_file *f, struct iovec *iov, unsigned n, uint64_t off);
 	int	(*sync)(struct blk_file *f);		/* fdatasync */
-	/* May be NULL.  Makes a new file longer by [off, off + bytes), its blocks allocated,
-	 * zeros to a reader, without writing them: the first write and sync of a block then
-	 * changes metadata. */
+	/* May be NULL.  Makes a new file longer by [off, off + bytes): the blocks are allocated and
+	 * read as zeros, but are not written, so the first write and sync of a block changes
+	 * metadata. */
 	int	(*allocate)(struct blk_file *f, uint64_t off, uint64_t bytes);
-	int	(*mkdir)(void *ctx, struct blk_dir *at, const char *name);	/* 0 if it is there */
-	/* Within one folder, and never over a file: -EEXIST. */
+	/* 0 also if the folder is there already. */
+	int	(*mkdir)(void *ctx, struct blk_dir *at, const char *name);
+	/* Renames within one folder, and never over another file: -EEXIST. */
 	int	(*rename)(void *ctx, struct blk_dir *at, const char *from, const char *to);
 	int	(*unlink)(void *ctx, struct blk_dir *at, const char *name);
 	int	(*sync_dir)(struct blk_dir *d);
-	/* Calls back with each name but . and ..; 0 or -errno (or what cb returned). */
+	/* Calls cb with each name except . and .. until cb returns not 0: that, 0 or -errno. */
 	int	(*list)(struct blk_dir *d, int (*cb)(void *arg, const char *name), void *arg);
 	/* An exclusive lock for the life of the process: 0, -EWOULDBLOCK. */
 	int	(*lock)(struct blk_file *f);
@@ -94,17 +95,17 @@ extern const struct blk_ops blk_file_ops;
  * A commit to block storage that completes later: write all of iov, then sync, as one
  * chain; a short or failed write must not be followed by a sync that reports success.
  * -ENOSPC and -EDQUOT say that the write found no room and nothing was synced; a sync that
- * fails with one of them is told as -EIO.  The rings provide it, each by a thread of its own
- * beside the worker, which never waits for a disk.  Completion (0 or -errno) is reported in
- * the submitting thread, never from inside submit or call (the rings: event RING_SYNCED; the
- * owner then calls lane_synced).  Memory and files stay untouched until then.  One is in
- * flight per lane at a time.
+ * fails with one of them is reported as -EIO.  The rings provide this, each with a thread of
+ * its own beside the worker, so the worker never waits for a disk.  Completion (0 or -errno)
+ * is reported in the submitting thread, never from inside submit or call (the rings: event
+ * RING_SYNCED; the owner then calls lane_synced).  The caller leaves memory and files alone
+ * until then.  At most one is in flight per lane.
  */
 struct blk_aio {
 	int (*submit)(struct blk_aio *a, const struct blk_ops *blk, struct blk_file *f,
 		      struct iovec *iov, unsigned n, uint64_t off);
-	/* The same for fn(arg), which may have to wait for the disk; in place of a chain.  May
-	 * be NULL: the caller calls it. */
+	/* Calls fn(arg), which may have to wait for the disk, in place of a chain.  May be NULL:
+	 * then the caller calls fn itself. */
 	int (*call)(struct blk_aio *a, int (*fn)(void *arg), void *arg);
 };
 

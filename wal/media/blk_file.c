@@ -2,9 +2,9 @@
 /*
  * blk_file.c - block storage as the kernel gives it: struct blk_ops over plain files.
  *
- * Nothing here decides anything: each operation is its system call, continued where the
- * kernel may stop half way (short reads and writes, EINTR).  fdatasync is never
- * repeated: after a failure its result says nothing any more.
+ * Each operation is its system call, continued where the kernel may stop half way (short
+ * reads and writes, EINTR), without decisions of its own.  fdatasync is never repeated:
+ * after one has failed, the result of another says nothing.
  */
 #include "media/blk.h"
 
@@ -33,7 +33,7 @@
 
 struct blk_file {
 	int fd;
-	int direct;		/* the same file, around the cache; -1: not */
+	int direct;		/* the same file, opened with O_DIRECT; -1: it is not */
 };
 struct blk_dir {
 	int fd;
@@ -78,11 +78,11 @@ static void file_dir_close(struct blk_dir *d)
 	free(d);
 }
 
-/* Where a file system writes a file's blocks somewhere else each time (btrfs), it is asked
- * not to: what was allocated beforehand would be no room for what is written over it, and a
- * full disk would fail a commit rather than the making of the next segment.  It cannot be
- * asked once there are bytes; then, or elsewhere, nothing changes.  Its checksums go with
- * it; all that we write has its own. */
+/* Asks a file system that writes a changed block to a new place (btrfs) to write in place.
+ * Otherwise the blocks allocated beforehand would be no room for what is written over them, and
+ * a full disk would fail a commit instead of the preparing of the next segment.  This works only
+ * while the file is empty; then, or on other file systems, nothing changes.  The file loses the
+ * checksums of btrfs; everything that we write has checksums of its own. */
 static void in_place(int fd)
 {
 	struct statfs fs;
@@ -94,7 +94,7 @@ static void in_place(int fd)
 	}
 }
 
-/* Of what was opened without waiting for a writer and without following a link. */
+/* Whether what was opened is a regular file and, for writing, has no other name. */
 static int regular(int fd, bool writing)
 {
 	struct stat st;
@@ -110,7 +110,7 @@ static int open_regular(const struct blk_dir *at, const char *name, int how)
 {
 	int fd = open_at(at, name, how | O_NONBLOCK | (MUTANT(file_follow) ? 0 : O_NOFOLLOW)), err;
 
-	/* a link; a folder, for writing; a socket, or a device that is not there */
+	/* The name is a link; a folder, for writing; a socket, or a device that does not exist. */
 	if (fd == -ELOOP || fd == -EISDIR || fd == -ENXIO)
 		return STORE_ENOTFILE;
 	if (fd < 0)
@@ -142,7 +142,7 @@ static int file_open(void *ctx, struct blk_dir *at, const char *name, int flags,
 	}
 	if (flags & BLK_CREATE)
 		in_place(f->fd);
-	/* Not every file system can. */
+	/* Not every file system can do this: then direct is below 0. */
 	f->direct = flags & BLK_DIRECT ? open_regular(at, name, O_WRONLY | O_DIRECT) : -1;
 	*out = f;
 	return 0;
@@ -222,7 +222,7 @@ static int file_read(struct blk_file *f, void *p, size_t n, uint64_t off)
 	return 0;
 }
 
-/* Step over `done` bytes of *iov; entries used up are dropped. */
+/* Steps over `done` bytes of *iov; entries that are used up are dropped. */
 static void iov_advance(struct iovec **iov, unsigned *n, size_t done)
 {
 	while (*n && done >= (*iov)->iov_len) {
@@ -254,7 +254,8 @@ static ssize_t write_some(struct blk_file *f, struct iovec *iov, unsigned n, uin
 
 		if (put >= 0 || errno != EINVAL)
 			return put;
-		/* Its blocks are larger, or it cannot after all; nothing was written. */
+		/* The device's blocks are larger, or the file system cannot after all; nothing
+		 * was written. */
 		close(f->direct);
 		f->direct = -1;
 	}
@@ -263,7 +264,7 @@ static ssize_t write_some(struct blk_file *f, struct iovec *iov, unsigned n, uin
 
 static int file_write(struct blk_file *f, struct iovec *iov, unsigned n, uint64_t off)
 {
-	iov_advance(&iov, &n, 0);		/* empty entries in front */
+	iov_advance(&iov, &n, 0);		/* drops empty entries in front */
 	while (n) {
 		ssize_t put = write_some(f, iov, n, off);
 
@@ -318,9 +319,9 @@ static int file_mkdir(void *ctx, struct blk_dir *at, const char *name)
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
-/* Where the file system cannot rename without overwriting (NFS), a look in front of it
- * must do: the lock on the store keeps every other pasted from making the name in between,
- * and a stranger who makes it at that moment is the one case that is left. */
+/* Where the file system cannot refuse to overwrite (NFS), a look at the new name before the
+ * rename must do: the lock on the store keeps every other pasted from making that name in
+ * between; only a strange program that makes it at that moment loses its file. */
 static int file_rename(void *ctx, struct blk_dir *at, const char *from, const char *to)
 {
 	int fd = fd_of(at);
@@ -353,7 +354,7 @@ static int file_sync_dir(struct blk_dir *d)
 
 static int file_list(struct blk_dir *at, int (*cb)(void *arg, const char *name), void *arg)
 {
-	int fd = open_at(at, ".", O_RDONLY | O_DIRECTORY);	/* with a position of its own */
+	int fd = open_at(at, ".", O_RDONLY | O_DIRECTORY);	/* with its own read position */
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	int res = 0;

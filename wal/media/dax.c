@@ -44,8 +44,7 @@ bool dax_is(const struct stat *st)
 	return S_ISCHR(st->st_mode) && dax_attr(st->st_rdev, "size") > 0;
 }
 
-/* virtio-pmem behind a device-dax: the host's page cache, which no flush of ours
- * empties. */
+/* The device of virtio-pmem lies below a virtio device in sysfs. */
 bool dax_is_virtual(dev_t dev)
 {
 	char link[PATH_MAX], target[PATH_MAX];
@@ -54,7 +53,7 @@ bool dax_is_virtual(dev_t dev)
 	return realpath(link, target) && strstr(target, "/virtio");
 }
 
-/* Offsets and lengths of mappings are multiples of it. */
+/* At least DAX_ALIGN, which is also the answer if the device names none. */
 uint64_t dax_align(dev_t dev)
 {
 	uint64_t align = dax_attr(dev, "align");
@@ -64,9 +63,9 @@ uint64_t dax_align(dev_t dev)
 	return align < DAX_ALIGN ? DAX_ALIGN : align;
 }
 
-/* ---- what stands behind it ---- */
+/* ---- what memory is behind a device ---- */
 
-/* Of the folder of a device: the region of the NVDIMMs' bus that it lies in. */
+/* The domain of the region, on the NVDIMMs' bus, that the device's folder lies in. */
 static enum dax_domain domain_at(const char *folder, char *why, size_t n)
 {
 	char region[PATH_MAX + 32], word[64];
@@ -99,7 +98,8 @@ enum dax_domain dax_domain_of_char(dev_t dev, char *why, size_t n)
 	return DAX_FORGETS;
 }
 
-/* Of a device mapper's device, or a RAID's: the weakest of what it is made of. */
+/* The domain of a device's folder; of a device mapper's or a RAID's device the weakest of those
+ * that it is made of. */
 static enum dax_domain domain_of_folder(const char *folder, int depth, char *why, size_t n)
 {
 	enum dax_domain weakest = DAX_CPU_CACHE, one;

@@ -21,8 +21,8 @@
 
 #include "media/dax.h"
 
-#define DEPTH_MAX	8	/* layers; who has more is not looked through */
-#define LINE_BYTES	8192	/* of mountinfo: an overlay lists all its folders */
+#define DEPTH_MAX	8	/* layers; what is below is not looked at */
+#define LINE_BYTES	8192	/* of options in mountinfo: an overlay lists all its folders */
 
 const char *place_proc = "/proc";
 
@@ -32,7 +32,7 @@ static bool folder_forgets(const char *path, int depth, char *why, size_t n);
 
 struct mounted {
 	dev_t	 dev;
-	char	 type[64], source[PATH_MAX], options[LINE_BYTES];	/* options of the file system */
+	char	 type[64], source[PATH_MAX], options[LINE_BYTES];	/* .. of the file system */
 };
 
 static bool mount_id(const char *path, long *id)
@@ -54,7 +54,7 @@ static bool mount_id(const char *path, long *id)
 	return found;
 }
 
-/* The kernel writes blanks and the like as \040. */
+/* Undoes the octal escapes of the kernel, which writes a blank as \040. */
 static void unescape(char *s)
 {
 	char *to = s;
@@ -106,8 +106,8 @@ static bool find_mount(const char *path, struct mounted *m)
 	return found;
 }
 
-/* The value of an option: "" if it has none, NULL if it is not there.  Ends at a comma, but
- * not at one that is part of a name (\,). */
+/* The value of an option: "" if it has none, NULL if the option is not there.  A comma ends the
+ * value, unless it is part of a name (\,). */
 static const char *option(const char *options, const char *name, char *value, size_t n)
 {
 	size_t len = strlen(name), k = 0;
@@ -137,7 +137,7 @@ static bool folder_of_loop(const char *folder, char *file, size_t n)
 
 	snprintf(path, sizeof(path), "%s/loop/backing_file", folder);
 	f = fopen(path, "re");
-	if (!f) {		/* a partition of one */
+	if (!f) {		/* the folder may be that of a partition of a loop device */
 		snprintf(path, sizeof(path), "%s/../loop/backing_file", folder);
 		f = fopen(path, "re");
 	}
@@ -150,7 +150,7 @@ static bool folder_of_loop(const char *folder, char *file, size_t n)
 	return got;
 }
 
-/* The kernel writes it behind the name of a file that has none any more. */
+/* Whether the file was deleted: the kernel appends a mark to the name that it had. */
 static bool deleted(const char *file)
 {
 	static const char mark[] = " (deleted)";
@@ -212,7 +212,7 @@ static bool node_forgets(const char *node, int depth, char *why, size_t n)
 	return !stat(node, &st) && S_ISBLK(st.st_mode) && number_forgets(st.st_rdev, depth, why, n);
 }
 
-/* A device beside the one that is mounted, for a log: named by an option. */
+/* Looks at the devices for a log, which options of the mount name. */
 static bool log_forgets(const struct mounted *m, int depth, char *why, size_t n)
 {
 	static const char *const names[] = { "logdev", "rtdev", "journal_path" };
@@ -224,7 +224,7 @@ static bool log_forgets(const struct mounted *m, int depth, char *why, size_t n)
 	return forgets;
 }
 
-/* Ext4 does not tell where its journal is, but its thread has the name of that device. */
+/* Looks at the device of ext4's journal, which only the name of the journal's thread tells. */
 static bool journal_forgets(const struct mounted *m, int depth, char *why, size_t n)
 {
 	char path[PATH_MAX], folder[PATH_MAX], task[64] = "jbd2/";
@@ -252,7 +252,7 @@ static bool journal_forgets(const struct mounted *m, int depth, char *why, size_
 	return got && link_forgets(path, depth, why, n);
 }
 
-/* Btrfs has many devices, and one is as good as any to be mounted by. */
+/* Looks at all devices of a btrfs, since the mount names only one of them. */
 static bool btrfs_forgets(const char *in, int depth, char *why, size_t n)
 {
 	struct btrfs_ioctl_fs_info_args info = { 0 };
@@ -281,10 +281,10 @@ static bool btrfs_forgets(const char *in, int depth, char *why, size_t n)
 	return forgets;
 }
 
-/* Of the file system that `in` is on: all devices that are known to be its. */
+/* Looks at all known devices of the file system that `in` is on. */
 static bool disk_forgets(const char *in, const struct mounted *m, int depth, char *why, size_t n)
 {
-	/* Some (btrfs) have numbers of their own, and the device's name. */
+	/* Some (btrfs) have a number that is no device's, but the source is the device's name. */
 	bool forgets = major(m->dev) ? number_forgets(m->dev, depth, why, n) :
 		       node_forgets(m->source, depth, why, n);
 

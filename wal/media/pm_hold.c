@@ -2,10 +2,11 @@
 /*
  * pm_hold.c - the lock on a wal and its buffers (pm.h), as the kernel gives it.
  *
- * flock(2) on the folder, or on the node of a device-dax, and on the file `wal` in it where
- * there is one: the folder covers a wal that is still to be made, the file one that is
- * reached by two paths.  The mappings need no descriptor, so the lock has its own, held for
- * as long as the wal is mapped for writing.  Two nodes of one device are two locks.
+ * It is flock(2) on the folder, or on the node of a device-dax, and on the file `wal` in the
+ * folder if there is one: the folder's lock covers a wal that is still to be made, the file's a
+ * wal that two paths lead to.  The mappings keep no descriptor open, so the lock has its own,
+ * open for as long as the wal is mapped for writing.  Limit: two nodes of one device have two
+ * locks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +35,8 @@ static int lock(int fd)
 	return res < 0 && !MUTANT(hold_lock_result) ? -errno : 0;
 }
 
-/* Neither waited for nor followed where something else has its name (STORE_ENOTFILE). */
+/* Opens a file of the folder, if it is there: follows no link and does not wait for what else
+ * may have the name (STORE_ENOTFILE). */
 static int open_in(int at, const char *name, int *fd)
 {
 	if (*fd >= 0)
@@ -45,7 +47,7 @@ static int open_in(int at, const char *name, int *fd)
 	return 0;
 }
 
-/* A regular file, and under no other name, where it would be written too. */
+/* Refuses all but a regular file with one name: what is written would show under the other. */
 static int one_file(int fd)
 {
 	struct stat st;
@@ -115,7 +117,8 @@ int pm_hold_take(void *ctx, const char *path, struct pm_hold **out)
 	return err;
 }
 
-/* What cannot be found out is taken for well. */
+/* Whether fd is the file of *now, which stat filled in with the result res.  What cannot be found
+ * out is taken as the same. */
 static bool same(int fd, int res, const struct stat *now)
 {
 	struct stat was;

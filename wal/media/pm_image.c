@@ -11,11 +11,11 @@
 #include "util/mutant.h"
 
 #define LINE	64u
-#define RUN	(64u << 10)	/* read at once */
-#define SMALL	(256u << 10)	/* so much is had from the heap: mapped anew for each image, it
-				 * would be a page fault for every page */
+#define RUN	(64u << 10)	/* bytes read at once */
+#define SMALL	(256u << 10)	/* an image up to this size is on the heap: a new mapping for each
+				 * would mean a page fault for every page */
 
-/* Zeros, at a line's start. */
+/* Memory of zeros, aligned to a line. */
 static uint8_t *room(uint64_t len)
 {
 	void *p;
@@ -74,12 +74,12 @@ static bool is_bad(const struct pm_image *m, uint64_t at)
 static void note_bad(struct pm_image *m, uint64_t at)
 {
 	if (is_bad(m, at))
-		return;			/* dropped, and fetched again */
+		return;			/* it was dropped, and is fetched again */
 	if (m->nbad == m->cap) {
 		size_t cap = m->cap ? 2 * m->cap : 16;
 		uint64_t *more = realloc(m->bad, cap * sizeof(*more));
 
-		if (!more) {		/* then the rest of the file is bad, too */
+		if (!more) {		/* no memory: call the rest of the file bad, too */
 			m->size = m->off + at;
 			return;
 		}
@@ -90,7 +90,7 @@ static void note_bad(struct pm_image *m, uint64_t at)
 	m->line[at / LINE / 8] |= (uint8_t)(1u << at / LINE % 8);
 }
 
-/* Up to n bytes at `at`, as far as the file goes. */
+/* Reads up to n bytes at `at`, as far as the file goes. */
 static int get(struct pm_image *m, uint64_t at, size_t n)
 {
 	uint64_t left = m->off + at < m->size ? m->size - m->off - at : 0;
@@ -108,7 +108,7 @@ static void get_lines(struct pm_image *m, uint64_t at, size_t n)
 		}
 }
 
-/* The run of pages that `at` is in. */
+/* Reads the run of pages that `at` is in. */
 static void get_run(struct pm_image *m, uint64_t at)
 {
 	uint64_t from = at / RUN * RUN, to = m->len - from < RUN ? m->len : from + RUN;

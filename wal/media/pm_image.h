@@ -2,11 +2,11 @@
 /*
  * pm_image.h - a file of persistent memory as recovery sees it: read, not mapped.
  *
- * Memory goes bad by the line, and who touches a bad line through a mapping gets a signal.
- * A read says EIO instead.  So the bytes are read into ordinary memory of the same size,
- * each page when it is first asked for; a line that cannot be read is zeros there, and
- * known as bad, like what a file that was cut short does not have.  (The kernel may refuse
- * a whole page for one line.)
+ * Memory goes bad line by line, and a program that touches a bad line through a mapping gets a
+ * signal; a read fails with EIO instead.  So the bytes are read into ordinary memory of the
+ * same size, each page when it is first asked for.  A line that cannot be read is zeros there
+ * and is noted as bad; what is behind the end of the file counts as bad, too.  (The kernel may
+ * refuse a whole page for one line.)
  */
 #ifndef MEDIA_PM_IMAGE_H
 #define MEDIA_PM_IMAGE_H
@@ -21,8 +21,8 @@ struct pm_image {
 	uint8_t	*addr;		/* NULL: not open */
 	uint64_t off, len;	/* what is shown of the file */
 	uint64_t size;		/* of the file */
-	uint8_t	*have;		/* per page */
-	uint8_t	*line;		/* a bit per line: it is bad */
+	uint8_t	*have;		/* per page: it was read */
+	uint8_t	*line;		/* a bit per line: the line is bad */
 	uint64_t *bad;		/* offsets of lines in addr, rising within each page */
 	size_t	 nbad, cap;
 };
@@ -31,9 +31,9 @@ struct pm_image {
 int  pm_image_open(struct pm_image *m, const struct pm_ops *pm, const char *path, uint64_t off,
 		   uint64_t len);
 void pm_image_close(struct pm_image *m);
-/* The bytes at p, which is in the image, are there.  false: some of them cannot be had. */
+/* Reads the n bytes at p, an address in the image.  false: some of them cannot be read. */
 bool pm_image_fetch(struct pm_image *m, const void *p, size_t n);
-/* What was fetched is given back, but for what is known of bad lines. */
+/* Frees what was fetched, but keeps what is known of bad lines. */
 void pm_image_drop(struct pm_image *m);
 
 #endif

@@ -67,8 +67,8 @@ static int pm_nvmm_sync_parent(const char *path)
 	return err;
 }
 
-/* Allocated and durable, whatever it looks like: a page without a block must not become a
- * SIGBUS on a full disk, nor one whose block a power cut takes away a lost record. */
+/* Makes the file allocated and durable, even if it seems to be: a page without a block would be
+ * a SIGBUS on a full disk, and a block that a power cut takes away would be lost records. */
 static int make_sure(int fd, const char *path, uint64_t end)
 {
 	int err;
@@ -83,7 +83,7 @@ static int make_sure(int fd, const char *path, uint64_t end)
 	return pm_nvmm_sync_parent(path);
 }
 
-/* A device-dax may be reached by a link, a file may not: it would be somebody else's. */
+/* A link to a device-dax is followed, a link to a file is not: the file may be somebody else's. */
 static int open_file(const char *path, int how, struct stat *st)
 {
 	bool device = !stat(path, st) && dax_is(st);
@@ -140,7 +140,7 @@ static int map_file(const char *path, uint64_t off, size_t len, unsigned flags, 
 
 	if (fd < 0)
 		return fd;
-	if (S_ISCHR(st.st_mode)) {	/* is memory; maps in units of its alignment only */
+	if (S_ISCHR(st.st_mode)) {	/* a device-dax maps multiples of its alignment only */
 		uint64_t align = dax_align(st.st_rdev);
 
 		if (flags & PM_SYNC && dax_is_virtual(st.st_rdev)) {
@@ -186,8 +186,8 @@ static int nvmm_map(void *ctx, const char *path, uint64_t off, size_t len, unsig
 static int nvmm_populate(void *ctx, const struct pm_map *m)
 {
 	(void)ctx;
-	/* Not in a page cache, where it would make every page dirty.  An old kernel does
-	 * not know it; then the first lap is slower. */
+	/* Not for a page cache, of which it would make every page dirty.  An old kernel does
+	 * not know this advice; then the first lap is slower. */
 	if (!m->memory || !madvise(m->addr, m->len, MADV_POPULATE_WRITE))
 		return 0;
 	return errno == EFAULT || errno == EHWPOISON ? -EFAULT : 0;
@@ -209,8 +209,8 @@ struct reader {
 	size_t	 len;
 };
 
-/* copy_out's call, which a container may forbid: then nothing is known of the memory, and
- * it shall not be told that it is bad. */
+/* Tries the system call of copy_out, which a container may forbid: then nothing is known of the
+ * memory, and it must not be reported as bad. */
 static int may_copy_out(void)
 {
 	char a = 0, b = 0;
@@ -270,8 +270,8 @@ static int nvmm_open(void *ctx, const char *path, uint64_t *size, void **h)
 	return 0;
 }
 
-/* The kernel copies out of the mapping, and says EFAULT where this program would get a
- * signal. */
+/* Has the kernel copy out of the mapping: where the memory is bad, that fails with EFAULT, and a
+ * read of our own would get a signal. */
 static int copy_out(const struct reader *r, void *dst, size_t n, uint64_t off)
 {
 	struct iovec to = { dst, n }, from = { r->addr + off, n };
@@ -301,8 +301,8 @@ static int nvmm_read(void *ctx, void *h, void *dst, size_t n, uint64_t off)
 	return 0;
 }
 
-/* Zeros over it: the driver has the line made good by the device.  Where the device cannot,
- * the file gets another block. */
+/* Writes zeros over the bad lines, upon which the driver has the device make them good.  (If the
+ * device cannot, nvmm_clear gives the file other blocks.) */
 static int write_zeros(int fd, uint64_t off, size_t n)
 {
 	static const uint8_t zeros[WAL_PAGE];
@@ -328,7 +328,7 @@ static int nvmm_clear(void *ctx, const char *path, uint64_t off, size_t n)
 		return fd;
 	if (S_ISCHR(st.st_mode)) {
 		close(fd);
-		return -EHWPOISON;	/* `ndctl clear-errors` can */
+		return -EHWPOISON;	/* only `ndctl clear-errors` clears a device */
 	}
 	err = write_zeros(fd, from, len);
 	if (err == -EIO && !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)len) &&
@@ -356,7 +356,7 @@ static void nvmm_store(void *ctx, void *dst, const void *src, size_t n)
 static void nvmm_zero(void *ctx, void *dst, size_t n)
 {
 	(void)ctx;
-	/* In any order: what is zeroed must not be relied on before the fence. */
+	/* The order is free: nobody may rely on these zeros before the fence. */
 	memset(dst, 0, n);
 }
 

@@ -27,7 +27,8 @@
 #define MAP_SYNC 0x80000
 #endif
 
-/* It can be flushed by stores alone; whether that outlasts a power cut is the platform's word. */
+/* The class of a place that can be flushed from user space; whether what was flushed outlasts a
+ * power cut is for the platform to say. */
 static void found_memory(const char *path, const char *proof, enum dax_domain domain, const char *not,
 			 enum durability_class *found, char *why, size_t why_len)
 {
@@ -61,8 +62,8 @@ static const char *fs_name(long type)
 	}
 }
 
-/* Does this file map with MAP_SYNC?  Nothing is touched, so it needs no block of its own:
- * a full file system answers too. */
+/* Whether this file maps with MAP_SYNC.  No page is touched, so the file needs no block, and a
+ * full file system answers, too. */
 static int maps_with_sync(int fd)
 {
 	void *p = mmap(NULL, WAL_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
@@ -73,7 +74,7 @@ static int maps_with_sync(int fd)
 	return 0;
 }
 
-/* A file that an earlier start left there; -ENOENT: there is none to be asked. */
+/* Tries a file that an earlier start left there; -ENOENT: there is none to try. */
 static int probe_old(const char *dir, const char *file)
 {
 	char path[PATH_MAX];
@@ -91,7 +92,7 @@ static int probe_old(const char *dir, const char *file)
 	return err;
 }
 
-/* A file without a name, or whose name is gone at once. */
+/* Tries a new file without a name, or whose name is removed at once. */
 static int probe_new(const char *dir)
 {
 	int fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600), err;
@@ -111,8 +112,8 @@ static int probe_new(const char *dir)
 	return err;
 }
 
-/* The file that is to be mapped knows best; where there is none yet, a new one; and where
- * there is no room for that, any. */
+/* Tries the file that will be mapped; if there is none yet, a new file; and if there is no room
+ * for that, the file `store`. */
 static int probe_map_sync(const char *dir)
 {
 	int err = probe_old(dir, "wal");
