@@ -55,7 +55,7 @@ uint64_t clock_boot(void)
 	return a << 16 | b;
 }
 
-/* Reads only.  Where it cannot be asked (a container's filter) it is not said to be. */
+/* Whether the kernel says that the clock is synchronised; false if it may not be asked. */
 static bool clock_synced(void)
 {
 	struct timex t = { .modes = 0 };
@@ -107,5 +107,5 @@ void clock_watch_init(struct clock_watch *c, uint64_t (*now_ms)(void), uint64_t 
 	if (!c->boot_ms)
 		return;
 	c->start_ms = c->boot_ms();
-	clock_watch(c, &now);		/* what it jumps from here on is a jump */
+	clock_watch(c, &now);		/* if it is trusted by now, jumps count from here on */
 }

@@ -58,7 +58,7 @@ static const uint32_t table[256] = {
 	0xbe2da0a5, 0x4c4623a6, 0x5f16d052, 0xad7d5351,
 };
 
-/* [k][i]: table[i] moved across k zero bytes, for eight bytes in one step. */
+/* [k][i] is table[i] moved across k zero bytes; with them eight bytes take one step. */
 static uint32_t slices[8][256];
 
 __attribute__((constructor))
@@ -104,9 +104,9 @@ uint32_t crc32c_rewind(uint32_t state, const void *p, size_t n)
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define PART_MAX 1024u		/* bytes per part and pass */
+#define PART_MAX 1024u		/* bytes per part in one pass */
 
-/* [k] moves a state across 8k zero bytes: x^(64k - 33). */
+/* Multiplying by [k] moves a state across 8k zero bytes: x^(64k - 33). */
 static const uint32_t across_words[2 * PART_MAX / 8 + 1] = {
 	0x00000000, 0x00000001, 0x493c7d27, 0xf20c0dfe, 0xba4fc28e, 0x3da6d0cb,
 	0xddc0152b, 0x1c291d04, 0x9e4addf8, 0x740eef02, 0x39d3b296, 0x083a6eec,
@@ -170,7 +170,7 @@ static inline uint64_t across(uint64_t state, uint64_t k)
 	return _mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(v));
 }
 
-/* 3 * len bytes, len a multiple of 8 and at most PART_MAX. */
+/* Takes in 3 * len bytes; len is a multiple of 8 and at most PART_MAX. */
 __attribute__((target("sse4.2,pclmul")))
 static inline uint64_t three(uint64_t s, const uint8_t *b, size_t len)
 {
@@ -191,7 +191,7 @@ static uint32_t update_hw(uint32_t state, const uint8_t *b, size_t n)
 	uint64_t s = state;
 	uint32_t four;
 
-	while (n >= 96) {	/* below, joining costs what it saves */
+	while (n >= 96) {	/* for shorter inputs, joining costs what it saves */
 		size_t len = n / 24 * 8 < PART_MAX ? n / 24 * 8 : PART_MAX;
 
 		s = three(s, b, len);

@@ -15,10 +15,10 @@
 #define CRC32C_INIT 0xffffffffu
 
 uint32_t crc32c_update(uint32_t state, const void *p, size_t n);
-uint32_t crc32c_table(uint32_t state, const void *p, size_t n);	/* the same, by table */
+uint32_t crc32c_table(uint32_t state, const void *p, size_t n);	/* the same, always by table */
 uint32_t crc32c_word(uint32_t state, uint64_t w);	/* the 8 bytes of w, lowest first */
 
-/* The state before the n bytes at p were taken in.  Slow (a bit at a time). */
+/* The state that an update with the n bytes at p made into `state`.  Slow (a bit at a time). */
 uint32_t crc32c_rewind(uint32_t state, const void *p, size_t n);
 
 static inline uint32_t crc32c_final(uint32_t state)

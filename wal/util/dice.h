@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dice.h - random bytes that nobody can guess and that do not come twice: a store's
- * identity, a segment's salt.
+ * dice.h - random bytes that nobody can guess and that do not come twice, for a store's
+ * identity and a segment's salt.
  *
- * From libbsd's arc4random(3).  It takes its seed from the kernel, from /dev/urandom where
- * getrandom(2) is refused, and ends the program where there is neither: it never waits for
- * ever.
+ * They are from libbsd's arc4random(3), which takes its seed from the kernel, or from
+ * /dev/urandom where getrandom(2) is refused, and ends the program where there is neither,
+ * rather than wait for ever.
  */
 #ifndef UTIL_DICE_H
 #define UTIL_DICE_H

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * error.h - the errors of our own, beside the system's: the one table of them, with their words.
- * Functions of wal/ return 0, -errno or one of these; store_strerror() turns any of them into words.
+ * error.h - our own errors beside the system's, with their words, in one table.
+ * Functions of wal/ return 0, -errno or one of these; store_strerror() has the words of each.
  *
- * Damage is no error: it is found, and told in a report (recover.h).
+ * Damage is no error: recovery finds it and reports it (recover.h).
  */
 #ifndef UTIL_ERROR_H
 #define UTIL_ERROR_H
 
-/* X(name, number, words): the number is below every -errno of the system and stays what it is;
- * the words stand behind a path and a colon. */
+/* X(name, number, words): the number is below every -errno of the system, and never changes;
+ * messages put the words behind a path and a colon. */
 #define STORE_ERROR_TABLE(X) \
 	X(STORE_EFORMAT, -2001, "not a store, or damaged beyond use") \
 	X(STORE_EVERSION, -2002, "made by a version with another format") \
@@ -18,10 +18,10 @@
 	/* the store has a WAL attached that was not given or not found */ \
 	X(STORE_EWALMISSING, -2005, "the attached wal is missing") \
 	X(STORE_EMISMATCH, -2006, "belongs to another store") \
-	/* of a folder that is opened for reading only */ \
+	/* only where a store is opened and never made */ \
 	X(STORE_ENODIR, -2007, "no store there") \
 	X(STORE_EWEAK, -2008, "the place cannot give the class asked for") \
-	/* recovery needs that room; it may be tried again */ \
+	/* recovery may be tried again when there is room */ \
 	X(STORE_ENOROOM, -2009, "no room on the disk for what recovery has to write") \
 	X(STORE_EGONE, -2010, "its file was removed or replaced while it was in use") \
 	/* something else has the file's name */ \
@@ -32,7 +32,7 @@
 	  "remove that name, or copy the file and put the copy in its place") \
 	/* something else has the folder's name: a file, or a link to a folder */ \
 	X(STORE_ENOTDIR, -2013, "not a folder (a link to one is not followed here)") \
-	/* the segment can be read by now, but only a start looks where the lane ends */ \
+	/* the segment can be read by now, but only a start finds where the lane ends */ \
 	X(STORE_EASIDE, -2014, \
 	  "it could not be read when the server was started, and where it ends only a start finds " \
 	  "out: start it again")
@@ -43,7 +43,7 @@ enum {
 #undef STORE_ERROR_NUMBER
 };
 
-/* The words of one of these or of a -errno; never NULL.  Of a -errno they are strerror()'s: valid
+/* The words of one of these or of a -errno; never NULL.  For a -errno they are strerror()'s, valid
  * until the thread's next call. */
 const char *store_strerror(int err);
 

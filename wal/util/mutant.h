@@ -8,8 +8,8 @@
  *
  * In the product MUTANT() is 0 and costs nothing.  With -DPASTED_MUTANT it is true
  * for the one name in the environment variable PASTED_MUTANT, which is read once.
- * A name stands at one place only; the list is made from the sources, and
- * tests/mutants/names.txt says of each what breaks without it.
+ * A name is used at one place only; the list is made from the sources, and
+ * tests/mutants/names.txt says for each what breaks without the operation.
  */
 #ifndef UTIL_MUTANT_H
 #define UTIL_MUTANT_H
@@ -21,7 +21,7 @@
 static inline int mutant_is(const char *name)
 {
 	static const char *chosen;
-	/* relaxed: every thread finds the same name */
+	/* relaxed is enough: every thread finds the same name */
 	const char *is = __atomic_load_n(&chosen, __ATOMIC_RELAXED);
 
 	if (!is) {

@@ -18,14 +18,14 @@
 #define QUEUE_LINES 64u
 
 static struct {
-	pthread_mutex_t lock;		/* held for a copy, never while something is written */
+	pthread_mutex_t lock;		/* held for a copy, never while the thread writes */
 	pthread_cond_t	more, idle;
-	bool	 running;		/* the thread is there */
+	bool	 running;		/* the thread was started */
 	bool	 writing;
-	bool	 failed;		/* the last write did */
-	bool	 torn;			/* and it had written half a line */
-	unsigned first, n;
-	uint64_t untold;		/* lost, and not said yet */
+	bool	 failed;		/* the last write failed */
+	bool	 torn;			/* a write failed in the middle of a line */
+	unsigned first, n;		/* the lines that wait */
+	uint64_t untold;		/* lost texts that no message has told of yet */
 	uint64_t lost;
 	const char *name;
 	struct {
@@ -41,14 +41,14 @@ void std_open(void)
 
 	do {
 		fd = open("/dev/null", O_RDWR);
-		if (fd < 0)		/* none here: what can be neither read nor written */
+		if (fd < 0)		/* no /dev/null: what can be neither read nor written */
 			fd = open("/", O_PATH);
 	} while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd > STDERR_FILENO)
 		close(fd);
 }
 
-/* All of it, however long it takes; false: standard error takes no more. */
+/* Writes all of it, however long that takes; false: standard error takes no more. */
 static bool std_put(const char *p, size_t n)
 {
 	struct pollfd wait = { .fd = STDERR_FILENO, .events = POLLOUT };
@@ -62,7 +62,7 @@ static bool std_put(const char *p, size_t n)
 		if (k > 0) {
 			p += k;
 			n -= (size_t)k;
-		} else if (k < 0 && errno == EAGAIN) {	/* somebody else made it so */
+		} else if (k < 0 && errno == EAGAIN) {	/* another process set O_NONBLOCK */
 			poll(&wait, 1, -1);
 		} else if (k == 0 || errno != EINTR) {
 			q.torn |= p != from;
@@ -74,8 +74,8 @@ static bool std_put(const char *p, size_t n)
 
 /* ---- the thread ---- */
 
-/* What was lost is told when all that was not is written, and that went well: nobody would
- * read it otherwise.  Returns how many of them the line tells of. */
+/* Takes the next line to write.  That messages were lost is said only when all others have been
+ * written, and without error, or nobody would read it.  Returns how many the line tells of. */
 static uint64_t next_line(char *to, size_t *n)
 {
 	uint64_t told = q.n ? 0 : q.untold;
@@ -113,7 +113,7 @@ static void *std_run(void *arg)
 		pthread_mutex_lock(&q.lock);
 		q.writing = false;
 		q.failed = !well;
-		if (!well) {		/* what was told of is lost already */
+		if (!well) {		/* those that the line told of are in q.lost already */
 			q.untold += told ? told : 1;
 			q.lost += !told;
 		}
@@ -132,7 +132,7 @@ void std_start(const char *name)
 	sigset_t all, old;
 
 	q.name = name;
-	sigfillset(&all);		/* signals are for others */
+	sigfillset(&all);		/* the thread takes no signals */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	q.running = !pthread_create(&thread, NULL, std_run, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -143,7 +143,7 @@ void std_start(const char *name)
 	atexit(at_exit);
 }
 
-/* ---- whoever has a message ---- */
+/* ---- the threads that have a message ---- */
 
 static void push(const char *text, size_t n)
 {
