@@ -594,6 +594,30 @@ static void test_unreadable_and_retention(void **state)
 	}
 }
 
+/* Neither the one before it can be read: a floor holds what may be in that, until it is dropped. */
+static void test_unreadable_and_floor(void **state)
+{
+	struct fixture *f = *state;
+	struct floor floor = { 0 };
+	uint64_t last = 0;
+	struct absence a;
+
+	start_without_second(f, 4 * WORLD_SEGMENT);
+	for (uint64_t seq = 1; !store_read_absent(f->x.w, 0, seq, &a) && a.reason == ABSENT_NOT; seq++)
+		last = seq;
+	assert_int_equal(store_floor(f->x.w, 0, last, &floor), 0);
+	spoil(f, 1, UINT64_MAX);
+	for (int i = 0; i < 100; i++) {
+		put(f, 1300);
+		background(f);
+	}
+	assert_non_null(blk_sim_bytes(f->x.blk, LANE0 "/00000001.seg", &(uint64_t){ 0 }));
+	store_floor_drop(f->x.w, &floor);
+	put(f, 1300);
+	background(f);
+	assert_null(blk_sim_bytes(f->x.blk, LANE0 "/00000001.seg", &(uint64_t){ 0 }));
+}
+
 /* The last one: a start refuses, and changes nothing. */
 static void test_unreadable_last_segment(void **state)
 {
@@ -1458,7 +1482,8 @@ int main(void)
 		T(test_a_used_segment_without_its_begin), T(test_cut_files),
 		T(test_cut_while_open), T(test_table_lost),
 		T(test_prepared_file_lost), T(test_used_file_lost), T(test_begin_and_table_lost),
-		T(test_unreadable_segment), T(test_unreadable_and_retention), T(test_unreadable_then_gone),
+		T(test_unreadable_segment), T(test_unreadable_and_retention), T(test_unreadable_and_floor),
+		T(test_unreadable_then_gone),
 		T(test_unreadable_last_segment), T(test_unreadable_lane_without_worker),
 		T(test_unreadable_lane_and_its_last_batch), T(test_unreadable_lane_and_the_wal), T(test_unreadable_lane_without_entry), T(test_unreadable_lane_and_another_boot),
 		T(test_cut_lane_and_another_boot), T(test_unreadable_lane_and_links), T(test_unreadable_block),

@@ -125,11 +125,11 @@ static bool oldest_may_go(const struct seglog *s)
 	return false;
 }
 
-/* Whether the oldest has a number that a floor holds.  first: the first one behind it.  With the
- * lock. */
-static bool is_held(const struct seglog *s, uint64_t first)
+/* Whether the oldest has a number that a floor holds, or may have: where the header of the next
+ * cannot be read now, all numbers up to the next but that may be in it.  With the lock. */
+static bool oldest_is_held(const struct seglog *s)
 {
-	return first > s->floor && !MUTANT(seg_floor);
+	return s->nsegs > 1 && s->segs[1]->first_seq > s->floor && !MUTANT(seg_floor);
 }
 
 static void lowest_floor(struct seglog *s)
@@ -178,7 +178,7 @@ static void count_held(struct seglog *s, uint64_t bytes_max, uint64_t older_than
 		return;
 	bytes = bytes_max ? lane_bytes(s) : 0;
 	pthread_mutex_lock(&s->lock);
-	for (; n + 1 < s->nsegs && is_held(s, s->segs[1]->first_seq); n++) {
+	for (; n + 1 < s->nsegs && oldest_is_held(s); n++) {
 		if (bytes <= bytes_max && s->segs[n + 1]->created_ms >= older_than_ms)
 			break;
 		bytes -= s->segs[n]->bytes < bytes ? s->segs[n]->bytes : bytes;
@@ -226,8 +226,7 @@ static bool take_oldest(struct seglog *s, uint64_t behind, uint64_t *segno, bool
 	struct seg *g;
 
 	pthread_mutex_lock(&s->lock);
-	first = s->nsegs < 2 ? 0 : s->segs[1]->unread && behind ? behind : s->segs[1]->first_seq;
-	if (!oldest_may_go(s) || is_held(s, first)) {
+	if (!oldest_may_go(s) || oldest_is_held(s)) {
 		pthread_mutex_unlock(&s->lock);
 		return false;
 	}
@@ -235,6 +234,7 @@ static bool take_oldest(struct seglog *s, uint64_t behind, uint64_t *segno, bool
 	s->nsegs--;
 	s->unread -= g->unread != 0;
 	memmove(s->segs, s->segs + 1, s->nsegs * sizeof(*s->segs));
+	first = s->segs[0]->unread && behind ? behind : s->segs[0]->first_seq;
 	s->expired += first - (s->low_seq ? s->low_seq : g->first_seq);
 	if (s->low_seq) {
 		s->low_segno = s->segs[0]->segno;
@@ -314,7 +314,7 @@ static bool oldest_is_over(struct seglog *s, uint64_t older_than_ms, bool *may_g
 
 	pthread_mutex_lock(&s->lock);
 	/* the next one was begun after its newest record */
-	over = s->nsegs > 1 && s->segs[1]->created_ms < older_than_ms && !is_held(s, s->segs[1]->first_seq);
+	over = s->nsegs > 1 && s->segs[1]->created_ms < older_than_ms && !oldest_is_held(s);
 	*may_go = oldest_may_go(s);
 	pthread_mutex_unlock(&s->lock);
 	return over;
