@@ -229,7 +229,8 @@ unsigned lane_reclaim(struct lane *l)
 
 uint64_t lane_durable(const struct lane *l)
 {
-	return relaxed(l->durable_seq);
+	/* acquire: what a checkpoint needs to come so far is there */
+	return atomic_load_explicit(&l->durable_seq, memory_order_acquire);
 }
 
 int lane_failed(const struct lane *l)

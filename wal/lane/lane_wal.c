@@ -100,10 +100,12 @@ static int lane_wal_commit(struct lane *l, uint64_t now_ms)
 	if (!MUTANT(lane_words_fence))
 		l->pm->fence(l->pm->ctx);
 	l->nstaged = 0;
-	relaxed_store(l->durable_seq, l->next_seq - 1);
 	relaxed_add(l->commits, 1);
 	/* release: the checkpointer reads the words below it */
 	atomic_store_explicit(&l->committed_pos, pos + n, memory_order_release);
+	/* After that (release: lane_durable): who sees that a record is durable, and asks once for a
+	 * checkpoint, gets one that comes so far. */
+	atomic_store_explicit(&l->durable_seq, l->next_seq - 1, memory_order_release);
 	follow_moved(&l->mark[FOLLOW_DURABLE]);
 	return 0;
 }
