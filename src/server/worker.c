@@ -86,8 +86,6 @@ static bool follow_next(struct worker *w, enum follow_level level, struct follow
 {
 	uint64_t next = store_reached(w->env->store, w->index, level) + 1;
 
-	f->wake = log_moved;
-	f->arg = w;
 	return !store_follow(w->env->store, w->index, level, next, f);
 }
 
@@ -572,6 +570,7 @@ int worker_start(struct worker **out, const struct worker_env *env, unsigned ind
 	w->pool = store_pool(env->store, index);
 	w->reserve = w->pool->n / 8 < RESERVE_MAX ? w->pool->n / 8 : RESERVE_MAX;
 	w->shortest_ns = conn_shortest_ns(env);
+	w->pass = w->turn = (struct follower){ .wake = log_moved, .arg = w };
 	TAILQ_INIT(&w->sendq);
 	TAILQ_INIT(&w->pieceq);
 	TAILQ_INIT(&w->waitq);

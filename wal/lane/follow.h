@@ -54,7 +54,8 @@ enum follow_level {
 };
 
 struct follower {
-	/* set by the caller before follow() */
+	/* The caller's, set before the first follow() and not written again before unfollow() has
+	 * returned: it does not wait any more a moment before its wake() is called. */
 	void	(*wake)(struct follower *f);
 	void	*arg;
 
