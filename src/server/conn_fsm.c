@@ -524,7 +524,7 @@ bool conn_step_SLOT(struct worker *w, struct conn *c)
 			conn_cut(w, conn_of_claim(cut));
 		return false;
 	}
-	admin_slots_leave(&c->claim);
+	conn_unwait(c);		/* not in waitq either: retry_waiters() may cut off who has a slot */
 	c->status_counted = false;
 	c->state = CONN_ADMIN;
 	return true;

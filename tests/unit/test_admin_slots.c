@@ -471,13 +471,39 @@ static void test_few_a_turn(void **state)
 		assert_string_equal(got(h), "x");
 }
 
+/* A record's bytes waited for room in the pool, and go on when more input comes, before those that
+ * wait have had their turn.  With a slot a connection waits for nothing else: it may be cut off
+ * for another in the very turn of those. */
+static void test_waits_no_more(void **state)
+{
+	(void)state;
+	client(0);
+	client(1);
+	the.hold_commits = true;		/* a sync under way: who waits has no turn */
+	say(0, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+	take_room(0);
+	say(1, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+	assert_int_equal(the.w->conns[1].state, CONN_PIECE);
+	assert_ptr_equal(the.w->conns[1].waits_in, &the.w->waitq);
+	give_room();
+	get(1);
+	assert_int_equal(the.w->conns[1].state, CONN_ADMIN);
+	assert_null(the.w->conns[1].waits_in);
+	assert_true(TAILQ_EMPTY(&the.w->waitq));
+	the.hold_commits = false;
+	settle();
+	piece(1, "x", true);
+	settle();
+	assert_string_equal(strstr(got(1), "}\n"), "}\nx");
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_pieces), T(test_truncated), T(test_order), T(test_busy), T(test_busy_behind), T(test_newest), T(test_stalled),
-		T(test_write_timeout), T(test_gone), T(test_gone_in_flight), T(test_few_a_turn),
+		T(test_write_timeout), T(test_waits_no_more), T(test_gone), T(test_gone_in_flight), T(test_few_a_turn),
 	};
 
 	alarm(120);		/* a worker that does not come back */
