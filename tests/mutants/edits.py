@@ -33,6 +33,9 @@ ORDER = re.compile(r"(memory_order_|__ATOMIC_)(acquire|release|acq_rel|seq_cst|A
 KERNEL_ORDER = {"smp_load_acquire": "READ_ONCE(*%s)", "smp_store_release": "WRITE_ONCE(*%s, %s)",
                 "READ_ONCE": "(%s)", "WRITE_ONCE": "%s = %s"}
 CONSTANT = re.compile(r"[A-Z][A-Z0-9]*_?[A-Z0-9_]+$")
+# Their first two arguments may be exchanged: this tree asks only whether what they compare is equal,
+# and of a product the order is the same.
+EITHER_WAY = {"strcmp", "strncmp", "strcasecmp", "strncasecmp", "memcmp", "calloc"}
 LEFT_ALONE = {"must", "must_fail", "assert", "static_assert", "_Static_assert", "sizeof", "offsetof", "MUTANT",
               "WARN_ON", "WARN_ON_ONCE", "BUG_ON", "BUILD_BUG_ON", "ASSERT_RTNL", "container_of"}
 ASSERTS = re.compile(r"lockdep_|might_sleep")
@@ -233,7 +236,8 @@ class Finder:
                     weak = KERNEL_ORDER[before.text] % tuple(s.slice(a, b) for a, b in args)
                     self.put("order", f, i - 1, s.pair[i] + 1, weak)
                     continue
-                for (a, b), (c, d) in zip(args, args[1:]):
+                fixed = args[1:] if before.text in EITHER_WAY else args
+                for (a, b), (c, d) in zip(fixed, fixed[1:]):
                     self.put("arguments", f, a, d, s.slice(c, d) + ", " + s.slice(a, b))
 
     def number(self, f, i, t):
