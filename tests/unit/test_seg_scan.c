@@ -733,21 +733,23 @@ static void test_errnos_of_a_page(void **state)
 	refused_err = EIO;
 }
 
-/* One copy of a header is damaged, and the process has not what it takes to read the other: nothing is
- * known of the file, and that is what is said. */
-static void test_trouble_beside_a_damaged_copy(void **state)
+/* The process has not what it takes to read one copy of a header: nothing is known of that copy, and
+ * this is what is said, be the other one damaged or well; it is not told as damage. */
+static void test_trouble_beside_a_copy(void **state)
 {
 	static const int errs[] = { ENOMEM, EMFILE, ENFILE, EBADF, EINTR };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(errs) / sizeof(errs[0]); i++)
-		for (unsigned b = 0; b < 2; b++) {
+		for (unsigned k = 0; k < 4; k++) {
+			bool b = k & 1, well = k & 2;
 			struct blk_sim *sim = make_lane();
 			struct blk_ops ops = *blk_sim_ops(sim);
 			struct seg_lane l;
 
-			assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg",
-						      ((b ? SEG_HDR_B : SEG_HDR_A) + 20) * 8), 0);
+			if (!well)
+				assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000001.seg",
+							      ((b ? SEG_HDR_B : SEG_HDR_A) + 20) * 8), 0);
 			below = blk_sim_ops(sim);
 			ops.read = refusing_read;
 			refused_err = errs[i];
@@ -757,6 +759,40 @@ static void test_trouble_beside_a_damaged_copy(void **state)
 			blk_sim_free(sim);
 		}
 	refused_err = EIO;
+}
+
+/* Of a hole that is larger than what is read of it at once, each piece is asked whether it can be
+ * read: none beside it, and none where nothing was refused. */
+static void test_unreadable_pieces(void **state)
+{
+	static const struct { uint64_t bad, off, n; bool lost; } rows[] = {
+		{ 0, 0, 256 << 10, true }, { 60 << 10, 0, 64 << 10, true }, { 64 << 10, 0, 64 << 10, false },
+		{ 64 << 10, 0, (64 << 10) + 1, true }, { 100 << 10, 0, 128 << 10, true },
+		{ 100 << 10, 0, 100 << 10, false }, { 100 << 10, 104 << 10, 152 << 10, false },
+		{ 200 << 10, 8 << 10, 200 << 10, true }, { 252 << 10, 8 << 10, 248 << 10, true },
+		{ 100 << 10, 0, 0, false },
+	};
+	static const uint8_t file[256 << 10];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct blk_sim *sim = blk_sim_new();
+		const struct blk_ops *blk = blk_sim_ops(sim);
+		struct seg_header h = { .lane = LANE };
+		struct blk_file *f;
+		struct seg_walk w;
+
+		assert_int_equal(blk_sim_put(sim, "/f", file, sizeof(file)), 0);
+		assert_int_equal(blk_sim_bad(sim, "/f", rows[i].bad), 0);
+		assert_int_equal(blk->open(blk->ctx, NULL, "/f", BLK_RDONLY, &f), 0);
+		assert_int_equal(seg_walk_init(&w, blk, f, &h, 0, sizeof(file), 0), 0);
+		assert_false(seg_walk_unreadable(&w, rows[i].off, rows[i].n));
+		w.bad_pages = 1;
+		assert_int_equal(seg_walk_unreadable(&w, rows[i].off, rows[i].n), rows[i].lost);
+		seg_walk_fini(&w);
+		blk->close(f);
+		blk_sim_free(sim);
+	}
 }
 
 /* A record that holds what looks like frames is data and nothing else. */
@@ -1392,7 +1428,8 @@ int main(void)
 		cmocka_unit_test(test_misplaced_frames),
 		cmocka_unit_test(test_unreadable_pages),
 		cmocka_unit_test(test_errnos_of_a_page),
-		cmocka_unit_test(test_trouble_beside_a_damaged_copy),
+		cmocka_unit_test(test_trouble_beside_a_copy),
+		cmocka_unit_test(test_unreadable_pieces),
 		cmocka_unit_test(test_frames_in_data),
 		cmocka_unit_test(test_any_bytes),
 		cmocka_unit_test(test_callback_stops),

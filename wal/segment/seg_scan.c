@@ -159,9 +159,10 @@ static int seg_scan_read_header(struct scan *sc, struct seg_info *si, struct blk
 	/* Beside one of ours, too: it is no damage that may be written over. */
 	if ((seg_scan_of_another_format(ea) || seg_scan_of_another_format(eb)) && !MUTANT(seg_newer_check))
 		return seg_scan_of_another_format(ea) ? ea : eb;
+	/* Of a copy that this process could not read nothing is known: it is not damaged. */
+	if (own_trouble(ea) || own_trouble(eb))
+		return own_trouble(ea) ? ea : eb;
 	if (ea && eb) {
-		if (own_trouble(ea) || own_trouble(eb))
-			return own_trouble(ea) ? ea : eb;
 		si->state = ea == -ENODATA && eb == -ENODATA ? SEG_PREPARED : SEG_HEADER_LOST;
 		si->err = refused;
 		err = header_again(sc, si, f);
