@@ -98,6 +98,27 @@ static void test_long(void **state)
 			    strlen("x (12345 more not shown)\n"));
 }
 
+/* What has room to the last byte is whole, and what has not is cut behind it. */
+static void test_long_at_its_edge(void **state)
+{
+	enum { BEFORE = sizeof("pasted: ") - 1, FOR_THE_COUNT = 64, ROOM = STD_LINE - FOR_THE_COUNT - 1 };
+	char text[STD_LINE];
+
+	(void)state;
+	for (int more = -2; more < 3; more++) {
+		size_t n = (size_t)(ROOM - BEFORE + more), left = more > 0 ? ROOM - BEFORE : n;
+
+		memset(text, 'x', n);
+		text[n - 1] = 'y';
+		text[n] = '\0';
+		diag(DIAG_NOTE, "%s", text);
+		assert_int_equal(len, BEFORE + left + 1);
+		assert_memory_equal(said, "pasted: ", BEFORE);
+		assert_memory_equal(said + BEFORE, text, left);
+		assert_int_equal(said[len - 1], '\n');
+	}
+}
+
 /* Once a second for each limit; each second anew. */
 static void test_limited(void **state)
 {
@@ -152,7 +173,8 @@ static void test_must(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_line), cmocka_unit_test(test_long), cmocka_unit_test(test_limited),
+		cmocka_unit_test(test_line), cmocka_unit_test(test_long), cmocka_unit_test(test_long_at_its_edge),
+		cmocka_unit_test(test_limited),
 		cmocka_unit_test(test_must),
 	};
 

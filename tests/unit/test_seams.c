@@ -728,6 +728,61 @@ static void what_is_held(void **state)
 	}
 }
 
+/* The folder or either file has the descriptor 0, where the standard input was closed: it is looked
+ * at, locked and closed as with any other. */
+static void descriptor_0_is_held_as_any(void **state)
+{
+	enum { FOLDER, WAL, PKTBUFS, WHICH };
+	struct folder *d = *state;
+	char path[96], away[96], folder[112];
+	int keep = dup(STDIN_FILENO);
+	struct pm_hold *h, *other;
+
+	snprintf(away, sizeof(away), "%s/away", d->dir);
+	for (int which = FOLDER; which < WHICH; which++) {
+		unsigned had = descriptors(), held = which == FOLDER ? 1 : 2;
+
+		snprintf(path, sizeof(path), "%s/%s", d->dir, which == PKTBUFS ? "pktbufs" : "wal");
+		if (which == FOLDER)
+			close(STDIN_FILENO);
+		assert_int_equal(pm_nvmm.hold(NULL, d->dir, &h), 0);
+		if (which != FOLDER) {
+			assert_int_equal(close(open(path, O_CREAT | O_RDWR, 0600)), 0);
+			close(STDIN_FILENO);
+		}
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(pm_nvmm.hold_files(NULL, h), 0);
+			assert_int_equal(descriptors(), had - 1 + held);
+			assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0);
+		}
+		assert_true(pm_nvmm.leads(NULL, h, d->dir));
+		assert_true(pm_nvmm.there(NULL, h));
+		assert_false(pm_nvmm.linked(NULL, h));
+		assert_int_equal(pm_nvmm.hold(NULL, d->dir, &other), -EWOULDBLOCK);
+		if (which != FOLDER) {
+			assert_int_equal(link(path, away), 0);
+			assert_true(pm_nvmm.linked(NULL, h));
+			assert_int_equal(unlink(path), 0);
+			assert_false(pm_nvmm.there(NULL, h));
+			assert_int_equal(rename(away, path), 0);
+		}
+		if (which == WAL) {		/* by another path */
+			assert_int_equal(mkdir(away, 0700), 0);
+			snprintf(folder, sizeof(folder), "%s/wal", away);
+			assert_int_equal(link(path, folder), 0);
+			assert_int_equal(pm_nvmm.hold(NULL, away, &other), -EWOULDBLOCK);
+			assert_int_equal(unlink(folder), 0);
+			assert_int_equal(rmdir(away), 0);
+		}
+		pm_nvmm.release(NULL, h);
+		assert_int_equal(descriptors(), had - 1);
+		assert_true(fcntl(STDIN_FILENO, F_GETFD) < 0);
+		assert_int_equal(dup2(keep, STDIN_FILENO), STDIN_FILENO);
+		unlink(path);
+	}
+	close(keep);
+}
+
 static void the_wal_is_a_file_of_one_name(void **state)
 {
 	struct folder *d = *state;
@@ -977,6 +1032,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_lock_is_for_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_wal_is_held_by_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_held, setup, teardown),
+		cmocka_unit_test_setup_teardown(descriptor_0_is_held_as_any, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_wal_is_a_file_of_one_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_new_file_is_durable, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_cleared_is_synced, setup, teardown),
