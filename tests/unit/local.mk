@@ -48,9 +48,11 @@ UNIT_TESTS += %D%/test_found %D%/test_findings %D%/test_open
 	tests/crash/model.c tests/crash/model.h
 UNIT_TESTS += %D%/test_clock %D%/test_image
 UNIT_TESTS += %D%/test_segment %D%/test_seg_scan %D%/test_seg_read
-%C%_test_segment_SOURCES = %D%/test_segment.c %D%/seg_model.h %D%/blk_path.h
+%C%_test_segment_SOURCES = %D%/test_segment.c %D%/locks.h %D%/seg_model.h %D%/blk_path.h
 %C%_test_seg_scan_SOURCES = %D%/test_seg_scan.c %D%/seg_model.h
-%C%_test_seg_read_SOURCES = %D%/test_seg_read.c %D%/seg_model.h
+%C%_test_seg_read_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=pthread_mutex_lock,--wrap=pthread_mutex_unlock
+%C%_test_segment_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pthread_mutex_lock,--wrap=pthread_mutex_unlock
+%C%_test_seg_read_SOURCES = %D%/test_seg_read.c %D%/locks.h %D%/seg_model.h
 UNIT_TESTS += %D%/test_seams %D%/test_dax %D%/test_place %D%/test_flushes
 %C%_test_dax_SOURCES = %D%/test_dax.c %D%/sh.h
 %C%_test_place_SOURCES = %D%/test_place.c %D%/sh.h
@@ -62,7 +64,8 @@ UNIT_TESTS += %D%/test_worker
 %C%_test_worker_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=diag,--wrap=diag_limited,--wrap=mmap,--wrap=munmap,--wrap=calloc,--wrap=pthread_create
 %C%_test_worker_SOURCES = %D%/test_worker.c %D%/worker_world.h
 UNIT_TESTS += %D%/test_seg_faults
-%C%_test_seg_faults_SOURCES = %D%/test_seg_faults.c tests/crash/world.c tests/crash/world.h \
+%C%_test_seg_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pthread_mutex_lock,--wrap=pthread_mutex_unlock
+%C%_test_seg_faults_SOURCES = %D%/test_seg_faults.c %D%/locks.h tests/crash/world.c tests/crash/world.h \
 	tests/crash/model.c tests/crash/model.h
 UNIT_TESTS += %D%/test_admin_slots
 %C%_test_admin_slots_SOURCES = %D%/test_admin_slots.c %D%/worker_world.h

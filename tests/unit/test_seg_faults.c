@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "../crash/world.h"
+#include "locks.h"
 #include "segment/seg_scan.h"
 
 #define LANE0 WORLD_STORE "/log/000"

@@ -4,6 +4,7 @@
  * rotations, past damage, over segments that retention takes away; and beside a writer
  * in another thread, on real files.
  */
+#include "locks.h"
 #include "seg_model.h"
 
 #include <pthread.h>
@@ -12,6 +13,18 @@
 
 #include "segment/seg_read.h"
 #include "segment/segment_priv.h"
+
+/* There is no memory for the next index of a segment. */
+static bool no_index;
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+	if (!no_index || size != sizeof(struct seg_index))
+		return __real_calloc(n, size);
+	no_index = false;
+	return NULL;
+}
 
 static void expect_from(struct seglog *s, uint64_t from, uint64_t first, uint64_t last)
 {
@@ -1010,6 +1023,35 @@ static void test_lengths_at_their_edges(void **state)
 	free(back);
 }
 
+/* There is no memory for a segment's index: this is what is said of a record in it, not that there is
+ * none, and the next time it is read. */
+static void test_no_memory_for_an_index(void **state)
+{
+	struct blk_sim *sim = blk_sim_new();
+	struct seglog *s = filled(sim, 140);
+	struct absence a;
+	struct frame_header h;
+	struct seg_cursor *c;
+	const uint8_t *data;
+
+	(void)state;
+	assert_int_equal(seg_read_open(s, 5, &c), 0);
+	no_index = true;
+	assert_int_equal(seg_read_next(c, &h, &data), -ENOMEM);
+	assert_false(no_index);
+	assert_int_equal(seg_read_next(c, &h, &data), 1);
+	assert_int_equal(h.seq, 5);
+	assert_true(model_is(5, data, h.len));
+	seg_read_close(c);
+	no_index = true;
+	assert_int_equal(seg_read_why(s, 139, &a), -ENOMEM);
+	assert_false(no_index);
+	assert_int_equal(seg_read_why(s, 139, &a), 0);
+	assert_int_equal(a.reason, ABSENT_NOT);
+	seglog_close(s);
+	blk_sim_free(sim);
+}
+
 /* The file is cut while a large record is read from it: that is no record any more. */
 static void test_cut_while_read(void **state)
 {
@@ -1160,6 +1202,7 @@ int main(void)
 		cmocka_unit_test(test_learn),
 		cmocka_unit_test(test_why_at_the_end),
 		cmocka_unit_test(test_lengths_at_their_edges),
+		cmocka_unit_test(test_no_memory_for_an_index),
 		cmocka_unit_test(test_cut_while_read),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_large_damaged),

@@ -7,6 +7,7 @@
  *
  *   test_segment [SEED [STEP]]   replays the crashes from one seed (at one step)
  */
+#include "locks.h"
 #include "seg_model.h"
 
 #include "../sim/pm_sim.h"

@@ -996,6 +996,41 @@ static void test_pool_dry(void **state)
 	assert_int_equal(the.count.refused_lane + the.count.refused_nospace + the.count.refused_failed, 0);
 }
 
+/* Requests are refused until more than an eighth of the buffers is free beside the reserve. */
+static void test_pool_dry_until(void **state)
+{
+	struct pool *pool;
+	uint32_t there;
+
+	(void)state;
+	client(0);
+	fill_pool(0);
+	turn();
+	pass(PUSHBACK_MS + LATE);
+	assert_true(the.w->refusing);
+	/* Of the buffers that the records leave each is the test's before it is free. */
+	pool = the.w->pool;
+	for (uint32_t idx = pool->first; idx < pool->first + pool->n; idx++)
+		if (pool->holds[idx - pool->first])
+			pool_hold(pool, idx);
+	empty_pool();
+	there = the.w->reserve;
+	for (uint32_t idx = pool->first; idx < pool->first + pool->n; idx++) {
+		assert_int_equal(pool->nfree + pool->lent, there);
+		assert_int_equal(the.w->refusing, there <= the.w->reserve + BUFS / 8);
+		if (!pool->holds[idx - pool->first])
+			continue;
+		pool_drop(pool, idx);
+		there++;
+		turn();
+	}
+	assert_int_equal(there, BUFS);
+	assert_false(the.w->refusing);
+	post(0, 1);
+	settle();
+	assert_int_equal(status(0), 200);
+}
+
 /* The pressure is over before its time: the next one has all of it again. */
 static void test_pool_dry_anew(void **state)
 {
@@ -1984,7 +2019,7 @@ int main(void)
 		T(test_counters, nvmm),
 		T(test_batches, nvmm),
 		T(test_pool_dry, nvmm),
-		T(test_pool_dry_anew, nvmm),
+		T(test_pool_dry_until, nvmm), T(test_pool_dry_anew, nvmm),
 		T(test_pool_dry_half, nvmm),
 		cmocka_unit_test(test_reserve),
 		T(test_pool_dry_unread, nvmm),
