@@ -1359,6 +1359,48 @@ static void test_explained_by_its_place(void **state)
 	}
 }
 
+/* So it is with one at the end of its segment, whose batch nobody knows: the frame that has its offset
+ * and its bytes is of it in a later segment, and in an earlier one of another hole. */
+static void test_explained_at_the_end(void **state)
+{
+	(void)state;
+	for (unsigned segment = 1; segment <= 3; segment += 2) {
+		struct gap_data lost = { .from_seq = 12, .to_seq = 11, .reason = GAP_TORN, .offset = 8, .bytes = 8 };
+		struct blk_sim *sim = blk_sim_new();
+		struct gap_data g = { .from_seq = 8, .to_seq = 7, .reason = GAP_TORN, .offset = SEG_DATA };
+		struct seg_lane l;
+		struct seglog *s;
+
+		g.bytes = frame_bytes(sizeof(lost));
+		model_dirs(blk_sim_ops(sim));
+		s = model_start(blk_sim_ops(sim));
+		model_prepare(s);
+		for (uint64_t seq = 8; seq < 12; seq++)
+			g.offset += frame_bytes(model_len(seq));
+		assert_int_equal(model_append(s, 1, 7), 0);
+		if (segment == 1)
+			assert_int_equal(seglog_append_gap(s, &g), 0);
+		assert_int_equal(seglog_rotate(s), 0);
+		assert_int_equal(model_append(s, 8, 4), 0);
+		assert_int_equal(seglog_append_gap(s, &lost), 0);
+		model_prepare(s);
+		assert_int_equal(seglog_rotate(s), 0);
+		if (segment == 3)
+			assert_int_equal(seglog_append_gap(s, &g), 0);
+		assert_int_equal(model_append(s, 12, 3), 0);
+		seglog_close(s);
+		assert_int_equal(blk_sim_flip(sim, LANE_DIR "/00000002.seg", (g.offset + 20) * 8), 0);
+		assert_int_equal(model_scan(blk_sim_ops(sim), false, &l, NULL), 0);
+		assert_int_equal(l.nholes, 1);
+		assert_int_equal(l.holes[0].segno, 2);
+		assert_int_equal(l.holes[0].off, g.offset);
+		assert_int_equal(l.holes[0].bytes, g.bytes);
+		assert_int_equal(l.holes[0].state == SEG_HOLE_EXPLAINED, segment == 3);
+		seg_lane_free(&l);
+		blk_sim_free(sim);
+	}
+}
+
 /* The last file is cut in its first frame: no number that stands there is given again, however many
  * batches there were; and once a recovery has skipped enough numbers none is lost any more. */
 static void test_numbers_of_a_cut_file(void **state)
@@ -1443,6 +1485,7 @@ int main(void)
 		cmocka_unit_test(test_many_keys),
 		cmocka_unit_test(test_explained_in_part),
 		cmocka_unit_test(test_explained_by_its_place),
+		cmocka_unit_test(test_explained_at_the_end),
 		cmocka_unit_test(test_numbers_of_a_cut_file),
 	};
 
