@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * absent.h - why a number has no record: the one table of reasons, for check, dump, repair
- * and read-back alike.  The first of them stand in GAP frames (format.h), the others are
- * found by looking.
+ * and read-back alike.  The first five are also the reasons in GAP frames (format.h); the
+ * others are found by reading the store.
  */
 #ifndef FORMAT_ABSENT_H
 #define FORMAT_ABSENT_H
@@ -20,19 +20,19 @@ enum absent_reason {
 	ABSENT_MISSING = GAP_MISSING,
 	ABSENT_SKIPPED = GAP_SKIPPED,
 	ABSENT_EXPIRED,			/* retention removed it */
-	ABSENT_GONE,			/* that, or its file was removed: what would tell is lost */
-	ABSENT_UNREADABLE,			/* it cannot be read now: the device does not give it, or its file cannot be opened */
+	ABSENT_GONE,			/* expired, or its file was removed: which is not known */
+	ABSENT_UNREADABLE,		/* it or its file cannot be read now */
 	ABSENT_NEVER,			/* no record was ever called that */
 	ABSENT_REASONS
 };
-/* "torn" and so on, one word; "unknown" for what a newer version may have written. */
+/* The reason in one word, as "torn"; "unknown" for one that a newer version may have written. */
 const char *absent_name(uint32_t reason);
-/* A sentence's worth, for people. */
+/* The reason in a clause, for people. */
 const char *absent_words(uint32_t reason);
-/* Whether it is not known that there was a record: it is lost if there was one. */
+/* Whether the reason leaves open that there ever was a record of that number. */
 bool absent_maybe(uint32_t reason);
 
-/* Of a number, and of those around it of which the same is known. */
+/* Why a number has no record, and the range around the number of which the same is known. */
 struct absence {
 	enum absent_reason reason;
 	int	 err;			/* ABSENT_UNREADABLE: -errno */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* class.c - the properties of the durability classes, out of their table (class.h). */
+/* class.c - the properties of the durability classes, taken from their table (class.h). */
 #include "format/class.h"
 
 #include <stddef.h>
@@ -8,10 +8,10 @@ struct class_row {
 	const char *name, *promise;
 	enum class_needs needs;
 	bool	 wal, automatic;
-	unsigned weakness;		/* its place in the table, from 1; 0: not in it */
+	unsigned weakness;		/* its place in the table, from 1; 0: it has none */
 };
 
-enum { BARE, WAL };		/* the table's words for false and true */
+enum { BARE, WAL };		/* the table's words for false and true, here and below */
 enum { NAMED, AUTO };
 
 enum {				/* the order of the rows */
@@ -21,7 +21,7 @@ enum {				/* the order of the rows */
 #undef CLASS_PLACE
 };
 
-static const struct class_row rows[] = {		/* by number */
+static const struct class_row rows[] = {		/* by the class's number */
 #define CLASS_ROW(constant, number, name, lane, needs, wal, asked, automatic, promise) \
 	[number] = { name, promise, NEEDS_##needs, wal, automatic, PLACE_##constant },
 	CLASS_TABLE(CLASS_ROW)

@@ -8,8 +8,8 @@
 #include "format/codec.h"
 #include "util/mutant.h"
 
-/* Positions and sequences that no lane reaches: larger ones are damage, and sums
- * with them do not overflow. */
+/* No lane reaches this position or sequence number: one that is not below is damage, and
+ * sums with those below do not overflow. */
 #define POS_MAX	(1ull << 62)
 
 static inline uint32_t rol(uint32_t v, unsigned n)
@@ -66,7 +66,8 @@ enum super_state super_decode(const struct wal_super *s)
 		return SUPER_BAD;
 	if (s->byte_order == __builtin_bswap32(WAL_BYTE_ORDER))
 		return SUPER_ORDER;
-	/* Another version may be longer: its CRC cannot be judged. */
+	/* In another version the CRC may stand elsewhere: where it is wrong here, whether that is
+	 * damage cannot be judged. */
 	if (s->version != WAL_VERSION && !MUTANT(super_version_check))
 		return whole ? SUPER_VERSION : SUPER_BAD;
 	return whole && s->byte_order == WAL_BYTE_ORDER && super_sane(s) ? SUPER_VALID : SUPER_BAD;

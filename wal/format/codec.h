@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * codec.h - the durable bytes of the wal, encoded and decoded side by side
- * (format.h).  Pure: no memory but the caller's, no state.
+ * codec.h - encoding and decoding the durable bytes of the wal (format.h).  All functions
+ * are pure: they have no state and no memory but the caller's.
  */
 #ifndef FORMAT_CODEC_H
 #define FORMAT_CODEC_H
@@ -28,7 +28,7 @@ struct frag {			/* some bytes of one buffer: what a FRAG names */
 #define ENT_LAP_SHIFT	56
 #define ENT_CHECK_SHIFT	48
 #define ENT_PAYLOAD	((1ull << 48) - 1)
-/* What a SEAL's CRC sees of a FRAG: kind and payload. */
+/* The bits of a FRAG that a SEAL's CRC covers: kind and payload. */
 #define ENT_SEALED	(~(0x3fffull << ENT_CHECK_SHIFT))
 
 uint8_t ent_check(uint64_t word);	/* of the word with its check bits taken as zero */
@@ -67,7 +67,7 @@ static inline unsigned ent_lap(uint64_t w)
 	return w >> ENT_LAP_SHIFT & (ENT_LAPS - 1);
 }
 
-/* Written by us and whole, of whatever lap. */
+/* Whether the word is one that we wrote and is undamaged; its lap may be any. */
 static inline bool ent_ok(uint64_t w)
 {
 	return ent_kind(w) != ENT_NONE &&
@@ -100,8 +100,8 @@ static inline unsigned ent_lap_of(uint64_t pos, uint64_t entries)
 	return pos / entries % ENT_LAPS;
 }
 
-/* The CRC over a record's identity and names: start, every FRAG word, then
- * SEAL.crc = data_crc ^ crc32c_final(state). */
+/* The CRC over a record's identity and its FRAG words: seal_start, seal_word for each of them,
+ * then SEAL.crc = data_crc ^ crc32c_final(state). */
 uint32_t seal_start(uint32_t lane, uint32_t nfrags, uint64_t seq);
 static inline uint32_t seal_word(uint32_t state, uint64_t frag_word)
 {
@@ -112,9 +112,10 @@ static inline uint32_t seal_word(uint32_t state, uint64_t frag_word)
 
 enum super_state { SUPER_BLANK, SUPER_VALID, SUPER_VERSION, SUPER_ORDER, SUPER_BAD };
 
-/* Completes magic, version, byte order and CRC. */
+/* Fills in magic, version, byte order and CRC. */
 void super_encode(struct wal_super *s);
-/* BLANK: no magic.  VERSION, ORDER: ours, but not readable here. */
+/* SUPER_BLANK: the magic is zero.  SUPER_VERSION, SUPER_ORDER: it is a wal, but of another version
+ * or byte order.  SUPER_BAD: damaged, or no wal. */
 enum super_state super_decode(const struct wal_super *s);
 
 void head_encode(struct wal_head *h, uint32_t lane, uint64_t gen, uint64_t pos, uint64_t seq);

@@ -5,8 +5,8 @@
  *
  * All integers are little-endian.  A store is three things:
  *
- *   STORE/store          who the store is: struct storefile_block, twice; and what each lane
- *                        once had: struct storefile_lane[LANES_MAX], twice
+ *   STORE/store          the store's identity: struct storefile_block, twice; and what each
+ *                        lane has had: struct storefile_lane[LANES_MAX], twice
  *   STORE/log/LLL/N.seg  per lane (LLL, 3 decimal digits) the segment log: the
  *                        one durable format on block storage (N: 8 hex digits)
  *   NVMM/wal, NVMM/pktbufs
@@ -49,22 +49,22 @@
  *
  *   check = the low byte of rol(c,4) ^ rol(c,5) ^ rol(c,6), where c = crc32c of
  *   the word with its check bits zero and rol rotates 32 bits to the left (no byte
- *   of c alone does it: the unit test shows that a word with any one or two of its
- *   64 bits flipped fails its check).
+ *   of c alone would do: with this one, as the unit test shows, every word that has one
+ *   or two of its 64 bits flipped fails its check).
  *
  * A record is the nfrags (>= 1) FRAG words right before its SEAL.  It is valid
  * if and only if all of them and the SEAL carry the lap of their position, and
  *
  *   SEAL.crc = data_crc ^ crc32c(lane:u32, nfrags:u32, seq:u64, frag words:u64[])
  *
- * where the frag words are taken with lap and check bits zero.  (So the data's
- * own CRC can be had from the words alone, and moves to the segment's frame
- * without reading the data again: the checksum made on arrival is the one
- * checked on read-back.)
+ * where the frag words are taken with lap and check bits zero.  (So data_crc can be
+ * computed from the words alone, and is written to the segment's frame without
+ * reading the data again: the checksum made on arrival is the one that is checked
+ * on read-back.)
  *
- * ORDER.  data flushed, fence; then the batch's words: one CLOCK, then
- * FRAG.. SEAL of each record, flushed, fence; then the replies.  Hence in any
- * state a power cut can leave:
+ * ORDER.  The data are flushed, fence; then the batch's words (one CLOCK, then
+ * FRAG.. SEAL of each record) are flushed, fence; then the replies are sent.  Hence
+ * in any state that a power cut can leave:
  *   - a word of a batch is there only if the data of its batch is;
  *   - a CLOCK is there only if every word before it is.
  * So a stale or empty word with a later CLOCK of the current lap behind it is
@@ -75,16 +75,16 @@
  *   pos, seq   everything before position pos, i.e. all records with a sequence
  *              number below seq, is in synced segments; the record that starts
  *              at pos (if any) has sequence number seq.
- * A checkpoint writes copy A, flush, fence, then copy B, flush, fence; only then
- * are buffers and words free.  The valid copy with the higher `gen` counts.
+ * A checkpoint writes copy A, flushes, fences, then does the same with copy B; only
+ * then are buffers and words free.  The valid copy with the higher `gen` counts.
  *
  * CREATION.  All of the wal but the magics is written, flushed and fenced; then
- * the 8-byte magic of copy A, flushed, fenced; then of copy B.  Both magics zero:
- * nothing was ever acknowledged, the wal is created afresh.  At start, after
- * everything was replayed into the segments, the head goes to the first position
+ * the 8-byte magic of copy A, flushed, fenced; then that of copy B.  If both magics
+ * are zero, nothing was ever acknowledged, and the wal is created afresh.  At start,
+ * after everything was replayed into the segments, the head goes to the first position
  * of the lap behind all that the ring can hold (position head.pos + entries - 1 is
- * the last), and then the ring is zeroed, so that no stale word can ever meet its
- * lap number again.
+ * the last), and then the ring is zeroed, so that no stale word is ever read in a
+ * lap that has its lap number again.
  *
  * ---------------------------------------------------------------------------
  * The segment log
@@ -99,22 +99,22 @@
  *
  *   frame = struct frame_header, `len` bytes of data, zeros up to a multiple of 8
  *
- * header_crc is over the segment's salt (8 bytes) and the header before it; the
- * salt is random for every use of a file: neither a stale frame of an earlier
- * use nor a frame that a client sent as data can be taken for one.
+ * header_crc is over the segment's salt (8 bytes) and the header's bytes before it.
+ * The salt is random and new for every use of a file: neither a stale frame of an
+ * earlier use nor a frame that a client sent as data can be taken for a true one.
  *
  * Frames are written in BATCHES: one write, one sync, then the replies (class
- * fsync) or the head (checkpoint).  `batch` rises by one with each in a lane, and
- * a batch is started only after the one before it was synced.  So a hole in
+ * fsync) or the head (checkpoint).  `batch` rises by one with each batch of a lane,
+ * and a batch is started only after the one before it was synced.  So a hole in
  * front of a frame of a LATER batch is damage; a hole within the LAST batch may
  * be a torn write of what was never acknowledged.
  *
  * A GAP frame (append only, nothing is overwritten) explains sequence numbers
- * that do not exist.  It is data of its own kind: struct gap_data.
- * header.seq = from_seq.
+ * that do not exist.  Its data are a struct gap_data, and the seq in its header is
+ * gap_data.from_seq.
  *
- * The end of a segment is where no valid frame follows.  The next segment's
- * first_seq tells whether something is missing in front of it.
+ * A segment ends where no valid frame follows.  The next segment's first_seq tells
+ * whether records are missing in front of it.
  */
 #ifndef FORMAT_FORMAT_H
 #define FORMAT_FORMAT_H
@@ -123,7 +123,7 @@
 #include <stdint.h>
 
 #define WAL_VERSION	1u
-#define WAL_BYTE_ORDER	0x0a0b0c0du	/* reads otherwise on another machine */
+#define WAL_BYTE_ORDER	0x0a0b0c0du	/* has another value where the byte order is another */
 #define LANES_MAX	256u
 #define WAL_PAGE	4096u
 #define DAX_ALIGN	(2u << 20)
@@ -143,30 +143,31 @@ enum { ENT_NONE, ENT_FRAG, ENT_SEAL, ENT_CLOCK };
 
 /* ---- file `wal` ---- */
 struct wal_super {
-	uint64_t magic;			/* WAL_MAGIC; the deciding store */
+	uint64_t magic;			/* WAL_MAGIC, written last: it makes the wal valid */
 	uint32_t version;
 	uint32_t byte_order;
-	uint8_t  store_uuid[16];	/* must equal the store's */
+	uint8_t  store_uuid[16];	/* must equal the uuid in the file `store` */
 	uint32_t lanes;
 	uint32_t buf_size;		/* 2048 or 4096 */
 	uint64_t entries;		/* per lane */
-	uint64_t bufs;			/* all lanes; lane i owns an equal share */
+	uint64_t bufs;			/* of all lanes together; each lane owns an equal share */
 	uint64_t created_ms;
 	uint32_t class;		/* enum durability_class of the creator */
-	uint32_t crc;			/* over all before, magic included as WAL_MAGIC */
+	uint32_t crc;			/* over all before, with WAL_MAGIC as magic even while that
+					 * field is still zero */
 };
 static_assert(sizeof(struct wal_super) == 72, "wal_super");
 
-/* Whose the wal is, behind each copy of the superblock; bond.c.  Absent or not valid:
- * nobody's, or an older program's. */
+/* The bond says to which store the wal belongs; it is written behind each copy of the superblock
+ * (bond.c).  Where it is absent or not valid, no store has the wal, or an older program has. */
 #define BOND_MAGIC	0x31444e422d545350ull	/* "PST-BND1" */
-#define WAL_BOND	512u		/* in the superblock's page */
+#define WAL_BOND	512u		/* offset in the superblock's page */
 struct wal_bond {
-	uint64_t magic;			/* BOND_MAGIC; 0: the store was closed, and needs it no more */
+	uint64_t magic;			/* BOND_MAGIC; 0: the store was closed and left it */
 	uint8_t  uuid[16];		/* of the store */
-	uint64_t ino;			/* of its file `store` */
-	uint64_t fsid;			/* of the file system that is in */
-	char     path[440];		/* to the store's folder; NUL-terminated */
+	uint64_t ino;			/* inode number of its file `store` */
+	uint64_t fsid;			/* of the file system that this file is in */
+	char     path[440];		/* of the store's folder; NUL-terminated */
 	uint8_t  zero[28];
 	uint32_t crc;			/* over all before */
 };
@@ -190,13 +191,13 @@ static_assert(sizeof(struct wal_head) == 64, "wal_head");
 #define WAL_RINGS	(WAL_HEADS_B + LANES_MAX * 64u)
 static_assert(WAL_RINGS == 40960, "rings");
 
-/* ---- file `store`: copies at 0 and 4096, written one after the other, a sync
- * after each; the valid one with the higher gen counts ---- */
+/* ---- file `store`: the block's copies are at 0 and 4096, and are written one after the
+ * other, with a sync after each; the valid one with the higher gen counts ---- */
 enum {
 	STOREFILE_WAL_ATTACHED = 1,	/* records may be in the wal at nvmm_path: do not
 				 * start without it */
 	STOREFILE_OPEN = 2,		/* open for writing, now or when the machine stopped; without
-				 * it the segments end cleanly: what does not is damage */
+				 * this flag every segment ends cleanly, or it is damaged */
 	STOREFILE_LANES = 4,	/* the lane table behind the blocks is true */
 };
 struct storefile_block {
@@ -210,39 +211,40 @@ struct storefile_block {
 	uint32_t flags;
 	uint32_t class;	/* enum durability_class of the last start */
 	char     nvmm_path[432];/* NUL-terminated; of the attached wal */
-	uint64_t boot;		/* of the machine that the attached wal is of, if it is of class
-				 * volatile: the first bytes of its boot id; 0 not known */
+	uint64_t boot;		/* the boot of the machine that an attached volatile wal is of: the
+				 * first bytes of its boot id; 0: not known */
 	uint32_t wal_id;	/* wal_super.crc of the attached wal: a wal that was left
 				 * behind by an earlier attachment is not taken for it */
 	uint32_t crc;		/* over all before */
 };
 static_assert(sizeof(struct storefile_block) == 512, "storefile_block");
 
-/* The lane table: what a lane once had, so that what is missing is told as missing and no
- * number is given twice.  Written when a segment is ready for use (its file and name are
- * durable, and it is not handed to the writer before this is), before retention removes one,
- * and at open and close; copy A and copy B as the blocks. */
+/* The lane table says what each lane has had, so that what is missing is reported as missing and
+ * no number is given twice.  It is written when a segment is ready for use (after the file and its
+ * name are durable, and before the writer gets it), before retention removes one, and at open and
+ * close; copy A and copy B are written like those of the block. */
 #define STOREFILE_LANES_A	8192u
 #define STOREFILE_LANES_B	(STOREFILE_LANES_A + LANES_MAX * 64u)
 enum {
 	LANE_MISSING = 1,	/* files were missing when a recovery began, and it has not yet
 				 * explained the numbers below next_seq that were in them */
-	LANE_SKIPPED = 2,	/* likewise, but whether they were in any file is not known */
-	LANE_OPEN = 4,		/* the store was open when it was looked at, and a start that could not
-				 * read the end of this lane left it so: STOREFILE_OPEN, for this lane alone */
-	LANE_LOW = 8,		/* whether what is below low_seq has expired or its files were removed is
-				 * not known: the table was lost.  Retention takes this away when it
-				 * removes the next one, for then all of it would have expired too */
+	LANE_SKIPPED = 2,	/* likewise, but whether any file held those numbers is not known */
+	LANE_OPEN = 4,		/* as STOREFILE_OPEN, for this lane alone: a start could not read
+				 * its end, and left it as it was after a crash */
+	LANE_LOW = 8,		/* the table was lost, and whether the records below low_seq expired
+				 * or their files were removed is not known.  Retention clears this
+				 * with the next segment: by then they would have expired too */
 };
 struct storefile_lane {
 	uint32_t magic;		/* LANE_MAGIC */
 	uint32_t lane;
 	uint64_t gen;
 	uint64_t low_segno;	/* the oldest segment: every one below has expired */
-	uint64_t low_seq;	/* and every number below this */
-	uint64_t high_segno;	/* the newest that was ever ready for use; after a clean close
-				 * the last one that was used */
-	uint64_t next_seq;	/* numbers below were durable by then; after a clean close: all */
+	uint64_t low_seq;	/* every number below this one has expired */
+	uint64_t high_segno;	/* the newest segment that was ever ready for use; after a clean
+				 * close the last one that was used */
+	uint64_t next_seq;	/* numbers below this one were durable when the entry was written;
+				 * after a clean close these are all that were given */
 	uint64_t next_batch;
 	uint32_t flags;
 	uint32_t crc;		/* over all before */
@@ -254,7 +256,7 @@ static_assert(sizeof(struct storefile_lane) == 64, "storefile_lane");
 #define SEG_HDR_B	4096u
 #define SEG_DATA	8192u
 #define FRAME_ALIGN	8u
-/* What a segment's file may have, a multiple of WAL_PAGE. */
+/* The bounds of a segment file's size, which is a multiple of WAL_PAGE. */
 #define SEG_BYTES_MIN	(64u << 10)
 #define SEG_BYTES_MAX	(4ull << 30)	/* offsets / 8 fit 32 bits with room to spare */
 
@@ -266,7 +268,7 @@ struct seg_header {
 	uint32_t lane;
 	uint32_t class;	/* enum durability_class of the start that wrote it last; 0 unknown */
 	uint64_t segno;		/* rises by one in a lane; also the file's name */
-	uint64_t first_seq;	/* what the first frame would be called */
+	uint64_t first_seq;	/* the number that the first record would get */
 	uint64_t first_batch;
 	uint64_t salt;		/* random */
 	uint64_t bytes;		/* the file's fixed size */
@@ -291,7 +293,8 @@ struct frame_header {
 };
 static_assert(sizeof(struct frame_header) == 48, "frame_header");
 
-/* What a frame with `len` bytes of data takes of the file, and the zeros at its end. */
+/* How many bytes of the file a frame with `len` bytes of data takes; how many of them are the
+ * zeros at its end. */
 static inline uint64_t frame_bytes(uint64_t len)
 {
 	return (sizeof(struct frame_header) + len + FRAME_ALIGN - 1) & ~(uint64_t)(FRAME_ALIGN - 1);
@@ -303,28 +306,27 @@ static inline uint32_t frame_pad(uint64_t len)
 }
 
 enum gap_reason {
-	GAP_TORN = 1,		/* unacknowledged: torn by a crash in its batch */
-	GAP_DAMAGE = 2,		/* was in the WAL and damaged there */
-	GAP_WAL_LOST = 3,	/* a volatile WAL is gone; numbers skipped */
-	GAP_MISSING = 4,	/* was in a segment whose file is missing */
-	GAP_SKIPPED = 5,	/* not given to a record, perhaps: a start could not read what stood in
-				 * front of this frame, and went round it (numbers that turn out to
-				 * stand there are records, and while it cannot be read, nobody
-				 * knows); or the lane table was lost, and no file showed where the
-				 * log ended */
+	GAP_TORN = 1,		/* a crash tore the record before it was acknowledged */
+	GAP_DAMAGE = 2,		/* the record was damaged, in the WAL or in a segment */
+	GAP_WAL_LOST = 3,	/* the numbers were skipped, for the WAL is lost */
+	GAP_MISSING = 4,	/* the record was in a segment whose file is missing */
+	GAP_SKIPPED = 5,	/* the numbers were skipped, and perhaps no record had them: a start
+				 * could not read what is in front of this frame and went on behind
+				 * (when it can be read again, the records in it count); or the lane
+				 * table was lost, and no file showed where the log ended */
 };
 struct gap_data {
 	uint64_t from_seq, to_seq;	/* inclusive */
 	uint32_t reason;
 	uint32_t zero;
-	uint64_t offset, bytes;		/* of the hole it explains, in this segment or one
-					 * before it; 0 if none */
+	uint64_t offset, bytes;		/* of the hole that the frame explains, in this segment or
+					 * one before; 0: no hole */
 };
 static_assert(sizeof(struct gap_data) == 40, "gap_data");
 
-/* How many numbers a recovery skips and explains where it is not known how many are lost,
- * with a wal or with the end of the log: more than a ring may have words (store_open refuses
- * larger ones), more than a segment has frames, and easy to see. */
+/* How many numbers a recovery skips and explains where a wal or the end of the log is lost, and
+ * with it an unknown count of records: more than a ring may have words (store_open refuses larger
+ * rings) and than a segment has frames, and easy to recognise. */
 #define REC_LOST_SKIP	1000000000ull
 
 #endif

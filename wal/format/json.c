@@ -24,7 +24,7 @@ void json_time(char buf[JSON_TIME], uint64_t ms)
 		ms = 253402300799999u;
 	days = ms / 86400000;
 	sec = (unsigned)(ms / 1000 % 86400);
-	/* Days to a date, years counted from March 0000. */
+	/* The date from the days, with years that are counted from March 0000. */
 	z = days + 719468;
 	y = (z % 146097 - z % 146097 / 1460 + z % 146097 / 36524 - z % 146097 / 146096) / 365;
 	doy = z % 146097 - (365 * y + y / 4 - y / 100);
@@ -72,7 +72,7 @@ void json_record_start(struct json_record *j, unsigned lane, uint64_t seq, uint6
 	literal(j, j->lit, S_METHOD);
 }
 
-/* Makes the next token; false: there is none. */
+/* Makes the next token; false: there is none any more. */
 static bool token(struct json_record *j)
 {
 	const struct record_view *v = &j->v;
@@ -216,7 +216,7 @@ size_t json_record_feed(struct json_record *j, const uint8_t *p, size_t n, char 
 	char *o = buf, *end = buf + room;
 
 	j->rest -= n;
-	if (j->n) {			/* fill up the group that was begun */
+	if (j->n) {			/* fill up the group of three that was begun */
 		while (j->n < 3 && n) {
 			j->carry[j->n++] = *p++;
 			n--;

@@ -19,8 +19,8 @@
  *
  *   {"gap":"0-18..19","reason":"damaged"}
  *
- * The encoder is pulled: it fills what room it is given and goes on from there,
- * so a record of any size needs no memory of its own.
+ * The caller asks the encoder for the next bytes again and again, as many as it has room
+ * for, so a record of any size needs no memory of its own.
  */
 #ifndef FORMAT_JSON_H
 #define FORMAT_JSON_H
@@ -31,41 +31,41 @@
 
 #include "format/record.h"
 
-struct json_record {		/* an encoder under way; no field is the caller's */
+struct json_record {		/* an encoder's state; the caller uses no field of it */
 	struct record_view v;
 	unsigned state;
-	size_t	 at;		/* in the headers */
+	size_t	 at;		/* offset in the headers */
 	struct record_header h;
-	unsigned mode;		/* of the token: as it is, string, base64 */
-	const uint8_t *p;	/* what of it is left */
+	unsigned mode;		/* how the token is written: as it is, as a string, in base64 */
+	const uint8_t *p;	/* the n bytes of the token that are left */
 	size_t	 n;
 	uint64_t rest;		/* bytes of the body that were not fed yet */
-	uint8_t	 carry[3];	/* those that did not make a group of three */
+	uint8_t	 carry[3];	/* bytes of the body that do not make a group of three yet */
 	char	 lit[96];
 };
 
-/* The first `have` of the record's len bytes are at data, its head among them, and must
- * stay until the encoder is done; json_record_feed brings the rest. */
+/* The first `have` of the record's len bytes, at least its head, are at data and must stay
+ * there until the encoder is done; the others come by json_record_feed. */
 void json_record_start(struct json_record *j, unsigned lane, uint64_t seq, uint64_t time_ms,
 		       const uint8_t *data, size_t have, uint64_t len);
-/* Writes up to n bytes (n >= JSON_ROOM) of what is left into buf; returns how many;
- * 0: the line is complete, or json_record_hungry. */
+/* Writes up to n bytes (n >= JSON_ROOM) of what is left into buf; returns how many.
+ * 0: the line is complete, or the encoder needs more of the body (json_record_hungry). */
 size_t json_record_more(struct json_record *j, char *buf, size_t n);
 #define JSON_ROOM 128u
-/* How many more bytes of the body the encoder can write into n bytes of room, when it can
- * do nothing without them; 0: it needs none. */
+/* How many bytes of the body must be fed next, so that their JSON fits into n bytes of room;
+ * 0: the encoder needs none now. */
 size_t json_record_hungry(const struct json_record *j, size_t n);
-/* Writes the n bytes at p, at most as many as json_record_hungry said, into buf. */
+/* Feeds the n bytes at p, at most as many as json_record_hungry said; their JSON goes to buf. */
 size_t json_record_feed(struct json_record *j, const uint8_t *p, size_t n, char *buf, size_t room);
 
-/* The line of records from..to of the lane that are not there; to < from means
- * the one record `from`.  reason is a fixed word or sentence without quotes.
+/* Writes the line that says that the lane has no records from..to; to < from means the
+ * one record `from`.  reason is a word or sentence without quotes.
  * Returns the length (< n; n >= JSON_ROOM + strlen(reason)). */
 size_t json_gap(char *buf, size_t n, unsigned lane, uint64_t from, uint64_t to,
 		const char *reason);
 
-/* ms since 1970 as 2026-11-21T00:38:20.123Z; always 24 characters and the NUL for
- * the years to 9999, later ones are clamped. */
+/* Writes ms since 1970 as 2026-11-21T00:38:20.123Z: always 24 characters and the NUL.  Times
+ * behind the year 9999 are written as its end. */
 #define JSON_TIME 25u
 void json_time(char buf[JSON_TIME], uint64_t ms);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* record.c - a stored record taken apart (record.h). */
+/* record.c - finds the parts of a stored record (record.h). */
 #include "format/record.h"
 
 #include <string.h>
@@ -10,7 +10,7 @@ static const char *record_find(const char *p, const char *end, const char *what,
 	return p < end ? memmem(p, (size_t)(end - p), what, n) : NULL;
 }
 
-/* METHOD SP TARGET SP VERSION; false: something else. */
+/* Parses METHOD SP TARGET SP VERSION; false: the line is something else. */
 static bool request_line(struct record_view *v, const char *p, const char *end)
 {
 	const char *a = memchr(p, ' ', (size_t)(end - p)), *b;

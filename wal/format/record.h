@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * record.h - a stored record taken apart: request line, headers, body (format.h says what a
- * record is).  Nothing is copied and nothing is changed: every part points into the record's
- * bytes, and is valid as long as these are.
+ * record.h - the parts of a stored record: request line, headers, body (format.h says what a
+ * record is).  Nothing is copied or changed: every part points into the record's bytes, and
+ * is valid as long as they are.
  */
 #ifndef FORMAT_RECORD_H
 #define FORMAT_RECORD_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A record whose head cannot be read (no empty line, no request line) is all body. */
+/* A record whose head cannot be parsed (no empty line, no request line) is all body. */
 struct record_view {
 	const char *method, *target;	/* NULL: no request line */
 	size_t	 method_len, target_len;
@@ -26,9 +26,9 @@ struct record_header {
 	const char *name, *value;
 	size_t	 name_len, value_len;	/* value without the white space around it */
 };
-/* Iterates over v's headers from *at (0 at first): false at the end. */
+/* Goes to v's next header; *at is 0 before the first one.  false: there are no more. */
 bool record_header_next(const struct record_view *v, size_t *at, struct record_header *h);
-/* The first header of that name (any case): false when there is none. */
+/* Finds the first header of that name, in upper or lower case.  false: there is none. */
 bool record_header_find(const struct record_view *v, const char *name, struct record_header *h);
 
 #endif
