@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * floor.h - what is to stay in a lane though retention would let it go: a follower that has
- * not taken everything yet holds a floor, a number, and no segment that has it or a higher one
+ * floor.h - a floor keeps records of a lane from retention: a follower that has not taken
+ * everything yet holds a floor, a number, and no segment that has this number or a higher one
  * is removed.  The lowest of a lane's floors counts; without any, retention does what its
  * limits say.
  *
- * A floor wins over retain-bytes and retain-age: the log grows until whoever holds it moves it
- * up or drops it, which the figures of the lane tell (store_lane_stats: floor_seq,
- * held_segments).  Floors are in memory only: none outlives the process.
+ * A floor wins over retain-bytes and retain-age: the log grows until the holder moves the floor
+ * up or drops it.  The lane's figures show that (store_lane_stats: floor_seq, held_segments).
+ * Floors are in memory only: none outlives the process.
  *
- * A floor is memory of the caller, all zero before it is held first; it is used by one thread
- * at a time, any, and dropped before the store is closed.
+ * A floor is memory of the caller, all zero before it is held first.  One thread at a time, any
+ * thread, uses it; it is dropped before the store is closed.
  */
 #ifndef SEGMENT_FLOOR_H
 #define SEGMENT_FLOOR_H
@@ -21,8 +21,8 @@
 
 struct floor {
 	bool	 held;
-	unsigned lane;		/* of the store, where that is asked to hold it */
-	uint64_t seq;		/* the lowest number that is to stay.  Under the lane's lock */
+	unsigned lane;		/* set by the store, where it is asked to hold the floor */
+	uint64_t seq;		/* the lowest number that stays; the lane's lock guards it */
 	LIST_ENTRY(floor) entry;
 };
 LIST_HEAD(floor_list, floor);

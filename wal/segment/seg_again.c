@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * seg_again.c - a segment's header, both copies of which are lost, found again from the
- * frames behind it (seg_scan.h).
+ * seg_again.c - finds a segment's header again from the frames behind it, where both copies of
+ * the header are lost (seg_scan.h).
  *
- * All that the frames do not say themselves is the salt, and of the salt a frame's checksum
- * knows only the 32 bits of state that it leaves behind.  A CRC can be run backwards over the
- * bytes of a frame's header: what comes out is that state, the KEY, the same for every frame
- * of the segment and another one for a stale frame and for bytes that a client sent.  Any salt
- * that leaves the key will do.
+ * Only the salt is not in the frames; and a frame's checksum depends on the salt only through
+ * the 32 bits of CRC state behind it.  A CRC can be run backwards over the bytes of a frame's
+ * header, which gives that state, the KEY: it is the same for every frame of the segment, and
+ * another one for a stale frame and for bytes that a client sent.  Any salt that leads to the
+ * key will do.
  *
- * Which key is the segment's: the one of a frame that begins where frames begin, in front of
- * which there is no place for a client's bytes.  Where that frame is lost too: the one whose
- * frames cover most, and no frame that lies inside another with right data is looked at, so
- * that what a client sent is seen only where the frame around it is damaged.
+ * The segment's key is that of the frame at SEG_DATA, for a client's bytes are never in front
+ * of the first frame.  Where this frame is lost too, it is the key whose frames cover most
+ * bytes; frames inside another frame with right data are skipped, so that bytes that a client
+ * sent can count only where the frame around them is damaged.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,15 +29,15 @@ struct key {
 	uint64_t bytes;
 };
 struct search {
-	struct seg_walk w;	/* for its window only */
+	struct seg_walk w;	/* only its window is used */
 	uint32_t lane;
 	struct key *v;
 	size_t n;
-	uint64_t budget;	/* bytes that may still be summed up: a client may have sent
-				 * a great many headers that lie in each other */
+	uint64_t budget;	/* bytes that checksums may still be made of: a client may have
+				 * sent a great many headers that lie in each other */
 };
 
-/* The state that the salt has left, if this is a frame's header. */
+/* The key of a frame's header. */
 static uint32_t key_of(const struct frame_header *h)
 {
 	return crc32c_rewind(~h->header_crc, h, offsetof(struct frame_header, header_crc));
@@ -71,7 +71,7 @@ static int seg_again_add(struct search *s, uint32_t key, uint64_t bytes)
 	return 0;
 }
 
-/* Whether a whole frame of this lane is at off, whatever its key. */
+/* Whether a whole frame of this lane, of any key, is at off. */
 static bool frame_there(struct search *s, uint64_t off, struct frame_header *h)
 {
 	uint64_t salt, size;
@@ -111,8 +111,8 @@ static uint64_t next_magic(struct search *s, uint64_t off)
 	return s->w.limit;
 }
 
-/* A header proves nothing of itself here, for any has a key: where the two frames right behind
- * the first one agree on another key, it is the first one's header that is damaged. */
+/* Any bytes have some key, so a header that is damaged has a wrong one: where the two frames right
+ * behind the first agree on another key, the first one's header is the damaged one. */
 static uint32_t key_of_first(struct search *s, const struct frame_header *first)
 {
 	uint32_t key[3] = { key_of(first) };
@@ -128,7 +128,7 @@ static uint32_t key_of_first(struct search *s, const struct frame_header *first)
 	return key[1] == key[2] && !MUTANT(seg_again_three) ? key[1] : key[0];
 }
 
-/* 1: *key is the segment's; 0: there is no frame; -errno.  *first: it is the first frame's. */
+/* 1: *key is the segment's; 0: there is no frame; -errno.  *first: there is a frame at SEG_DATA. */
 static int find_key(struct search *s, uint32_t *key, bool *first)
 {
 	struct frame_header h;
@@ -157,9 +157,9 @@ static int find_key(struct search *s, uint32_t *key, bool *first)
 	return err ? err : s->n > 0;
 }
 
-/* The number that the segment's first frame would have had: that of its first record, less
- * those in front of it that gap frames explain, if they lead up to it.  (A gap frame of
- * numbers that lie further back explains a hole in the segment before.) */
+/* For the header's first_seq: the number of the segment's first record, or the first of the
+ * numbers right before that one which GAP frames in front of it explain.  (A GAP frame of numbers
+ * further back explains a hole in the segment before.) */
 struct first {
 	struct gap_data gap[16];
 	unsigned gaps;
@@ -186,7 +186,7 @@ static uint64_t first_number(const struct first *f)
 	return seq;
 }
 
-/* What the frames of the key say, as far as the header and the number of batches need it. */
+/* Reads the frames of that key as far as the header and the number of batches need it. */
 static int read_frames(struct search *s, struct seg_header *h, unsigned *batches)
 {
 	struct first f = { .gaps = 0 };

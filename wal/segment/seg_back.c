@@ -12,8 +12,8 @@
  *	                                                            or overwritten
  *
  * So a crash never leaves an expired segment half overwritten under its old name, nor
- * a hole among the segments that are left; and neither does a file that cannot be
- * removed: no younger one is, before it.
+ * a hole among the segments that are left.  Nor does a file that cannot be removed leave
+ * a hole: no younger one is removed before it.
  */
 #include "segment/segment.h"
 #include "util/error.h"
@@ -29,13 +29,15 @@
 /* What one call writes and syncs: a commit on the same disk may have to wait behind it.
  * At 64 clients, 4 MiB made the p99 21 ms, 1 MiB 4 ms, at the same throughput. */
 #define SLICE_BYTES (512u << 10)
-/* When the writer waits for the segment, no commit of this lane does: fewer syncs make it sooner. */
+/* While the writer waits for the segment, no commit of this lane waits behind a slice: with fewer
+ * syncs the segment is ready sooner. */
 #define SLICE_STARVED (4u << 20)
-#define FIRST_ZEROS (1u << 20)	/* of a smaller first segment */
+#define FIRST_ZEROS (1u << 20)	/* how much of a smaller first segment is written with zeros */
 
 /* ---- the lane table ---- */
 
-/* 0; -ENOSPC, to be tried again; else final: a sync that failed is not tried again. */
+/* Writes the lane's entry.  0; -ENOSPC, to be tried again; another error is final, for a sync that
+ * failed is never tried again. */
 static int note(struct seglog *s)
 {
 	uint64_t next = seglog_next_seq(s);
@@ -57,7 +59,7 @@ static int note_high(struct seglog *s, uint64_t segno)
 	return MUTANT(seg_note_high) ? 0 : note(s);
 }
 
-/* Before a file is removed: what is in it has expired. */
+/* Writes into the table, before a file is removed, that what is in it has expired. */
 static int note_low(struct seglog *s)
 {
 	struct storefile_lane was = s->had;
@@ -96,7 +98,7 @@ int seglog_note_end(struct seglog *s)
 
 /* ---- retention ---- */
 
-/* All files of the lane, what is being made included. */
+/* The size of all files of the lane, also of the one that is being made. */
 static uint64_t lane_bytes(struct seglog *s)
 {
 	uint64_t sum = 0;
@@ -111,10 +113,10 @@ static uint64_t lane_bytes(struct seglog *s)
 	return sum;
 }
 
-/* Whether the oldest may go: a younger one has something durable in it.  The header of a
- * segment is synced with its first batch (or by header_durable), so a power cut may leave the
- * active one without a header, and the numbers that were given would be known to no file.
- * With the lock. */
+/* Whether the oldest segment may be removed: only if a younger one has something durable in it.
+ * The header of a segment is synced with its first batch (or by header_durable), so a power cut
+ * may leave the active segment without a header; if it were the only one, no file would show
+ * which numbers were given.  With the lock. */
 static bool oldest_may_go(const struct seglog *s)
 {
 	for (size_t i = 1; i < s->nsegs; i++)
@@ -164,7 +166,7 @@ void seglog_floor_drop(struct seglog *s, struct floor *f)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* How many segments the limits would let go but for the floor. */
+/* Counts the segments that the limits would let go if there were no floor. */
 static void count_held(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
 {
 	uint64_t bytes, n = 0;
@@ -187,9 +189,9 @@ static void count_held(struct seglog *s, uint64_t bytes_max, uint64_t older_than
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* The first number behind the oldest segment, where the header of the next cannot be read now and
- * so does not say it: what is in there has not expired, and is not told so.  As far as the oldest
- * can be read; 0: the next one says it. */
+/* The first number behind the oldest segment, found from its own frames (as far as they can be
+ * read), if the next segment's header cannot be read now: the records in that next segment have not
+ * expired and must not count as expired.  0: the next segment's header says the number. */
 static uint64_t behind_oldest(struct seglog *s)
 {
 	struct seg *g = NULL;
@@ -218,8 +220,8 @@ static uint64_t behind_oldest(struct seglog *s)
 	return seq;
 }
 
-/* Take the oldest segment out of the list, if it may go.  behind: see behind_oldest.  *again:
- * nobody reads it, its file may be used again. */
+/* Takes the oldest segment out of the list, if it may be removed.  behind: see behind_oldest.
+ * *again: no cursor reads it, so its file may be used again. */
 static bool take_oldest(struct seglog *s, uint64_t behind, uint64_t *segno, bool *again)
 {
 	uint64_t first;
@@ -254,7 +256,8 @@ static bool take_oldest(struct seglog *s, uint64_t behind, uint64_t *segno, bool
 	return true;
 }
 
-/* 1: the next may go; -errno: none may, or a crash would leave a hole in the log. */
+/* Makes a removal durable.  1: the next file may be removed; -errno: none may be any more, or a
+ * crash could leave a hole in the log. */
 static int removed(struct seglog *s)
 {
 	int err = 0;
@@ -278,7 +281,7 @@ static int retire_stuck(struct seglog *s)
 	return removed(s);
 }
 
-/* 1: one segment less; 0: none may go; -errno.  keep: as a spare, if possible. */
+/* 1: a segment was removed; 0: none may be; -errno.  keep: make its file a spare, if possible. */
 static int retire_oldest(struct seglog *s, bool keep)
 {
 	char name[SEG_NAME_MAX], spare[32];
@@ -320,9 +323,9 @@ static bool oldest_is_over(struct seglog *s, uint64_t older_than_ms, bool *may_g
 	return over;
 }
 
-/* Nothing came since the active segment was begun, so nothing has synced its header.
- * Through a descriptor of its own: what fails is told to both, and ends the lane with the
- * writer's next sync.  1: synced; 0: something has come meanwhile; -errno. */
+/* Syncs the header of an active segment that has no batch yet, for no batch's sync has done it.
+ * This uses a descriptor of its own, so that an error here is also reported to the writer's
+ * descriptor, whose next sync ends the lane.  1: synced; 0: there was nothing to do; -errno. */
 static int header_durable(struct seglog *s)
 {
 	struct blk_file *f;
@@ -347,9 +350,9 @@ static int header_durable(struct seglog *s)
 	err = MUTANT(seg_turn_sync) ? 0 : s->o.blk->sync(f);
 	s->o.blk->close(f);
 	if (err && !MUTANT(seg_turn_result))
-		return s->retire_err = seg_final(err);	/* a second sync would not tell */
+		return s->retire_err = seg_final(err);	/* a second sync would prove nothing */
 	pthread_mutex_lock(&s->lock);
-	/* only this thread takes any out of the list */
+	/* only this thread takes segments out of the list */
 	for (size_t i = 0; i < s->nsegs; i++)
 		s->segs[i]->durable |= s->segs[i]->segno == segno;
 	pthread_mutex_unlock(&s->lock);
@@ -388,9 +391,10 @@ int seglog_retain(struct seglog *s, uint64_t bytes_max, uint64_t older_than_ms)
 	return err;
 }
 
-/* Whether the active segment has records and was begun before that time; then the writer is
- * asked, if there is one and a segment for it.  Under the lock, for the wish is for this
- * segment: if the next were turned too, empty, nothing would ever sync its header. */
+/* Whether the active segment has records and was begun before that time.  ask: the writer is then
+ * asked to rotate, if a prepared segment is there.  The lock is held, so that the request is for
+ * this segment: if the writer rotated the next one too, while empty, nothing would ever sync that
+ * one's header. */
 static bool turn_is_due(struct seglog *s, uint64_t before_ms, bool ask)
 {
 	bool due;
@@ -421,7 +425,7 @@ int seglog_turn(struct seglog *s, uint64_t begun_before_ms, bool writer)
 
 /* ---- what a write without room left ---- */
 
-/* A sync that fails here is final as any: what is behind the end is not known any more. */
+/* A sync that fails here is final too: what the disk has behind the end is not known any more. */
 int seg_unspoil(struct seglog *s)
 {
 	int err = seglog_spoiled(s);
@@ -439,14 +443,14 @@ int seg_unspoil(struct seglog *s)
 		atomic_store_explicit(&s->spoil_err, err, memory_order_relaxed);
 		return err;
 	}
-	/* release: the writer that sees it goes on behind zeros */
+	/* release: when the writer sees 0, the bytes behind the end are zeros */
 	atomic_store_explicit(&s->spoiled, 0, memory_order_release);
 	return 0;
 }
 
 /* ---- the next segment ---- */
 
-/* Give up the file that is being made: nobody knows what the disk has of it. */
+/* Gives up the file that is being made: what the disk has of it is not known. */
 static int prep_fail(struct seglog *s, int err)
 {
 	s->o.blk->close(s->prep.file);
@@ -494,14 +498,14 @@ static int prep_begin(struct seglog *s)
 		strcpy(name, s->spare);
 		s->spare[0] = 0;
 		err = prep_open(s, name, BLK_RDWR);
-		if (err == STORE_ELINKED && !seg_unlink(s, name))	/* its other name keeps it */
+		if (err == STORE_ELINKED && !seg_unlink(s, name))	/* other name: it stays */
 			err = -ESTALE;
 	}
 	if (err == -ESTALE || err == -ENOENT) {
 		snprintf(name, sizeof(name), "new-%08llx", (unsigned long long)s->next_segno);
 		err = prep_open(s, name, BLK_RDWR | BLK_CREATE);
 	}
-	if (err == -EEXIST)		/* could not be removed after a failure: next time */
+	if (err == -EEXIST)		/* prep_fail could not remove it: the next call can */
 		seg_unlink(s, name);
 	if (err)
 		return err;
@@ -517,7 +521,8 @@ static bool all_zero(const uint8_t *p, size_t n)
 	return !n || (!p[0] && !memcmp(p, p + 1, n - 1));
 }
 
-/* Look through a slice of a file that should be zero; where it is not, fill from there. */
+/* Looks through a slice of a file that should be zero; if it is not, the file is filled with
+ * zeros from there on. */
 static int prep_check(struct seglog *s, uint64_t n)
 {
 	uint8_t *buf = malloc(n);
@@ -531,8 +536,8 @@ static int prep_check(struct seglog *s, uint64_t n)
 	return err;
 }
 
-/* Zeros that are not written: where syncs mean nothing; and in the rest of a small first
- * segment, so that many lanes are ready soon: the batches there pay for it a little. */
+/* Whether zeros are not written but only allocated: where syncs mean nothing, and in the rest of a
+ * small first segment, so that many lanes are ready soon (its batches are a little slower). */
 static bool only_allocated(const struct seglog *s)
 {
 	return s->prep.fresh && s->o.blk->allocate &&
@@ -545,11 +550,11 @@ static int prep_fill(struct seglog *s, uint64_t n)
 
 	if (only_allocated(s))
 		err = s->o.blk->allocate(s->prep.file, s->prep.pos, n);
-	else if (MUTANT(seg_zero_fill))		/* the right size is all */
+	else if (MUTANT(seg_zero_fill))		/* only the file's size becomes right */
 		err = seg_write_zeros(s->o.blk, s->prep.file, s->prep.pos + n - WAL_PAGE, WAL_PAGE);
 	else
 		err = seg_write_zeros(s->o.blk, s->prep.file, s->prep.pos, n);
-	/* each slice, so that no commit waits behind a whole segment of zeros */
+	/* each slice is synced, so that no commit waits behind a whole segment of zeros */
 	if (!err && !s->o.swift && !MUTANT(seg_zero_sync))
 		err = s->o.blk->sync(s->prep.file);
 	s->prep.pos += n;
@@ -572,14 +577,14 @@ static int prep_publish(struct seglog *s)
 		err = s->o.blk->sync_dir(s->dir);
 	if (MUTANT(seg_prepare_result))
 		err = 0;
-	/* From here on the file stays: if the table has it and it were gone, that would be
-	 * told as a loss. */
+	/* From here on the file stays: if the table named it and it were gone, a loss would be
+	 * reported. */
 	s->prep.named |= !err;
 	if (!err)
 		err = note_high(s, s->prep.segno);
 	if (!err) {
 		err = s->o.blk->id(s->prep.file, &g->id);
-		if (err == -ENOENT)		/* somebody has removed it: it is made anew */
+		if (err == -ENOENT)		/* somebody has removed the file: it is made anew */
 			s->prep.named = false;
 	}
 	if (!err) {
@@ -600,7 +605,7 @@ static int prep_publish(struct seglog *s)
 	s->prep.file = NULL;
 	s->prep.state = PREP_IDLE;
 	s->next_segno = g->segno + 1;
-	/* release: the writer that takes it sees all of the above */
+	/* release: the writer that takes the segment sees all of the above */
 	atomic_store_explicit(&s->prepared, g, memory_order_release);
 	return 0;
 }
@@ -649,8 +654,8 @@ int seglog_prepare(struct seglog *s)
 
 /* ---- names that are gone, files that are cut ---- */
 
-/* Whether the file that the segment's name leads to is another, or none, or has less than
- * that many bytes.  What cannot be found out is taken for well. */
+/* Whether the segment's name leads to no file, to another one than `want`, or to one of less than
+ * that many bytes.  If that cannot be found out: false. */
 static bool seg_back_lost_name(struct seglog *s, uint64_t segno, const struct blk_id *want, uint64_t bytes)
 {
 	char name[SEG_NAME_MAX];
@@ -663,21 +668,21 @@ static bool seg_back_lost_name(struct seglog *s, uint64_t segno, const struct bl
 	       (!err && id.bytes < bytes && !MUTANT(seg_watch_cut));
 }
 
-/* Take back the prepared segment, if the writer has not got it yet: the next call of
- * seglog_prepare makes its number anew. */
+/* If the file of the prepared segment was removed, replaced or cut, and the writer has not taken
+ * it yet, the segment is dropped: the next calls of seglog_prepare make it anew. */
 static void watch_prepared(struct seglog *s)
 {
 	struct seg *g = atomic_load_explicit(&s->prepared, memory_order_relaxed);
 	char name[SEG_NAME_MAX];
 	struct blk_id id;
 
-	/* The background alone frees it, so it may be looked at though the writer has it. */
+	/* Only the background frees it, so it may be looked at even if the writer takes it now. */
 	if (!g || !seg_back_lost_name(s, g->segno, &g->id, g->there) ||
 	    !atomic_compare_exchange_strong(&s->prepared, &g, NULL))
 		return;
 	seg_name(name, g->segno);
 	if (!s->o.blk->id_at(s->o.blk->ctx, s->dir, name, &id) && blk_same(&id, &g->id))
-		seg_unlink(s, name);		/* it is cut: the name is free for the new one */
+		seg_unlink(s, name);		/* the file was cut: its name is for the new one */
 	s->next_segno = g->segno;
 	s->o.blk->close(g->file);
 	free(g);
@@ -700,7 +705,7 @@ struct watched {
 	bool	 missing;
 };
 
-/* A copy of the list, to be looked at without the lock.  NULL: no memory. */
+/* A copy of the list, for use without the lock.  NULL: no memory. */
 static struct watched *list_copy(struct seglog *s, size_t *n, uint64_t *active, struct blk_id *id)
 {
 	struct watched *l;
@@ -736,7 +741,7 @@ int seglog_watch(struct seglog *s, unsigned *missing, uint64_t *first)
 			*first = l[i].segno;
 	}
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < n; i++)		/* only the caller takes any out of the list */
+	for (size_t i = 0; i < n; i++)		/* only this thread takes any out of the list */
 		s->segs[i]->missing = l[i].missing;
 	pthread_mutex_unlock(&s->lock);
 	free(l);
@@ -744,8 +749,8 @@ int seglog_watch(struct seglog *s, unsigned *missing, uint64_t *first)
 	return gone && !MUTANT(seg_watch_gone) ? -ENOENT : 0;
 }
 
-/* The last one that has a batch, with its header: the active one, or the one before it; of a lane
- * that was left aside the one that could not be read. */
+/* The number of the last segment that has a batch or a synced header: the active one, or the one
+ * before; in a lane that was left as it is (aside), the unread segment.  0: there is none. */
 static uint64_t last_used(struct seglog *s)
 {
 	uint64_t segno = 0;

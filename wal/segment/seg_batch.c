@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * seg_batch.c - the bytes of a batch to its segment, in whole blocks (segment.h).
+ * seg_batch.c - writes the bytes of a batch to its segment, in whole blocks (segment.h).
  *
- * Copied into memory of its own first: whole blocks can go around the kernel's cache,
- * whose pages cost more than the copy, and are in the way of what else runs there.  The
- * block that the last batch ended in is written again with what it held, and behind the
- * end are zeros, as there were: a sector of it is either as before or as after.
+ * The bytes are first copied into memory of the batch: whole blocks can bypass the kernel's
+ * page cache, whose pages cost more than the copy and take memory from other programs.  The
+ * block that the last batch ended in is written again with what it held, and with zeros
+ * behind the new end, as before: each of its sectors is then either as before or as after.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -50,7 +50,7 @@ void seg_batch_begin(struct seg_batch *b, struct seglog *s)
 	else if (s->tail_end == at.off && s->tail_file == at.file)
 		memcpy(b->mem, s->tail, part);
 	else if (s->o.blk->read(at.file, b->mem, part, b->off) && !MUTANT(seg_batch_unread)) {
-		/* Whoever reads it will see that; here it is left alone. */
+		/* The block cannot be read: it is left alone, and readers will report it. */
 		b->n = 0;
 		b->off = at.off;
 	}

@@ -7,8 +7,8 @@
  * synced end.  When a segment is sealed and walked to its end, the cursor goes to the
  * first one in the list with a higher number: the next, or the oldest one left.
  *
- * An index is taken off its segment while somebody extends it (another one who needs it
- * meanwhile makes his own; the longer one stays).
+ * An index is taken off its segment while a thread extends it (another thread that needs it
+ * meanwhile makes its own; the longer one stays).
  */
 #include "segment/seg_read.h"
 
@@ -31,8 +31,8 @@ struct seg_cursor {
 	uint64_t damaged;
 	struct frame_header rec;	/* the record that was found last */
 	uint64_t rec_off;	/* of its data in the file */
-	uint32_t rec_at, crc;	/* so much of it was summed up, and the sum */
-	bool	 checking;	/* it is not known yet whether it is whole */
+	uint32_t rec_at, crc;	/* how much of it was read for the checksum; the checksum so far */
+	bool	 checking;	/* its checksum is not complete yet */
 };
 
 int seg_walk_from(struct seg_walk *w, struct seglog *s, const struct seg *g, uint64_t off,
@@ -115,7 +115,7 @@ static void index_drop(struct seglog *s, struct seg *g)
 	g->index = NULL;
 }
 
-/* Give the index to its segment; drop others that were not used for long. */
+/* Gives the index to its segment; drops the least recently used ones beyond the limit. */
 static void index_keep(struct seglog *s, struct seg *g, struct seg_index *x)
 {
 	pthread_mutex_lock(&s->lock);
@@ -185,7 +185,7 @@ static void seg_read_leave(struct seg_cursor *c)
 }
 
 /* The last segment that starts at or before `want` (the oldest, if all start behind it), but
- * only one behind segment number `behind`; NULL: none.  Referred to. */
+ * only one behind segment number `behind`; with a reference.  NULL: none. */
 static struct seg *seg_read_segment(struct seglog *s, uint64_t want, uint64_t behind)
 {
 	struct seg *g = NULL;
@@ -204,7 +204,7 @@ static struct seg *seg_read_segment(struct seglog *s, uint64_t want, uint64_t be
 	return g;
 }
 
-/* Hold that one.  1, 0: none, -errno. */
+/* Makes that segment the cursor's, with its file open.  1; 0: there is none; -errno. */
 static int hold(struct seg_cursor *c, uint64_t behind)
 {
 	struct seglog *s = c->s;
@@ -260,7 +260,7 @@ static int go_on(struct seg_cursor *c)
 	}
 	if (!sealed)
 		return 0;
-	/* hold the next one before this one is let go: only then is it known */
+	/* only when the next one is there and open is this one let go */
 	struct seg_cursor next = { .s = c->s, .want = c->want };
 
 	err = seg_read_enter(&next, segno);
@@ -306,7 +306,7 @@ static int next_wanted(struct seg_cursor *c)
 	}
 }
 
-/* Sums up the next slice of the record: 1 all is done, 0 not yet, -errno. */
+/* Adds the next slice of the record to its checksum: 1 that was the last, 0 not yet, -errno. */
 static int check_slice(struct seg_cursor *c)
 {
 	uint32_t n, done = 0;
@@ -426,5 +426,5 @@ void seg_read_bounds(struct seglog *s, uint64_t *oldest, uint64_t *newest)
 	pthread_mutex_unlock(&s->lock);
 	*newest = seglog_next_seq(s) - 1;
 	if (s->o.aside_open && !MUTANT(seg_aside_newest))
-		*newest += REC_LOST_SKIP;	/* more than it can have held */
+		*newest += REC_LOST_SKIP;	/* more than the unread segment can have held */
 }

@@ -23,17 +23,17 @@ struct scan {
 	struct blk_dir *dir;	/* of the lane; NULL: there is none */
 	struct seg_lane *l;
 	uint64_t expect;	/* the number after the highest named so far; 0 unknown */
-	uint64_t synced_batch;	/* batches before this were synced: a record of it is there.
-				 * That a segment was begun after them proves nothing: a
+	uint64_t synced_batch;	/* batches before this one were synced, for a record of it is there.
+				 * A segment that was begun after them would prove nothing: a
 				 * recovery begins one where its GAP frame has no room */
-	uint64_t begun_batch;	/* that the last segment was begun with */
-	size_t	 from;		/* quick: the first segment that is read, by index */
-	uint64_t total, done;	/* bytes to read, for progress */
+	uint64_t begun_batch;	/* the batch that the last segment was begun with */
+	size_t	 from;		/* quick: index of the first segment that is read */
+	uint64_t total, done;	/* bytes to read, bytes read; for progress */
 	size_t	 open_hole;	/* index + 1 of a hole whose numbers are not known yet */
 };
 
-/* For each file too: whoever hears it looks whether to go on, and a slow disk may take long
- * for little. */
+/* Also called for each file: the callee may end the work on the way, and a slow disk may take long
+ * for few bytes. */
 static void tell_progress(struct scan *sc, uint64_t in_segment)
 {
 	if (sc->o->progress)
@@ -42,7 +42,7 @@ static void tell_progress(struct scan *sc, uint64_t in_segment)
 
 /* ---- pass 1: headers ---- */
 
-/* Of this process, not of the file: it says nothing of what is in it. */
+/* Whether the error is this process's own trouble, which says nothing about the file. */
 static bool own_trouble(int err)
 {
 	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EBADF || err == -EINTR;
@@ -65,8 +65,8 @@ static int with_file(struct scan *sc, struct seg_info *si,
 	return err;
 }
 
-/* One copy: 0, -ENODATA all zero, STORE_E*; one that the file is too short for, or that cannot
- * be read, is STORE_EFORMAT, and *refused is why it cannot. */
+/* Reads one copy.  0, -ENODATA: it is all zero, or STORE_E*: STORE_EFORMAT also where the file is
+ * too short for it, or where it cannot be read, and *refused is then why not. */
 static int seg_scan_read_copy(const struct blk_ops *blk, struct blk_file *f, uint64_t off,
 			      struct seg_header *h, int *refused)
 {
@@ -84,8 +84,8 @@ static bool seg_scan_of_another_format(int err)
 	return err == STORE_EVERSION || err == STORE_EBYTEORDER;
 }
 
-/* Whether the first page of frames is zero, as it is in a prepared file: each start has one
- * or more, and does not read them through. */
+/* Whether the first page of frames is zero, as in a prepared file.  (Each start finds one or more
+ * of these, and does not read all of them.) */
 static bool untouched(const struct scan *sc, struct blk_file *f)
 {
 	uint8_t page[WAL_PAGE];
@@ -95,8 +95,8 @@ static bool untouched(const struct scan *sc, struct blk_file *f)
 	return !page[0] && !memcmp(page, page + 1, sizeof(page) - 1);
 }
 
-/* Whether a file that has frames, and zeros for a header, was used (seg_scan.h).  Its frames
- * must be able to come behind those of the segment before it. */
+/* Whether a file with frames whose header copies are zero was used (seg_scan.h).  Its frames must
+ * have numbers that can follow those of the segment before it. */
 static bool was_used(const struct scan *sc, const struct seg_header *h, const struct seg_again *a)
 {
 	const struct seg_lane *l = sc->l;
@@ -109,7 +109,8 @@ static bool was_used(const struct scan *sc, const struct seg_header *h, const st
 	return !before || (h->first_seq >= before->first_seq && h->first_batch > before->first_batch);
 }
 
-/* From the frames, where no copy is left.  si->state says what it is without them. */
+/* Finds the header from the frames, where no copy is left.  si->state is what the file counts as
+ * if that fails. */
 static int header_again(struct scan *sc, struct seg_info *si, struct blk_file *f)
 {
 	struct seg_header h = { .lane = sc->o->lane, .segno = si->segno };
@@ -125,8 +126,8 @@ static int header_again(struct scan *sc, struct seg_info *si, struct blk_file *f
 	got = seg_header_again(sc->o->blk, f, si->bytes, &h, &again);
 	if (got < 0)
 		return got;
-	/* Not from the later frames alone: they say nothing of records in front of them that can be
-	 * read again tomorrow, and what is found is written over a header that may be there. */
+	/* While the header or the first frames cannot be read, the later frames are not enough: the
+	 * first may be readable again later, and a header found here is written over theirs. */
 	if (got && !again.first && (si->err || again.refused) && !MUTANT(seg_again_unread)) {
 		si->state = SEG_UNREADABLE;
 		if (!si->err)
@@ -149,14 +150,14 @@ static int seg_scan_read_header(struct scan *sc, struct seg_info *si, struct blk
 	struct seg_header a, b;
 	int ea, eb, refused = 0, err = sc->o->blk->size(f, &si->bytes);
 
-	/* Whoever takes it for an empty file gives its numbers again. */
+	/* An error here must not count as an empty file: its numbers would be given again. */
 	if (err)
 		return err;
 	ea = seg_scan_read_copy(sc->o->blk, f, SEG_HDR_A, &a, &refused);
 	eb = seg_scan_read_copy(sc->o->blk, f, SEG_HDR_B, &b, &refused);
 	if (ea == -ENODATA && si->bytes < SEG_HDR_B + sizeof(b))
-		eb = ea;		/* cut: what was used would have had copy A */
-	/* Beside one of ours, too: it is no damage that may be written over. */
+		eb = ea;		/* cut; if it had been used, copy A would be there */
+	/* Also where the other copy is ours: this is no damage that may be written over. */
 	if ((seg_scan_of_another_format(ea) || seg_scan_of_another_format(eb)) && !MUTANT(seg_newer_check))
 		return seg_scan_of_another_format(ea) ? ea : eb;
 	/* Of a copy that this process could not read nothing is known: it is not damaged. */
@@ -217,7 +218,7 @@ static int find_segments(struct scan *sc)
 	for (size_t i = 0; i < l->nsegs; i++)
 		l->unread_last |= l->segs[i].state == SEG_UNREADABLE && (l->tail == SIZE_MAX || i > l->tail);
 	for (size_t i = 0; l->tail != SIZE_MAX && i < l->tail && !err; i++)
-		if (l->segs[i].state == SEG_PREPARED) {	/* a later one was used: so was this */
+		if (l->segs[i].state == SEG_PREPARED) {	/* a later one was used, so this one was */
 			l->segs[i].state = SEG_HEADER_LOST;
 			err = with_file(sc, &l->segs[i], header_again);
 		}
@@ -262,7 +263,7 @@ static int gap_add(struct scan *sc, const struct seg_info *si, const struct seg_
 	return 0;
 }
 
-/* What stands in front of a frame, if anything.  A hole in front of a GAP frame takes the
+/* Notes the hole in front of a frame, if there is one.  A hole in front of a GAP frame gets the
  * numbers that turn out to be missing at the next record. */
 static int note_hole(struct scan *sc, const struct seg_info *si, const struct seg_frame *fr)
 {
@@ -290,9 +291,9 @@ static int note_hole(struct scan *sc, const struct seg_info *si, const struct se
 	return 0;
 }
 
-/* A start went round what it could not read, in front of this frame, and skipped as many numbers
- * as could have stood there.  Where it still cannot be read they are the hole's; else those that
- * did stand there are records, and the others were never given. */
+/* A start could not read what is in front of this GAP frame, and skipped as many numbers as could
+ * have stood there.  Where that still cannot be read, the numbers are the hole's; else those found
+ * there are records, and the others were never given. */
 static int note_skipped(struct scan *sc, const struct seg_info *si, struct seg_walk *w,
 			const struct seg_frame *fr, const struct gap_data *gap)
 {
@@ -300,7 +301,7 @@ static int note_skipped(struct scan *sc, const struct seg_info *si, struct seg_w
 	const uint8_t *p;
 	int err;
 
-	if (g.from_seq <= w->last_seq && !MUTANT(seg_skipped_part))	/* they can be read by now */
+	if (g.from_seq <= w->last_seq && !MUTANT(seg_skipped_part))	/* some can be read now */
 		g.from_seq = w->last_seq + 1;
 	if (fr->hole_unreadable && sc->l->nholes && g.from_seq <= g.to_seq && !MUTANT(seg_skipped)) {
 		sc->l->holes[sc->l->nholes - 1].from_seq = g.from_seq;
@@ -333,8 +334,8 @@ static int take_frame(struct scan *sc, struct seg_info *si, struct seg_walk *w,
 		l->last_batch = fr->h.batch;
 		l->batch_off = fr->off;
 	}
-	/* GAP frames prove nothing: recovery writes them behind a batch that may be torn,
-	 * and may be cut short before it has explained all of its holes. */
+	/* A GAP frame does not prove that batches before it were synced: recovery writes it behind
+	 * a batch that may be torn, and may be stopped before it has explained all holes. */
 	if (fr->h.kind == FRAME_RECORD)
 		sc->synced_batch = fr->h.batch;
 	if (fr->h.kind == FRAME_RECORD && frame_bytes(fr->h.len) > l->longest)
@@ -398,7 +399,7 @@ static int walk_segment(struct scan *sc, struct seg_info *si, struct blk_file *f
 	seg_walk_fini(&w);
 	if (err)
 		return err;
-	if (limit < si->h.bytes) {	/* cut short: nobody knows what was there */
+	if (limit < si->h.bytes) {	/* the file was cut: what was there is not known */
 		h = hole_add(sc, si, SEG_HOLE_CUT, si->end, si->h.bytes - si->end);
 		if (!h)
 			return -ENOMEM;
@@ -421,7 +422,7 @@ static int walk_segment(struct scan *sc, struct seg_info *si, struct blk_file *f
 	return 0;
 }
 
-/* Between the segment before and si: files or numbers missing? */
+/* Notes a hole if files or numbers are missing between the segment before and si. */
 static int note_seam(struct scan *sc, const struct seg_info *before, const struct seg_info *si)
 {
 	uint64_t first = si->h.first_seq;
@@ -461,12 +462,12 @@ static int note_copies(struct scan *sc, const struct seg_info *si)
 	if (!h)
 		return -ENOMEM;
 	if (h->kind == SEG_HOLE_COPY || si->batch_only)
-		h->batch = si->h.first_batch;	/* they came with it */
+		h->batch = si->h.first_batch;	/* the batch that the copies were written with */
 	return 0;
 }
 
-/* The numbers in a file whose header is lost cannot be trusted; but none that stands
- * there shall be given to another record. */
+/* The frames in a file whose header is lost do not count as records, for without the salt they
+ * cannot be checked; but none of their numbers may be given to another record. */
 static int skim_lost(struct scan *sc, struct seg_info *si, struct blk_file *f)
 {
 	struct seg_lane *l = sc->l;
@@ -521,7 +522,8 @@ static int any_record(struct scan *sc, struct seg_info *si, struct blk_file *f)
 	return err;
 }
 
-/* Quick: from the last segment with a record on, which proves that all before it is synced. */
+/* For a quick scan: it reads from the last segment with a record on, for this record proves that
+ * all before it was synced. */
 static int read_from(struct scan *sc)
 {
 	int found = 0;
@@ -575,7 +577,8 @@ static int read_segments(struct scan *sc)
 	return err;
 }
 
-/* Frames at the end that a recovery has put there for as many lost ends of the log. */
+/* How many GAP frames in the last segment skip numbers for a lost end of the log: a recovery has
+ * written one for each. */
 static size_t skips(const struct seg_lane *l)
 {
 	size_t n = 0;
@@ -583,14 +586,14 @@ static size_t skips(const struct seg_lane *l)
 	for (size_t i = 0; i < l->ngaps; i++) {
 		const struct gap_data *g = &l->gaps[i].g;
 
-		/* (Many name a place and no number: from > to.) */
+		/* (Many GAP frames name a place and no number: from > to.) */
 		n += l->gaps[i].segno == l->segs[l->tail].segno && g->from_seq <= g->to_seq &&
 		     g->to_seq - g->from_seq >= REC_LOST_SKIP - 1;
 	}
 	return n;
 }
 
-/* Files without a usable header: in the middle the seam has told of them already. */
+/* Notes the files without a usable header; note_seam() has noted those between used segments. */
 static int note_lost(struct scan *sc)
 {
 	struct seg_lane *l = sc->l;
@@ -621,7 +624,8 @@ static int note_lost(struct scan *sc)
 
 /* ---- pass 3: verdict ---- */
 
-/* A recovery that explains much may have come into the next segment with it. */
+/* Whether the GAP frame names the hole's place.  The frame may be in a later segment than the
+ * hole, if a recovery had more to explain than the segment had room for. */
 static bool explains_place(const struct seg_gap *g, const struct seg_hole *h)
 {
 	return h->bytes && g->g.offset == h->off && g->g.bytes == h->bytes &&
@@ -632,7 +636,7 @@ static bool explained(const struct seg_lane *l, const struct seg_hole *h)
 {
 	uint64_t n = h->from_seq;
 
-	if (h->from_seq > h->to_seq) {		/* no number is missing: by its place */
+	if (h->from_seq > h->to_seq) {		/* no number is missing: the place decides */
 		for (size_t i = 0; i < l->ngaps; i++)
 			if (explains_place(&l->gaps[i], h))
 				return true;

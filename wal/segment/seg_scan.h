@@ -18,14 +18,14 @@
  * numbers (or, if none is missing, whose place) a GAP frame names is EXPLAINED.
  * What is not zero behind the last frame of the last segment is the DIRTY tail.
  *
- * A header both copies of which are lost is found again from the frames.  Where both are
+ * A header is found again from the frames if both of its copies are lost.  If both are
  * zero in the last file, its first batch may have been on its way when the machine stopped,
- * or it was synced, and the header was lost later; nothing in the file tells one from the
- * other.  So what is whole counts as a record in both cases, for it may have been
- * acknowledged; and the lost header counts as TORN, as a hole of that batch does.  Only where
- * the first frame itself is not whole, and there is no second batch, the file counts as
- * prepared (in doubt), if nothing else proves that it was used: no frame that a client sent
- * shall be found in what is left of it.
+ * or that batch was synced and the header was lost later; nothing in the file tells one from
+ * the other.  So what is whole counts as a record in both cases, for it may have been
+ * acknowledged; and the lost header counts as TORN, as a hole of that batch does.  Only if
+ * the first frame itself is not whole, there is no second batch, and nothing else proves that
+ * the file was used, the file counts as prepared (in doubt): bytes that a client sent must
+ * not be taken for a frame in what is left of it.
  */
 #ifndef SEGMENT_SEG_SCAN_H
 #define SEGMENT_SEG_SCAN_H
@@ -45,15 +45,15 @@ int  seg_header_check(const struct seg_header *h);
 /* Whether a header that passed it is that of this segment; uuid NULL: of any store. */
 bool seg_header_is(const struct seg_header *h, const uint8_t *uuid, uint32_t lane, uint64_t segno);
 void frame_header_encode(struct frame_header *h, uint64_t salt);
-/* Both copies are lost: the header again from the frames of the file, which has so many bytes
- * (a file that is cut short: less than the header says then).
- * h has the store's uuid, lane and number; the salt is one that all true frames agree with.
- * 1: *h is complete; 0: there is no frame to go by; -errno. */
+/* Makes the header again, both copies of which are lost, from the frames of the file, which has
+ * that many bytes (fewer than the header said, if it was cut).  The caller sets uuid, lane and
+ * number in h; the salt that is found is one that fits all true frames, not the lost one.
+ * 1: *h is complete; 0: there is no frame to find it by; -errno. */
 struct seg_again {
 	unsigned batches;	/* 1, or 2: more than one */
-	bool	 first;		/* the frame that begins where frames begin is whole: no bytes of a
-				 * client were taken for one */
-	int	 refused;	/* why the page where frames begin cannot be read now; 0: it can */
+	bool	 first;		/* the frame at SEG_DATA is whole: no bytes of a client were taken
+				 * for a frame */
+	int	 refused;	/* why the page at SEG_DATA cannot be read now; 0: it can */
 };
 int  seg_header_again(const struct blk_ops *blk, struct blk_file *f, uint64_t bytes,
 		      struct seg_header *h, struct seg_again *a);
@@ -92,14 +92,14 @@ int  seg_walk_init(struct seg_walk *w, const struct blk_ops *blk, struct blk_fil
 /* 1: *fr; 0: no more frame (w->off is behind the last one; see seg_walk_tail); -errno
  * (not for pages that cannot be read: those are holes).  data: read and check it. */
 int  seg_walk_next(struct seg_walk *w, struct seg_frame *fr, bool data);
-/* n bytes at off, in front of the limit, until the next call.  0 or -errno; pages that cannot
- * be read are zeros, as everywhere here. */
+/* Makes n bytes at off, in front of the limit, readable at *p until the next call.  0 or -errno;
+ * pages that cannot be read are zeros, as everywhere here. */
 int  seg_walk_look(struct seg_walk *w, uint64_t off, size_t n, const uint8_t **p);
 /* Whether the device refuses some of these bytes. */
 bool seg_walk_unreadable(struct seg_walk *w, uint64_t off, uint64_t n);
-/* The end of the last block from w->off on that the device refuses; w->off: it refuses none. */
+/* The end of the last block from w->off on that the device cannot read; w->off: there is none. */
 uint64_t seg_walk_unreadable_end(struct seg_walk *w);
-/* Whether crc is what the header says of its data. */
+/* Whether crc is the checksum of the data that the header has. */
 bool frame_data_check(const struct frame_header *h, uint32_t crc);
 /* After 0: the end of the last non-zero byte in [w->off, limit), rounded up to 8; w->off
  * if there is none. */
@@ -111,7 +111,7 @@ void seg_walk_fini(struct seg_walk *w);
 enum seg_state {
 	SEG_USED,		/* a valid header */
 	SEG_PREPARED,		/* both copies zero: never used */
-	SEG_HEADER_LOST,	/* no valid copy, and no frame to go by */
+	SEG_HEADER_LOST,	/* no valid copy, and no frame to find the header by */
 	SEG_FOREIGN,		/* a valid header of another store, lane or number */
 	SEG_UNREADABLE,		/* it cannot be opened, or its header cannot be read, now: nothing is
 				 * known of it */
@@ -122,7 +122,7 @@ struct seg_info {
 	enum seg_state state;
 	int	 err;		/* SEG_UNREADABLE: -errno, why */
 	bool	 a_bad, b_bad;	/* SEG_USED: this copy is not valid (both: h was found again) */
-	bool	 batch_only;	/* both were zero, and there is only the batch that they came with */
+	bool	 batch_only;	/* both were zero, and only the batch they came with is there */
 	bool	 read;		/* in full; else only the header */
 	struct seg_header h;	/* SEG_USED */
 	uint64_t records, record_bytes;		/* if read */
@@ -134,10 +134,10 @@ enum seg_hole_kind {
 	SEG_HOLE_UNREADABLE,	/* the device refused to read some of it */
 	SEG_HOLE_TAIL,		/* numbers missing in front of the next segment: nothing
 				 * but zeros (or bytes that are no frame) there */
-	SEG_HOLE_CUT,		/* the file ends before its time, and is whole up to here */
+	SEG_HOLE_CUT,		/* the file is shorter than its header says, and whole up to here */
 	SEG_HOLE_SEGMENT,	/* a segment file that is missing or has no valid header */
 	SEG_HOLE_COPY,		/* one of a segment's header copies: costs nothing */
-	SEG_HOLE_BOTH,		/* both, and the header was found again: costs nothing either */
+	SEG_HOLE_BOTH,		/* both copies, but the header was found again: no loss either */
 };
 enum seg_hole_state { SEG_HOLE_DAMAGE, SEG_HOLE_TORN, SEG_HOLE_EXPLAINED };
 struct seg_hole {
@@ -170,8 +170,8 @@ struct seg_lane {
 	uint64_t batch_off;		/* there: where the last batch starts (end: it is not here) */
 	uint64_t read_bytes;
 	uint64_t longest;		/* frame of a record that was read, in bytes */
-	bool	 numbers_lost;		/* behind what was read there were more, nobody knows how many */
-	bool	 unread_last;		/* the last file with anything in it, perhaps, is SEG_UNREADABLE */
+	bool	 numbers_lost;		/* an unknown count of numbers was behind what was read */
+	bool	 unread_last;		/* a file behind the last used one is SEG_UNREADABLE */
 	bool	 in_doubt;		/* a file counts as prepared, and something is in it */
 };
 
@@ -182,11 +182,11 @@ struct seg_scan_options {
 	const uint8_t	*uuid;		/* [16]; NULL: take any store's */
 	uint32_t	 lane;
 	bool		 quick;		/* only the last used segment in full, the others by header */
-	bool		 all_used;	/* it is known that whatever has frames was used */
-	/* Each good record in order, data included.  Non-zero ends the scan with it.  May
-	 * be NULL. */
+	bool		 all_used;	/* it is known that every file with frames in it was used */
+	/* Called for each good record in order, with its data.  If it returns other than 0, that
+	 * ends the scan and is its result.  May be NULL. */
 	int		(*record)(void *arg, const struct seg_info *seg, const struct seg_frame *fr);
-	/* Now and then, and for each file: bytes read of this lane, and how many there are. */
+	/* Called now and then, and for each file: bytes read of this lane, and all there are. */
 	void		(*progress)(void *arg, uint64_t done, uint64_t total);
 	void		*arg;
 };

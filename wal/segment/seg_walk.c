@@ -3,10 +3,9 @@
  * seg_walk.c - the codec of segment and frame headers, the walker through one segment
  * file, and the names of the files (seg_scan.h).
  *
- * The walker holds a window of the file in memory and moves it forward; pages that
- * the device refuses to read are taken as zeros, so that they cost what stood in them
- * and nothing else; and so is what a file that was cut while it is in use does not have any
- * more.
+ * The walker holds a window of the file in memory and moves it forward.  Pages that the
+ * device refuses to read are taken as zeros, so that only the records in them are lost;
+ * and so are the bytes that a file has lost because it was cut while in use.
  */
 #include "segment/seg_scan.h"
 #include "util/error.h"
@@ -21,7 +20,7 @@
 #include "util/mutant.h"
 
 #define NUMBER_MAX (1ull << 62)		/* no sequence or batch is as high */
-#define SEGNO_MAX (1ull << 61)		/* nor is a segment's: there are some behind any that is found */
+#define SEGNO_MAX (1ull << 61)		/* nor is a segment's number: any can have followers */
 
 /* ---- codec ---- */
 
@@ -109,7 +108,7 @@ static bool page_lost(int err)
 
 static int read_pages(struct seg_walk *w, uint8_t *to, size_t n, uint64_t off);
 
-/* The file ends in front of off + n. */
+/* As read_pages, where the file ends before off + n: the bytes behind its end become zeros. */
 static int read_cut(struct seg_walk *w, uint8_t *to, size_t n, uint64_t off)
 {
 	uint64_t bytes;
@@ -176,8 +175,8 @@ uint64_t seg_walk_unreadable_end(struct seg_walk *w)
 	return end;
 }
 
-/* Make [off, off + n) readable through *p.  n bytes are there (the caller looked at
- * the limit).  0 or -errno. */
+/* Makes [off, off + n), which the caller has compared with the limit, readable through *p.
+ * 0 or -errno. */
 static int window(struct seg_walk *w, uint64_t off, size_t n, const uint8_t **p)
 {
 	uint64_t end = w->base + w->have;
@@ -239,7 +238,7 @@ void seg_walk_extend(struct seg_walk *w, uint64_t limit)
 		w->limit = limit & ~7ull;
 }
 
-/* Whether a frame that belongs here has its header at p, which is file offset off. */
+/* Whether at p, which is file offset off, is the header of a frame that belongs here. */
 static bool frame_at(const struct seg_walk *w, const uint8_t *p, uint64_t off,
 		     struct frame_header *h)
 {
@@ -262,8 +261,8 @@ static bool line_zero(const uint8_t *p)
 	return !(v[0] | v[1] | v[2] | v[3] | v[4] | v[5] | v[6] | v[7]);
 }
 
-/* The next frame at or behind w->off: 1 and *off, 0, -errno.  Notes in w->tail where
- * the last byte was that is not zero. */
+/* Finds the next frame at or behind w->off: 1 and *off, 0, -errno.  Sets w->tail behind
+ * the last word that is not zero. */
 static int search(struct seg_walk *w, uint64_t *off, struct frame_header *h)
 {
 	uint64_t at = w->off, word;
@@ -290,7 +289,7 @@ static int search(struct seg_walk *w, uint64_t *off, struct frame_header *h)
 			if ((uint32_t)word != FRAME_MAGIC || at + sizeof(*h) > w->limit)
 				continue;
 			if (at + sizeof(*h) > end)
-				break;			/* again, with a window that has it all */
+				break;			/* again, with all of it in the window */
 			if (frame_at(w, p, at, h)) {
 				*off = at;
 				return 1;

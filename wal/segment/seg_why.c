@@ -2,10 +2,10 @@
 /*
  * seg_why.c - why a number has no record, from the segments alone (seg_read.h).
  *
- * The segment that would have the record is walked from before the number to the first
- * record behind it; what stands between decides.  Then a GAP frame is looked for that names
- * the number: recovery writes one behind the batch that it explains, in the same segment or,
- * where that is full, first of all in the next.
+ * The segment that would have the record is walked from before the number to the first record
+ * behind it; what stands between them decides.  Then a GAP frame that names the number is looked
+ * for: recovery writes it behind the batch that it explains, in the same segment or, where that
+ * is full, at the start of the next.
  */
 #include <errno.h>
 #include <string.h>
@@ -20,8 +20,8 @@ struct why {
 	struct absence *a;
 	bool	 passed;	/* a record behind the number was seen */
 	uint64_t batch;		/* of that record, or of the number's own frame */
-	int	 unread;	/* -errno: of a segment between the two that may have it */
-	bool	 done;		/* nothing that comes can change the answer */
+	int	 unread;	/* -errno: why a segment that may have the record cannot be read */
+	bool	 done;		/* nothing that follows can change the answer */
 };
 
 static void seg_why_answer(struct why *y, enum absent_reason reason, int err)
@@ -30,7 +30,7 @@ static void seg_why_answer(struct why *y, enum absent_reason reason, int err)
 	y->a->err = err;
 }
 
-/* Bytes in front of the first frame behind the number, or behind the last frame. */
+/* Bytes that are no whole frame stand where the record should be. */
 static void lost(struct why *y, bool unreadable, int err)
 {
 	if (unreadable)
@@ -96,7 +96,7 @@ static void frame(struct why *y, struct seg_walk *w, struct seg_frame *fr)
 	}
 }
 
-/* From off to the end of what is synced of g, which is held. */
+/* Walks from `at` to the end of the synced part of g, to which the caller has a reference. */
 static int walk(struct why *y, struct seg *g, struct seg_entry at)
 {
 	struct seg_frame fr;
@@ -115,8 +115,9 @@ static int walk(struct why *y, struct seg *g, struct seg_entry at)
 	return err < 0 ? err : 0;
 }
 
-/* Whether the files between the two (NULL: from the oldest on) are there, as check says it: by
- * the first of them.  A file is there too if it has no header, or another's.  With the lock. */
+/* Whether the segment files between g (NULL: the lane's start) and next exist.  As in a check, the
+ * first of them decides.  A file without a valid header, or with another segment's, exists too.
+ * With the lock. */
 static bool files_there(struct seglog *s, const struct seg *g, const struct seg *next)
 {
 	uint64_t first = g ? g->segno + 1 : s->low_segno;
@@ -131,8 +132,8 @@ static bool files_there(struct seglog *s, const struct seg *g, const struct seg 
 	return false;
 }
 
-/* The two segments around the number, held: the last that starts at or before it, and the
- * next one behind that; NULL where there is none.  *whole: see files_there. */
+/* Finds and references the two segments around the number: the last that starts at or before it,
+ * and the next one behind that; NULL where there is none.  *whole: see files_there. */
 static void hold_both(struct why *y, struct seg **g, struct seg **next, bool *whole)
 {
 	struct seglog *s = y->s;
@@ -174,7 +175,7 @@ static void seg_why_let_go(struct seglog *s, struct seg **g)
 	*g = NULL;
 }
 
-/* Their files.  0, -errno; -ESTALE: look for them again. */
+/* Opens the files of both.  0, -errno; -ESTALE: the segments must be looked for again. */
 static int open_both(struct seglog *s, struct seg *g, struct seg **next)
 {
 	int err = g ? seg_file(s, g) : 0;
@@ -183,14 +184,14 @@ static int open_both(struct seglog *s, struct seg *g, struct seg **next)
 		return err;
 	err = seg_file(s, *next);
 	if (err && err != -ESTALE) {
-		seg_why_let_go(s, next);		/* the other one tells what it can */
+		seg_why_let_go(s, next);		/* g alone says what it can */
 		err = 0;
 	}
 	return err;
 }
 
-/* It may be in a file between the two that could not be read: it is tried now, and only for a
- * number that may be there.  0; -ESTALE: it can be read, look again. */
+/* The record may be in a segment between the two whose header could not be read: that is tried
+ * again here.  0; -ESTALE: it can be read now, so the segments must be looked for again. */
 static int unread(struct why *y, const struct seg *g, const struct seg *next)
 {
 	int err = seg_learn(y->s, g ? g->segno : 0, next ? next->segno : UINT64_MAX);
@@ -224,14 +225,14 @@ static int seg_why_look(struct why *y, struct seg *g, struct seg *next, bool who
 	if (!err && y->unread && !y->done && (!g || !y->passed))
 		err = unread(y, g, next);
 	if (!err && next && !y->done) {
-		y->passed = true;		/* of its records none is asked for */
+		y->passed = true;		/* only its GAP frames count, not its records */
 		y->batch = 0;
 		err = walk(y, next, (struct seg_entry){ next->first_seq, SEG_DATA });
 	}
 	return err;
 }
 
-/* 0, -errno; -ESTALE: retention was faster. */
+/* 0, -errno; -ESTALE: to be called again, for the list of segments has changed. */
 static int why_now(struct seglog *s, uint64_t seq, struct absence *a)
 {
 	struct why y = { .s = s, .seq = seq, .a = a };

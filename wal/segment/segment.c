@@ -87,8 +87,8 @@ static uint64_t end_of(const struct seg *g)
 
 /* ---- references ---- */
 
-/* Whether the file of that name is the segment's: somebody may have put another there.  Of a
- * header that is damaged nothing is said here. */
+/* 0: the file is the segment's, or its header is damaged and says nothing; -ENOENT: somebody has
+ * put another file under its name. */
 static int is_it(struct seglog *s, const struct seg *g, struct blk_file *f)
 {
 	struct seg_header h;
@@ -120,7 +120,7 @@ int seg_file(struct seglog *s, struct seg *g)
 	pthread_mutex_lock(&s->lock);
 	if (err == -ENOENT && g->retired)
 		err = -ESTALE;
-	if (!err && !g->file) {			/* nobody was faster */
+	if (!err && !g->file) {			/* no other thread has opened it meanwhile */
 		g->file = f;
 		f = NULL;
 	}
@@ -130,7 +130,7 @@ int seg_file(struct seglog *s, struct seg *g)
 	return err;
 }
 
-/* What its header says, without the lock, for a disk may take its time over an error. */
+/* Reads the segment's header; without the lock, for a disk may take long to report an error. */
 static int learn_one(struct seglog *s, uint64_t segno, struct seg_header *h, uint64_t *bytes)
 {
 	static const uint64_t at[2] = { SEG_HDR_A, SEG_HDR_B };
@@ -154,7 +154,7 @@ static int learn_one(struct seglog *s, uint64_t segno, struct seg_header *h, uin
 	return res;
 }
 
-/* With the lock. */
+/* Puts into g what its header says.  With the lock. */
 static void learnt(struct seglog *s, struct seg *g, const struct seg_header *h, uint64_t bytes)
 {
 	g->first_seq = h->first_seq;
@@ -167,7 +167,7 @@ static void learnt(struct seglog *s, struct seg *g, const struct seg_header *h, 
 	s->unread--;
 }
 
-/* With the lock: the first of them, referred to. */
+/* The first unread segment between the two numbers, referenced; NULL: none.  With the lock. */
 static struct seg *unread_between(struct seglog *s, uint64_t behind, uint64_t before)
 {
 	for (size_t i = 0; i < s->nsegs && s->unread; i++) {
@@ -181,7 +181,8 @@ static struct seg *unread_between(struct seglog *s, uint64_t behind, uint64_t be
 	return NULL;
 }
 
-/* With the lock: whether nothing behind it is known, so that where the lane ends is not either. */
+/* Whether no segment behind g could be read, so that only g could show where the lane ends.  With
+ * the lock. */
 static bool ends_the_lane(const struct seglog *s, const struct seg *g)
 {
 	size_t i = s->nsegs;
@@ -271,7 +272,7 @@ static int load_segments(struct seglog *s, const struct seg_lane *found, uint64_
 		const struct seg_info *si = &found->segs[i];
 		struct seg *g;
 
-		if (si->state == SEG_PREPARED)	/* adopt_prepared's business */
+		if (si->state == SEG_PREPARED)	/* adopt_prepared takes care of it */
 			continue;
 		if (si->segno >= s->next_segno)
 			s->next_segno = si->segno + 1;
@@ -291,7 +292,7 @@ static int load_segments(struct seglog *s, const struct seg_lane *found, uint64_
 		g->end = si->read ? si->end : (si->bytes < si->h.bytes ? si->bytes : si->h.bytes) & ~7ull;
 		g->sealed = true;
 	}
-	for (size_t i = s->nsegs; i-- > 0; ) {	/* a lost one stands for no number */
+	for (size_t i = s->nsegs; i-- > 0; ) {	/* a lost segment is given no numbers */
 		if (s->segs[i]->lost) {
 			s->segs[i]->first_seq = first_seq;
 			s->segs[i]->created_ms = created;
@@ -317,9 +318,10 @@ static int sweep_one(void *arg, const char *name)
 	return err == -ENOENT ? 0 : err;
 }
 
-/* A prepared segment that an earlier start left: it is looked through before its use,
- * since a batch that never was acknowledged may have been written to it.  Only the one
- * whose number comes next: a number that is left out would be told as a segment lost. */
+/* Takes over the prepared segment that an earlier start left: seglog_prepare looks through
+ * it before its use, since a batch that was never acknowledged may have been written to it.
+ * Only the segment whose number comes next is taken, for a number that is left out would be
+ * reported as a lost segment; the others are removed. */
 static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 {
 	char name[SEG_NAME_MAX];
@@ -334,7 +336,7 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 		if (s->prep.state == PREP_IDLE && si->segno == s->next_segno &&
 		    si->bytes == seg_next_bytes(s)) {
 			err = seg_open(s, name, BLK_RDWR | seg_direct(s), &s->prep.file);
-			if (err == STORE_ELINKED)		/* its other name keeps it */
+			if (err == STORE_ELINKED)		/* other name: it stays */
 				err = seg_unlink(s, name);
 			else if (err)
 				break;
@@ -353,7 +355,7 @@ static int adopt_prepared(struct seglog *s, const struct seg_lane *found)
 
 static int seg_header_write(struct seglog *s, struct blk_file *f, struct seg_header *h)
 {
-	/* Whole blocks: one that cannot be read cannot be written in part. */
+	/* Whole blocks are written: a block that cannot be read cannot be written in part. */
 	struct iovec iov[4] = {
 		{ h, sizeof(*h) },
 		{ (void *)zeros, SEG_HDR_B - SEG_HDR_A - sizeof(*h) },
@@ -365,7 +367,7 @@ static int seg_header_write(struct seglog *s, struct blk_file *f, struct seg_hea
 	return s->o.blk->write(f, iov, MUTANT(seg_header_b) ? 1 : 4, SEG_HDR_A);
 }
 
-/* Write [off, end) of the file again as it is; pages that cannot be read stay. */
+/* Writes [off, end) of the file again as it is, but for pages that cannot be read. */
 static int write_again(struct seglog *s, struct blk_file *f, uint64_t off, uint64_t end)
 {
 	uint8_t *buf = malloc(COPY_BYTES);
@@ -391,8 +393,8 @@ static int write_again(struct seglog *s, struct blk_file *f, uint64_t off, uint6
 	return err;
 }
 
-/* The tail as recovery wants it: nothing behind the end, the last batch certainly on
- * the disk (reads may show pages whose sync failed before a restart). */
+/* Puts the last segment in order: zeros behind the end, and the last batch certainly on
+ * the disk (before this, reads may show pages whose sync failed before a restart). */
 static int resume_tail(struct seglog *s, const struct seg_lane *found,
 		       const struct seglog_resume *r)
 {
@@ -421,7 +423,7 @@ static int resume_tail(struct seglog *s, const struct seg_lane *found,
 	err = s->o.blk->id(g->file, &g->id);
 	if (!err && r->dirty_end > r->end && !MUTANT(seg_tail_scrub))
 		err = seg_write_zeros(s->o.blk, g->file, r->end, r->dirty_end - r->end);
-	/* With the class of this start: who finds a lost store file again asks it. */
+	/* The header gets this start's class: rec_store.c takes a lost store's class from it. */
 	if (s->o.cls && !MUTANT(seg_resume_class))
 		h.class = s->o.cls;
 	if (!err && (r->batch_off == SEG_DATA || si->a_bad || si->b_bad ||
@@ -436,8 +438,8 @@ static int resume_tail(struct seglog *s, const struct seg_lane *found,
 	return MUTANT(seg_resume_result) ? 0 : err;
 }
 
-/* A header that has one good copy gets the other back.  Not being able to is no reason
- * not to start: the scan will tell of it again. */
+/* Writes bad copies of headers again.  Where that fails, the start goes on all the same: the
+ * next scan will report the copy again. */
 static void heal_copies(struct seglog *s, const struct seg_lane *found)
 {
 	char name[SEG_NAME_MAX];
@@ -456,7 +458,8 @@ static void heal_copies(struct seglog *s, const struct seg_lane *found)
 		seg_name(name, si->segno);
 		if (seg_open(s, name, BLK_RDWR, &f))
 			continue;
-		/* Both at once: a power cut that leaves none of them leaves the frames. */
+		/* If both are bad, both are written at once: if a power cut leaves neither whole,
+		 * the header can be found from the frames as before. */
 		if (!MUTANT(seg_heal_write) && !(both ? seg_header_write(s, f, &h) :
 		    s->o.blk->write(f, iov, 2, si->a_bad ? SEG_HDR_A : SEG_HDR_B)) &&
 		    !MUTANT(seg_heal_sync))
@@ -481,7 +484,7 @@ static int open_rest(struct seglog *s, const struct seg_lane *found,
 	if (err)
 		return err;
 	heal_copies(s, found);
-	/* Names that are seen may not be durable: nothing may be built on them before. */
+	/* The names that were found may not be durable yet; what follows relies on them. */
 	if (!MUTANT(seg_open_dir_sync))
 		err = s->o.blk->sync_dir(s->dir);
 	if (MUTANT(seg_open_dir_result))
@@ -493,7 +496,7 @@ static int open_rest(struct seglog *s, const struct seg_lane *found,
 		if (err >= 0)
 			err = err ? 0 : seglog_rotate(s);
 	}
-	/* What is there can be read, and who appends is told. */
+	/* Without room the log is open all the same: it can be read, and an append reports it. */
 	return err == -ENOSPC && seglog_nospace(s) ? 0 : err;
 }
 
@@ -547,7 +550,7 @@ void seglog_close(struct seglog *s)
 			s->o.blk->close(p->file);
 		free(p);
 	}
-	if (s->prep.state != PREP_IDLE)		/* its file is swept or looked through at open */
+	if (s->prep.state != PREP_IDLE)		/* the next open sweeps or checks its file */
 		s->o.blk->close(s->prep.file);
 	if (s->active)
 		seg_unref(s, s->active);
@@ -595,7 +598,7 @@ void seglog_synced(struct seglog *s, uint64_t off, uint64_t seq)
 {
 	s->batch++;
 	atomic_store_explicit(&s->newest_ms, s->frame_ms, memory_order_relaxed);
-	/* release: who sees the new end or number reads what is synced */
+	/* release: a thread that sees the new end or number reads what is synced */
 	atomic_store_explicit(&s->active->end, off, memory_order_release);
 	if (seq > atomic_load_explicit(&s->durable_seq, memory_order_relaxed))
 		atomic_store_explicit(&s->durable_seq, seq, memory_order_release);
@@ -606,22 +609,23 @@ void seglog_spoil(struct seglog *s, uint64_t to, int err)
 	if (MUTANT(seg_spoil))
 		return;
 	atomic_store_explicit(&s->spoil_err, err, memory_order_relaxed);
-	/* release: who sees it sees the segment and its end */
+	/* release: a thread that sees `spoiled` sees the segment and its end */
 	atomic_store_explicit(&s->spoiled, to, memory_order_release);
 }
 
 int seglog_spoiled(const struct seglog *s)
 {
-	/* acquire: the bytes behind the end are zeros */
+	/* acquire: when this is 0, the bytes behind the end are zeros */
 	return atomic_load_explicit(&s->spoiled, memory_order_acquire) ?
 	       atomic_load_explicit(&s->spoil_err, memory_order_relaxed) : 0;
 }
 
-/* The segment that comes next, NULL: none yet.  One that could not be begun comes first: it
- * is not put back, where the background may have put the one behind it meanwhile. */
+/* Takes the segment that comes next; NULL: there is none yet.  One whose header could not be
+ * written comes first: it was not put back into `prepared`, where the background may have put the
+ * one behind it meanwhile. */
 static struct seg *take_prepared(struct seglog *s)
 {
-	/* relaxed, here and below: only the writer goes behind the pointer */
+	/* relaxed, here and below: only the writer uses what the pointer points to */
 	struct seg *g = atomic_exchange_explicit(&s->unbegun, NULL, memory_order_relaxed);
 
 	/* acquire: the file is zero and synced, as the background left it */
@@ -640,7 +644,7 @@ int seglog_rotate(struct seglog *s)
 	/* relaxed: a hint to the background */
 	atomic_store_explicit(&s->starved, !g, memory_order_relaxed);
 	if (!g) {
-		/* A wish that came as the file was taken for another reason. */
+		/* seglog_turn may have asked just when the last prepared file was taken. */
 		atomic_store_explicit(&s->want_rotate, false, memory_order_relaxed);
 		return seglog_nospace(s) ? -ENOSPC : -EAGAIN;
 	}
@@ -659,8 +663,8 @@ int seglog_rotate(struct seglog *s)
 	err = MUTANT(seg_rotate_header) ? 0 : seg_header_write(s, g->file, &h);
 	atomic_store_explicit(&s->prepare_err, blk_nospace(err) ? err : 0, memory_order_relaxed);
 	if (err && !MUTANT(seg_rotate_result)) {
-		/* Without room nothing was synced: the next try writes all of it again.  Not freed
-		 * here in any case: the background may be looking at it (seglog_watch). */
+		/* Without room nothing was synced, and the next try writes all of it again.  It is
+		 * never freed here: the background may be looking at it (seglog_watch). */
 		atomic_store_explicit(&s->unbegun, g, memory_order_relaxed);
 		return blk_nospace(err) ? -ENOSPC : (s->failed = seg_final(err));
 	}
@@ -740,7 +744,7 @@ static uint64_t last_number(const struct seg_rec *r)
 	return g.to_seq;
 }
 
-/* Frames of r to the active segment until it is full.  0 or -errno of a write. */
+/* Writes r's records as frames to the active segment until it is full.  0 or -errno of a write. */
 static int batch_write(struct seglog *s, struct batch *b, const struct seg_rec *r, unsigned n)
 {
 	int err = 0;
