@@ -2,11 +2,11 @@
 /*
  * rec_act.c - does what recovery has decided.
  *
- * Order: the segments of every lane are put right and synced, then take what the wal
- * has; only when all lanes have everything may the caller touch the wal (next lap,
- * another geometry) or the store file's word that one is attached.  So until the
- * last step a crash finds either the same facts again or ones that lead to the same
- * records: nothing here is remembered, everything is found again.
+ * Order: each lane's segments are put in order and synced, then get the wal's records;
+ * only when all lanes have everything may the caller change the wal (next lap, another
+ * geometry) or the store file's flag that one is attached.  So after a crash before the
+ * last step, the next recovery finds the same facts, or ones that lead to the same
+ * records.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,10 +17,10 @@
 #include "util/crc32c.h"
 #include "util/mutant.h"
 
-/* What the first segments of all lanes take together, where records are small enough. */
+/* The size of all lanes' first segments together, where records are small enough for that. */
 #define FIRST_ALL (512u << 20)
 
-/* Opens what rec_find looked at for writing. */
+/* Makes the store file, or makes a lost one again; else rec_find has opened it. */
 static int rec_act_open_store(struct rec *r)
 {
 	struct storefile_block b = { .segment_bytes = r->segment_bytes, .class = r->cls,
@@ -70,7 +70,7 @@ static int explain(struct rec *r, unsigned lane, unsigned n)
 
 	if (!g || !rec || !iov)
 		goto out;
-	if (l->keep_tail)		/* the first frame behind it */
+	if (l->keep_tail)		/* this is the first frame behind the tail */
 		g[k++] = (struct gap_data){ l->base, rec_tail_last(l), l->segs.unreadable ? GAP_SKIPPED :
 					    GAP_DAMAGE, 0, l->segs.end, l->segs.dirty_end - l->segs.end };
 	for (size_t i = 0; i < l->segs.nholes; i++) {
@@ -98,8 +98,8 @@ static int skip(struct rec_lane *l, uint64_t to_seq, uint32_t reason)
 	return seglog_append_gap(l->log, &g);
 }
 
-/* Segments may be smaller than when the wal was written; what it has must fit all the
- * same, so this lane's are larger until the next start. */
+/* Segments may have been larger when the wal was written.  Its records must fit all the same,
+ * so this lane's new segments are larger than asked for until the next start. */
 static uint64_t segment_bytes(const struct rec *r, const struct rec_lane *l)
 {
 	uint64_t wanted = r->segment_bytes ? r->segment_bytes : r->storefile.b.segment_bytes;
@@ -109,8 +109,8 @@ static uint64_t segment_bytes(const struct rec *r, const struct rec_lane *l)
 	return wanted < need ? need : wanted;
 }
 
-/* The first segment of a new lane: where all of them together would be much to make before the
- * store is open, as small as the largest record lets it be.  0: like the others. */
+/* The size of a new lane's first segment: a share of FIRST_ALL, so that they are made soon, but
+ * enough for the largest record.  0: the size of the others. */
 static uint64_t first_bytes(const struct rec *r, const struct rec_lane *l, uint64_t bytes)
 {
 	uint64_t record = r->record_max > l->wal_longest ? r->record_max : l->wal_longest;
@@ -125,8 +125,8 @@ static uint64_t first_bytes(const struct rec *r, const struct rec_lane *l, uint6
 	return share < bytes ? share : 0;
 }
 
-/* Each lane's share of what is kept, as the checkpointer has it (store.c): where the log is
- * at its limit the oldest segment makes room for what only the wal has. */
+/* Each lane's share of retain_bytes, the same as later in store.c: where the log is at its limit,
+ * its oldest segment is removed to make room for the records of the wal. */
 static uint64_t bytes_max(const struct rec *r)
 {
 	unsigned logs = 0;
@@ -172,7 +172,7 @@ static int rec_act_open_log(struct rec *r, unsigned lane, bool idle)
 	storefile_lane_name(name, lane);
 	memcpy(o.uuid, r->storefile.b.uuid, sizeof(o.uuid));
 	seg_lane_resume(&l->segs, &at);
-	if (l->aside) {			/* what is known to be there */
+	if (l->aside) {			/* go on behind every number that is known */
 		if (l->had_known && l->had.next_seq > at.next_seq)
 			at.next_seq = l->had.next_seq;
 		if (l->has_wal && l->head_seq > at.next_seq)
@@ -190,7 +190,8 @@ static int rec_act_open_log(struct rec *r, unsigned lane, bool idle)
 	return seglog_open(&l->log, &o, &l->segs, &at);
 }
 
-/* An older store, which has no table, and for which there is no room, goes on without. */
+/* Writes the lane's entry.  A store of an older program has no table: if there is no room for one,
+ * it goes on without. */
 static int note_lane(struct rec *r, unsigned lane)
 {
 	struct storefile_lane e;
@@ -246,9 +247,9 @@ static int act_lane(struct rec *r, unsigned lane)
 	return 0;
 }
 
-/* Entries of lanes that nothing else tells of: what cannot be read of them was told, and can
- * say no more; what an older program left is of no lane that there is.  Those of the other
- * lanes have been written by now: the table as it is known has nothing new but zeros. */
+/* Blanks the entries of lanes that are not there: those that cannot be read, which the report has
+ * named, and what an older program left.  The entries of the other lanes have been written by now,
+ * so writing the whole table changes only these. */
 static int blank_entries(struct rec *r)
 {
 	struct storefile *s = &r->storefile;
@@ -267,8 +268,9 @@ int rec_act(struct rec *r)
 {
 	int err = rec_act_open_store(r);
 
-	/* Before a frame is written, or one that is torn now is told as damage of what was
-	 * acknowledged.  Without the table nothing else would say that all of it was. */
+	/* The store is marked as open before a frame is written: else one that a crash tears now
+	 * would be reported as damage.  (Not without the table: then only the missing flag says
+	 * that the store was closed cleanly.) */
 	if (!err && !(r->storefile.b.flags & STOREFILE_OPEN) && r->storefile.lanes_on && !MUTANT(rec_open_first))
 		err = storefile_mark_open(&r->storefile);
 	if (!err)

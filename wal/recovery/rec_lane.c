@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rec_lane.c - one lane: what its segments and its part of the wal hold, which row
- * of the table that is, and the findings for the report.  Writes nothing.
+ * rec_lane.c - finds, for one lane, what its segments and its part of the wal hold, the
+ * row of the decision table, and the findings for the report.  Writes nothing.
  *
- * With a wal, head.seq divides the numbers: below it the segments are all there is
- * (everything was synced, so a hole is damage); from it on the wal counts, and what
- * the segments hold of them is a checkpoint that was cut.  Such a batch is taken
- * over as far as it is whole; at its first hole (the `cut`) the segments are cut,
- * and the wal's records follow.
+ * With a wal, head.seq divides the numbers: those below it are in the segments alone
+ * (everything was synced, so a hole is damage); from it on the wal counts, and what the
+ * segments hold of them is from a checkpoint that a crash stopped.  Its batch is kept
+ * as far as it is whole; at its first hole (the `cut`) the segments are cut, and the
+ * wal's records follow.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,8 +16,8 @@
 #include "recovery/rec_priv.h"
 #include "util/mutant.h"
 
-/* The numbers of the hole, and whether it explains itself: a header is written again at open
- * and needs no frame. */
+/* Whether the hole is torn and has no explanation yet.  (A torn header needs none: it is written
+ * again at open.) */
 static bool hole_open(const struct seg_hole *h)
 {
 	return h->state == SEG_HOLE_TORN && h->kind != SEG_HOLE_COPY && h->kind != SEG_HOLE_BOTH;
@@ -31,36 +31,36 @@ bool rec_hole_is_new(const struct rec_lane *l, size_t i, uint32_t *reason)
 		      (missing && l->had_known && h->from_seq < l->had.next_seq) ||
 		      (l->has_wal && (l->segs.tail == SIZE_MAX || h->segno != l->segs.segs[l->segs.tail].segno));
 
-	/* What cannot be read now may be there again tomorrow: nothing is written of it. */
+	/* What cannot be read now may be readable again later: no frame explains it. */
 	if (!hole_open(h) || i >= l->cut || (h->kind == SEG_HOLE_UNREADABLE && !MUTANT(rec_unread_hole)))
 		return false;
 	*reason = synced ? GAP_DAMAGE : GAP_TORN;
 	return true;
 }
 
-/* No more of them have room there. */
+/* An upper bound for the number of frames in the tail, as if all records in it were empty. */
 static uint64_t frames_in_tail(const struct rec_lane *l)
 {
 	return (l->segs.dirty_end - l->segs.end - 1) / sizeof(struct frame_header) + 1;
 }
 
-/* The number that the last of so many frames would have: after a clean close each of them
- * was acknowledged, and its number is not given to another record.  Where the lane table
- * knows the last number, that. */
+/* An upper bound for the last number in the tail: after a clean close each frame there was
+ * acknowledged, and its number must not be given to another record.  Where the wal or the lane
+ * table knows the last number, that one. */
 uint64_t rec_tail_last(const struct rec_lane *l)
 {
-	if (l->has_wal)			/* it has what comes, from its head on */
+	if (l->has_wal)			/* the wal has all records from its head on */
 		return l->segs.unreadable && l->head_seq > l->base ? l->head_seq - 1 : l->base - 1;
 	if (l->had_known && l->closed)
 		return l->had.next_seq > l->base ? l->had.next_seq - 1 : l->base - 1;
-	/* Some of them may be behind numbers that an earlier start skipped. */
+	/* The tail may have frames behind numbers that an earlier start skipped. */
 	if (l->had_known && l->had.next_seq > l->base && !MUTANT(rec_tail_had))
 		return l->had.next_seq + frames_in_tail(l) - 1;
 	return l->base + frames_in_tail(l) - 1;
 }
 
-/* The first hole that the wal may fill: its numbers are the wal's business, and it
- * is in the segment that recovery goes on with. */
+/* The first hole that the wal may fill: its numbers are not below the wal's head, and it is
+ * in the segment that recovery goes on with. */
 static size_t cut_candidate(const struct rec_lane *l)
 {
 	for (size_t i = 0; l->segs.tail != SIZE_MAX && i < l->segs.nholes; i++) {
@@ -75,7 +75,7 @@ static size_t cut_candidate(const struct rec_lane *l)
 
 /* ---- the wal's part ---- */
 
-#define DROP_BYTES (16u << 20)	/* of records that are looked at and not kept in memory */
+#define DROP_BYTES (16u << 20)	/* after so many bytes of records the wal's pages are dropped */
 
 struct count {
 	struct rec *r;
@@ -149,7 +149,7 @@ static uint8_t wal_fact(const struct rec *r, unsigned lane)
 	if (!r->wal || lane >= r->wal->super.lanes)
 		return RLW_NONE;
 	if (!l->has_wal)
-		return RLW_LOST;	/* its head is, and was given up */
+		return RLW_LOST;	/* the lane's head is lost, and was given up */
 	if (l->head_seq > l->base)
 		return RLW_APART;
 	if (l->wal_next > l->base)
@@ -159,7 +159,7 @@ static uint8_t wal_fact(const struct rec *r, unsigned lane)
 
 /* ---- findings ---- */
 
-/* Numbers below this were durable, in segments; 1: nothing is known. */
+/* Numbers below the result were durable in segments; 1: nothing is known of that. */
 static uint64_t durable_below(const struct rec_lane *l)
 {
 	uint64_t seq = l->had_known ? l->had.next_seq : 1;
@@ -167,9 +167,9 @@ static uint64_t durable_below(const struct rec_lane *l)
 	return l->has_wal && l->head_seq > seq ? l->head_seq : seq;
 }
 
-/* The copies of a header are written with the first batch of its segment, or by a start that
- * was cut before it said that it is one.  That neither is there can be nothing but damage once
- * a record of that batch is known to have been durable. */
+/* Whether a crash may have torn the header copies: they are written with the first batch of their
+ * segment, or by a start that stopped before it had marked the store as open.  Once a record of
+ * that batch is known to have been durable, both copies can only be missing by damage. */
 static bool copy_torn(const struct rec_lane *l, const struct seg_hole *h)
 {
 	const struct seg_info *last = l->segs.tail == SIZE_MAX ? NULL : &l->segs.segs[l->segs.tail];
@@ -191,7 +191,7 @@ static const struct seg_info *file_of(const struct seg_lane *s, uint64_t segno)
 	return NULL;
 }
 
-/* Of the last one that cannot be read. */
+/* The last segment that cannot be read; there is one. */
 static const struct seg_info *last_unread(const struct seg_lane *s)
 {
 	size_t i = s->nsegs;
@@ -201,7 +201,7 @@ static const struct seg_info *last_unread(const struct seg_lane *s)
 	return &s->segs[i - 1];
 }
 
-/* Why the segment's file cannot be read, if that is so; 0. */
+/* Why the segment's file cannot be read; 0: it can, or there is none. */
 static int unread_why(const struct seg_lane *s, uint64_t segno)
 {
 	const struct seg_info *si = file_of(s, segno);
@@ -213,7 +213,7 @@ static uint32_t hole_reason(const struct seg_lane *s, const struct seg_hole *h)
 {
 	if (h->kind == SEG_HOLE_UNREADABLE)
 		return ABSENT_UNREADABLE;
-	/* One of several files that are lost in a row: the numbers may be in it. */
+	/* Of several files in a row that are lost, one that cannot be read may have the numbers. */
 	for (size_t i = 0; h->kind == SEG_HOLE_SEGMENT && i < s->nsegs; i++) {
 		if (s->segs[i].segno >= h->segno && s->segs[i].state == SEG_USED)
 			break;
@@ -289,7 +289,7 @@ uint32_t rec_gone_reason(const struct rec_lane *l)
 	return l->had_known ? l->gone_reason : ABSENT_DAMAGE;
 }
 
-/* What the decision itself will explain: numbers that no place stands for. */
+/* Notes the numbers that the decision explains or skips, which have no place in any file. */
 static int note_numbers(struct rec *r, unsigned lane)
 {
 	const struct rec_lane *l = &r->lane[lane];
@@ -322,15 +322,15 @@ static int note_tail(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 
 	if (s->tail == SIZE_MAX || s->dirty_end <= end || l->aside)
 		return 0;
-	/* After a clean close nothing is torn: what does not read was acknowledged. */
+	/* After a clean close nothing is torn: bytes that are no frame were acknowledged. */
 	l->closed = !l->unclean;
 	l->keep_tail = (l->closed || s->unreadable) && l->cut == REC_NO_CUT;
 	if (!l->keep_tail) {
 		rep->tail_bytes = s->dirty_end - end;
 		return 0;
 	}
-	/* Each of them may have had a batch of its own.  Who can read them again finds no frame
-	 * behind them that is of an earlier one. */
+	/* Each frame there may have had a batch of its own.  If they can be read again later, no
+	 * frame behind them may have a lower batch number than theirs. */
 	if (l->had_known && l->had.next_batch > s->next_batch && !MUTANT(rec_tail_had_batch))
 		s->next_batch = l->had.next_batch;
 	if (!MUTANT(rec_tail_batches))
@@ -354,7 +354,7 @@ bool rec_numbers_lost(const struct rec *r, unsigned lane)
 {
 	const struct rec_lane *l = &r->lane[lane];
 
-	/* Of a wal that a power cut may have come to nobody knows how old it is. */
+	/* How old the content of a volatile wal is, is not known after a restart of the machine. */
 	if (l->forgotten && l->has_wal)
 		return true;
 	return (l->segs.numbers_lost || l->end_gone || rec_aside_open(l)) && !l->has_wal && !(r->rep->lane[lane].row->actions & RL_SKIP);
@@ -405,7 +405,7 @@ static const struct seg_info *first_used(const struct seg_lane *s)
 	return NULL;
 }
 
-/* The oldest segments, which retention has not come to yet. */
+/* Notes the oldest records if they are missing though the table says that they have not expired. */
 static int note_begin_gone(struct rec *r, unsigned lane)
 {
 	struct rec_lane *l = &r->lane[lane];
@@ -427,7 +427,7 @@ static int note_begin_gone(struct rec *r, unsigned lane)
 		.err = unread });
 }
 
-/* The first of the segments behind the last used one, up to `high`, that has no file; 0: none. */
+/* The first segment number behind the last used one, up to `high`, that has no file; 0: none. */
 static uint64_t rec_lane_absent(const struct seg_lane *s, uint64_t low, uint64_t high)
 {
 	uint64_t next = low;
@@ -445,10 +445,10 @@ static uint64_t rec_lane_absent(const struct seg_lane *s, uint64_t low, uint64_t
 	return next <= high ? next : 0;
 }
 
-/* Whether the last segment, the one before `file`, has room for a record as long as any of it.
- * Then the next one was hardly used yet: only when the disk was full for a while, or where records
- * expire by age, the log goes to the next segment before.  (So the numbers are skipped all the
- * same; it says only how that is told.) */
+/* Whether the last segment, the one before `file`, has room for a record as long as its longest.
+ * Then `file` was hardly used yet: the log goes on to a next segment before the last one is full
+ * only after a full disk, or where records expire by age.  (As that is possible, the numbers are
+ * skipped all the same; this decides only how that is reported.) */
 static bool has_room(const struct seg_lane *s, uint64_t file)
 {
 	const struct seg_info *last = s->tail == SIZE_MAX ? NULL : &s->segs[s->tail];
@@ -457,8 +457,8 @@ static bool has_room(const struct seg_lane *s, uint64_t file)
 	       last->h.bytes - s->dirty_end >= s->longest;
 }
 
-/* The newest: numbers that were durable by then, and where a file is missing after a crash
- * perhaps more. */
+/* Notes the newest records if they are missing: numbers that were durable by the table, and where
+ * a file is missing after a crash perhaps more. */
 static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 {
 	struct rec_lane *l = &r->lane[lane];
@@ -486,8 +486,8 @@ static int note_end_gone(struct rec *r, unsigned lane, struct rec_lane_report *r
 		"the lane's last records", .err = l->segs.unread_last ? last_unread(&l->segs)->err : 0 });
 }
 
-/* Whether the files themselves show that no later one was used: the next one is there, and was
- * not. */
+/* Whether the files themselves show that no later one was used: the file behind the last used one
+ * is there, and is prepared. */
 static bool ends_here(const struct seg_lane *s)
 {
 	uint64_t next = s->tail == SIZE_MAX ? 1 : s->segs[s->tail].segno + 1;
@@ -498,8 +498,8 @@ static bool ends_here(const struct seg_lane *s)
 	return false;
 }
 
-/* Where the table is lost only it knew whether the oldest records had expired: it was told so then,
- * and the entry that was made of what was found says that it is not known. */
+/* Whether it is unknown if the records before the first segment expired or had their files removed:
+ * only the table knew, and it is lost, or was lost before and made again (LANE_LOW). */
 static bool begin_unknown(const struct rec *r, const struct rec_lane *l)
 {
 	const struct seg_info *first = first_used(&l->segs);
@@ -548,8 +548,8 @@ static int note_gone(struct rec *r, unsigned lane, struct rec_lane_report *rep)
 	return err ? err : note_end_gone(r, lane, rep);
 }
 
-/* Of a lane that is left as it is: what only the store's flag, or the head of its wal, knew until
- * now.  Nothing else of its entry changes, where there is one. */
+/* Puts into the entry of a lane that is left as it is what so far only the store's flag, or the
+ * head of its wal, knew.  Nothing else of an existing entry changes. */
 static void aside_had(const struct rec_lane *l, struct storefile_lane *e)
 {
 	if (l->unclean && !MUTANT(rec_aside_flag))
@@ -558,8 +558,8 @@ static void aside_had(const struct rec_lane *l, struct storefile_lane *e)
 		e->next_seq = l->head_seq;
 }
 
-/* What is known from now on, whatever comes of this recovery: the decision that numbers are
- * skipped is in it, for the fact that it was taken on will not be found again. */
+/* The entry holds what must stay known even if this recovery is cut short: also that numbers are
+ * skipped, for the next recovery may not find the facts again from which that was decided. */
 void rec_lane_had(const struct rec *r, unsigned lane, struct storefile_lane *e)
 {
 	const struct rec_lane *l = &r->lane[lane];
@@ -571,7 +571,7 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct storefile_lane *e)
 		aside_had(l, e);
 		return;
 	}
-	/* Nothing that is found is known to be durable yet. */
+	/* What was found in the files is not known to be durable yet. */
 	*e = (struct storefile_lane){ .lane = lane, .low_segno = 1, .low_seq = 1, .next_seq = 1,
 		.next_batch = s->next_batch };
 	if (l->had_known) {
@@ -581,12 +581,12 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct storefile_lane *e)
 		if (l->had.next_batch > e->next_batch)
 			e->next_batch = l->had.next_batch;
 	}
-	/* Retention said that it had expired, and was stopped before it was removed. */
+	/* Retention had written that the segment expired, and was stopped before it removed it. */
 	if (first && (!l->had_known || first->h.first_seq < e->low_seq)) {
 		e->low_segno = first->segno;
 		e->low_seq = first->h.first_seq;
 	}
-	for (size_t i = 0; i < s->nsegs; i++)	/* a prepared one is noted when it is looked through */
+	for (size_t i = 0; i < s->nsegs; i++)	/* seglog_prepare() notes the prepared one */
 		if (s->segs[i].state != SEG_PREPARED)
 			e->high_segno = s->segs[i].segno;
 	if (rec_gone_reason(l) == ABSENT_MISSING && !l->end_unused)
@@ -597,8 +597,8 @@ void rec_lane_had(const struct rec *r, unsigned lane, struct storefile_lane *e)
 		e->flags |= LANE_LOW;
 	if (e->next_seq < e->low_seq)
 		e->next_seq = e->low_seq;
-	/* Those that are skipped for what stands in the tail: the frame that says so may be where
-	 * nothing can be read the next time. */
+	/* Also the numbers that are skipped for the tail: the GAP frame that says so may not be
+	 * readable the next time. */
 	if (l->keep_tail && !l->has_wal && rec_tail_last(l) >= e->next_seq && !MUTANT(rec_tail_note)) {
 		e->next_seq = rec_tail_last(l) + 1;
 		if (l->segs.unreadable && !e->flags)
@@ -643,16 +643,16 @@ static int find_segs(struct rec *r, unsigned lane)
 	return 0;
 }
 
-/* Whoever goes on without the last segment gives its numbers again, or skips numbers for ever for
- * what may be there the next time.  Only a start that does not write there can leave the lane as it
- * is: repair closes every lane. */
+/* Whether a lane whose last segment cannot be read may be left as it is.  To write behind it would
+ * give its numbers again, or skip numbers for ever that may be readable the next time.  So only a
+ * start that has no worker for the lane may; repair may not, for it closes every lane. */
 static bool rec_lane_may_stay(const struct rec *r, unsigned lane)
 {
 	return r->read_only || (r->lanes_wanted && (lane >= r->lanes_wanted || MUTANT(rec_aside_worker)));
 }
 
-/* What the wal has of the lane goes behind that segment, and is nowhere else once the wal is
- * another start's. */
+/* Whether the wal has records for this lane, which must go behind the unread segment: they would be
+ * lost once the wal is used again. */
 static bool wal_wants(const struct rec *r, unsigned lane)
 {
 	const struct rec_lane *l = &r->lane[lane];
@@ -697,7 +697,7 @@ int rec_lane_find(struct rec *r, unsigned lane)
 	}
 	if (l->aside && !rec_lane_may_stay(r, lane))
 		return refuse_unread(r, lane);
-	/* Records that were durable and are not in what counts as used: then it is more. */
+	/* The used files lack numbers that were durable: then the file in doubt was used, too. */
 	if (!err && l->segs.in_doubt && l->segs.next_seq < durable_below(l) && !MUTANT(rec_again_used)) {
 		seg_lane_free(&l->segs);
 		l->all_used = true;

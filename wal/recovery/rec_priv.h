@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rec_priv.h - a recovery under way; for recover.c, rec_store.c, rec_lane.c, rec_wal.c,
+ * rec_priv.h - the state of a recovery; for recover.c, rec_store.c, rec_lane.c, rec_wal.c,
  * rec_act.c, rec_tool.c and store.c only.
  *
- *	rec_find()	the facts, the decisions, the report: writes nothing but what
+ *	rec_find()	finds the facts, decides, makes the report; writes nothing but what
  *			opening the store file does (its lock; a bad copy of its block)
- *	rec_act()	what was decided; the store is then open, every lane that is
- *			there has its segment log open and everything in it, and an
- *			attached wal is drained
+ *	rec_act()	does what was decided; the store is then open, every lane that is
+ *			there has its segment log open with all of its records in it, and
+ *			nothing is needed of an attached wal any more
  *	rec_end()	closes what is still open
  *
- * Who owns the parts after rec_act: the caller takes logs, walfile and store out of
- * struct rec (and clears them there), rec_end closes what was not taken.
+ * After rec_act the caller takes the logs, the walfile and the store file out of struct rec
+ * (and clears them there); rec_end closes what was not taken.
  */
 #ifndef RECOVERY_REC_PRIV_H
 #define RECOVERY_REC_PRIV_H
@@ -32,22 +32,24 @@ struct rec_lane {
 	struct rec_lane_facts facts;
 	struct seg_lane segs;
 	bool	 all_used;		/* as in struct seg_scan_options */
-	bool	 unclean;		/* the store was open when the lane was looked at last */
+	bool	 unclean;		/* the lane was not closed cleanly */
 	bool	 aside;			/* its last segment cannot be read now: the lane is left as it is */
-	size_t	 cut;			/* the hole from which on the wal has it; or REC_NO_CUT */
+	size_t	 cut;			/* the hole (its index) from which on the wal has the
+					 * records, or REC_NO_CUT */
 	bool	 forgotten;		/* RA_FORGOTTEN */
-	bool	 closed;		/* the store was, when it was looked at */
-	bool	 keep_tail;		/* what is behind the last frame stays and is explained */
-	uint64_t base;			/* next number of the segments, after the cut */
+	bool	 closed;		/* it was closed cleanly, and has a tail all the same */
+	bool	 keep_tail;		/* the bytes behind the last frame stay and are explained */
+	uint64_t base;			/* the next number of the segments, after the cut */
 	uint64_t head_seq, wal_next;	/* the wal has [head_seq, wal_next) */
-	bool	 had_known;		/* the lane table has it: */
+	bool	 had_known;		/* the lane table has an entry: */
 	struct storefile_lane had;
-	uint64_t gone_from, gone_to;	/* numbers that it had and neither segments nor wal have;
-					 * from > to: none */
+	uint64_t gone_from, gone_to;	/* numbers that were durable by `had`, and that neither the
+					 * segments nor the wal have; from > to: none */
 	uint32_t gone_reason;
-	bool	 end_gone;		/* and more, nobody knows how many */
-	bool	 end_unused;		/* but nothing shows that there were any */
-	uint64_t wal_longest;		/* bytes of the largest record that is only there */
+	bool	 end_gone;		/* acknowledged numbers behind the surviving segments may be
+					 * lost too, and no wal counts them */
+	bool	 end_unused;		/* end_gone, but the missing file was hardly used */
+	uint64_t wal_longest;		/* bytes of the largest record that is only in the wal */
 	struct seglog *log;		/* after rec_act */
 	uint64_t next_seq;		/* after rec_act */
 };
@@ -56,19 +58,19 @@ struct rec {
 	/* set by the caller */
 	const struct pm_ops  *pm;
 	const struct blk_ops *blk;
-	bool	 pm_custom;		/* a simulator: probe nothing */
+	bool	 pm_custom;		/* pm is a simulator: probe nothing */
 	const char *store_dir, *nvmm_path;	/* nvmm_path may be NULL */
 	bool	 read_only;
 	bool	 full;			/* read every segment, not only the last */
-	bool	 dump;			/* what may not be written is read all the same */
-	bool	 give_up;
+	bool	 dump;			/* also read what may not be written (hard links) */
+	bool	 give_up;		/* as in struct rec_facts */
 	bool	 adopt;			/* the wal of a copy becomes this store's */
-	bool	 adopted;		/* it did: it gets another id, so that the copy finds its own gone */
-	bool	 rebuild;		/* a lost store file is found again (the tool, not a start) */
+	bool	 adopted;		/* it did: it gets a new id, and so is gone for the copy */
+	bool	 rebuild;		/* make a lost store file again (the tool, not a start) */
 	bool	 want_wal;		/* a wal shall be attached at nvmm_path */
 	bool	 want_sync;		/* and be in real persistent memory */
-	unsigned lanes_wanted;		/* workers to come */
-	uint64_t record_max;		/* of their records */
+	unsigned lanes_wanted;		/* how many lanes will have a worker */
+	uint64_t record_max;		/* the largest record that those may get */
 	uint64_t segment_bytes;		/* 0: as the store says */
 	uint64_t retain_bytes;		/* of all lanes together, 0: no limit */
 	enum durability_class cls;		/* the class asked for */
@@ -80,14 +82,14 @@ struct rec {
 	struct report *rep;
 	struct storefile storefile;
 	bool	 storefile_open;
-	bool	 fresh;			/* RS_FOREIGN: that store never had a record */
-	bool	 rebuilt;		/* store.b was found again, and is to be written */
+	bool	 fresh;			/* RS_FOREIGN, but the file's store never had a record */
+	bool	 rebuilt;		/* storefile.b was made again, and is to be written */
 	bool	 class_unknown;		/* rebuilt, and no segment says whether there was a wal */
 	struct walfile *wal;		/* the attached one, for reading; NULL: none */
-	struct pm_hold *hold;		/* of the attached one */
-	struct pm_hold *target;		/* of nvmm_path, where that is another place */
+	struct pm_hold *hold;		/* the lock on the attached wal */
+	struct pm_hold *target;		/* the lock on nvmm_path, where that is another place */
 	char	 taken_by[sizeof(((struct wal_bond *)0)->path)];	/* the other store's path */
-	int	 wal_error;		/* why it cannot be read: STORE_E*, 0 */
+	int	 wal_error;		/* why the wal cannot be read: STORE_E*, -EIO, or 0 */
 	char	*nvmm_abs;		/* nvmm_path without links and relative parts, if it is there */
 	char	 wal_path[sizeof(((struct storefile_block *)0)->nvmm_path)];
 	unsigned lanes;			/* highest lane that is there, + 1 */
@@ -96,7 +98,7 @@ struct rec {
 	const char *what;
 };
 
-/* A lane's part of retain_bytes (0: no limit) where so many have a log. */
+/* Each lane's share of retain_bytes (0: no limit) among that many lanes with a log. */
 static inline uint64_t store_retain_share(uint64_t retain_bytes, unsigned logs)
 {
 	uint64_t share = retain_bytes / (logs ? logs : 1);
@@ -117,8 +119,9 @@ int  rec_store_names(struct rec *r);	/* 0, STORE_ELINKED: the file `store` has a
 int  rec_note(struct rec *r, const struct rec_finding *f);	/* 0, -ENOMEM */
 void rec_progress(struct rec *r, uint64_t done);		/* of the step under way */
 
-/* rec_store.c: no copy of the store's block is valid; there is one, but whose is it?  Both
- * set f->store.  0 or an error that is noted. */
+/* rec_store.c: rec_store_lost, where no copy of the store's block is valid, tries to make it again;
+ * rec_store_owner looks whether a valid one belongs to these segments.  Both set f->store.  0, or
+ * an error that is in the report. */
 int  rec_store_lost(struct rec *r, struct rec_facts *f);
 int  rec_store_owner(struct rec *r, struct rec_facts *f);
 
@@ -127,22 +130,22 @@ int  rec_lane_find(struct rec *r, unsigned lane);
 /* Whether the hole gets a GAP frame, and its reason. */
 bool rec_hole_is_new(const struct rec_lane *l, size_t i, uint32_t *reason);
 
-/* Numbers that clients know were behind what is left of the segments, and no wal says how
+/* Whether acknowledged numbers behind the surviving segments may be lost, and no wal says how
  * many. */
 bool rec_numbers_lost(const struct rec *r, unsigned lane);
-/* The lane is left as it is, and nobody knows how many numbers are in what cannot be read. */
+/* Whether the lane is left as it is, and how many numbers its unread segment has is not known. */
 bool rec_aside_open(const struct rec_lane *l);
-/* Why the numbers are gone that segments should have: their files are, or not. */
+/* Why the numbers gone_from..gone_to, or those in front of the wal's head, have no record. */
 uint32_t rec_gone_reason(const struct rec_lane *l);
-/* And those that are skipped because of rec_numbers_lost. */
+/* Why the numbers that are skipped because of rec_numbers_lost have no record. */
 uint32_t rec_lost_reason(const struct rec_lane *l);
-/* What the lane table says once recovery has begun. */
+/* Makes the entry that the lane table gets when recovery begins to write. */
 void rec_lane_had(const struct rec *r, unsigned lane, struct storefile_lane *e);
-/* keep_tail: the last number that what is behind the last frame may have had. */
+/* The last number that the bytes behind the last frame may have had. */
 uint64_t rec_tail_last(const struct rec_lane *l);
 
-/* rec_wal.c: the records of a lane of the wal numbered >= from, in order; damage (numbers
- * < from left out) as an item without frags.  *s is the scan, at its end afterwards. */
+/* rec_wal.c: calls cb with the records of the lane in the wal that are numbered >= from, in order;
+ * damage (numbers < from left out) is an item without frags.  *s is the scan, at its end then. */
 struct rec_item {
 	uint64_t seq, to_seq;		/* to_seq: of damage, inclusive; seq > to_seq: none lost */
 	uint64_t time_ms;
@@ -155,10 +158,10 @@ int  rec_wal_walk(struct rec *r, unsigned lane, uint64_t from, struct scan *s,
 		  int (*cb)(void *arg, const struct rec_item *x), void *arg);
 /* Appends those records to the lane's log, with GAP frames for the damage. */
 int  rec_wal_replay(struct rec *r, unsigned lane, uint64_t from);
-/* The attached wal is read, and not attached any more: it is closed, and nobody's from now
- * on (here: it is overwritten next). */
+/* Closes the attached wal, which was read and is not attached any more, and clears its bond, so
+ * that it belongs to no store (here: not needed, for it is overwritten next). */
 void rec_wal_leave(struct rec *r, bool here);
-/* A GAP frame's record; g must stay. */
+/* The seg_rec of a GAP frame; g and iov must stay until it is appended. */
 struct seg_rec rec_gap(const struct rec *r, const struct gap_data *g, struct iovec *iov);
 
 #endif

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rec_store.c - the file `store`, found again where it is lost.
+ * rec_store.c - makes the file `store` again where it is lost.
  *
- * Nothing in it is known to it alone.  Who the store is stands in the header of every
- * segment and in the superblock of its wal; how large its segments are, in their headers;
- * of which class it was, in the header of the last segment of each lane.  Only where the
- * wal is has to be said (--nvmm), and where a segment says that there was one, or says
- * nothing (an older program's), it has to be said that there is none or that it is given
- * up: what only the wal holds must not be lost without a word.
+ * Almost all that it says is elsewhere too: the store's identity in the header of every
+ * segment and in the superblock of its wal; the segments' size in their headers; the class
+ * in the header of the last segment of each lane.  Only where the wal is must be said by the
+ * user (--nvmm).  If a segment's class has a wal, or the segment does not say its class (an
+ * older program wrote it), and no wal is given, the user must give it up explicitly: what
+ * only the wal holds must not be lost without a word.
  *
- *	no valid copy, cut, empty, not there	the block is made from what is found
+ *	no valid copy; cut, empty, absent	the block is made from what is found
  *	a valid block of another store		the same, if no segment has its identity, the
  *						wal that it names is not there either, and
  *						the segments agree on another one
- *	.. whose table says that it never	either that, or somebody else's segments in
- *	had a record				a new store: asked (--adopt)
+ *	the same, but its table says that	either that, or another store's segments were
+ *	it never had a record			put into a new store: --adopt decides
  *
- * check and dump do this in memory, repair writes it; a start refuses and names repair.
+ * check and dump do this in memory, repair writes it; a start refuses and points to repair.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,14 +26,14 @@
 #include "util/mutant.h"
 
 #define REC_SEGMENT_BYTES (64ull << 20)	/* where no segment says how large they are */
-#define VOTES 16u		/* identities that are counted; more are as good as none */
+#define VOTES 16u		/* so many identities are counted; further ones are ignored */
 
 struct vote {
 	uint8_t uuid[16];
 	uint64_t n, created_ms, newest_ms, segment_bytes;
-	uint32_t cls;		/* strongest demand for a wal of the lanes' last segments */
-	bool	 unknown;	/* one of them does not say */
-	unsigned lanes;		/* those below it have been asked for theirs */
+	uint32_t cls;		/* the class in the lanes' last segments; one with a wal wins */
+	bool	 unknown;	/* a lane's last segment does not say its class */
+	unsigned lanes;		/* the class of lanes below this one was counted */
 };
 
 struct count {
@@ -41,12 +41,12 @@ struct count {
 	struct storefile *s;
 	struct vote v[VOTES];
 	unsigned n;
-	int	 other_format;	/* of a header: STORE_EVERSION, STORE_EBYTEORDER */
-	bool	 one_is_enough;	/* stop at the first segment of r->storefile's */
-	bool	 mine;
+	int	 other_format;	/* a header is of another one: STORE_EVERSION, STORE_EBYTEORDER */
+	bool	 one_is_enough;	/* stop at the first segment with the uuid in r->storefile */
+	bool	 mine;		/* there is one */
 };
 
-/* 0 and *h; else what is wrong with both copies. */
+/* 0 and *h; else what is wrong with the copies. */
 static int rec_store_read_header(struct count *c, struct blk_dir *dir, uint64_t segno, struct seg_header *h)
 {
 	static const uint64_t at[2] = { SEG_HDR_A, SEG_HDR_B };
@@ -81,7 +81,7 @@ static struct vote *vote_of(struct count *c, const uint8_t uuid[16])
 	return &c->v[c->n++];
 }
 
-/* Lane by lane, from the newest segment to the oldest. */
+/* Called lane by lane, and in a lane from the newest segment to the oldest. */
 static void vote(struct count *c, const struct seg_header *h)
 {
 	struct vote *v = vote_of(c, h->store_uuid);
@@ -154,8 +154,8 @@ static const struct vote *winner(const struct count *c)
 	return best;
 }
 
-/* The wal at the place that was given, if it is this store's: 0, 1 none, -errno.  Without
- * a segment it alone says who the store is. */
+/* Takes class and id from the wal at the place that was given, if it is this store's: 0; 1: there
+ * is none; -errno.  Where no segment has told the store's identity (!known), the wal does. */
 static int ask_wal(struct rec *r, struct storefile_block *b, bool known)
 {
 	struct walfile *w;
@@ -179,7 +179,7 @@ static int ask_wal(struct rec *r, struct storefile_block *b, bool known)
 	return err ? 1 : 0;
 }
 
-/* The block as it must have been; false: nothing says so. */
+/* Makes the block as it must have been; false: nothing tells the store's identity. */
 static bool make_block(struct rec *r, const struct count *c, struct storefile_block *b, uint64_t gen)
 {
 	const struct vote *v = winner(c);
@@ -199,7 +199,7 @@ static bool make_block(struct rec *r, const struct count *c, struct storefile_bl
 	} else if (!v) {
 		return false;
 	} else if ((v->unknown || class_has_wal(v->cls)) && !MUTANT(rebuild_asks_wal)) {
-		b->flags |= STOREFILE_WAL_ATTACHED;		/* somewhere */
+		b->flags |= STOREFILE_WAL_ATTACHED;		/* at an unknown place */
 		if (!class_has_wal(v->cls)) {
 			b->class = CLASS_NVMM;
 			r->class_unknown = true;
@@ -249,7 +249,7 @@ int rec_store_lost(struct rec *r, struct rec_facts *f)
 		f->store = RS_BUSY;
 		return 0;
 	}
-	if (err == STORE_ENODIR)		/* as it was found */
+	if (err == STORE_ENODIR)		/* it stays RS_BAD */
 		return 0;
 	if (err)
 		return rec_fail(r, err, "%s", why);
@@ -283,7 +283,7 @@ static bool has_its_wal(struct rec *r)
 	return there;
 }
 
-/* By its table, if that is true: no lane of the store ever had a number. */
+/* Whether no lane of the store ever had a record, by its table, if that is valid. */
 static bool never_had_one(const struct storefile *s)
 {
 	for (unsigned i = 0; i < LANES_MAX; i++)
@@ -297,7 +297,7 @@ int rec_store_owner(struct rec *r, struct rec_facts *f)
 	struct count c = { .r = r, .s = &r->storefile, .one_is_enough = true };
 	int err = count_all(&c);
 
-	/* What cannot be read here is told by those who read it for what it holds. */
+	/* An error here is not reported: rec_lane_find() will read the same files and report it. */
 	if (err || c.mine || !c.n || c.other_format || has_its_wal(r) || MUTANT(store_owner_check))
 		return 0;
 	f->store = RS_FOREIGN;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * rec_table.c - the two decision tables of recovery (rec_table.h), and the words for
- * what they decide.  Pure: no row looks at anything but the facts.
+ * what they decide.  The decisions depend on the facts alone.
  *
  * A row matches when each fact's bit is in its mask.  The rows are disjoint and
  * cover every combination of facts that can be (attached and wal say something only
@@ -19,7 +19,7 @@
 #define NEW	(M(RS_NONE) | M(RS_BLANK))
 #define GOOD	M(RS_GOOD)
 #define GO	(M(RT_READ) | M(RT_STORE) | M(RT_WAL_FREE))
-#define BOOT	(M(RA_VOLATILE) | M(RA_LASTING))		/* a power cut has not come to it */
+#define BOOT	(M(RA_VOLATILE) | M(RA_LASTING))		/* no restart is known */
 #define SOME	(BOOT | M(RA_FORGOTTEN))
 #define NO	M(false)
 #define YES	M(true)
@@ -133,7 +133,7 @@ const struct rec_lane_row rec_lane_rows[] = {
 	  TORN, M(RLW_AHEAD), RL_CUT | RL_EXPLAIN | RL_REPLAY | RL_RESET },
 	{ "apart", "segments that the wal counts on are missing",
 	  OK, M(RLW_APART), RL_GAP | RL_REPLAY | RL_RESET },
-	/* Only looked at, or left as they are by a start that does not write there. */
+	/* Such a lane is only looked at, or left as it is by a start that does not write there. */
 	{ "unreadable", "the last segment cannot be read now",
 	  UNREAD, M(RLW_NONE) | NONEW, 0 },
 	{ "unreadable, lost", "the last segment cannot be read now, and the wal is lost",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rec_table.h - what recovery decides, from what is found in a store.
+ * rec_table.h - what recovery decides from the facts that it finds in a store.
  *
  * Two total functions, each a table of labelled rows of which exactly one matches:
  * rec_decide() for the store as a whole (its file, the WAL that its file says is
@@ -25,7 +25,7 @@ enum rec_store {		/* STORE/store */
 	RS_VERSION,		/* a valid copy of another version */
 	RS_ORDER,		/* of another byte order */
 	RS_BUSY,		/* locked by another process */
-	RS_LOST,		/* as BAD, but repair can find it again from what else is there */
+	RS_LOST,		/* as RS_BAD, but repair can make it again (rec_store.c) */
 	RS_FOREIGN,		/* valid, but another store's: no segment has its identity */
 	RS_UNREADABLE,		/* no valid copy, and one at least cannot be read now */
 	RS_COUNT
@@ -33,8 +33,8 @@ enum rec_store {		/* STORE/store */
 enum rec_attached {		/* what the store file says */
 	RA_NO,			/* no record is anywhere but in the segments */
 	RA_VOLATILE,		/* records may be in a wal of class volatile */
-	RA_FORGOTTEN,		/* likewise, but the machine was restarted since: what is in its place
-				 * is what some file system made of it */
+	RA_FORGOTTEN,		/* likewise, but the machine was restarted since: how much of the
+				 * wal is left, and how old, is not known */
 	RA_LASTING,		/* of class nvmm or nvmm-eadr */
 	RA_COUNT
 };
@@ -44,14 +44,14 @@ enum rec_wal {			/* the attached wal: at the given path or the stored one */
 	RW_BAD,			/* something is there that was a wal and no copy is valid */
 	RW_UNREADABLE,		/* the same, and one copy at least cannot be read now */
 	RW_HEADLESS,		/* the right one, but a lane's head has no valid copy */
-	RW_TAKEN,		/* the right one, but bonded to another store: this is a copy, or that */
+	RW_TAKEN,		/* the right one, but bonded to another store: one is a copy */
 	RW_BUSY,		/* another process has it open */
 	RW_COUNT
 };
 enum rec_want {			/* what the caller wants */
 	RT_READ,		/* look only */
 	RT_STORE,		/* write, no wal (class fsync; repair) */
-	RT_WAL_FREE,		/* write, a wal at a path that has none, or one of ours */
+	RT_WAL_FREE,		/* write, a wal at a path that has none, or one of this store */
 	RT_WAL_OTHER,		/* write, a wal at a path that holds another store's wal */
 	RT_WAL_BAD,		/* write, a wal at a path that holds something else */
 	RT_WAL_TAKEN,		/* write, a wal at a path that holds the wal of a copy of this store */
@@ -90,7 +90,7 @@ enum rec_segs {
 	RSEG_NONE,		/* no segment */
 	RSEG_WHOLE,		/* frames follow each other up to the end */
 	RSEG_TORN,		/* the last batch has holes, or something that is no frame behind it */
-	RSEG_UNREAD,		/* the last segment cannot be read now: where it ends nobody knows */
+	RSEG_UNREAD,		/* the last segment cannot be read now: its end is not known */
 	RSEG_COUNT
 };
 enum rec_lane_wal {

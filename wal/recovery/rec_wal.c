@@ -3,9 +3,9 @@
  * rec_wal.c - what a lane of the wal still has, and how it gets into the segments.
  *
  * The records go in the order of their numbers, in batches of a few MiB, each
- * written and synced before the next.  Nothing is changed in the wal: it stays the
- * truth until everything is in the segments, so a crash on the way costs nothing,
- * and the next recovery goes on behind what it finds in the segments.
+ * written and synced before the next.  Nothing is changed in the wal before everything
+ * is in the segments, so a crash on the way loses nothing, and the next recovery goes
+ * on behind what it finds in the segments.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -112,7 +112,7 @@ static int replay_item(void *arg, const struct rec_item *x)
 	if (err)
 		return err;
 	if (x->time_ms)
-		p->time_ms = x->time_ms;	/* else its CLOCK was lost: the one before */
+		p->time_ms = x->time_ms;	/* 0: its CLOCK is lost, the time before is taken */
 	p->rec[p->n++] = (struct seg_rec){ .kind = FRAME_RECORD, .seq = x->seq,
 		.time_ms = p->time_ms, .len = x->len, .data_crc = x->data_crc, .niov = x->nfrags };
 	for (uint32_t i = 0; i < x->nfrags; i++) {
@@ -143,8 +143,8 @@ int rec_wal_replay(struct rec *r, unsigned lane, uint64_t from)
 	return err;
 }
 
-/* Where that cannot be written, it stays this store's: a copy that wants the place is
- * refused, and told what to do. */
+/* If the bond cannot be cleared, the wal stays this store's: another store that wants the place is
+ * refused, with a message that says what to do. */
 void rec_wal_leave(struct rec *r, bool here)
 {
 	bool bonded = r->wal->bonded && !here;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * recover.c - recovery of a store as a whole: finds the facts, asks the table
- * (rec_table.c), says in words what stops it.  The lanes are rec_lane.c's business,
- * doing what was decided is rec_act.c's.
+ * recover.c - recovery of a store as a whole: finds the facts, looks up the decision
+ * (rec_table.c), puts a refusal into words.  rec_lane.c does that for each lane;
+ * rec_act.c does what was decided.
  *
- * Which wal is the attached one.  The store file names a path and the wal's id; the
- * caller may name another path, because what was mounted at one place can be mounted
- * at another.  A wal counts as attached only if it has the store's uuid and the id:
- * a wal that an earlier attachment left behind has the uuid too.
+ * Which wal is the attached one: the store file names a path and the wal's id; the
+ * caller may name another path, because a file system can be mounted at another place.
+ * A wal counts as attached only if it has the store's uuid and that id: a wal that an
+ * earlier attachment left behind has the uuid too.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -54,8 +54,8 @@ void rec_progress(struct rec *r, uint64_t done)
 		r->progress(r->progress_arg, r->what, r->done, r->total);
 }
 
-/* One of two copies is not valid.  It costs nothing: the other counts, and a start
- * writes this one again.  TORN: a crash can leave that behind. */
+/* Notes that one of two copies is not valid.  Nothing is lost: the other one counts, and a
+ * start writes this one again.  TORN: a crash may have left it so. */
 enum copy { TORN, DAMAGED, UNREADABLE };
 
 static int bad_copy(struct rec *r, enum rec_place place, unsigned lane, uint64_t offset,
@@ -71,8 +71,8 @@ static int bad_copy(struct rec *r, enum rec_place place, unsigned lane, uint64_t
 
 /* ---- the store file ---- */
 
-/* What is written here would be written to the other name's file too; a look refuses what a
- * start refuses. */
+/* Refuses a file with a second name (a hard link): what is written here would change that file too.
+ * A check refuses it as well, as a start would. */
 static int one_name(struct rec *r, const struct blk_id *id, const char *in, const char *name)
 {
 	if (id->names < 2 || r->dump)
@@ -88,7 +88,7 @@ int rec_store_names(struct rec *r)
 	return err ? 0 : one_name(r, &id, "", "store");
 }
 
-/* The last segment of the lane: a start goes on in it, but where it leaves the lane as it is. */
+/* The same for the lane's last segment, in which a start goes on unless the lane stays as it is. */
 static int lane_names(struct rec *r, unsigned lane)
 {
 	const struct seg_lane *s = &r->lane[lane].segs;
@@ -182,7 +182,7 @@ static int find_store(struct rec *r, struct rec_facts *f)
 
 /* ---- the attached wal ---- */
 
-/* Whether that is the bond of another store than this one. */
+/* Whether the bond is with another store than this one. */
 static bool of_another(struct rec *r, const struct wal_bond *bond)
 {
 	struct wal_bond me;
@@ -195,7 +195,7 @@ static bool of_another(struct rec *r, const struct wal_bond *bond)
 	return true;
 }
 
-/* Which store has the wal there, as far as it says: r->taken_by, or "". */
+/* Sets r->taken_by to the path of the store that the wal there is bonded to, or "". */
 static void ask_owner(struct rec *r, const char *path)
 {
 	struct wal_bond bond;
@@ -209,7 +209,7 @@ static bool taken(struct rec *r, const struct walfile *w)
 	return w->bonded && of_another(r, &w->bond);
 }
 
-/* 0: it is held; 1: it is not, and *verdict says why, if that is known. */
+/* Locks the wal at path.  0: done; 1: it is not locked, *verdict says why, if known; -errno. */
 static int hold_wal(struct rec *r, const char *path, uint8_t *verdict)
 {
 	int err = r->pm->hold(r->pm->ctx, path, &r->hold);
@@ -221,7 +221,7 @@ static int hold_wal(struct rec *r, const char *path, uint8_t *verdict)
 	}
 	if (err == -ENOENT || err == -ENOTDIR)
 		return 1;
-	if (err == STORE_ELINKED && r->dump)	/* it writes nothing, and it is held */
+	if (err == STORE_ELINKED && r->dump)	/* a dump writes nothing; the lock is taken */
 		return 0;
 	if (err == STORE_ENOTFILE || err == STORE_ELINKED)
 		return rec_fail(r, err, "%s: wal or pktbufs there: %s", path, store_strerror(err));
@@ -270,8 +270,8 @@ static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 	if (!err)
 		walfile_close(w);
 	free(w);
-	/* Magics that are zero say that it was never used; this one was, or another store is
-	 * making it its own. */
+	/* Where both magics are zero, the wal was never used; but this one was, or another store is
+	 * just taking it over. */
 	if (err == -ENOENT && walfile_remains(r->pm, path, &bond) && !MUTANT(wal_remains_check)) {
 		if (!of_another(r, &bond))
 			err = STORE_EFORMAT;
@@ -279,7 +279,7 @@ static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 			*verdict = RW_TAKEN;
 	}
 	switch (err) {
-	case 0:			/* a copy's; or ours, but of an earlier attachment */
+	case 0:			/* a copy has it; or it is of an earlier attachment of ours */
 	case -ENOENT:
 	case -ENOTDIR:
 	case STORE_EMISMATCH:
@@ -298,7 +298,7 @@ static int try_wal(struct rec *r, const char *path, uint8_t *verdict)
 	return rec_fail(r, err, "%s: the wal cannot be read: %s", path, store_strerror(err));
 }
 
-/* how, where the memory can be read. */
+/* UNREADABLE where the memory cannot be read, else `how`. */
 static enum copy in_wal(struct rec *r, uint64_t off, size_t n, enum copy how)
 {
 	return walfile_fetch(r->wal, r->wal->wal.addr + off, n) ? how : UNREADABLE;
@@ -338,7 +338,7 @@ static int find_wal(struct rec *r, struct rec_facts *f)
 
 	if (f->store != RS_GOOD || !(b->flags & STOREFILE_WAL_ATTACHED))
 		return 0;
-	/* Of a block that was found again nobody knows that its wal is gone. */
+	/* Where the block was made again, the wal counts as lasting: it may hold records. */
 	f->attached = !class_forgets(b->class) || r->rebuilt ? RA_LASTING :
 		      b->boot && r->boot && b->boot != r->boot && !MUTANT(rec_boot) ? RA_FORGOTTEN : RA_VOLATILE;
 	snprintf(r->rep->nvmm_path, sizeof(r->rep->nvmm_path), "%s", b->nvmm_path);
@@ -352,7 +352,7 @@ static int find_wal(struct rec *r, struct rec_facts *f)
 
 int rec_hold_target(struct rec *r)
 {
-	/* What goes into the store file must mean the same from anywhere. */
+	/* The path in the store file must not depend on the working directory. */
 	if (!r->pm_custom && !r->nvmm_abs && (r->nvmm_abs = realpath(r->nvmm_path, NULL)))
 		r->nvmm_path = r->nvmm_abs;
 	return r->pm->hold(r->pm->ctx, r->nvmm_path, &r->target);
@@ -366,7 +366,7 @@ static int no_place(struct rec *r, int err)
 			"nothing needs them" : "");
 }
 
-/* Where a new wal shall go. */
+/* Looks at the place where a new wal shall go. */
 static int find_target(struct rec *r, struct rec_facts *f)
 {
 	static const uint8_t nobody[16];
@@ -380,10 +380,10 @@ static int find_target(struct rec *r, struct rec_facts *f)
 	if (f->want != RT_WAL_FREE || (r->wal && !strcmp(r->wal_path, r->nvmm_path)))
 		return 0;
 	if ((f->store != RS_GOOD && f->store != RS_NONE && f->store != RS_BLANK) || f->wal == RW_UNREADABLE)
-		return 0;		/* that is what stops it */
+		return 0;		/* recovery is refused for that reason */
 	if (!r->hold || !r->pm->leads(r->pm->ctx, r->hold, r->nvmm_path)) {
 		err = rec_hold_target(r);
-		/* It is the store's folder, which is still to be made (rec_act). */
+		/* The place is the store's folder, which rec_act is still to make. */
 		if (err == -ENOENT && f->store == RS_NONE)
 			return 0;
 		if (err == -EWOULDBLOCK) {
@@ -398,12 +398,12 @@ static int find_target(struct rec *r, struct rec_facts *f)
 	if (!w)
 		return -ENOMEM;
 	err = walfile_open_ro(w, r->pm_custom ? r->pm : NULL, r->nvmm_path, me);
-	copy = !err && r->storefile_open && taken(r, w);	/* nothing of it is replayed: not to be adopted */
+	copy = !err && r->storefile_open && taken(r, w);	/* not to be adopted */
 	if (!err)
 		walfile_close(w);
 	free(w);
-	/* Its superblock says nothing, but its bond whose it is.  (Of what a restart of the machine has
-	 * damaged all that is needed is known: that it was ours.) */
+	/* The superblock says nothing, but the bond says whose the wal is.  (cut: a restart of the
+	 * machine has damaged our volatile wal, and to know that it was ours is enough.) */
 	cut = f->attached == RA_FORGOTTEN && f->wal == RW_BAD && err == STORE_EFORMAT;
 	if ((err == -ENOENT || err == -EIO || cut) && walfile_remains(r->pm, r->nvmm_path, &bond) && bond.magic &&
 	    !MUTANT(target_bond_check)) {
@@ -509,7 +509,7 @@ static int recover_refuse(struct rec *r)
 	if (f->want == RT_WAL_BAD && f->wal != RW_BAD)
 		return rec_fail(r, row->error, "%s: holds something that is no wal; give another place, "
 				"or remove (device-dax: zero the start of) it", r->nvmm_path);
-	/* Nothing is lost there: it is not to be given up. */
+	/* A wal of another format is not lost: the message does not say --give-up-wal. */
 	if (r->wal_error == STORE_EVERSION || r->wal_error == STORE_EBYTEORDER)
 		return rec_fail(r, row->error, "%s: the attached wal was %s; start or repair the store "
 				"%s", wal, store_strerror(r->wal_error), r->wal_error == STORE_EVERSION ?
@@ -548,7 +548,7 @@ static int lanes_there(struct rec *r)
 	return 0;
 }
 
-/* For the progress line only: about how much there is to read. */
+/* Estimates how much there is to read, for the progress line only. */
 static void estimate(struct rec *r)
 {
 	char name[STOREFILE_LANE_NAME];
@@ -581,7 +581,7 @@ int rec_find(struct rec *r)
 	int err;
 
 	*f = (struct rec_facts){ .give_up = r->give_up };
-	/* What goes into the store file must mean the same from anywhere. */
+	/* The path in the store file must not depend on the working directory. */
 	if (r->nvmm_path && !r->pm_custom && (r->nvmm_abs = realpath(r->nvmm_path, NULL)))
 		r->nvmm_path = r->nvmm_abs;
 	if ((err = find_store(r, f)) || (err = find_wal(r, f)) || (err = find_target(r, f)))

@@ -28,7 +28,7 @@ struct rec_finding {		/* numbers without a record, or bytes that should be somet
 	uint64_t segno;			/* RP_SEGMENT */
 	uint64_t offset, bytes;		/* in the file; RP_WAL_RING: position and words */
 	const char *what;		/* a few words, static */
-	int	 err;			/* ABSENT_UNREADABLE: why not, if that is known: -errno or STORE_E* */
+	int	 err;			/* ABSENT_UNREADABLE: why, if known: -errno or STORE_E* */
 };
 struct rec_lane_report {
 	unsigned lane;
@@ -40,8 +40,8 @@ struct rec_lane_report {
 	uint64_t replay_records, replay_bytes;	/* only in the wal */
 	uint64_t tail_bytes;		/* behind the last frame: what was never acknowledged */
 	uint64_t tail_words;		/* the same in the wal */
-	uint64_t unread_segno;		/* the last one, which cannot be read now; 0: it can */
-	int	 unread_err;		/* why not */
+	uint64_t unread_segno;		/* the last segment, if it cannot be read now; else 0 */
+	int	 unread_err;		/* why it cannot */
 };
 struct report {
 	const struct rec_row *row;
@@ -58,11 +58,11 @@ struct report {
 };
 /* 0 clean, 1 work pending (nothing acknowledged is lost), 2 damage, 3 not usable. */
 int  report_verdict(const struct report *r);
-/* Whether it may have cost something acknowledged.  The loss of a volatile wal counts until
- * a start has explained it: that is what was asked for. */
+/* Whether the finding may mean that an acknowledged record is lost.  The loss of a volatile wal
+ * counts only until a start has explained it, for the user chose a class that may lose it. */
 bool rec_is_damage(const struct rec_finding *f);
-uint64_t report_damaged(const struct report *r);	/* how many findings are */
-uint64_t report_unread(const struct report *r);	/* how many of them may be whole when they can be read */
+uint64_t report_damaged(const struct report *r);	/* how many findings are damage */
+uint64_t report_unread(const struct report *r);	/* how many of them only cannot be read now */
 void report_fini(struct report *r);
 
 #endif
