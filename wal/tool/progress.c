@@ -10,7 +10,7 @@
 #include "util/std.h"
 
 #define QUIET_MS	1000u	/* shorter work shows nothing */
-#define AGAIN_MS	250u
+#define AGAIN_MS	250u	/* between two lines */
 #define MB		1000000.0
 
 void progress_init(struct progress *p, bool terminal)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rec_tool.c - recovery on the files alone: look, list what survives, repair
- * (rec_tool.h).  check and dump open everything for reading only.
+ * rec_tool.c - check, dump and repair of a store's files (rec_tool.h).  check and dump open
+ * everything for reading only.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -58,13 +58,13 @@ struct dump {
 	unsigned lane;
 	uint64_t until;			/* numbers from here on come from the wal */
 	uint64_t time_ms;
-	uint64_t told;			/* gaps up to this number were told */
-	uint8_t *buf;			/* a record of the wal, put together */
+	uint64_t told;			/* the gaps up to this number were given to the caller */
+	uint8_t *buf;			/* a record of the wal, copied together */
 	size_t	 cap;
 	const struct rec_dump *to;
 };
 
-/* The gaps of the lane in front of number `seq`, by rising number. */
+/* Gives the caller the lane's gaps in front of number `seq`, by rising number. */
 static int tell_gaps(struct dump *d, uint64_t seq)
 {
 	const struct report *rep = d->r->rep;
@@ -168,7 +168,7 @@ int store_dump(const struct rec_tool *t, struct report *rep, const struct rec_du
 		return -ENOMEM;
 	d.r->dump = true;
 	err = rec_find(d.r);
-	d.r->progress = NULL;		/* the output shows how far it is */
+	d.r->progress = NULL;		/* the dump itself shows how far it is */
 	for (; !err && d.lane < d.r->lanes; d.lane++)
 		if (d.r->lane[d.lane].there)
 			err = dump_lane(&d);

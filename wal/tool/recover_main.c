@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * recover_main.c - pasted-recover: what a crash left in a store, from the files alone
- * (pasted-recover(8)).  The work is done by rec_tool.h; here are the command line and
- * the output.
+ * recover_main.c - the program pasted-recover: shows and repairs what a crash left in a
+ * store (pasted-recover(8)).  rec_tool.c does the work; here are the command line and the
+ * output.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -50,8 +50,8 @@ static const char usage_text[] =
 	"exit: 0 clean, 1 work pending after a crash (nothing acknowledged is lost),\n"
 	"      2 damage found, 3 not a usable store (the message says why), 64 wrong usage\n";
 
-/* A message on standard error, for which nothing waits: a store that is locked meanwhile
- * would be kept from its server. */
+/* Writes a message to standard error without waiting for a reader: while the tool waited, the
+ * store would stay locked, and its server could not start. */
 __attribute__((format(printf, 1, 2)))
 static void main_tell(const char *fmt, ...)
 {
@@ -89,7 +89,7 @@ static int parse_command(struct options *o, int argc, char **argv)
 	return usage("no such command: ", argv[optind]);
 }
 
-/* 0: go on; else the exit code, negative for 0. */
+/* 0: go on; > 0: exit with this code; < 0: exit with code 0. */
 static int main_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -158,7 +158,7 @@ static int dump_json(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
 	return 0;
 }
 
-/* "# 0-17 2026-11-21T00:38:20.123Z 1150\n", that many bytes, a newline. */
+/* Writes "# 0-17 2026-11-21T00:38:20.123Z 1150\n", that many bytes, and a newline. */
 static int dump_raw(void *arg, unsigned lane, uint64_t seq, uint64_t time_ms,
 		    const uint8_t *data, uint32_t len)
 {

@@ -49,7 +49,7 @@ static const char *state_name(unsigned state, bool did)
 	return "found";
 }
 
-/* Where a finding is, as "log/000/00000001.seg offset 8192, 512 bytes". */
+/* The place of a finding, as "log/000/00000001.seg offset 8192, 512 bytes". */
 static void report_place(char *buf, size_t n, const struct rec_finding *f)
 {
 	switch (f->place) {
@@ -75,7 +75,7 @@ static void report_place(char *buf, size_t n, const struct rec_finding *f)
 	}
 }
 
-/* What it is, and why it cannot be read. */
+/* What the finding is, and why it cannot be read. */
 static void what(char *buf, size_t n, const struct rec_finding *f)
 {
 	snprintf(buf, n, "%s%s%s", f->what, f->err ? ": " : "", f->err ? store_strerror(f->err) : "");
@@ -291,7 +291,7 @@ static void json_finding(FILE *f, const struct rec_finding *g, bool did, const c
 	fputc('}', f);
 }
 
-/* gaps: numbers without a record, whatever the reason; damage: places. */
+/* "gaps": the findings of numbers without a record; "damage": those that may mean a loss. */
 static void json_findings(FILE *f, const struct report *r, bool did)
 {
 	const char *sep = "";

@@ -10,7 +10,7 @@
 
 #include "recovery/recover.h"
 
-/* did: what is described was done (repair), not what a start would do. */
+/* did: the report is of what was done (repair), else of what a start would do. */
 void report_people(FILE *f, const struct report *r, const char *store, bool did);
 void report_json(FILE *f, const struct report *r, const char *store, bool did);
 const char *report_verdict_name(int verdict);	/* "clean", "pending", "damaged", "unusable" */
