@@ -9,10 +9,10 @@
  *                    (ask or next, and end)
  *   piece, freed     thread to worker; likewise at most two, in this order
  *
- * so queues of twice the number of requests never overflow.  The request's fields
- * are handed over with the message (queue.h).  A request is free again when the
- * worker has seen `freed`, which comes after every piece of it: a piece of an
- * earlier life is never taken for one of this.
+ * So queues with room for two messages per request never overflow.  The request's fields
+ * are handed over with the message (queue.h).  A slot is free again when the worker has
+ * seen `freed`, which comes after every piece: a piece of the slot's last request is never
+ * taken for one of its next.
  */
 #include "admin/admin.h"
 
@@ -35,8 +35,8 @@
 #include "base/queue.h"
 #include "www/page.h"
 
-#define TROUBLE_MS	5000	/* what could not be read is tried again */
-#define KICK_MS		20	/* so often the checkpointer hears of requests that wait, at most */
+#define TROUBLE_MS	5000	/* between two tries to read what could not be read */
+#define KICK_MS		20	/* between two calls of kick_checkpoint, at least */
 
 /* In the low 2 bits of a queue's cell; the request's index is above. */
 enum message { ASK, NEXT, END, PIECE = 0, FREED };
@@ -47,7 +47,7 @@ struct req {
 	struct admin_req pub;	/* first: the worker's handle */
 	struct admin *s;
 	uint32_t index;
-	bool ended;		/* the worker's: deliver no more of it */
+	bool ended;		/* the worker's: admin_end was called, pieces are ignored */
 	/* Written by admin_ask. */
 	const struct endpoint *endpoint;
 	char target[ADMIN_TARGET];
@@ -59,42 +59,42 @@ struct req {
 	const char *blob;
 	size_t blob_len, blob_at;
 	struct readback read;
-	bool waiting;		/* on the list: */
+	bool waiting;		/* it is on the list `waiting` of struct admin, by: */
 	struct req *wait_next;
-	struct follower settled;	/* waits for what r->read does */
-	bool busy;		/* on the other list: */
+	struct follower settled;	/* follows the lane to read.awaits while it waits */
+	bool busy;		/* it is on the list `busy` of struct admin, by: */
 	TAILQ_ENTRY(req) busy_entry;
-	uint64_t wait_end_ms;
+	uint64_t wait_end_ms;	/* it waits for a checkpoint until then */
 };
 
 struct port {			/* of one worker */
 	struct queue in, out;
 	uint32_t *cells;	/* of both */
 	struct req *reqs;
-	uint32_t *free, nfree;	/* a stack of indices, the worker's */
-	uint32_t *stash, nstash, stash_at;	/* pieces met while looking for freed ones */
-	bool short_of;		/* the worker waits for a free one: to be woken */
+	uint32_t *free, nfree;	/* a stack of the indices of free requests, the worker's */
+	uint32_t *stash, nstash, stash_at;	/* pieces popped while looking for `freed` */
+	bool short_of;		/* the worker is to be woken when a request is freed */
 };
 
 struct admin {
 	struct admin_env env;
 	struct readback_shared shared;
-	uint64_t absent[ABSENT_REASONS];	/* where the others do not want to know */
+	uint64_t absent[ABSENT_REASONS];	/* takes the counts if env.absent is NULL */
 	unsigned per_worker;
 	struct port *ports;
-	struct req *waiting;
-	uint64_t wait_due_ms;	/* no deadline of them is before that */
-	bool settled;		/* one of them was woken.  Set by whoever settles, taken by the thread */
-	bool to_kick;		/* one has begun to wait, and the checkpointer has not heard of it */
+	struct req *waiting;	/* requests that wait for a checkpoint */
+	uint64_t wait_due_ms;	/* no wait_end_ms of them is before that */
+	bool settled;		/* the checkpointer has settled something that one waits for */
+	bool to_kick;		/* one has begun to wait, and the checkpointer was not told yet */
 	TAILQ_HEAD(, req) busy;	/* in the middle of a piece: each gets a slice in turn */
-	uint64_t kicked_ms;
+	uint64_t kicked_ms;	/* the last call of kick_checkpoint; 0: none since one waits */
 	uint64_t trouble_ms;	/* when what could not be read is tried again; 0: there is nothing */
-	int bell;		/* eventfd: there are messages, or stop */
+	int bell;		/* eventfd, written for each message and at the stop */
 	int stop;
 	pthread_t thread;
 };
 
-/* Never blocks: the counter of the eventfd saturates, and then it has rung. */
+/* Never blocks: a write fails only when the eventfd's counter is full, and then it is readable. */
 static void ring_bell(struct admin *s)
 {
 	uint64_t one = 1;
@@ -191,8 +191,8 @@ static void make_blob(struct req *r)
 	r->pub.last = r->blob_at == r->blob_len;
 }
 
-/* By the thread that settles, which must not wait: once for all that are woken until the
- * admin thread has looked.  What is settled shows in each follower before. */
+/* Called by the thread that settled, which must not wait.  The bell is rung once until the admin
+ * thread has looked; that thread sees in each follower whether it still waits. */
 static void wake_settled(struct follower *f)
 {
 	struct admin *s = f->arg;
@@ -201,7 +201,7 @@ static void wake_settled(struct follower *f)
 		ring_bell(s);
 }
 
-/* On the list of those that wait for a checkpoint, from now on or as before. */
+/* Puts r on the list of those that wait for a checkpoint, unless it is there already. */
 static void wait_for_checkpoint(struct req *r)
 {
 	struct admin *s = r->s;
@@ -217,7 +217,7 @@ static void wait_for_checkpoint(struct req *r)
 	s->to_kick = true;
 }
 
-/* False: it has been settled meanwhile. */
+/* Follows the lane to what r->read awaits.  False: that has been settled meanwhile. */
 static bool follow_settled(struct req *r)
 {
 	if (follower_waits(&r->settled))
@@ -255,7 +255,7 @@ static void deliver(struct req *r)
 	struct admin *s = r->s;
 
 	unwait(r);
-	if (r->out.failed || r->owned.failed) {	/* no memory: nothing sane can be sent */
+	if (r->out.failed || r->owned.failed) {	/* there was no memory, so the piece is not whole */
 		r->pub.truncated = r->pub.last = r->pub.close_after = true;
 		r->out.n = 0;
 	}
@@ -275,7 +275,7 @@ static enum readback_step read_step(struct req *r)
 	return step;
 }
 
-/* The next piece, or a place on a list. */
+/* Makes and delivers the next piece, or puts r on a list until it can go on. */
 static void make(struct req *r)
 {
 	if (r->source == BLOB) {
@@ -339,7 +339,7 @@ static void handle(struct port *p, uint32_t index, enum message m)
 
 /* ---- the thread: the loop ---- */
 
-/* A message of each worker in turn; true: there were some. */
+/* Handles one message of each worker.  True: there were some. */
 static bool round_of_messages(struct admin *s)
 {
 	bool any = false;
@@ -353,7 +353,7 @@ static bool round_of_messages(struct admin *s)
 	return any;
 }
 
-/* One of those that are in the middle of a piece goes on; true: there was one. */
+/* Goes on with one request that is in the middle of a piece.  True: there was one. */
 static bool slice(struct admin *s)
 {
 	struct req *r = TAILQ_FIRST(&s->busy);
@@ -365,7 +365,7 @@ static bool slice(struct admin *s)
 	return true;
 }
 
-/* Those that have waited for long enough, or for what has been settled. */
+/* Goes on with each request that has waited for long enough, or whose record has been settled. */
 static void look_again(struct admin *s)
 {
 	bool settled = __atomic_exchange_n(&s->settled, false, __ATOMIC_SEQ_CST);
@@ -384,7 +384,8 @@ static void look_again(struct admin *s)
 	}
 }
 
-/* At once for the first that waits, and not too often for those that come then. */
+/* Asks for a checkpoint: at once for the first request that waits, and for those that come while
+ * one waits every KICK_MS at most. */
 static void kick(struct admin *s)
 {
 	uint64_t now;
@@ -412,8 +413,8 @@ static void tell_trouble(struct admin *s)
 	     "look at the storage", x->lane, (unsigned long long)x->seq, store_strerror(x->err));
 }
 
-/* Tells that something cannot be read, tries it again now and then, and tells that it can, or that
- * there is another reason by now why not. */
+/* Reports a record that cannot be read, tries it again now and then, and reports when it can be
+ * read or when the reason has changed. */
 static void watch_trouble(struct admin *s)
 {
 	struct read_trouble *x = &s->shared.trouble;
@@ -426,7 +427,7 @@ static void watch_trouble(struct admin *s)
 		health_set(s->env.health, HEALTH_UNREADABLE, x->err);
 		tell_trouble(s);
 	} else if (store_read_absent(s->env.store, x->lane, x->seq, &a)) {
-		;		/* it will be asked again */
+		;		/* nobody knows now: ask again in TROUBLE_MS */
 	} else if (a.reason != ABSENT_UNREADABLE) {
 		*x = (struct read_trouble){ .now = false };
 		s->trouble_ms = 0;
@@ -441,7 +442,7 @@ static void watch_trouble(struct admin *s)
 	s->trouble_ms = now + TROUBLE_MS;
 }
 
-/* Until something is due; all else rings the bell. */
+/* How long until something is due, -1: for ever.  All other work is announced by the bell. */
 static int admin_wait_ms(const struct admin *s)
 {
 	uint64_t due = s->wait_due_ms, now, left = s->shared.trouble.now ? TROUBLE_MS : INT_MAX;
@@ -467,10 +468,10 @@ static void *admin_run(void *arg)
 
 		look_again(s);
 		kick(s);
-		/* Who has waited may be in the middle of a piece now. */
+		/* look_again() may have put a request on the list. */
 		any |= !TAILQ_EMPTY(&s->busy);
-		/* The bell is emptied before the queues are looked at again, so a
-		 * message that came in between rings it once more. */
+		/* The bell is read empty before the queues are looked at again, so a message
+		 * that is pushed after that look rings it once more. */
 		watch_trouble(s);
 		if (!any && poll(&p, 1, admin_wait_ms(s)) > 0 &&
 		    read(s->bell, &n, sizeof n) < 0)
@@ -526,7 +527,7 @@ static int start_thread(struct admin *s)
 	sigset_t all, old;
 	int e;
 
-	sigfillset(&all);	/* signals are main's */
+	sigfillset(&all);	/* the main thread takes the signals */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	e = -pthread_create(&s->thread, NULL, admin_run, s);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -584,8 +585,8 @@ void admin_stop(struct admin *s)
 
 /* ---- the worker's side ---- */
 
-/* The next piece from the queue that is still wanted; freed requests go to the
- * stack on the way. */
+/* The request of the next piece in the queue, without those that were ended.  Freed requests
+ * that come before it are put on the stack. */
 static struct req *admin_take(struct port *p)
 {
 	uint32_t m;
@@ -611,8 +612,8 @@ struct admin_req *admin_ready(struct admin *s, unsigned worker)
 	return r ? &r->pub : NULL;
 }
 
-/* No request is free: look for freed ones behind pieces that wait to be fetched.
- * A request is in the stash once at most. */
+/* Too few requests are free: looks for freed ones behind pieces that wait in the queue, which go
+ * to the stash.  A request is in the stash once at most. */
 static void look_for_free(struct port *p, uint32_t reserve)
 {
 	struct req *r;
@@ -634,13 +635,13 @@ static void unstash(struct port *p, uint32_t index)
 	p->nstash = n;
 }
 
-/* Readers may be many and slow: a range, which may be long, leaves slots for records by
- * their names, and all of them leave some for the metrics. */
+/* How many slots must stay free.  Clients that read may be many and slow: ranges, which may be
+ * long, leave slots for reads of one record, and all reads leave some for the rest. */
 static uint32_t reserve_of(const struct admin *s, const struct endpoint *e, const char *target)
 {
 	if (e->by != ENDPOINT_RECORDS)
 		return 0;
-	/* also where a worker has a few only */
+	/* A worker that has only a few slots keeps one or two free as well. */
 	if (strstr(target, "..") || strchr(target, '?'))
 		return s->per_worker / 4 > 2 ? s->per_worker / 4 : 2;
 	return s->per_worker / 16 > 1 ? s->per_worker / 16 : 1;
@@ -658,7 +659,8 @@ struct admin_req *admin_ask(struct admin *s, unsigned worker, uint32_t conn,
 	if (p->nfree <= reserve)
 		look_for_free(p, reserve);
 	if (p->nfree <= reserve) {
-		/* One that comes free from here on wakes; one that came just before does not. */
+		/* A request that is freed from here on wakes the worker; one that was freed just
+		 * before does not, so look once more. */
 		__atomic_store_n(&p->short_of, true, __ATOMIC_SEQ_CST);
 		look_for_free(p, reserve);
 	}

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * admin_reply.h - the head of an answer, as text, for the admin threads and for who answers
- * before there are any (startup.h).
+ * admin_reply.h - the head of an answer, as text, for the admin threads and for the thread
+ * that answers before they run (startup.h).
  *
- * Every answer says no-store (a store may be made anew with the same names) and
- * nosniff; what clients have sent is given back with a policy that lets a browser
- * run none of it.
+ * Every answer has the fields no-store (a new store may use the same record names again) and
+ * nosniff.  Bytes that clients have sent are given back with a policy that keeps a browser
+ * from running any of them.
  */
 #ifndef ADMIN_ADMIN_REPLY_H
 #define ADMIN_ADMIN_REPLY_H
@@ -27,8 +27,8 @@ struct admin_client {			/* how the client asked */
 struct admin_reply {
 	int	    status;
 	const char *type;
-	const char *headers;	/* more of them, each with its CRLF; NULL: none */
-	uint64_t    len;	/* of the body; ADMIN_REPLY_STREAM: not known */
+	const char *headers;	/* more header fields, each with its CRLF; NULL: none */
+	uint64_t    len;	/* of the body; ADMIN_REPLY_STREAM: not known yet */
 };
 #define ADMIN_REPLY_STREAM UINT64_MAX
 

@@ -18,7 +18,7 @@ void admin_slots_begin(struct admin_claim *g)
 	g->took = false;
 }
 
-/* From then on it may be cut off for another. */
+/* From then on the connection may be cut off for another one. */
 static uint64_t stalled_ns(const struct admin_claim *g)
 {
 	return g->since_ns + ADMIN_STALL_MS * 1000000ull;

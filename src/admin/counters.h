@@ -4,9 +4,9 @@
  * names in /-/metrics, their help and their types.
  *
  * One struct counters per worker, written by that worker only: a count is a plain
- * addition and a relaxed store, so that the admin thread, which reads them at
- * any time, never sees half a number.  Relaxed, because no count orders anything
- * else: a reader may see two of them a moment apart.
+ * addition and a relaxed store, so that the admin thread, which reads the counters at
+ * any time, never sees half a number.  Relaxed is enough because no count orders anything
+ * else: a reader may see two counters as they were at different moments.
  *
  * A counter that is not in a table here does not exist: add the row, count with
  * COUNT(), and metrics, help text and tests follow.
@@ -102,15 +102,14 @@ struct counters {
 	uint64_t latency[LATENCY_BUCKETS];
 } __attribute__((aligned(128)));	/* no line shared with another worker's */
 
-/* By the worker that owns them. */
+/* COUNT and COUNT_SET are for the worker that owns the counters, COUNT_GET for any thread. */
 #define COUNT(c, field, n) \
 	__atomic_store_n(&(c)->field, (c)->field + (uint64_t)(n), __ATOMIC_RELAXED)
 #define COUNT_SET(c, field, v) \
 	__atomic_store_n(&(c)->field, (uint64_t)(v), __ATOMIC_RELAXED)
-/* By anybody. */
 #define COUNT_GET(c, field) __atomic_load_n(&(c)->field, __ATOMIC_RELAXED)
 
-/* The product's hot replies are 200: that test comes first. */
+/* Most replies are 200, so that test comes first. */
 static inline void count_status(struct counters *c, int status)
 {
 	unsigned i;
@@ -147,8 +146,8 @@ static inline uint64_t latency_above(unsigned i)
 	return i < 4 ? i + 1u : (uint64_t)(5 + i % 4) << (i / 4 - 1);
 }
 
-/* n requests took us each: one clock read serves all that were acknowledged
- * together. */
+/* Counts n requests that took `us` microseconds each: those that were acknowledged together
+ * share one reading of the clock. */
 static inline void count_latency(struct counters *c, uint64_t us, uint64_t n)
 {
 	unsigned i = latency_bucket(us);
@@ -157,7 +156,7 @@ static inline void count_latency(struct counters *c, uint64_t us, uint64_t n)
 	COUNT(c, latency_sum_us, us * n);
 }
 
-/* Once a batch: the ring's own counters, so that no other thread touches the ring. */
+/* Copies the ring's own counters, once a batch, so that no other thread has to touch the ring. */
 static inline void count_ring(struct counters *c, const struct ring_stats *s)
 {
 	COUNT_SET(c, ring_syscalls, s->syscalls);

@@ -8,7 +8,7 @@
 #include "admin/health.h"
 #include "base/must.h"
 
-/* Who answers at once is known here; the makers of pages are admin.c's. */
+/* Functions that answer at once are in this table; those that make pages are in admin.c's. */
 #define ROW_AT_ONCE(make)	make
 #define ROW_PAGES(make)		NULL
 #define ROW_RECORDS(make)	NULL
@@ -29,8 +29,8 @@ static bool endpoint_fits(const struct endpoint *e, const char *path, size_t n)
 	       (n == e->path_len || (e->under && path[e->path_len] == '/'));
 }
 
-/* Of a target that is longer than what is kept of it, no more than the beginning is known: that is
- * no path of ours but one that others are under. */
+/* Of a long target only the first HTTP_TARGET_KEEP bytes are kept.  No row with a path of its own
+ * is so long, so a cut target can fit only a row that is also for what is under its path. */
 const struct endpoint *endpoint_find(const struct http_req *q)
 {
 	size_t n = q->target_len < HTTP_TARGET_KEEP ? q->target_len : HTTP_TARGET_KEEP;

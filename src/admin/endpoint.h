@@ -3,9 +3,10 @@
  * endpoint.h - the one table of what is answered where: which methods a path takes, who answers,
  * and with what.
  *
- * The workers (conn_fsm.c), the admin threads (admin.c) and the door (startup.c) look requests
- * up here; 404, 405 and Allow follow from the row.  A POST, PUT, PATCH or DELETE that is not under
- * /-/ is not looked up, for it is the hot path: it is recorded, as the row OTHERS says.
+ * The workers (conn_fsm.c), the admin threads (admin.c) and the start-up thread (startup.c) look
+ * requests up here; 404, 405 and Allow follow from the row.  A POST, PUT, PATCH or DELETE that is
+ * not under /-/ is not looked up, because that is the hot path: it is recorded, as the row OTHERS
+ * says.
  */
 #ifndef ADMIN_ENDPOINT_H
 #define ADMIN_ENDPOINT_H
@@ -18,19 +19,20 @@
 struct health;
 
 enum endpoint_by {
-	ENDPOINT_AT_ONCE,	/* by the worker itself, and by the door before the server is ready */
-	ENDPOINT_PAGES,		/* by a admin thread that never waits */
+	ENDPOINT_AT_ONCE,	/* by the worker itself; before there are workers, by startup.c */
+	ENDPOINT_PAGES,		/* by the admin thread that never waits for the disk */
 	ENDPOINT_RECORDS,	/* by the admin thread that reads the log, and may wait for the disk */
-	ENDPOINT_NOWHERE,	/* 404, by the thread of the pages */
-	ENDPOINT_OTHERS,	/* recorded where the method is one of those; else 404, by the worker */
+	ENDPOINT_NOWHERE,	/* 404, by the admin thread that makes the pages */
+	ENDPOINT_OTHERS,	/* recorded if the method changes state; else 404, by the worker */
 };
 
-/* The sets of methods that there are.  OPTIONS is in each, and the worker answers it. */
+/* The sets of methods.  OPTIONS is in each; the worker answers it. */
 #define ENDPOINT_READ	(1u << HTTP_GET | 1u << HTTP_HEAD_METHOD | 1u << HTTP_OPTIONS)
 #define ENDPOINT_ALL	(ENDPOINT_READ | 1u << HTTP_POST | 1u << HTTP_PUT | 1u << HTTP_PATCH | \
 			 1u << HTTP_DELETE)
 
-/* What is said with 404 of a path that nobody answers, and with 405 of a method that a row does not take. */
+/* The reasons sent with 404 for a path that is no endpoint, and with 405 for a method that the row
+ * does not take. */
 #define ENDPOINT_404	"nothing here; records are read at /-/records/"
 #define ENDPOINT_405	"what is under /-/ is the server's own"
 
@@ -43,13 +45,13 @@ enum endpoint_by {
 /*
  * X(name, path, under, methods, by, type, fields, make)
  *
- * under: the row is also for what follows behind path and a slash.  A query is no part of a path.
- * methods: one of the sets above.  by: enum endpoint_by.  type: the Content-Type of a page.  fields:
- * more fields of its head, each with its CRLF.  make: what makes the body: by AT_ONCE it is an
- * endpoint_at_once, by PAGES a admin_page, which admin.h declares.
+ * under: the row is also for all paths that begin with path and a slash.  A query is no part of a
+ * path.  methods: one of the sets above.  by: enum endpoint_by.  type: the Content-Type of a page.
+ * fields: more fields of its head, each with its CRLF.  make: the function that makes the body, an
+ * endpoint_at_once for AT_ONCE and an admin_page, which admin.h declares, for PAGES.
  *
- * The first row that fits a path is the one that counts, and the last one fits all.  There are no
- * rights yet: whoever can reach a path may ask for it.  They would be a column here.
+ * The first row that fits a path counts, and the last row fits all.  There are no access rights
+ * yet: whoever can reach a path may ask for it.  Rights would be a column here.
  */
 #define ENDPOINT_TABLE(X) \
 	X(LIVEZ, "/-/livez", false, READ, AT_ONCE, NULL, NULL, health_alive) \
@@ -70,7 +72,8 @@ enum endpoint_id {
 	ENDPOINT_IDS
 };
 
-/* Writes the text/plain body to buf, at most n bytes with a NUL; *len: without it.  The status. */
+/* Writes the text/plain body to buf, n bytes at most with its NUL, and its length without the NUL
+ * to *len.  Returns the status. */
 typedef int endpoint_at_once(const struct health *h, char *buf, size_t n, size_t *len);
 
 struct endpoint {

@@ -2,8 +2,8 @@
 /*
  * health.c - see health.h.
  *
- * The errno is stored before the bit (release) and read after it (acquire): who
- * sees the condition sees why.
+ * The errno is stored before the bit (release) and read after it (acquire): a thread that
+ * sees the condition also sees why it is set.
  */
 #include "admin/health.h"
 
@@ -26,7 +26,7 @@ void health_set(struct health *h, enum health_condition c, int err)
 {
 	int32_t none = 0;
 
-	/* The first reason stands: later failures follow from it. */
+	/* The first reason is kept: later failures follow from it. */
 	__atomic_compare_exchange_n(&h->err[c], &none, err, false,
 				    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	__atomic_or_fetch(&h->set, 1u << c, __ATOMIC_RELEASE);
@@ -43,7 +43,7 @@ void health_clear(struct health *h, enum health_condition c)
 	__atomic_store_n(&h->err[c], 0, __ATOMIC_RELAXED);
 }
 
-/* Two numbers that may be a moment apart: only shown. */
+/* A reader may see one number new and the other old; that is good enough, they are only shown. */
 void health_progress(struct health *h, uint64_t done, uint64_t total)
 {
 	__atomic_store_n(&h->done, done, __ATOMIC_RELAXED);
@@ -77,7 +77,7 @@ const char *health_word(const struct health *h)
 	return set & ~HEALTH_NOTES ? "stuck" : "ready";
 }
 
-/* Appends at *at, which never passes n - 1. */
+/* Appends to buf at *at and moves *at, which stays below n. */
 static void health_add(char *buf, size_t n, size_t *at, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 

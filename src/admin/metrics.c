@@ -186,7 +186,7 @@ static void worker_rows(struct text *t, const struct admin_env *env)
 			       w, status_name[s], COUNT_GET(env->counters[w], status[s]));
 }
 
-/* A bucket per power of two: enough for a graph, a quarter of the series. */
+/* One bucket per power of two is enough for a graph, and a quarter of the time series. */
 static void histogram(struct text *t, const struct admin_env *env)
 {
 	uint64_t bucket[LATENCY_BUCKETS], n = 0, sum = 0;

@@ -20,7 +20,7 @@ void parting_note(struct parting *p, struct store *w)
 	}
 }
 
-/* The last number of the lane that another start would find. */
+/* The last sequence number of the lane that the next start will find. */
 static uint64_t found(const struct report *r, unsigned lane)
 {
 	return lane < r->lanes && r->lane[lane].row ? r->lane[lane].next_seq - 1 : 0;

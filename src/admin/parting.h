@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * parting.h - a store that could not be closed in order: what is said of it.
+ * parting.h - the message about a store that could not be closed in order.
  *
- * Whether what was acknowledged is still there is not known to who has just failed: it is
- * found out by looking at the files, as the next start will, and said as it is.
+ * A store whose last write failed does not know whether all acknowledged records are still
+ * there.  So the files are looked at, as the next start will do, and the message says what
+ * was found.
  */
 #ifndef ADMIN_PARTING_H
 #define ADMIN_PARTING_H
@@ -14,15 +15,15 @@
 
 #include "store/store.h"
 
-struct parting {		/* up to where each lane has acknowledged */
+struct parting {		/* the last acknowledged sequence number of each lane */
 	unsigned lanes;
 	uint64_t durable[LANES_MAX];
 };
 
-/* While the store is still open. */
+/* To be called while the store is still open. */
 void parting_note(struct parting *p, struct store *w);
-/* After it was closed with err: a sentence about what is there now.  moved: its path leads
- * elsewhere, so that nothing can be said. */
+/* After store_close() has failed: writes a sentence about what is there now to words.  moved: the
+ * path leads elsewhere, so that nothing can be said. */
 void parting_words(const struct parting *p, const char *store, const char *nvmm, bool moved,
 		   char *words, size_t n);
 

@@ -13,8 +13,8 @@
 
 /* ---- names ---- */
 
-/* A decimal number without leading zeros; *p moves behind it.  One above max is max: there
- * is no such record or lane, which is another answer than that it is no name. */
+/* Reads a decimal number without leading zeros and moves *p behind it.  A number above max is
+ * taken for max, which no record or lane has: the answer is 404 then, while -EINVAL means 400. */
 static int readback_number(const char **p, uint64_t max, uint64_t *v)
 {
 	const char *s = *p;
@@ -93,7 +93,7 @@ static void error(struct readback *r, struct text *t, int status, const char *wh
 	admin_reply_error(t, status, why, NULL, &r->ask, &r->close_after);
 }
 
-/* A header of ours with a value of the client's: only if it is safe to send. */
+/* Adds a header field with a value that a client has sent, if that value is safe to send. */
 static bool add_value(struct text *t, const char *name, const char *p, size_t n)
 {
 	if (!n || n > 2048)
@@ -123,7 +123,7 @@ static void one_head(struct readback *r, struct text *t, const struct record_vie
 	text_f(&h, "Pasted-Record: %u-%" PRIu64 "\r\n", r->rec.lane, r->rec.seq);
 	json_time(buf, r->rec.time_ms);
 	text_f(&h, "Pasted-Time: %s\r\n", buf);
-	/* Given whole, whatever the client has or wants of it: no validator is sent. */
+	/* A record is always given whole, and no validator is sent. */
 	text_str(&h, "Accept-Ranges: none\r\n");
 	add_value(&h, "Pasted-Method", v->method, v->method_len);
 	add_value(&h, "Pasted-Target", v->target, v->target_len);
@@ -137,7 +137,7 @@ static void one_head(struct readback *r, struct text *t, const struct record_vie
 
 /* ---- what cannot be given ---- */
 
-/* Relaxed: one thread counts, and they order nothing. */
+/* Relaxed is enough: only one thread counts, and the counts order nothing else. */
 static void count_absent(struct readback_shared *s, enum absent_reason reason)
 {
 	__atomic_store_n(&s->absent[reason], s->absent[reason] + 1, __ATOMIC_RELAXED);
@@ -153,7 +153,7 @@ static void trouble(struct readback *r, uint64_t seq, int err)
 	s->trouble = (struct read_trouble){ true, r->name.lane, seq, err };
 }
 
-/* Why there is no record of this number, in the words of the tools. */
+/* Finds out why there is no record of this number; pasted-recover gives the same reasons. */
 static void readback_absent(struct readback *r, uint64_t seq, struct absence *a)
 {
 	int err = store_read_absent(r->shared->store, r->name.lane, seq, a);
@@ -166,8 +166,9 @@ static void readback_absent(struct readback *r, uint64_t seq, struct absence *a)
 		count_absent(r->shared, a->reason);
 }
 
-/* Three answers: there never was one, it is lost, it cannot be read now.  A number that was
- * skipped because nobody knew whether it had been given may be one that a client was told. */
+/* The status says: there never was a record (404), it has expired (410), it is lost (500), it
+ * cannot be read now (503).  A sequence number that a recovery skipped counts as lost, because a
+ * client may have been told that number. */
 static int absent_status(enum absent_reason reason)
 {
 	switch (reason) {
@@ -199,7 +200,7 @@ static int one_absent(struct readback *r, const char **why)
 	int status;
 
 	readback_absent(r, r->name.from, &a);
-	if (a.reason == ABSENT_NOT && r->again != r->name.from) {	/* by now: look once more */
+	if (a.reason == ABSENT_NOT && r->again != r->name.from) {	/* it is there now */
 		r->again = r->name.from;
 		readback_let_go(r);
 		return -EAGAIN;
@@ -225,7 +226,7 @@ static int one_absent(struct readback *r, const char **why)
 	return status;
 }
 
-/* Why there is no such record, or 0: it should be there. */
+/* The status if the lane's bounds say that there is no such record, or 0: it should be there. */
 static int one_status(struct readback *r, const char **why)
 {
 	uint64_t oldest, newest;
@@ -243,7 +244,7 @@ static int one_status(struct readback *r, const char **why)
 	return r->name.from < oldest ? one_absent(r, why) : 0;
 }
 
-/* Finds the record: 0, or the status that says why not, or -EAGAIN. */
+/* Finds the record.  0, the status that says why it cannot be given, or -EAGAIN: call again. */
 static int one_find(struct readback *r, const char **why)
 {
 	int e, status = one_status(r, why);
@@ -260,7 +261,7 @@ static int one_find(struct readback *r, const char **why)
 	return one_absent(r, why);
 }
 
-/* The next of its body, first from memory; false: it could not be read. */
+/* Appends the next n bytes of the body, first those in memory.  False: they could not be read. */
 static bool one_body(struct readback *r, struct text *t, size_t n)
 {
 	size_t k = n < r->body_have ? n : (size_t)r->body_have;
@@ -313,7 +314,7 @@ static enum readback_step one(struct readback *r, struct text *t, size_t room)
 
 /* ---- ranges ---- */
 
-/* Which records: 0, or the status that says why none. */
+/* Sets r->next and r->last.  0, or the status that says why no record can be given. */
 static int range_bounds(struct readback *r, const char **why)
 {
 	uint64_t oldest, newest, n = r->name.from;
@@ -344,8 +345,8 @@ static void readback_gap(struct text *t, const struct readback *r, uint64_t to, 
 		t->n += json_gap(t->p + t->n, GAP_ROOM, r->name.lane, r->next, to, reason);
 }
 
-/* A line for the numbers from r->next to `to` of which one reason is true.  What is there
- * after all is looked for once more. */
+/* Writes a line for the numbers from r->next on, `to` at most, that are absent for one reason.  If
+ * the record r->next is there after all, it is looked for once more instead. */
 static void range_gap(struct readback *r, struct text *t, uint64_t to)
 {
 	struct absence a;
@@ -362,12 +363,12 @@ static void range_gap(struct readback *r, struct text *t, uint64_t to)
 		to = a.to < r->next ? r->next : a.to;
 	readback_gap(t, r, to, absent_name(a.reason));
 	r->next = to + 1;
-	if (r->got < 0)			/* the cursor does not come past it */
+	if (r->got < 0)			/* the cursor cannot pass what it could not read */
 		readback_let_go(r);
 }
 
-/* Goes to the next record, or writes a line for what is missing before it.  1: there it is;
- * 0: look again; -EAGAIN. */
+/* Goes to the next record, or writes a line for what is missing before it.  1: r->rec is the
+ * record; 0: call again; -EAGAIN: call again when others had their turn. */
 static int range_next(struct readback *r, struct text *t)
 {
 	uint64_t to = r->last;
@@ -381,7 +382,7 @@ static int range_next(struct readback *r, struct text *t)
 		return -EAGAIN;
 	if (r->got == 1 && r->rec.seq <= r->next) {
 		r->next = r->rec.seq + 1;
-		r->got = STORE_READ_AGAIN;	/* the next time */
+		r->got = STORE_READ_AGAIN;	/* the next call moves the cursor */
 		return 1;
 	}
 	if (r->got == 1 && r->rec.seq <= to)
@@ -390,8 +391,8 @@ static int range_next(struct readback *r, struct text *t)
 	return 0;
 }
 
-/* The next of a record's line; in_record says whether it goes on.  false: it could not be
- * read. */
+/* Writes the next part of a record's line and clears in_record at its end.  False: the record
+ * could not be read. */
 static bool range_record(struct readback *r, struct text *t, size_t room)
 {
 	size_t n = room - t->n, k, want;
@@ -418,7 +419,7 @@ static bool range_record(struct readback *r, struct text *t, size_t room)
 	return true;
 }
 
-/* Lines, until there is no room for any. */
+/* Writes lines until there is no room for another one. */
 static enum readback_step range_lines(struct readback *r, struct text *t, size_t room)
 {
 	int e;
@@ -475,7 +476,7 @@ static enum readback_step range(struct readback *r, struct text *t, size_t room)
 	}
 	chunk = t->n;
 	if (r->framing == ADMIN_REPLY_CHUNKS)
-		text_add(t, "........", CHUNK_HEAD);	/* its size: below */
+		text_add(t, "........", CHUNK_HEAD);	/* chunk_size() overwrites it below */
 	start = t->n;
 	step = range_lines(r, t, room - CHUNK_END);
 	if (t->failed)
@@ -551,8 +552,8 @@ void readback_open(struct readback *r, struct readback_shared *shared,
 	r->ask = *ask;
 }
 
-/* The newest record asked for is durable but not in a segment yet.  A range is
- * fixed before it waits: under load there is always a newer record. */
+/* True: the newest record asked for is durable but not in a segment yet.  The end of a range is
+ * fixed before it waits, because under load there is always a newer record. */
 static bool must_wait(struct readback *r)
 {
 	if (r->begun || r->name.kind < READ_ONE)

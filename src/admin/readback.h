@@ -10,21 +10,25 @@
  *   /-/records/<lane>?tail=<n>     the newest n
  *
  * Numbers are decimal without leading zeros; anything else is 400.  Lanes above
- * LANES_MAX, and sequences and counts above 2^63, are taken as these: none has a record.
+ * LANES_MAX, and sequences and counts above 2^63, are taken for LANES_MAX and 2^63, which have
+ * no record.
  *
- * One record: 200; 404 it never was (or is not acknowledged yet, or a crash took it before
- * that); 410 it was and has expired; 500 it is damaged, or the file that it was in is
- * missing, or the number was skipped because nobody knew whether it had been given; 503 it
- * cannot be read now, or it is acknowledged and no checkpoint has moved it in time (try again).
+ * The reply to a request for one record:
+ *   200  the record
+ *   404  it never was, or is not acknowledged yet, or a crash took it before that
+ *   410  it was there and has expired
+ *   500  it is damaged, or its file is missing, or a recovery skipped its number because
+ *        nobody knew whether a client had been told it
+ *   503  it cannot be read now, or no checkpoint has moved it to a segment in time (try again)
  *
- * A range covers what is durable when it is asked for.  Records in it that cannot
- * be given are lines with "gap" and a reason, never silence: the words that
- * pasted-recover has for it too (absent.h).  A range that begins after the newest record is empty.
+ * A range covers the records that are durable when it is asked for.  Records in it that cannot
+ * be given show as lines with "gap" and a reason, in the words that pasted-recover has for
+ * it too (absent.h).  A range that begins after the newest record is empty.
  *
- * A record is checked as a whole before its first byte is given, a slice at a time when it
- * is large, so that one reader does not hold up the others; then its pieces are read
- * where they lie, and summed up once more.  A reader costs a window and a piece, whatever
- * it reads, and holds the segment file that it reads from.
+ * The checksum of a whole record is checked before its first byte is given; this is done in
+ * slices if the record is large, so that one reader does not hold up the others.  Then its pieces
+ * are read from the segment, and the checksum is computed once more.  A reader costs a window
+ * and a piece, whatever it reads, and holds open the segment file that it reads from.
  */
 #ifndef ADMIN_READBACK_H
 #define ADMIN_READBACK_H
@@ -40,47 +44,47 @@ struct read_name {
 	unsigned lane;
 	uint64_t from, to;	/* READ_TAIL: from is the count; open range: to is UINT64_MAX */
 };
-/* rest: what follows "/-/records" in the target, query included.  0 or -EINVAL. */
+/* rest: the target from behind "/-/records" on, with its query.  0 or -EINVAL. */
 int read_name_parse(struct read_name *n, const char *rest);
 
-struct read_trouble {		/* the first number that the device did not give */
-	bool	 now;		/* who looks after it clears this */
+struct read_trouble {		/* the first record that the device could not read */
+	bool	 now;		/* there is one; cleared by the admin thread that tries it again */
 	unsigned lane;
 	uint64_t seq;
 	int	 err;
 };
 
-struct readback_shared {	/* one for all, used by one thread */
+struct readback_shared {	/* shared by all struct readback of one thread */
 	struct store *store;
 	enum durability_class class;
-	uint64_t *absent;	/* [ABSENT_REASONS]: how often something could not be given, and why;
-				 * others read them */
+	uint64_t *absent;	/* [ABSENT_REASONS]: how often a record could not be given, by
+				 * reason; other threads read these counts */
 	struct read_trouble trouble;
-	uint8_t	 part[48u << 10];	/* of a body, on its way into JSON */
+	uint8_t	 part[48u << 10];	/* a part of a body that is to be written as JSON */
 };
 
 struct readback {
 	struct readback_shared *shared;
 	struct admin_client ask;
 	struct read_name name;
-	bool	 begun;		/* the head is out */
+	bool	 begun;		/* the head has been written */
 	enum admin_reply_framing framing;
 	struct store_cursor *cursor;
 	struct store_record rec;	/* its data: valid until the cursor moves on */
-	int	 got;		/* a range: what the cursor said last */
-	uint64_t again;		/* this number was looked for twice */
-	char	 words[160];	/* for an answer */
-	bool	 fixed;		/* the range is: records that come later are not in it */
-	int	 refused;	/* its status if it is none, with: */
+	int	 got;		/* a range: the last result of store_read_find() */
+	uint64_t again;		/* the number that has been looked for twice */
+	char	 words[160];	/* the text of an error */
+	bool	 fixed;		/* the range's end is: records that come later are not in it */
+	int	 refused;	/* the status if the range is refused, 0 if not; with: */
 	const char *why;
-	uint64_t next, last;	/* sequences of the range still to come */
-	uint64_t awaits;	/* READBACK_WAIT: a checkpoint has to come so far (FOLLOW_SETTLED) */
-	const uint8_t *body;	/* one record: what is still to come of its body, */
-	uint64_t body_have;	/* so much of it at body, */
-	uint64_t body_rest;	/* so much behind that, by store_read_more */
+	uint64_t next, last;	/* the sequence numbers of the range still to come */
+	uint64_t awaits;	/* READBACK_WAIT: the number that has to be settled first */
+	const uint8_t *body;	/* one record: the part of its body that is in memory, */
+	uint64_t body_have;	/* the bytes of that part still to come, */
+	uint64_t body_rest;	/* and the bytes behind it, for store_read_more() */
 	bool	 in_record;	/* json has not written all of rec */
 	struct json_record json;
-	/* The answer, for who sends it. */
+	/* Of the answer, for the admin thread: */
 	int	 status;
 	bool	 close_after, truncated;
 };
@@ -89,11 +93,11 @@ enum readback_step { READBACK_MORE, READBACK_LAST, READBACK_WAIT, READBACK_AGAIN
 
 void readback_open(struct readback *r, struct readback_shared *shared,
 		   const struct read_name *name, const struct admin_client *ask);
-/* Appends the next piece, at most `room` bytes (>= 16384), to the empty t.
- * Nothing was written, READBACK_WAIT: a checkpoint must come first, see awaits; READBACK_AGAIN: it was
- * busy for long enough, and is to be called again when others had their turn. */
+/* Appends the next piece, at most `room` bytes (>= 16384), to the empty t.  Nothing is written
+ * with READBACK_WAIT, when a checkpoint must come first (see awaits), and READBACK_AGAIN, when
+ * this has taken its slice of time and is to be called again after others had theirs. */
 enum readback_step readback_step(struct readback *r, struct text *t, size_t room);
-/* Instead of waiting any longer: the whole answer, 503. */
+/* Writes the whole answer, 503, instead of waiting any longer. */
 void readback_give_up(struct readback *r, struct text *t);
 void readback_close(struct readback *r);
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * startup.c - the door until the workers take over (startup.h).
+ * startup.c - answers clients until the workers take over (startup.h).
  *
- * A client is served in three steps, in each of which it may stop for as long as its deadline
- * lets it, beside all others:
+ * Each client is served in three steps; one that pauses, until its deadline, holds up no other:
  *
- *	its head is read	the answer is known then, whatever body follows
- *	the answer is sent	and our side is shut down
- *	what still comes is thrown away, until it closes: a close before that would be a reset,
- *				which may take the answer from it
+ *	read the head		the answer is known then, whatever body follows
+ *	send the answer		and shut down our side of the connection
+ *	throw away the rest	until the client closes; if we closed first, TCP would reset the
+ *				connection, and the client might lose the answer
  */
 #include "admin/startup.h"
 
@@ -33,13 +32,13 @@
 
 #define EVENTS		64
 #define READ_BYTES	(16u << 10)
-#define ANSWER_MS	10000u		/* for the answer to leave */
-#define QUIET_MS	5000u		/* after it, without a byte */
-#define LINGER_MS	60000u		/* after it, in all */
-#define FULL_MS		50u		/* no descriptor for a new one, and none to take: look again */
+#define ANSWER_MS	10000u		/* the client has so long to take the answer */
+#define QUIET_MS	5000u		/* after the answer, without a byte from the client */
+#define LINGER_MS	60000u		/* after the answer, in all */
+#define FULL_MS		50u		/* pause without descriptors and without a client to drop */
 
 struct client {
-	TAILQ_ENTRY(client) entry;	/* the oldest first */
+	TAILQ_ENTRY(client) entry;	/* in struct startup's list, the oldest first */
 	int fd;
 	bool answered, sent;
 	struct http http;
@@ -51,10 +50,10 @@ struct client {
 struct startup {
 	pthread_t thread;
 	struct startup_env env;
-	int	 epoll, bell;		/* the bell: stop has changed */
+	int	 epoll, bell;		/* bell: an eventfd, written when stop changes */
 	atomic_int stop;		/* 1: accept no more; 2: end */
-	bool	 deaf;			/* the listeners are left */
-	sem_t	 left;
+	bool	 deaf;			/* it does not accept any more */
+	sem_t	 left;			/* posted when deaf is set */
 	TAILQ_HEAD(, client) clients;
 	unsigned n;
 	uint8_t	 buf[READ_BYTES];
@@ -64,7 +63,7 @@ static void drop(struct startup *w, struct client *c)
 {
 	TAILQ_REMOVE(&w->clients, c, entry);
 	w->n--;
-	close(c->fd);			/* leaves the epoll too */
+	close(c->fd);			/* this takes it out of the epoll too */
 	text_free(&c->out);
 	free(c);
 }
@@ -96,14 +95,14 @@ static void startup_answer_at_once(const struct startup *w, struct client *c, co
 	int status = e->at_once(w->env.health, text, sizeof(text), &len);
 
 	if (e->id == ENDPOINT_ID_READYZ && status == 200 && !w->deaf) {
-		/* The last reason has just gone; the workers are not there yet. */
+		/* The last condition was cleared just now, but the workers do not accept yet. */
 		status = 503;
 		len = (size_t)snprintf(text, sizeof(text), "starting\n");
 	}
 	answer_text(c, k, status, text, len);
 }
 
-/* The head is read, or is none. */
+/* Makes the answer when the head has been read, or was refused. */
 static void startup_answer(const struct startup *w, struct client *c)
 {
 	const struct http_req *q = &c->http.req;
@@ -131,7 +130,7 @@ static void startup_answer(const struct startup *w, struct client *c)
 	}
 }
 
-/* ---- a client's steps; false: it is over ---- */
+/* ---- a client's steps; each returns false when the client is to be dropped ---- */
 
 static bool send_some(struct startup *w, struct client *c, uint64_t now)
 {
@@ -168,7 +167,7 @@ static bool startup_parse(struct startup *w, struct client *c, size_t n, uint64_
 
 	switch (http_step(&c->http, w->buf, n, &used, &sp)) {
 	case HTTP_MORE:
-	case HTTP_HEAD:			/* it has eaten all n */
+	case HTTP_HEAD:			/* the parser has used all n bytes */
 		return true;
 	default:
 		return reply(w, c, now);
@@ -181,7 +180,7 @@ static bool startup_read_some(struct startup *w, struct client *c, uint64_t now)
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
-	if (n == 0)			/* nothing of it is unread: no reset */
+	if (n == 0)			/* nothing is left unread, so a close is no reset */
 		return c->answered && !c->sent && startup_watch(w, c->fd, EPOLLOUT, c, EPOLL_CTL_MOD);
 	if (!c->answered)
 		return startup_parse(w, c, (size_t)n, now);
@@ -217,8 +216,8 @@ static bool startup_add(struct startup *w, int fd, uint64_t now)
 	return true;
 }
 
-/* Without a descriptor nobody can see whether there is one to be accepted: who makes room does so
- * for one, and who else is there is an event again. */
+/* Without a free descriptor accept4() fails even if nobody waits.  So one client is dropped for one
+ * that may wait, and no more in this turn; if others wait, epoll says so again. */
 static void startup_accept_some(struct startup *w, int listener, uint64_t now)
 {
 	const struct timespec pause = { .tv_nsec = FULL_MS * 1000000l };
@@ -241,12 +240,12 @@ static void startup_accept_some(struct startup *w, int listener, uint64_t now)
 		if (w->n)
 			drop(w, TAILQ_FIRST(&w->clients));
 		else
-			nanosleep(&pause, NULL);	/* there is nobody who would wait for it */
+			nanosleep(&pause, NULL);	/* this holds up no client: there is none */
 		made_room = true;
 	}
 }
 
-/* The listeners of all workers; a shared one is there more than once, and EEXIST. */
+/* Adds or removes all listeners.  A shared one is in the table more than once: EEXIST, ENOENT. */
 static int watch_listeners(struct startup *w, int op)
 {
 	const struct listeners *ls = w->env.listeners;
@@ -272,7 +271,7 @@ static void startup_let_go(struct startup *w)
 	sem_post(&w->left);
 }
 
-/* Those whose time is over; how long until the next one's is, -1: for ever. */
+/* Ends the clients whose deadline has passed.  Returns the ms to the next deadline, -1: none. */
 static int timeouts(struct startup *w, uint64_t now)
 {
 	struct client *c, *next;
@@ -299,13 +298,15 @@ static void startup_event(struct startup *w, const struct epoll_event *e, uint64
 
 	if (e->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		on = startup_read_some(w, c, now);
-	if (on && (e->events & EPOLLOUT) && c->answered && !c->sent)	/* else an end would be an event each turn */
+	/* Without this test for EPOLLOUT, send_some() would ask for EPOLLIN again, and the end that
+	 * a client has sent would be an event in each turn. */
+	if (on && (e->events & EPOLLOUT) && c->answered && !c->sent)
 		on = send_some(w, c, now);
 	if (!on || (e->events & (EPOLLHUP | EPOLLERR)))
 		drop(w, c);
 }
 
-/* Clients first: accepting may drop one that has an event. */
+/* Events of clients come first, because accepting may drop a client that has one. */
 static void events(struct startup *w, const struct epoll_event *e, int n)
 {
 	uint64_t now = now_ms();

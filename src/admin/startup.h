@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * startup.h - who answers the door while the log is being replayed.
+ * startup.h - the thread that answers clients while the log is being replayed.
  *
  * The sockets listen before the store is opened, so that a port that is taken is
- * found before anything is touched, and nobody is refused during a recovery.
- * Until the workers take over, one thread serves all who come, with the same parser
+ * found before anything is touched, and no connection is refused during a recovery.
+ * Until the workers take over, one thread serves all clients, with the same parser
  * and the same statuses: livez and readyz as ever, 503 and Retry-After for what needs the
- * store, one request a connection.  None waits for another one: nothing here blocks, and
- * when STARTUP_CLIENTS are there the one that came first makes room.
+ * store, one request a connection.  No client waits for another one: nothing here blocks,
+ * and when there are more than STARTUP_CLIENTS the one that came first is dropped.
  */
 #ifndef ADMIN_STARTUP_H
 #define ADMIN_STARTUP_H
@@ -20,7 +20,7 @@
 
 struct startup;
 
-struct startup_env {			/* all of it must outlive it */
+struct startup_env {			/* all that is pointed to must outlive the thread */
 	const struct listeners *listeners;
 	const struct health *health;
 	const struct head_common *common;	/* what every reply says */
@@ -29,8 +29,8 @@ struct startup_env {			/* all of it must outlive it */
 };
 /* 0 or -errno. */
 int  startup_start(struct startup **w, const struct startup_env *env);
-/* Accepts no more, from when this returns; whom it has accepted, it serves. */
+/* The thread accepts nobody any more when this returns, and serves those it has accepted. */
 void startup_leave(struct startup *w);
-void startup_stop(struct startup *w);	/* at once; frees */
+void startup_stop(struct startup *w);	/* drops all clients at once; frees w */
 
 #endif

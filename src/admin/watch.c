@@ -19,14 +19,14 @@
 #include "util/std.h"
 
 #define LOOK_MS 250u
-#define SAY_MS 200u		/* for the last message */
+#define SAY_MS 200u		/* for the last message to leave */
 
 static atomic_uint give_up_ms;	/* 0: not stopping */
 static atomic_uint opening_ms;	/* 0: nothing is being opened */
-static atomic_bool given;	/* the listeners are a service manager's */
+static atomic_bool given;	/* the listeners were given by a service manager */
 
-/* Ours are those that another program would not get: the listeners that we were given are such
- * too, and others may go on with them. */
+/* Shuts down fd if it is a socket of this process: those are close-on-exec, inherited ones are not.
+ * Listeners that a service manager gave are close-on-exec too, but others may still use them. */
 static void shut(int fd)
 {
 	int how = fcntl(fd, F_GETFD), listens = 0;
@@ -38,14 +38,14 @@ static void shut(int fd)
 		shutdown(fd, SHUT_RDWR);
 }
 
-/* The kernel closes no descriptor of a process as long as one of its threads waits for the disk:
- * clients would see the end when that answers again. */
+/* As long as one thread waits for the disk, the kernel closes no descriptor of the process: without
+ * this, clients would see their connection end only when the disk answers again. */
 static void shut_all(void)
 {
 	struct dirent *e;
 	DIR *d;
 
-	close(STDIN_FILENO);		/* all others may be in use */
+	close(STDIN_FILENO);		/* opendir() needs one, and all may be in use */
 	d = opendir("/proc/self/fd");
 	while (d && (e = readdir(d)))
 		shut(atoi(e->d_name));
@@ -55,7 +55,7 @@ static void end_process(void)
 {
 	std_flush(SAY_MS);
 	shut_all();
-	/* A thread that the kernel does not let go of keeps the process until the disk answers. */
+	/* If a thread waits for the disk in the kernel, the process stays until that answers. */
 	_exit(EXIT_FAILURE);
 }
 
@@ -74,7 +74,7 @@ static void watch_tell(struct health *h, unsigned waits_ms, unsigned *longest_ms
 
 static void end_stop(unsigned waits_ms)
 {
-	/* Whether it still has what it said it has, nobody can look now. */
+	/* Whether the disk still holds what it has synced cannot be looked at now. */
 	diag(DIAG_ERR, "not waiting for the disk, which has not answered for %u s: nothing was acknowledged "
 	     "before it was durable in the class, and the next start recovers what it finds", waits_ms / 1000);
 	end_process();
@@ -91,7 +91,7 @@ static void end_opening(unsigned waits_ms, unsigned unheard_ms)
 	end_process();
 }
 
-/* Whoever takes signals has not taken this one yet. */
+/* A signal to stop is pending: the main thread has not taken it yet. */
 static bool signal_waits(void)
 {
 	sigset_t s;
