@@ -34,7 +34,7 @@ static char *head_put_u64(char *o, uint64_t v)
 	return o;
 }
 
-/* ---- what all replies have ---- */
+/* ---- the fields that all replies have ---- */
 
 static void head_common_add(struct head_common *c, const char *name, const char *value)
 {
@@ -57,10 +57,10 @@ void head_common_init(struct head_common *c, const char *class, unsigned idle_ms
 	must(c->keep_len < sizeof(c->keep));
 }
 
-/* Not gmtime(3): under TZ=right/UTC that takes leap seconds off. */
+/* gmtime(3) is not used, because under TZ=right/UTC it subtracts leap seconds. */
 void head_date_text(char buf[HEAD_DATE], uint64_t ms)
 {
-	static const char days[] = "ThuFriSatSunMonTueWed";	/* the first of them was a Thursday */
+	static const char days[] = "ThuFriSatSunMonTueWed";	/* 1970-01-01 was a Thursday */
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	unsigned month, day = (unsigned)(ms / 86400000 % 7);
 	char t[JSON_TIME];
@@ -106,7 +106,7 @@ static char *head_type(char *o, const char *type)
 	return PUT(o, "\r\n");
 }
 
-/* HTTP/1.1 stays unless something is said, HTTP/1.0 does not. */
+/* Without a field Connection an HTTP/1.1 connection stays open, an HTTP/1.0 one does not. */
 static char *head_connection(char *o, const struct head_common *c, bool close, bool old)
 {
 	if (close)
@@ -160,7 +160,7 @@ char *head_continue_write(char *o)
 
 /* ---- the 200 of a recorded request ---- */
 
-enum { STAYS, STAYS_OLD, CLOSES };	/* its three ends */
+enum { STAYS, STAYS_OLD, CLOSES };	/* the indices of head_recorded.end */
 
 void head_recorded_init(struct head_recorded *r, const struct head_common *c, unsigned lane, bool named)
 {

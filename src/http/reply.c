@@ -52,7 +52,7 @@ static struct reply_block *block_get(struct reply_pool *p, struct reply_out *o)
 {
 	struct reply_block *b;
 
-	if (o->first) {		/* not its first: pipelining */
+	if (o->first) {		/* one block more than its first: pipelining */
 		if (!p->extra_left)
 			return NULL;
 		p->extra_left--;
@@ -74,7 +74,7 @@ static struct reply_block *block_get(struct reply_pool *p, struct reply_out *o)
 	return b;
 }
 
-/* The first of the list goes; if more follow, one extra is free again. */
+/* Gives back the first block of o; if o has more, one of REPLY_EXTRA is free again. */
 static void block_drop_first(struct reply_pool *p, struct reply_out *o)
 {
 	struct reply_block *b = o->first;
