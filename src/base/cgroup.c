@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first line of dir/name, which may be a file of two numbers. */
+/* Reads the first line of dir/name. */
 static bool cgroup_read_line(const char *dir, const char *name, char *buf, int n)
 {
 	char path[PATH_MAX];
@@ -26,7 +26,7 @@ static bool cgroup_read_line(const char *dir, const char *name, char *buf, int n
 	return ok;
 }
 
-/* A positive number, or none: "max", -1. */
+/* Reads a positive number.  False: the text is none, such as "max" or "-1". */
 static bool cgroup_number(const char *text, uint64_t *v)
 {
 	return sscanf(text, "%" SCNu64, v) == 1 && *v && *v <= INT64_MAX && *text != '-';
@@ -73,7 +73,7 @@ static void both_2(struct cgroup *g, const char *dir)
 	cpu_2(g, dir);
 }
 
-/* "No limit" is the largest multiple of a page: more than any machine has. */
+/* Version 1 writes the largest multiple of a page for "no limit": more than any machine has. */
 static void memory_1(struct cgroup *g, const char *dir)
 {
 	char text[64];
@@ -91,7 +91,7 @@ static void cpu_1(struct cgroup *g, const char *dir)
 		limit_cpus(g, quota, period);
 }
 
-/* The group's folder below root/mount, and all above it to the mount itself. */
+/* Calls look() for the group's folder below root/mount and for all folders above, to the mount. */
 static void upwards(struct cgroup *g, const char *root, const char *mount, const char *path,
 		    void (*look)(struct cgroup *g, const char *dir))
 {
@@ -120,7 +120,7 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
-/* "4:memory:/path", or "0::/path" of the second version. */
+/* Takes a line of the list: "4:memory:/path", or "0::/path" of version 2. */
 static void one_group(struct cgroup *g, char *line, const char *root)
 {
 	char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;

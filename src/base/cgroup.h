@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cgroup.h - what the control groups that the process is in allow it: memory and CPU time.
+ * cgroup.h - how much memory and CPU time the control groups of the process allow it.
  *
- * Both versions, and both at once: /proc/self/cgroup says where, the limits of all groups
- * above count too.  A path that cannot be seen, as in a container that has its host's, is
- * taken for the root of what is mounted.
+ * Version 1, version 2 and both at once are understood.  /proc/self/cgroup lists the groups,
+ * and the limits of all groups above count too.  In a container that list may have paths of
+ * the host, which cannot be seen: then the root of the mount is what counts.
  */
 #ifndef BASE_CGROUP_H
 #define BASE_CGROUP_H
@@ -18,7 +18,7 @@ struct cgroup {
 	uint64_t memory_bytes;	/* UINT64_MAX: no limit */
 	unsigned cpus;		/* CPU time, rounded up; UINT32_MAX: no limit */
 };
-/* list, root: CGROUP_LIST, CGROUP_ROOT.  What cannot be read is no limit. */
+/* list, root: CGROUP_LIST, CGROUP_ROOT.  A limit that cannot be read is none. */
 void cgroup_read(struct cgroup *g, const char *list, const char *root);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* daemon.c - signals taken by the main thread, limits, the service manager. */
+/* daemon.c - see daemon.h. */
 #include "base/daemon.h"
 
 #include <errno.h>
@@ -28,16 +28,16 @@ int daemon_signals(struct daemon *d)
 	sigemptyset(&taken);
 	sigaddset(&taken, SIGTERM);
 	sigaddset(&taken, SIGINT);
-	/* A terminal that goes away ends the server in good order; nohup is honoured
-	 * (a blocked signal would be queued even though it is ignored). */
+	/* When its terminal goes away the server stops in good order, unless nohup(1) ignores
+	 * SIGHUP: a blocked signal would be queued even though it is ignored. */
 	if (!sigaction(SIGHUP, NULL, &old) && old.sa_handler != SIG_IGN)
 		sigaddset(&taken, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &taken, NULL);
 	signal(SIGUSR1, SIG_IGN);
 	signal(SIGUSR2, SIG_IGN);
-	/* A client that went away is an error of one send, not the end. */
+	/* A client that has gone is an error of one send, and does not end the process. */
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);		/* a limit of file sizes is an error of the write */
+	signal(SIGXFSZ, SIG_IGN);		/* the file size limit is an error of the write */
 	d->signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
 	d->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return d->signals < 0 || d->bell < 0 ? -errno : 0;
@@ -67,7 +67,7 @@ void daemon_wake(struct daemon *d)
 	const uint64_t one = 1;
 
 	if (write(d->bell, &one, sizeof(one)) < 0)
-		return;			/* it is full: it has been rung */
+		return;			/* its counter is full, so it is readable */
 }
 
 unsigned long daemon_raise_files(unsigned long want)
@@ -86,8 +86,8 @@ unsigned long daemon_raise_files(unsigned long want)
 	return r.rlim_cur;
 }
 
-/* Whether what is there, if anything, may be written over and removed: a file of that one name,
- * with a number or nothing in it.  0, -EBADMSG, -errno. */
+/* Whether the file at path, if there is one, may be overwritten and removed: it must be a regular
+ * file with no other name that holds a number or nothing.  0, -EBADMSG, -errno. */
 static int look_at_pid_file(const char *path)
 {
 	char text[32];
@@ -136,7 +136,7 @@ void daemon_pid_remove(struct daemon *d)
 void daemon_notify(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
-	const struct timeval patience = { .tv_sec = 1 };	/* a manager that reads no more */
+	const struct timeval patience = { .tv_sec = 1 };	/* the manager may not read */
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	size_t n = path ? strlen(path) : 0;
 	int fd;
@@ -150,7 +150,7 @@ void daemon_notify(const char *state)
 	if (fd < 0)
 		return;
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	/* The manager may be gone: it is its loss, not a failure of ours. */
+	/* The manager may be gone, which is no failure of the server. */
 	(void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&un,
 		      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 	close(fd);

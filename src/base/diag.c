@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* diag.c - messages: one line each; and the end in must_fail(). */
+/* diag.c - see diag.h; with must_fail() of must.h. */
 #include "base/diag.h"
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 #include "util/std.h"
 
 #define LINE_BYTES STD_LINE
-#define TAIL_BYTES 64		/* kept free for the count of what was left out */
+#define TAIL_BYTES 64		/* kept free for the count of messages that were left out */
 
 static size_t diag_add(char *line, size_t at, size_t cap, const char *fmt, va_list ap)
 {
@@ -34,7 +34,7 @@ static void put_line(enum diag_level level, uint64_t skipped, const char *fmt, v
 	if (skipped)
 		n += (size_t)snprintf(line + n, sizeof(line) - n, " (%llu more not shown)",
 				      (unsigned long long)skipped);
-	for (size_t i = 0; i < n; i++)			/* a client's bytes may be in it */
+	for (size_t i = 0; i < n; i++)			/* it may contain bytes of a client */
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';
 	line[n++] = '\n';
@@ -50,8 +50,8 @@ void diag(enum diag_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* Relaxed throughout: the counters guard nothing but themselves, and a line more
- * or less at a race is no matter. */
+/* Relaxed is enough: the counters guard nothing else, and it does no harm if a race prints or
+ * leaves out one line too many. */
 void diag_limited(struct diag_limit *l, enum diag_level level, const char *fmt, ...)
 {
 	uint64_t now = now_ms();

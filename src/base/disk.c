@@ -6,16 +6,16 @@
 
 #include "base/now.h"
 
-/* A thread's own, for its life; those beyond are not timed. */
+/* Each thread has one for its life; threads beyond that number are not timed. */
 #define SLOTS 512u
 
 static struct {
-	_Alignas(64) _Atomic uint64_t since_ns;	/* 0: it does not wait */
+	_Alignas(64) _Atomic uint64_t since_ns;	/* 0: its thread does not wait */
 } slots[SLOTS];
 static atomic_uint used;
-static _Thread_local unsigned mine;	/* + 1; 0: none yet */
+static _Thread_local unsigned mine;	/* index of this thread's slot + 1; 0: none yet */
 
-/* Relaxed: a time guards nothing but itself. */
+/* Relaxed is enough: the time guards nothing else. */
 static void set(uint64_t since_ns)
 {
 	if (!mine)
@@ -38,7 +38,7 @@ unsigned disk_waits_ms(void)
 	return (unsigned)((now - oldest) / 1000000);
 }
 
-/* TIMED(name, parameters, arguments): the call of blk_file_ops between two looks at the clock. */
+/* TIMED(name, parameters, arguments): calls blk_file_ops.name and notes since when it waits. */
 #define TIMED(name, params, args) \
 	static int timed_##name params \
 	{ \

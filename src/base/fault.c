@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* fault.c - see fault.h.  Only what may be called in a signal's handler is called in it. */
+/* fault.c - see fault.h.  The signal handler calls only async-signal-safe functions. */
 #include "base/fault.h"
 
 #include <poll.h>
@@ -40,7 +40,7 @@ static void fault_tell(const struct store_memory *m, uint64_t off)
 	at = fault_add(at, end, " cannot be reached any more: its memory is bad, or the file was cut short; the server "
 			  "ends here. Nothing is lost but what it held: the next start goes round a bad place, and says what to do about a file "
 			  "that is cut short\n");
-	/* Nobody may be reading. */
+	/* It may be a pipe that nobody reads. */
 	if (poll(&p, 1, 1000) > 0 && write(STDERR_FILENO, text, (size_t)(at - text)) < 0)
 		return;
 }
@@ -56,7 +56,7 @@ static void on_fault(int sig, siginfo_t *si, void *context)
 		fault_tell(&watched[i], watched[i].off + (uint64_t)(at - watched[i].addr));
 		_exit(FAULT_STATUS);
 	}
-	signal(sig, SIG_DFL);		/* it comes again, and does what it does */
+	signal(sig, SIG_DFL);		/* the access is repeated and ends the process */
 }
 
 void fault_watch(const struct store *w)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fault.h - the wal or the packet buffers cannot be touched any more: a line of the memory
- * has gone bad, or somebody has cut the file short.
+ * fault.h - the end of the server when the wal or the packet buffers cannot be accessed any
+ * more, because a line of the memory has gone bad or somebody has cut the file short.
  *
- * The processor says so with a signal, in the middle of whatever the thread did.  There is
- * nothing to go on with: the server says which byte of which file it was, and ends with a
- * status of its own.  What was acknowledged is where it was, and the next start, which
- * reads instead of mapping, goes round the place.  A signal for any other address is a
- * mistake of this program, and ends it as ever.
+ * The kernel reports that with a signal, in the middle of whatever the thread did.  The
+ * server cannot go on: it says which byte of which file it was, and ends with the exit status
+ * FAULT_STATUS.  All else that was acknowledged is still there, and the next start, which
+ * reads instead of mapping, leaves out the bad place.  A signal for any other address is a
+ * bug of this program, and ends it as usual.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
@@ -16,9 +16,9 @@
 
 #define FAULT_STATUS 74		/* EX_IOERR */
 
-/* From now on, until the process ends. */
+/* Catches these signals from now on. */
 void fault_watch(const struct store *w);
-/* A system call said EFAULT where this program would have got the signal: find the place. */
+/* A system call has failed with EFAULT, so no signal came: touches all the memory to get it. */
 void fault_look(void);
 void fault_forget(void);	/* the memory is about to be given back */
 

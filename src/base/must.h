@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * must.h - what cannot happen: checked in every build, and the end if it does.
+ * must.h - assertions that are checked in every build; one that fails ends the process.
  *
- * For broken invariants of the program only; what a client, a disk or an
+ * They are for invariants of the program only: what a client, a disk or an
  * administrator can cause is an error, not a must().
  */
 #ifndef BASE_MUST_H

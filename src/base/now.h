@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * now.h - the time: the one place in src/ that asks the system for it (wal/util/clock.h is that
- * of wal/).
+ * now.h - the time.  Only this file asks the system for it in src/, and wal/util/clock.h in wal/.
  *
- * Deadlines, intervals and latencies are of the monotonic clock, which goes on whatever is
- * set; dates are of the wall clock, which may jump either way.  Tests let both jump
+ * Deadlines, intervals and latencies use the monotonic clock, which does not change when the
+ * time is set; dates use the wall clock, which may jump either way.  Tests let both jump
  * (tests/edges/clock.c).
  */
 #ifndef BASE_NOW_H
@@ -13,8 +12,8 @@
 #include <stdint.h>
 
 uint64_t now_ns(void);		/* monotonic */
-uint64_t now_ms(void);		/* the same */
-uint64_t now_coarse_ms(void);	/* the same as of the last tick, and cheaper */
+uint64_t now_ms(void);		/* monotonic */
+uint64_t now_coarse_ms(void);	/* monotonic, at the kernel's last tick: cheaper */
 uint64_t now_wall_ms(void);	/* since 1970 */
 
 #endif

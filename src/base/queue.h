@@ -5,10 +5,10 @@
  *
  *      head                 tail           cells [head, tail) are full
  *   ---+--------------------+---------
- *      the reader's index   the writer's, both only rise, modulo 2^32
+ *      the reader's index   the writer's; both only rise, modulo 2^32
  *
- * What the writer stored before a push, the reader sees after the pop of it.
- * Never overflows: who uses it bounds the number of messages under way.
+ * All that the writer stored before a push, the reader sees after the pop of that number.
+ * A queue must not overflow: its users bound how many numbers can be in it.
  */
 #ifndef BASE_QUEUE_H
 #define BASE_QUEUE_H
@@ -25,7 +25,7 @@ struct queue {
 	uint32_t tail __attribute__((aligned(64)));
 };
 
-/* How many cells a queue for n needs, a power of two. */
+/* How many cells a queue for n numbers needs: a power of two. */
 static inline uint32_t queue_cells(uint32_t n)
 {
 	uint32_t size = 1;
@@ -35,7 +35,7 @@ static inline uint32_t queue_cells(uint32_t n)
 	return size;
 }
 
-/* cell: queue_cells(n) of them, the caller's. */
+/* cell: an array of queue_cells(n), which stays the caller's. */
 static inline void queue_init(struct queue *q, uint32_t *cell, uint32_t n)
 {
 	q->mask = queue_cells(n) - 1;
@@ -45,18 +45,18 @@ static inline void queue_init(struct queue *q, uint32_t *cell, uint32_t n)
 
 static inline void queue_push(struct queue *q, uint32_t v)
 {
-	uint32_t tail = q->tail;	/* ours alone */
+	uint32_t tail = q->tail;	/* only the writer changes it */
 
 	/* Acquire: the reader has read the cell before we write it again. */
 	must(tail - __atomic_load_n(&q->head, __ATOMIC_ACQUIRE) <= q->mask);
 	q->cell[tail & q->mask] = v;
-	/* Release: who sees the tail sees the cell, and all that we wrote before. */
+	/* Release: a reader that sees the tail sees the cell, and all that we wrote before. */
 	__atomic_store_n(&q->tail, tail + 1, __ATOMIC_RELEASE);
 }
 
 static inline bool queue_pop(struct queue *q, uint32_t *v)
 {
-	uint32_t head = q->head;	/* ours alone */
+	uint32_t head = q->head;	/* only the reader changes it */
 
 	if (head == __atomic_load_n(&q->tail, __ATOMIC_ACQUIRE))
 		return false;

@@ -3,8 +3,8 @@
  * status.h - the statuses of replies, as one table: the reason phrase of each, what goes with it,
  * and the counters of replies by status (counters.h), which are in this order.
  *
- * A status without a row would be sent as "Error" and counted as "other": give it a row, and tell
- * of it in pasted(8).
+ * A status without a row would be sent as "Error" and counted as "other": give it a row, and
+ * describe it in pasted(8).
  */
 #ifndef BASE_STATUS_H
 #define BASE_STATUS_H
@@ -38,7 +38,7 @@
 	X(507, "Insufficient Storage", true, 10)
 
 struct status {
-	int code;		/* 0: of the row for all that have none */
+	int code;		/* 0 in the row for statuses that have none of their own */
 	bool body;
 	const char *reason;
 	const char *retry;	/* the whole field Retry-After with its CRLF; NULL: none */

@@ -63,7 +63,7 @@ void text_f(struct text *t, const char *fmt, ...)
 	t->n += (size_t)n;
 }
 
-/* Bytes of the UTF-8 character at s; 0: it is none. */
+/* The number of bytes of the UTF-8 character at s; 0: there is none. */
 static size_t utf8(const unsigned char *s)
 {
 	static const struct { unsigned char lead, mask, low, high; } len[] = {

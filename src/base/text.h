@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All zero: empty.  After a failed allocation `failed` is set and nothing is added
- * any more. */
+/* A text that is all zero is empty.  After a failed allocation `failed` is set and nothing is
+ * added any more. */
 struct text {
 	char  *p;
 	size_t n, cap;
@@ -20,7 +20,7 @@ void text_u64(struct text *t, uint64_t v);
 void text_f(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* s in quotes; controls and bytes that are not UTF-8 become '?'. */
 void text_json(struct text *t, const char *s);
-bool text_room(struct text *t, size_t n);	/* n bytes may be written at p + n */
+bool text_room(struct text *t, size_t n);	/* makes room for n bytes behind the text */
 void text_free(struct text *t);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* timers.c - the wheel of timers.h. */
+/* timers.c - see timers.h. */
 #include "base/timers.h"
 
 #define TICK_NS (TIMER_TICK_MS * 1000000ull)
@@ -22,7 +22,7 @@ void timers_del(struct timers *t, struct timer *n)
 	t->armed--;
 }
 
-/* The bucket whose turn comes at or after the deadline, at most one round away. */
+/* Puts n into the bucket that comes up at or after the deadline, at most one round away. */
 static void timers_put(struct timers *t, struct timer *n)
 {
 	uint64_t tick = n->deadline_ns / TICK_NS + 1, from = t->tick + t->running;
@@ -43,7 +43,7 @@ void timers_set(struct timers *t, struct timer *n, uint64_t deadline_ns)
 	if (!deadline_ns)
 		return;
 	if (n->bucket != TIMER_NONE) {
-		/* Its bucket comes up before, or for it. */
+		/* Its bucket comes up early enough: it can stay there. */
 		if (n->bucket_ns <= deadline_ns + TICK_NS)
 			return;
 		timers_del(t, n);
@@ -64,8 +64,8 @@ struct timer *timers_expired(struct timers *t, uint64_t now_ns)
 		struct timer_list *b = &t->bucket[(t->tick + 1) & (TIMER_BUCKETS - 1)];
 		struct timer *n;
 
-		/* A timer that moves on goes to a later bucket, also one that is given
-		 * a deadline in the past, so this empties the list. */
+		/* timers_put() never puts a timer into this bucket, not even one with a
+		 * deadline in the past, so this empties the list. */
 		t->running = true;
 		while ((n = TAILQ_FIRST(b))) {
 			timers_del(t, n);
@@ -87,7 +87,7 @@ int timers_wait_ms(const struct timers *t, uint64_t now_ns)
 {
 	if (!t->armed)
 		return -1;
-	/* The next bucket that holds anything, at most a second away. */
+	/* Looks for the next bucket that holds a timer, at most a second away. */
 	uint64_t k = 1;
 	while (k < 1000 / TIMER_TICK_MS && TAILQ_EMPTY(&t->bucket[(t->tick + k) & (TIMER_BUCKETS - 1)]))
 		k++;

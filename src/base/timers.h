@@ -2,12 +2,12 @@
 /*
  * timers.h - many deadlines: a wheel of buckets of TIMER_TICK_MS.
  *
- * Whatever has a deadline embeds a struct timer.  Moving a deadline further away, or taking it
- * away, only changes timer.deadline_ns (one store per request); the timer stays in its bucket
- * and is moved on, or taken out, when that comes up.  A deadline before the bucket's time moves
- * the timer at once.
+ * Whatever has a deadline embeds a struct timer.  Moving a deadline further away, or removing it,
+ * only changes timer.deadline_ns (one store per request): the timer stays in its bucket, and
+ * when the bucket comes up the timer goes to a later one or is taken out.  A deadline before the
+ * bucket's time moves the timer at once.
  *
- * All times are in ns, of one clock that the caller chooses, and that never goes back.
+ * All times are in ns, of one clock that the caller chooses and that never goes back.
  */
 #ifndef BASE_TIMERS_H
 #define BASE_TIMERS_H
@@ -18,13 +18,13 @@
 #include <sys/queue.h>
 
 #define TIMER_TICK_MS	50u
-#define TIMER_BUCKETS	1024u		/* a power of two; further away: comes up, moves on */
+#define TIMER_BUCKETS	1024u		/* a power of two; a deadline may be further away */
 #define TIMER_NONE	UINT32_MAX
 
-/* Embedded in its owner, which gets it from timers_expired() back; no other file looks inside. */
+/* No file but timers.c and timers.h looks inside; timers_expired() returns it to its owner. */
 struct timer {
-	TAILQ_ENTRY(timer) link;	/* of its bucket */
-	uint64_t deadline_ns;		/* 0: none; may be later than its bucket */
+	TAILQ_ENTRY(timer) link;	/* in its bucket */
+	uint64_t deadline_ns;		/* 0: none; may be later than bucket_ns */
 	uint64_t bucket_ns;		/* when its bucket comes up */
 	uint32_t bucket;		/* TIMER_NONE: in none */
 };
@@ -33,8 +33,8 @@ TAILQ_HEAD(timer_list, timer);
 
 struct timers {
 	struct timer_list bucket[TIMER_BUCKETS];
-	uint64_t tick;			/* the last one that was run */
-	bool running;			/* the next one is being run: nothing is put there */
+	uint64_t tick;			/* the last one whose bucket was emptied */
+	bool running;			/* the one of tick + 1 is being emptied: it gets no timer */
 	uint64_t armed;			/* timers in buckets */
 };
 
@@ -42,13 +42,13 @@ void timers_init(struct timers *t, uint64_t now_ns);
 /* deadline_ns 0: none. */
 void timers_set(struct timers *t, struct timer *n, uint64_t deadline_ns);
 void timers_del(struct timers *t, struct timer *n);	/* out of its bucket */
-/* The next timer whose deadline has passed, taken off; NULL: none. */
+/* Takes out and returns a timer whose deadline has passed; NULL: there is none. */
 struct timer *timers_expired(struct timers *t, uint64_t now_ns);
-/* How long a wait may take, in ms; -1: for ever. */
+/* How many ms the caller may sleep; -1: for ever. */
 int timers_wait_ms(const struct timers *t, uint64_t now_ns);
 
-/* If the timer's bucket comes up by then: its deadline is when that does, which costs one store.
- * false: it does not, and nothing was done. */
+/* If the timer's bucket comes up by by_ns, makes that time its deadline, which costs one store.
+ * False: it does not, and nothing was done. */
 static inline bool timer_keeps(struct timer *n, uint64_t by_ns)
 {
 	if (n->bucket == TIMER_NONE || n->bucket_ns > by_ns)
