@@ -18,23 +18,23 @@
 #include "base/now.h"
 #include "store/store.h"
 
-#define WATCH_MS 1000		/* how long files may have vanished before that is told */
-/* What has failed is tried again so soon, however long the interval is: nothing tells when
- * there is room on the disk again. */
+#define WATCH_MS 1000		/* between two looks whether the files are still there */
+/* A pass that failed is repeated after this time, however long the interval is, because nothing
+ * announces that there is room on the disk again. */
 #define RETRY_MS 1000u
 
 struct checkpoint {
 	struct store *store;
 	struct health *health;
 	unsigned interval_ms;
-	bool failing;			/* something will have to be tried again */
+	bool failing;			/* something has failed and is to be tried again */
 	uint64_t slice_bytes;
-	int retain_err;			/* that was told */
-	enum clock_trust clock;		/* likewise */
-	bool gone;			/* that was told; it is for good */
-	uint64_t watch_ms, pass_ms;	/* when the next look at the files, and the next pass, is due */
+	int retain_err;			/* the error that was reported last; 0: none */
+	enum clock_trust clock;		/* the state that was reported last */
+	bool gone;			/* a lost file was reported; it is lost for good */
+	uint64_t watch_ms, pass_ms;	/* when the next look at the files, and pass, are due */
 	int efd;
-	atomic_bool kicked;		/* a write to efd is on its way: saves the next */
+	atomic_bool kicked;		/* efd was written for the next pass: once is enough */
 	atomic_bool stop;
 	pthread_t thread;
 };
@@ -47,8 +47,8 @@ void checkpoint_kick(struct checkpoint *c)
 		atomic_store(&c->kicked, false);
 }
 
-/* Where there is no disk to wait for, a pass would keep the CPU until the scheduler takes
- * it away, milliseconds later; a worker on the same CPU would wait so long. */
+/* If a pass never waits for a disk it keeps the CPU until the scheduler takes it away, milliseconds
+ * later, and a worker on the same CPU waits all that time.  So the pass sleeps now and then. */
 static void nap(void)
 {
 	static const struct timespec t = { .tv_nsec = 50000 };
@@ -171,7 +171,7 @@ static void tell_gone(struct checkpoint *c, const struct store_watch *x)
 		 "left, then restart", x->what);
 }
 
-/* Whether the files are still there, once in WATCH_MS. */
+/* Looks, every WATCH_MS, whether the files are still there. */
 static void checkpointer_watch(struct checkpoint *c, uint64_t now)
 {
 	struct store_watch x;
@@ -186,7 +186,7 @@ static void checkpointer_watch(struct checkpoint *c, uint64_t now)
 	tell_gone(c, &x);
 }
 
-/* What the lanes say of the disk, for readyz. */
+/* Reports failures of the lanes, and their end, in messages and to readyz. */
 static void checkpointer_look(struct checkpoint *c)
 {
 	struct store_lane_stats s;
@@ -223,8 +223,8 @@ static void *checkpointer_run(void *arg)
 	uint64_t n;
 	int r;
 
-	checkpointer_look(c);				/* what the start met, before a pass mends it */
-	c->pass_ms = now_ms();		/* the first at once */
+	checkpointer_look(c);		/* failures of the start, before a pass clears them */
+	c->pass_ms = now_ms();		/* the first pass is due at once */
 	while (!atomic_load(&c->stop)) {
 		uint64_t now = now_ms();
 		uint64_t next = c->watch_ms < c->pass_ms ? c->watch_ms : c->pass_ms;
@@ -239,11 +239,11 @@ static void *checkpointer_run(void *arg)
 		atomic_store(&c->kicked, false);
 		do {
 			r = store_background(c->store, c->slice_bytes);
-			checkpointer_look(c);		/* the next one may succeed, and hide it */
+			checkpointer_look(c);	/* the next slice may succeed and hide a failure */
 			if (!store_passed(c->store) && r > 0)
 				nap();
 		} while (r > 0 && !atomic_load(&c->stop));
-		c->failing |= r < 0;		/* other lanes may have been left in the middle */
+		c->failing |= r < 0;	/* an error may have cut the pass short for other lanes */
 		c->pass_ms = now + (c->failing && c->interval_ms > RETRY_MS ? RETRY_MS : c->interval_ms);
 	}
 	return NULL;

@@ -4,11 +4,11 @@
  * committed records from the WAL to the segments (which gives their buffers back),
  * prepares segments and applies retention, in every class but none.
  *
- * It runs each interval, and at once when it is asked (checkpoint_kick): by a worker that
- * runs low or has begun to use the segment that was prepared, or for a reader who waits.
- * Nothing but the promise of checkpoint-interval itself waits for the interval; what failed
- * is tried again each second.  It never makes a worker wait: what it has done shows in the
- * lane (lane_reclaim, lane_commit), and whoever follows the lane is woken (store_follow).
+ * It runs each interval, and at once when it is asked to (checkpoint_kick): by a worker that
+ * runs low on buffers or has begun to use the prepared segment, or for a read-back that waits.
+ * A pass that failed is repeated each second.  The checkpointer never makes a worker wait:
+ * what it has done shows in the lane (lane_reclaim, lane_commit), and the followers of the
+ * lane are woken (store_follow).
  */
 #ifndef SERVER_CHECKPOINT_H
 #define SERVER_CHECKPOINT_H

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * conn_due.c - the deadline of a connection: when it is (the column `due` of conn_steps.h), when
- * the timer comes up, and what is done then.
+ * the timer expires, and what is done then.
  *
  * The one rule: output that may leave has to move within write-timeout.  When the client owes
  * the server something, it has the time for that; when it waits for room of the server's, it is
  * refused after pushback-timeout in which the log made no progress; when the server owes it
- * something (a commit, a piece of the admin thread's) there is no deadline.  The connection's timer
- * is for the earlier of the first and one of the others.
+ * something (a commit, a piece that the admin thread makes) there is no deadline.  The timer
+ * of the connection is for the earlier of the deadlines of its output and of its state.
  */
 #include "base/must.h"
 #include "server/conn_priv.h"
@@ -41,7 +41,7 @@ static uint64_t due_client(const struct worker *w, const struct conn *c)
 		return conn_after(c->since_ns, e->body_timeout_ms);
 	if (c->first_byte)
 		return conn_after(c->since_ns, e->header_timeout_ms);
-	/* The client need not ask for more before it has what it asked for. */
+	/* A client need not send the next request before it has the reply to the last. */
 	if (c->npending || out_pending(c))
 		return 0;
 	if (c->late && e->idle_timeout_ms > CONN_LATE_MS)
@@ -59,7 +59,7 @@ static uint64_t due_slot(const struct worker *w, const struct conn *c)
 	return conn_after(c->wait_ns, w->env->pushback_ms);
 }
 
-/* There is none before our FIN: the last replies are on their way, or wait for their commit. */
+/* There is no deadline before our FIN, as the last replies are on their way or await a commit. */
 static uint64_t due_linger(const struct worker *w, const struct conn *c)
 {
 	(void)w;
@@ -108,9 +108,9 @@ uint64_t conn_shortest_ns(const struct worker_env *e)
 }
 
 /*
- * A timer comes up after the shortest of the timeouts at the latest, and is set anew then: so
- * most of what happens in REQUEST needs no reckoning, for nothing that begins now can be due
- * before that.
+ * A timer expires after the shortest of the timeouts at the latest and is set anew then.  Nothing
+ * that begins now can be due before that, so that most changes in the state REQUEST need no
+ * computation of a deadline.
  */
 void conn_due(struct worker *w, struct conn *c)
 {
@@ -125,11 +125,11 @@ void conn_due(struct worker *w, struct conn *c)
 	timers_set(&w->timers, &c->timer, in < soon ? in : soon);
 }
 
-/* What lies in the socket, the client did send in time: the worker has not come to it yet, and
- * will before the next tick.  A client is spared once for each deadline; one that never stops
- * sending would have no deadline otherwise.  But while the kernel has no buffer of ours nothing is
- * read, and a client is spared again and again.  That ends when buffers come back or, after
- * pushback-timeout, when the worker refuses what waits (`refusing`). */
+/* Bytes that lie in the socket were sent in time; the worker has not read them yet, and will before
+ * the next tick.  So the client is spared, but once for each deadline, or a client that never
+ * stops sending would have none.  While the kernel has no buffer of ours nothing is read, and a
+ * client is spared again and again.  That ends when buffers come back or, after
+ * pushback-timeout, when the worker refuses the requests that wait (`refusing`). */
 bool conn_spared(struct worker *w, struct conn *c)
 {
 	uint64_t due = state_due(w, c);

@@ -2,11 +2,11 @@
 /*
  * conn_end.c - how a connection ends.
  *
- *	conn_linger	its last reply has been made, or nothing was asked for: what has been made is
- *			sent, then FIN, and the client's own end is waited for
- *	conn_kill	at once, and nothing is kept for it
- *	conn_cut	the same, for a client that does not take its replies: a reset
- *	conn_closed	the ring has let go of it: the last that is done for a connection
+ *	conn_linger	The last reply has been made, or there was no request: all replies are sent,
+ *			then FIN, and then the client's FIN is waited for.
+ *	conn_kill	The connection ends at once, and its unsent replies are dropped.
+ *	conn_cut	The same with a reset, for a client that does not take its replies.
+ *	conn_closed	The ring does not know the connection any more; the last step of all.
  */
 #include "admin/admin.h"
 #include "admin/counters.h"
@@ -16,17 +16,18 @@
 #include "server/worker.h"
 #include "util/mutant.h"
 
-#define LINGER_MS	2000u		/* after FIN, for the client's own */
-#define LINGER_MORE_MS	5000u		/* when it is still sending: for so much of it as body-rate wants */
-#define LINGER_END_MS	300000u		/* and in all */
+#define LINGER_MS	2000u		/* from our FIN to the client's */
+#define LINGER_MORE_MS	5000u		/* the same for a client that is still sending; begins anew
+					 * while it sends at body-rate */
+#define LINGER_END_MS	300000u		/* from our FIN, whatever the client sends */
 
 /* ---- lingering ---- */
 
 /*
- * The deadline of LINGER runs from our FIN, before which the connection has that of its output
- * alone.  It is short for a client whose requests were all read whole.  One that is still in the
- * midst of a request may read nothing before it has sent everything, so it has longer.  For
- * both the time runs anew as long as they send at body-rate; after LINGER_END_MS it does not.
+ * The time of LINGER runs from our FIN; before that the connection has only the deadline of its
+ * output.  The time is short if all requests were read whole.  A client that is still sending a
+ * request may read nothing before it has sent everything, so it has longer.  For both the time
+ * begins anew as long as they send at body-rate, until LINGER_END_MS are over.
  */
 void conn_linger(struct conn *c)
 {
@@ -34,8 +35,8 @@ void conn_linger(struct conn *c)
 	c->linger_ms = c->in_body || !http_idle(&c->http) ? LINGER_MORE_MS : LINGER_MS;
 }
 
-/* Whether the client has sent as much as body-rate wants of it in LINGER_MORE_MS, and LINGER_END_MS
- * are not over: then the deadline begins anew. */
+/* True, and the time begins anew: the client has sent what body-rate demands in LINGER_MORE_MS, and
+ * LINGER_END_MS are not over. */
 static bool goes_on(const struct worker *w, struct conn *c, uint64_t came)
 {
 	uint64_t step = w->env->body_step * LINGER_MORE_MS / w->env->body_timeout_ms;
@@ -85,13 +86,13 @@ bool conn_passed_lingered(struct worker *w, struct conn *c)
 	return false;
 }
 
-/* ---- what leads there ---- */
+/* ---- what leads to LINGER ---- */
 
 void conn_drain(struct worker *w, struct conn *c)
 {
 	if (c->state != CONN_REQUEST || c->in_body || !http_idle(&c->http) || c->in_first != FRAG_NIL ||
 	    w->ops->unread(w->ring, c->handle))
-		return;			/* the request that it is at, or that lies there, is its last */
+		return;			/* the request being read, or waiting there, is its last */
 	if (!c->out.end && w->fair_ns < conn_after(c->since_ns, CONN_LATE_MS)) {
 		c->late = true;		/* the client has only just come: its request is on its way */
 		w->late++;

@@ -5,12 +5,12 @@
  *
  * A reply to a recorded request is made as soon as the record has its name, but in
  * the part of the connection's output that may not leave: between out.ready and
- * out.end.  A FIFO in the order of the sequence numbers says where each ends.
- * lane_durable() is the only thing that moves it: nothing here decides by itself
- * that something is durable.
+ * out.end.  A FIFO (worker.pending), in the order of the sequence numbers, says where each
+ * reply ends.  Replies leave the FIFO only when lane_durable() has reached their record:
+ * nothing here decides by itself that something is durable.
  *
- * When the lane has failed, what was promised in that part is taken back: the
- * bytes may or may not be on the medium, so the client gets a 503, never a 2xx.
+ * When the lane has failed, the replies in that part are taken back: the records
+ * may or may not be on the medium, so the clients get a 503, never a 2xx.
  */
 #include "server/ingest.h"
 
@@ -26,14 +26,14 @@
 #include "server/worker.h"
 #include "util/mutant.h"
 
-/* r: why the lane did not take it, or is not asked: -errno of lane_admit or lane_add. */
+/* r: why the lane did not take the request, -errno of lane_admit() or lane_add(). */
 static int ingest_refuse(struct worker *w, int r, const char **why)
 {
 	bool unmade = lane_prepare_err(w->lane) != 0;
 	struct refusal_facts f = {
 		.large = r == -EFBIG, .failed = lane_failed(w->lane) != 0,
 		.nospace = lane_nospace(w->lane), .unmade = unmade,
-		/* Or the lane owes nothing: requests that are not complete have all there is. */
+		/* Or no record waits for the disk: incomplete requests hold all buffers then. */
 		.pool = w->refusing || r == -ENOBUFS || (!unmade && !lane_owes(w->lane)),
 	};
 
@@ -120,7 +120,7 @@ bool ingest_done(struct worker *w, struct conn *c)
 	return true;
 }
 
-/* Nobody gets what was about to be said of what is not durable. */
+/* Takes back the replies for all records that are not durable. */
 static void take_back(struct worker *w, int status, const char *why)
 {
 	struct pending *p;
@@ -149,8 +149,8 @@ static void ingest_fail(struct worker *w)
 		worker_door_last(w);
 }
 
-/* The write of a batch found no room, and nothing was synced (what was before it has left: each
- * turn ends with a release): the lane goes on by itself when there is some. */
+/* The write of a batch found no room, and nothing of the batch was synced.  Replies for earlier
+ * batches have left, as each turn ends with a release.  The lane goes on when there is room. */
 static void ingest_no_room(struct worker *w)
 {
 	struct refusal_facts f = { .nospace = lane_nospace(w->lane) };
@@ -162,14 +162,14 @@ static void ingest_no_room(struct worker *w)
 		diag(DIAG_ERR, "worker %u: a write of the log found no room: %s: requests that change state get "
 		     "507 until there is", w->index, store_strerror(lane_nospace(w->lane)));
 	}
-	status = refusal_answer(&f, &why);	/* each that gets it is counted then */
+	status = refusal_answer(&f, &why);	/* conn_unpromise() counts each refusal */
 	take_back(w, status, why);
 }
 
 void ingest_commit(struct worker *w)
 {
-	/* Also with nothing to commit: a lane that refuses for want of room looks here
-	 * whether there is some by now. */
+	/* Called even if there is nothing to commit, because a lane without room looks here
+	 * whether there is room again. */
 	if (!w->lane_dead)
 		lane_commit(w->lane, w->wall_ms);
 	if (lane_failed(w->lane))

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * refusal.h - which reason a request that would be recorded is refused with, where several
- * apply.
+ * refusal.h - chooses the reason for refusing a request that would be recorded, if several
+ * reasons apply.
  *
- * The order is that of enum refusal: what no waiting mends comes first (the request itself, a
- * lane that has failed), then what somebody has to mend (the disk is full), then what goes
- * away by itself.  A later one is often but the consequence of an earlier: a full disk keeps
- * the buffers from coming back.
+ * They are looked at in the order of enum refusal: first those that no waiting cures (the
+ * request itself, a lane that has failed), then one that somebody has to cure (the disk is
+ * full), then those that go away by themselves.  A later reason is often the consequence of
+ * an earlier one: a full disk keeps the buffers from coming back.
  */
 #ifndef SERVER_REFUSAL_H
 #define SERVER_REFUSAL_H
@@ -18,7 +18,7 @@ enum refusal {
 	REFUSAL_FAILED,		/* 503: the lane acknowledges nothing any more */
 	REFUSAL_NOSPACE,	/* 507: no room on the disk */
 	REFUSAL_POOL,		/* 503: no buffers */
-	REFUSAL_LANE,		/* 503: the log waits for the disk, or for a segment; also where nothing else applies */
+	REFUSAL_LANE,		/* 503: the log waits for the disk or a segment; or no other applies */
 };
 
 struct refusal_facts {
@@ -29,7 +29,7 @@ struct refusal_facts {
 };
 
 enum refusal refusal_first(const struct refusal_facts *f);
-/* The status, and *why in words. */
+/* The status, and the reason in words in *why. */
 int  refusal_answer(const struct refusal_facts *f, const char **why);
 
 #endif
