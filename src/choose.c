@@ -50,7 +50,7 @@ static const char *words(int err, const char *why)
 	return *why ? why : strerror(-err);
 }
 
-/* auto and nvmm: is there persistent memory that proves itself? */
+/* For auto and nvmm, where the class depends on the persistent memory that was found. */
 static int choose_by_memory(const struct config *c, const struct findings *f, struct choice *out)
 {
 	const char *place = c->nvmm ? c->nvmm : c->store;
@@ -101,8 +101,8 @@ int choose_class(const struct config *c, const struct findings *f, struct choice
 
 /* ---- the ring ---- */
 
-/* Opening it is the only proof; a few buffers, no listener, then it is gone.  A network
- * device that it is to take is taken, and given back, too. */
+/* Opens the ring with a few buffers and no listener, with the network device if one is set, and
+ * closes it again: nothing less proves that it can be had. */
 int choose_try_ring(const struct ring_ops *ops, const struct config *c, char *why, size_t why_len)
 {
 	const unsigned nbufs = 64;
@@ -127,7 +127,7 @@ int choose_try_ring(const struct ring_ops *ops, const struct config *c, char *wh
 	return err;
 }
 
-/* paste: asked for by name, or because a network device is, or there by luck. */
+/* Tries paste, which was asked for by name, is needed for a network device, or may be there. */
 static const struct ring_ops *choose_paste(const struct config *c, char *why, size_t why_len)
 {
 	char reason[CHOOSE_WHY / 2] = "", at[CHOOSE_WHY / 2];
@@ -141,7 +141,7 @@ static const struct ring_ops *choose_paste(const struct config *c, char *why, si
 	else if (c->nic)
 		snprintf(why, why_len, "%s needs the ring paste, which cannot be had: %s",
 			 config_place(c, "nic", at, sizeof(at)), reason);
-	else if (err != -ENOENT)	/* few machines have it: no word about that */
+	else if (err != -ENOENT)	/* most machines lack the module: that needs no message */
 		snprintf(why, why_len, "not paste: %s", reason);
 	return NULL;
 }

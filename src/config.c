@@ -30,7 +30,7 @@
 #define SECOND ((uint64_t)1000)
 #define BODY_AUTO (16 * MIB)
 #define DAY (24 * 3600 * SECOND)
-#define POOL_LEAST (8 * MIB)	/* of what auto takes */
+#define POOL_LEAST (8 * MIB)	/* auto takes no smaller pool */
 
 enum kind {
 	LISTEN,		/* struct listen_addr[], the only one that may be repeated */
@@ -137,14 +137,14 @@ struct loader {
 	struct config *c;
 	FILE	*err;
 	const char *file;		/* --config, NULL if none */
-	unsigned char from[NSETTINGS];	/* who has set it */
-	unsigned line[NSETTINGS];	/* where in the file, 0: not there */
+	unsigned char from[NSETTINGS];	/* the source (FROM_*) that has set it */
+	unsigned line[NSETTINGS];	/* its line in the file, 0: not there */
 };
 
-/* A path may be long; a message with half of one still says which line. */
+/* Bytes of the text of a place; a longer one, because of its path, is cut. */
 #define CONFIG_PLACE 512u
 
-/* Where a value stands, for messages. */
+/* Where a value was given, for messages. */
 struct place {
 	int from;
 	const char *file;
@@ -185,7 +185,7 @@ static void *field(struct config *c, const struct setting *s)
 	return (char *)c + s->at;
 }
 
-/* A whole number and its unit's factor; -EINVAL, or -ERANGE beyond 64 bits. */
+/* Reads a whole number and multiplies it by its unit.  -EINVAL; -ERANGE: more than 64 bits. */
 static int parse_scaled(const char *text, uint64_t *v,
 			int (*unit)(const char *suffix, uint64_t n, uint64_t *factor))
 {
@@ -235,7 +235,7 @@ static int unit_time(const char *suffix, uint64_t n, uint64_t *factor)
 
 	*factor = 1;
 	if (!*suffix && n == 0)
-		return 0;			/* 0 needs no unit; nothing else goes without */
+		return 0;			/* only 0 may have no unit */
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		if (!strcmp(suffix, units[i].suffix)) {
 			*factor = units[i].ms;
@@ -245,7 +245,7 @@ static int unit_time(const char *suffix, uint64_t n, uint64_t *factor)
 	return -EINVAL;
 }
 
-/* The largest unit that says it exactly. */
+/* Writes v with the largest unit that leaves a whole number. */
 static void print_scaled(enum kind kind, uint64_t v, char *buf, size_t n)
 {
 	static const struct { uint64_t f; const char *u; } sizes[] = {
@@ -362,7 +362,7 @@ static bool set_nic(const struct loader *ld, const struct place *p,
 	const char *name = value + sizeof(kind) - 1;
 	char **at = field(ld->c, s);
 
-	/* what the kernel takes for a name */
+	/* The kernel accepts the same names for network devices. */
 	if (strncmp(value, kind, sizeof(kind) - 1) || !*name || strlen(name) >= IF_NAMESIZE ||
 	    strpbrk(name, "/: \t"))
 		return config_refuse(ld, p, s->name, "\"%s\" is not understood: accepted is %sIFNAME", value, kind);
@@ -392,7 +392,7 @@ static bool set_value(const struct loader *ld, const struct place *p,
 	return false;
 }
 
-/* A value that a stronger source has overridden must still be a good one. */
+/* A value that a stronger source has overridden must still be a valid one. */
 static bool check_only(const struct loader *ld, const struct place *p,
 		       const struct setting *s, const char *value)
 {
@@ -404,7 +404,7 @@ static bool check_only(const struct loader *ld, const struct place *p,
 	return ok;
 }
 
-/* Sets it unless a stronger source has: the order of reading is the precedence. */
+/* Sets a value unless a stronger source has: sources are read in the order of precedence. */
 static bool give(struct loader *ld, const struct place *p, const struct setting *s,
 		 const char *value)
 {
@@ -598,8 +598,8 @@ static unsigned cpus(void)
 	return n < 1 ? 1 : n > (int)LANES_MAX ? LANES_MAX : (unsigned)n;
 }
 
-/* As much as a buffer pool may be where nobody said: half of what the machine, or the control
- * group, has. */
+/* The pool-size of auto, at most half of the memory that the machine has or the control group
+ * allows. */
 static uint64_t pool_auto(const struct config *c)
 {
 	uint64_t want = 64 * MIB * c->workers, most = c->memory_bytes / 2 / MIB * MIB;
@@ -618,7 +618,7 @@ static uint64_t ram_bytes(void)
 	return pages < 1 || page < 1 ? UINT64_MAX : (uint64_t)pages * (uint64_t)page;
 }
 
-/* From what was written to what is meant. */
+/* Replaces the indices of choices and the words for auto with what they mean. */
 static void resolve(struct config *c, const struct cgroup *g)
 {
 	static const unsigned buf_sizes[] = { 2048, 4096 };
@@ -633,7 +633,7 @@ static void resolve(struct config *c, const struct cgroup *g)
 		c->pool_bytes = pool_auto(c);
 }
 
-/* What no row of the table can say alone.  The largest record must fit into a
+/* Checks settings that depend on each other.  The largest record must fit into a
  * segment, and twice into a worker's share of the buffers, so that one can arrive
  * while the one before it is moved. */
 static bool fits_together(const struct loader *ld)
@@ -669,7 +669,7 @@ static bool fits_together(const struct loader *ld)
 		return true;
 	}
 	if (!c->body_bytes_max)
-		c->body_bytes_max = 1;		/* the least there can be: no room for it */
+		c->body_bytes_max = 1;		/* the least body; it is refused below */
 	if (c->head_bytes_max + c->body_bytes_max <= room)
 		return true;
 	print_scaled(SIZE, c->head_bytes_max + c->body_bytes_max, record, sizeof(record));

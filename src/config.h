@@ -3,8 +3,8 @@
  * config.h - the command line and the file, as one struct that never changes.
  *
  * Every setting is one row of the table in config.c; --help is printed from it and
- * tests/tidy holds pasted.conf(5) against it.  The command line wins over the file,
- * and its --listen replace the file's.  Whatever is wrong is refused with its place
+ * tests/tidy compares pasted.conf(5) with it.  The command line wins over the file, and
+ * any --listen replaces all of the file's.  A wrong value is refused with its place
  * (option, or file and line), the reason, and what would be accepted.
  */
 #ifndef CONFIG_H
@@ -28,14 +28,14 @@ struct config {
 	unsigned unix_mode;		/* of a Unix socket's file */
 	char	*store;
 	char	*nvmm;			/* directory or device-dax; NULL: none given */
-	unsigned class;			/* CONFIG_CLASS_AUTO, or what was asked for (nvmm: eadr too) */
+	unsigned class;			/* CONFIG_CLASS_AUTO or a class; nvmm allows nvmm-eadr */
 	unsigned ring;			/* enum config_ring */
 	char	*nic;			/* network device for ring paste, without "vnet:"; NULL: none */
 	char	*pid_file;		/* NULL: none */
-	unsigned busy_poll_us;		/* ring paste: look so long before sleeping */
+	unsigned busy_poll_us;		/* ring paste: poll so long before sleeping */
 	unsigned workers;		/* 1 .. LANES_MAX, "auto" resolved */
 	uint64_t pool_bytes;		/* all workers together, "auto" resolved */
-	uint64_t memory_bytes;		/* of the machine, or that the control group allows */
+	uint64_t memory_bytes;		/* of the machine, or what the control group allows */
 	unsigned buf_size;		/* 2048 or 4096 */
 
 	uint64_t segment_bytes;
@@ -49,19 +49,19 @@ struct config {
 	unsigned header_timeout_ms;	/* for a whole head, from its first byte: 408 */
 	unsigned body_timeout_ms;	/* for the next body_rate * timeout bytes of a body: 408 */
 	uint64_t body_rate;		/* bytes a second; 0: one byte at least */
-	unsigned idle_timeout_ms;	/* between requests: closed */
-	unsigned write_timeout_ms;	/* a reply that is not taken: closed */
-	unsigned pushback_ms;		/* without room before 503 */
+	unsigned idle_timeout_ms;	/* a connection without a request is closed then */
+	unsigned write_timeout_ms;	/* a client that does not take a reply is cut off then */
+	unsigned pushback_ms;		/* a record waits so long for room before 503 */
 	unsigned checkpoint_ms;		/* longest time between two checkpoints */
-	unsigned checkpoint_bufs;	/* held buffers that ask for one at once */
-	unsigned drain_delay_ms;	/* at SIGTERM, for which all is served and readyz says draining */
-	unsigned drain_ms;		/* then, for what is in flight */
+	unsigned checkpoint_bufs;	/* held buffers from which a worker asks for a checkpoint */
+	unsigned drain_delay_ms;	/* after SIGTERM: all is served, readyz says draining */
+	unsigned drain_ms;		/* after that: requests in flight have so long to end */
 
 	bool	 doctor;
 	bool	 adopt;
 
 	const char *file;		/* --config, as in argv; NULL: none */
-	unsigned line[CONFIG_SETTINGS_MAX];	/* of the setting in file, 0: not set there */
+	unsigned line[CONFIG_SETTINGS_MAX];	/* where the file sets it, 0: not there */
 };
 
 enum config_verdict {
@@ -69,16 +69,16 @@ enum config_verdict {
 	CONFIG_DONE,		/* --help or --version was printed to out: exit 0 */
 	CONFIG_WRONG,		/* the reason was printed to err: exit 64 */
 };
-/* On CONFIG_RUN *c is complete and the caller's to free. */
+/* With CONFIG_RUN *c is complete, and the caller frees it with config_free(). */
 enum config_verdict config_load(struct config *c, int argc, char *const *argv,
 				FILE *out, FILE *err);
 void config_free(struct config *c);
 
-/* Where the setting was given, for a refusal that comes later: "--class", or
- * "/etc/pasted.conf:3: class".  Returns buf. */
+/* Where the setting was given, for messages: "--class", or "/etc/pasted.conf:3: class".  Returns
+ * buf. */
 const char *config_place(const struct config *c, const char *name, char *buf, size_t n);
 
-/* The setting's value for messages and the page: "auto", "uring", .. */
+/* The value of the setting ring in words: "auto", "uring", .. */
 const char *config_ring_name(unsigned ring);
 
 #endif

@@ -129,7 +129,7 @@ static bool find_place(const char *path, struct place *best)
 
 /* ---- the block device below ---- */
 
-/* Its folder in /sys; that of the whole disk for a partition. */
+/* The device's folder in /sys; for a partition that of the whole disk. */
 static bool disk_folder(dev_t dev, char *dir, size_t n)
 {
 	char link[64], real[PATH_MAX], word[64];
@@ -165,7 +165,7 @@ static void tell_disk(FILE *out, const struct place *p)
 		       "drive with power-loss protection makes it faster");
 }
 
-/* What a sync goes through that nobody can look into from here. */
+/* Names the layers that a sync goes through but that cannot be looked into from here. */
 static void tell_unseen(FILE *out, const struct place *p)
 {
 	char line[LINE_BYTES] = "";
@@ -297,7 +297,7 @@ static void tell_nvmm(FILE *out, const struct config *c, const struct findings *
 
 /* ---- the kernel and the limits ---- */
 
-/* The kernel module, whichever ring is chosen. */
+/* Tells of the kernel module, whichever ring is chosen. */
 static void tell_paste(FILE *out, const struct config *c)
 {
 	char why[CHOOSE_WHY] = "", driver[PATH_MAX];

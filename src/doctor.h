@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * doctor.h - pasted --doctor: what durability this machine gives, why, and what to
- * change.  Looks only; starts nothing and writes nothing that stays.
+ * change.  It only looks: it starts no server, and writes nothing that stays.
  */
 #ifndef DOCTOR_H
 #define DOCTOR_H
@@ -10,6 +10,6 @@
 
 #include "config.h"
 
-int doctor_run(const struct config *c, FILE *out);	/* what to exit with: 0 */
+int doctor_run(const struct config *c, FILE *out);	/* the exit status: 0 */
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pasted.c - main(): the list of what is started, and its mirror image.
+ * pasted.c - main(): starts the parts of the server, and stops them in the opposite order.
  *
- * steps[] below is the program.  Each step says itself what went wrong and returns
- * the exit status for it; what was started before it is then stopped in mirror
- * order, which is also what SIGTERM does.
+ * steps[] below is the program.  A step that fails says itself what went wrong and returns
+ * the exit status; then the steps before it are stopped in the opposite order, which is
+ * also what SIGTERM does.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -37,21 +37,21 @@
 #include "store/store.h"
 #include "util/std.h"
 
-/* Descriptors besides connections: of the process; of a worker (ring, lane, the two segments
- * that are written, each twice) besides its listeners; of read-backs, each of which may have a
- * segment of its own, as many as can be spared. */
+/* Descriptors besides connections: of the process; of a worker besides its listeners (ring, lane,
+ * the two segments that are written, each twice); of read-backs, each of which may hold a
+ * segment open: these get as many as can be spared. */
 #define FILES_PROCESS 40
 #define FILES_WORKER 10
 #define FILES_READERS 256
 /* Memory besides the buffers: connections, replies, pieces that are read back, the program. */
 #define MEMORY_BESIDES (32u << 20)
-/* Fewer connections per worker than this are worth a word. */
+/* Fewer connections per worker than this are worth a warning. */
 #define CONNS_FEW 4096
-/* What a checkpoint moves between two looks at what else there is to do. */
+/* Bytes that a checkpoint moves before it looks whether there is something else to do. */
 #define CHECKPOINT_SLICE (256u << 10)
-/* How often a recovery looks for a signal: a slow disk may take long for little. */
+/* How often a recovery looks for a signal.  It is a time because a slow disk may move few bytes. */
 #define LOOK_MS 20u
-/* between two tries of a recovery that has no room */
+/* Between two tries of a recovery that finds no room on the disk. */
 #define ROOM_RETRY_MS 1000
 
 struct server {
@@ -59,7 +59,7 @@ struct server {
 	struct daemon daemon;
 	struct choice choice;
 	const struct ring_ops *ring;
-	unsigned conns_max;			/* what the limit of files leaves of the setting */
+	unsigned conns_max;			/* the setting, or fewer if files are limited */
 	struct health health;
 	struct listeners listeners;
 	char	 addresses[LISTEN_MAX * LISTEN_TEXT_MAX];
@@ -67,20 +67,20 @@ struct server {
 	struct store *store;
 	struct checkpoint *checkpoint;
 	struct counters *counters;		/* [workers] */
-	uint64_t absent[ABSENT_REASONS];		/* what read-back could not give */
+	uint64_t absent[ABSENT_REASONS];	/* records that read-back could not give */
 	const struct counters *counters_of[LANES_MAX];
 	struct admin *records, *pages;
-	struct head_common common;		/* what every reply says */
+	struct head_common common;		/* the fields of every reply */
 	struct worker_env env;
 	atomic_uint serving;			/* lanes that have not failed */
 	struct worker *workers[LANES_MAX];
-	unsigned started, joined;		/* of them */
-	uint64_t looked_ns;			/* for a signal, during the recovery */
-	bool	 draining;			/* they were told to stop */
-	int	 status;			/* to exit with */
+	unsigned started, joined;		/* how many workers are */
+	uint64_t looked_ns;			/* the recovery's last look for a signal */
+	bool	 draining;			/* the workers were told to stop */
+	int	 status;			/* the exit status */
 };
 
-/* ---- who is there ---- */
+/* ---- the pid file ---- */
 
 static int start_pid(struct server *s)
 {
@@ -105,14 +105,14 @@ static void stop_pid(struct server *s)
 	daemon_pid_remove(&s->daemon);
 }
 
-/* ---- what is there ---- */
+/* ---- the class, the ring and the limits ---- */
 
 static int start_choice(struct server *s)
 {
 	struct findings found;
 	char why[CHOOSE_WHY];
 
-	watch_opening(s->config.drain_ms, false);	/* it looks at the store's disk too */
+	watch_opening(s->config.drain_ms, false);	/* probing may have to wait for the disk */
 	choose_probe(&s->config, &found);
 	if (choose_class(&s->config, &found, &s->choice)) {
 		diag(DIAG_ERR, "%s", s->choice.why);
@@ -128,7 +128,7 @@ static int start_choice(struct server *s)
 	return 0;
 }
 
-/* A connection is a file: no more of them than may be open. */
+/* Reduces the connections to what the limit of open files allows. */
 static int start_limits(struct server *s)
 {
 	struct config *c = &s->config;
@@ -156,7 +156,7 @@ static int start_limits(struct server *s)
 	return 0;
 }
 
-/* ---- the door ---- */
+/* ---- the listeners, and the start-up thread ---- */
 
 static int start_listeners(struct server *s)
 {
@@ -168,7 +168,7 @@ static int start_listeners(struct server *s)
 		return EXIT_FAILURE;
 	}
 	listeners_print(&s->listeners, s->addresses, sizeof(s->addresses));
-	watch_opening(s->config.drain_ms, s->listeners.given);	/* whose they are is known now */
+	watch_opening(s->config.drain_ms, s->listeners.given);	/* now `given` is known */
 	return 0;
 }
 
@@ -213,8 +213,8 @@ static int start_waiting(struct server *s)
 
 /* ---- the store ---- */
 
-/* Before the store is open, on a signal: as if it had been killed here, the next start does
- * the same again. */
+/* A signal has come before the store is open.  The process ends as if it had been killed: the next
+ * start does the same work again. */
 static void give_up_starting(struct server *s)
 {
 	diag(DIAG_NOTE, "stopped before the store was open; the next start goes on with it");
@@ -231,7 +231,7 @@ static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
 
 	(void)what;
 	health_progress(&s->health, done, total);
-	/* Each record tells; the signals are looked at now and then. */
+	/* This is called for each record, but signals are looked for every LOOK_MS only. */
 	if (now - s->looked_ns < LOOK_MS * 1000000ull)
 		return;
 	s->looked_ns = now;
@@ -239,7 +239,7 @@ static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
 		give_up_starting(s);
 }
 
-/* What the last run left, if it left anything. */
+/* Reports what the last run left behind, if it left anything. */
 static void tell_recovery(const struct report *r)
 {
 	unsigned long long records = 0, replayed = 0;
@@ -266,7 +266,7 @@ static void tell_recovery(const struct report *r)
 			     i, (unsigned long long)r->lane[i].unread_segno, store_strerror(r->lane[i].unread_err));
 }
 
-/* A full disk is no reason to give up: it is tried again until there is room. */
+/* A full disk is no reason to give up: the store is opened again and again until there is room. */
 static int pasted_open_store(struct server *s, const struct store_options *o, char *why, size_t why_len)
 {
 	int err = store_open(&s->store, o, why, why_len);
@@ -290,7 +290,7 @@ static int start_store(struct server *s)
 	const struct store_options o = {
 		.blk = disk_ops(),
 		.store_dir = c->store, .class = s->choice.class, .adopt = c->adopt,
-		/* In the class fsync: only to find what an earlier start left there. */
+		/* In the class fsync only an earlier write-ahead log is looked for there. */
 		.nvmm_path = s->choice.nvmm ? s->choice.nvmm : c->nvmm,
 		.lanes = c->workers, .pool_bytes = c->pool_bytes, .buf_size = c->buf_size,
 		.segment_bytes = c->segment_bytes, .retain_bytes = c->retain_bytes,
@@ -334,8 +334,8 @@ static void stop_store(struct server *s)
 
 /* ---- the threads beside the workers ---- */
 
-/* What expires by age is looked for eight times while it is kept, however long the interval
- * of checkpoints is. */
+/* The interval of passes: at most an eighth of retain-age, so that records expire in time however
+ * long checkpoint-interval is. */
 static unsigned background_ms(const struct config *c)
 {
 	uint64_t ms = c->retain_ms / 8 < 100 ? 100 : c->retain_ms / 8;
@@ -417,7 +417,7 @@ static void stop_service(struct server *s)
 {
 	admin_stop(s->records);
 	admin_stop(s->pages);
-	/* Not before: until here it may wake a worker that has ended. */
+	/* Freed only now: until here the admin threads could wake a worker that has ended. */
 	while (s->started)
 		worker_free(s->workers[--s->started]);
 	free(s->counters);
@@ -451,8 +451,8 @@ static void fill_env(struct server *s)
 	};
 }
 
-/* The CPUs that this process may run on; fewer workers than CPUs are not pinned,
- * the scheduler knows better who else is there. */
+/* The CPUs that this process may run on.  False: workers are not pinned.  With fewer workers than
+ * CPUs, the scheduler knows better which CPUs are free. */
 static bool cpu_list(unsigned workers, int *cpu)
 {
 	cpu_set_t set;
@@ -497,7 +497,7 @@ static int start_workers(struct server *s)
 	return 0;
 }
 
-/* ---- up, and down ---- */
+/* ---- run and stop ---- */
 
 static void tell_ready(struct server *s)
 {
@@ -510,7 +510,7 @@ static void tell_ready(struct server *s)
 	daemon_notify("READY=1\nSTATUS=ready");
 }
 
-/* Joins on its own thread, so that main hears a second signal meanwhile. */
+/* Runs on a thread of its own, so that the main thread can take a second signal meanwhile. */
 static void *join_workers(void *arg)
 {
 	struct server *s = arg;
@@ -521,7 +521,8 @@ static void *join_workers(void *arg)
 	return NULL;
 }
 
-/* All is served as ever, and readyz says no.  False: a second signal has ended that. */
+/* Waits for drain-delay, in which all is served and readyz says no.  False: a second signal has
+ * ended the wait. */
 static bool delay(struct server *s)
 {
 	health_set(&s->health, HEALTH_DRAINING, 0);
@@ -540,10 +541,10 @@ static void pasted_drain(struct server *s)
 	for (unsigned i = 0; i < s->started; i++)
 		worker_stop(s->workers[i], now);
 	if (pthread_create(&joiner, NULL, join_workers, s))
-		return;				/* stop_workers joins, unhastened */
+		return;			/* stop_workers() joins; no second signal is taken */
 	if (daemon_wait(&s->daemon, -1) == DAEMON_STOP) {
 		diag(DIAG_NOTE, "second signal: not waiting for requests in flight");
-		/* Also those that have ended by themselves: they are freed later. */
+		/* This includes workers that have ended, which are freed later. */
 		for (unsigned i = 0; i < s->started; i++)
 			worker_stop(s->workers[i], true);
 	}
@@ -554,8 +555,8 @@ static int serve(struct server *s)
 {
 	health_clear(&s->health, HEALTH_STARTING);
 	tell_ready(s);
-	/* A worker that ends by itself has said why; a server with a lane that nobody
-	 * serves helps no one. */
+	/* A worker that ends by itself has said why.  The server ends too, because nobody would
+	 * serve the connections of that worker. */
 	if (daemon_wait(&s->daemon, -1) == DAEMON_WOKEN)
 		s->status = EXIT_FAILURE;
 	pasted_drain(s);
@@ -563,7 +564,7 @@ static int serve(struct server *s)
 }
 
 static const struct step {
-	int  (*start)(struct server *s);	/* 0, or what to exit with */
+	int  (*start)(struct server *s);	/* 0, or the exit status */
 	void (*stop)(struct server *s);
 } steps[] = {
 	{ start_pid,		stop_pid },
@@ -594,14 +595,15 @@ static int pasted_run(struct server *s)
 	for (i = 0; i < n && !err; i++)
 		err = steps[i].start(s);
 	if (err)
-		i--;				/* it cleaned up behind itself */
+		i--;				/* a step that fails cleans up itself */
 	while (i-- > 0)
 		if (steps[i].stop)
 			steps[i].stop(s);
 	return err ? err : s->status;
 }
 
-/* What is wrong with the settings is a message too: nothing waits for it. */
+/* Errors in the settings go through std_say() like all messages, so that a reader that does not
+ * read cannot block the start. */
 static enum config_verdict pasted_load(struct config *c, int argc, char **argv)
 {
 	enum config_verdict v;
@@ -616,7 +618,8 @@ static enum config_verdict pasted_load(struct config *c, int argc, char **argv)
 	return v;
 }
 
-/* Printed when all has been looked at: who reads slowly holds nothing but this process. */
+/* Collects the whole report before printing it, so that a slow reader keeps no ring or device in
+ * use. */
 static int doctor(const struct config *c)
 {
 	char *text = NULL;
