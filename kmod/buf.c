@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * buf.c - whose a buffer is.
+ * buf.c - who has a buffer.
  *
  *	         release                    take + name
  *	  USER  --------->  FREE  -------------------------------->  USER    a copy
@@ -12,33 +12,35 @@
  *	   |  release, and packets refer to it           | no socket took it
  *	   +------------->  LINGER  ------------------>  +---->  FREE        reap
  *
- * Whether the stack is done with a packet is told by its tag, an empty skb of ours on the
- * packet's frag_list.  A retransmission queue, a capture, a reordering qdisc may keep it
- * long after the socket's reader has had the bytes; a clone of it, too, whose header was
- * rewritten before or after it was cloned, or a pskb_copy(): these have data of their own,
- * with the same page fragment, and nothing in the packet that came first shows it.  But each
- * has a reference to the tag: whoever gives the fragments to one more skb gives it the list
- * too, and nobody moves fragments between packets one of which has a list (TCP's
- * coalescing, GRO).  Once the tag is ours alone there is no such packet, nor can there be
- * one again.  It is looked at twice: at the end of the pass that named the buffer, where
- * nearly every packet is gone, and the tag is used again for another, rather than stay as
- * long as the process holds the buffer; else when the buffer would become FREE.
+ * The stack is done with a buffer when nobody but us refers to its tag, an empty skb on the
+ * packet's frag_list.  A retransmission queue, a capture or a reordering qdisc may keep the
+ * packet long after the socket's reader has had the bytes.  So may they a pskb_copy(), or a
+ * clone whose header was rewritten: these have data of their own and the same page
+ * fragment, and the first packet does not show that they exist.  But each refers to the
+ * tag: code that gives fragments to one more skb gives it the list too, and no code moves
+ * fragments between packets one of which has a list (TCP's coalescing, GRO).  Once the tag
+ * is ours alone there is no such packet, nor can there be one again.
  *
- * Not seen: a page that was taken out of its packet by splice(2), which is why only a
- * ring's own sockets get any (flow.c); a packet that lost its list because the filter of a
- * packet socket trimmed it (not libpcap's mapped ring).  They find in it what comes later.
+ * The tag is looked at twice.  At the end of the pass that named the buffer nearly every
+ * packet is gone, and its tag can be used for another one while the process still holds the
+ * buffer; otherwise it is looked at when the buffer would become FREE.
  *
- * PASTE_UNTRACKED is for the test of this: built with it, the module corrupts data under
- * loss and reordering, and the test must say so.
+ * Two cases are not seen, and there the reader finds later bytes in the buffer: splice(2) has
+ * taken a page out of its packet, which is why only a ring's own sockets get buffers
+ * (flow.c); or the filter of a packet socket (not libpcap's mapped ring) has trimmed a packet,
+ * which lost its list.
+ *
+ * PASTE_UNTRACKED is for a test: a module that was built with it corrupts data under loss
+ * and reordering, and the test must find that.
  */
 #include <linux/slab.h>
 
 #include "core.h"
 
-#define SOME 64u		/* are looked at under one lock */
-#define IDLE_TAGS 512u		/* kept for the next packets: a pass makes about so many */
+#define SOME 64u		/* buffers that are looked at under one lock */
+#define IDLE_TAGS 512u		/* tags kept for later packets: a pass needs about so many */
 
-/* What a device may not take: with every buffer in its queue nothing could be copied. */
+/* Buffers that a device may not take: with all of them in its queue nothing could be copied. */
 static u32 buf_reserve(const struct paste_ring *r)
 {
 	return min(r->nbufs / 8, 64u);
@@ -61,12 +63,12 @@ static bool buf_in_stack(const struct paste_buf *b)
 #else
 	if (refcount_read(&b->tag->users) > 1)
 		return true;
-	smp_acquire__after_ctrl_dep();	/* who had it last has read before it is written again */
+	smp_acquire__after_ctrl_dep();	/* its last user has read it before it is written again */
 	return false;
 #endif
 }
 
-/* All but the sk_buff itself is the blank one's. */
+/* A tag is a clone of r->blank, and shares all but the sk_buff itself with it. */
 static struct sk_buff *buf_get_tag(struct paste_ring *r)
 {
 	return __skb_dequeue(&r->tags) ?: skb_clone(r->blank, GFP_ATOMIC | __GFP_NOWARN);
@@ -81,7 +83,7 @@ static void buf_drop_tag(struct paste_ring *r, struct paste_buf *b)
 	b->tag = NULL;
 }
 
-/* It waits in the stack no more, or is named now: whom it counted against has room. */
+/* The buffer has left STACK: it does not count against its connection's `held` any more. */
 static void buf_let_go(struct paste_ring *r, struct paste_buf *b)
 {
 	struct paste_conn *c = paste_conn_of(r, b->conn);
@@ -98,8 +100,8 @@ static void buf_make_free(struct paste_ring *r, struct paste_buf *b)
 	r->free[r->nfree++] = buf_number(r, b);
 }
 
-/* The one that came last is still in the cache.  DEVICE, if but for a moment: neither FREE
- * nor the user's. */
+/* Takes the buffer that was freed last, which is still in the cache, if more than `leave` are free.
+ * Its state is DEVICE even if it is to be copied into. */
 static u32 buf_take(struct paste_ring *r, u32 leave)
 {
 	u32 buf;
@@ -123,7 +125,7 @@ int paste_bufs_init(struct paste_ring *r)
 	return 0;
 }
 
-/* The source is gone.  Packets that are still under way hold their pages themselves. */
+/* The source is detached by now.  Packets that are still in the stack hold their pages themselves. */
 void paste_bufs_exit(struct paste_ring *r)
 {
 	for (u32 i = 0; r->bufs && i < r->nbufs; i++)
@@ -170,7 +172,7 @@ void paste_bufs_named(struct paste_ring *r)
 	struct paste_buf *b;
 	unsigned int n;
 
-	while (!list_empty(&r->named)) {	/* changed under the mutex too, which is ours */
+	while (!list_empty(&r->named)) {	/* it changes only under the mutex, which we hold */
 		spin_lock_bh(&r->buf_lock);
 		for (n = 0; n < SOME && (b = list_first_entry_or_null(&r->named, struct paste_buf, link)); n++) {
 			list_del_init(&b->link);
@@ -187,7 +189,7 @@ u32 paste_buf_injected(struct paste_ring *r, const void *data, u32 len, u32 *off
 	u32 at = offset_in_page(data), buf;
 	long page;
 
-	/* A packet in the kernel's own memory, or in another ring's share, is copied. */
+	/* Bytes in the kernel's own memory or in another ring's share are copied. */
 	page = paste_region_find(g, virt_to_page(data));
 	if (page < 0)
 		return PASTE_NO_BUF;
@@ -195,7 +197,7 @@ u32 paste_buf_injected(struct paste_ring *r, const void *data, u32 len, u32 *off
 	*off = at % g->buf_size;
 	if (buf < r->first_buf || buf - r->first_buf >= r->nbufs || *off + len > g->buf_size)
 		return PASTE_NO_BUF;
-	/* The process may have sent its own region's page to itself: not injected. */
+	/* The process may have sent a page of its region to itself: that was not injected. */
 	return READ_ONCE(buf_of(r, buf)->state) == BUF_STACK ? buf : PASTE_NO_BUF;
 }
 
@@ -207,7 +209,7 @@ bool paste_buf_release(struct paste_ring *r, u32 buf)
 	if (buf < r->first_buf || buf - r->first_buf >= r->nbufs)
 		return false;
 	b = &r->bufs[array_index_nospec(buf - r->first_buf, r->nbufs)];
-	if (b->state != BUF_USER)	/* into and out of USER: only under the mutex */
+	if (b->state != BUF_USER)	/* a buffer enters and leaves USER only under the mutex */
 		return false;
 	r->nkernel++;
 	if (b->tag && buf_in_stack(b)) {
@@ -272,7 +274,7 @@ u32 paste_buf_get(struct paste_ring *r)
 	return buf;
 }
 
-/* A half is for the stack (flow.c), an eighth is the reserve. */
+/* Of eight parts the stack may hold four (flow.c), and one is the reserve. */
 u32 paste_buf_share(const struct paste_ring *r)
 {
 	return READ_ONCE(r->nkernel) / 8 * 3;

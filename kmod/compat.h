@@ -25,7 +25,7 @@ static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 }
 #endif
 
-/* The look-up of sockets knew no table but TCP's in the end. */
+/* Since 6.18 the look-up of sockets takes no hash table any more: it uses TCP's. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 #define PASTE_HASHINFO(net) (net)->ipv4.tcp_death_row.hashinfo,
 #else
@@ -58,8 +58,8 @@ static inline struct sock *paste_listener6(struct net *net, const struct in6_add
 }
 #endif
 
-/* The memory group that nobody is charged for; it is there for as long as the kernel.  Not every
- * kernel exports it.  NULL: there are no groups. */
+/* The root of the memory groups, which has no limit and is never freed.  It is found this way
+ * because not every kernel exports it.  NULL: there are no groups. */
 static inline struct mem_cgroup *paste_root_group(void)
 {
 	struct mem_cgroup *own = get_mem_cgroup_from_mm(current->mm), *g = own;

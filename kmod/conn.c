@@ -3,14 +3,14 @@
  * conn.c - handles, and the hook on a socket's wait queue.
  *
  * The hook is a wait queue entry of our own, added through the file's poll method as
- * epoll does it: no callback of the socket is replaced, nothing is inherited by the
- * children of a listener, and after remove_wait_queue() nothing refers to us.  The queue
- * is in the socket's inode, which the file reference keeps: it cannot go away under the
- * entry (POLLFREE is for queues that can).
+ * epoll does it: no callback of the socket is replaced, the children of a listener inherit
+ * nothing, and after remove_wait_queue() nothing refers to us.  The queue is in the
+ * socket's inode, which our reference to the file keeps, so that it cannot go away before
+ * the entry does (POLLFREE is for queues that can).
  *
- * The callback runs in interrupts and under the queue's lock: it only puts the
- * connection on the ready list and wakes.  What has happened is found out in SYNC, by
- * looking at the socket, so that a wake-up too many does no harm.
+ * The callback runs in interrupts and under the queue's lock, so it only puts the
+ * connection on the ready list and wakes SYNC.  SYNC looks at the socket to find out what
+ * has happened, so that a superfluous wake-up does no harm.
  */
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -54,7 +54,7 @@ static void conn_make_ready(struct paste_conn *c)
 static int conn_woken(wait_queue_entry_t *wait, unsigned int mode, int flags, void *key)
 {
 	struct paste_conn *c = container_of(wait, struct paste_conn, wait);
-	__poll_t mask = key_to_poll(key);	/* 0: the state has changed */
+	__poll_t mask = key_to_poll(key);	/* 0: the socket's state has changed */
 	unsigned long irq;
 
 	if (mask && !(mask & ~NEWS_OUT) && !READ_ONCE(c->want_write))
@@ -74,16 +74,16 @@ void paste_conn_look(struct paste_conn *c)
 	spin_unlock_irq(&c->ring->lock);
 }
 
-/* Data is there or may come, and cannot be taken: until paste_conn_look(), or, when
- * stalled, until there are buffers. */
+/* Ignores wake-ups for data, which cannot be taken now, until paste_conn_look(); with stall until
+ * there are buffers. */
 static void conn_set_deaf(struct paste_conn *c, bool stall)
 {
 	struct paste_ring *r = c->ring;
 
 	spin_lock_irq(&r->lock);
 	c->deaf = true;
-	/* Woken again meanwhile, perhaps because it may write: then it is looked at again
-	 * first, and stalled after that. */
+	/* If it is on the ready list again, perhaps because it can write, it is served once more
+	 * and stalled after that. */
 	if (stall && c->place == NOWHERE) {
 		list_move_tail(&c->link, &r->stalled);
 		c->place = ON_STALLED;
@@ -139,7 +139,7 @@ static int conn_suits(const struct socket *sock, bool listener)
 {
 	const struct sock *sk = sock->sk;
 
-	/* Others may have more than one wait queue, or one that goes before the file does. */
+	/* Other sockets may have several wait queues, or one that goes away before the file. */
 	if (sock->type != SOCK_STREAM || !sk ||
 	    (sk->sk_family != AF_INET && sk->sk_family != AF_INET6 && sk->sk_family != AF_UNIX))
 		return -ESOCKTNOSUPPORT;
@@ -174,7 +174,7 @@ int paste_conn_attach(struct paste_ring *r, u32 handle, int fd, u32 quota, bool 
 	c->file = file;
 	c->sock = sock;
 	c->handle = handle;
-	/* Not 0: that is a buffer that counts against nobody. */
+	/* Generation 0 is for buffers that count against no connection. */
 	c->gen = ++r->last_gen ?: ++r->last_gen;
 	c->quota = quota;
 	c->listener = listener;
@@ -184,7 +184,7 @@ int paste_conn_attach(struct paste_ring *r, u32 handle, int fd, u32 quota, bool 
 		goto free;
 	paste_flow_add(c);
 	r->stats.connections++;
-	/* What came before the hook did not call it. */
+	/* For what came before there was a hook, the callback was not called. */
 	paste_conn_look(c);
 	return 0;
 free:
@@ -246,7 +246,7 @@ static void conn_serve_data(struct paste_conn *c)
 		conn_set_deaf(c, true);
 		break;
 	case READ_NO_ROOM:
-		paste_conn_look(c);	/* it stays ready; SYNC does not sleep on a full ring */
+		paste_conn_look(c);	/* it stays ready; with a full ring SYNC does not sleep */
 		break;
 	case READ_OVER_QUOTA:
 		conn_set_deaf(c, false);

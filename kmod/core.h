@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* core.h - what the files of the core share; a source sees paste.h only. */
+/* core.h - what the files of the core share; a source of packets includes paste.h only. */
 #ifndef PASTE_CORE_H
 #define PASTE_CORE_H
 
@@ -20,39 +20,39 @@
 #include "paste.h"
 #include "ring.h"
 
-/* Pages on a user's account. */
+/* Locked pages that count against a user's RLIMIT_MEMLOCK. */
 struct paste_charge {
-	const struct cred *cred;	/* of that user; NULL: none */
+	const struct cred *cred;	/* of that user; NULL: nothing is charged */
 	long		   pages;
 };
 
 /* Pinned memory of one process, shared by its rings; never changes once it is made. */
 struct paste_region {
 	struct kref	  ref;
-	struct list_head  link;		/* of all regions; regions_lock */
-	struct list_head  rings;	/* that share it; regions_lock */
+	struct list_head  link;		/* in the list of all regions; regions_lock */
+	struct list_head  rings;	/* the rings that share it; regions_lock */
 	struct mm_struct *mm;		/* a reference to the struct, not to the memory */
 	u64		  addr, len;
 	u32		  buf_size, nbufs;
 	unsigned long	  npages;
-	int		  gup;		/* FOLL_ flags that it is pinned with */
+	int		  gup;		/* the FOLL_ flags that its pages are pinned with */
 	struct paste_charge charge;
 	struct page	**pages;
-	struct xarray	  by_pfn;	/* -> index in pages */
+	struct xarray	  by_pfn;	/* from a page's pfn to its index in pages */
 };
 
 enum paste_buf_state {
-	BUF_USER,	/* the process's */
-	BUF_FREE,	/* to be filled; in ring->free */
-	BUF_DEVICE,	/* a source has it */
-	BUF_STACK,	/* injected, not named by an event yet; on ring->stack */
+	BUF_USER,	/* the process has it */
+	BUF_FREE,	/* it may be filled; in ring->free */
+	BUF_DEVICE,	/* a source, or a copy in the making, has it */
+	BUF_STACK,	/* injected, but no event has named it yet; on ring->stack */
 	BUF_LINGER,	/* released, but packets still refer to it; on ring->stack */
 };
 
 struct paste_buf {
 	struct list_head link;
-	struct sk_buff	*tag;	/* of its packets, while it may be needed: in STACK, USER, LINGER */
-	u32		 conn, gen;	/* whom it counts against: STACK, USER */
+	struct sk_buff	*tag;	/* in the frag_list of its packets (buf.c): STACK, USER, LINGER */
+	u32		 conn, gen;	/* the connection that it counts against: STACK, USER */
 	u8		 state;
 };
 
@@ -63,31 +63,31 @@ struct paste_conn {
 	struct file	  *file;
 	struct socket	  *sock;
 	u32		   handle, gen;
-	u32		   quota, used;	/* buffers that events name; quota 0: no limit */
+	u32		   quota, used;	/* used: buffers named by events; quota 0: no limit */
 	bool		   listener, paused;
-	bool		   ended;	/* EOF or ERR was given out */
-	bool		   want_write;	/* a SEND was short: WRITABLE is owed */
-	/* below: ring->lock */
-	bool		   deaf;	/* that there is data is no news: it cannot be taken now */
+	bool		   ended;	/* an EOF or ERR event was given */
+	bool		   want_write;	/* a SEND was short: a WRITABLE event is due */
+	/* The next four are protected by ring->lock. */
+	bool		   deaf;	/* ignore wake-ups: no buffer or no quota to read with */
 	u8		   place;
-	struct list_head   link;	/* of ring->ready or ring->stalled */
+	struct list_head   link;	/* in ring->ready or ring->stalled */
 	wait_queue_entry_t wait;
-	/* below: ring->buf_lock */
-	struct hlist_node  by_sock;	/* of ring->socks */
-	u32		   held;	/* buffers in the stack, injected for it and not named yet */
-	u32		   next_seq;	/* behind the last segment that was in order */
-	wait_queue_head_t *head;	/* the socket's; lives as long as the file */
+	/* The next three are protected by ring->buf_lock. */
+	struct hlist_node  by_sock;	/* in ring->socks */
+	u32		   held;	/* buffers injected for it that no event has named yet */
+	u32		   next_seq;	/* the number behind the last segment that was in order */
+	wait_queue_head_t *head;	/* of the socket; lives as long as the file */
 };
 
 struct paste_ring {
 	struct mutex	     mutex;
 	struct paste_region *region;	/* set last by SETUP, with release; not to be
-					 * followed when dead */
+					 * dereferenced when the ring is dead */
 	struct paste_charge  charge;	/* for the arrays */
-	struct list_head     sibling;	/* of region->rings */
+	struct list_head     sibling;	/* in region->rings */
 	struct mm_struct    *mm;
-	bool		     dead;	/* its mapping is gone; mutex */
-	bool		     left;	/* and with it the region */
+	bool		     dead;	/* its mapping is gone; never cleared */
+	bool		     left;	/* it has left its region; mutex */
 	atomic_t	     maps;
 	struct work_struct   end_work;
 
@@ -106,23 +106,23 @@ struct paste_ring {
 
 	u32		      first_buf, nbufs;
 	spinlock_t	      buf_lock;
-	struct paste_buf     *bufs;		/* of the share; the rest to tags: buf_lock */
-	u32		     *free;		/* nfree of them */
-	struct list_head      stack, named;	/* named: in this pass; mutex */
+	struct paste_buf     *bufs;		/* of its share; from here to tags: buf_lock */
+	u32		     *free;		/* numbers of the nfree free buffers */
+	struct list_head      stack, named;	/* named: STACK to USER in this pass; mutex too */
 	u32		      nfree, nkernel, nstack;
-	u32		      nheld;	/* of nstack: no event has named them yet */
-	struct sk_buff	     *blank;		/* what tags are clones of */
-	struct sk_buff_head   tags;		/* idle ones; buf_lock, not its own */
+	u32		      nheld;	/* of nstack, those that no event has named yet */
+	struct sk_buff	     *blank;		/* tags are clones of it */
+	struct sk_buff_head   tags;		/* unused ones; its own lock is not used */
 
 	const struct paste_source_ops *source;	/* NULL: the sockets' queues only */
 	void		     *source_data;
 
 	spinlock_t	      lock;
-	struct list_head      ready;	/* something happened */
-	struct list_head      stalled;	/* data is there, but no buffer */
-	bool		      woken;	/* WAKE was called: WOKEN is owed */
-	bool		      kicked;	/* by the source */
-	wait_queue_head_t     wait;	/* SYNC asleep, and poll() */
+	struct list_head      ready;	/* connections to which something has happened */
+	struct list_head      stalled;	/* connections with data but without a buffer for it */
+	bool		      woken;	/* WAKE was called: a WOKEN event is due */
+	bool		      kicked;	/* the source has called paste_ring_wake() */
+	wait_queue_head_t     wait;	/* a SYNC that sleeps waits here, and poll() */
 
 	struct paste_stats    stats;
 };
@@ -133,25 +133,25 @@ struct paste_region *paste_region_join(struct paste_ring *r, const struct paste_
 void paste_region_leave(struct paste_ring *r, struct paste_region *g);
 int  paste_charge(struct paste_charge *c, u64 pages);
 void paste_uncharge(struct paste_charge *c);
-/* The place of a page's bytes in the region, in pages; or -1. */
+/* The index of a page in the region, or -1. */
 long paste_region_find(const struct paste_region *g, const struct page *page);
 
 /* ---- buf.c ---- */
 int  paste_bufs_init(struct paste_ring *r);
 void paste_bufs_exit(struct paste_ring *r);
-/* A free buffer to copy into; PASTE_NO_BUF. */
+/* A free buffer to copy into, or PASTE_NO_BUF. */
 u32  paste_buf_take(struct paste_ring *r);
-/* An event names it from now on: it is the process's. */
+/* Gives the buffer to the process: an event is about to name it. */
 void paste_buf_name(struct paste_ring *r, u32 buf, struct paste_conn *c);
-/* The pass is over: the tags of packets that nobody has any more are let go of. */
+/* At the end of a pass: takes the tags back from packets that the stack has freed. */
 void paste_bufs_named(struct paste_ring *r);
-/* The buffer that the source injected with these bytes in it, or PASTE_NO_BUF. */
+/* The injected buffer that these bytes are in, or PASTE_NO_BUF. */
 u32  paste_buf_injected(struct paste_ring *r, const void *data, u32 len, u32 *off);
-/* The process gives it; false: it is not its to give.  Under buf_lock. */
+/* The process gives a buffer back.  False: the process does not have it.  Under buf_lock. */
 bool paste_buf_release(struct paste_ring *r, u32 buf);
-/* Takes back what the stack does not refer to any more, looking at `max` at most. */
-#define REAP_FEW	64u	/* in passing */
-#define REAP_MANY	1024u	/* a buffer is needed */
+/* Frees buffers that the stack does not refer to any more; looks at `max` of them at most. */
+#define REAP_FEW	64u	/* in each pass */
+#define REAP_MANY	1024u	/* when a buffer is needed */
 void paste_bufs_reap(struct paste_ring *r, unsigned int max);
 
 static inline void *paste_buf_bytes_at(const struct paste_ring *r, u32 buf)
@@ -164,7 +164,7 @@ static inline void *paste_buf_bytes_at(const struct paste_ring *r, u32 buf)
 
 /* ---- ring.c ---- */
 long paste_ring_sync(struct paste_ring *r, const struct paste_sync *a);
-/* There must be room. */
+/* Adds an event; there must be room for it. */
 void paste_event_push(struct paste_ring *r, const struct paste_event *e);
 static inline bool paste_event_room(const struct paste_ring *r)
 {
@@ -181,9 +181,10 @@ void paste_conns_exit(void);
 int  paste_conn_attach(struct paste_ring *r, u32 handle, int fd, u32 quota, bool listener);
 void paste_conn_detach(struct paste_conn *c);
 void paste_conns_detach_all(struct paste_ring *r);
-/* Have a look at it in this SYNC or the next: whatever was in the way may be gone. */
+/* Makes c ready, so that this SYNC or the next looks at it: what kept it from being read may have
+ * changed. */
 void paste_conn_look(struct paste_conn *c);
-/* Gives out what has happened to it, as far as there are room and buffers. */
+/* Gives events for what has happened to c, as far as there are room and buffers. */
 void paste_conn_serve(struct paste_conn *c);
 
 static inline struct paste_conn *paste_conn_of(const struct paste_ring *r, u32 handle)
@@ -194,23 +195,23 @@ static inline struct paste_conn *paste_conn_of(const struct paste_ring *r, u32 h
 /* ---- flow.c ---- */
 int  paste_flows_init(struct paste_ring *r);
 void paste_flows_exit(struct paste_ring *r);
-/* From here on its segments may stay in the ring's buffers; to here. */
+/* Between these two calls the segments of c may stay in the ring's buffers. */
 void paste_flow_add(struct paste_conn *c);
 void paste_flow_del(struct paste_conn *c);
-/* Under buf_lock: the connection, or listener, that the buffer of this segment is to count
- * against; NULL: it must be copied, *why. */
+/* Under buf_lock: the connection or listener that the buffer of this segment is to count
+ * against.  NULL: the segment must be copied, for the reason *why. */
 struct paste_conn *paste_flow_admit(struct paste_ring *r, const struct paste_segment *s, enum paste_copy *why);
-/* Why the ring finds in it what it has to copy. */
+/* The reason that was noted in a packet for its being a copy. */
 enum paste_copy paste_copy_noted(const struct sk_buff *skb);
 
 /* ---- read.c ---- */
 enum paste_read {
 	READ_DRY,	/* nothing is left */
-	READ_NO_BUFFER,	/* something is left; so are the next two */
+	READ_NO_BUFFER,	/* this and the next two: something is left */
 	READ_OVER_QUOTA,
-	READ_NO_ROOM,	/* for an event */
+	READ_NO_ROOM,	/* there is no room for an event */
 	READ_EOF,
-	READ_FAILED,	/* *err */
+	READ_FAILED,	/* the error is in *err */
 };
 enum paste_read paste_read(struct paste_conn *c, int *err);
 int paste_may_read(struct socket *sock);

@@ -1,32 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * flow.c - which sockets are this ring's, and how many buffers one of them may hold.
+ * flow.c - which sockets belong to a ring, and how many buffers one of them may hold.
  *
- * A page of the region may be put into the receive queue of a socket that is attached to
- * the ring, and of no other: who reads a socket with splice(2) takes the page out of its
- * packet, keeps it, and finds in it later what other clients send.  So a source asks for
+ * A page of the region may be put only into the receive queue of a socket that is attached
+ * to the ring: a process that reads a socket with splice(2) takes the page out of its
+ * packet, keeps it, and later finds in it what other clients send.  So a source asks about
  * each segment, with the socket that will get it.
  *
- * Nor may one client keep the buffers from all others.  What is in order is soon read, and
- * where it is not, TCP's window closes; what is out of order waits for as long as the
- * client likes.  A connection may hold, of the buffers that are the kernel's:
+ * One client must not keep all buffers from the others.  Data in order is soon read, and
+ * if it is not, TCP's window closes; but data out of order waits for as long as the client
+ * likes.  Of the buffers that the kernel has (those that the process does not hold), a
+ * connection may hold:
  *
  *	                 in order             out of order, or behind a hole
- *	held by all
+ *	held by all connections
  *	.. a quarter     as many as come      OUT_OF_ORDER
  *	.. a half        as many as come      none
  *	.. three fourth  a sixteenth          none
  *	more             none                 none
  *
- * and never more, with those that events have named, than its quota.  What may not stay is
- * copied out, and its buffer goes back to the device: nothing is refused, nobody waits.  So a
- * process needs no quota for that one connection does not end zero copy for the others; what
- * events have named is the process's, which knows what it keeps, and for how long.
+ * and, together with those that events have named, never more than its quota.  A payload
+ * that may not stay is copied, and its buffer goes back to the device: nothing is
+ * refused, and nobody waits.  So the process needs no quota to keep one connection from
+ * ending zero copy for the others.  Buffers that events have named are the process's own
+ * business: it knows which it keeps, and for how long.
  *
- * THE NOTE.  Why a packet is a copy is told to the statistics when its bytes are copied
- * once more, into a buffer.  It stands at the very start of the packet's memory, where
- * there is room for headers that nobody will push; with the number of the device, because
- * the memory may have been another packet's before.
+ * THE NOTE says why a packet is a copy.  It is read, for the statistics, when the packet's
+ * bytes are copied once more, into a buffer.  It stands at the very start of the packet's
+ * memory, in room for headers that nobody will push.  The number of the device is in it,
+ * because an earlier packet in the same memory may have left a note.
  */
 #include <linux/hash.h>
 #include <linux/log2.h>
@@ -66,7 +68,7 @@ void paste_flow_add(struct paste_conn *c)
 	spin_unlock_bh(&r->buf_lock);
 }
 
-/* Buffers that still count against it find, by its generation, that it is gone. */
+/* Buffers that still count against c show by its generation that it is gone. */
 void paste_flow_del(struct paste_conn *c)
 {
 	struct paste_ring *r = c->ring;
@@ -88,10 +90,10 @@ static struct paste_conn *flow_find(const struct paste_ring *r, const struct soc
 }
 
 /*
- * The socket is not locked: TCP may be at work on it, or packets of this very batch wait in
- * front of this one, which are behind next_seq then.  So every segment of a connection that
- * comes from the device is shown to this, whether it stays in the buffer or not.  A wrong
- * answer costs a copy.
+ * The socket is not locked: TCP may be working on it, or earlier segments of this batch have
+ * not reached it yet, which is why next_seq is kept here as well.  So each segment of a
+ * connection that comes from the device has to pass here, whether it stays in the buffer or
+ * not.  A wrong answer costs a copy.
  */
 static bool flow_in_order(struct paste_conn *c, const struct paste_segment *s)
 {

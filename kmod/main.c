@@ -2,11 +2,11 @@
 /*
  * main.c - /dev/paste: an open file is a ring.
  *
- * A ring is ended twice over: by the last close, and by the end of its mapping.  A file
- * can be kept from its last close for ever (sent over a Unix socket that the ring itself
- * holds), and what it holds with it; a mapping ends with the process at the latest, and
- * the pins end with it.  A ring that was never mapped has nothing but these, on its user's
- * account.
+ * A ring ends in two ways: with the last close, and with the end of its mapping.  A file
+ * can be kept from its last close for ever (it is sent over a Unix socket that the ring
+ * itself holds), and with it all that it holds.  But a mapping ends with the process at the
+ * latest, and ends the source, the connections and the pins.  A ring that was never mapped
+ * has nothing but its pins, which count against its user.
  */
 #include <linux/capability.h>
 #include <linux/miscdevice.h>
@@ -32,7 +32,7 @@ static void paste_drop_source(struct paste_ring *r)
 	r->source = NULL;
 }
 
-/* On a queue of its own: a SETUP that hangs in a page fault has the mutex. */
+/* A queue of its own: the work may have to wait for a SETUP that holds the mutex in a page fault. */
 static struct workqueue_struct *ends;
 
 static void paste_leave_region(struct paste_ring *r)
@@ -43,7 +43,8 @@ static void paste_leave_region(struct paste_ring *r)
 	paste_region_leave(r, r->region);
 }
 
-/* The mapping is gone.  It may have gone under a lock that SYNC takes: hence the work. */
+/* The mapping is gone.  This is done in a work because paste_map_close() may be called with a lock
+ * that SYNC takes. */
 static void paste_end_work(struct work_struct *work)
 {
 	struct paste_ring *r = container_of(work, struct paste_ring, end_work);
@@ -103,7 +104,7 @@ static int paste_release(struct inode *inode, struct file *file)
 
 /* ---- SETUP ---- */
 
-/* Charged before they are taken, and not to the process alone: its memory group has them too. */
+/* The arrays are charged to the user before they are allocated, and to the memory group as well. */
 static int paste_alloc_arrays(struct paste_ring *r, struct paste_setup *s)
 {
 	struct paste_layout l = paste_lay_out(s->ev_entries, s->cmd_entries, s->rel_entries);
@@ -143,7 +144,7 @@ static int paste_setup_locked(struct paste_ring *r, struct paste_setup *s)
 	err = paste_region_check(s);
 	if (err)
 		return err;
-	/* First the buffers: who cannot have them need not have arrays of their size. */
+	/* The buffers come first: without them no arrays of that size are allocated. */
 	g = paste_region_join(r, s);
 	if (IS_ERR(g))
 		return PTR_ERR(g);
@@ -155,7 +156,7 @@ static int paste_setup_locked(struct paste_ring *r, struct paste_setup *s)
 	}
 	r->mm = g->mm;
 	mmgrab(r->mm);
-	/* release: who sees a region sees a ring that is whole */
+	/* Release: a thread that sees the region sees a complete ring. */
 	smp_store_release(&r->region, g);
 	return 0;
 }
@@ -215,7 +216,7 @@ static long paste_source(struct paste_ring *r, const struct paste_source __user 
 		return -EFAULT;
 	if (s.kind > PASTE_SOURCE_VNET)
 		return -EINVAL;
-	/* It sees every packet of the device, and can make up any. */
+	/* The process sees every packet of the device, and can forge packets. */
 	if (s.kind != PASTE_SOURCE_SKB && !ns_capable(current->nsproxy->net_ns->user_ns, CAP_NET_ADMIN))
 		return -EPERM;
 	if (!mutex_trylock(&r->mutex))
@@ -242,10 +243,10 @@ struct paste_stats *paste_ring_stats(struct paste_ring *r)
 
 /* ---- the other calls ---- */
 
-/* Of an older process, or a newer one, the struct has another size. */
+/* size: of the process's struct, which an older or newer program has in another size. */
 static long paste_stats(struct paste_ring *r, void __user *arg, unsigned int size)
 {
-	struct paste_stats s = r->stats;	/* while SYNC counts on: a snapshot will do */
+	struct paste_stats s = r->stats;	/* SYNC may be counting: this need not be exact */
 
 	s.buffers_kernel = READ_ONCE(r->nkernel);
 	s.buffers_stack = READ_ONCE(r->nstack);
@@ -262,7 +263,7 @@ static long paste_sync(struct paste_ring *r, const struct paste_sync __user *arg
 
 	if (copy_from_user(&a, arg, sizeof(a)))
 		return -EFAULT;
-	/* The region, SEND's memory and ATTACH's descriptors are this process's. */
+	/* The region, the memory of SEND and the descriptors of ATTACH belong to that process. */
 	if (current->mm != r->mm)
 		return -EPERM;
 	return paste_ring_sync(r, &a);
@@ -309,7 +310,7 @@ static __poll_t paste_poll(struct file *file, poll_table *pt)
 	head = READ_ONCE(r->shared->ev_head.v);
 	if (READ_ONCE(r->ev.tail) != head || !list_empty(&r->ready) || READ_ONCE(r->woken) || READ_ONCE(r->kicked))
 		return EPOLLIN | EPOLLRDNORM;
-	/* Stalled before the events were read, and what they stalled for is there now. */
+	/* There are buffers now for connections that stalled for want of them. */
 	if (!list_empty(&r->stalled) &&
 	    (READ_ONCE(r->nfree) || READ_ONCE(r->shared->rel_tail.v) != READ_ONCE(r->rel.head)))
 		return EPOLLIN | EPOLLRDNORM;
@@ -341,7 +342,7 @@ static const struct vm_operations_struct map_ops = {
 	.close = paste_map_close,
 };
 
-/* Page by page: the pages are their ring's memory group's, which a vmalloc_user() has not. */
+/* Maps page by page, because the array is no vmalloc_user(), which charges no memory group. */
 static int paste_map_pages(struct vm_area_struct *vma, void *from)
 {
 	int err = 0;
@@ -364,7 +365,7 @@ static int paste_mmap(struct file *file, struct vm_area_struct *vma)
 		return -ENXIO;
 	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff || vma->vm_end - vma->vm_start != r->map_bytes)
 		return -EINVAL;
-	/* VM_IO: madvise(MADV_DOFORK) would undo VM_DONTCOPY else. */
+	/* Without VM_IO, madvise(MADV_DOFORK) could undo VM_DONTCOPY. */
 	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP | VM_IO);
 	err = paste_map_pages(vma, r->shared);
 	if (err)

@@ -1,30 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * paste.h - inside the module: who owns what, and the seam between the core and a
- * source of packets.
+ * paste.h - inside the module: its files and locks, and the interface between the core and
+ * a source of packets.
  *
  *   main.c      the device node: open, ioctl, mmap, poll, release
- *   region.c    pinned pages, pfn -> place in the region
- *   buf.c       a buffer's state: whose it is
+ *   region.c    pinned pages, and which place in the region a page has
+ *   buf.c       the state of a buffer: who has it
  *   ring.h      the index arithmetic and its checks; no kernel headers, so that the
  *               tests compile it in user space
  *   ring.c      SYNC
  *   conn.c      handles, the hook on a socket's wait queue
- *   flow.c      which sockets are this ring's, and how many buffers one may hold
- *   read.c      what the stack queued on a socket, into buffers: the source that is
- *               always there
+ *   flow.c      which sockets belong to a ring, and how many buffers one may hold
+ *   read.c      moves what the stack has queued on a socket into buffers, with any source
  *   tx.c        commands
- *   core.h      what those share
+ *   core.h      what the files above share
  *   vnet_dev.c  our virtio-net driver; vnet_tx.c is its sending half
- *   vnet_sock.c whose a segment is that the device has written
+ *   vnet_sock.c finds the socket of a segment that the device has written
  *   src_vnet.c  the source that fills its receive queue from the region
  *   compat.h    what differs between kernels
  *
- * LOCKS.  ring->mutex: everything of a ring that SYNC touches; SYNC tries it only.
- * ring->lock (spin, irq-safe): the list of ready connections, the wake-up flags; taken by
+ * LOCKS.  ring->mutex: everything of a ring that SYNC touches; SYNC never waits for it.
+ * ring->lock (spin, irq-safe): the lists of ready and stalled connections; taken by
  * wait-queue callbacks and interrupts.  ring->buf_lock (spin, bottom halves): the states
- * of the ring's buffers, and which sockets are its.  Order: mutex, mmap_lock, socket lock,
- * buf_lock, ring->lock.
+ * of the ring's buffers, and which sockets belong to the ring.  Order: mutex, mmap_lock,
+ * socket lock, buf_lock, ring->lock.
  * A region never changes once it is made.
  */
 #ifndef PASTE_H
@@ -41,17 +40,16 @@ struct paste_ring;
  * A source of packets, attached to one ring.  All but wake-ups run in SYNC, with the
  * ring's mutex held, in process context.
  *
- *   attach      ring->source is set by the core when it returns 0
- *   detach      gives every buffer back (paste_buf_back); after it no packet names one
- *   begin       SYNC starts: no receive interrupt from here on, hold the doorbells
- *   poll        takes packets and injects them into the stack; how many
- *   refill      there may be new free buffers: post them to the device
- *   flush       ring the doorbells for what was queued; reap completed transmissions
- *   end         SYNC ends.  awake: the worker runs now and will SYNC again; keep the
- *               interrupts off, but see to it that the interface is not deaf if it does
- *               not (a deadline, after which softirq takes over)
- *   arm         before sleeping: interrupts on; true: packets are there already, do not
- *               sleep.  An interrupt then calls paste_ring_wake().
+ *   attach      if it returns 0, the core sets ring->source
+ *   detach      gives every buffer that the source has back (paste_buf_back)
+ *   begin       SYNC starts: turns receive interrupts off, and holds the doorbells back
+ *   poll        takes packets and injects them into the stack; returns how many
+ *   refill      posts free buffers to the device, as there may be new ones
+ *   flush       rings the doorbells for what was queued; reaps completed transmissions
+ *   end         SYNC ends.  The worker will call SYNC again, so interrupts stay off; if it
+ *               does not come in time, softirq takes the packets
+ *   arm         SYNC is about to sleep: turns interrupts on, which then call
+ *               paste_ring_wake().  True: packets are there already, do not sleep
  */
 struct paste_source_ops {
 	const char *name;
@@ -66,47 +64,49 @@ struct paste_source_ops {
 };
 extern const struct paste_source_ops paste_src_vnet;
 
-/* For a source's private data. */
+/* The private data of a source. */
 void *paste_source_data(struct paste_ring *r);
 void paste_source_set_data(struct paste_ring *r, void *data);
-/* The counters of the ring: written under its mutex only. */
+/* The counters of the ring, which are written under its mutex only. */
 struct paste_stats *paste_ring_stats(struct paste_ring *r);
-/* Wakes the ring's SYNC, if it sleeps; from any context. */
+/* Wakes the ring's SYNC if it sleeps.  May be called from any context. */
 void paste_ring_wake(struct paste_ring *r);
 
-/* ---- buffers, for a source; also in softirq, as long as it is attached ---- */
+/* ---- buffers, for a source while it is attached; softirq may call these too ---- */
 
 #define PASTE_NO_BUF U32_MAX
 u32 paste_buf_bytes(const struct paste_ring *r);	/* 2048 or 4096 */
 /* A free buffer for the device to fill, which leaves a reserve for copies; or PASTE_NO_BUF. */
 u32 paste_buf_get(struct paste_ring *r);
-/* So many the device should have at a time; the others are for the stack, and for copies. */
+/* How many the device should have at a time; the others are for the stack and for copies. */
 u32 paste_buf_share(const struct paste_ring *r);
-/* It was not filled, or what it held never reached a socket. */
+/* Gives back a buffer that was not filled, or whose bytes never reached a socket. */
 void paste_buf_back(struct paste_ring *r, u32 buf);
-/* Its page and the offset in it; a buffer lies in one page. */
+/* The buffer's page and its offset in that; a buffer lies in one page. */
 struct page *paste_buf_page(const struct paste_ring *r, u32 buf, unsigned int *off);
 /*
- * A segment of TCP, and the socket that gets it: an established one; or, before there is
- * one that could be attached, the listener that it will be accepted from.
+ * A TCP segment, and the socket that gets it: that of its connection or, before there is one
+ * that could be attached, the listener that the connection will be accepted from.
  */
 struct paste_segment {
 	const struct sock *sk;
 	u32 seq, len;		/* len: of the payload */
 };
 /*
- * Before injection, with bottom halves off: the skb holds the segment's payload in the
- * buffer (one page frag), and has no frag_list.  It gets one, an empty skb that the core
- * knows it by: the buffer may be filled again when no event names it and no packet has that
- * list any more (buf.c).  Else the skb is not for the stack, the buffer still the source's,
- * and *why the payload must be copied: the socket is not this ring's, or has enough.
+ * To be called before injection, with bottom halves off.  The skb holds the segment's payload
+ * in the buffer (one page frag), and has no frag_list.
+ *
+ * True: the skb has got a frag_list, an empty skb by which the core tracks its copies.  The
+ * buffer may be filled again when no event names it and no packet has that list any more
+ * (buf.c).  False: the skb must not go to the stack, the source keeps the buffer, and the
+ * payload must be copied, for the reason *why.
  */
 bool paste_buf_inject(struct paste_ring *r, u32 buf, struct sk_buff *skb, const struct paste_segment *s,
 		      enum paste_copy *why);
-/* So is it here: a segment that was never offered to paste_buf_inject(), but is for a socket. */
+/* Tells the ring of a segment for a socket that is copied without paste_buf_inject(). */
 void paste_flow_copied(struct paste_ring *r, const struct paste_segment *s);
-/* Of a packet that is a copy, with its device set: why, for the statistics.  It is noted in
- * front of its headers, where it stays as long as it is the same packet. */
+/* Notes in a packet, whose device is set, why it is a copy, for the statistics.  The note is in
+ * front of the headers, and stays there as long as it is the same packet. */
 void paste_copy_note(struct sk_buff *skb, enum paste_copy why);
 
 int  paste_vnet_init(void);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * ring.h - the indices of the shared rings, and why none of them is believed.
+ * ring.h - the indices of the shared rings, and how those that the process writes are checked.
  *
  *	          kernel's own copy                   shared page
  *	out:      tail, and head as last accepted     head (user)   tail (kernel)
  *	in:       head, and tail as last accepted     head (kernel) tail (user)
  *
- * All four are free-running, so only distances mean something.  The legal positions of
- * the user's index, from what the kernel knows by itself:
+ * All four are free-running: only differences between them mean something.  The legal values
+ * of the user's index follow from the kernel's own copies:
  *
  *	out.head:  out.head (accepted before) ... out.tail      it never goes back
  *	in.tail:   in.tail (accepted before) ... in.head + entries
  *
- * A user's index is loaded once per SYNC; what is checked is what is used.  The kernel
- * never reads the indices that it writes.  No kernel headers here: the fuzzer of the
- * tests compiles this in user space.
+ * A user's index is loaded once per SYNC, and the loaded value is checked and used.  The
+ * kernel never reads the indices that it writes.  Without the kernel this file needs none of
+ * its headers, as the fuzzer of the tests compiles it in user space.
  */
 #ifndef PASTE_RING_H
 #define PASTE_RING_H
@@ -22,9 +22,9 @@
 #ifdef __KERNEL__
 #include <linux/types.h>
 #include <asm/barrier.h>
-/* acquire: the entries before the index, or the freed room, are read after it */
+/* Acquire: entries are read, or freed room is used, only after the index was read. */
 #define paste_load(p)		smp_load_acquire(p)
-/* release: the entries are written, or were read, before the index says so */
+/* Release: entries are written, or were read, before the index says so. */
 #define paste_store(p, v)	smp_store_release(p, v)
 #else
 #include <stdbool.h>
@@ -64,7 +64,7 @@ static inline __u32 paste_in_ready(const struct paste_in *i)
 	return i->tail - i->head;
 }
 
-/* The place of the next entry; there must be room, or one ready. */
+/* The place of the next entry; there must be room for one (out), or one ready (in). */
 static inline __u32 paste_out_next(struct paste_out *o)
 {
 	return o->tail++ & (o->entries - 1);
@@ -108,7 +108,7 @@ static inline bool paste_look(struct paste_out *ev, struct paste_in *cmd, struct
 	return true;
 }
 
-/* All at once, at the end of SYNC. */
+/* Shows the process the kernel's indices, all at the end of SYNC. */
 static inline void paste_publish(const struct paste_out *ev, const struct paste_in *cmd,
 				 const struct paste_in *rel, struct paste_shared *s)
 {
@@ -141,7 +141,7 @@ static inline struct paste_layout paste_lay_out(__u32 ev_entries, __u32 cmd_entr
 {
 	struct paste_layout l;
 
-	/* Multiples of a cache line all: an entry count is a multiple of 8. */
+	/* All are multiples of a cache line, because an entry count is a multiple of 8. */
 	l.ev_off = sizeof(struct paste_shared);
 	l.cmd_off = l.ev_off + ev_entries * (__u32)sizeof(struct paste_event);
 	l.rel_off = l.cmd_off + cmd_entries * (__u32)sizeof(struct paste_command);

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * vnet.h - our virtio-net driver (vnet_dev.c, vnet_tx.c), and the ring that may be
- * attached to a device of it (src_vnet.c).
+ * attached to one of its devices (src_vnet.c).
  *
- * Without a ring it is an ordinary network device.  Its receive queue is full at all
- * times; what stands in it is a token:
+ * Without a ring the device is an ordinary one, and its receive queue is always full.
+ * Two kinds of buffers stand in the queue, each as a token:
  *
- *   plain    a buffer of ours.  A frame in it is copied into an skb and the buffer is
- *            posted again at once: there are as many as the queue has entries and none
- *            ever leaves, so that refilling cannot fail and the device is never deaf.
- *   region   a buffer of the ring's region.  The payload of a TCP segment for one of its
- *            sockets stays in it, as a page fragment of the skb, unless it is small; any
- *            other frame is copied, and it is posted again.
+ *   plain    a buffer of the driver.  A frame in it is copied into an skb, and the buffer
+ *            is posted again at once.  There are as many as the queue has entries and none
+ *            ever leaves, so that refilling cannot fail and the device can always receive.
+ *   region   a buffer of the ring's region.  The payload of a TCP segment for one of the
+ *            ring's sockets stays in the buffer, as a page fragment of the skb, unless it is
+ *            small.  Any other frame is copied, and the buffer is posted again.
  *
- * With a ring the queue need not be full.  The ring's buffers are a part of those that it
- * has (paste_buf_share()): a device with a larger queue would take all of them, and those
- * that it filled could only be replaced with plain ones, which would then go round and
- * round.  Plain ones are posted only when fewer than VNET_FEW of either kind are.
+ * With a ring the queue need not be full.  Only a part of the ring's buffers is posted
+ * (paste_buf_share()): otherwise a long queue would take all of them, those that were
+ * filled could only be replaced with plain ones, and these would be posted for ever.
+ * Plain ones are posted only when fewer than VNET_FEW of both kinds are.
  *
- * WHO TAKES FROM THE RECEIVE QUEUE is told by vnet->mode, changed under rx_lock:
+ * WHO TAKES FRAMES FROM THE RECEIVE QUEUE is in vnet->mode, which changes under rx_lock:
  *
  *   NIC      no ring: NAPI, as in any driver
  *   SYNC     the ring's thread, inside SYNC.  No lock is needed then.
  *   AWAKE    nobody.  The ring's thread runs and will SYNC again; interrupts stay off.
- *            A timer looks whether it does.
- *   ARMED    nobody.  The ring sleeps; the interrupt wakes it, and starts the timer.
- *   SOFT     NAPI, because the ring's thread did not come in time; with the ring's
- *            buffers all the same.  The next SYNC ends it, and waits until NAPI has
- *            delivered what it took: what it takes itself comes behind that.
+ *            A timer checks that it does.
+ *   ARMED    nobody.  The ring sleeps; the interrupt wakes it and starts the timer.
+ *   SOFT     NAPI, with the ring's buffers, because the ring's thread did not come in
+ *            time.  The next SYNC ends this mode, and waits until NAPI has delivered the
+ *            frames that it took, so that the order of frames is kept.
  *
  *   NIC --attach--> AWAKE --begin--> SYNC --end--> AWAKE --deadline--> SOFT --begin--> SYNC
  *                                    SYNC --arm--> ARMED --poll--> SYNC
@@ -35,11 +35,11 @@
  *
  * STOPPING.  A device may write into a posted buffer at any time, so buffers leave the
  * queue in two ways only: used by the device, or after a reset of the device.  Attaching,
- * detaching, `ip link set down` and unbinding reset it and set it up again: not every
- * device can reset a single queue, none that we know needs more than some milliseconds
- * for all, and what is lost in them TCP sends again.
+ * detaching, `ip link set down` and unbinding reset the device and set it up again: not every
+ * device can reset a single queue, no known device needs more than some milliseconds for a
+ * reset, and TCP sends lost frames again.
  *
- * LOCKS.  rtnl: which ring a device has, up or down.  port->gate: SYNC against those.
+ * LOCKS.  rtnl: which ring a device has, and up or down.  port->gate: keeps SYNC out meanwhile.
  * Order: the ring's mutex, rtnl, gate, rx_lock or the lock of the transmit queue.
  */
 #ifndef PASTE_VNET_H
@@ -56,7 +56,7 @@
 #define VNET_BUF	2048u		/* a plain buffer */
 #define VNET_HDR	sizeof(struct virtio_net_hdr_v1)
 #define VNET_SMALL	512u		/* a frame to send that fits with its header is copied */
-#define VNET_FEW	64u		/* posted buffers that keep the interface from being deaf */
+#define VNET_FEW	64u		/* posted buffers with which a device can still receive */
 #define VNET_DEADLINE	(msecs_to_jiffies(4) + 1)
 
 enum vnet_mode { VNET_NIC, VNET_SYNC, VNET_AWAKE, VNET_ARMED, VNET_SOFT };
@@ -67,15 +67,15 @@ struct vnet_counts {
 	u64 irqs, doorbells_tx, doorbells_rx;
 };
 
-/* The end of a ring in a device.  It outlives either. */
+/* The link between a ring and a device.  It is freed when both have let go of it. */
 struct vnet_port {
 	struct mutex gate;
 	struct vnet *v;			/* gate; NULL when the device is gone */
 	struct paste_ring *ring;
-	struct vnet_counts seen;	/* what of v->n is in the ring's counters */
-	unsigned int nstash;		/* region buffers taken out of the queue by a stop, */
-	u32 *stash;			/* to be given back by the next who may */
-	int users;			/* rtnl: the ring, the device */
+	struct vnet_counts seen;	/* the part of v->n that the ring's counters have */
+	unsigned int nstash;		/* region buffers that are not posted any more: to be */
+	u32 *stash;			/* posted again, or given back by the ring's thread */
+	int users;			/* rtnl: one for the ring, one for the device */
 	bool fresh;			/* the ring has had no free buffer yet */
 };
 
@@ -89,20 +89,20 @@ struct vnet {
 	spinlock_t rx_lock;
 	enum vnet_mode mode;
 	bool woken;			/* ARMED, and the interrupt came */
-	bool delivering;		/* NAPI gives frames to the stack that it took in mode SOFT */
-	bool starved;			/* not all that was wanted could be posted */
+	bool delivering;		/* NAPI is giving frames that it took to the stack */
+	bool starved;			/* not all buffers could be posted */
 	bool up;			/* the queues are in use; see vnet_stop() */
 	unsigned long last;		/* jiffies: when the ring's thread was last seen */
 	struct timer_list timer;
-	struct vnet_port *port;		/* changed while the device is stopped only */
+	struct vnet_port *port;		/* changes only while the device is stopped */
 
 	void **spare;			/* plain buffers that are not posted */
-	unsigned int nspare, nplain;	/* of so many */
+	unsigned int nspare, nplain;	/* nplain: all plain buffers */
 	unsigned int nregion;		/* region buffers that are posted */
-	unsigned int nrx, ntx;		/* entries of the queues when they were found first */
+	unsigned int nrx, ntx;		/* entries of the queues when they were first found */
 
-	/* under the lock of the transmit queue */
-	struct task_struct *hold;	/* what this task sends waits for its flush */
+	/* The next four are protected by the lock of the transmit queue. */
+	struct task_struct *hold;	/* frames of this task wait for vnet_flush_tx() */
 	bool unrung;			/* something was queued since the last doorbell */
 	void **slot;			/* free slots of VNET_SMALL bytes */
 	unsigned int nslot;
@@ -125,7 +125,7 @@ static inline u32 vnet_buf(const void *token)
 	return (unsigned long)token >> 1;
 }
 
-/* vnet_dev.c; what takes from or posts to the receive queue is for its owner, see above */
+/* vnet_dev.c; functions that use the receive queue are for its owner in the mode, see above */
 struct vnet *vnet_of(struct net_device *dev);		/* NULL: not a device of ours */
 bool vnet_has_plain_posted(const struct vnet *v);
 void *vnet_data(const struct vnet *v, const void *token);

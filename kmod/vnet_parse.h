@@ -2,18 +2,18 @@
 /*
  * vnet_parse.h - where the payload of a TCP segment lies in an Ethernet frame.
  *
- * Byte arithmetic without kernel headers, so that the tests compile it in user space.
- * It is given a copy of the frame's first bytes: the frame itself lies in memory that the
- * process may change at any time.  Whatever is not plainly a TCP segment with payload and
+ * This needs no kernel headers, so that the tests can compile it in user space.
+ * It works on a copy of the frame's first bytes, because the frame itself lies in memory that
+ * the process may change at any time.  Whatever is not plainly a TCP segment with payload and
  * complete headers (a VLAN tag, a fragment, an extension header, a length that does not
- * fit) is refused, which is no error: such a frame is copied and the stack judges it.
+ * fit) is refused, which is no error: such a frame is copied, and the stack judges it.
  */
 #ifndef PASTE_VNET_PARSE_H
 #define PASTE_VNET_PARSE_H
 
 enum {
 	VNET_ETH = 14,
-	VNET_HEAD = VNET_ETH + 60 + 60,		/* the longest headers there are */
+	VNET_HEAD = VNET_ETH + 60 + 60,		/* the longest headers that are possible */
 	VNET_TCP = 6,
 };
 
@@ -22,7 +22,7 @@ static inline unsigned int vnet_be16(const unsigned char *p)
 	return p[0] << 8 | p[1];
 }
 
-/* Offset of the transport header, and in *end that of the byte behind the IP packet; 0: not ours. */
+/* The offset of the TCP header, and in *end that of the byte behind the IP packet; 0: no such. */
 static inline unsigned int vnet_ip(const unsigned char *h, unsigned int have, unsigned int *end)
 {
 	const unsigned char *ip = h + VNET_ETH;
@@ -33,7 +33,7 @@ static inline unsigned int vnet_ip(const unsigned char *h, unsigned int have, un
 	switch (vnet_be16(h + 12)) {
 	case 0x0800:
 		ihl = (ip[0] & 15) * 4;
-		/* More fragments, or not the first: then there is no whole segment here. */
+		/* The mask: more fragments follow, or this is not the first one. */
 		if (ip[0] >> 4 != 4 || ihl < 20 || vnet_be16(ip + 6) & 0x3fff || ip[9] != VNET_TCP)
 			return 0;
 		*end = VNET_ETH + vnet_be16(ip + 2);

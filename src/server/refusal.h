@@ -18,7 +18,7 @@ enum refusal {
 	REFUSAL_FAILED,		/* 503: the lane acknowledges nothing any more */
 	REFUSAL_NOSPACE,	/* 507: no room on the disk */
 	REFUSAL_POOL,		/* 503: no buffers */
-	REFUSAL_LANE,		/* 503: the log waits for the disk or a segment; or no other applies */
+	REFUSAL_LANE,		/* 503: the log waits for the disk or a segment, or none applies */
 };
 
 struct refusal_facts {
