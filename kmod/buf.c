@@ -125,7 +125,7 @@ int paste_bufs_init(struct paste_ring *r)
 	return 0;
 }
 
-/* The source is detached by now.  Packets that are still in the stack hold their pages themselves. */
+/* The source is detached.  Packets that are still in the stack hold their pages themselves. */
 void paste_bufs_exit(struct paste_ring *r)
 {
 	for (u32 i = 0; r->bufs && i < r->nbufs; i++)

@@ -32,7 +32,7 @@ static void paste_drop_source(struct paste_ring *r)
 	r->source = NULL;
 }
 
-/* A queue of its own: the work may have to wait for a SETUP that holds the mutex in a page fault. */
+/* A queue of its own: the work may have to wait for a SETUP that hangs in a page fault. */
 static struct workqueue_struct *ends;
 
 static void paste_leave_region(struct paste_ring *r)

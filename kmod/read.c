@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * read.c - what is queued on a socket, into buffers and events.
+ * read.c - moves what is queued on a socket into buffers and events.
  *
- * TCP's queue is walked in place by its own tcp_read_sock(): which bytes are next, what a
- * retransmission overlaps, when a window update is due and when the FIN is reached are
- * TCP's business.  The walker takes payload in one of two ways, block by block:
+ * TCP's queue is walked by its own tcp_read_sock(): TCP knows which bytes are next, what a
+ * retransmission overlaps, when a window update is due and when the FIN is reached.  The
+ * walker takes payload in one of two ways, block by block:
  *
- *	a block in a buffer that this ring's source injected	the event names it
- *	anything else						copied; one buffer takes as much
- *								of the walk as fits
+ *	a block in a buffer that this ring's source injected	the event names the buffer
+ *	anything else						copied; one buffer takes as many
+ *								blocks as fit
  *
  * It takes fewer bytes than it is offered when there is no buffer, no room for the event
  * or no quota left: the rest stays queued, and TCP advertises a smaller window.
  *
- * Other streams (AF_UNIX, what has a protocol on top of TCP) and TCP with urgent data
- * go through their own recvmsg into a buffer.
+ * Other streams (AF_UNIX, TCP with a protocol on top) and TCP with urgent data are read
+ * with their own recvmsg into a buffer.
  *
- * recvmsg asks the security module each time; the queue's walk asks nobody, so it is asked
- * when the socket is attached, for all that is to come.
+ * recvmsg asks the security module each time.  The walk does not, so the module is asked
+ * once, when the socket is attached.
  */
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
@@ -29,10 +29,10 @@ struct walk {
 	struct paste_ring *r;
 	struct paste_conn *c;
 	const struct sk_buff *skb;
-	u32 buf, fill;		/* the open copy, or PASTE_NO_BUF */
-	u16 first;		/* why its first bytes are in it */
+	u32 buf, fill;		/* the buffer that is being copied into, or PASTE_NO_BUF */
+	u16 first;		/* why the first bytes in it were copied */
 	u8 *at;
-	enum paste_read why;	/* it stopped; READ_DRY: it did not */
+	enum paste_read why;	/* why the walk stopped; READ_DRY: it did not */
 };
 
 static void read_give_data(struct paste_conn *c, u32 buf, u32 off, u32 len, u16 flags)
@@ -50,7 +50,7 @@ static void read_give_data(struct paste_conn *c, u32 buf, u32 off, u32 len, u16 
 		r->stats.zero_copy_bytes += len;
 }
 
-/* May another buffer be given to it? */
+/* Whether the connection may get another buffer. */
 static bool read_may_take(struct walk *w)
 {
 	struct paste_stats *s = &w->r->stats;
@@ -127,14 +127,14 @@ static u32 read_take_block(struct walk *w, const u8 *data, u32 len)
 		buf = paste_buf_injected(w->r, data, len, &off);
 	if (buf == PASTE_NO_BUF)
 		return read_copy_block(w, data, len);
-	read_close_copy(w);		/* in order */
+	read_close_copy(w);		/* the bytes copied so far come first */
 	if (!read_may_take(w))
 		return 0;
 	read_give_data(w->c, buf, off, len, 0);
 	return len;
 }
 
-/* For tcp_read_sock: takes bytes [offset, offset + len) of a packet of any shape. */
+/* Called by tcp_read_sock(): takes bytes [offset, offset + len) of a packet of any shape. */
 static int read_walk_packet(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
 {
 	struct walk *w = desc->arg.data;
@@ -158,14 +158,14 @@ static int read_walk_packet(read_descriptor_t *desc, struct sk_buff *skb, unsign
 	return done;
 }
 
-/* Nothing is left to read: for ever? */
+/* Nothing is left to read now: finds out whether more can come. */
 static enum paste_read read_tcp_end(struct walk *w, struct sock *sk, int *err)
 {
 	bool left = !skb_queue_empty(&sk->sk_receive_queue);
 
 	if (!left && !READ_ONCE(sk->sk_err) && !(sk->sk_shutdown & RCV_SHUTDOWN) && sk->sk_state != TCP_CLOSE)
 		return READ_DRY;
-	/* The error is the socket's until it can be told. */
+	/* sock_error() clears the error, so it is not read before there is room for its event. */
 	if (!paste_event_room(w->r))
 		return READ_NO_ROOM;
 	*err = left ? -EIO :	/* payload that nobody but its device can read */
@@ -198,7 +198,7 @@ static enum paste_read read_tcp(struct walk *w, int *err)
 static int read_receive(struct socket *sock, void *to, size_t n, int flags)
 {
 	struct kvec v = { .iov_base = to, .iov_len = n };
-	/* No room for control data: descriptors that were sent along are dropped. */
+	/* There is no room for control data: descriptors that were sent along are dropped. */
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
 
 	return kernel_recvmsg(sock, &msg, &v, 1, n, MSG_DONTWAIT | flags);
@@ -231,20 +231,20 @@ static enum paste_read read_plain(struct walk *w, int *err)
 	}
 	if (w->why == READ_NO_ROOM)
 		return w->why;
-	/* Nothing can be taken; is there anything? */
+	/* There is no buffer or no quota: look whether there is anything to read at all. */
 	rc = read_receive(sock, &one, 1, MSG_PEEK);
 	return rc > 0 ? w->why : read_plain_end(rc, err);
 }
 
-/* Protocols on top (TLS, sockmap) put a recvmsg of their own there, with the socket locked.
- * And tcp_read_sock() stops at an urgent byte for good; recvmsg steps over it. */
+/* Protocols on top of TCP (TLS, sockmap) install a recvmsg of their own, under the socket's lock.
+ * And tcp_read_sock() never gets past an urgent byte, which recvmsg steps over. */
 static bool read_is_plain_tcp(const struct sock *sk)
 {
 	return READ_ONCE(sk->sk_prot)->recvmsg == tcp_prot.recvmsg && !tcp_sk(sk)->urg_data;
 }
 
-/* 0, or what the security module says.  An error of the socket's own is read up with that,
- * so it is put back. */
+/* 0, or the error with which the security module forbids reading.  The same call also takes the
+ * socket's own error away, so that is put back. */
 int paste_may_read(struct socket *sock)
 {
 	int had = READ_ONCE(sock->sk->sk_err), err = read_receive(sock, NULL, 0, MSG_PEEK);

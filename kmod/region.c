@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * region.c - memory of a process, pinned, and which page of it a page is.
+ * region.c - pinned memory of a process, and which page of it a given page is.
  *
  * A pin keeps the pages, not the mapping: after munmap or truncate the kernel writes into
- * pages that nobody sees, which hurts nobody.  It is held for as long as the ring is, so it
- * is the long-term kind, which moves pages out of the way first; but on a file with DAX,
- * where that is refused: there the pages lie where the file lies, and a truncation waits.
+ * pages that nobody sees, which does no harm.  A pin lasts as long as the ring, so it is a
+ * long-term pin, for which the kernel first moves pages to where they may stay.  Only on a
+ * file with DAX it is not, as the kernel refuses that: there the pages are the storage of
+ * the file, and a truncation waits.
  *
- * Pages of an ordinary file are refused.  Its file system writes them back, marks them
- * clean, may forget them, and is never told what a device writes behind that.
+ * Pages of an ordinary file are refused: its file system writes them back, marks them clean
+ * and may forget them, and does not notice what a device writes after that.
  *
- * No lock is held while pages are pinned: a fault may last for ever (a page that a process
- * has to supply, FUSE, userfaultfd).  So a region may be made twice, and the second is
- * dropped again.
+ * No lock is held while pages are pinned, because a page fault may last for ever (FUSE,
+ * userfaultfd: a process has to supply the page).  So two threads may make the same region,
+ * and the second one is dropped again.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -31,16 +32,16 @@
 static DEFINE_MUTEX(regions_lock);
 static LIST_HEAD(regions);
 
-/* ---- who pays ---- */
+/* ---- charging ---- */
 
 /*
- * Before anything is taken.  Pages that cannot be swapped out count against the user, as
- * those of io_uring do: one process's limit would be no limit for one that forks.
+ * To be called before memory is taken.  Pages that cannot be swapped out count against the
+ * user, as those of io_uring do: a limit per process would be none for one that forks.
  */
 int paste_charge(struct paste_charge *c, u64 pages)
 {
 	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
-	const struct cred *cred = get_current_cred();	/* holds the user; free_uid() is not every kernel's */
+	const struct cred *cred = get_current_cred();	/* holds the user, without free_uid() */
 	atomic_long_t *locked = &cred->user->locked_vm;
 
 	if (pages > LONG_MAX / 4)
@@ -69,7 +70,7 @@ void paste_uncharge(struct paste_charge *c)
 
 static void region_unpin(struct paste_region *g, unsigned long n)
 {
-	/* Payload was written behind the page tables' back. */
+	/* The pages are marked dirty, as payload was written past the page tables. */
 	while (n) {
 		unsigned long k = min_t(unsigned long, n, CHUNK);
 
@@ -79,7 +80,7 @@ static void region_unpin(struct paste_region *g, unsigned long n)
 	}
 }
 
-/* What pages of this mapping may be pinned with; a private one's are its own. */
+/* The flags to pin pages of this mapping with.  A private mapping has pages of its own. */
 static int region_pins_of(const struct vm_area_struct *vma)
 {
 	unsigned long fs;
@@ -92,7 +93,8 @@ static int region_pins_of(const struct vm_area_struct *vma)
 	return fs == TMPFS_MAGIC || fs == HUGETLBFS_MAGIC ? FOLL_WRITE | FOLL_LONGTERM : -EOPNOTSUPP;
 }
 
-/* Of all of them; it is of no use to the process to map something else meanwhile. */
+/* The flags for all mappings in the range.  A process that changes its mappings after this look
+ * gains nothing by it. */
 static int region_choose_pins(u64 addr, u64 len)
 {
 	int gup = FOLL_WRITE | FOLL_LONGTERM, one;
@@ -141,7 +143,7 @@ static int region_pin(struct paste_region *g)
 	return 0;
 }
 
-/* A page that is there twice would be two buffers in one place. */
+/* A page that is mapped twice is refused, because two buffers would be in one place. */
 static int region_index_pages(struct paste_region *g)
 {
 	for (unsigned long i = 0; i < g->npages; i++) {
@@ -211,7 +213,7 @@ free:
 	return ERR_PTR(err);
 }
 
-/* Nobody finds it any more. */
+/* Frees a region that region_find() does not find any more. */
 static void region_end(struct paste_region *g)
 {
 	region_unpin(g, g->npages);
@@ -219,7 +221,7 @@ static void region_end(struct paste_region *g)
 	region_free(g);
 }
 
-/* Something else may be mapped there by now. */
+/* Checks that the region's pages are still mapped where they were. */
 static int region_still_there(const struct paste_region *g)
 {
 	struct page *now[CHUNK];
@@ -240,7 +242,7 @@ static int region_still_there(const struct paste_region *g)
 	return 0;
 }
 
-/* With a reference; under regions_lock. */
+/* Returns the region of s with a reference, or NULL.  Under regions_lock. */
 static struct paste_region *region_find(const struct paste_setup *s)
 {
 	struct paste_region *g;
@@ -268,7 +270,7 @@ static void region_put(struct paste_region *g)
 	kref_put_mutex(&g->ref, region_unlink, &regions_lock);
 }
 
-/* One that there is, or a new one, which another thread may have made at the same time. */
+/* Returns the region of s, which is made if there is none; another thread may do so meanwhile. */
 static struct paste_region *region_get(const struct paste_setup *s)
 {
 	struct paste_region *g, *made = NULL;
@@ -316,13 +318,13 @@ int paste_region_check(const struct paste_setup *s)
 	if (!s->len || !PAGE_ALIGNED(s->addr) || !PAGE_ALIGNED(s->len) || s->addr + s->len < s->addr)
 		return -EINVAL;
 	n = s->len / s->buf_size;
-	/* A buffer's number has 32 bits, and one of them means none. */
+	/* A buffer's number has 32 bits, and PASTE_NO_BUF must not be one. */
 	if (n >= S32_MAX || !s->nbufs || s->nbufs > n || s->first_buf > n - s->nbufs)
 		return -EINVAL;
 	return 0;
 }
 
-/* Takes the ring's share of its region, after a check; until paste_region_leave(). */
+/* Gives the ring its share of the region, until paste_region_leave(); s was checked before. */
 struct paste_region *paste_region_join(struct paste_ring *r, const struct paste_setup *s)
 {
 	struct paste_region *g = region_get(s);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * ring.c - SYNC: one call that moves everything.
+ * ring.c - SYNC, the one call that moves commands, buffers and events.
  *
- * Work is done for what is ready only.  Three lists say what is: sockets whose wait
- * queue called (ready), sockets that wait for a buffer (stalled), and the packets of
- * the source.  Nothing is looked at twice without news in between: not the
- * stalled ones while there is still no buffer, not one over its quota or paused.
+ * It works only on connections and packets that are ready: sockets whose wait queue has
+ * called (ready), sockets that wait for a buffer (stalled) once there is one, and the
+ * packets of the source.  A connection that is paused or over its quota is not looked at
+ * again before that has changed.
  */
 #include <linux/hrtimer.h>
 #include <linux/sched/signal.h>
@@ -13,9 +13,9 @@
 #include "core.h"
 
 #define BUDGET		512	/* packets of the source in one pass */
-#define RELEASES	64u	/* under one lock */
-#define UNSTALL		64u	/* moved under one lock */
-#define REAP_NS		(5 * NSEC_PER_MSEC)
+#define RELEASES	64u	/* taken under one lock */
+#define UNSTALL		64u	/* connections moved under one lock */
+#define REAP_NS		(5 * NSEC_PER_MSEC)	/* between two looks for buffers */
 
 void paste_event_push(struct paste_ring *r, const struct paste_event *e)
 {
@@ -55,8 +55,8 @@ static void ring_take_releases(struct paste_ring *r)
 
 /* ---- what is ready ---- */
 
-/* Those that waited longest come first, and no more of them than there are buffers.
- * False: nobody is stalled, or nothing can be done about it. */
+/* Makes stalled connections ready: those that waited longest first, and no more than there are
+ * buffers.  False: none is stalled, or there is no buffer. */
 static bool ring_unstall(struct paste_ring *r)
 {
 	LIST_HEAD(first);
@@ -100,8 +100,8 @@ static void ring_serve_all(struct paste_ring *r)
 {
 	struct paste_conn *c;
 
-	/* It ends when the ring is full at the latest: who is served without giving an
-	 * event was woken for nothing, and is not ready any more. */
+	/* This ends when the ring is full at the latest: a connection that is served without
+	 * giving an event is not ready any more. */
 	while (paste_event_room(r) && !fatal_signal_pending(current) && (c = ring_next_ready(r)))
 		paste_conn_serve(c);
 }
@@ -118,7 +118,7 @@ static void ring_serve(struct paste_ring *r)
 
 static void ring_give_woken(struct paste_ring *r)
 {
-	/* The flag is taken before what it announces is looked at by the process. */
+	/* The flag is cleared before the process looks for what it announces. */
 	if (READ_ONCE(r->woken) && paste_event_room(r) && xchg(&r->woken, false))
 		paste_event_res(r, 0, PASTE_EV_WOKEN, 0);
 }
@@ -169,7 +169,8 @@ static int ring_spin(struct paste_ring *r, const struct patience *p)
 	return end == p->end ? -ETIME : -EAGAIN;
 }
 
-/* The stack gives buffers back without a word: while one is waited for, look. */
+/* The stack does not announce that it gives a buffer back, so the sleep is short if a connection
+ * waits for one. */
 static ktime_t ring_wake_at(const struct paste_ring *r, const struct patience *p)
 {
 	if (list_empty(&r->stalled) || !r->nstack)
@@ -205,7 +206,8 @@ static int ring_await(struct paste_ring *r, const struct patience *p)
 {
 	int rc = -EAGAIN;
 
-	/* First of all: who is killed serves nobody, so what is ready stays ready, and news. */
+	/* This comes first: for a killed process nothing is served, so connections stay ready and
+	 * ring_news() would always be true. */
 	if (signal_pending(current))
 		return -EINTR;
 	if (p->spin_end && ktime_before(ktime_get(), p->spin_end))
@@ -246,7 +248,7 @@ static long ring_sync_locked(struct paste_ring *r, const struct paste_sync *a)
 		p = ring_patience_of(a);
 		do {
 			rc = ring_await(r, &p);
-			/* Also when time is over: what came with the timer. */
+			/* Also after the timeout, for what came just before it. */
 			ring_pass(r);
 		} while (!ring_standing(r) && !rc && !READ_ONCE(r->dead));
 	}
@@ -266,7 +268,7 @@ long paste_ring_sync(struct paste_ring *r, const struct paste_sync *a)
 
 	if (a->flags || a->timeout_ns < -1)
 		return -EINVAL;
-	/* Another thread has it, or the end of the ring, whose mapping is gone. */
+	/* Another thread has the mutex, or paste_end_work(), which ends the ring. */
 	if (!mutex_trylock(&r->mutex))
 		return READ_ONCE(r->dead) ? -ENXIO : -EBUSY;
 	rc = ring_sync_locked(r, a);

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * src_vnet.c - the source "vnet": a ring's buffers in the receive queue of a device of
- * vnet_dev.c, frames injected into the stack by the ring's own thread.  See vnet.h.
+ * src_vnet.c - the source "vnet": a ring's buffers stand in the receive queue of a device of
+ * vnet_dev.c, and the ring's own thread injects frames into the stack.  See vnet.h.
  *
- * The device writes a frame into a region buffer; the payload of a TCP segment that is for
- * a socket of the ring (vnet_sock.c, flow.c) is never moved again.  The process may write
- * into the same page at any moment, so headers are copied out first, once, and only the
- * copy is looked at and given to the stack.  Any other frame is copied whole and its buffer
- * goes back to the device; so is a small one: that costs less than to keep account of a
- * buffer, and a client of tiny segments holds no buffers with them.
+ * The device writes a frame into a region buffer, and the payload of a TCP segment for a
+ * socket of the ring (vnet_sock.c, flow.c) is never moved again.  The process may write
+ * into the same page at any moment, so the headers are copied out once, and only the copy is
+ * looked at and given to the stack.  Any other frame is copied whole, and its buffer goes
+ * back to the device.  So is a small one: that costs less than tracking a buffer, and a
+ * client that sends tiny segments holds no buffers with them.
  *
- * When the ring has no free buffer the queue is filled with the device's own plain ones:
- * the payload is copied then, by the core, if and when there is somewhere to put it, but
- * acknowledgements, ARP and other connections go on.  Region buffers are preferred again
- * as soon as there are any.
+ * When the ring has no free buffer the queue gets plain buffers of the driver.  Their
+ * payload is copied by the core as soon as there is a buffer for it, while acknowledgements,
+ * ARP and other connections go on.  Region buffers are preferred again as soon as there
+ * are any.
  */
 #include <linux/etherdevice.h>
 #include <linux/nsproxy.h>
@@ -28,7 +28,7 @@
 
 #define BATCH 64u
 
-static struct mem_cgroup *nobodys;	/* memory group */
+static struct mem_cgroup *nobodys;	/* the memory group for what is nobody's: the root */
 
 void vnet_source_init(void)
 {
@@ -53,7 +53,7 @@ static struct vnet_port *vnet_port_new(struct vnet *v, struct paste_ring *r)
 
 	if (!port)
 		return NULL;
-	/* All that the queue holds, and one that could not be posted. */
+	/* Room for all buffers that the queue holds, and for one that could not be posted. */
 	port->stash = kcalloc(virtqueue_get_vring_size(v->rx) + 1, sizeof(u32), GFP_KERNEL);
 	if (!port->stash) {
 		kfree(port);
@@ -79,7 +79,7 @@ static void vnet_port_unstash(struct vnet_port *port)
 		paste_buf_back(port->ring, port->stash[--port->nstash]);
 }
 
-/* The device is being removed; under rtnl, and stopped. */
+/* The device is being removed.  It is stopped, and rtnl is held. */
 void vnet_port_gone(struct vnet *v)
 {
 	struct vnet_port *port = v->port;
@@ -95,12 +95,12 @@ void vnet_port_gone(struct vnet *v)
 
 /* ---- receiving ---- */
 
-/* An empty skb with room for a frame's headers: the room is cut from a page, as NAPI does
- * it: half the instructions of an allocation from the slab.  In softirq, or with it off. */
+/* An empty skb with room for a frame's headers.  The room is cut from a page, as NAPI does it,
+ * which takes half the instructions of the slab.  In softirq, or with bottom halves off. */
 static struct sk_buff *vnet_head_skb(unsigned int head)
 {
-	/* No larger than it must be: who copies it afterwards (pskb_expand_head()) gets the
-	 * slab's next size, and what that leaves behind the headers is room for a payload. */
+	/* It is as small as possible: a copy (pskb_expand_head()) gets the slab's next size, and
+	 * the room which that leaves behind the headers would be used for a payload. */
 	unsigned int size = SKB_DATA_ALIGN(NET_SKB_PAD + NET_IP_ALIGN + head) +
 			    SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
 	void *data = napi_alloc_frag(size);
@@ -114,8 +114,8 @@ static struct sk_buff *vnet_head_skb(unsigned int head)
 	return skb;
 }
 
-/* An skb whose payload is the region page itself.  NULL: to be copied instead, and why;
- * nothing has happened yet. */
+/* An skb whose payload is in the region page itself.  NULL: the frame must be copied, for the
+ * reason *why, and nothing was changed. */
 static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len, enum paste_copy *why)
 {
 	struct paste_ring *r = v->port->ring;
@@ -141,15 +141,15 @@ static struct sk_buff *vnet_zero_copy(struct vnet *v, u32 buf, unsigned int len,
 	skb = vnet_head_skb(head);
 	if (!skb)
 		return NULL;
-	/* No room behind the headers: TCP would copy a short payload there (skb_condense()).
-	 * The IP header's place is a multiple of four all the same. */
+	/* There must be no room behind the headers, to which TCP would copy a short payload
+	 * (skb_condense()).  The IP header is at a multiple of four all the same. */
 	skb_reserve(skb, skb_tailroom(skb) - head);
 	skb_put_data(skb, h, head);
 	get_page(page);
 	skb_fill_page_desc_noacc(skb, 0, page, off + VNET_HDR + head, end - head);
 	skb->len += end - head;
 	skb->data_len = end - head;
-	skb->truesize += paste_buf_bytes(r);	/* nobody else can have the rest */
+	skb->truesize += paste_buf_bytes(r);	/* the rest of the buffer is of no other use */
 	*why = PASTE_COPY_HEADERS;
 	if (!vnet_judge(v, skb, &hdr))
 		goto copy;
@@ -169,9 +169,9 @@ copy:
 }
 
 /*
- * An skb that was copied because it is small, or came in a plain buffer.  Its connection is
- * told of it, lest the next segment in the buffers be taken for one behind a hole; and since
- * its socket had to be looked up for that, the stack need not do it again.
+ * Tells the connection of an skb that was copied because it is small or came in a plain
+ * buffer; otherwise the next segment in a region buffer would seem to be behind a hole.  The
+ * socket had to be looked up for that, so it is handed on to the stack.
  */
 static void vnet_copied(struct vnet *v, struct sk_buff *skb)
 {
@@ -200,7 +200,7 @@ static void vnet_count_frame(struct vnet *v, const void *token, unsigned int len
 	v->n.region += vnet_is_region(token);
 }
 
-/* Takes one frame; the token, if the device may have it back, else NULL. */
+/* Takes one frame.  Returns its token if the device may have that back, else NULL. */
 static void *vnet_receive(struct vnet *v, void *token, unsigned int len, struct list_head *list)
 {
 	enum paste_copy why = PASTE_COPY_SPARE;
@@ -227,7 +227,8 @@ static void *vnet_receive(struct vnet *v, void *token, unsigned int len, struct 
 	return token;
 }
 
-/* Up to BATCH frames, as skbs; how many.  For the owner of the queue, with bottom halves off. */
+/* Takes up to BATCH frames, makes skbs of them and returns their number.  For the owner of the
+ * queue, with bottom halves off. */
 unsigned int vnet_take(struct vnet *v, unsigned int budget, struct list_head *list)
 {
 	void *back[BATCH], *token;
@@ -241,7 +242,7 @@ unsigned int vnet_take(struct vnet *v, unsigned int budget, struct list_head *li
 		n++;
 	}
 	rcu_read_unlock();
-	/* Region buffers at once; plain ones are what vnet_fill() takes last. */
+	/* Region buffers are posted at once, plain ones by vnet_fill() if it needs any. */
 	while (nback) {
 		token = back[--nback];
 		if (vnet_is_region(token))
@@ -254,7 +255,7 @@ unsigned int vnet_take(struct vnet *v, unsigned int budget, struct list_head *li
 
 /* ---- the source's operations ---- */
 
-/* The device, if it is up: then the caller has the gate, and calls vnet_leave(). */
+/* Returns the device with its gate locked, until vnet_leave(); NULL: it is gone or not up. */
 static struct vnet *vnet_enter(struct paste_ring *r)
 {
 	struct vnet_port *port = paste_source_data(r);
@@ -272,7 +273,7 @@ static void vnet_leave(struct vnet *v)
 	mutex_unlock(&v->port->gate);
 }
 
-/* The queue is the caller's from here on, whoever had it. */
+/* Makes the caller the owner of the receive queue, whoever was it before. */
 static void vnet_own(struct vnet *v)
 {
 	v->hold = current;
@@ -283,15 +284,15 @@ static void vnet_own(struct vnet *v)
 	v->woken = false;
 	virtqueue_disable_cb(v->rx);
 	spin_unlock_bh(&v->rx_lock);
-	/* What NAPI took before that comes first, or TCP sees a hole where there is none.  It is on
-	 * another CPU, and done soon: it takes nothing more. */
+	/* Frames that NAPI has taken must reach TCP first, or it would see a hole.  NAPI runs on
+	 * another CPU and takes no more frames, so this does not last long. */
 	while (smp_load_acquire(&v->delivering)) {
 		cond_resched();
 		cpu_relax();
 	}
 }
 
-/* And from here on nobody's; the timer has an eye on it. */
+/* From here on nobody owns the receive queue; the timer checks that the thread comes back. */
 static void vnet_leave_awake(struct vnet *v)
 {
 	spin_lock_bh(&v->rx_lock);
@@ -314,8 +315,8 @@ static void vnet_begin(struct paste_ring *r)
 }
 
 /*
- * The ring's first free buffers are here.  If the deadline came first the queue is full
- * of plain ones: then the device is started afresh, lest hundreds of frames be copied.
+ * Called until the ring has its first free buffers.  If the deadline came before them the queue
+ * is full of plain ones: then the device is restarted, or hundreds of frames would be copied.
  */
 static void vnet_first_buffers(struct paste_ring *r, struct vnet_port *port)
 {
@@ -355,10 +356,10 @@ static void vnet_refill(struct paste_ring *r)
 }
 
 /*
- * What the stack allocates on the way, the sockets of new connections most of all, it charges to
- * the memory group of the task that runs, and in softirq to none.  Here that is the ring's
- * thread, while the packets may be another server's: so they are charged to none either.  Who
- * accepts a connection is charged with what is queued on it, and with its file.
+ * The stack charges what it allocates, sockets of new connections above all, to the memory
+ * group of the running task, and in softirq to none.  Here that task is the ring's thread, but
+ * the packets may be for another server.  So nothing is charged here either.  The process that
+ * accepts a connection is charged with the data queued on it, and with its file.
  */
 static unsigned int vnet_poll(struct paste_ring *r, unsigned int budget)
 {
@@ -418,14 +419,14 @@ static void vnet_end(struct paste_ring *r)
 
 	if (!v)
 		return;
-	if (v->hold || v->unrung)	/* window updates that the reading made */
+	if (v->hold || v->unrung)	/* reading may have sent window updates */
 		vnet_flush_tx(v);
 	vnet_leave_awake(v);
 	vnet_count(v, paste_ring_stats(r));
 	vnet_leave(v);
 }
 
-/* The caller's state is no longer TASK_RUNNING: nothing here may sleep. */
+/* The task's state is not TASK_RUNNING any more, so nothing here may sleep. */
 static bool vnet_arm(struct paste_ring *r)
 {
 	struct vnet_port *port = paste_source_data(r);
@@ -443,7 +444,7 @@ static bool vnet_arm(struct paste_ring *r)
 		vnet_flush_tx(v);
 	spin_lock_bh(&v->rx_lock);
 	v->woken = false;
-	v->mode = VNET_ARMED;		/* before the interrupt can come */
+	v->mode = VNET_ARMED;		/* set before an interrupt can come */
 	more = !virtqueue_enable_cb(v->rx);
 	if (more) {
 		virtqueue_disable_cb(v->rx);
@@ -454,7 +455,8 @@ static bool vnet_arm(struct paste_ring *r)
 	return more;
 }
 
-/* Under rtnl.  The device is reset, so that its whole queue is the ring's buffers. */
+/* Attaches the ring to the device, under rtnl.  The device is reset, so that its queue holds only
+ * buffers of the ring. */
 static int vnet_join(struct vnet *v, struct paste_ring *r)
 {
 	struct vnet_port *port;

@@ -2,9 +2,9 @@
 /*
  * tx.c - commands.
  *
- * One is consumed only while the EVENT ring has room for its completion, of which it has
- * one at most.  A group of SENDs is one sendmsg as far as VECTORS pieces go: one lock of
- * the socket, one push, and packets that span the pieces.
+ * A command is consumed only if the EVENT ring has room for its completion, and none has
+ * more than one.  Up to VECTORS SENDs of a group become one sendmsg, with one lock of the
+ * socket, one push, and packets that span the pieces.
  */
 #include <linux/sched/signal.h>
 #include <linux/uio.h>
@@ -19,7 +19,7 @@ static void tx_take(struct paste_ring *r, struct paste_command *cmd)
 	r->stats.commands++;
 }
 
-/* The next one, if it goes on with this group: it is not taken. */
+/* Whether the next command, which is not taken, belongs to the same group. */
 static bool tx_goes_on(struct paste_ring *r, const struct paste_command *cmd)
 {
 	struct paste_command next;
@@ -65,7 +65,8 @@ static int tx_send(struct paste_conn *c, const struct group *g, bool more)
 	return rc == -EAGAIN || rc == -EINTR || rc == -ERESTARTSYS ? 0 : rc;
 }
 
-/* Room may have come between the send and the flag: after it, the hook is called. */
+/* Makes a WRITABLE event due.  Room may have come before the flag was set, so the socket is looked
+ * at once; after that the hook is called. */
 static void tx_owe_writable(struct paste_conn *c)
 {
 	WRITE_ONCE(c->want_write, true);
@@ -79,8 +80,8 @@ struct sending {
 	int err;
 };
 
-/* Up to VECTORS commands of the group, of which cmd is the first and becomes the last.
- * true: the group goes on. */
+/* Sends up to VECTORS commands of the group; cmd is the first of them, and then the last.
+ * True: the group goes on. */
 static bool tx_send_some(struct paste_ring *r, struct paste_conn *c, struct paste_command *cmd,
 			 struct sending *s)
 {
@@ -116,7 +117,7 @@ static void tx_send_group(struct paste_ring *r, struct paste_conn *c, struct pas
 		paste_event_res(r, c->handle, PASTE_EV_SENT, s.err);
 		return;
 	}
-	/* An error behind some bytes is told when the rest is tried. */
+	/* An error after some bytes is reported when the process tries to send the rest. */
 	paste_event_res(r, c->handle, PASTE_EV_SENT, s.sent);
 	if (s.sent < s.asked || s.err) {
 		r->stats.short_sends++;

@@ -2,8 +2,8 @@
 /*
  * vnet_dev.c - a virtio-net driver: the device, its queues, and NAPI.  See vnet.h.
  *
- * It takes virtio network devices that no other driver has.  It names no device in the
- * module's aliases, so that it is never loaded because of one.
+ * The driver takes virtio network devices that no other driver has.  The module has no alias
+ * for a device, so that it is never loaded because of one.
  */
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
@@ -35,7 +35,7 @@ static unsigned int vnet_room(const struct vnet *v, const void *token)
 	return vnet_is_region(token) ? paste_buf_bytes(v->port->ring) : VNET_BUF;
 }
 
-/* The length is the device's word. */
+/* The length comes from the device, so it is checked. */
 bool vnet_length_ok(const struct vnet *v, const void *token, unsigned int len)
 {
 	if (len >= VNET_HDR + ETH_HLEN && len <= vnet_room(v, token))
@@ -44,7 +44,8 @@ bool vnet_length_ok(const struct vnet *v, const void *token, unsigned int len)
 	return false;
 }
 
-/* skb: the frame, from its Ethernet header.  False: nothing that we asked for. */
+/* Applies virtio's header to skb, which begins with the Ethernet header.  False: the header is not
+ * one that we asked for. */
 bool vnet_judge(struct vnet *v, struct sk_buff *skb, const struct virtio_net_hdr_v1 *hdr)
 {
 	if (hdr->gso_type != VIRTIO_NET_HDR_GSO_NONE)
@@ -60,7 +61,7 @@ bool vnet_judge(struct vnet *v, struct sk_buff *skb, const struct virtio_net_hdr
 	return true;
 }
 
-/* An skb with a copy of the frame; NULL: dropped, and counted.  len was looked at. */
+/* An skb with a copy of the frame, whose length was checked.  NULL: it was dropped and counted. */
 struct sk_buff *vnet_copy(struct vnet *v, const void *token, unsigned int len, enum paste_copy why)
 {
 	const u8 *data = vnet_data(v, token);
@@ -91,13 +92,13 @@ static void vnet_lay_aside(struct vnet *v, void *token)
 		v->spare[v->nspare++] = token;
 }
 
-/* False: it was laid aside. */
+/* Posts the buffer.  False: that failed, and the buffer was laid aside. */
 bool vnet_post(struct vnet *v, void *token)
 {
 	struct scatterlist sg;
 
-	/* sg_set_page(), not sg_init_one(): a page of a DAX file is no kernel memory to
-	 * some of the checks in the latter. */
+	/* sg_init_one() cannot be used: some of its checks do not take a page of a DAX file for
+	 * kernel memory. */
 	sg_init_table(&sg, 1);
 	if (vnet_is_region(token)) {
 		unsigned int off;
@@ -111,7 +112,7 @@ bool vnet_post(struct vnet *v, void *token)
 		v->nregion += vnet_is_region(token);
 		return true;
 	}
-	vnet_lay_aside(v, token);	/* no room to bounce it through, for now */
+	vnet_lay_aside(v, token);	/* the DMA layer has no bounce buffer now */
 	return false;
 }
 
@@ -125,7 +126,8 @@ static unsigned int vnet_posted(const struct vnet *v)
 	return v->nregion + v->nplain - v->nspare;
 }
 
-/* What could not be posted before comes first, so that the stash never grows beyond the queue. */
+/* The next region buffer to post.  Those in the stash come first, so that it never grows beyond the
+ * queue. */
 static u32 vnet_next_region(struct vnet *v, u32 share)
 {
 	struct vnet_port *port = v->port;
@@ -135,7 +137,7 @@ static u32 vnet_next_region(struct vnet *v, u32 share)
 	return v->nregion < share ? paste_buf_get(port->ring) : PASTE_NO_BUF;
 }
 
-/* The next to post, the ring's buffers first; NULL: none, or there are enough. */
+/* The next buffer to post, one of the ring's if possible.  NULL: there is none, or enough are. */
 static void *vnet_next(struct vnet *v, u32 share)
 {
 	u32 buf = v->port ? vnet_next_region(v, share) : PASTE_NO_BUF;
@@ -147,8 +149,8 @@ static void *vnet_next(struct vnet *v, u32 share)
 	return v->spare[--v->nspare];
 }
 
-/* All that the queue is to have is in it afterwards, or, when the DMA layer has no room, it is
- * tried again soon. */
+/* Posts all buffers that the queue is to have.  If the DMA layer has no room, the timer makes NAPI
+ * or the ring's thread try again soon. */
 void vnet_fill(struct vnet *v)
 {
 	u32 share = v->port ? max(paste_buf_share(v->port->ring), VNET_FEW) : 0;
@@ -171,14 +173,14 @@ void vnet_ring_rx(struct vnet *v)
 	}
 }
 
-/* ---- NAPI, and who else takes ---- */
+/* ---- NAPI, the interrupt and the timer ---- */
 
 static bool vnet_is_napis(const struct vnet *v)
 {
 	return v->mode == VNET_NIC || v->mode == VNET_SOFT;
 }
 
-/* Interrupts on; false: there is more already, and they are off again. */
+/* Turns receive interrupts on.  False: frames are there already, and they are off again. */
 static bool vnet_enable_irq(struct vnet *v)
 {
 	if (virtqueue_enable_cb(v->rx))
@@ -215,12 +217,12 @@ static int vnet_napi(struct napi_struct *napi, int budget)
 	}
 	spin_unlock(&v->rx_lock);
 
-	/* A ring's packets are of no use to GRO: it puts none together that has a frag_list. */
+	/* GRO is of no use for a ring's packets: it never merges packets with a frag_list. */
 	if (gro)
 		vnet_gro(napi, &list);
 	else
 		netif_receive_skb_list(&list);
-	smp_store_release(&v->delivering, false);	/* the stack has them: vnet_own() */
+	smp_store_release(&v->delivering, false);	/* vnet_own() waits for this */
 	if (n < budget && napi_complete_done(napi, n)) {
 		spin_lock(&v->rx_lock);
 		again = vnet_is_napis(v) && !vnet_enable_irq(v);
@@ -231,8 +233,8 @@ static int vnet_napi(struct napi_struct *napi, int budget)
 	return n;
 }
 
-/* In hard interrupt context: modes are looked at without the lock.  One that changes
- * meanwhile is changed by somebody who looks into the queue afterwards. */
+/* In hard interrupt context, so the mode is read without the lock.  Whoever changes it meanwhile
+ * looks into the queue afterwards. */
 static void vnet_rx_irq(struct virtqueue *vq)
 {
 	struct vnet *v = vq->vdev->priv;
@@ -250,7 +252,8 @@ static void vnet_rx_irq(struct virtqueue *vq)
 	}
 }
 
-/* The ring's thread was not seen in time: NAPI takes over.  Or the queue is not full. */
+/* If the ring's thread was not seen in time, NAPI takes over.  If buffers could not be posted, NAPI
+ * or the ring's thread tries again. */
 static void vnet_deadline(struct timer_list *timer)
 {
 	struct vnet *v = timer_container_of(v, timer, timer);
@@ -275,7 +278,7 @@ static void vnet_deadline(struct timer_list *timer)
 		paste_ring_wake(v->port->ring);
 }
 
-/* ---- queues: set up, up, down ---- */
+/* ---- the queues ---- */
 
 static int vnet_find_queues(struct vnet *v)
 {
@@ -288,7 +291,7 @@ static int vnet_find_queues(struct vnet *v)
 	v->rx = vq[0];
 	v->tx = vq[1];
 	v->nregion = 0;
-	/* After a reset: what was made for the queues at first is too short for larger ones. */
+	/* After a reset the queues may be larger: then the arrays made at first are too short. */
 	if (!v->nrx || (virtqueue_get_vring_size(v->rx) <= v->nrx && virtqueue_get_vring_size(v->tx) <= v->ntx))
 		return 0;
 	v->vdev->config->del_vqs(v->vdev);
@@ -296,18 +299,18 @@ static int vnet_find_queues(struct vnet *v)
 	return -EIO;
 }
 
-/* The device is reset: it knows no buffer any more. */
+/* Takes all buffers out of the queues of a device that was reset. */
 static void vnet_empty_queues(struct vnet *v)
 {
 	void *token;
 
 	vnet_empty_tx(v);
-	/* Used by the device, but not seen: these are still owed to somebody too. */
+	/* This includes buffers that the device has used and nobody has taken. */
 	while ((token = virtqueue_detach_unused_buf(v->rx)))
 		vnet_lay_aside(v, token);
 }
 
-/* After a reset: the device as it was when it was probed, with empty queues. */
+/* Sets the device up after a reset as when it was probed, with empty queues. */
 static int vnet_set_up_again(struct vnet *v)
 {
 	struct virtio_device *vdev = v->vdev;
@@ -338,7 +341,7 @@ static void vnet_drop_queues(struct vnet *v)
 	v->rx = v->tx = NULL;
 }
 
-/* Under rtnl, and the gate of the port.  Afterwards no buffer is the device's. */
+/* Under rtnl and the gate of the port.  Afterwards the device has no buffer any more. */
 void vnet_stop(struct vnet *v)
 {
 	v->up = false;
@@ -362,8 +365,8 @@ int vnet_start(struct vnet *v)
 		return -EIO;
 	v->mode = v->port ? VNET_AWAKE : VNET_NIC;
 	v->last = jiffies;
-	/* With a ring the queue stays empty until its thread comes, with buffers, or the
-	 * deadline is over: otherwise all its first frames would be copied. */
+	/* With a ring the queue stays empty until the ring's thread comes with buffers or the
+	 * deadline is over: otherwise all the first frames would be copied. */
 	if (!v->port) {
 		vnet_fill(v);
 		vnet_ring_rx(v);
@@ -511,7 +514,7 @@ static bool vnet_alloc_buffers(struct vnet *v)
 	v->slot = kcalloc(ntx, sizeof(*v->slot), GFP_KERNEL);
 	if (!v->spare || !v->slot)
 		return false;
-	/* Zeroed: a device that lies about a length must not be told old memory's bytes. */
+	/* Zeroed, so that a device that lies about a length cannot put old memory into a frame. */
 	while (v->nspare < nrx && (p = kzalloc(VNET_BUF, GFP_KERNEL)))
 		v->spare[v->nspare++] = p;
 	while (v->nslot < ntx && (p = kzalloc(VNET_SMALL, GFP_KERNEL)))
@@ -622,7 +625,7 @@ static void vnet_remove(struct virtio_device *vdev)
 	struct vnet *v = vdev->priv;
 
 	rtnl_lock();
-	unregister_netdevice(v->dev);		/* stops it */
+	unregister_netdevice(v->dev);		/* this stops the device */
 	vnet_port_gone(v);
 	rtnl_unlock();
 	cancel_work_sync(&v->link);
@@ -631,7 +634,7 @@ static void vnet_remove(struct virtio_device *vdev)
 	free_netdev(v->dev);
 }
 
-/* Before the machine sleeps, or its image is written. */
+/* Called before the machine sleeps or its image is written. */
 static int __maybe_unused vnet_freeze(struct virtio_device *vdev)
 {
 	struct vnet *v = vdev->priv;
@@ -690,8 +693,8 @@ static struct virtio_driver vnet_driver = {
 #endif
 };
 
-/* A device that goes, or goes to another network namespace, has no ring there: the ring's
- * owner had a right to see its packets in this one. */
+/* A device that goes away, or to another network namespace, loses its ring: the ring's owner had
+ * the right to see packets only in the namespace where it attached. */
 static int vnet_goes(struct notifier_block *nb, unsigned long event, void *info)
 {
 	struct vnet *v = vnet_of(netdev_notifier_info_to_dev(info));

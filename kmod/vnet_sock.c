@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * vnet_sock.c - whose a segment is: the socket that the stack will give it to.
+ * vnet_sock.c - finds the socket that the stack will give a segment to.
  *
- * It is looked up where and as the stack would do it a moment later.  The answer is handed
- * on with the packet, as a BPF program's choice of a socket is (bpf_sk_assign()), with the
- * route that the socket remembers, as "early demux" does: the stack then asks neither
- * again.  Where something may stand between here and there that sends the packet elsewhere
- * (a bridge, a VRF, another host's address), nobody's is the answer, and it is copied.
+ * The socket is looked up as the stack would do it a moment later.  It is handed on with
+ * the packet, as one that a BPF program chooses is (bpf_sk_assign()), together with the
+ * route that the socket remembers, as "early demux" does: so the stack looks up neither
+ * again.  If something may send the packet elsewhere on its way (a bridge, a VRF, another
+ * host's address), the answer is that there is no socket, and the packet is copied.
  *
- * Before a connection is established, and until it is accepted, there is no socket that
- * could be attached; whoever owns the listener is going to own it, so that is asked for.
+ * Until a connection is established and accepted, there is no socket that could be
+ * attached.  The owner of the listener will own it, so the answer is the listener.
  */
 #include <linux/netdevice.h>
 #include <net/inet6_hashtables.h>
@@ -21,7 +21,7 @@
 #include "vnet_parse.h"
 
 struct ends {
-	const u8 *ip;			/* the header */
+	const u8 *ip;			/* the IP header */
 	bool v6;
 	__be16 sport;
 	u16 dport;
@@ -60,9 +60,9 @@ static struct sock *listener(struct net *net, const struct ends *e)
 }
 
 /*
- * h: a copy of the frame's headers, vnet_tcp_payload() liked them.  skb: what the device
- * said of it.  Under rcu_read_lock().  NULL: nobody's.  Else s->sk is set, and the socket
- * returned is the caller's, to be handed on or put.
+ * h: a copy of the frame's headers, in which vnet_tcp_payload() found a segment.  skb: the
+ * packet after vnet_judge().  Under rcu_read_lock().  NULL: no socket gets it.  Otherwise
+ * s->sk is set, and the caller hands the returned socket on or puts it.
  */
 struct sock *vnet_sock_find(struct vnet *v, const struct sk_buff *skb, const u8 *h, struct paste_segment *s)
 {
@@ -91,7 +91,7 @@ struct sock *vnet_sock_find(struct vnet *v, const struct sk_buff *skb, const u8 
 	return NULL;
 }
 
-/* What it was given goes with the packet, or back. */
+/* Attaches the socket and its route to the packet; puts the socket if there is no valid route. */
 void vnet_sock_hand_on(struct sk_buff *skb, struct sock *sk)
 {
 	struct dst_entry *dst = NULL;

@@ -3,9 +3,9 @@
  * vnet_tx.c - sending over a device of vnet_dev.c.
  *
  * A small frame (an acknowledgement, a reply of the server) is copied into a slot together
- * with virtio's header: one descriptor, and its skb is free at once.  What the ring's
- * thread sends inside SYNC waits for its flush, all for one doorbell.  Completions are
- * never waited for by interrupt unless the queue is full.
+ * with virtio's header: it takes one descriptor, and its skb is free at once.  Frames that
+ * the ring's thread sends inside SYNC wait for its flush, which rings one doorbell for all.
+ * Interrupts for completions are on only while the queue is full.
  */
 #include <linux/etherdevice.h>
 #include <net/netfilter/nf_conntrack.h>
@@ -29,7 +29,7 @@ static void vnet_reap(struct vnet *v)
 		vnet_sent(v, token);
 }
 
-/* After a reset: what the device has not sent is lost. */
+/* To be called after a reset: frames that the device has not sent are lost. */
 void vnet_empty_tx(struct vnet *v)
 {
 	void *token;
@@ -73,8 +73,8 @@ static int vnet_queue_large(struct vnet *v, struct sk_buff *skb)
 	err = vnet_header(skb, hdr);
 	if (err)
 		return err;
-	/* Its pages may be a user's who changes them; and it may lie here for long, so
-	 * that nobody should wait for its end. */
+	/* Its pages may be a user's, who may change them.  And the skb may stay here for long, so
+	 * it gives up all that others may wait for. */
 	if (skb_orphan_frags_rx(skb, GFP_ATOMIC))
 		return -ENOMEM;
 	sg_init_table(sg, skb_shinfo(skb)->nr_frags + 2);
@@ -113,11 +113,11 @@ netdev_tx_t vnet_xmit(struct sk_buff *skb, struct net_device *dev)
 	bool held = v->hold == current;
 	int err;
 
-	if (unlikely(!v->up)) {		/* tx_irq may have undone vnet_stop()'s netif_tx_disable() */
+	if (unlikely(!v->up)) {		/* vnet_tx_irq() may have undone netif_tx_disable() */
 		dev_kfree_skb_any(skb);
 		return NETDEV_TX_OK;
 	}
-	/* A flush reaps too: inside SYNC only when it cannot wait. */
+	/* Inside SYNC the flush will reap, so do it here only if the queue is full. */
 	if (!held || vnet_tx_full(v))
 		vnet_reap(v);
 	if (len <= VNET_SMALL - VNET_HDR && v->nslot && !skb_is_gso(skb))
@@ -147,7 +147,7 @@ netdev_tx_t vnet_xmit(struct sk_buff *skb, struct net_device *dev)
 	return NETDEV_TX_OK;
 }
 
-/* The queue was full. */
+/* The queue was full, and the device has sent frames since. */
 void vnet_tx_irq(struct virtqueue *vq)
 {
 	struct vnet *v = vq->vdev->priv;
@@ -157,7 +157,8 @@ void vnet_tx_irq(struct virtqueue *vq)
 	netif_wake_queue(v->dev);
 }
 
-/* One doorbell for all that was held; completions; nothing is held until it is said again. */
+/* Rings one doorbell for all held frames and reaps completions.  Frames are held again only after
+ * v->hold is set again. */
 void vnet_flush_tx(struct vnet *v)
 {
 	struct netdev_queue *txq = netdev_get_tx_queue(v->dev, 0);
