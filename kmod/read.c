@@ -168,7 +168,7 @@ static enum paste_read read_tcp_end(struct walk *w, struct sock *sk, int *err)
 	/* sock_error() clears the error, so it is not read before there is room for its event. */
 	if (!paste_event_room(w->r))
 		return READ_NO_ROOM;
-	*err = left ? -EIO :	/* payload that nobody but its device can read */
+	*err = left ? -EIO :	/* payload that only its device can read */
 		sock_error(sk);
 	if (*err)
 		return READ_FAILED;

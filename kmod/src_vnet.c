@@ -434,7 +434,7 @@ static bool vnet_arm(struct paste_ring *r)
 	bool more;
 
 	if (!mutex_trylock(&port->gate))
-		return true;		/* it is being stopped or started: look again */
+		return true;		/* the device is being stopped or started: look again */
 	v = port->v && port->v->up ? port->v : NULL;
 	if (!v) {
 		mutex_unlock(&port->gate);

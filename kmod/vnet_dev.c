@@ -333,7 +333,7 @@ static int vnet_set_up_again(struct vnet *v)
 
 static void vnet_drop_queues(struct vnet *v)
 {
-	virtio_reset_device(v->vdev);		/* waits for interrupts; none after it */
+	virtio_reset_device(v->vdev);		/* waits for running interrupts; none comes later */
 	if (!v->rx)
 		return;
 	vnet_empty_queues(v);
@@ -345,7 +345,7 @@ static void vnet_drop_queues(struct vnet *v)
 void vnet_stop(struct vnet *v)
 {
 	v->up = false;
-	netif_tx_disable(v->dev);	/* takes the queue's lock: no vnet_xmit() sees it up after this */
+	netif_tx_disable(v->dev);	/* takes the queue's lock, so vnet_xmit() sees `up` false */
 	napi_disable(&v->napi);
 	vnet_drop_queues(v);
 	timer_delete_sync(&v->timer);

@@ -46,7 +46,7 @@ struct config {
 	unsigned headers_max;		/* fields: 431 beyond */
 	uint64_t body_bytes_max;	/* 413 beyond; "auto" resolved */
 	unsigned conns_max;		/* per worker */
-	unsigned header_timeout_ms;	/* for a whole head, from its first byte: 408 */
+	unsigned header_timeout_ms;	/* a whole head has so long from its first byte, then 408 */
 	unsigned body_timeout_ms;	/* for the next body_rate * timeout bytes of a body: 408 */
 	uint64_t body_rate;		/* bytes a second; 0: one byte at least */
 	unsigned idle_timeout_ms;	/* a connection without a request is closed then */

@@ -44,7 +44,7 @@ struct status {
 	const char *retry;	/* the whole field Retry-After with its CRLF; NULL: none */
 };
 
-/* The row of a status; of one that has none, a row with the reason "Error". */
+/* The row of a status; for a status without one, a row with the reason "Error". */
 const struct status *status_of(int code);
 
 #endif
