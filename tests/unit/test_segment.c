@@ -628,6 +628,76 @@ static void test_files_are_recycled(void **state)
 	blk_sim_free(sim);
 }
 
+static const char *linked;	/* the file that has another name */
+static const struct blk_ops *unlinked_ops;
+
+static int open_linked(void *ctx, struct blk_dir *dir, const char *name, int flags, struct blk_file **f)
+{
+	if (linked && flags & BLK_RDWR && !strcmp(name, linked))
+		return STORE_ELINKED;
+	return unlinked_ops->open(ctx, dir, name, flags, f);
+}
+
+/* A file that has another name somewhere is not written again: a new one is made, and where the name
+ * cannot be removed this is told, and the next try makes one. */
+static void test_linked_files_are_left_alone(void **state)
+{
+	(void)state;
+	for (int fails = 0; fails < 2; fails++) {
+		struct blk_sim *sim = blk_sim_new();
+		struct blk_ops ops = *blk_sim_ops(sim), *blk = &ops;
+		char path[SEG_PATH_MAX];
+		struct model_found f;
+		struct seg_lane l;
+		struct seglog *s;
+		uint64_t len;
+
+		unlinked_ops = blk_sim_ops(sim);
+		ops.open = open_linked;
+		linked = "spare-00000001";
+		model_dirs(blk);
+		s = model_start(blk);
+		assert_int_equal(model_append(s, 1, 5), 0);
+		model_prepare(s);
+		assert_int_equal(seglog_rotate(s), 0);
+		assert_int_equal(model_append(s, 6, 5), 0);
+		assert_int_equal(seglog_retain(s, 0, UINT64_MAX), 0);
+		assert_non_null(blk_sim_bytes(sim, LANE_DIR "/spare-00000001", &len));
+		if (fails) {
+			blk_sim_fault(sim, SIM_UNLINK, 1, 1, EIO);
+			assert_int_equal(seglog_prepare(s), STORE_ELINKED);
+			assert_false(seglog_ready(s));
+		}
+		model_prepare(s);
+		assert_true(seglog_ready(s));
+		assert_int_equal(!!blk_sim_bytes(sim, LANE_DIR "/spare-00000001", &len), fails);
+		seglog_close(s);
+		/* Likewise at a start, the one that was ready. */
+		assert_int_equal(seg_path(path, LANE_DIR, 3), 0);
+		assert_non_null(blk_sim_bytes(sim, path, &len));
+		linked = "00000003.seg";
+		if (fails) {
+			assert_int_equal(model_scan(blk, false, &l, NULL), 0);
+			blk_sim_fault(sim, SIM_UNLINK, 1, 1, EIO);
+			assert_int_equal(model_open(blk, &l, &s), -EIO);
+			seg_lane_free(&l);
+		}
+		s = model_start(blk);
+		linked = NULL;
+		assert_null(blk_sim_bytes(sim, path, &len));
+		assert_int_equal(model_append(s, 11, 5), 0);
+		model_prepare(s);
+		assert_int_equal(seglog_rotate(s), 0);
+		assert_int_equal(model_append(s, 16, 5), 0);
+		seglog_close(s);
+		assert_int_equal(model_scan(blk, false, &l, &f), 0);
+		assert_int_equal(f.n, 15);
+		assert_int_equal(l.nholes, 0);
+		seg_lane_free(&l);
+		blk_sim_free(sim);
+	}
+}
+
 static const struct blk_ops *sim_ops;
 static unsigned allocated;
 
@@ -2209,6 +2279,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_notes),
 		cmocka_unit_test(test_notes_fail),
 		cmocka_unit_test(test_files_are_recycled),
+		cmocka_unit_test(test_linked_files_are_left_alone),
 		cmocka_unit_test(test_small_first),
 		cmocka_unit_test(test_swift_files),
 		cmocka_unit_test(test_whole_blocks),
