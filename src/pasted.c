@@ -63,7 +63,7 @@ struct server {
 	struct health health;
 	struct listeners listeners;
 	char	 addresses[LISTEN_MAX * LISTEN_TEXT_MAX];
-	struct startup *waiting;
+	struct startup *door;
 	struct store *store;
 	struct checkpoint *checkpoint;
 	struct counters *counters;		/* [workers] */
@@ -177,11 +177,11 @@ static void stop_listeners(struct server *s)
 	listeners_close(&s->listeners);
 }
 
-static void end_waiting(struct server *s)
+static void end_door(struct server *s)
 {
-	if (s->waiting)
-		startup_stop(s->waiting);
-	s->waiting = NULL;
+	if (s->door)
+		startup_stop(s->door);
+	s->door = NULL;
 }
 
 static struct http_limits limits_of(const struct config *c)
@@ -195,7 +195,7 @@ static struct http_limits limits_of(const struct config *c)
 	};
 }
 
-static int start_waiting(struct server *s)
+static int start_door(struct server *s)
 {
 	const struct startup_env env = {
 		.listeners = &s->listeners, .health = &s->health,
@@ -205,7 +205,7 @@ static int start_waiting(struct server *s)
 	int err;
 
 	head_common_init(&s->common, class_name(s->choice.class), s->config.idle_timeout_ms);
-	err = startup_start(&s->waiting, &env);
+	err = startup_start(&s->door, &env);
 	if (err)
 		diag(DIAG_ERR, "cannot start a thread: %s", strerror(-err));
 	return err ? EXIT_FAILURE : 0;
@@ -218,7 +218,7 @@ static int start_waiting(struct server *s)
 static void give_up_starting(struct server *s)
 {
 	diag(DIAG_NOTE, "stopped before the store was open; the next start goes on with it");
-	end_waiting(s);
+	end_door(s);
 	stop_listeners(s);
 	stop_pid(s);
 	exit(EXIT_SUCCESS);
@@ -377,7 +377,7 @@ static void kick_checkpoint(void *arg)
 		checkpoint_kick(s->checkpoint);
 }
 
-static int start_service(struct server *s)
+static int start_admin(struct server *s)
 {
 	bool stores = class_stores(s->choice.class);
 	const struct admin_env env = {
@@ -413,7 +413,7 @@ static int start_service(struct server *s)
 	return err ? EXIT_FAILURE : 0;
 }
 
-static void stop_service(struct server *s)
+static void stop_admin(struct server *s)
 {
 	admin_stop(s->records);
 	admin_stop(s->pages);
@@ -479,7 +479,7 @@ static int start_workers(struct server *s)
 	int cpu[LANES_MAX], err;
 	char why[256] = "";
 
-	startup_leave(s->waiting);
+	startup_leave(s->door);
 	fill_env(s);
 	atomic_init(&s->serving, s->config.workers);
 	s->env.pin = cpu_list(s->config.workers, cpu);
@@ -571,10 +571,10 @@ static const struct step {
 	{ start_choice,		NULL },
 	{ start_limits,		NULL },
 	{ start_listeners,	stop_listeners },
-	{ start_waiting,	end_waiting },
+	{ start_door,	end_door },
 	{ start_store,		stop_store },
 	{ start_checkpoint,	stop_checkpoint },
-	{ start_service,	stop_service },
+	{ start_admin,	stop_admin },
 	{ start_workers,	stop_workers },
 	{ serve,		NULL },
 };

@@ -325,7 +325,7 @@ static void *startup_run(void *arg)
 	struct epoll_event e[EVENTS];
 	int stop, n;
 
-	pthread_setname_np(pthread_self(), "pasted-waiting");
+	pthread_setname_np(pthread_self(), "pasted-startup");
 	while ((stop = atomic_load(&w->stop)) < 2) {
 		if (stop && !w->deaf)
 			startup_let_go(w);

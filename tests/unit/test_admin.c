@@ -881,7 +881,7 @@ static void test_signals(void **state)
 		snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
 		f = fopen(path, "r");
 		while (f && fgets(line, sizeof line, f)) {
-			ours |= !strcmp(line, "Name:\tservice\n");
+			ours |= !strcmp(line, "Name:\tadmin\n");
 			if (ours)
 				sscanf(line, "SigBlk: %llx", &blocked);
 		}
@@ -907,6 +907,6 @@ int main(void)
 		TEST(test_close_on_exec),
 	};
 
-	closefrom(STDERR_FILENO + 1);	/* a bell of whoever started this test is not the service's */
+	closefrom(STDERR_FILENO + 1);	/* a bell of whoever started this test is not an admin thread's */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

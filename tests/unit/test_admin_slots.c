@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_admin_slots.c - what the worker does with the service's answers, turn by turn, with a service
+ * test_admin_slots.c - what the worker does with an admin thread's answers, turn by turn, with one
  * that is the test's: pieces in order and behind what was asked before, who waits for a slot
  * and for how long, whose slot is taken, and that each request is ended once.
  */
@@ -104,7 +104,7 @@ static unsigned slot_of(uint32_t h)
 	return 0;
 }
 
-/* The service has made a piece for it. */
+/* The admin thread has made a piece for it. */
 static void piece(uint32_t h, const char *text, bool last)
 {
 	struct admin_req *r = &svc.req[slot_of(h)];
@@ -389,7 +389,7 @@ static void test_write_timeout(void **state)
 	}
 }
 
-/* Gone before the service has made anything, while it waits for a slot, and with a piece on its
+/* Gone before the admin thread has made anything, while it waits for a slot, and with a piece on its
  * way: ended once, and nobody else's slot is lost. */
 static void test_gone(void **state)
 {

@@ -618,7 +618,7 @@ static unsigned threads(void)
 
 		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
 		f = fopen(path, "r");
-		n += f && fgets(name, sizeof(name), f) && !strcmp(name, "pasted-waiting\n");
+		n += f && fgets(name, sizeof(name), f) && !strcmp(name, "pasted-startup\n");
 		if (f)
 			fclose(f);
 	}

@@ -1152,7 +1152,7 @@ static void test_pool_dry_unread(void **state)
 }
 
 /* One who takes no reply and has sent on until no buffer is left goes before anyone is refused,
- * wherever it stands among the connections; but not while a piece of the service's is on its way. */
+ * wherever it stands among the connections; but not while a piece of an admin thread's is on its way. */
 static void test_pool_hoard(void **state)
 {
 	const uint32_t last = CONNS - 1;
@@ -1884,7 +1884,7 @@ static void test_allow(void **state)
 			memcpy(text, live ? "GET /-/livez?" : "GET /-/stats?x", live ? 13 : 14);
 			snprintf(path + n, sizeof(text) - 4 - n, " HTTP/1.1\r\nHost: h\r\n\r\n");
 			if (!live && n < HTTP_TARGET_KEEP)
-				continue;	/* the service's */
+				continue;	/* the admin threads' */
 			say(0, text);
 			settle();
 			assert_int_equal(status(0), live ? 200 : 404);
