@@ -21,6 +21,7 @@ python() is what `programs` and `files` need for the host's python3 to run in th
 
 init is init.sh with those filled in; its last act is the agent that vm.Machine talks to.
 """
+import fcntl
 import glob
 import lzma
 import os
@@ -198,7 +199,10 @@ def cached_kernel(package, folder):
         if os.uname().machine != "x86_64":
             raise Skip("the machine in the tests is an x86_64")
         os.makedirs(cache, exist_ok=True)
-        fetch(package, cache, root)
+        with open(os.path.join(cache, "lock"), "w") as lock:    # tests that run beside this one want it, too
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.path.isdir(root):
+                fetch(package, cache, root)
     return Kernel(root)
 
 
@@ -233,10 +237,7 @@ def fetch(package_name, cache, root):
         run(["sh", "-ec", 'deb=$1 to=$2; shift 2; dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$to" "$@"',
              "unpack", deb, part] + [f"--exclude={p}" for p in LEFT_OUT], "unpacking the kernel", timeout=600)
         os.unlink(deb)
-    try:
-        os.rename(part, root)
-    except OSError:
-        shutil.rmtree(part)
+    os.rename(part, root)
 
 
 def newest_package():
