@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """pasted-wal(5) says what wal/format/format.h says: every field's offset and size, every
 struct's size, the places in the files, the magics, the reasons and flags; the numbers of the
-classes are those of wal/media/pm.h."""
+classes are those of wal/format/class.h."""
 import os
 import re
 import sys
@@ -72,7 +72,9 @@ for name, text in re.findall(r"Dv (\w+_MAGIC) , No the bytes Li (\S+)", page):
 expect("number of magics on the page", len(set(re.findall(r"Dv (\w+_MAGIC) ,", page))),
        len([d for d in defines if d.endswith("_MAGIC")]))
 
-for name, value in re.findall(r"(STORE_(?:WAL_ATTACHED|OPEN|LANES)) = (\d+)", header):
+flags = re.findall(r"(STOREFILE_(?:WAL_ATTACHED|OPEN|LANES)) = (\d+)", header)
+expect("number of flags in format.h", len(flags), 3)
+for name, value in flags:
     expect(name, re.search(rf"It Dv {name}\n\.Pq (\d+)", page).group(1), value)
 reasons = re.search(r"reason Ta \d+ Ta \d+ Ta (.*)", page).group(1)
 expect("gap reasons", reasons, "1 torn, 2 damage, 3 wal lost, 4 missing, 5 skipped")
