@@ -614,8 +614,8 @@ static void words(void **state)
 			    "  --listen ADDR:PORT\n      address", 94);
 	assert_non_null(strstr(a.out, "PORT\n      address to serve, may be repeated; [::1]:8080 and unix:/path too, "
 			       "port 0: any free [127.0.0.1:8080]\n  --unix-mode MODE\n"));
-	assert_non_null(strstr(a.out, "\n  --workers N|auto\n      threads, each with a lane of its own; auto: one per "
-			       "CPU it may use [auto]\n  --pool-size BYTES|auto\n"));
+	assert_non_null(strstr(a.out, "\n  --workers N|auto\n      number of threads, each with a lane of its own; auto: one per "
+			       "CPU that may be used [auto]\n  --pool-size BYTES|auto\n"));
 	assert_non_null(strstr(a.out, "\n  --nvmm DIR|/dev/daxX.Y\n      persistent memory for the write-ahead log and "
 			       "the buffers\n  --class auto" CLASS_WORDS "\n"));
 	assert_non_null(strstr(a.out, "\n  --help\n      print this and exit\n\nBYTES take K, M, G, T; TIME takes ms, "
