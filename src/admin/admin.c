@@ -222,10 +222,8 @@ static bool follow_settled(struct req *r)
 {
 	if (follower_waits(&r->settled))
 		return true;
-	r->settled.wake = wake_settled;
-	r->settled.arg = r->s;
 	return store_follow(r->s->env.store, r->read.name.lane, FOLLOW_SETTLED, r->read.awaits,
-			  &r->settled) != 0;
+			    &r->settled) != 0;
 }
 
 static void unwait(struct req *r)
@@ -379,7 +377,7 @@ static void look_again(struct admin *s)
 		next = r->wait_next;
 		if (!follower_waits(&r->settled) || now >= r->wait_end_ms)
 			make(r);
-		else if (r->wait_end_ms < s->wait_due_ms)
+		if (r->waiting && r->wait_end_ms < s->wait_due_ms)
 			s->wait_due_ms = r->wait_end_ms;
 	}
 }
@@ -497,6 +495,7 @@ static int port_init(struct admin *s, unsigned w)
 	queue_init(&p->out, p->cells + queue_cells(2 * n), 2 * n);
 	for (uint32_t i = 0; i < n; i++) {
 		p->reqs[i].s = s;
+		p->reqs[i].settled = (struct follower){ .wake = wake_settled, .arg = s };
 		p->reqs[i].index = i;
 		p->reqs[i].pub.worker = w;
 		p->free[p->nfree++] = n - 1 - i;

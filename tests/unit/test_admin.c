@@ -151,6 +151,8 @@ static int teardown(void **state)
 	(void)state;
 	admin_stop(s);
 	assert_int_equal(fake.cursors, 0);
+	for (unsigned l = 0; l < FAKE_LANES; l++)	/* nobody wakes a request whose memory has gone */
+		assert_true(TAILQ_EMPTY(&fake_settled[l].followers));
 	fake_reset();
 	clock_ms = 0;
 	return 0;
