@@ -19,6 +19,7 @@
 #include "files/storefile.h"
 #include "segment/seg_scan.h"
 #include "segment/segment.h"
+#include "store/store_priv.h"
 #include "tool/report.h"
 #include "util/crc32c.h"
 
@@ -2045,6 +2046,50 @@ static void test_full_disk_is_no_reason_not_to_start(void **state)
 	all_there(f);
 }
 
+/* A record for the segment in use, or the header of the next one, which is ready, finds no room:
+ * the background does not ask to be called again at once, or it would go round and round. */
+static void no_room_in_what_is_ready(struct fixture *f, bool header, int err)
+{
+	struct lane *l;
+	unsigned again;
+
+	f->x.cls = CLASS_NVMM;
+	assert_int_equal(world_open(&f->x, 1), 0);
+	l = store_lane(f->x.w, 0);
+	do {
+		put(f, 0, 4000);
+		assert_int_equal(world_background(&f->x, 1u << 20), 0);
+		lane_reclaim(l);
+	} while (seglog_room(f->x.w->log[0]) > (header ? 4000 : 12000));
+	put(f, 0, 4000);
+	assert_true(seglog_ready(f->x.w->log[0]));
+	for (unsigned i = 0; i < 3; i++) {
+		again = 0;
+		do			/* the first that is written */
+			blk_sim_fault(f->x.blk, SIM_WRITE, 1, 1, err);
+		while (store_background(f->x.w, 1u << 20) == 1 && ++again < 20);
+		assert_true(again < 4);		/* the segment behind the next may be made meanwhile */
+		assert_true(seglog_ready(f->x.w->log[0]));
+		assert_true(blk_nospace(lane_nospace(l)));
+		assert_int_equal(lane_failed(l), 0);
+	}
+	blk_sim_fault(f->x.blk, SIM_WRITE, 1u << 30, 1, err);
+	assert_int_equal(world_background(&f->x, 1u << 20), 0);
+	assert_false(store_unsettled(f->x.w, 0, lane_durable(l)));
+	die(f);
+	all_there(f);
+}
+
+static void test_no_room_for_a_record(void **state)
+{
+	no_room_in_what_is_ready(*state, false, ENOSPC);
+}
+
+static void test_no_room_for_a_header(void **state)
+{
+	no_room_in_what_is_ready(*state, true, EDQUOT);
+}
+
 static void test_recovery_without_room(void **state)
 {
 	struct fixture *f = *state;
@@ -2132,7 +2177,8 @@ int main(void)
 		T(test_unreadable_lines), T(test_unreadable_beside_the_superblock), T(test_holes), T(test_background_goes_on), T(test_time_of_a_batch), T(test_bounds_and_old_lanes),
 		T(test_followers_fsync), T(test_followers_nvmm), T(test_followers_volatile), T(test_followers_of_a_turn),
 		T(test_floor_of_an_old_lane),
-		T(test_full_disk_is_no_reason_not_to_start), T(test_recovery_without_room),
+		T(test_full_disk_is_no_reason_not_to_start), T(test_no_room_for_a_record), T(test_no_room_for_a_header),
+		T(test_recovery_without_room),
 		T(test_recovery_keeps_to_the_retention), T(test_report_words),
 	};
 

@@ -546,13 +546,15 @@ int store_background(struct store *s, uint64_t slice_bytes)
 			continue;
 		if (i < s->nlanes) {
 			int r = settle_lane(s, i, slice_bytes);
+			bool ready = seglog_ready(s->log[i]);
 			/* One slice of the next segment at most.  If that fails, there is none
 			 * for now: the lane pushes back, and what was promised is safe. */
 			int p = seglog_prepare(s->log[i]);
 
-			/* The segment that the lane waits for is or will be ready: call again. */
+			/* The segment that the lane waits for is or will be ready: call again.  Not if
+			 * it was ready, and what was written found no room: the next pass tries that. */
 			if (r == -EAGAIN || r == -ENOSPC)
-				r = p >= 0;
+				r = p >= 0 && !(r == -ENOSPC && ready);
 			if (r < 0 && !failed)
 				failed = r;
 			more |= r > 0 || p > 0;
